@@ -1,0 +1,102 @@
+package chainpack
+
+// Skip checks the value at the front of b, meta data included, and returns its
+// length without building it. It accepts exactly what Decode accepts and does
+// not allocate unless it fails.
+func Skip(b []byte, lim Limits) (n int, err error) {
+	r := newReader(b, lim)
+	if err := r.skip(); err != nil {
+		return 0, err
+	}
+	return r.off, nil
+}
+
+func (r *reader) skip() error {
+	if err := r.item(); err != nil {
+		return err
+	}
+	for r.at(ByteMetaMap) {
+		if err := r.skipEntries(true); err != nil {
+			return err
+		}
+	}
+	c, err := r.schema("value")
+	if err != nil {
+		return err
+	}
+	switch c {
+	case ByteList:
+		return r.skipItems()
+	case ByteMap, ByteIMap:
+		return r.skipEntries(false)
+	}
+	return r.skipScalar(c)
+}
+
+func (r *reader) skipItems() error {
+	if err := r.open(); err != nil {
+		return err
+	}
+	for !r.close() {
+		if err := r.skip(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *reader) skipEntries(meta bool) error {
+	if err := r.open(); err != nil {
+		return err
+	}
+	keys := keyRule{mixed: meta}
+	for !r.close() {
+		if _, err := r.nextKey(&keys); err != nil {
+			return err
+		}
+		if err := r.skip(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// skipScalar consumes a value that is not a container and begins with c.
+func (r *reader) skipScalar(c byte) error {
+	if c < ByteNull {
+		r.off++
+		return nil
+	}
+	var err error
+	switch c {
+	case ByteNull, ByteFalse, ByteTrue:
+		r.off++
+	case ByteUInt:
+		r.off++
+		_, err = r.uintData("UInt")
+	case ByteInt:
+		r.off++
+		_, err = r.intData("Int")
+	case ByteDouble:
+		r.off++
+		_, err = r.double()
+	case ByteDecimal:
+		r.off++
+		_, _, err = r.decimal()
+	case ByteDateTime:
+		r.off++
+		_, _, err = r.dateTime()
+	case ByteString:
+		r.off++
+		_, err = r.counted("String")
+	case ByteBlob:
+		r.off++
+		_, err = r.counted("Blob")
+	case ByteCString:
+		r.off++
+		_, err = r.cstring()
+	default:
+		err = r.badSchema(c)
+	}
+	return err
+}
