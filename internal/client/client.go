@@ -1,0 +1,309 @@
+// Package client is one logged-in connection to a broker: it dials, says hello,
+// logs in, calls methods, serves requests and keeps the connection alive
+// (protocol.md 5, 6). It does not reconnect: a Client has one life, and its
+// owner begins the next one, after a Backoff.
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+	"time"
+
+	"shvtools/internal/auth"
+	"shvtools/internal/chainpack"
+	"shvtools/internal/link"
+	"shvtools/internal/node"
+	"shvtools/internal/rpc"
+	"shvtools/internal/transport"
+)
+
+// DefaultTimeout is how long Dial takes at the most.
+const DefaultTimeout = 10 * time.Second
+
+// stalled is how long the broker may leave our data unacknowledged.
+const stalled = 60 * time.Second
+
+// Login is what a client logs in with.
+type Login struct {
+	User, Password string
+	Plain          bool   // send the password itself instead of its hash
+	Tunnel         string // secret of a tunnel; user and password then do not matter
+	MountPoint     string
+	DeviceID       string
+	Watchdog       time.Duration // how long the broker may hear nothing from us; 0: for ever
+}
+
+// Options of a client. Zero fields have defaults.
+type Options struct {
+	URL       transport.URL
+	Login     Login
+	Timeout   time.Duration // of Dial
+	Heartbeat time.Duration // between pings; 0: none
+	// Patient: the broker may stop reading us for long, and that is no reason
+	// to give the connection up.
+	Patient bool
+	// Serve answers requests; nil: each gets an error.
+	Serve *node.Tree
+	// Tunnel takes the responses that carry a TunnelCtl and that no Expect is
+	// for. It is called by the read loop.
+	Tunnel func(m *rpc.Message)
+}
+
+// ErrRefused is matched by the error of Dial when the broker refused the login.
+var ErrRefused = errors.New("login refused")
+
+// Receiver takes the responses with one request id. It is called by the read
+// loop and must not wait; m and f are valid during the call.
+type Receiver func(m *rpc.Message, f *link.Frame)
+
+// Client is a connection to a broker. All methods may be called concurrently.
+type Client struct {
+	opts Options
+	link *link.Link
+	id   int64 // clientId of the login, 0 if the broker told none
+
+	running sync.WaitGroup
+
+	mu        sync.Mutex
+	lastID    int64
+	receivers map[int64]Receiver
+}
+
+// Dial connects and logs in. The Client must be closed.
+func Dial(ctx context.Context, o Options) (*Client, error) {
+	if o.Timeout == 0 {
+		o.Timeout = DefaultTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
+	defer cancel()
+	stall := stalled
+	if o.Patient {
+		stall = 0
+	}
+	conn, err := transport.Dial(ctx, o.URL, stall)
+	if err != nil {
+		return nil, fmt.Errorf("cannot connect to %s: %w", o.URL, err)
+	}
+	c := &Client{opts: o, link: link.New(conn, link.Options{}), receivers: make(map[int64]Receiver)}
+	c.running.Go(func() { c.link.Run(c) })
+	if err := c.login(ctx); err != nil {
+		c.Close()
+		return nil, err
+	}
+	if o.Heartbeat > 0 {
+		c.running.Go(c.heartbeat)
+	}
+	return c, nil
+}
+
+// login says hello and logs in.
+func (c *Client) login(ctx context.Context) error {
+	hello, err := c.Call(ctx, "", "hello", chainpack.Null())
+	if err != nil {
+		return fmt.Errorf("no login at %s: hello: %w", c.opts.URL, err)
+	}
+	nonce, _ := hello.Get("nonce")
+	text, _ := nonce.AsString()
+	result, err := c.Call(ctx, "", "login", c.opts.Login.param(text))
+	var refused *rpc.Error
+	switch {
+	case errors.As(err, &refused):
+		return fmt.Errorf("%w at %s: %s", ErrRefused, c.opts.URL, refused.Message)
+	case err != nil:
+		return fmt.Errorf("no login at %s: %w", c.opts.URL, err)
+	}
+	id, _ := result.Get("clientId")
+	c.id, _ = id.AsInt()
+	return nil
+}
+
+// param is the parameter of the method login, its keys in the order of the
+// C++ programs.
+func (l Login) param(nonce string) chainpack.Value {
+	password, kind := auth.Hash(nonce, l.Password), auth.SHA1
+	if l.Plain {
+		password, kind = l.Password, auth.Plain
+	}
+	var options, device []chainpack.Entry
+	if l.DeviceID != "" {
+		device = append(device, chainpack.F("deviceId", chainpack.String(l.DeviceID)))
+	}
+	if l.MountPoint != "" {
+		device = append(device, chainpack.F("mountPoint", chainpack.String(l.MountPoint)))
+	}
+	if len(device) > 0 {
+		options = append(options, chainpack.F("device", chainpack.Map(device...)))
+	}
+	options = append(options, chainpack.F("idleWatchDogTimeOut", chainpack.Int(int64(l.Watchdog/time.Second))))
+	if l.Tunnel != "" {
+		options = append(options, chainpack.F("tunnel", chainpack.Map(chainpack.F("secret", chainpack.String(l.Tunnel)))))
+	}
+	return chainpack.Map(
+		chainpack.F("login", chainpack.Map(
+			chainpack.F("password", chainpack.String(password)),
+			chainpack.F("type", chainpack.String(kind)),
+			chainpack.F("user", chainpack.String(l.User)),
+		)),
+		chainpack.F("options", chainpack.Map(options...)),
+	)
+}
+
+// ID is the client id that the broker told at login, 0 if none.
+func (c *Client) ID() int64 { return c.id }
+
+// Link is the connection.
+func (c *Client) Link() *link.Link { return c.link }
+
+// Done is closed when the connection has ended.
+func (c *Client) Done() <-chan struct{} { return c.link.Done() }
+
+// Err tells how the connection ended, nil before that.
+func (c *Client) Err() error { return c.link.Err() }
+
+// Close ends the connection at once and waits for its goroutines. It must not
+// be called by the read loop.
+func (c *Client) Close() {
+	c.link.Close(link.Done)
+	c.running.Wait()
+}
+
+// Finish ends the connection after what is queued has reached the broker, and
+// waits for ctx at the most.
+func (c *Client) Finish(ctx context.Context) {
+	c.link.Finish(ctx, link.Done)
+	c.running.Wait()
+}
+
+// NewID gives a request id that was not used on this connection yet.
+func (c *Client) NewID() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.lastID == math.MaxInt32 {
+		c.lastID = 0 // C++ peers answer no larger id
+	}
+	c.lastID++
+	return c.lastID
+}
+
+// Expect lets r take all responses with the request id, until Forget.
+func (c *Client) Expect(id int64, r Receiver) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.receivers[id] = r
+}
+
+// Forget ends an Expect.
+func (c *Client) Forget(id int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.receivers, id)
+}
+
+// Send queues a message. It never waits.
+func (c *Client) Send(message []byte) error {
+	f := link.NewMessage(message)
+	defer f.Release()
+	return c.link.Send(f)
+}
+
+// Request queues a request whose responses an Expect of its id takes.
+func (c *Client) Request(id int64, path, method string, param chainpack.Value) error {
+	return c.Send(rpc.AppendRequest(nil, id, path, method, param))
+}
+
+// Call calls a method and waits for its result. An error of the peer is an
+// *rpc.Error, the end of the connection a *link.EndError, and the end of ctx
+// its own error.
+func (c *Client) Call(ctx context.Context, path, method string, param chainpack.Value) (chainpack.Value, error) {
+	type outcome struct {
+		value chainpack.Value
+		err   error
+	}
+	answered := make(chan outcome, 1)
+	id := c.NewID()
+	c.Expect(id, func(m *rpc.Message, _ *link.Frame) {
+		content, err := m.Content()
+		switch {
+		case err != nil:
+			err = fmt.Errorf("unreadable response: %w", err)
+		case content.Key == rpc.KeyDelay:
+			return // not the end of the call
+		case content.Error != nil:
+			err = content.Error
+		}
+		select {
+		case answered <- outcome{content.Value, err}:
+		default:
+		}
+	})
+	defer c.Forget(id)
+	if err := c.Request(id, path, method, param); err != nil {
+		return chainpack.Value{}, c.endOr(err)
+	}
+	select {
+	case o := <-answered:
+		return o.value, o.err
+	case <-c.Done():
+		select {
+		case o := <-answered: // it came just before the end
+			return o.value, o.err
+		default:
+			return chainpack.Value{}, c.Err()
+		}
+	case <-ctx.Done():
+		return chainpack.Value{}, context.Cause(ctx)
+	}
+}
+
+// endOr gives how the connection ended, or err while it lives.
+func (c *Client) endOr(err error) error {
+	if end := c.Err(); end != nil {
+		return end
+	}
+	return err
+}
+
+// Message takes a message of the broker; it is the link's.
+func (c *Client) Message(m *rpc.Message, f *link.Frame) {
+	switch m.Kind() {
+	case rpc.Response:
+		c.response(m, f)
+	case rpc.Request:
+		c.request(m)
+	}
+}
+
+// Reset ends the connection: a broker that begins anew has forgotten us.
+func (c *Client) Reset() { c.link.Close(link.PeerClosed) }
+
+func (c *Client) response(m *rpc.Message, f *link.Frame) {
+	// A FindTunnelResponse carries the id of somebody else's call, which may
+	// equal one of ours: tag 15 is looked at first (protocol.md 8.2).
+	if c.opts.Tunnel != nil && m.Tunnel().State != rpc.NoTunnel {
+		c.opts.Tunnel(m)
+		return
+	}
+	c.mu.Lock()
+	r := c.receivers[m.ID()]
+	c.mu.Unlock()
+	if r != nil {
+		r(m, f)
+	}
+}
+
+func (c *Client) request(m *rpc.Message) {
+	level := m.Access()
+	if level == rpc.AccessNone {
+		level = rpc.AccessBrowse
+	}
+	tree := c.opts.Serve
+	if tree == nil {
+		tree = new(node.Tree)
+	}
+	if answer := node.Answer(tree, m, level); answer != nil {
+		_ = c.Send(answer) // a full queue will end the link soon enough
+	}
+}

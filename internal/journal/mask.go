@@ -1,0 +1,71 @@
+package journal
+
+import (
+	"shvtools/internal/chainpack"
+	"shvtools/internal/rpc"
+)
+
+// masked stands where something secret was.
+var masked = chainpack.String("***")
+
+// maskTunnel hides keys 4 (Secret) and 7 (URL and Secret) of a TunnelCtl.
+func maskTunnel(v chainpack.Value) chainpack.Value {
+	return mapEntries(v, func(key chainpack.Key, value chainpack.Value) chainpack.Value {
+		if key.IsInt() && (key.Int() == 4 || key.Int() == 7) {
+			if s, ok := value.AsString(); ok && s == "" {
+				return value
+			}
+			return masked
+		}
+		return value
+	})
+}
+
+// secretFields says below which names of a param something secret stands.
+var secretFields = map[string]map[string]bool{
+	"login":   {"password": true, "token": true},
+	"options": {"tunnel": true},
+	"ext":     {"env": true, "run": true, "inband": true},
+}
+
+// maskBody hides what is secret in a param or a result.
+func maskBody(body chainpack.Value) chainpack.Value {
+	return mapEntries(body, func(key chainpack.Key, value chainpack.Value) chainpack.Value {
+		if key.IsInt() && (key.Int() == rpc.KeyParam || key.Int() == rpc.KeyResult) {
+			return maskFields(value)
+		}
+		return value
+	})
+}
+
+func maskFields(v chainpack.Value) chainpack.Value {
+	return mapEntries(v, func(outer chainpack.Key, value chainpack.Value) chainpack.Value {
+		secret := secretFields[outer.Str()]
+		if secret == nil {
+			return value
+		}
+		return mapEntries(value, func(inner chainpack.Key, value chainpack.Value) chainpack.Value {
+			if secret[inner.Str()] {
+				return masked
+			}
+			return value
+		})
+	})
+}
+
+// mapEntries gives a Map or IMap with each value changed by f; anything else as
+// it is.
+func mapEntries(v chainpack.Value, f func(chainpack.Key, chainpack.Value) chainpack.Value) chainpack.Value {
+	kind := v.Kind()
+	if kind != chainpack.KindMap && kind != chainpack.KindIMap {
+		return v
+	}
+	entries := make([]chainpack.Entry, v.Len())
+	for i, e := range v.Entries() {
+		entries[i] = chainpack.Entry{Key: e.Key, Value: f(e.Key, e.Value)}
+	}
+	if kind == chainpack.KindIMap {
+		return chainpack.IMap(entries...).WithMeta(v.Meta()...)
+	}
+	return chainpack.Map(entries...).WithMeta(v.Meta()...)
+}

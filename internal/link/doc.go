@@ -1,0 +1,14 @@
+// Package link is one live connection between two peers: frames are read and
+// handed on, frames are queued and written, and the end has one cause
+// (protocol.md 4.1, block framing).
+//
+// It knows frames and the meta of a message. It does not know logins, routes or
+// what a message means, and it does not dial or listen: it is given a
+// connection.
+//
+// A Link has two goroutines. The read loop is the goroutine that calls Run; it
+// hands each message to the Handler and never waits for a write, unless the
+// Handler chooses to by SendWait. The write loop takes what is queued, puts
+// small frames together, and writes as soon as there is something to write: no
+// timer delays a frame. Run returns after both have ended.
+package link

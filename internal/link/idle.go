@@ -1,0 +1,61 @@
+package link
+
+import (
+	"sync"
+	"time"
+)
+
+// idleWatch ends a link from which no frame came for some time. It looks four
+// times in that span instead of arming a timer for each frame.
+type idleWatch struct {
+	mu     sync.Mutex
+	timer  *time.Timer
+	limit  time.Duration
+	seen   uint64 // frames when it last saw one more
+	silent time.Duration
+}
+
+// SetIdle sets how long the peer may be silent from now on; 0: for ever. While
+// the link is not being read, nothing counts as silence.
+func (l *Link) SetIdle(limit time.Duration) {
+	w := &l.idle
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.timer != nil {
+		w.timer.Stop()
+		w.timer = nil
+	}
+	w.limit, w.silent = limit, 0
+	w.seen = l.rx.Load()
+	if limit > 0 {
+		w.timer = time.AfterFunc(limit/4, l.checkIdle)
+	}
+}
+
+func (l *Link) checkIdle() {
+	w := &l.idle
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.timer == nil {
+		return
+	}
+	if seen := l.rx.Load(); seen != w.seen || l.waiting.Load() {
+		w.seen, w.silent = seen, 0
+	} else {
+		w.silent += w.limit / 4
+	}
+	if w.silent >= w.limit {
+		go l.Close(IdleTimeout) // Close stops this watch, under the same lock
+		return
+	}
+	w.timer.Reset(w.limit / 4)
+}
+
+func (w *idleWatch) stop() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.timer != nil {
+		w.timer.Stop()
+		w.timer = nil
+	}
+}

@@ -1,0 +1,174 @@
+package link
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"shvtools/internal/rpc"
+)
+
+// Errors of the sending methods.
+var (
+	// ErrClosed: the link has ended; Cause tells why.
+	ErrClosed = errors.New("link: closed")
+	// ErrQueueFull: the peer has not taken what is queued for it.
+	ErrQueueFull = errors.New("link: queue full")
+)
+
+// Defaults of Options.
+const (
+	DefaultMaxFrame   = 16 << 20
+	LoginMaxFrame     = 64 << 10
+	DefaultQueueBytes = 4 << 20
+)
+
+// Handler takes what a link reads. Its methods are called by the read loop, one
+// at a time.
+type Handler interface {
+	// Message takes one message. Both arguments are the link's and valid during
+	// the call; f is retained by whoever keeps it.
+	Message(m *rpc.Message, f *Frame)
+	// Reset takes the peer's wish to begin anew, as before a login.
+	Reset()
+}
+
+// Options of a link; zero fields have defaults.
+type Options struct {
+	MaxFrame   int           // bytes of a payload that is accepted
+	QueueBytes int           // bytes that may wait for the peer
+	Idle       time.Duration // end the link when nothing came for this long; 0: never
+}
+
+// Link is one connection. All methods may be called concurrently, Run once.
+type Link struct {
+	conn net.Conn
+
+	maxFrame atomic.Int64
+	rx, tx   atomic.Uint64 // frames read and queued
+	waiting  atomic.Bool   // the read loop waits in SendWait
+	done     chan struct{} // closed when the link has ended
+
+	endOnce sync.Once
+	cause   Cause // set before done is closed
+	detail  error
+
+	idle idleWatch
+	out  queue
+}
+
+// New makes a link of conn, which it closes when it ends. Nothing is read
+// before Run.
+func New(conn net.Conn, o Options) *Link {
+	if o.MaxFrame <= 0 {
+		o.MaxFrame = DefaultMaxFrame
+	}
+	if o.QueueBytes <= 0 {
+		o.QueueBytes = DefaultQueueBytes
+	}
+	l := &Link{conn: conn, done: make(chan struct{})}
+	l.maxFrame.Store(int64(o.MaxFrame))
+	l.out.init(o.QueueBytes)
+	l.SetIdle(o.Idle)
+	return l
+}
+
+// Run reads until the link ends and returns the cause. It returns only after
+// the write loop has ended too. A panic of the Handler ends this link alone.
+func (l *Link) Run(h Handler) Cause {
+	var writer sync.WaitGroup
+	writer.Go(l.writeLoop)
+	l.end(l.readGuarded(h))
+	writer.Wait()
+	return l.cause
+}
+
+func (l *Link) readGuarded(h Handler) (cause Cause, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			cause, err = Bug, &PanicError{Value: p, Stack: debug.Stack()}
+		}
+	}()
+	return l.readLoop(h)
+}
+
+// PanicError is a panic of a Handler, with the stack for a bug report.
+type PanicError struct {
+	Value any
+	Stack []byte
+}
+
+// Error is the panic without its stack.
+func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
+
+// Close ends the link for the given cause. Frames that are not written yet are
+// lost; Finish writes them first.
+func (l *Link) Close(cause Cause) { l.end(cause, nil) }
+
+func (l *Link) end(cause Cause, err error) {
+	l.endOnce.Do(func() {
+		l.cause, l.detail = cause, err
+		close(l.done)
+		l.idle.stop()
+		l.out.close()
+		_ = l.conn.Close()
+	})
+}
+
+// Done is closed when the link has ended.
+func (l *Link) Done() <-chan struct{} { return l.done }
+
+// Cause tells why the link ended; Open before that.
+func (l *Link) Cause() Cause {
+	select {
+	case <-l.done:
+		return l.cause
+	default:
+		return Open
+	}
+}
+
+// Err describes the end of the link for people, nil before it.
+func (l *Link) Err() error {
+	switch cause := l.Cause(); {
+	case cause == Open:
+		return nil
+	case l.detail != nil && cause != PeerClosed:
+		return &EndError{Cause: cause, Err: l.detail}
+	default:
+		return &EndError{Cause: cause}
+	}
+}
+
+// EndError is the end of a link as an error.
+type EndError struct {
+	Cause Cause
+	Err   error // nil where the cause says it all
+}
+
+// Error is the cause in words, with what the system said.
+func (e *EndError) Error() string {
+	if e.Err == nil {
+		return e.Cause.String()
+	}
+	return e.Cause.String() + ": " + e.Err.Error()
+}
+
+// Unwrap gives what the system said.
+func (e *EndError) Unwrap() error { return e.Err }
+
+// SetMaxFrame changes the limit for frames from now on, in bytes of payload.
+func (l *Link) SetMaxFrame(n int) { l.maxFrame.Store(int64(n)) }
+
+// LocalAddr is our address of the connection.
+func (l *Link) LocalAddr() net.Addr { return l.conn.LocalAddr() }
+
+// RemoteAddr is the peer's address of the connection.
+func (l *Link) RemoteAddr() net.Addr { return l.conn.RemoteAddr() }
+
+// Frames gives how many frames were read and queued so far.
+func (l *Link) Frames() (read, queued uint64) { return l.rx.Load(), l.tx.Load() }

@@ -1,0 +1,129 @@
+package link
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+
+	"shvtools/internal/chainpack"
+	"shvtools/internal/rpc"
+)
+
+const (
+	// readBuffer is small on purpose: what is larger is read straight into its
+	// own frame.
+	readBuffer = 4 << 10
+	// trusted is how much memory a declared length gets at once; more only as
+	// the bytes arrive.
+	trusted = 256 << 10
+)
+
+var (
+	errEmptyFrame = errors.New("empty frame")
+	errProtocol   = errors.New("unknown protocol byte")
+)
+
+func (l *Link) readLoop(h Handler) (Cause, error) {
+	in := bufio.NewReaderSize(l.conn, readBuffer)
+	var m rpc.Message
+	for {
+		f, cause, err := l.readFrame(in)
+		if err != nil {
+			return cause, err
+		}
+		l.rx.Add(1)
+		switch f.buf[f.start] {
+		case protocolChainPack:
+			if err := m.Parse(f.Message()); err != nil {
+				f.Release()
+				return ProtocolError, err
+			}
+			h.Message(&m, f)
+		case protocolReset:
+			h.Reset()
+		default:
+			err := fmt.Errorf("%w %d", errProtocol, f.buf[f.start])
+			f.Release()
+			return ProtocolError, err
+		}
+		f.Release()
+	}
+}
+
+// readFrame reads one frame. Its length is judged before memory is taken.
+func (l *Link) readFrame(in *bufio.Reader) (*Frame, Cause, error) {
+	length, err := readLength(in)
+	if err != nil {
+		return nil, readCause(err), err
+	}
+	switch limit := l.maxFrame.Load(); {
+	case length == 0:
+		return nil, ProtocolError, errEmptyFrame
+	case length > uint64(limit):
+		return nil, FrameTooLong, fmt.Errorf("%d bytes declared, %d allowed", length, limit)
+	}
+	f := NewFrame(min(int(length), trusted))
+	for remaining := int(length); ; {
+		n := min(remaining, len(f.buf)-tailroom-f.end)
+		if _, err := io.ReadFull(in, f.buf[f.end:f.end+n]); err != nil {
+			f.Release()
+			if errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			return nil, readCause(err), err
+		}
+		f.end += n
+		if remaining -= n; remaining == 0 {
+			return f, Open, nil
+		}
+		f.grow(min(remaining, f.end-f.start))
+	}
+}
+
+// grow makes room for n bytes more.
+func (f *Frame) grow(n int) {
+	buf := make([]byte, f.end+n+tailroom)
+	copy(buf, f.buf[:f.end])
+	f.buf, f.class = buf, -1
+}
+
+func readLength(in *bufio.Reader) (uint64, error) {
+	first, err := in.ReadByte()
+	if err != nil {
+		return 0, err
+	}
+	if first < 0x80 {
+		return uint64(first), nil
+	}
+	var b [18]byte
+	b[0] = first
+	for n := 1; n < len(b); n++ {
+		length, _, err := chainpack.UIntData(b[:n])
+		if err == nil || !errors.Is(err, io.ErrUnexpectedEOF) {
+			return length, err
+		}
+		if b[n], err = in.ReadByte(); err != nil {
+			if err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return 0, err
+		}
+	}
+	return 0, errProtocol
+}
+
+func readCause(err error) Cause {
+	var syntax *chainpack.SyntaxError
+	var network net.Error
+	switch {
+	case errors.Is(err, io.EOF):
+		return PeerClosed
+	case errors.As(err, &network), errors.Is(err, io.ErrUnexpectedEOF) && !errors.As(err, &syntax):
+		return ReadError
+	case errors.As(err, &syntax):
+		return ProtocolError
+	}
+	return ReadError
+}

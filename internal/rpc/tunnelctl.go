@@ -1,0 +1,82 @@
+package rpc
+
+import "shvtools/internal/chainpack"
+
+// TunnelState is key 1 of TunnelCtl (protocol.md 3.5).
+type TunnelState int64
+
+// The states of a tunnel, in the order in which they pass.
+const (
+	NoTunnel             TunnelState = 0
+	FindTunnelRequest    TunnelState = 1 // agent to brokers
+	FindTunnelResponse   TunnelState = 2 // broker to agent
+	CreateTunnelRequest  TunnelState = 3 // helper to client
+	CreateTunnelResponse TunnelState = 4 // client to helper
+	CloseTunnel          TunnelState = 5 // either end, or a broker for a lost one
+)
+
+// TunnelCtl is the value of tag 15. Keys that are not known here are kept in
+// Extra, in their order.
+type TunnelCtl struct {
+	State     TunnelState
+	Host      string
+	Port      int64
+	Secret    string // 40 hex digits; never logged
+	RequestID int64
+	CallerIDs CallerIDs
+	Extra     []chainpack.Entry
+}
+
+// TunnelCtlFromValue reads a TunnelCtl; what is absent or of a wrong type
+// stays zero, so a State that cannot be read is NoTunnel.
+func TunnelCtlFromValue(v chainpack.Value) TunnelCtl {
+	var t TunnelCtl
+	for _, e := range v.Entries() {
+		if !e.Key.IsInt() {
+			t.Extra = append(t.Extra, e)
+			continue
+		}
+		switch e.Key.Int() {
+		case 1:
+			n, _ := e.Value.AsInt()
+			t.State = TunnelState(n)
+		case 2:
+			t.Host, _ = e.Value.AsString()
+		case 3:
+			t.Port, _ = e.Value.AsInt()
+		case 4:
+			t.Secret, _ = e.Value.AsString()
+		case 5:
+			t.RequestID, _ = e.Value.AsInt()
+		case 6:
+			t.CallerIDs, _ = CallerIDsFromValue(e.Value)
+		default:
+			t.Extra = append(t.Extra, e)
+		}
+	}
+	return t
+}
+
+// Value gives the wire form. States 2 and 3 always carry host, port and
+// secret, as every peer expects; elsewhere an empty key is left out.
+func (t TunnelCtl) Value() chainpack.Value {
+	entries := []chainpack.Entry{chainpack.N(1, chainpack.Int(int64(t.State)))}
+	addressed := t.State == FindTunnelResponse || t.State == CreateTunnelRequest
+	if t.Host != "" || addressed {
+		entries = append(entries, chainpack.N(2, chainpack.String(t.Host)))
+	}
+	if t.Port != 0 || addressed {
+		entries = append(entries, chainpack.N(3, chainpack.Int(t.Port)))
+	}
+	if t.Secret != "" || addressed {
+		entries = append(entries, chainpack.N(4, chainpack.String(t.Secret)))
+	}
+	if t.RequestID != 0 {
+		entries = append(entries, chainpack.N(5, chainpack.Int(t.RequestID)))
+	}
+	if len(t.CallerIDs) > 0 {
+		entries = append(entries, chainpack.N(6, t.CallerIDs.Value()))
+	}
+	entries = append(entries, t.Extra...)
+	return chainpack.IMap(entries...).WithMeta(chainpack.N(TagMetaType, chainpack.Int(TypeTunnelCtl)))
+}

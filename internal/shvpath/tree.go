@@ -1,0 +1,120 @@
+package shvpath
+
+import (
+	"slices"
+)
+
+// Tree holds values at paths. The zero Tree is empty and ready. It has no lock
+// of its own.
+type Tree[T any] struct {
+	root branch[T]
+	size int
+}
+
+type branch[T any] struct {
+	children map[string]*branch[T]
+	value    T
+	set      bool
+}
+
+// Set puts value at a clean path.
+func (t *Tree[T]) Set(path string, value T) {
+	at := &t.root
+	for name, rest := cut([]byte(path)); len(name) > 0; name, rest = cut(rest) {
+		next := at.children[string(name)]
+		if next == nil {
+			next = new(branch[T])
+			if at.children == nil {
+				at.children = make(map[string]*branch[T])
+			}
+			at.children[string(name)] = next
+		}
+		at = next
+	}
+	if !at.set {
+		t.size++
+	}
+	at.value, at.set = value, true
+}
+
+// Delete takes the value at a clean path away, and the branches that held
+// nothing else.
+func (t *Tree[T]) Delete(path string) {
+	if t.root.delete([]byte(path)) {
+		t.size--
+	}
+}
+
+func (b *branch[T]) delete(path []byte) (deleted bool) {
+	if len(path) == 0 {
+		deleted = b.set
+		var none T
+		b.value, b.set = none, false
+		return deleted
+	}
+	name, rest := cut(path)
+	next := b.children[string(name)]
+	if next == nil {
+		return false
+	}
+	deleted = next.delete(rest)
+	if !next.set && len(next.children) == 0 {
+		delete(b.children, string(name))
+	}
+	return deleted
+}
+
+// Get gives the value at exactly a clean path.
+func (t *Tree[T]) Get(path string) (value T, ok bool) {
+	if b := t.find([]byte(path)); b != nil && b.set {
+		return b.value, true
+	}
+	return value, false
+}
+
+// Lookup gives the value at the longest beginning of a clean path that has
+// one, and what remains of the path behind it. It does not allocate.
+func (t *Tree[T]) Lookup(path []byte) (value T, rest []byte, ok bool) {
+	at := &t.root
+	if at.set {
+		value, rest, ok = at.value, path, true
+	}
+	for remaining := path; len(remaining) > 0 && len(at.children) > 0; {
+		var name []byte
+		name, remaining = cut(remaining)
+		at = at.children[string(name)]
+		if at == nil {
+			break
+		}
+		if at.set {
+			value, rest, ok = at.value, remaining, true
+		}
+	}
+	return value, rest, ok
+}
+
+// Children gives the sorted names below a clean path; ok is false where no
+// branch leads there.
+func (t *Tree[T]) Children(path string) (names []string, ok bool) {
+	b := t.find([]byte(path))
+	if b == nil {
+		return nil, false
+	}
+	names = make([]string, 0, len(b.children))
+	for name := range b.children {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names, true
+}
+
+// Len is the count of values.
+func (t *Tree[T]) Len() int { return t.size }
+
+func (t *Tree[T]) find(path []byte) *branch[T] {
+	at := &t.root
+	for name, rest := cut(path); at != nil && len(name) > 0; name, rest = cut(rest) {
+		at = at.children[string(name)]
+	}
+	return at
+}
