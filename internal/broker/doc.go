@@ -1,0 +1,17 @@
+// Package broker is an SHV RPC broker: it lets clients in, mounts devices,
+// carries requests to them and responses back, and arranges tunnels
+// (protocol.md 5, 7.1 to 7.5, 8; design.md 5 and 6).
+//
+// It is not a transport and has no configuration file: it is given listeners
+// and a directory of users. Bodies of messages that it passes on are never
+// decoded.
+//
+// Each connection is a session, whose read loop does all the work of a message:
+// it looks the target up and puts the message into the target's queue. It never
+// waits for another link, with one exception: the link of a tunnel login serves
+// one tunnel alone and is not read while the other end's queue is full.
+//
+// Locks: Broker.mu guards who is there (sessions, mounts, tickets, tunnels). It
+// is held for look-ups and changes, never while something is sent. A session's
+// ways have a lock of their own, which is taken with no other.
+package broker

@@ -1,0 +1,225 @@
+package broker
+
+import (
+	"crypto/rand"
+	"math/big"
+	"strings"
+	"time"
+
+	"shvtools/internal/auth"
+	"shvtools/internal/chainpack"
+	"shvtools/internal/link"
+	"shvtools/internal/rpc"
+	"shvtools/internal/shvpath"
+)
+
+// maxBeforeLogin is how many messages a peer may send before it is logged in.
+const maxBeforeLogin = 32
+
+// loginState is where a peer stands between its connection and its login.
+type loginState struct {
+	done     bool
+	nonce    string // "" before hello
+	failures int
+	messages int
+}
+
+// beforeLogin takes a message of a peer that is not logged in (protocol.md 5).
+func (s *session) beforeLogin(m *rpc.Message) {
+	s.login.messages++
+	if s.login.messages > maxBeforeLogin {
+		s.link.Close(link.LoginFailed)
+		return
+	}
+	if m.Kind() != rpc.Request {
+		s.broker.stats.malformed.Add(1)
+		return
+	}
+	from := m.Address()
+	switch method := string(m.Method()); {
+	case len(m.Path()) == 0 && method == "hello":
+		if s.login.nonce == "" {
+			s.login.nonce = newNonce()
+		}
+		s.answer(rpc.AppendResult(nil, from, chainpack.Map(chainpack.F("nonce", chainpack.String(s.login.nonce)))))
+	case len(m.Path()) == 0 && method == "workflows":
+		s.answer(rpc.AppendResult(nil, from, chainpack.List(chainpack.String(auth.Plain), chainpack.String(auth.SHA1))))
+	case len(m.Path()) == 0 && method == "login":
+		s.tryLogin(m, from)
+	default:
+		s.answer(rpc.AppendError(nil, from, rpc.Errorf(rpc.CodeLoginRequired, "login first: call hello, then login")))
+	}
+}
+
+// newNonce gives 10 decimal digits or more, as clients of all ages expect.
+func newNonce() string {
+	n, err := rand.Int(rand.Reader, big.NewInt(9e15))
+	if err != nil {
+		panic(err) // never: crypto/rand ends the program itself
+	}
+	return n.Add(n, big.NewInt(1e15)).String()
+}
+
+// tryLogin answers a login. A refused one is answered late, and the connection
+// is not read meanwhile: guessing costs time.
+func (s *session) tryLogin(m *rpc.Message, from rpc.Address) {
+	content, err := m.Content()
+	if err != nil {
+		s.answer(rpc.AppendError(nil, from, rpc.Errorf(rpc.CodeInvalidParam, "unreadable login: %v", err)))
+		return
+	}
+	options, _ := content.Value.Get("options")
+	refused := s.admit(content.Value, options)
+	if refused == nil {
+		s.login.done = true
+		s.deadline.Stop()
+		s.link.SetMaxFrame(link.DefaultMaxFrame)
+		s.link.SetIdle(idleLimit(options))
+		s.answer(rpc.AppendResult(nil, from, chainpack.Map(chainpack.F("clientId", chainpack.Int(s.id)))))
+		return
+	}
+	s.login.failures++
+	s.log.Warn().Err(refused).Msg("login refused")
+	penalty := time.NewTimer(s.broker.opts.LoginPenalty)
+	defer penalty.Stop()
+	select {
+	case <-penalty.C:
+	case <-s.link.Done():
+		return
+	}
+	s.answer(rpc.AppendError(nil, from, refused))
+	if s.login.failures >= maxLogins {
+		s.link.Close(link.LoginFailed)
+	}
+}
+
+// admit checks a login and registers what it asks for.
+func (s *session) admit(param, options chainpack.Value) *rpc.Error {
+	if tunnel, ok := options.Get("tunnel"); ok && tunnel.Kind() == chainpack.KindMap {
+		secret, _ := tunnel.Get("secret")
+		text, _ := secret.AsString()
+		return s.admitTunnel(text)
+	}
+	login, _ := param.Get("login")
+	name := stringField(login, "user")
+	loginType := stringField(login, "type")
+	user, err := s.broker.opts.Users.Check(name, stringField(login, "password"), loginType, s.login.nonce)
+	if err != nil || loginType != auth.Plain && s.login.nonce == "" {
+		return rpc.Errorf(rpc.CodeException, "Invalid authentication for user: %s reason: unknown user or wrong password", name)
+	}
+	device, _ := options.Get("device")
+	mountPoint := string(shvpath.Clean([]byte(stringField(device, "mountPoint"))))
+	s.user = user
+	s.log = s.log.With().Str("user", user.Name).Logger()
+	if mountPoint == "" {
+		s.log.Info().Msg("client logged in")
+		return nil
+	}
+	if refused := s.mount(mountPoint); refused != nil {
+		s.user = nil
+		return refused
+	}
+	return nil
+}
+
+func stringField(v chainpack.Value, name string) string {
+	field, _ := v.Get(name)
+	text, _ := field.AsString()
+	return text
+}
+
+// idleLimit is the watchdog that a login asks for (protocol.md 5.4, 6).
+func idleLimit(options chainpack.Value) time.Duration {
+	asked, ok := options.Get("idleWatchDogTimeOut")
+	if !ok {
+		return defaultIdle
+	}
+	seconds, ok := asked.AsInt()
+	switch {
+	case !ok:
+		return defaultIdle
+	case seconds <= 0 || seconds > int64(longIdle/time.Second):
+		return longIdle
+	}
+	return time.Duration(seconds) * time.Second
+}
+
+// mount is who stands at a mount point, the newest last: it is the one that is
+// called. When it goes, the one before it is called again.
+type mount struct {
+	sessions []*session
+}
+
+// reserved are the first names that no device may take.
+var reserved = map[string]bool{".broker": true, ".app": true, ".local": true}
+
+// mount puts the session's device at a clean path. What the user may not do is
+// only logged, as every broker leaves such a device connected and unmounted; a
+// mount point that is another user's refuses the login.
+func (s *session) mount(path string) *rpc.Error {
+	first, _, _ := strings.Cut(path, "/")
+	if reserved[first] || !s.user.Mounts.Match([]byte(path)) {
+		s.log.Warn().Str("mount", path).Msg("device not mounted: its user may not mount there")
+		return nil
+	}
+	b := s.broker
+	b.mu.Lock()
+	at, taken := b.mounts.Get(path)
+	if !taken {
+		at = new(mount)
+	}
+	var before *session
+	if n := len(at.sessions); n > 0 {
+		before = at.sessions[n-1]
+		if before.user != s.user {
+			b.mu.Unlock()
+			return rpc.Errorf(rpc.CodeException, "mount point %s is taken by another user's device", path)
+		}
+	}
+	at.sessions = append(at.sessions, s)
+	b.mounts.Set(path, at)
+	b.offline.Delete(path)
+	s.mountPoint = path
+	b.mu.Unlock()
+	if before != nil {
+		s.ways.inherit(&before.ways)
+	}
+	s.log.Info().Str("mount", path).Bool("takenOver", before != nil).Msg("device mounted")
+	return nil
+}
+
+// unmount takes the session from its mount point and gives that back, "" if it
+// had none. b.mu is held.
+func (b *Broker) unmount(s *session) string {
+	if s.mountPoint == "" {
+		return ""
+	}
+	at, _ := b.mounts.Get(s.mountPoint)
+	for i, other := range at.sessions {
+		if other == s {
+			at.sessions = append(at.sessions[:i], at.sessions[i+1:]...)
+			break
+		}
+	}
+	if len(at.sessions) == 0 {
+		b.mounts.Delete(s.mountPoint)
+		if b.offline.Len() < maxOffline {
+			b.offline.Set(s.mountPoint, time.Now())
+		}
+	}
+	path := s.mountPoint
+	s.mountPoint = ""
+	return path
+}
+
+// mountedAt finds the device that a clean path belongs to, and the rest of the
+// path below its mount point. It does not allocate.
+func (b *Broker) mountedAt(path []byte) (s *session, rest []byte) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	at, rest, ok := b.mounts.Lookup(path)
+	if !ok {
+		return nil, nil
+	}
+	return at.sessions[len(at.sessions)-1], rest
+}

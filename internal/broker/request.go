@@ -1,0 +1,89 @@
+package broker
+
+import (
+	"shvtools/internal/chainpack"
+	"shvtools/internal/link"
+	"shvtools/internal/node"
+	"shvtools/internal/rpc"
+	"shvtools/internal/shvpath"
+)
+
+// request carries a request to the device that it is for, or answers it
+// (protocol.md 7.1b).
+func (s *session) request(m *rpc.Message, f *link.Frame) {
+	path := shvpath.Clean(m.Path())
+	level := s.level(path)
+	if asked := m.Access(); asked > rpc.AccessNone {
+		level = min(level, asked)
+	}
+	if level == rpc.AccessNone {
+		s.answer(rpc.AppendError(nil, m.Address(), rpc.Errorf(rpc.CodeException,
+			"Access to SHV path '%s' not granted for user '%s'", path, s.name())))
+		return
+	}
+	to, rest := s.broker.mountedAt(path)
+	if to == nil {
+		s.answerSelf(m, path, level)
+		return
+	}
+	m.SetPath(rest)
+	m.SetAccess(level)
+	s.extendUserID(m)
+	m.PushCaller(s.id)
+	to.ways.open(m.Callers())
+	err := s.forward(m, f, to, false)
+	if err == nil {
+		s.broker.stats.requests.Add(1)
+		return
+	}
+	refused := rpc.Errorf(rpc.CodeException, "the device has just gone")
+	if err == link.ErrQueueFull {
+		refused = rpc.Errorf(rpc.CodeTryAgainLater, "the device does not keep up with its requests")
+	}
+	m.PopCaller()
+	s.answer(rpc.AppendError(nil, m.Address(), refused))
+}
+
+// level is what the session may do at a clean path.
+func (s *session) level(path []byte) rpc.Access {
+	if s.user != nil {
+		return s.user.Level(path)
+	}
+	// A tunnel login is there for its tunnel, and to show that it lives.
+	if p := string(path); p == ".app" || p == ".broker/app" {
+		return rpc.AccessBrowse
+	}
+	return rpc.AccessNone
+}
+
+// extendUserID adds our user to the chain of users, where the caller asked for
+// one (protocol.md 3.8).
+func (s *session) extendUserID(m *rpc.Message) {
+	if !m.Has(rpc.TagUserID) {
+		return
+	}
+	v, err := m.MetaValue(rpc.TagUserID)
+	text, ok := v.AsString()
+	if err != nil || !ok {
+		return
+	}
+	if text != "" {
+		text += ";"
+	}
+	m.SetUserID(chainpack.String(text + s.name()))
+}
+
+// answerSelf answers a request for a node of the broker's own.
+func (s *session) answerSelf(m *rpc.Message, path []byte, level rpc.Access) {
+	if s.ticket != nil && string(m.Method()) != "ping" {
+		s.answer(rpc.AppendError(nil, m.Address(), rpc.Denied(string(m.Method()), string(path), rpc.AccessNone, rpc.AccessBrowse)))
+		return
+	}
+	answer := node.Answer(&s.broker.nodes, m, level)
+	if since, offline := s.broker.offlineSince(path); offline {
+		err := rpc.NotFound(string(m.Method()), string(path))
+		err.Data = chainpack.Map(chainpack.F("offlineSince", chainpack.Time(since)))
+		answer = rpc.AppendError(nil, m.Address(), err)
+	}
+	s.answer(answer)
+}

@@ -1,0 +1,64 @@
+package broker
+
+import (
+	"shvtools/internal/link"
+	"shvtools/internal/rpc"
+)
+
+// response carries a response back along its way (protocol.md 7.1c, design.md
+// section 5). Whatever was not asked for is dropped and counted.
+func (s *session) response(m *rpc.Message, f *link.Frame) {
+	stats := &s.broker.stats
+	s.key = m.Callers().AppendKey(s.key[:0])
+	allowed := s.ways.has(s.key) && (s.ticket == nil || m.ID() == s.ticket.id)
+	toID, ok := m.PopCaller()
+	switch {
+	case !ok:
+		stats.unaddressed.Add(1)
+		return
+	case !allowed:
+		if stats.forged.Add(1); s.login.done {
+			s.log.Debug().Int64("to", toID).Msg("response that nobody asked for dropped")
+		}
+		return
+	}
+	state := m.Tunnel().State
+	if state == rpc.FindTunnelRequest && len(m.Callers()) == 0 {
+		s.findTunnel(m, toID)
+		return
+	}
+	s.pass(m, f, toID, state)
+}
+
+// pass forwards a response to the session toID, if the tunnel that it claims to
+// belong to is the sender's.
+func (s *session) pass(m *rpc.Message, f *link.Frame, toID int64, state rpc.TunnelState) {
+	b := s.broker
+	to, t, verdict := b.route(s, m, toID, state)
+	switch verdict {
+	case dropQuietly:
+		b.stats.late.Add(1)
+		return
+	case dropForged:
+		b.stats.forged.Add(1)
+		s.log.Debug().Int64("to", toID).Msg("response into a tunnel of others dropped")
+		return
+	}
+	if m.Has(rpc.TagRevCallerIDs) {
+		to.ways.open(m.RevCallers())
+	}
+	switch err := s.forward(m, f, to, t != nil && state == rpc.NoTunnel); err {
+	case nil:
+		b.stats.responses.Add(1)
+	case link.ErrQueueFull:
+		// Nothing of a response may get lost without a word.
+		if t != nil {
+			b.closeTunnel(t, "the other end does not keep up")
+			return
+		}
+		to.link.Close(link.SlowPeer)
+	}
+	if state == rpc.CloseTunnel && t != nil {
+		b.tunnelClosed(t, s)
+	}
+}

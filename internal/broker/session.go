@@ -1,0 +1,163 @@
+package broker
+
+import (
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"shvtools/internal/auth"
+	"shvtools/internal/link"
+	"shvtools/internal/rpc"
+)
+
+// session is one peer from its connection, or its last reset, to its end.
+type session struct {
+	// Set before the read loop starts.
+	broker *Broker
+	link   *link.Link
+	id     int64 // the caller id that stands for this session, never used twice
+
+	// Of the read loop.
+	login    loginState
+	head     []byte // the new head of a message that is passed on
+	key      []byte // of the stack of a response
+	deadline *time.Timer
+
+	// Set at login, before others can reach the session.
+	user   *auth.User // nil for a tunnel login
+	ticket *ticket    // of a tunnel login; nil for others
+	log    zerolog.Logger
+
+	ways ways
+
+	// Guarded by broker.mu.
+	mountPoint string
+	tunnels    map[*tunnel]struct{} // that end here, either end
+	tickets    int                  // live ones that this agent was given
+}
+
+// peer is what the link knows: the session of the connection, which a reset
+// replaces by a new one.
+type peer struct{ session *session }
+
+// Message passes a message to the current session.
+func (p *peer) Message(m *rpc.Message, f *link.Frame) { p.session.message(m, f) }
+
+// Reset ends the session and begins a new one, before its login.
+func (p *peer) Reset() {
+	old := p.session
+	old.end(link.Done)
+	if s := old.broker.newSession(old.link); s != nil {
+		// Both counts of the connection are the one goroutine of its link.
+		old.broker.running.Done()
+		old.link.SetMaxFrame(link.LoginMaxFrame)
+		p.session = s
+	} else {
+		old.link.Close(link.Shutdown)
+	}
+}
+
+// newSession registers a session; nil when the broker is closed.
+func (b *Broker) newSession(l *link.Link) *session {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return nil
+	}
+	b.running.Add(1)
+	b.lastID++
+	s := &session{broker: b, link: l, id: b.lastID, tunnels: make(map[*tunnel]struct{})}
+	s.log = b.opts.Log.With().Int64("client", s.id).Stringer("peer", l.RemoteAddr()).Logger()
+	b.sessions[s.id] = s
+	s.deadline = time.AfterFunc(b.opts.LoginDeadline, func() { l.Close(link.LoginTimeout) })
+	return s
+}
+
+// end takes the session out of everything and tells those who should know.
+func (s *session) end(cause link.Cause) {
+	b := s.broker
+	s.deadline.Stop()
+	b.mu.Lock()
+	delete(b.sessions, s.id)
+	unmounted := b.unmount(s)
+	notices := b.endTunnelsOf(s, cause)
+	notices = append(notices, b.endTicketsOf(s)...)
+	b.mu.Unlock()
+	for _, n := range notices {
+		n.send()
+	}
+	event := s.log.Info()
+	if s.user == nil && s.ticket == nil {
+		event = s.log.Debug()
+	}
+	var bug *link.PanicError
+	if err := s.link.Err(); errors.As(err, &bug) {
+		event = s.log.Error().Err(err).Bytes("stack", bug.Stack)
+	} else if err != nil {
+		event = event.AnErr("cause", err)
+	} else {
+		event = event.Stringer("cause", cause)
+	}
+	if unmounted != "" {
+		event = event.Str("mount", unmounted)
+	}
+	event.Msg("client gone")
+}
+
+// message takes one message from the peer.
+func (s *session) message(m *rpc.Message, f *link.Frame) {
+	if !s.login.done {
+		s.broker.opts.Journal.Received(s.id, f.Message(), false)
+		s.beforeLogin(m)
+		return
+	}
+	if s.broker.opts.Journal != nil {
+		s.broker.opts.Journal.Received(s.id, f.Message(), s.isTunnelData(m))
+	}
+	if m.Has(rpc.TagRevCallerIDs) {
+		m.PushRevCaller(s.id) // before anything else (protocol.md 7.1a)
+	}
+	switch m.Kind() {
+	case rpc.Request:
+		s.request(m, f)
+	case rpc.Response:
+		s.response(m, f)
+	case rpc.Signal:
+		s.broker.stats.signals.Add(1) // nobody can subscribe yet
+	default:
+		s.broker.stats.malformed.Add(1)
+	}
+}
+
+// answer sends a message of the broker's own to the peer.
+func (s *session) answer(message []byte) {
+	s.broker.opts.Journal.Sent(s.id, message, false)
+	f := link.NewMessage(message)
+	defer f.Release()
+	if s.link.Send(f) == link.ErrQueueFull {
+		s.link.Close(link.SlowPeer)
+	}
+}
+
+// forward gives f the head of m and queues it for to.
+func (s *session) forward(m *rpc.Message, f *link.Frame, to *session, data bool) error {
+	s.head = m.AppendMeta(s.head[:0])
+	f.ReplaceHead(s.head, len(m.Body()))
+	s.broker.opts.Journal.Sent(to.id, f.Message(), data)
+	if s.ticket != nil {
+		return to.link.SendWait(f, s.link)
+	}
+	return to.link.Send(f)
+}
+
+func (s *session) name() string {
+	switch {
+	case s.user != nil:
+		return s.user.Name
+	case s.ticket != nil:
+		return "tunnel of client " + strconv.FormatInt(s.ticket.caller, 10)
+	}
+	return ""
+}

@@ -1,0 +1,160 @@
+package broker
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"net"
+	"time"
+
+	"shvtools/internal/chainpack"
+	"shvtools/internal/rpc"
+)
+
+// maxTickets is how many secrets one agent may hold unredeemed.
+const maxTickets = 64
+
+// secretKey is a hash of a secret: looking it up in a map tells nobody how much
+// of a guess was right.
+type secretKey [sha256.Size]byte
+
+// ticket is what a tunnel secret stands for: the right of one helper to answer
+// one call. Its fields do not change, but for tunnelled.
+type ticket struct {
+	key    secretKey
+	agent  *session
+	caller int64         // session that the call came from
+	id     int64         // request id of the call
+	asked  rpc.CallerIDs // caller ids of the call, caller on top
+	timer  *time.Timer
+
+	tunnelled bool // its helper has created the tunnel; guarded by broker.mu
+}
+
+func (t *ticket) rest() rpc.CallerIDs { return t.asked[:len(t.asked)-1] }
+
+// call is the request that the ticket answers, as its caller numbers it.
+func (t *ticket) call() tunnelKey {
+	return tunnelKey{t.caller, t.id, string(t.rest().AppendKey(nil))}
+}
+
+// refuse is the answer to the call when no tunnel comes of it.
+func (t *ticket) refuse(why string) []byte {
+	return rpc.AppendError(nil, rpc.Address{ID: t.id, Callers: t.rest()}, rpc.Errorf(rpc.CodeException, "no tunnel: %s", why))
+}
+
+// findTunnel answers an agent's FindTunnelRequest with an address and a secret
+// (protocol.md 7.4). toID was popped from the caller ids of m.
+func (s *session) findTunnel(m *rpc.Message, toID int64) {
+	b := s.broker
+	asked := append(append(rpc.CallerIDs(nil), m.Callers()...), toID)
+	back := append(rpc.CallerIDs(nil), m.RevCallers()...)
+	back, _, _ = back.Pop() // our own entry of s
+	to := rpc.Address{ID: m.ID(), Callers: back}
+
+	raw := make([]byte, 20)
+	_, _ = rand.Read(raw)
+	secret := hex.EncodeToString(raw)
+	t := &ticket{key: sha256.Sum256([]byte(secret)), agent: s, caller: toID, id: m.ID(), asked: asked}
+	address := b.advertised(s)
+	if refused := b.issue(t); refused != "" {
+		s.answer(rpc.AppendError(nil, to, rpc.Errorf(rpc.CodeException, "%s", refused)))
+		return
+	}
+	s.answer(rpc.AppendTunnel(nil, to, rpc.Meta{Tunnel: &rpc.TunnelCtl{
+		State:     rpc.FindTunnelResponse,
+		Host:      address.Host,
+		Port:      address.Port,
+		Secret:    secret,
+		CallerIDs: asked,
+	}}, 0, chainpack.Value{}))
+}
+
+// advertised is where a helper of the agent s can connect: the agent's own
+// connection shows an address that it reaches.
+func (b *Broker) advertised(s *session) Address {
+	if b.opts.Advertise != (Address{}) {
+		return b.opts.Advertise
+	}
+	local, ok := s.link.LocalAddr().(*net.TCPAddr)
+	if !ok {
+		return Address{}
+	}
+	return Address{Host: local.IP.String(), Port: int64(local.Port)}
+}
+
+// issue registers a ticket and starts its life; refused says why it may not.
+func (b *Broker) issue(t *ticket) (refused string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	call := t.call()
+	switch _, open := b.tunnels[call]; {
+	case open:
+		return "this call has a tunnel already"
+	case b.calls[call] != nil:
+		return "this call waits for a tunnel already"
+	case t.agent.tickets >= maxTickets:
+		return "too many tunnels are being opened on this device"
+	}
+	t.agent.tickets++
+	b.tickets[t.key] = t
+	b.calls[call] = t
+	t.timer = time.AfterFunc(b.opts.SecretLife, func() { b.expire(t) })
+	return ""
+}
+
+// revoke takes a ticket back; false when it was redeemed or revoked before.
+// b.mu is held.
+func (b *Broker) revoke(t *ticket) bool {
+	if b.tickets[t.key] != t {
+		return false
+	}
+	t.timer.Stop()
+	t.agent.tickets--
+	delete(b.tickets, t.key)
+	delete(b.calls, t.call())
+	return true
+}
+
+func (b *Broker) expire(t *ticket) {
+	b.mu.Lock()
+	n := notice{to: b.sessions[t.caller], message: t.refuse("the device's helper did not connect in time")}
+	revoked := b.revoke(t)
+	b.mu.Unlock()
+	if revoked {
+		n.send()
+	}
+}
+
+// admitTunnel redeems a secret: once, and only while it lives.
+func (s *session) admitTunnel(secret string) *rpc.Error {
+	b := s.broker
+	b.mu.Lock()
+	t := b.tickets[sha256.Sum256([]byte(secret))]
+	redeemed := t != nil && b.revoke(t)
+	b.mu.Unlock()
+	if !redeemed {
+		return rpc.Errorf(rpc.CodeException, "Invalid authentication: the tunnel secret is unknown, used or too old")
+	}
+	s.ticket = t
+	s.ways.open(t.asked)
+	s.log = s.log.With().Int64("tunnelOf", t.caller).Logger()
+	s.log.Info().Msg("helper logged in")
+	return nil
+}
+
+// endTicketsOf ends what hangs on a session that is gone: the secrets that were
+// given to an agent, and the call that a helper has not answered. b.mu is held.
+func (b *Broker) endTicketsOf(s *session) (notices []notice) {
+	if s.tickets > 0 {
+		for _, t := range b.tickets {
+			if t.agent == s && b.revoke(t) {
+				notices = append(notices, notice{to: b.sessions[t.caller], message: t.refuse("the device has gone")})
+			}
+		}
+	}
+	if t := s.ticket; t != nil && !t.tunnelled {
+		notices = append(notices, notice{to: b.sessions[t.caller], message: t.refuse("the device's helper has gone")})
+	}
+	return notices
+}

@@ -1,0 +1,213 @@
+package broker
+
+import (
+	"time"
+
+	"shvtools/internal/link"
+	"shvtools/internal/rpc"
+)
+
+// tunnelKey names one direction of a tunnel as the messages on it show it: the
+// session that they go to, their request id there, and their caller ids there.
+type tunnelKey struct {
+	to    int64
+	id    int64
+	stack string // CallerIDs.AppendKey
+}
+
+// tunnel is the record of a tunnel that goes through this broker (design.md
+// section 6). Its fields do not change.
+type tunnel struct {
+	client, helper tunnelEnd
+}
+
+// tunnelEnd is how one end of a tunnel is reached from here.
+type tunnelEnd struct {
+	session *session // the adjacent one
+	id      int64
+	callers rpc.CallerIDs
+}
+
+func (e tunnelEnd) key() tunnelKey {
+	return tunnelKey{e.session.id, e.id, string(e.callers.AppendKey(nil))}
+}
+
+// other is the session at the other end than s.
+func (t *tunnel) other(s *session) *session {
+	if t.client.session == s {
+		return t.helper.session
+	}
+	return t.client.session
+}
+
+// verdict on a response that is about to be passed on.
+type verdict int
+
+const (
+	deliver verdict = iota
+	dropQuietly
+	dropForged
+)
+
+// route finds the session that a response goes to and the tunnel that it
+// belongs to, nil if none. The caller ids of m are popped already.
+func (b *Broker) route(s *session, m *rpc.Message, toID int64, state rpc.TunnelState) (*session, *tunnel, verdict) {
+	if state == rpc.CreateTunnelRequest {
+		return b.create(s, m, toID)
+	}
+	var buf [32]byte
+	stack := m.Callers().AppendKey(buf[:0])
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	to := b.sessions[toID]
+	t := b.tunnels[tunnelKey{toID, m.ID(), string(stack)}]
+	switch {
+	case to == nil:
+		return nil, nil, dropQuietly
+	case t != nil && t.other(to) != s:
+		return to, nil, dropForged
+	case t == nil && (s.ticket != nil && s.ticket.tunnelled || to.ticket != nil):
+		return to, nil, dropQuietly // a straggler of a tunnel that is over
+	}
+	return to, t, deliver
+}
+
+// create records the tunnel of a CreateTunnelRequest. Only the helper that
+// redeemed a secret may ask for one, and only for the call of that secret.
+func (b *Broker) create(s *session, m *rpc.Message, toID int64) (*session, *tunnel, verdict) {
+	ctl := *m.Tunnel()
+	readID := ctl.RequestID
+	if readID == 0 {
+		readID = m.ID()
+	}
+	back, _, _ := m.RevCallers().Pop() // our own entry of s
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	to := b.sessions[toID]
+	if to == nil {
+		return nil, nil, dropQuietly
+	}
+	if s.ticket == nil || s.ticket.tunnelled || !m.Has(rpc.TagRevCallerIDs) {
+		return to, nil, dropForged
+	}
+	t := &tunnel{
+		client: tunnelEnd{to, m.ID(), append(rpc.CallerIDs(nil), m.Callers()...)},
+		helper: tunnelEnd{s, readID, append(rpc.CallerIDs(nil), back...)},
+	}
+	if b.tunnels[t.client.key()] != nil {
+		return to, nil, dropForged
+	}
+	s.ticket.tunnelled = true
+	for _, end := range []tunnelEnd{t.client, t.helper} {
+		b.tunnels[end.key()] = t
+		end.session.tunnels[t] = struct{}{}
+		end.session.ways.pin(true)
+	}
+	ctl.Secret = "" // it has served its purpose, and the client needs none
+	m.SetTunnel(ctl)
+	return to, t, deliver
+}
+
+// forget drops the record of a tunnel; false if that was done before. b.mu is
+// held.
+func (b *Broker) forget(t *tunnel) bool {
+	if b.tunnels[t.client.key()] != t {
+		return false
+	}
+	for _, end := range []tunnelEnd{t.client, t.helper} {
+		delete(b.tunnels, end.key())
+		delete(end.session.tunnels, t)
+		end.session.ways.pin(len(end.session.tunnels) > 0)
+	}
+	return true
+}
+
+// tunnelClosed notes that a CloseTunnel of the session by has passed.
+func (b *Broker) tunnelClosed(t *tunnel, by *session) {
+	b.mu.Lock()
+	b.forget(t)
+	b.mu.Unlock()
+	if by != t.helper.session {
+		t.helper.session.linger()
+	}
+}
+
+// closeTunnel ends a tunnel towards both ends.
+func (b *Broker) closeTunnel(t *tunnel, why string) {
+	b.mu.Lock()
+	forgotten := b.forget(t)
+	b.mu.Unlock()
+	if !forgotten {
+		return
+	}
+	closing(t.client, why).send()
+	closing(t.helper, why).send()
+}
+
+// endTunnelsOf closes the tunnels of a session that is gone towards their other
+// ends. b.mu is held.
+func (b *Broker) endTunnelsOf(s *session, cause link.Cause) (notices []notice) {
+	for t := range s.tunnels {
+		b.forget(t)
+		if s == t.client.session {
+			notices = append(notices, closing(t.helper, "the user has gone: "+cause.String()))
+		} else {
+			notices = append(notices, closing(t.client, "the device's helper has gone: "+cause.String()))
+		}
+	}
+	return notices
+}
+
+// linger closes the link of a helper soon, if the helper does not.
+func (s *session) linger() {
+	if s.ticket != nil {
+		time.AfterFunc(lingering, func() { s.link.Close(link.TunnelEnded) })
+	}
+}
+
+// notice is a message that is sent after broker.mu was released.
+type notice struct {
+	to      *session // nil: nobody is there any more
+	message []byte
+	linger  bool
+}
+
+func (n notice) send() {
+	if n.to == nil {
+		return
+	}
+	n.to.answer(n.message)
+	if n.linger {
+		n.to.linger()
+	}
+}
+
+// closing is the CloseTunnel that tells an end that the other one is lost. It
+// never looks like a normal end.
+func closing(end tunnelEnd, why string) notice {
+	return notice{
+		to:     end.session,
+		linger: true,
+		message: rpc.AppendTunnel(nil, rpc.Address{ID: end.id, Callers: end.callers},
+			rpc.Meta{Tunnel: &rpc.TunnelCtl{State: rpc.CloseTunnel}},
+			rpc.KeyError, rpc.Errorf(rpc.CodeException, "%s", why).Value()),
+	}
+}
+
+// isTunnelData tells whether a message that came from s carries what somebody
+// typed or was shown, before it is routed.
+func (s *session) isTunnelData(m *rpc.Message) bool {
+	if m.Kind() != rpc.Response || m.Tunnel().State != rpc.NoTunnel {
+		return false
+	}
+	if s.ticket != nil {
+		return true
+	}
+	rest, toID, ok := m.Callers().Pop()
+	if !ok {
+		return false
+	}
+	s.broker.mu.RLock()
+	defer s.broker.mu.RUnlock()
+	return s.broker.tunnels[tunnelKey{toID, m.ID(), string(rest.AppendKey(nil))}] != nil
+}

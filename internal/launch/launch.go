@@ -1,0 +1,119 @@
+// Package launch is what an agent tells its helper: one line of CPON on the
+// helper's stdin, and one line back on its stdout (protocol.md 8.3, design.md
+// section 6). The line has the form of the C++ agent, and keys that the C++
+// helper passes over, so either half may be exchanged. It starts no process.
+package launch
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"shvtools/internal/chainpack"
+	"shvtools/internal/cpon"
+	"shvtools/internal/rpc"
+	"shvtools/internal/tunnel"
+)
+
+// Call is what the caller asked launchRexec for.
+type Call struct {
+	Method   string
+	Params   chainpack.Value
+	Ext      tunnel.Ext
+	Extended bool // the caller offered Ext
+}
+
+// CallFromParam reads the param of launchRexec. Nothing is judged: what cannot
+// be read stays empty, and the helper says so to the caller.
+func CallFromParam(param chainpack.Value) Call {
+	var c Call
+	method, _ := param.Get("method")
+	c.Method, _ = method.AsString()
+	c.Params, _ = param.Get("params")
+	c.Ext, c.Extended = tunnel.ExtOf(param)
+	return c
+}
+
+// Value is the param again, of the keys that are known alone.
+func (c Call) Value() chainpack.Value {
+	entries := []chainpack.Entry{
+		chainpack.F("method", chainpack.String(c.Method)),
+		chainpack.F("params", c.Params),
+	}
+	if c.Extended {
+		entries = append(entries, chainpack.F("ext", c.Ext.Value()))
+	}
+	return chainpack.Map(entries...)
+}
+
+// Policy is what the agent lets a session do. It stands where no client can
+// write; without it the strictest holds.
+type Policy struct {
+	Env []string // patterns of variables that a client may set: "TERM", "LC_*"
+}
+
+// Line is the line for the helper.
+type Line struct {
+	Find   rpc.TunnelCtl // the FindTunnelResponse, with the request id of the call
+	Call   Call
+	Policy Policy
+	User   string // chain of the users who called, for logs
+}
+
+// Append appends the line with its newline.
+func (l Line) Append(dst []byte) []byte {
+	env := make([]chainpack.Value, len(l.Policy.Env))
+	for i, pattern := range l.Policy.Env {
+		env[i] = chainpack.String(pattern)
+	}
+	v := chainpack.Map(
+		chainpack.F("findTunnelResponse", l.Find.Value()),
+		chainpack.F("onConnectedCall", l.Call.Value()),
+		chainpack.F("policy", chainpack.Map(chainpack.F("env", chainpack.List(env...)))),
+		chainpack.F("caller", chainpack.Map(chainpack.F("user", chainpack.String(l.User)))),
+	)
+	return append(cpon.Append(dst, v), '\n')
+}
+
+// ParseLine reads the line of an agent, ours or the C++ one.
+func ParseLine(text []byte) (Line, error) {
+	v, err := cpon.Parse(bytes.TrimSpace(text), chainpack.Limits{})
+	if err != nil {
+		return Line{}, fmt.Errorf("the agent's line: %w", err)
+	}
+	find, ok := v.Get("findTunnelResponse")
+	if !ok {
+		return Line{}, errors.New("the agent's line has no findTunnelResponse")
+	}
+	call, _ := v.Get("onConnectedCall")
+	l := Line{Find: rpc.TunnelCtlFromValue(find), Call: CallFromParam(call)}
+	policy, _ := v.Get("policy")
+	env, _ := policy.Get("env")
+	for _, item := range env.Items() {
+		if pattern, ok := item.AsString(); ok {
+			l.Policy.Env = append(l.Policy.Env, pattern)
+		}
+	}
+	caller, _ := v.Get("caller")
+	user, _ := caller.Get("user")
+	l.User, _ = user.AsString()
+	return l, nil
+}
+
+// AppendStarted appends the line with which a helper names the process group of
+// its session, so that the agent can end it when the helper itself is killed.
+func AppendStarted(dst []byte, pgid int) []byte {
+	v := chainpack.Map(chainpack.F("processGroup", chainpack.Int(int64(pgid))))
+	return append(cpon.Append(dst, v), '\n')
+}
+
+// ParseStarted reads such a line; ok is false for any other.
+func ParseStarted(text []byte) (pgid int, ok bool) {
+	v, err := cpon.Parse(bytes.TrimSpace(text), chainpack.Limits{})
+	if err != nil {
+		return 0, false
+	}
+	field, _ := v.Get("processGroup")
+	n, ok := field.AsInt()
+	return int(n), ok && n > 1
+}

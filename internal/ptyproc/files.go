@@ -1,0 +1,166 @@
+package ptyproc
+
+import (
+	"os"
+	"strconv"
+	"sync"
+
+	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
+)
+
+// files are the descriptors of a process to be.
+type files struct {
+	child   [3]int // 0, 1, 2 of the child; blocking
+	stdin   *stream
+	outputs []*stream
+
+	// slave is kept open on a pty: without it a process that closes its
+	// terminal for a moment would look like the end of the output. -1: pipes.
+	slave int
+}
+
+// closeChild closes what only the child needs.
+func (f *files) closeChild() {
+	for i, fd := range f.child {
+		if fd >= 0 && fd != f.slave {
+			_ = unix.Close(fd)
+		}
+		f.child[i] = -1
+	}
+}
+
+func (f *files) closeAll() {
+	f.closeChild()
+	if f.stdin != nil {
+		f.stdin.close()
+	}
+	for _, s := range f.outputs {
+		s.close()
+	}
+	if f.slave >= 0 {
+		_ = unix.Close(f.slave)
+		f.slave = -1
+	}
+}
+
+// openPipes makes three pipes. Each end is an open file of its own, so ours
+// can be non-blocking without the child noticing.
+func openPipes() (f *files, err error) {
+	f = &files{child: [3]int{-1, -1, -1}, slave: -1}
+	defer func() {
+		if err != nil {
+			f.closeAll()
+		}
+	}()
+	for i := range f.child {
+		var p [2]int
+		if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
+			return nil, os.NewSyscallError("pipe", err)
+		}
+		ours := p[0]
+		f.child[i] = p[1]
+		if i == 0 {
+			ours, f.child[i] = p[1], p[0]
+		}
+		s, err := newStream(ours)
+		if err != nil {
+			return nil, err
+		}
+		if i == 0 {
+			f.stdin = s
+		} else {
+			f.outputs = append(f.outputs, s)
+		}
+	}
+	return f, nil
+}
+
+// openPty makes a terminal of that size, which belongs to uid (-1: to us).
+func openPty(size Size, uid int) (f *files, err error) {
+	master, slave, err := pty.Open()
+	if err != nil {
+		return nil, err
+	}
+	// The os.Files are given up at once, as each call of their Fd may
+	// change the mode of a terminal that both ends count on.
+	defer master.Close()
+	defer slave.Close()
+
+	f = &files{child: [3]int{-1, -1, -1}, slave: -1}
+	defer func() {
+		if err != nil {
+			f.closeAll()
+		}
+	}()
+	if f.slave, err = dup(slave); err != nil {
+		return nil, err
+	}
+	f.child = [3]int{f.slave, f.slave, f.slave}
+	// os.OpenFile has made it non-blocking, for all who share it.
+	if err := unix.SetNonblock(f.slave, false); err != nil {
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	if uid >= 0 {
+		// As login does it: the user may open the terminal by its name.
+		// Without the right to do so the terminal still works.
+		_ = unix.Fchown(f.slave, uid, -1)
+	}
+	if f.stdin, err = dupStream(master); err != nil {
+		return nil, err
+	}
+	out, err := dupStream(master)
+	if err != nil {
+		return nil, err
+	}
+	f.outputs = []*stream{out}
+	if size.isSet() {
+		if err := setSize(f.stdin.fd, size); err != nil {
+			return nil, err
+		}
+	}
+	return f, nil
+}
+
+func dupStream(file *os.File) (*stream, error) {
+	fd, err := dup(file)
+	if err != nil {
+		return nil, err
+	}
+	return newStream(fd)
+}
+
+func dup(file *os.File) (fd int, err error) {
+	conn, err := file.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	fd = -1
+	ctlErr := conn.Control(func(old uintptr) {
+		fd, err = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 3)
+	})
+	if ctlErr != nil {
+		return -1, ctlErr
+	}
+	return fd, os.NewSyscallError("fcntl", err)
+}
+
+func setSize(fd int, s Size) error {
+	ws := unix.Winsize{Col: s.Cols, Row: s.Rows}
+	return os.NewSyscallError("ioctl", unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &ws))
+}
+
+// hideInherited marks the descriptors that we were started with close-on-exec:
+// all that Go opens is, but those of a careless parent would reach the user's
+// program. Once is enough.
+var hideInherited = sync.OnceFunc(func() {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		if fd, err := strconv.Atoi(e.Name()); err == nil && fd > 2 {
+			unix.CloseOnExec(fd)
+		}
+	}
+})

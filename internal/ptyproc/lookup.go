@@ -1,0 +1,182 @@
+package ptyproc
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"unicode"
+)
+
+// The exit codes of a program that could not be started, as in every shell.
+const (
+	codeNotExecutable = 126
+	codeNotFound      = 127
+)
+
+// defaultPath is searched when the environment has no PATH.
+const defaultPath = "/usr/local/bin:/usr/bin:/bin"
+
+// maxNameRunes bounds the name in an error message; names come from afar.
+const maxNameRunes = 200
+
+var (
+	errNoProgram     = errors.New("no program given")
+	errNoInterpreter = errors.New("its interpreter or loader was not found")
+)
+
+// StartError says that a program could not be started.
+type StartError struct {
+	// Path is the name as it was given, or the working directory where
+	// that was the obstacle.
+	Path string
+	// Code is the exit code that a shell would report: 127 where no such
+	// program was found; 126 for all else: a file that isn't executable, a
+	// directory, a script whose interpreter is missing, a working directory
+	// that can't be entered, no terminals or processes left.
+	Code int
+	// Err is the cause, an errno in most cases.
+	Err error
+}
+
+// Error is one line without control characters, fit for a user's terminal,
+// such as "nosuch: not found".
+func (e *StartError) Error() string {
+	text := ""
+	switch {
+	case e.Err == nil:
+		text = "cannot be started"
+	case errors.Is(e.Err, syscall.ENOENT) && e.Code == codeNotFound:
+		text = "not found"
+	default:
+		text = e.Err.Error()
+	}
+	if e.Path == "" {
+		return printable(text)
+	}
+	return printable(e.Path) + ": " + printable(text)
+}
+
+// Unwrap returns the cause.
+func (e *StartError) Unwrap() error { return e.Err }
+
+// printable keeps a name from acting on the terminal that shows it.
+func printable(s string) string {
+	r := []rune(s)
+	if len(r) > maxNameRunes {
+		r = append(r[:maxNameRunes], '…')
+	}
+	for i, c := range r {
+		if !unicode.IsPrint(c) {
+			r[i] = '?'
+		}
+	}
+	return string(r)
+}
+
+// lookup finds the file to execute for a name. Relative entries of PATH, the
+// empty one included, are skipped: which program they mean depends on the
+// directory of the moment.
+func lookup(name, dir string, env []string) (string, error) {
+	switch {
+	case name == "":
+		return "", &StartError{Code: codeNotFound, Err: errNoProgram}
+	case strings.Contains(name, "/"):
+		file := name
+		if !filepath.IsAbs(name) {
+			file = dir + "/" + name // not Join: x/../y may lead elsewhere
+			if dir == "" {
+				file = name
+			}
+		}
+		if err := executable(file); err != nil {
+			return "", startError(name, err)
+		}
+		return name, nil
+	}
+	path, ok := getenv(env, "PATH")
+	if !ok {
+		path = defaultPath
+	}
+	result := error(syscall.ENOENT)
+	for _, d := range filepath.SplitList(path) {
+		if !filepath.IsAbs(d) {
+			continue
+		}
+		file := filepath.Join(d, name)
+		err := executable(file)
+		if err == nil {
+			return file, nil
+		}
+		if !notFound(err) && notFound(result) {
+			result = err // found, but of no use: go on, say so at the end
+		}
+	}
+	return "", startError(name, result)
+}
+
+// executable is a first look, whoever the program will run as; the last word
+// is execve's.
+func executable(file string) error {
+	info, err := os.Stat(file)
+	switch {
+	case err != nil:
+		return errnoOf(err)
+	case info.IsDir():
+		return syscall.EISDIR
+	case info.Mode()&0o111 == 0:
+		return syscall.EACCES
+	}
+	return nil
+}
+
+// checkDir finds a bad working directory before the fork, where its error
+// could not be told from the program's.
+func checkDir(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	info, err := os.Stat(dir)
+	if err == nil && !info.IsDir() {
+		err = syscall.ENOTDIR
+	}
+	if err == nil {
+		return nil
+	}
+	return &StartError{
+		Path: dir, Code: codeNotExecutable,
+		Err: fmt.Errorf("cannot be the working directory: %w", errnoOf(err)),
+	}
+}
+
+func startError(name string, err error) *StartError {
+	e := &StartError{Path: name, Code: codeNotExecutable, Err: errnoOf(err)}
+	if notFound(err) {
+		e.Code = codeNotFound
+	}
+	return e
+}
+
+// execError explains what fork and exec said of a file that lookup accepted.
+func execError(name string, err error) *StartError {
+	if notFound(err) {
+		return &StartError{Path: name, Code: codeNotExecutable, Err: errNoInterpreter}
+	}
+	return &StartError{Path: name, Code: codeNotExecutable, Err: errnoOf(err)}
+}
+
+func notFound(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+}
+
+// errnoOf strips the decoration of os, which repeats the path.
+func errnoOf(err error) error {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return errno
+	}
+	return err
+}

@@ -1,0 +1,72 @@
+package ptyproc
+
+import (
+	"strings"
+	"syscall"
+)
+
+// Size is the size of a terminal in character cells. With either field zero
+// it is "not set", and the kernel's 0×0 or the former size stays.
+type Size struct {
+	Cols, Rows uint16
+}
+
+func (s Size) isSet() bool { return s.Cols != 0 && s.Rows != 0 }
+
+// Spec says what to start, and how.
+type Spec struct {
+	// Path is the program. Without a slash it is looked up in the PATH of
+	// Env; a relative one with a slash is meant from Dir.
+	Path string
+	// Argv holds the arguments, argv[0] first: "-bash" makes a login shell.
+	// Empty means {Path}.
+	Argv []string
+	// Env is the whole environment as KEY=value; nothing is inherited, not
+	// even when it is nil. Of equal keys the last one counts.
+	Env []string
+	// Dir is the working directory; empty: the caller's.
+	Dir string
+	// Pty asks for a terminal of that size (a zero Size: a terminal without
+	// a size). Nil: three pipes.
+	Pty *Size
+	// Credential is the user to run as; nil: unchanged.
+	Credential *syscall.Credential
+}
+
+func (s Spec) argv() []string {
+	if len(s.Argv) > 0 {
+		return s.Argv
+	}
+	return []string{s.Path}
+}
+
+// environ returns Env with one entry for each key. Programs disagree which
+// of two counts (libc: the first, bash: the last), and a filter that looked
+// at one of them must not be passed by the other.
+func (s Spec) environ() []string {
+	last := make(map[string]int, len(s.Env))
+	for i, kv := range s.Env {
+		last[envKey(kv)] = i
+	}
+	out := make([]string, 0, len(last))
+	for i, kv := range s.Env {
+		if last[envKey(kv)] == i {
+			out = append(out, kv)
+		}
+	}
+	return out
+}
+
+func envKey(kv string) string {
+	key, _, _ := strings.Cut(kv, "=")
+	return key
+}
+
+func getenv(env []string, key string) (value string, ok bool) {
+	for _, kv := range env {
+		if k, v, found := strings.Cut(kv, "="); found && k == key {
+			value, ok = v, true
+		}
+	}
+	return value, ok
+}

@@ -1,0 +1,119 @@
+// Package rexec is the program shvrexec: the helper that an agent starts for
+// each shell or command. It logs in to the tunnelling broker with a one-time
+// secret, creates the tunnel, owns the process and its pty, and carries its
+// bytes (protocol.md 8.4 to 8.9, design.md section 6).
+//
+// It ends with its process, and it ends its process when the agent, the broker
+// or the user is gone.
+package rexec
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"shvtools/internal/chainpack"
+	"shvtools/internal/client"
+	"shvtools/internal/launch"
+	"shvtools/internal/node"
+	"shvtools/internal/rpc"
+	"shvtools/internal/transport"
+)
+
+const (
+	// answerWait is how long the client may take to answer a
+	// CreateTunnelRequest.
+	answerWait = 5 * time.Second
+	// hangupGrace is how long a process may take after HUP before KILL.
+	hangupGrace = 5 * time.Second
+	// farewell is how long the last message may take to reach the broker.
+	farewell = 2 * time.Second
+	// maxLine bounds the agent's line, in bytes.
+	maxLine = 1 << 20
+)
+
+// Options of a helper.
+type Options struct {
+	In      io.Reader // the agent's line; its end means that the agent is gone
+	Out     io.Writer // the line that names the process group
+	Environ []string  // what the process inherits
+	Log     zerolog.Logger
+}
+
+// Run is the life of a helper: from the agent's line to the end of the session.
+// An error says that no session came about and that the caller was not told.
+func Run(ctx context.Context, o Options) error {
+	in := bufio.NewReaderSize(o.In, 4<<10)
+	text, err := readLine(in)
+	if err != nil {
+		return err
+	}
+	line, err := launch.ParseLine(text)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		// Later lines may mean something one day; the end means that the agent
+		// is gone.
+		_, _ = io.Copy(io.Discard, in)
+		cancel(errAgentGone)
+	}()
+	return open(ctx, o, line)
+}
+
+var errAgentGone = errors.New("the agent on the device has gone")
+
+func readLine(in *bufio.Reader) ([]byte, error) {
+	var text []byte
+	for {
+		part, err := in.ReadSlice('\n')
+		text = append(text, part...)
+		switch {
+		case err == nil:
+			return text, nil
+		case !errors.Is(err, bufio.ErrBufferFull):
+			return nil, fmt.Errorf("no line from the agent on stdin: %w", err)
+		case len(text) > maxLine:
+			return nil, fmt.Errorf("the agent's line is longer than %d bytes", maxLine)
+		}
+	}
+}
+
+// open connects to the broker, creates the tunnel and runs the session.
+func open(ctx context.Context, o Options, line launch.Line) error {
+	port := strconv.FormatInt(line.Find.Port, 10)
+	if line.Find.Port == 0 {
+		port = transport.DefaultPort
+	}
+	c, err := client.Dial(ctx, client.Options{
+		URL:     transport.URL{Scheme: "tcp", Host: line.Find.Host, Port: port},
+		Login:   client.Login{Tunnel: line.Find.Secret},
+		Patient: true,
+		Serve:   serveTree(),
+	})
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	s := newSession(o, c, line)
+	if err := s.prepare(); err != nil {
+		s.refuse(err)
+		return nil
+	}
+	return s.run(ctx)
+}
+
+// serveTree is what a helper answers when it is called itself.
+func serveTree() *node.Tree {
+	tree := new(node.Tree)
+	tree.Add("", node.Constant("appName", "s", rpc.AccessBrowse, chainpack.String("shvrexec")))
+	return tree
+}

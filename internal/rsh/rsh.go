@@ -1,0 +1,162 @@
+// Package rsh is the program shvrsh: the user's end of a remote shell or of one
+// remote command (protocol.md 8.10, design.md sections 6 and 8). It speaks to the
+// user's terminal on one side and to a tunnel on the other.
+package rsh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"shvtools/internal/chainpack"
+	"shvtools/internal/client"
+	"shvtools/internal/node"
+	"shvtools/internal/rpc"
+	"shvtools/internal/transport"
+	"shvtools/internal/tty"
+	"shvtools/internal/tunnel"
+)
+
+// openWait is how long a device may take to open the tunnel.
+const openWait = 15 * time.Second
+
+// Options of a remote shell.
+type Options struct {
+	URL            transport.URL
+	User, Password string
+	Path           string   // of the device's agent
+	Command        []string // empty: a shell
+
+	Stdin, Stdout, Stderr *os.File
+	Env                   []tunnel.EnvVar  // offered to the device
+	Signals               <-chan os.Signal // that the program got
+	Log                   zerolog.Logger
+}
+
+// Run opens a shell or runs a command. It gives the exit code of the remote
+// command, or an error where that is not known. The terminal is as it was when
+// Run returns.
+func Run(ctx context.Context, o Options) (code int, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	s := &session{opts: o, pty: len(o.Command) == 0 && tty.IsTerminal(o.Stdin)}
+	go func() {
+		for {
+			select {
+			case sig := <-o.Signals:
+				s.signalled(sig, cancel)
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	c, err := client.Dial(ctx, client.Options{
+		URL:   o.URL,
+		Login: client.Login{User: o.User, Password: o.Password},
+		Serve: serveTree(),
+	})
+	if err != nil {
+		return 0, err
+	}
+	defer c.Close()
+	s.client = c
+	return s.run(ctx)
+}
+
+// serveTree is what shvrsh answers when it is called itself.
+func serveTree() *node.Tree {
+	tree := new(node.Tree)
+	tree.Add("", node.Constant("appName", "s", rpc.AccessBrowse, chainpack.String("shvrsh")))
+	return tree
+}
+
+// call is the param of launchRexec. What helpers of the base protocol
+// understand stands before the offer.
+func (s *session) call() chainpack.Value {
+	offer := tunnel.Ext{Version: tunnel.Version, Window: tunnel.CommandWindow, Env: s.opts.Env}
+	var method string
+	var params chainpack.Value
+	switch line := strings.Join(s.opts.Command, " "); {
+	case s.pty:
+		offer.Window = tunnel.PtyWindow
+		offer.Run = tunnel.Run{Kind: tunnel.RunShell}
+		method = "runPtyCmd"
+		params = chainpack.List(chainpack.String("/bin/bash"),
+			chainpack.Int(int64(s.size.Cols)), chainpack.Int(int64(s.size.Rows)))
+	case len(s.opts.Command) == 0:
+		offer.Run = tunnel.Run{Kind: tunnel.RunShell}
+		method, params = "runCmd", chainpack.String("/bin/bash")
+	default:
+		offer.Run = tunnel.Run{Kind: tunnel.RunExec, Text: line}
+		method = "runCmd"
+		params = chainpack.List(chainpack.String("/bin/sh"), chainpack.String("-c"), chainpack.String(line))
+	}
+	return chainpack.Map(
+		chainpack.F("method", chainpack.String(method)),
+		chainpack.F("params", params),
+		chainpack.F("ext", offer.Value()),
+	)
+}
+
+// outcome turns the end of the tunnel into an exit code or an error.
+func (s *session) outcome(end tunnel.Closing) (code int, err error) {
+	switch {
+	case end.Err != nil:
+		return 0, fmt.Errorf("%s: session ended: %w", s.opts.Path, end.Err)
+	case end.Exit == nil && s.pty:
+		return 0, nil // a helper of the base protocol tells no more
+	case end.Exit == nil:
+		return 0, fmt.Errorf("%s: remote exit status unknown: the device's shvrexec does not tell it", s.opts.Path)
+	}
+	for _, channel := range []int{tunnel.Stdout, tunnel.Stderr} {
+		if sent, came := end.Exit.Sent[int64(channel)], s.end.Received(channel); sent != came {
+			return 0, fmt.Errorf("%s: %d of %d bytes of output were lost on the way", s.opts.Path, sent-came, sent)
+		}
+	}
+	if end.Exit.Message != "" {
+		fmt.Fprintf(s.opts.Stderr, "shvrsh: %s: %s\n", s.opts.Path, end.Exit.Message)
+	}
+	if end.Exit.Signal != "" {
+		return signalCode(end.Exit.Signal), nil
+	}
+	return end.Exit.Code & 0xff, nil
+}
+
+// errSignal is the end of the program by a signal.
+type errSignal struct{ sig os.Signal }
+
+func (e errSignal) Error() string { return fmt.Sprintf("ended by signal: %v", e.sig) }
+
+// describe makes an error of the call readable: what failed on which path.
+func describe(path string, err error) error {
+	var refused *rpc.Error
+	if !errors.As(err, &refused) {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if since, ok := offlineSince(refused); ok {
+		return fmt.Errorf("%s: the device is offline since %s", path, since.Format(time.DateTime))
+	}
+	if refused.Code == rpc.CodeMethodNotFound {
+		return fmt.Errorf("%s: no such device: %w", path, err)
+	}
+	return fmt.Errorf("%s: %w", path, err)
+}
+
+// offlineSince reads what a broker tells of a device that it knows.
+func offlineSince(e *rpc.Error) (time.Time, bool) {
+	field, ok := e.Data.Get("offlineSince")
+	if !ok {
+		return time.Time{}, false
+	}
+	msec, _, ok := field.AsDateTime()
+	return time.UnixMilli(msec).Local(), ok
+}
+
+// forwarded are the signals that a remote command gets in our place.
+var forwarded = map[os.Signal]string{syscall.SIGINT: "INT", syscall.SIGTERM: "TERM", syscall.SIGQUIT: "QUIT"}

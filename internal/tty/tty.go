@@ -1,0 +1,93 @@
+package tty
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
+)
+
+// Size is the size of a terminal in character cells; 0×0 where it has none.
+type Size struct {
+	Cols, Rows uint16
+}
+
+// IsTerminal reports whether f is a terminal. A nil or closed file is not.
+func IsTerminal(f *os.File) bool {
+	is := false
+	err := control(f, func(fd int) error {
+		is = term.IsTerminal(fd)
+		return nil
+	})
+	return err == nil && is
+}
+
+// SizeOf returns the present size of a terminal; it fails where f is none.
+func SizeOf(f *os.File) (Size, error) {
+	var size Size
+	err := control(f, func(fd int) error {
+		cols, rows, err := term.GetSize(fd)
+		size = Size{Cols: uint16(cols), Rows: uint16(rows)}
+		return err
+	})
+	if err != nil {
+		return Size{}, fmt.Errorf("tty: size: %w", err)
+	}
+	return size, nil
+}
+
+// control calls do with the descriptor of f, which stays valid for the call.
+// Unlike [os.File.Fd] it never changes the descriptor's mode.
+func control(f *os.File, do func(fd int) error) error {
+	if f == nil {
+		return os.ErrInvalid
+	}
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var doErr error
+	if err := conn.Control(func(fd uintptr) { doErr = do(int(fd)) }); err != nil {
+		if errors.Is(err, os.ErrClosed) {
+			return os.ErrClosed
+		}
+		return err
+	}
+	return doErr
+}
+
+// changeMode reads the modes of a terminal, has them changed and sets them
+// at once, without waiting for pending output: a terminal stopped by Ctrl-S
+// would hold us up. It returns the modes as they were.
+func changeMode(fd int, change func(*unix.Termios)) (*unix.Termios, error) {
+	var mode *unix.Termios
+	err := retry(func() (err error) {
+		mode, err = unix.IoctlGetTermios(fd, unix.TCGETS)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	before := *mode
+	change(mode)
+	return &before, setMode(fd, mode)
+}
+
+func setMode(fd int, mode *unix.Termios) error {
+	return retry(func() error { return unix.IoctlSetTermios(fd, unix.TCSETS, mode) })
+}
+
+func retry(f func() error) error {
+	for {
+		if err := f(); err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+// isGone reports whether an error means that there is no terminal any more.
+func isGone(err error) bool {
+	return errors.Is(err, unix.EIO) || errors.Is(err, unix.ENXIO) || errors.Is(err, unix.ENODEV)
+}

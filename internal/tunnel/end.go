@@ -1,0 +1,323 @@
+package tunnel
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"shvtools/internal/chainpack"
+	"shvtools/internal/link"
+	"shvtools/internal/rpc"
+)
+
+// Channels.
+const (
+	Stdin   = 0
+	Stdout  = 1
+	Stderr  = 2
+	Control = 3
+
+	channels = 3 // that carry data
+)
+
+// MaxData is the most that one frame carries, in bytes.
+const MaxData = 32 << 10
+
+// baseWindow is how much is held for a slow consumer of a peer of the base
+// protocol before its connection is not read any more.
+const baseWindow = 256 << 10
+
+// Pings are sent after pingEvery without a sign of life, and after
+// pingEvery × maxSilent the peer counts as dead.
+const (
+	pingEvery = 15 * time.Second
+	maxSilent = 3
+)
+
+// ErrClosed is returned by sending methods after the end of the tunnel.
+var ErrClosed = errors.New("the tunnel is closed")
+
+// Options of an End.
+type Options struct {
+	Link *link.Link
+	To   rpc.Address // how the other end is reached
+
+	// ErrorEnds: an error in the place of data ends the tunnel. That is so for
+	// a client; helpers pass over it.
+	ErrorEnds bool
+
+	Extended   bool  // both ends know the additions
+	Window     int64 // that this end has promised, for each channel
+	PeerWindow int64 // that the other end has promised; 0: no limit
+
+	// Direct, if set, takes what it can of stdin without waiting.
+	Direct func([]byte) int
+	// Resize and Signal take what the client asks for. Like Direct they are
+	// called by the read loop and must not wait.
+	Resize func(Size)
+	Signal func(name string)
+}
+
+// End is one end of a tunnel. All methods may be called concurrently, but
+// Receive by the read loop alone, and ReadFrom and WriteTo once for a channel at
+// a time.
+type End struct {
+	opts     Options
+	head     []byte // of data frames, up to the List
+	in       [channels]inbox
+	out      [channels]credit
+	received atomic.Uint64 // messages, for the pings
+
+	closeOnce sync.Once
+	closed    chan struct{}
+	closing   Closing // set before closed is closed
+}
+
+// New makes an end and starts to watch over its peer. It lives until a Receive
+// of CloseTunnel, the end of the link, or Close.
+func New(o Options) *End {
+	e := &End{opts: o, closed: make(chan struct{})}
+	window, peer := o.Window, o.PeerWindow
+	if !o.Extended {
+		window, peer = baseWindow, 0
+	}
+	for i := range channels {
+		e.in[i].init(window, o.Extended)
+		e.out[i].init(peer)
+	}
+	e.head = rpc.AppendResponseHead(nil, o.To, rpc.Meta{})
+	e.head = append(e.head, chainpack.ByteIMap)
+	e.head = chainpack.AppendInt(e.head, rpc.KeyResult)
+	e.head = append(e.head, chainpack.ByteList)
+	go e.watch()
+	return e
+}
+
+// Closed is closed when the tunnel has ended.
+func (e *End) Closed() <-chan struct{} { return e.closed }
+
+// Closing tells how the tunnel ended. It waits for the end.
+func (e *End) Closing() Closing {
+	<-e.closed
+	return e.closing
+}
+
+// Close ends the tunnel on this side; nothing is sent.
+func (e *End) Close(c Closing) {
+	e.closeOnce.Do(func() {
+		e.closing = c
+		close(e.closed)
+		for i := range channels {
+			e.in[i].end()
+			e.out[i].close()
+		}
+	})
+}
+
+// watch ends the tunnel with its link, and pings the peer.
+func (e *End) watch() {
+	ticker := time.NewTicker(pingEvery)
+	defer ticker.Stop()
+	var last uint64
+	for silent := 0; ; {
+		select {
+		case <-e.closed:
+			return
+		case <-e.opts.Link.Done():
+			e.Close(Closing{Err: e.opts.Link.Err()})
+			return
+		case <-ticker.C:
+		}
+		if now := e.received.Load(); now != last || !e.opts.Extended {
+			last, silent = now, 0
+			continue
+		}
+		if silent++; silent >= maxSilent {
+			e.Close(Closing{Err: fmt.Errorf("no sign of life from the other side for %v", maxSilent*pingEvery)})
+			return
+		}
+		e.post(e.controlFrame("ping", chainpack.Int(int64(silent))))
+	}
+}
+
+// post queues a message without waiting; a full queue will show elsewhere.
+func (e *End) post(message []byte) {
+	f := link.NewMessage(message)
+	defer f.Release()
+	_ = e.opts.Link.Send(f)
+}
+
+// sendMessage sends a message and may wait for the connection.
+func (e *End) sendMessage(message []byte) error {
+	f := link.NewMessage(message)
+	defer f.Release()
+	return e.opts.Link.SendNow(f)
+}
+
+// Receive takes a message of the tunnel: data, control or CloseTunnel.
+func (e *End) Receive(m *rpc.Message, f *link.Frame) {
+	e.received.Add(1)
+	if m.Tunnel().State == rpc.CloseTunnel {
+		e.Close(closingOf(m))
+		return
+	}
+	channel, data, ok := parseData(m.Body())
+	if ok && channel >= 0 && channel < channels {
+		e.data(int(channel), data, f)
+		return
+	}
+	content, err := m.Content()
+	if err != nil {
+		return
+	}
+	if content.Error != nil && e.opts.ErrorEnds {
+		e.Close(Closing{Err: content.Error})
+	}
+	if content.Key != rpc.KeyResult || content.Value.Len() < 2 {
+		return
+	}
+	if channel, ok := content.Value.At(0).AsInt(); ok && channel == Control {
+		e.control(content.Value.At(1))
+	}
+}
+
+func (e *End) data(channel int, data []byte, f *link.Frame) {
+	in := &e.in[channel]
+	if channel == Stdin && e.opts.Direct != nil {
+		data = data[in.direct(data, e.opts.Direct):]
+	}
+	if len(data) > 0 && in.put(data, f) {
+		e.Close(Closing{Err: fmt.Errorf("the other side sent more than its window of %d bytes on channel %d", in.window, channel)})
+	}
+}
+
+// parseData reads the body of a data frame, `i{2:[channel,String]}`, without
+// building values. A bare String is taken for channel 0, as the C++ helper does
+// it (protocol.md 8.6).
+func parseData(body []byte) (channel int64, data []byte, ok bool) {
+	s := chainpack.NewScanner(body, chainpack.Limits{})
+	if s.Enter(chainpack.ByteIMap) != nil {
+		return 0, nil, false
+	}
+	if key, err := s.Int(); err != nil || key != rpc.KeyResult {
+		return 0, nil, false
+	}
+	schema, err := s.Peek()
+	if err != nil {
+		return 0, nil, false
+	}
+	if schema == chainpack.ByteList {
+		if s.Enter(chainpack.ByteList) != nil {
+			return 0, nil, false
+		}
+		if channel, err = s.Int(); err != nil {
+			return 0, nil, false
+		}
+		if schema, err = s.Peek(); err != nil {
+			return 0, nil, false
+		}
+	}
+	if schema != chainpack.ByteString && schema != chainpack.ByteBlob {
+		return 0, nil, false
+	}
+	data, err = s.Bytes()
+	return channel, data, err == nil
+}
+
+// acked takes an ack of the peer.
+func (e *End) acked(channel, total int64) {
+	if channel >= 0 && channel < channels {
+		e.out[channel].ack(total)
+	}
+}
+
+// ended takes the peer's end of a channel.
+func (e *End) ended(channel, total int64) {
+	if channel < 0 || channel >= channels {
+		return
+	}
+	in := &e.in[channel]
+	if came := in.total(); came != total {
+		e.Close(Closing{Err: fmt.Errorf("%d of %d bytes on channel %d were lost on the way", total-came, total, channel)})
+		return
+	}
+	in.end()
+}
+
+// ReadFrom carries all of r to the other end on a channel. It returns when r
+// ends (nil), fails, or the tunnel is closed (ErrClosed).
+func (e *End) ReadFrom(channel int, r io.Reader) error {
+	out := &e.out[channel]
+	size := MaxData
+	if out.window > 0 {
+		size = int(min(out.window, MaxData))
+	}
+	var head []byte
+	for {
+		f := link.NewFrame(MaxData)
+		n, err := r.Read(f.Room(size))
+		if n > 0 {
+			if !out.take(int64(n)) {
+				f.Release()
+				return ErrClosed
+			}
+			head = append(head[:0], e.head...)
+			head = chainpack.AppendInt(head, int64(channel))
+			head = chainpack.AppendStringHeader(head, n)
+			f.Wrap(head, n, dataTail)
+			if e.opts.Link.SendNow(f) != nil {
+				f.Release()
+				return ErrClosed
+			}
+		}
+		f.Release()
+		switch {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
+
+var dataTail = []byte{chainpack.ByteTerm, chainpack.ByteTerm}
+
+// SendEOF tells the other end that a channel has ended.
+func (e *End) SendEOF(channel int) error {
+	return e.send("eof", pairValue(int64(channel), e.out[channel].total()))
+}
+
+// WriteTo carries what comes on a channel to w, and acknowledges it when it is
+// written. It returns nil when the channel or the tunnel has ended and all is
+// written. When w fails it returns that error; the rest of the channel is then
+// taken and dropped.
+func (e *End) WriteTo(channel int, w io.Writer) error {
+	var failed error
+	in := &e.in[channel]
+	for {
+		c, ok := in.next()
+		if !ok {
+			return failed
+		}
+		if failed == nil {
+			if _, failed = w.Write(c.data); failed != nil {
+				in.drop()
+			}
+		}
+		if due := in.done(c); due > 0 {
+			_ = e.send("ack", pairValue(int64(channel), due)) // a lost link shows elsewhere
+		}
+	}
+}
+
+// Sent is how many bytes were sent on a channel.
+func (e *End) Sent(channel int) int64 { return e.out[channel].total() }
+
+// Received is how many bytes came on a channel.
+func (e *End) Received(channel int) int64 { return e.in[channel].total() }
+
+// To is how the other end is reached.
+func (e *End) To() rpc.Address { return e.opts.To }
