@@ -1,0 +1,90 @@
+# The two that a newcomer needs: `make demo` and `make test`.
+
+PROGRAMS := shvbroker shvagent shvrexec shvrsh
+COMMANDS := $(addprefix ./cmd/,$(PROGRAMS))
+
+# Devices that agents run on.
+CROSS := arm arm64 386 mipsle
+
+COMMIT   = $(shell scripts/commit.sh)
+GO_BUILD = CGO_ENABLED=0 go build -trimpath
+LDFLAGS  = -X shvtools/internal/cliapp.commit=$(COMMIT)
+
+STATICCHECK := go tool -modfile=scripts/tools/go.mod staticcheck
+FUZZTIME    ?= 20s
+export FUZZTIME
+
+# The commit comes from LDFLAGS. The toolchain's own stamp would only make builds
+# fail where git distrusts the directory's owner, as in a container.
+export GOFLAGS := $(filter-out -buildvcs%,$(GOFLAGS)) -buildvcs=false
+
+.PHONY: build
+build: ## put the four programs in bin/
+	@mkdir -p bin
+	$(GO_BUILD) -ldflags '$(LDFLAGS)' -o bin/ $(COMMANDS)
+
+.PHONY: demo
+demo: build ## open a shell through a broker and an agent of its own
+	@scripts/demo.sh
+
+.PHONY: test
+test: build ## run the tests
+	go test ./...
+
+.PHONY: test-long
+test-long: build ## run the tests that take long, too
+	SHV_LONG=1 go test -timeout 60m ./...
+
+.PHONY: race
+race: ## run the tests, and the programs in them, with the race detector
+	SHV_RACE=1 CGO_ENABLED=1 go test -race ./...
+
+.PHONY: bench
+bench: build ## measure, each number beside its reference
+	@scripts/bench.sh
+
+.PHONY: fuzz
+fuzz: ## fuzz each target for FUZZTIME
+	@scripts/fuzz.sh
+
+.PHONY: format
+format: ## fail where gofmt would change a file
+	@files=$$(find . -name '*.go' -not -path './.git/*' -not -path '*/testdata/*' -exec gofmt -l {} +) && \
+	if [ -n "$$files" ]; then echo "not formatted:"; echo "$$files"; exit 1; fi
+
+.PHONY: vet
+vet: ## run go vet
+	go vet ./...
+
+.PHONY: staticcheck
+staticcheck: ## run staticcheck, at the version in scripts/tools/go.mod
+	$(STATICCHECK) ./...
+
+.PHONY: scripts
+scripts: ## check the shell scripts
+	@for script in scripts/*.sh .ci/run; do bash -n "$$script" || exit 1; done
+	@if command -v shellcheck >/dev/null; then shellcheck scripts/*.sh .ci/run; fi
+
+.PHONY: cross
+cross: ## build the programs for each of CROSS
+	@for arch in $(CROSS); do \
+	  for command in $(COMMANDS); do \
+	    echo "linux/$$arch $$command"; \
+	    GOOS=linux GOARCH=$$arch $(GO_BUILD) -o /dev/null "$$command" || exit 1; \
+	  done; \
+	done
+
+# One after the other, also with -j: each uses all cores, and demo the terminal.
+.PHONY: check
+check: ## all that CI runs beyond build and test
+	@for check in format vet staticcheck scripts race fuzz cross demo; do \
+	  $(MAKE) --no-print-directory $$check || exit 1; \
+	done
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin
+
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14

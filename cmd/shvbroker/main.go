@@ -1,0 +1,151 @@
+// Command shvbroker is an SHV RPC broker: devices mount themselves in its tree,
+// clients call them, and shells find their way through it.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+
+	"github.com/rs/zerolog"
+	"github.com/urfave/cli/v2"
+
+	"shvtools/internal/auth"
+	"shvtools/internal/broker"
+	"shvtools/internal/cliapp"
+	"shvtools/internal/journal"
+	"shvtools/internal/transport"
+)
+
+const description = `Without arguments it listens on ` + cliapp.DefaultURL + ` and lets in the
+development user iot, whose devices may mount themselves below test/. That user
+is for this machine alone: other than loopback addresses are refused.
+
+Examples:
+   shvbroker
+   shvbroker --listen tcp://127.0.0.1:4000 --listen 'tcp://[::1]:4000'
+   shvbroker --journal -          each message on stderr, secrets left out`
+
+func main() {
+	app := &cli.App{
+		Name:        "shvbroker",
+		Usage:       "SHV RPC broker",
+		UsageText:   "shvbroker [options]",
+		Description: description,
+		Action:      run,
+		Flags: append([]cli.Flag{
+			&cli.StringSliceFlag{Name: "listen", Usage: "listen on `URL`, tcp://HOST:PORT; may be given several times; port 0 is any free one"},
+			&cli.StringFlag{Name: "journal", Usage: "write each message to `FILE`, - for stderr; secrets and what is typed are left out"},
+			&cli.BoolFlag{Name: "journal-unsafe", DisableDefaultText: true, Usage: "let the journal show everything, passwords and keystrokes too"},
+			cliapp.ReadyFileFlag(),
+		}, cliapp.LogFlags("info")...),
+	}
+	os.Exit(cliapp.Main(app, os.Args))
+}
+
+func run(c *cli.Context) error {
+	if c.Args().Present() {
+		return cliapp.Usagef("unexpected argument %q", c.Args().First())
+	}
+	log, err := cliapp.LoggerFromFlags(c)
+	if err != nil {
+		return err
+	}
+	texts := c.StringSlice("listen")
+	if len(texts) == 0 {
+		texts = []string{cliapp.DefaultURL}
+	}
+	records, closeJournal, err := openJournal(c)
+	if err != nil {
+		return err
+	}
+	defer closeJournal()
+	listeners, err := listen(c.Context, texts)
+	if err != nil {
+		return err
+	}
+	b := broker.New(broker.Options{
+		Users:   auth.Development(),
+		Log:     log,
+		Journal: records,
+		Version: cliapp.Version(),
+	})
+	return serve(c.Context, b, listeners, c.String(cliapp.FlagReadyFile), log)
+}
+
+// openJournal opens what --journal names.
+func openJournal(c *cli.Context) (j *journal.Writer, closing func(), err error) {
+	var w io.Writer
+	closing = func() {}
+	switch name := c.String("journal"); name {
+	case "":
+		if c.Bool("journal-unsafe") {
+			return nil, nil, cliapp.Usagef("--journal-unsafe goes with --journal")
+		}
+		return nil, closing, nil
+	case "-":
+		w = c.App.ErrWriter
+	default:
+		f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+		if err != nil {
+			return nil, nil, fmt.Errorf("journal: %w", err)
+		}
+		w, closing = f, func() { _ = f.Close() }
+	}
+	return journal.New(w, c.Bool("journal-unsafe")), closing, nil
+}
+
+// listen opens all listeners, or none.
+func listen(ctx context.Context, texts []string) (listeners []net.Listener, err error) {
+	defer func() {
+		if err != nil {
+			for _, l := range listeners {
+				_ = l.Close()
+			}
+		}
+	}()
+	for _, text := range texts {
+		u, err := transport.ParseURL(text)
+		if err != nil {
+			return listeners, cliapp.UsageError{Err: fmt.Errorf("--listen: %w", err)}
+		}
+		if !u.IsLoopback() {
+			return listeners, cliapp.Usagef("--listen %s: the development user may be let in on loopback only, such as %s", u, cliapp.DefaultURL)
+		}
+		l, err := transport.Listen(ctx, u)
+		if err != nil {
+			return listeners, fmt.Errorf("cannot listen on %s: %w", u, err)
+		}
+		listeners = append(listeners, l)
+	}
+	return listeners, nil
+}
+
+// serve runs the broker until ctx ends.
+func serve(ctx context.Context, b *broker.Broker, listeners []net.Listener, readyFile string, log zerolog.Logger) error {
+	failed := make(chan error, len(listeners))
+	var urls []string
+	for _, l := range listeners {
+		urls = append(urls, transport.ListenURL(l).String())
+		go func() { failed <- b.Serve(l) }()
+	}
+	defer b.Close()
+	log.Info().Strs("urls", urls).Msg("listening; the development user iot is let in")
+	if readyFile != "" {
+		if err := cliapp.WriteReadyFile(readyFile, urls); err != nil {
+			return fmt.Errorf("ready file: %w", err)
+		}
+	}
+	select {
+	case err := <-failed:
+		if !errors.Is(err, broker.ErrClosed) {
+			return err
+		}
+	case <-ctx.Done():
+		log.Info().AnErr("cause", context.Cause(ctx)).Msg("stopping")
+	}
+	return nil
+}

@@ -1,0 +1,39 @@
+// Command shvrexec is the helper that shvagent starts for each shell or command.
+// It is not for use by hand: it reads what to do from its standard input.
+package main
+
+import (
+	"os"
+
+	"github.com/urfave/cli/v2"
+
+	"shvtools/internal/cliapp"
+	"shvtools/internal/rexec"
+)
+
+func main() {
+	app := &cli.App{
+		Name:      "shvrexec",
+		Usage:     "runs one remote session for shvagent, which starts it",
+		UsageText: "shvrexec [options] <LINE-OF-THE-AGENT",
+		Description: `It reads one line of CPON from its standard input, as shvagent writes it, and
+lives until its session or its standard input ends.
+
+Example of such a line:
+   {"findTunnelResponse":<1:3>i{1:2,2:"127.0.0.1",3:3755,4:"…",5:3,6:2},"onConnectedCall":{"method":"runPtyCmd","params":["/bin/bash",80,24]}}`,
+		Action: run,
+		Flags: append([]cli.Flag{
+			// The C++ agent gives it; it is about the C++ log.
+			&cli.BoolFlag{Name: "mtid", Hidden: true},
+		}, cliapp.LogFlags("warn")...),
+	}
+	os.Exit(cliapp.Main(app, os.Args))
+}
+
+func run(c *cli.Context) error {
+	log, err := cliapp.LoggerFromFlags(c)
+	if err != nil {
+		return err
+	}
+	return rexec.Run(c.Context, rexec.Options{In: os.Stdin, Out: os.Stdout, Environ: os.Environ(), Log: log})
+}

@@ -1,0 +1,80 @@
+package cliapp
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/urfave/cli/v2"
+
+	"shvtools/internal/transport"
+	"shvtools/internal/tty"
+)
+
+// DefaultURL is the broker of clients that are told none.
+const DefaultURL = "tcp://127.0.0.1:3755"
+
+// BrokerURL returns the URL of --url, or DefaultURL.
+func BrokerURL(c *cli.Context) (transport.URL, error) {
+	u, err := transport.ParseURL(firstOf(c.String(FlagURL), DefaultURL))
+	if err != nil {
+		return u, UsageError{Err: err}
+	}
+	return u, nil
+}
+
+// Credentials returns the login for the broker at u, from the flags of LoginFlags,
+// the environment, u itself, and the terminal; see LoginInput.Resolve. Warnings go
+// to the application's stderr.
+func Credentials(c *cli.Context, u transport.URL) (Login, error) {
+	in := LoginInput{
+		URL:          u,
+		User:         c.String(FlagUser),
+		Password:     c.String(FlagPassword),
+		PasswordFile: c.String(FlagPasswordFile),
+		LookupEnv:    os.LookupEnv,
+		ReadFile:     readPasswordFile,
+		Prompt:       tty.ReadPassword,
+	}
+	login, err := in.Resolve()
+	for _, warning := range login.Warnings {
+		_, _ = fmt.Fprintf(c.App.ErrWriter, "%s: warning: %s\n", c.App.Name, oneLine(warning))
+	}
+	return login, err
+}
+
+// readPasswordFile reads a password file, which may be a pipe, and warns where
+// everyone on the machine can read it too.
+func readPasswordFile(path string) (text, warning string, err error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return "", "", withoutPath(err)
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return "", "", withoutPath(err)
+	}
+	const limit = 4096
+	data, err := io.ReadAll(io.LimitReader(file, limit+1))
+	switch {
+	case err != nil:
+		return "", "", withoutPath(err)
+	case len(data) > limit:
+		return "", "", fmt.Errorf("it is longer than %d bytes", limit)
+	}
+	if info.Mode().IsRegular() && info.Mode().Perm()&0o004 != 0 {
+		warning = "everyone on this machine can read it; chmod 600 it"
+	}
+	return string(data), warning, nil
+}
+
+// withoutPath drops what the caller's own text says already.
+func withoutPath(err error) error {
+	var path *os.PathError
+	if errors.As(err, &path) {
+		return path.Err
+	}
+	return err
+}

@@ -1,0 +1,65 @@
+package cliapp
+
+import "github.com/urfave/cli/v2"
+
+// Names of the flags that several programs have.
+const (
+	FlagLogLevel     = "log-level"
+	FlagLogFormat    = "log-format"
+	FlagVerbose      = "verbose"
+	FlagURL          = "url"
+	FlagUser         = "user"
+	FlagPassword     = "password"
+	FlagPasswordFile = "password-file"
+	FlagReadyFile    = "ready-file"
+)
+
+// LogFlags returns the flags that LoggerFromFlags reads. level is the program's
+// default: "info" for those that run for long, "warn" for those at a user.
+func LogFlags(level string) []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{
+			Name: FlagLogLevel, Value: level, EnvVars: []string{"SHV_LOG_LEVEL"},
+			Usage: "log messages from `LEVEL` up: " + levelList(),
+		},
+		&cli.StringFlag{
+			Name: FlagLogFormat, Value: FormatText, EnvVars: []string{"SHV_LOG_FORMAT"},
+			Usage: "log in `FORMAT` text or json",
+		},
+		&cli.BoolFlag{
+			Name: FlagVerbose, Aliases: []string{"v"}, DisableDefaultText: true,
+			Usage: "log more, as --" + FlagLogLevel + " debug",
+		},
+	}
+}
+
+// LoginFlags returns the flags that Credentials reads, and --url.
+//
+// Only --url names its environment variable to urfave/cli: of the others it must
+// stay visible whether they came from a flag or from the environment.
+func LoginFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{
+			Name: FlagURL, EnvVars: []string{"SHV_URL"},
+			Usage: "connect to the broker at `URL`; without it, " + DefaultURL,
+		},
+		&cli.StringFlag{
+			Name:  FlagUser,
+			Usage: "log in as `USER` [$" + envUser + "]",
+		},
+		&cli.StringFlag{
+			Name:  FlagPasswordFile,
+			Usage: "read the password from `FILE` [$" + envPasswordFile + ", or the password itself in $" + envPassword + "]",
+		},
+		// The C++ tools take it; whoever lists the processes can read it.
+		&cli.StringFlag{Name: FlagPassword, Hidden: true},
+	}
+}
+
+// ReadyFileFlag returns --ready-file, see WriteReadyFile.
+func ReadyFileFlag() cli.Flag {
+	return &cli.StringFlag{
+		Name:  FlagReadyFile,
+		Usage: "when ready, write the bound URLs to `FILE`, one a line",
+	}
+}

@@ -1,0 +1,135 @@
+package cliapp
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"shvtools/internal/auth"
+	"shvtools/internal/transport"
+)
+
+const (
+	envUser         = "SHV_USER"
+	envPassword     = "SHV_PASSWORD"
+	envPasswordFile = "SHV_PASSWORD_FILE"
+)
+
+// Login is a user and the password that belongs to it.
+type Login struct {
+	User     string
+	Password string
+	// Warnings are lines for stderr about how the password was given.
+	Warnings []string
+}
+
+// LoginInput is everything that a login can come from. Empty texts count as not
+// given, those of the environment too.
+type LoginInput struct {
+	URL transport.URL // the broker's
+
+	User         string // --user
+	Password     string // --password
+	PasswordFile string // --password-file
+
+	LookupEnv func(name string) (string, bool)
+	ReadFile  func(path string) (text, warning string, err error)
+	Prompt    func(text string) (string, error) // fails without a terminal
+}
+
+// Resolve chooses the login. User and password each come from the first of: a
+// flag, the environment, the URL, the development default (towards loopback, and
+// the password only for that user), and a prompt (the password only). Within one
+// source a password stands before the name of a file.
+func (in *LoginInput) Resolve() (Login, error) {
+	var login Login
+	login.User = firstOf(in.User, in.env(envUser), in.URL.User)
+	local := in.URL.IsLoopback()
+	if login.User == "" {
+		if !local {
+			return Login{}, Usagef("no user for %s: set --%s or %s", in.URL.Address(), FlagUser, envUser)
+		}
+		login.User = auth.DevelopmentUser
+	}
+	given, err := in.givenPassword(&login)
+	switch {
+	case err != nil:
+		return Login{}, err
+	case given:
+		return login, nil
+	case local && login.User == auth.DevelopmentUser:
+		login.Password = auth.DevelopmentPassword
+		return login, nil
+	}
+	who := login.User + "@" + in.URL.Address()
+	login.Password, err = in.Prompt("Password for " + escapeControl(who) + ": ")
+	if err != nil {
+		return Login{}, fmt.Errorf("no password for %s: set --%s, %s or %s (asking for it failed: %w)",
+			who, FlagPasswordFile, envPasswordFile, envPassword, err)
+	}
+	return login, nil
+}
+
+// givenPassword fills in the password where a flag, the environment or the URL
+// has one.
+func (in *LoginInput) givenPassword(login *Login) (bool, error) {
+	if in.Password != "" {
+		login.warn("--%s shows the password to everyone who lists processes; %s or --%s does not",
+			FlagPassword, envPasswordFile, FlagPasswordFile)
+	}
+	for _, source := range []struct{ password, file string }{
+		{in.Password, in.PasswordFile},
+		{in.env(envPassword), in.env(envPasswordFile)},
+		{in.URL.Password, ""},
+	} {
+		switch {
+		case source.password != "":
+			login.Password = source.password
+			return true, nil
+		case source.file != "":
+			text, warning, err := in.ReadFile(source.file)
+			if err == nil {
+				login.Password, err = passwordLine(text)
+			}
+			if err != nil {
+				return false, fmt.Errorf("password file %s: %w", source.file, err)
+			}
+			if warning != "" {
+				login.warn("password file %s: %s", source.file, warning)
+			}
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func (in *LoginInput) env(name string) string {
+	value, _ := in.LookupEnv(name)
+	return value
+}
+
+func (l *Login) warn(format string, args ...any) {
+	l.Warnings = append(l.Warnings, fmt.Sprintf(format, args...))
+}
+
+// passwordLine cuts the newline that an editor leaves. A second line is refused,
+// for it would become part of a password that nobody can log in with.
+func passwordLine(text string) (string, error) {
+	text = strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r")
+	switch {
+	case text == "":
+		return "", errors.New("it is empty")
+	case strings.ContainsAny(text, "\r\n"):
+		return "", errors.New("it has more than one line")
+	}
+	return text, nil
+}
+
+func firstOf(values ...string) string {
+	for _, value := range values {
+		if value != "" {
+			return value
+		}
+	}
+	return ""
+}
