@@ -4,6 +4,8 @@ package main
 
 import (
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/urfave/cli/v2"
 
@@ -30,7 +32,16 @@ Example of such a line:
 	os.Exit(cliapp.Main(app, os.Args))
 }
 
+// sessionDefaults are the signals that a session must not inherit as ignored, as
+// they are where the agent was started in the background or by nohup: Ctrl-C
+// would then stop nothing. What a program catches, its children have by default.
+func sessionDefaults() {
+	caught := make(chan os.Signal, 1) // nobody reads it
+	signal.Notify(caught, syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU)
+}
+
 func run(c *cli.Context) error {
+	sessionDefaults()
 	log, err := cliapp.LoggerFromFlags(c)
 	if err != nil {
 		return err
