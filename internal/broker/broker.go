@@ -30,10 +30,22 @@ const (
 	defaultIdle = 180 * time.Second
 	// maxLogins is how many logins may fail on one connection.
 	maxLogins = 3
+	// maxMount and maxMountDepth bound a mount point, since mount points are
+	// remembered: in bytes, and in names.
+	maxMount      = 512
+	maxMountDepth = 32
+	// maxStack bounds the caller ids that come with a message, and maxTags the
+	// entries of a meta that is passed on: what grows on its way must not get
+	// longer than the next one takes.
+	maxStack = 32
+	maxTags  = 96
+	// keptHead is how much memory for a head a session keeps.
+	keptHead = 4 << 10
 	// maxOffline bounds the mount points that are remembered as offline.
 	maxOffline = 10000
-	// lingering is how long the link of a helper may outlive its tunnel: the
-	// C++ helper does not know that a tunnel can be closed from the other side.
+	// lingering is how long a link may outlive its purpose: what was sent last
+	// shall arrive, and the C++ helper does not know that a tunnel can be closed
+	// from the other side.
 	lingering = time.Second
 )
 
@@ -76,7 +88,7 @@ type Broker struct {
 	mounts    shvpath.Tree[*mount]
 	offline   shvpath.Tree[time.Time] // since when, below which mount point
 	tickets   map[secretKey]*ticket   // that nobody redeemed yet
-	calls     map[tunnelKey]*ticket   // the same, by the call that they answer
+	calls     map[tunnelKey]*ticket   // by the call that still waits for its tunnel
 	tunnels   map[tunnelKey]*tunnel   // by the key of either end
 }
 
@@ -111,7 +123,7 @@ func (b *Broker) Serve(l net.Listener) error {
 		return ErrClosed
 	}
 	defer b.running.Done()
-	defer l.Close()
+	defer b.removeListener(l)
 	for pause := time.Duration(0); ; {
 		conn, err := l.Accept()
 		switch {
@@ -140,6 +152,13 @@ func (b *Broker) addListener(l net.Listener) bool {
 	b.listeners[l] = struct{}{}
 	b.running.Add(1)
 	return true
+}
+
+func (b *Broker) removeListener(l net.Listener) {
+	b.mu.Lock()
+	delete(b.listeners, l)
+	b.mu.Unlock()
+	_ = l.Close()
 }
 
 func (b *Broker) isClosed() bool {

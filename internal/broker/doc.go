@@ -13,5 +13,6 @@
 //
 // Locks: Broker.mu guards who is there (sessions, mounts, tickets, tunnels). It
 // is held for look-ups and changes, never while something is sent. A session's
-// ways have a lock of their own, which is taken with no other.
+// ways have a lock of their own, which is taken last: nothing is locked or sent
+// while it is held.
 package broker

@@ -31,6 +31,9 @@ func (s *session) beforeLogin(m *rpc.Message) {
 		s.link.Close(link.LoginFailed)
 		return
 	}
+	if s.login.failures >= maxLogins {
+		return // the link is about to end
+	}
 	if m.Kind() != rpc.Request {
 		s.broker.stats.malformed.Add(1)
 		return
@@ -89,7 +92,7 @@ func (s *session) tryLogin(m *rpc.Message, from rpc.Address) {
 	}
 	s.answer(rpc.AppendError(nil, from, refused))
 	if s.login.failures >= maxLogins {
-		s.link.Close(link.LoginFailed)
+		time.AfterFunc(lingering, func() { s.link.Close(link.LoginFailed) }) // the answer shall arrive
 	}
 }
 
@@ -158,6 +161,10 @@ var reserved = map[string]bool{".broker": true, ".app": true, ".local": true}
 // mount point that is another user's refuses the login.
 func (s *session) mount(path string) *rpc.Error {
 	first, _, _ := strings.Cut(path, "/")
+	if len(path) > maxMount || strings.Count(path, "/") >= maxMountDepth {
+		s.log.Warn().Int("length", len(path)).Msg("device not mounted: its mount point is too long")
+		return nil
+	}
 	if reserved[first] || !s.user.Mounts.Match([]byte(path)) {
 		s.log.Warn().Str("mount", path).Msg("device not mounted: its user may not mount there")
 		return nil

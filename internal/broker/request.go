@@ -13,7 +13,7 @@ import (
 func (s *session) request(m *rpc.Message, f *link.Frame) {
 	path := shvpath.Clean(m.Path())
 	level := s.level(path)
-	if asked := m.Access(); asked > rpc.AccessNone {
+	if asked := m.Access(); asked > rpc.AccessNone || m.Has(rpc.TagAccessLevel) {
 		level = min(level, asked)
 	}
 	if level == rpc.AccessNone {
@@ -30,18 +30,29 @@ func (s *session) request(m *rpc.Message, f *link.Frame) {
 	m.SetAccess(level)
 	s.extendUserID(m)
 	m.PushCaller(s.id)
-	to.ways.open(m.Callers())
-	err := s.forward(m, f, to, false)
-	if err == nil {
+	refused := s.passRequest(m, f, to)
+	if refused == nil {
 		s.broker.stats.requests.Add(1)
 		return
 	}
-	refused := rpc.Errorf(rpc.CodeException, "the device has just gone")
-	if err == link.ErrQueueFull {
-		refused = rpc.Errorf(rpc.CodeTryAgainLater, "the device does not keep up with its requests")
-	}
 	m.PopCaller()
 	s.answer(rpc.AppendError(nil, m.Address(), refused))
+}
+
+// passRequest puts a request into the queue of its device.
+func (s *session) passRequest(m *rpc.Message, f *link.Frame, to *session) *rpc.Error {
+	if !to.ways.open(m.Callers(), m.ID()) {
+		return rpc.Errorf(rpc.CodeTryAgainLater, "too many callers on one connection")
+	}
+	switch s.forward(m, f, to, false) {
+	case nil:
+		return nil
+	case link.ErrQueueFull:
+		return rpc.Errorf(rpc.CodeTryAgainLater, "the device does not keep up with its requests")
+	case errTooBig:
+		return rpc.Errorf(rpc.CodeException, "the request is too big to be passed on")
+	}
+	return rpc.Errorf(rpc.CodeException, "the device has just gone")
 }
 
 // level is what the session may do at a clean path.
@@ -80,7 +91,8 @@ func (s *session) answerSelf(m *rpc.Message, path []byte, level rpc.Access) {
 		return
 	}
 	answer := node.Answer(&s.broker.nodes, m, level)
-	if since, offline := s.broker.offlineSince(path); offline {
+	_, exists := s.broker.mountsBelow(string(path))
+	if since, offline := s.broker.offlineSince(path); offline && !exists {
 		err := rpc.NotFound(string(m.Method()), string(path))
 		err.Data = chainpack.Map(chainpack.F("offlineSince", chainpack.Time(since)))
 		answer = rpc.AppendError(nil, m.Address(), err)

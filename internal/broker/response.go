@@ -9,8 +9,8 @@ import (
 // section 5). Whatever was not asked for is dropped and counted.
 func (s *session) response(m *rpc.Message, f *link.Frame) {
 	stats := &s.broker.stats
-	s.key = m.Callers().AppendKey(s.key[:0])
-	allowed := s.ways.has(s.key) && (s.ticket == nil || m.ID() == s.ticket.id)
+	state := m.Tunnel().State
+	allowed := s.mayAnswer(m, state)
 	toID, ok := m.PopCaller()
 	switch {
 	case !ok:
@@ -22,12 +22,24 @@ func (s *session) response(m *rpc.Message, f *link.Frame) {
 		}
 		return
 	}
-	state := m.Tunnel().State
 	if state == rpc.FindTunnelRequest && len(m.Callers()) == 0 {
 		s.findTunnel(m, toID)
 		return
 	}
 	s.pass(m, f, toID, state)
+}
+
+// mayAnswer tells whether there is a way for m. A secret is given for a call
+// that came this way only: else a device that somebody once called could have a
+// helper of its own answer the call of a shell on another device.
+func (s *session) mayAnswer(m *rpc.Message, state rpc.TunnelState) bool {
+	switch {
+	case s.ticket != nil:
+		return m.ID() == s.ticket.id && state != rpc.FindTunnelRequest && s.ways.has(m.Callers())
+	case state == rpc.FindTunnelRequest:
+		return s.ways.wasAsked(m.Callers(), m.ID())
+	}
+	return s.ways.has(m.Callers())
 }
 
 // pass forwards a response to the session toID, if the tunnel that it claims to
@@ -44,8 +56,9 @@ func (s *session) pass(m *rpc.Message, f *link.Frame, toID int64, state rpc.Tunn
 		s.log.Debug().Int64("to", toID).Msg("response into a tunnel of others dropped")
 		return
 	}
-	if m.Has(rpc.TagRevCallerIDs) {
-		to.ways.open(m.RevCallers())
+	if m.Has(rpc.TagRevCallerIDs) && !to.ways.open(m.RevCallers(), 0) {
+		b.stats.forged.Add(1) // no honest peer makes that many reverse ways up
+		return
 	}
 	switch err := s.forward(m, f, to, t != nil && state == rpc.NoTunnel); err {
 	case nil:
@@ -57,8 +70,11 @@ func (s *session) pass(m *rpc.Message, f *link.Frame, toID int64, state rpc.Tunn
 			return
 		}
 		to.link.Close(link.SlowPeer)
+	case errTooBig:
+		b.stats.malformed.Add(1)
+		s.log.Warn().Int64("to", toID).Msg("response that is too big to be passed on dropped")
 	}
 	if state == rpc.CloseTunnel && t != nil {
-		b.tunnelClosed(t, s)
+		b.tunnelClosed(t)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"shvtools/internal/auth"
+	"shvtools/internal/chainpack"
 	"shvtools/internal/link"
 	"shvtools/internal/rpc"
 )
@@ -22,12 +23,11 @@ type session struct {
 	// Of the read loop.
 	login    loginState
 	head     []byte // the new head of a message that is passed on
-	key      []byte // of the stack of a response
 	deadline *time.Timer
 
 	// Set at login, before others can reach the session.
 	user   *auth.User // nil for a tunnel login
-	ticket *ticket    // of a tunnel login; nil for others
+	ticket *ticket    // of a tunnel login; nil for others; written under broker.mu
 	log    zerolog.Logger
 
 	ways ways
@@ -48,6 +48,12 @@ func (p *peer) Message(m *rpc.Message, f *link.Frame) { p.session.message(m, f) 
 // Reset ends the session and begins a new one, before its login.
 func (p *peer) Reset() {
 	old := p.session
+	if !old.login.done {
+		// Neither the deadline nor the count of failures begins anew.
+		old.login.nonce = ""
+		old.login.messages++
+		return
+	}
 	old.end(link.Done)
 	if s := old.broker.newSession(old.link); s != nil {
 		// Both counts of the connection are the one goroutine of its link.
@@ -85,9 +91,13 @@ func (s *session) end(cause link.Cause) {
 	notices := b.endTunnelsOf(s, cause)
 	notices = append(notices, b.endTicketsOf(s)...)
 	b.mu.Unlock()
+	s.logEnd(cause, unmounted)
 	for _, n := range notices {
 		n.send()
 	}
+}
+
+func (s *session) logEnd(cause link.Cause, unmounted string) {
 	event := s.log.Info()
 	if s.user == nil && s.ticket == nil {
 		event = s.log.Debug()
@@ -116,6 +126,10 @@ func (s *session) message(m *rpc.Message, f *link.Frame) {
 	if s.broker.opts.Journal != nil {
 		s.broker.opts.Journal.Received(s.id, f.Message(), s.isTunnelData(m))
 	}
+	if len(m.Callers()) > maxStack || len(m.RevCallers()) > maxStack {
+		s.tooDeep(m)
+		return
+	}
 	if m.Has(rpc.TagRevCallerIDs) {
 		m.PushRevCaller(s.id) // before anything else (protocol.md 7.1a)
 	}
@@ -131,6 +145,14 @@ func (s *session) message(m *rpc.Message, f *link.Frame) {
 	}
 }
 
+// tooDeep refuses a message with more caller ids than any way has.
+func (s *session) tooDeep(m *rpc.Message) {
+	s.broker.stats.malformed.Add(1)
+	if m.Kind() == rpc.Request {
+		s.answer(rpc.AppendError(nil, m.Address(), rpc.Errorf(rpc.CodeInvalidRequest, "more than %d caller ids", maxStack)))
+	}
+}
+
 // answer sends a message of the broker's own to the peer.
 func (s *session) answer(message []byte) {
 	s.broker.opts.Journal.Sent(s.id, message, false)
@@ -141,15 +163,51 @@ func (s *session) answer(message []byte) {
 	}
 }
 
+// answerWait is answer that waits for room; no read loop of a live link may call
+// it.
+func (s *session) answerWait(message []byte) {
+	s.broker.opts.Journal.Sent(s.id, message, false)
+	f := link.NewMessage(message)
+	defer f.Release()
+	_ = s.link.SendNow(f) // the peer may be gone
+}
+
+// errTooBig: with its new head, the message would be longer than peers take.
+var errTooBig = errors.New("broker: message too big")
+
 // forward gives f the head of m and queues it for to.
 func (s *session) forward(m *rpc.Message, f *link.Frame, to *session, data bool) error {
 	s.head = m.AppendMeta(s.head[:0])
 	f.ReplaceHead(s.head, len(m.Body()))
+	tooBig := len(f.Payload()) > link.DefaultMaxFrame || tooManyTags(s.head)
+	if cap(s.head) > keptHead {
+		s.head = nil
+	}
+	if tooBig {
+		return errTooBig
+	}
 	s.broker.opts.Journal.Sent(to.id, f.Message(), data)
 	if s.ticket != nil {
 		return to.link.SendWait(f, s.link)
 	}
-	return to.link.Send(f)
+	return to.link.Relay(f, s.link)
+}
+
+// tooManyTags tells whether a peer could refuse the meta for its many entries.
+func tooManyTags(meta []byte) bool {
+	if len(meta) < 2*maxTags {
+		return false
+	}
+	in := chainpack.NewScanner(meta, chainpack.Limits{})
+	if in.Enter(chainpack.ByteMetaMap) != nil {
+		return true
+	}
+	for n := 0; !in.Leave(); n++ {
+		if n == maxTags || in.Skip() != nil || in.Skip() != nil {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *session) name() string {

@@ -19,7 +19,7 @@ const maxTickets = 64
 type secretKey [sha256.Size]byte
 
 // ticket is what a tunnel secret stands for: the right of one helper to answer
-// one call. Its fields do not change, but for tunnelled.
+// one call.
 type ticket struct {
 	key    secretKey
 	agent  *session
@@ -28,7 +28,9 @@ type ticket struct {
 	asked  rpc.CallerIDs // caller ids of the call, caller on top
 	timer  *time.Timer
 
-	tunnelled bool // its helper has created the tunnel; guarded by broker.mu
+	// Guarded by broker.mu.
+	helper    *session // that redeemed it
+	tunnelled bool     // its helper has created the tunnel
 }
 
 func (t *ticket) rest() rpc.CallerIDs { return t.asked[:len(t.asked)-1] }
@@ -103,25 +105,36 @@ func (b *Broker) issue(t *ticket) (refused string) {
 	return ""
 }
 
-// revoke takes a ticket back; false when it was redeemed or revoked before.
-// b.mu is held.
-func (b *Broker) revoke(t *ticket) bool {
+// redeem makes a secret void; false when it was before. The call waits on for
+// its tunnel. b.mu is held.
+func (b *Broker) redeem(t *ticket) bool {
 	if b.tickets[t.key] != t {
 		return false
 	}
 	t.timer.Stop()
 	t.agent.tickets--
 	delete(b.tickets, t.key)
-	delete(b.calls, t.call())
+	return true
+}
+
+// revoke takes a ticket back, redeemed or not; false when its call does not wait
+// any more. b.mu is held.
+func (b *Broker) revoke(t *ticket) bool {
+	b.redeem(t)
+	call := t.call()
+	if b.calls[call] != t {
+		return false
+	}
+	delete(b.calls, call)
 	return true
 }
 
 func (b *Broker) expire(t *ticket) {
 	b.mu.Lock()
 	n := notice{to: b.sessions[t.caller], message: t.refuse("the device's helper did not connect in time")}
-	revoked := b.revoke(t)
+	late := t.helper == nil && b.revoke(t)
 	b.mu.Unlock()
-	if revoked {
+	if late {
 		n.send()
 	}
 }
@@ -131,30 +144,40 @@ func (s *session) admitTunnel(secret string) *rpc.Error {
 	b := s.broker
 	b.mu.Lock()
 	t := b.tickets[sha256.Sum256([]byte(secret))]
-	redeemed := t != nil && b.revoke(t)
+	redeemed := t != nil && b.redeem(t)
+	if redeemed {
+		t.helper, s.ticket = s, t
+	}
 	b.mu.Unlock()
 	if !redeemed {
 		return rpc.Errorf(rpc.CodeException, "Invalid authentication: the tunnel secret is unknown, used or too old")
 	}
-	s.ticket = t
-	s.ways.open(t.asked)
+	s.ways.pin(t.asked)
 	s.log = s.log.With().Int64("tunnelOf", t.caller).Logger()
 	s.log.Info().Msg("helper logged in")
 	return nil
 }
 
 // endTicketsOf ends what hangs on a session that is gone: the secrets that were
-// given to an agent, and the call that a helper has not answered. b.mu is held.
+// given to an agent, the call that a helper has not answered, and the helpers
+// that are on their way to a caller. b.mu is held.
 func (b *Broker) endTicketsOf(s *session) (notices []notice) {
-	if s.tickets > 0 {
-		for _, t := range b.tickets {
-			if t.agent == s && b.revoke(t) {
-				notices = append(notices, notice{to: b.sessions[t.caller], message: t.refuse("the device has gone")})
-			}
-		}
+	if s.user == nil && s.ticket == nil {
+		return nil
 	}
-	if t := s.ticket; t != nil && !t.tunnelled {
-		notices = append(notices, notice{to: b.sessions[t.caller], message: t.refuse("the device's helper has gone")})
+	for _, t := range b.calls {
+		caller := b.sessions[t.caller]
+		switch {
+		case t.caller == s.id:
+			b.revoke(t)
+			notices = append(notices, notice{to: t.helper, linger: true})
+		case t.helper == s:
+			b.revoke(t)
+			notices = append(notices, notice{to: caller, message: t.refuse("the device's helper has gone")})
+		case t.helper == nil && t.agent == s:
+			b.revoke(t)
+			notices = append(notices, notice{to: caller, message: t.refuse("the device has gone")})
+		}
 	}
 	return notices
 }

@@ -32,6 +32,15 @@ func (e tunnelEnd) key() tunnelKey {
 	return tunnelKey{e.session.id, e.id, string(e.callers.AppendKey(nil))}
 }
 
+// wayOf is the stack with which the session at the end e answers into the tunnel.
+func (t *tunnel) wayOf(e tunnelEnd) rpc.CallerIDs {
+	far := t.client
+	if e.session == t.client.session {
+		far = t.helper
+	}
+	return append(append(rpc.CallerIDs(nil), far.callers...), far.session.id)
+}
+
 // other is the session at the other end than s.
 func (t *tunnel) other(s *session) *session {
 	if t.client.session == s {
@@ -98,10 +107,11 @@ func (b *Broker) create(s *session, m *rpc.Message, toID int64) (*session, *tunn
 		return to, nil, dropForged
 	}
 	s.ticket.tunnelled = true
+	delete(b.calls, s.ticket.call())
 	for _, end := range []tunnelEnd{t.client, t.helper} {
 		b.tunnels[end.key()] = t
 		end.session.tunnels[t] = struct{}{}
-		end.session.ways.pin(true)
+		end.session.ways.pin(t.wayOf(end))
 	}
 	ctl.Secret = "" // it has served its purpose, and the client needs none
 	m.SetTunnel(ctl)
@@ -117,19 +127,17 @@ func (b *Broker) forget(t *tunnel) bool {
 	for _, end := range []tunnelEnd{t.client, t.helper} {
 		delete(b.tunnels, end.key())
 		delete(end.session.tunnels, t)
-		end.session.ways.pin(len(end.session.tunnels) > 0)
+		end.session.ways.unpin(t.wayOf(end))
 	}
 	return true
 }
 
-// tunnelClosed notes that a CloseTunnel of the session by has passed.
-func (b *Broker) tunnelClosed(t *tunnel, by *session) {
+// tunnelClosed notes that a CloseTunnel has passed.
+func (b *Broker) tunnelClosed(t *tunnel) {
 	b.mu.Lock()
 	b.forget(t)
 	b.mu.Unlock()
-	if by != t.helper.session {
-		t.helper.session.linger()
-	}
+	t.helper.session.linger()
 }
 
 // closeTunnel ends a tunnel towards both ends.
@@ -152,7 +160,9 @@ func (b *Broker) endTunnelsOf(s *session, cause link.Cause) (notices []notice) {
 		if s == t.client.session {
 			notices = append(notices, closing(t.helper, "the user has gone: "+cause.String()))
 		} else {
-			notices = append(notices, closing(t.client, "the device's helper has gone: "+cause.String()))
+			n := closing(t.client, "the device's helper has gone: "+cause.String())
+			n.patient = true
+			notices = append(notices, n)
 		}
 	}
 	return notices
@@ -168,15 +178,22 @@ func (s *session) linger() {
 // notice is a message that is sent after broker.mu was released.
 type notice struct {
 	to      *session // nil: nobody is there any more
-	message []byte
+	message []byte   // nil: none
 	linger  bool
+	patient bool // it waits for room: the reader is slow, but owes us nothing
 }
 
 func (n notice) send() {
 	if n.to == nil {
 		return
 	}
-	n.to.answer(n.message)
+	switch {
+	case n.message == nil:
+	case n.patient:
+		n.to.answerWait(n.message)
+	default:
+		n.to.answer(n.message)
+	}
 	if n.linger {
 		n.to.linger()
 	}
@@ -194,8 +211,9 @@ func closing(end tunnelEnd, why string) notice {
 	}
 }
 
-// isTunnelData tells whether a message that came from s carries what somebody
-// typed or was shown, before it is routed.
+// isTunnelData tells whether a message that came from s may carry what somebody
+// typed or was shown, before it is routed. What still comes for a tunnel that is
+// over counts.
 func (s *session) isTunnelData(m *rpc.Message) bool {
 	if m.Kind() != rpc.Response || m.Tunnel().State != rpc.NoTunnel {
 		return false
@@ -207,7 +225,9 @@ func (s *session) isTunnelData(m *rpc.Message) bool {
 	if !ok {
 		return false
 	}
-	s.broker.mu.RLock()
-	defer s.broker.mu.RUnlock()
-	return s.broker.tunnels[tunnelKey{toID, m.ID(), string(rest.AppendKey(nil))}] != nil
+	b := s.broker
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	to := b.sessions[toID]
+	return to == nil || to.ticket != nil || b.tunnels[tunnelKey{toID, m.ID(), string(rest.AppendKey(nil))}] != nil
 }

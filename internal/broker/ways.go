@@ -1,15 +1,25 @@
 package broker
 
 import (
+	"slices"
 	"sync"
 	"time"
 
 	"shvtools/internal/rpc"
 )
 
-// wayGeneration is how long a way that is not used lives at least; twice that
-// at the most.
-const wayGeneration = 30 * time.Minute
+const (
+	// wayGeneration is how long a way that is not used lives at least; twice that
+	// at the most.
+	wayGeneration = 30 * time.Minute
+	// maxWays is how many ways onto one link one session may open in a generation.
+	// An ordinary client needs one; a client that makes caller ids up must not
+	// cost more.
+	maxWays = 1024
+	// maxAsked is how many request ids a way remembers: an agent asks for a
+	// tunnel at once.
+	maxAsked = 16
+)
 
 // ways are the stacks of caller ids with which one link may answer (design.md
 // section 5). A way opens when a request, or a response that asks for reverse
@@ -17,80 +27,165 @@ const wayGeneration = 30 * time.Minute
 // has none.
 type ways struct {
 	mu      sync.Mutex
-	fresh   map[string]struct{} // used in this generation
-	old     map[string]struct{} // used in the one before
-	swapped time.Time
-	pinned  bool // nothing is forgotten: the link has a live tunnel
+	fresh   map[string]*way // used in this generation
+	old     map[string]*way // used in the one before
+	opened  map[int64]int   // how many of fresh, by the session that opened them
+	swapped time.Time       // when fresh began
 }
 
-// open lets the link answer with the stack callers.
-func (w *ways) open(callers rpc.CallerIDs) {
-	var buf [32]byte
-	key := callers.AppendKey(buf[:0])
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if _, ok := w.fresh[string(key)]; ok {
-		return
-	}
-	w.renew()
-	if w.fresh == nil {
-		w.fresh = make(map[string]struct{})
-	}
-	w.fresh[string(key)] = struct{}{}
+// way is guarded by the lock of its ways.
+type way struct {
+	asked [maxAsked]int64 // ids of the latest requests, in a ring
+	next  int             // place of the next one
+	pins  int             // live tunnels that use it: it is not forgotten
+	by    int64           // the session that opened it, on top of the stack
 }
 
-// has tells whether the link may answer with the stack of key (CallerIDs.
-// AppendKey). It does not allocate for a way in use.
-func (w *ways) has(key []byte) bool {
+// open lets the link answer with the stack callers; id is that of the request
+// that goes to it, 0 for a response. It fails when the session on top of the
+// stack has too many ways onto this link.
+func (w *ways) open(callers rpc.CallerIDs, id int64) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if _, ok := w.fresh[string(key)]; ok {
-		return true
+	at := w.find(callers)
+	if at == nil {
+		if w.opened[opener(callers)] >= maxWays {
+			return false
+		}
+		at = w.add(callers)
 	}
-	if _, ok := w.old[string(key)]; !ok {
-		return false
+	if id > 0 {
+		at.asked[at.next] = id
+		at.next = (at.next + 1) % maxAsked
 	}
-	w.fresh[string(key)] = struct{}{}
 	return true
 }
 
-// renew begins a new generation when it is time; w.mu is held.
-func (w *ways) renew() {
-	now := time.Now()
-	switch {
-	case w.swapped.IsZero():
-		w.swapped = now
-	case now.Sub(w.swapped) >= wayGeneration && !w.pinned:
-		w.old, w.fresh, w.swapped = w.fresh, make(map[string]struct{}), now
-	}
-}
-
-// pin keeps all ways until it is undone: those of a live tunnel are not
-// forgotten, however quiet it is.
-func (w *ways) pin(pinned bool) {
+// has tells whether the link may answer with the stack callers. It does not
+// allocate for a way in use.
+func (w *ways) has(callers rpc.CallerIDs) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.pinned = pinned
+	return w.find(callers) != nil
+}
+
+// wasAsked tells whether a request with this id and stack went to the link
+// lately.
+func (w *ways) wasAsked(callers rpc.CallerIDs, id int64) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	at := w.find(callers)
+	return at != nil && id > 0 && slices.Contains(at.asked[:], id)
+}
+
+// pin keeps a way, however quiet it is, until unpin was called as often.
+func (w *ways) pin(callers rpc.CallerIDs) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	at := w.find(callers)
+	if at == nil {
+		at = w.add(callers)
+	}
+	at.pins++
+}
+
+func (w *ways) unpin(callers rpc.CallerIDs) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if at := w.find(callers); at != nil && at.pins > 0 {
+		at.pins--
+	}
 }
 
 // inherit takes over the ways of a link whose mount point this link takes: an
 // agent may answer a call after it reconnected.
 func (w *ways) inherit(from *ways) {
-	from.mu.Lock()
-	inherited := make([]string, 0, len(from.fresh)+len(from.old))
-	for key := range from.old {
-		inherited = append(inherited, key)
-	}
-	for key := range from.fresh {
-		inherited = append(inherited, key)
-	}
-	from.mu.Unlock()
+	inherited := from.all()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.fresh == nil {
-		w.fresh = make(map[string]struct{})
+	for key, at := range inherited {
+		if w.fresh[key] == nil {
+			at.pins = 0
+			w.put(key, &at)
+		}
 	}
-	for _, key := range inherited {
-		w.fresh[key] = struct{}{}
+}
+
+// all gives a copy.
+func (w *ways) all() map[string]way {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.renew()
+	all := make(map[string]way, len(w.old)+len(w.fresh))
+	for _, generation := range []map[string]*way{w.old, w.fresh} {
+		for key, at := range generation {
+			all[key] = *at
+		}
+	}
+	return all
+}
+
+// opener is the session on top of a stack.
+func opener(callers rpc.CallerIDs) int64 {
+	_, id, _ := callers.Pop()
+	return id
+}
+
+// find gives the way of a stack, which counts as a use of it; nil when there is
+// none. w.mu is held.
+func (w *ways) find(callers rpc.CallerIDs) *way {
+	w.renew()
+	var buf [64]byte
+	key := callers.AppendKey(buf[:0])
+	if at := w.fresh[string(key)]; at != nil {
+		return at
+	}
+	at := w.old[string(key)]
+	if at != nil {
+		w.put(string(key), at)
+	}
+	return at
+}
+
+func (w *ways) add(callers rpc.CallerIDs) *way {
+	at := &way{by: opener(callers)}
+	w.put(string(callers.AppendKey(nil)), at)
+	return at
+}
+
+func (w *ways) put(key string, at *way) {
+	if w.fresh == nil {
+		w.begin(time.Now())
+	}
+	w.fresh[key] = at
+	w.opened[at.by]++
+}
+
+func (w *ways) begin(now time.Time) {
+	w.fresh, w.opened, w.swapped = make(map[string]*way), make(map[int64]int), now
+}
+
+// renew begins a new generation when it is time; w.mu is held.
+func (w *ways) renew() {
+	if w.fresh == nil {
+		return
+	}
+	now := time.Now()
+	age := now.Sub(w.swapped)
+	if age < wayGeneration {
+		return
+	}
+	last := []map[string]*way{w.old, w.fresh}
+	w.old = w.fresh
+	if age >= 2*wayGeneration {
+		w.old = nil
+	}
+	w.begin(now)
+	for _, generation := range last {
+		for key, at := range generation {
+			if at.pins > 0 {
+				w.put(key, at)
+			}
+		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net"
 	"sync"
 	"time"
 
@@ -45,11 +46,17 @@ type Options struct {
 	// Patient: the broker may stop reading us for long, and that is no reason
 	// to give the connection up.
 	Patient bool
-	// Serve answers requests; nil: each gets an error.
+	// Blocking: this is the program's one connection, and what it carries is
+	// urgent.
+	Blocking bool
+	// Serve answers requests; nil: a tree of nothing but its root.
 	Serve *node.Tree
 	// Tunnel takes the responses that carry a TunnelCtl and that no Expect is
 	// for. It is called by the read loop.
 	Tunnel func(m *rpc.Message)
+	// Begin, if set, is given the Client before anything is read: a request may
+	// follow the answer to the login at once.
+	Begin func(*Client)
 }
 
 // ErrRefused is matched by the error of Dial when the broker refused the login.
@@ -83,11 +90,23 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 	if o.Patient {
 		stall = 0
 	}
-	conn, err := transport.Dial(ctx, o.URL, stall)
+	dial := transport.Dial
+	if o.Blocking {
+		dial = transport.DialBlocking
+	}
+	conn, err := dial(ctx, o.URL, stall)
 	if err != nil {
 		return nil, fmt.Errorf("cannot connect to %s: %w", o.URL, err)
 	}
+	return start(ctx, conn, o)
+}
+
+// start logs in on a connection, which it takes over.
+func start(ctx context.Context, conn net.Conn, o Options) (*Client, error) {
 	c := &Client{opts: o, link: link.New(conn, link.Options{}), receivers: make(map[int64]Receiver)}
+	if o.Begin != nil {
+		o.Begin(c)
+	}
 	c.running.Go(func() { c.link.Run(c) })
 	if err := c.login(ctx); err != nil {
 		c.Close()
@@ -111,7 +130,7 @@ func (c *Client) login(ctx context.Context) error {
 	var refused *rpc.Error
 	switch {
 	case errors.As(err, &refused):
-		return fmt.Errorf("%w at %s: %s", ErrRefused, c.opts.URL, refused.Message)
+		return fmt.Errorf("%w at %s: %v", ErrRefused, c.opts.URL, refused)
 	case err != nil:
 		return fmt.Errorf("no login at %s: %w", c.opts.URL, err)
 	}
@@ -303,7 +322,7 @@ func (c *Client) request(m *rpc.Message) {
 	if tree == nil {
 		tree = new(node.Tree)
 	}
-	if answer := node.Answer(tree, m, level); answer != nil {
-		_ = c.Send(answer) // a full queue will end the link soon enough
+	if answer := node.Answer(tree, m, level); answer != nil && c.Send(answer) == link.ErrQueueFull {
+		c.link.Close(link.SlowPeer) // no answer may get lost without a word
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 
 	"shvtools/internal/chainpack"
 	"shvtools/internal/cpon"
@@ -87,6 +88,9 @@ func ParseLine(text []byte) (Line, error) {
 	}
 	call, _ := v.Get("onConnectedCall")
 	l := Line{Find: rpc.TunnelCtlFromValue(find), Call: CallFromParam(call)}
+	if l.Find.State != rpc.FindTunnelResponse {
+		return Line{}, errors.New("the agent's line has another thing for its findTunnelResponse")
+	}
 	policy, _ := v.Get("policy")
 	env, _ := policy.Get("env")
 	for _, item := range env.Items() {
@@ -115,5 +119,8 @@ func ParseStarted(text []byte) (pgid int, ok bool) {
 	}
 	field, _ := v.Get("processGroup")
 	n, ok := field.AsInt()
-	return int(n), ok && n > 1
+	if !ok || n <= 1 || n > math.MaxInt32 {
+		return 0, false
+	}
+	return int(n), true
 }

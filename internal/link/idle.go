@@ -8,11 +8,12 @@ import (
 // idleWatch ends a link from which no frame came for some time. It looks four
 // times in that span instead of arming a timer for each frame.
 type idleWatch struct {
-	mu     sync.Mutex
-	timer  *time.Timer
-	limit  time.Duration
-	seen   uint64 // frames when it last saw one more
-	silent time.Duration
+	mu      sync.Mutex
+	stopped bool // the link has ended
+	timer   *time.Timer
+	limit   time.Duration
+	seen    uint64 // frames when it last saw one more
+	silent  time.Duration
 }
 
 // SetIdle sets how long the peer may be silent from now on; 0: for ever. While
@@ -27,7 +28,7 @@ func (l *Link) SetIdle(limit time.Duration) {
 	}
 	w.limit, w.silent = limit, 0
 	w.seen = l.rx.Load()
-	if limit > 0 {
+	if limit > 0 && !w.stopped {
 		w.timer = time.AfterFunc(limit/4, l.checkIdle)
 	}
 }
@@ -54,6 +55,7 @@ func (l *Link) checkIdle() {
 func (w *idleWatch) stop() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.stopped = true
 	if w.timer != nil {
 		w.timer.Stop()
 		w.timer = nil

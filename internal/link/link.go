@@ -59,7 +59,15 @@ type Link struct {
 
 	idle idleWatch
 	out  queue
+	try  tryWriter // of whoever took the queue
+
+	// Of the read loop: the links that it relayed to and has not flushed.
+	relayed []*Link
+	room    chan struct{} // capacity 1: what it waits for has room
 }
+
+// maxRelayed is how many links a read loop flushes at once.
+const maxRelayed = 16
 
 // New makes a link of conn, which it closes when it ends. Nothing is read
 // before Run.
@@ -70,7 +78,8 @@ func New(conn net.Conn, o Options) *Link {
 	if o.QueueBytes <= 0 {
 		o.QueueBytes = DefaultQueueBytes
 	}
-	l := &Link{conn: conn, done: make(chan struct{})}
+	l := &Link{conn: conn, done: make(chan struct{}), relayed: make([]*Link, 0, maxRelayed), room: make(chan struct{}, 1)}
+	l.try.init(conn)
 	l.maxFrame.Store(int64(o.MaxFrame))
 	l.out.init(o.QueueBytes)
 	l.SetIdle(o.Idle)

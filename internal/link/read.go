@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 
 	"shvtools/internal/chainpack"
 	"shvtools/internal/rpc"
@@ -18,6 +17,8 @@ const (
 	// trusted is how much memory a declared length gets at once; more only as
 	// the bytes arrive.
 	trusted = 256 << 10
+	// maxLength is how many bytes the longest form of a length prefix has.
+	maxLength = 18
 )
 
 var (
@@ -26,8 +27,9 @@ var (
 )
 
 func (l *Link) readLoop(h Handler) (Cause, error) {
-	in := bufio.NewReaderSize(l.conn, readBuffer)
+	in := bufio.NewReaderSize(flushingReader{l}, readBuffer)
 	var m rpc.Message
+	defer l.flushRelayed()
 	for {
 		f, cause, err := l.readFrame(in)
 		if err != nil {
@@ -50,6 +52,15 @@ func (l *Link) readLoop(h Handler) (Cause, error) {
 		}
 		f.Release()
 	}
+}
+
+// flushingReader reads the connection, after what the read loop has relayed is
+// out: it may be long until there is something to read.
+type flushingReader struct{ l *Link }
+
+func (r flushingReader) Read(b []byte) (int, error) {
+	r.l.flushRelayed()
+	return r.l.conn.Read(b)
 }
 
 // readFrame reads one frame. Its length is judged before memory is taken.
@@ -89,39 +100,31 @@ func (f *Frame) grow(n int) {
 	f.buf, f.class = buf, -1
 }
 
+// readLength reads a length prefix of any form. An end before its first byte is
+// io.EOF, one within it is io.ErrUnexpectedEOF.
 func readLength(in *bufio.Reader) (uint64, error) {
-	first, err := in.ReadByte()
-	if err != nil {
-		return 0, err
-	}
-	if first < 0x80 {
-		return uint64(first), nil
-	}
-	var b [18]byte
-	b[0] = first
-	for n := 1; n < len(b); n++ {
-		length, _, err := chainpack.UIntData(b[:n])
-		if err == nil || !errors.Is(err, io.ErrUnexpectedEOF) {
-			return length, err
-		}
-		if b[n], err = in.ReadByte(); err != nil {
-			if err == io.EOF {
-				err = io.ErrUnexpectedEOF
-			}
+	var b [maxLength]byte
+	for n := 0; ; {
+		c, err := in.ReadByte()
+		switch {
+		case err == io.EOF && n > 0:
+			return 0, io.ErrUnexpectedEOF
+		case err != nil:
 			return 0, err
 		}
+		b[n], n = c, n+1
+		length, _, err := chainpack.UIntData(b[:n])
+		if n == len(b) || !errors.Is(err, io.ErrUnexpectedEOF) {
+			return length, err
+		}
 	}
-	return 0, errProtocol
 }
 
 func readCause(err error) Cause {
 	var syntax *chainpack.SyntaxError
-	var network net.Error
 	switch {
-	case errors.Is(err, io.EOF):
+	case err == io.EOF:
 		return PeerClosed
-	case errors.As(err, &network), errors.Is(err, io.ErrUnexpectedEOF) && !errors.As(err, &syntax):
-		return ReadError
 	case errors.As(err, &syntax):
 		return ProtocolError
 	}

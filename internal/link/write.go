@@ -19,10 +19,11 @@ type queue struct {
 	limit   int
 	frames  []*Frame // waiting
 	spare   []*Frame // the slice that was written last, to be filled next
+	skip    int      // bytes of the first frame that are out already
 	bytes   int      // of frames waiting and being written
 	busy    bool     // somebody writes
 	closed  bool
-	changed chan struct{} // closed and replaced when bytes went out; nil: nobody waits
+	waiting []chan<- struct{} // each has room for a token, given when bytes went out
 
 	wake chan struct{} // capacity 1, never closed
 }
@@ -50,18 +51,24 @@ func (q *queue) close() {
 
 // announce wakes those who wait for room; q.mu is held.
 func (q *queue) announce() {
-	if q.changed != nil {
-		close(q.changed)
-		q.changed = nil
+	for i, waiter := range q.waiting {
+		select {
+		case waiter <- struct{}{}:
+		default:
+		}
+		q.waiting[i] = nil
 	}
+	q.waiting = q.waiting[:0]
 }
 
-// waitChanged gives a channel that is closed at the next change; q.mu is held.
-func (q *queue) waitChanged() <-chan struct{} {
-	if q.changed == nil {
-		q.changed = make(chan struct{})
+// await lets the next change, or the end, put a token into waiter.
+func (q *queue) await(waiter chan<- struct{}) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.waiting = append(q.waiting, waiter)
+	if q.closed {
+		q.announce()
 	}
-	return q.changed
 }
 
 // fits tells whether size more bytes may wait; q.mu is held. A frame above the
@@ -96,25 +103,50 @@ func (l *Link) Send(f *Frame) error {
 	return nil
 }
 
-// SendWait is Send that waits for room, until the link or the one that abandon
-// belongs to has ended. Only a read loop whose link serves nothing but this
-// receiver may call it.
+// Relay is Send for the read loop of from, which writes what it relayed when it
+// has nothing left to read: many frames go out in one write, and a single one
+// goes out without a switch of goroutines. Nobody else may call it for that
+// link. What cannot be written without waiting is left to the write loop.
+func (l *Link) Relay(f *Frame, from *Link) error {
+	q := &l.out
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return ErrClosed
+	}
+	if !q.fits(f.Size()) {
+		return ErrQueueFull
+	}
+	l.tx.Add(1)
+	q.push(f)
+	switch {
+	case q.busy || len(q.frames) > 1:
+		// Whoever wrote or relayed first has it in hand.
+	case f.Size() >= direct || len(from.relayed) == cap(from.relayed):
+		q.signal()
+	default:
+		from.relayed = append(from.relayed, l)
+	}
+	return nil
+}
+
+// SendWait is Relay that waits for room, until the link or from has ended. Only
+// the read loop of a link that serves nothing but this receiver may call it.
 func (l *Link) SendWait(f *Frame, from *Link) error {
-	err := l.Send(f)
+	err := l.Relay(f, from)
 	if err != ErrQueueFull {
 		return err
 	}
+	from.flushRelayed()
 	from.waiting.Store(true)
 	defer from.waiting.Store(false)
 	for {
-		l.out.mu.Lock()
-		changed := l.out.waitChanged()
-		l.out.mu.Unlock()
-		if err := l.Send(f); err != ErrQueueFull {
+		l.out.await(from.room) // before the next try, so that nothing is missed
+		if err := l.Relay(f, from); err != ErrQueueFull {
 			return err
 		}
 		select {
-		case <-changed:
+		case <-from.room:
 		case <-from.done:
 			return ErrClosed
 		}
@@ -127,18 +159,16 @@ func (l *Link) SendWait(f *Frame, from *Link) error {
 func (l *Link) SendNow(f *Frame) error {
 	q := &l.out
 	q.mu.Lock()
-	for {
-		if q.closed {
-			q.mu.Unlock()
-			return ErrClosed
-		}
-		if q.fits(f.Size()) {
-			break
-		}
-		changed := q.waitChanged()
+	for !q.closed && !q.fits(f.Size()) {
+		room := make(chan struct{}, 1)
+		q.waiting = append(q.waiting, room)
 		q.mu.Unlock()
-		<-changed
+		<-room
 		q.mu.Lock()
+	}
+	if q.closed {
+		q.mu.Unlock()
+		return ErrClosed
 	}
 	l.tx.Add(1)
 	if q.busy || len(q.frames) > 0 {
@@ -151,15 +181,8 @@ func (l *Link) SendNow(f *Frame) error {
 	q.mu.Unlock()
 
 	_, err := l.conn.Write(f.bytes())
-
-	q.mu.Lock()
-	q.busy = false
-	q.bytes -= f.Size()
-	q.announce()
-	if len(q.frames) > 0 {
-		q.signal()
-	}
-	q.mu.Unlock()
+	l.account(f.Size())
+	q.done(nil, 0)
 	if err != nil {
 		l.end(WriteError, err)
 		return ErrClosed
@@ -175,21 +198,19 @@ func (l *Link) Queued() int {
 }
 
 // Finish ends the link in good order: what is queued is written, the peer is
-// told that no more comes, and what it still sends is read and dropped until it
-// closes too, for a close before that could cost it our last frames. It waits
-// for ctx at the most. The read loop must be running.
+// told that no more comes, and what it still sends goes to the Handler until it
+// closes too, for a close before that could cost it our last frames. The cause
+// then is PeerClosed. It waits for ctx at the most. The read loop must be
+// running.
 func (l *Link) Finish(ctx context.Context, cause Cause) {
 	defer l.Close(cause)
-	for l.Queued() > 0 {
-		l.out.mu.Lock()
-		changed := l.out.waitChanged()
-		empty := l.out.bytes == 0
-		l.out.mu.Unlock()
-		if empty {
+	for written := make(chan struct{}, 1); ; {
+		l.out.await(written)
+		if l.Queued() == 0 {
 			break
 		}
 		select {
-		case <-changed:
+		case <-written:
 		case <-l.done:
 			return
 		case <-ctx.Done():
@@ -206,93 +227,144 @@ func (l *Link) Finish(ctx context.Context, cause Cause) {
 	}
 }
 
+// writeLoop writes what is queued until the link ends.
+func (l *Link) writeLoop() {
+	defer l.dropQueued()
+	for {
+		frames, skip, ok := l.take()
+		switch {
+		case !ok:
+			return
+		case frames == nil:
+			<-l.out.wake
+			continue
+		}
+		_, _, err := l.writeFrames(frames, skip, l.conn.Write)
+		l.out.done(frames[:0], 0)
+		if err != nil {
+			l.end(WriteError, err)
+		}
+	}
+}
+
+// flushRelayed writes what the read loop of this link has relayed.
+func (l *Link) flushRelayed() {
+	for i, to := range l.relayed {
+		to.flush()
+		l.relayed[i] = nil
+	}
+	l.relayed = l.relayed[:0]
+}
+
+// flush writes what waits, as far as that can be done without waiting.
+func (l *Link) flush() {
+	if !l.try.usable() {
+		l.out.signal()
+		return
+	}
+	frames, skip, ok := l.take()
+	if !ok || frames == nil {
+		return
+	}
+	written, skip, err := l.writeFrames(frames, skip, l.try.write)
+	l.out.done(frames[written:], skip)
+	if err != nil {
+		l.end(WriteError, err)
+	}
+}
+
+// take gives the frames that wait and makes the caller the one who writes; nil
+// when there are none or another goroutine writes. Of the first frame, skip bytes
+// are out already. ok is false at the end of the link.
+func (l *Link) take() (frames []*Frame, skip int, ok bool) {
+	q := &l.out
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return nil, 0, false
+	}
+	if len(q.frames) == 0 || q.busy {
+		return nil, 0, true
+	}
+	q.busy = true
+	frames, q.frames, q.spare = q.frames, q.spare[:0], q.frames
+	skip, q.skip = q.skip, 0
+	return frames, skip, true
+}
+
+// done ends what take began: rest was not written, but for skip bytes.
+func (q *queue) done(rest []*Frame, skip int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.busy = false
+	if len(rest) > 0 {
+		// Rare, so a new slice does no harm: the peer's buffer is full.
+		q.frames = append(append(make([]*Frame, 0, len(rest)+len(q.frames)), rest...), q.frames...)
+		q.spare, q.skip = nil, skip
+	}
+	if len(q.frames) > 0 {
+		q.signal()
+	}
+}
+
 // batches keeps the buffers in which small frames are put together: an idle
 // link holds none.
 var batches = sync.Pool{New: func() any { return &batch{make([]byte, 0, batchBuffer)} }}
 
 type batch struct{ b []byte }
 
-// writeLoop writes what is queued until the link ends.
-func (l *Link) writeLoop() {
-	defer l.dropQueued()
-	wrote := false
-	for {
-		frames, ok := l.take(wrote)
-		if !ok {
-			return
-		}
-		if wrote = frames != nil; !wrote {
-			<-l.out.wake
-			continue
-		}
-		if err := l.writeAll(frames); err != nil {
-			l.end(WriteError, err)
-		}
-		for i, f := range frames {
-			f.Release()
-			frames[i] = nil
-		}
-	}
-}
-
-// take gives the frames that wait, nil when there are none or another goroutine
-// writes; ok is false at the end of the link. wrote says that the caller is
-// done with what it took before.
-func (l *Link) take(wrote bool) (frames []*Frame, ok bool) {
-	q := &l.out
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if wrote {
-		q.busy = false
-	}
-	if q.closed {
-		return nil, false
-	}
-	if len(q.frames) == 0 || q.busy {
-		return nil, true
-	}
-	q.busy = true
-	frames, q.frames, q.spare = q.frames, q.spare[:0], q.frames
-	return frames, true
-}
-
-// writeAll writes the frames in order, small ones together.
-func (l *Link) writeAll(frames []*Frame) error {
-	if len(frames) == 1 {
-		return l.write(frames[0].bytes())
-	}
+// writeFrames writes the frames in order, small ones together, and releases
+// those that are out. When write takes less than it was given, the rest is left:
+// written frames are out, and skip bytes of the next one.
+func (l *Link) writeFrames(frames []*Frame, skip int, write func([]byte) (int, error)) (written, skipped int, err error) {
 	pooled := batches.Get().(*batch)
 	defer batches.Put(pooled)
-	b := pooled.b[:0]
-	for _, f := range frames {
-		wire := f.bytes()
-		if len(b) > 0 && (len(b)+len(wire) > cap(b) || len(wire) >= direct) {
-			if err := l.write(b); err != nil {
-				return err
+	for written < len(frames) {
+		b := frames[written].bytes()[skip:]
+		if written+1 < len(frames) && len(b) < direct {
+			b = gather(pooled.b[:0], frames[written:], skip)
+		}
+		n, err := write(b)
+		l.account(n)
+		short := n < len(b)
+		for n > 0 {
+			left := frames[written].Size() - skip
+			if n < left {
+				skip += n
+				break
 			}
-			b = b[:0]
+			n -= left
+			frames[written].Release()
+			frames[written] = nil
+			written, skip = written+1, 0
 		}
-		if len(wire) < direct {
-			b = append(b, wire...)
-		} else if err := l.write(wire); err != nil {
-			return err
+		if err != nil || short {
+			return written, skip, err
 		}
 	}
-	if len(b) == 0 {
-		return nil
-	}
-	return l.write(b)
+	return written, 0, nil
 }
 
-// write writes b and takes it off the account.
-func (l *Link) write(b []byte) error {
-	_, err := l.conn.Write(b)
+// gather puts as many whole frames into b as it holds.
+func gather(b []byte, frames []*Frame, skip int) []byte {
+	for _, f := range frames {
+		wire := f.bytes()[skip:]
+		if len(wire) >= direct || len(b)+len(wire) > cap(b) {
+			break
+		}
+		b = append(b, wire...)
+		skip = 0
+	}
+	return b
+}
+
+// account takes n written bytes off the queue.
+func (l *Link) account(n int) {
 	q := &l.out
 	q.mu.Lock()
-	q.bytes -= len(b)
+	q.bytes -= n
 	q.announce()
 	q.mu.Unlock()
-	return err
 }
 
 // dropQueued gives back what was never written.

@@ -95,12 +95,9 @@ func (t *Tree) children(path string) (names []string, exists bool) {
 		return names, exists
 	}
 	more, ok := t.More(path)
-	for _, name := range more {
-		if !slices.Contains(names, name) {
-			names = append(names, name)
-		}
-	}
-	return names, exists || ok
+	names = append(names, more...)
+	slices.Sort(names)
+	return slices.Compact(names), exists || ok
 }
 
 // builtin are the methods that every node has, listed first.

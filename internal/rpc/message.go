@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"errors"
+	"slices"
 
 	"shvtools/internal/chainpack"
 )
@@ -20,12 +21,18 @@ const (
 // maxFields bounds the entries of one meta: the standard knows sixteen.
 const maxFields = 128
 
-// ErrNoMeta is returned by Parse for bytes that do not start with a MetaMap.
-var ErrNoMeta = errors.New("rpc: message without meta")
+// Errors of a message that is ChainPack and yet no message.
+var (
+	// ErrNoMeta is returned by Parse for bytes that do not start with a MetaMap.
+	ErrNoMeta = errors.New("rpc: message without meta")
+	// ErrNoBody is returned by Content where something else than an IMap follows
+	// the meta.
+	ErrNoBody = errors.New("rpc: message whose body is no IMap")
+)
 
 // Message is one parsed message. Its meta is decoded, its body is not.
 //
-// All byte slices alias the bytes that Parse was given. A Message may be parsed
+// Byte slices may alias the bytes that Parse was given. A Message may be parsed
 // into again and again, which then costs no allocation; it must not be used
 // from two goroutines at once.
 type Message struct {
@@ -105,8 +112,8 @@ func (m *Message) parseField(s *chainpack.Scanner, b []byte) error {
 	if err != nil {
 		return err
 	}
-	if schema == chainpack.ByteString {
-		_, err = s.Bytes()
+	if schema == chainpack.ByteString || schema == chainpack.ByteCString {
+		err = s.Skip()
 	} else {
 		f.tag, err = s.Int()
 	}
@@ -123,15 +130,15 @@ func (m *Message) parseField(s *chainpack.Scanner, b []byte) error {
 		if isNumber(schema) {
 			m.id, err = s.Int()
 		} else {
-			err = s.Skip()
+			m.id, err = 0, s.Skip()
 		}
 		if err != nil {
 			return err
 		}
 	case TagPath:
-		m.path, err = m.text(s)
+		m.path, err = scanText(s, b)
 	case TagMethod:
-		m.method, err = m.text(s)
+		m.method, err = scanText(s, b)
 	case TagCallerIDs:
 		m.callers, err = scanCallers(s, m.callers[:0])
 	case TagRevCallerIDs:
@@ -179,15 +186,22 @@ func (m *Message) dropEarlier(tag int64) {
 	}
 }
 
-func (m *Message) text(s *chainpack.Scanner) ([]byte, error) {
+// scanText reads a String of b; anything else is passed over.
+func scanText(s *chainpack.Scanner, b []byte) ([]byte, error) {
 	schema, err := s.Peek()
 	if err != nil {
 		return nil, err
 	}
-	if schema != chainpack.ByteString {
-		return nil, s.Skip()
+	if schema == chainpack.ByteString {
+		return s.Bytes()
 	}
-	return s.Bytes()
+	at := s.Offset()
+	if err := s.Skip(); err != nil || schema != chainpack.ByteCString {
+		return nil, err
+	}
+	v, _, err := chainpack.Decode(b[at:s.Offset()], chainpack.Limits{}) // may hold escapes
+	text, _ := v.AsString()
+	return []byte(text), err
 }
 
 func isNumber(schema byte) bool { return schema < 0x80 || schema == 0x81 || schema == 0x82 }
@@ -208,7 +222,7 @@ func (m *Message) Kind() Kind {
 	return Malformed
 }
 
-// Has tells whether the tag is there, be its value Null.
+// Has tells whether the tag is there, be its value Null. It knows tags below 32.
 func (m *Message) Has(tag int64) bool { return m.present&bit(tag) != 0 }
 
 // ID is the request id, 0 where there is none.
@@ -238,9 +252,9 @@ func (m *Message) Tunnel() *TunnelCtl { return &m.tunnel }
 // Body is the part behind the meta, as it came.
 func (m *Message) Body() []byte { return m.body }
 
-// MetaValue decodes the value of one tag; Null where it is absent.
+// MetaValue decodes the value of one tag as it came; Null where it was absent.
 func (m *Message) MetaValue(tag int64) (chainpack.Value, error) {
-	for _, f := range m.fields {
+	for _, f := range slices.Backward(m.fields) {
 		if f.tag == tag {
 			v, _, err := chainpack.Decode(m.meta[f.value:f.end], chainpack.Limits{})
 			return v, err
@@ -257,11 +271,15 @@ type Content struct {
 	Error *Error          // set for KeyError
 }
 
-// Content decodes the body. The first key that is known decides.
+// Content decodes the body. The first key that is known decides; Null, which
+// C++ clients send, is an empty body.
 func (m *Message) Content() (Content, error) {
 	v, _, err := chainpack.Decode(m.body, chainpack.Limits{})
 	if err != nil {
 		return Content{}, err
+	}
+	if v.Kind() != chainpack.KindIMap && !v.IsNull() {
+		return Content{}, ErrNoBody
 	}
 	for _, e := range v.Entries() {
 		if !e.Key.IsInt() {

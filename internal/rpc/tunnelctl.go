@@ -15,8 +15,8 @@ const (
 	CloseTunnel          TunnelState = 5 // either end, or a broker for a lost one
 )
 
-// TunnelCtl is the value of tag 15. Keys that are not known here are kept in
-// Extra, in their order.
+// TunnelCtl is the value of tag 15. Int keys that are not known here are kept
+// in Extra, in their order.
 type TunnelCtl struct {
 	State     TunnelState
 	Host      string
@@ -33,8 +33,7 @@ func TunnelCtlFromValue(v chainpack.Value) TunnelCtl {
 	var t TunnelCtl
 	for _, e := range v.Entries() {
 		if !e.Key.IsInt() {
-			t.Extra = append(t.Extra, e)
-			continue
+			continue // of a Map, which no peer sends
 		}
 		switch e.Key.Int() {
 		case 1:

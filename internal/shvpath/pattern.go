@@ -1,6 +1,6 @@
 package shvpath
 
-import "bytes"
+import "strings"
 
 // Pattern is a set of paths: "a/b" is that path alone, "a/**" is a and all
 // below, "**" is every path.
@@ -15,8 +15,8 @@ func ParsePattern(text string) Pattern {
 	if clean == "**" {
 		return Pattern{below: true}
 	}
-	if prefix, ok := bytes.CutSuffix([]byte(clean), []byte("/**")); ok {
-		return Pattern{prefix: string(prefix), below: true}
+	if prefix, ok := strings.CutSuffix(clean, "/**"); ok {
+		return Pattern{prefix: prefix, below: true}
 	}
 	return Pattern{prefix: clean}
 }

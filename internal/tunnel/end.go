@@ -46,15 +46,16 @@ type Options struct {
 	To   rpc.Address // how the other end is reached
 
 	// ErrorEnds: an error in the place of data ends the tunnel. That is so for
-	// a client; helpers pass over it.
+	// a client; helpers pass over it. It is also what tells the two apart: a
+	// client takes output alone, a helper stdin alone.
 	ErrorEnds bool
 
 	Extended   bool  // both ends know the additions
 	Window     int64 // that this end has promised, for each channel
 	PeerWindow int64 // that the other end has promised; 0: no limit
 
-	// Direct, if set, takes what it can of stdin without waiting.
-	Direct func([]byte) int
+	// Direct, if set, takes what it can of a channel's data without waiting.
+	Direct func(channel int, data []byte) int
 	// Resize and Signal take what the client asks for. Like Direct they are
 	// called by the read loop and must not wait.
 	Resize func(Size)
@@ -166,7 +167,9 @@ func (e *End) Receive(m *rpc.Message, f *link.Frame) {
 	}
 	channel, data, ok := parseData(m.Body())
 	if ok && channel >= 0 && channel < channels {
-		e.data(int(channel), data, f)
+		if e.consumes(int(channel)) {
+			e.data(int(channel), data, f)
+		}
 		return
 	}
 	content, err := m.Content()
@@ -184,10 +187,15 @@ func (e *End) Receive(m *rpc.Message, f *link.Frame) {
 	}
 }
 
+// consumes tells whether data on a channel is for this end. Nobody would ever
+// take the rest, and the connection would not be read any more (protocol.md
+// 8.6: helpers pass over other channels).
+func (e *End) consumes(channel int) bool { return (channel != Stdin) == e.opts.ErrorEnds }
+
 func (e *End) data(channel int, data []byte, f *link.Frame) {
 	in := &e.in[channel]
-	if channel == Stdin && e.opts.Direct != nil {
-		data = data[in.direct(data, e.opts.Direct):]
+	if e.opts.Direct != nil {
+		data = data[in.direct(data, func(b []byte) int { return e.opts.Direct(channel, b) }):]
 	}
 	if len(data) > 0 && in.put(data, f) {
 		e.Close(Closing{Err: fmt.Errorf("the other side sent more than its window of %d bytes on channel %d", in.window, channel)})
@@ -253,7 +261,9 @@ func (e *End) ReadFrom(channel int, r io.Reader) error {
 	out := &e.out[channel]
 	size := MaxData
 	if out.window > 0 {
-		size = int(min(out.window, MaxData))
+		// Up to half a window may be consumed and not acknowledged: more than the
+		// other half at once could wait for an ack that is never due.
+		size = int(max(min(out.window/2, MaxData), 1))
 	}
 	var head []byte
 	for {

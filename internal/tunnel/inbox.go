@@ -59,7 +59,11 @@ func (b *inbox) put(data []byte, f *link.Frame) (overrun bool) {
 	} else if last >= 0 && b.chunks[last].frame == nil && cap(b.chunks[last].data)-len(b.chunks[last].data) >= len(data) {
 		b.chunks[last].data = append(b.chunks[last].data, data...)
 	} else {
-		b.chunks = append(b.chunks, chunk{data: append(make([]byte, 0, max(len(data), 64)), data...)})
+		room := max(len(data), 64)
+		if last >= 0 {
+			room = copied // the consumer is behind, so more comes before it looks
+		}
+		b.chunks = append(b.chunks, chunk{data: append(make([]byte, 0, room), data...)})
 	}
 	b.changed.Broadcast()
 	return false

@@ -1,0 +1,106 @@
+package auth_test
+
+import (
+	"errors"
+	"testing"
+
+	"shvtools/internal/auth"
+	"shvtools/internal/rpc"
+)
+
+// The logins of the seed journal.
+func TestHashesOfTheSeed(t *testing.T) {
+	for _, test := range []struct{ nonce, password, want string }{
+		{"1437608631", "lub42DUB", "73f422e5fb395a0ad8af042402e835b73d9218a7"},
+		{"1336980497", "lub42DUB", "d622fa9568f5dda56ea22bd25526b4c7b778e13d"},
+		{"1524437174", "", "6299fa3137d1615cbc93a7de35edd3b6de0bfaea"},
+	} {
+		if got := auth.Hash(test.nonce, test.password); got != test.want {
+			t.Errorf("%s, %q: %s, want %s", test.nonce, test.password, got, test.want)
+		}
+	}
+}
+
+func TestLoginsThatAreLetInAndOthers(t *testing.T) {
+	const nonce, password = "1437608631", "lub42DUB"
+	hash := auth.Hash(nonce, password)
+	d := auth.NewDirectory(
+		&auth.User{Name: "iot", Password: password},
+		&auth.User{Name: "empty"},
+	)
+	for _, test := range []struct {
+		name, user, password, loginType, nonce string
+		ok                                     bool
+	}{
+		{"hash", "iot", hash, "SHA1", nonce, true},
+		{"no type", "iot", hash, "", nonce, true},
+		{"type of nobody", "iot", hash, "NOSUCH", nonce, true},
+		{"plain", "iot", password, "PLAIN", nonce, true},
+		{"hash as plain", "iot", hash, "PLAIN", nonce, false},
+		{"plain as hash", "iot", password, "SHA1", nonce, false},
+		{"type in small letters", "iot", password, "plain", nonce, false},
+		{"another nonce", "iot", hash, "SHA1", "1437608632", false},
+		{"wrong password", "iot", auth.Hash(nonce, "lub42dub"), "SHA1", nonce, false},
+		{"hash of nothing", "iot", auth.Hash(nonce, ""), "SHA1", nonce, false},
+		{"nothing", "iot", "", "SHA1", nonce, false},
+		{"nothing, plain", "iot", "", "PLAIN", nonce, false},
+		{"unknown user", "nobody", hash, "SHA1", nonce, false},
+		{"unknown user, nothing", "nobody", "", "PLAIN", nonce, false},
+		{"unknown user, hash of nothing", "nobody", auth.Hash(nonce, ""), "SHA1", nonce, false},
+		{"user in capitals", "IOT", hash, "SHA1", nonce, false},
+		{"no user", "", hash, "SHA1", nonce, false},
+		{"stored empty, nothing", "empty", "", "PLAIN", nonce, false},
+		{"stored empty, hash of nothing", "empty", auth.Hash(nonce, ""), "SHA1", nonce, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			u, err := d.Check(test.user, test.password, test.loginType, test.nonce)
+			if test.ok && (err != nil || u.Name != test.user) {
+				t.Errorf("refused: %v", err)
+			}
+			if !test.ok && (!errors.Is(err, auth.ErrLogin) || u != nil) {
+				t.Errorf("let in: %v, %v", u, err)
+			}
+		})
+	}
+}
+
+func TestDevelopmentUserHasRightsOnTestOnly(t *testing.T) {
+	u, err := auth.Development().Check(auth.DevelopmentUser, auth.DevelopmentPassword, auth.Plain, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]rpc.Access{
+		"test":           rpc.AccessSuper,
+		"test/agent":     rpc.AccessSuper,
+		"test/agent/a/b": rpc.AccessSuper,
+		"tests":          rpc.AccessBrowse,
+		".broker":        rpc.AccessRead,
+		".broker/app":    rpc.AccessRead,
+		".brokers":       rpc.AccessBrowse,
+		".app":           rpc.AccessBrowse,
+		"":               rpc.AccessBrowse,
+		"x/test":         rpc.AccessBrowse,
+	} {
+		if got := u.Level([]byte(path)); got != want {
+			t.Errorf("%q: %d, want %d", path, got, want)
+		}
+	}
+	for path, want := range map[string]bool{"test/agent": true, "test": true, "testing": false, ".broker/x": false, "": false} {
+		if got := u.Mounts.Match([]byte(path)); got != want {
+			t.Errorf("mount at %q: %v", path, got)
+		}
+	}
+}
+
+func TestFirstRuleDecides(t *testing.T) {
+	u := auth.User{}
+	if got := u.Level([]byte("a")); got != rpc.AccessNone {
+		t.Errorf("without rules: %d", got)
+	}
+	d := auth.Development()
+	dev, _ := d.Check(auth.DevelopmentUser, auth.DevelopmentPassword, auth.Plain, "")
+	u.Rules = []auth.Rule{{Paths: dev.Mounts, Level: rpc.AccessNone}, dev.Rules[0]}
+	if got := u.Level([]byte("test/a")); got != rpc.AccessNone {
+		t.Errorf("the second rule decided: %d", got)
+	}
+}

@@ -1,0 +1,128 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"shvtools/internal/link"
+	"shvtools/internal/transport"
+)
+
+// The first three are those of the seed's journal, key for key.
+func TestLoginsAreTheSeeds(t *testing.T) {
+	for _, test := range []struct {
+		name, nonce string
+		login       Login
+		want        string
+	}{
+		{"agent", "1437608631", Login{User: "iot", Password: "lub42DUB", MountPoint: "test/agent", Watchdog: 180 * time.Second},
+			`{"login":{"password":"73f422e5fb395a0ad8af042402e835b73d9218a7","type":"SHA1","user":"iot"},"options":{"device":{"mountPoint":"test/agent"},"idleWatchDogTimeOut":180}}`},
+		{"shell", "1336980497", Login{User: "iot", Password: "lub42DUB"},
+			`{"login":{"password":"d622fa9568f5dda56ea22bd25526b4c7b778e13d","type":"SHA1","user":"iot"},"options":{"idleWatchDogTimeOut":0}}`},
+		{"helper", "1524437174", Login{Tunnel: "ef9b3cd47426dfbfb295a63df5e0e8bf57ffafae"},
+			`{"login":{"password":"6299fa3137d1615cbc93a7de35edd3b6de0bfaea","type":"SHA1","user":""},"options":{"idleWatchDogTimeOut":0,"tunnel":{"secret":"ef9b3cd47426dfbfb295a63df5e0e8bf57ffafae"}}}`},
+		{"device with an id", "", Login{User: "u", Password: "p", Plain: true, DeviceID: "d", MountPoint: "m"},
+			`{"login":{"password":"p","type":"PLAIN","user":"u"},"options":{"device":{"deviceId":"d","mountPoint":"m"},"idleWatchDogTimeOut":0}}`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				b, done := dial(t, t.Context(), Options{Login: test.login})
+				b.expect(hello)
+				b.send(`<1:1,8:1>i{2:{"nonce":"` + test.nonce + `"}}`)
+				b.expect(`<1:1,8:2,10:"login">i{1:` + test.want + `}`)
+				b.send(`<1:1,8:2>i{2:{"clientId":1}}`)
+				d := <-done
+				if d.err != nil {
+					t.Fatal(d.err)
+				}
+				d.client.Close()
+				if d.client.ID() != 1 || d.client.Link().Cause() != link.Done {
+					t.Errorf("id %d, ended: %v", d.client.ID(), d.client.Err())
+				}
+			})
+		})
+	}
+}
+
+func TestAnyResultIsALogin(t *testing.T) {
+	for body, id := range map[string]int64{
+		`i{2:{"clientId":7}}`: 7, `i{2:{"clientId":7u,"x":1}}`: 7, `i{2:{"clientId":"7"}}`: 0,
+		`i{2:{}}`: 0, `i{}`: 0, `i{2:null}`: 0, `i{2:"session-token"}`: 0, `i{2:true}`: 0,
+	} {
+		bubble(t, func(t *testing.T) {
+			b, done := dial(t, t.Context(), Options{})
+			b.next()
+			b.send(helloAnswer)
+			b.next()
+			b.send(`<1:1,8:2>` + body)
+			d := <-done
+			if d.err != nil {
+				t.Fatalf("%s: %v", body, d.err)
+			}
+			if d.client.ID() != id {
+				t.Errorf("%s: id %d, want %d", body, d.client.ID(), id)
+			}
+			d.client.Close()
+		})
+	}
+}
+
+func TestLoginsThatFail(t *testing.T) {
+	refusal := `Invalid authentication for user: iot reason: Invalid password. at: 127.0.0.1:48228`
+	url := transport.URL{Scheme: "tcp", Host: "h", Port: "1"}
+	for _, test := range []struct {
+		name          string
+		hello, answer string // "": close
+		refused       bool
+		want          string
+	}{
+		{"refused", helloAnswer, `<1:1,8:2>i{3:i{1:8,2:"` + refusal + `"}}`, true, "login refused at tcp://h:1: " + refusal},
+		{"refused without a text", helloAnswer, `<1:1,8:2>i{3:i{1:10}}`, true, "login refused at tcp://h:1: RPC error 10"},
+		{"hello refused", `<1:1,8:1>i{3:i{1:8,2:"busy"}}`, "", false, "no login at tcp://h:1: hello: busy"},
+		{"closed at hello", "", "", false, "connection closed by the other side"},
+		{"closed at login", helloAnswer, "", false, "no login at tcp://h:1: connection closed by the other side"},
+		{"garbage", helloAnswer, `<1:1,8:2>[1]`, false, "no IMap"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				b, done := dial(t, t.Context(), Options{URL: url})
+				for _, answer := range []string{test.hello, test.answer} {
+					b.next()
+					if answer == "" {
+						_ = b.conn.Close()
+						break
+					}
+					b.send(answer)
+					if strings.Contains(answer, "busy") {
+						break
+					}
+				}
+				d := <-done
+				if d.err == nil || errors.Is(d.err, ErrRefused) != test.refused || !strings.Contains(d.err.Error(), test.want) {
+					t.Errorf("got %v, want %s", d.err, test.want)
+				}
+			})
+		})
+	}
+}
+
+func TestLoginThatNobodyAnswersEndsInTime(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), DefaultTimeout)
+		defer cancel()
+		b, done := dial(t, ctx, Options{})
+		b.expect(hello)
+		began := time.Now()
+		d := <-done
+		if !errors.Is(d.err, context.DeadlineExceeded) || time.Since(began) != DefaultTimeout {
+			t.Errorf("%v after %v", d.err, time.Since(began))
+		}
+		if _, err := b.in.ReadByte(); err != io.EOF {
+			t.Errorf("the connection is still there: %v", err)
+		}
+	})
+}

@@ -1,0 +1,158 @@
+package node_test
+
+import (
+	"testing"
+	"time"
+
+	"shvtools/internal/chainpack"
+	"shvtools/internal/cpon"
+	"shvtools/internal/node"
+	"shvtools/internal/rpc"
+)
+
+func value(t *testing.T, text string) chainpack.Value {
+	t.Helper()
+	v, err := cpon.Parse([]byte(text), chainpack.Limits{})
+	if err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	return v
+}
+
+// answer gives what tree answers to a request, both as CPON; "" for nothing.
+func answer(t *testing.T, tree *node.Tree, request string, level rpc.Access) string {
+	t.Helper()
+	var m rpc.Message
+	if err := m.Parse(chainpack.Append(nil, value(t, request))); err != nil {
+		t.Fatalf("%s: %v", request, err)
+	}
+	b := node.Answer(tree, &m, level)
+	if b == nil {
+		return ""
+	}
+	v, _, err := chainpack.Decode(b, chainpack.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cpon.String(v)
+}
+
+// device is a tree as an agent has it, with mounts as a broker has them.
+func device() *node.Tree {
+	tree := new(node.Tree)
+	tree.Add("", node.Constant("deviceId", "s", rpc.AccessBrowse, chainpack.String("d1")))
+	tree.Add("sys/fs", node.Method{Name: "run", Flags: node.FlagLongCalls, Param: "s", Access: rpc.AccessCommand,
+		Call: func(r *node.Request) (chainpack.Value, error) { return r.Param, nil }},
+		node.Method{Name: "later", Access: rpc.AccessBrowse,
+			Call: func(*node.Request) (chainpack.Value, error) { return chainpack.Value{}, node.ErrLater }})
+	tree.More = func(path string) ([]string, bool) {
+		switch path {
+		case "":
+			return []string{"mount", "sys"}, true
+		case "mount":
+			return []string{"b", "a"}, true
+		}
+		return nil, false
+	}
+	return tree
+}
+
+const (
+	dirEntry = `i{1:"dir",2:0,3:"n|b|s",4:"[!dir]|b",5:1,6:{}}`
+	lsEntry  = `i{1:"ls",2:0,3:"s|n",4:"[s]|b",5:1,6:{"lsmod":null}}`
+)
+
+func TestAnswers(t *testing.T) {
+	tree := device()
+	for _, test := range []struct{ name, request, want string }{
+		{"ls of the root", `<8:3,10:"ls">i{}`, `i{2:["mount","sys"]}`},
+		{"ls with Null", `<8:3,10:"ls">i{1:null}`, `i{2:["mount","sys"]}`},
+		{"ls with a body of Null", `<8:3,10:"ls">null`, `i{2:["mount","sys"]}`},
+		{"ls of 2022", `<8:3,10:"ls">i{1:["",1]}`, `i{2:["mount","sys"]}`},
+		{"is there", `<8:3,10:"ls">i{1:"sys"}`, `i{2:true}`},
+		{"is not there", `<8:3,10:"ls">i{1:"fs"}`, `i{2:false}`},
+		{"ls of a node between", `<8:3,9:"sys",10:"ls">i{}`, `i{2:["fs"]}`},
+		{"ls of a leaf", `<8:3,9:"sys/fs",10:"ls">i{}`, `i{2:[]}`},
+		{"ls of a path with slashes", `<8:3,9:"//sys/",10:"ls">i{}`, `i{2:["fs"]}`},
+		{"ls of what More knows", `<8:3,9:"mount",10:"ls">i{}`, `i{2:["a","b"]}`},
+		{"ls of nothing", `<8:3,9:"nosuch",10:"ls">i{}`, `i{3:i{1:2,2:"Method: 'ls' on path 'nosuch' doesn't exist"}}`},
+		{"dir of nothing", `<8:3,9:"sys/fs/x",10:"dir">i{}`, `i{3:i{1:2,2:"Method: 'dir' on path 'sys/fs/x' doesn't exist"}}`},
+		{"dir", `<8:3,10:"dir">i{}`, `i{2:[` + dirEntry + `,` + lsEntry + `,i{1:"deviceId",2:2,3:"",4:"s",5:1,6:{}}]}`},
+		{"dir of a node between", `<8:3,9:"sys",10:"dir">i{}`, `i{2:[` + dirEntry + `,` + lsEntry + `]}`},
+		{"dir with true", `<8:3,9:"sys",10:"dir">i{1:true}`, `i{2:[` + dirEntry + `,` + lsEntry + `]}`},
+		{"dir of 2022", `<8:3,9:"sys",10:"dir">i{1:["",127]}`, `i{2:[` + dirEntry + `,` + lsEntry + `]}`},
+		{"method is there", `<8:3,9:"sys/fs",10:"dir">i{1:"run"}`, `i{2:true}`},
+		{"ls is there", `<8:3,9:"sys/fs",10:"dir">i{1:"ls"}`, `i{2:true}`},
+		{"method is not there", `<8:3,9:"sys/fs",10:"dir">i{1:"nosuch"}`, `i{2:false}`},
+		{"getter", `<8:3,10:"deviceId">i{}`, `i{2:"d1"}`},
+		{"unknown method", `<8:3,9:"sys",10:"run">i{}`, `i{3:i{1:2,2:"Method: 'run' on path 'sys' doesn't exist"}}`},
+		{"level too low", `<8:3,9:"sys/fs",10:"run">i{1:"x"}`,
+			`i{3:i{1:8,2:"Call method: 'run' on path 'sys/fs' permission denied, grant: rd required: cmd"}}`},
+		{"answered later", `<8:3,9:"sys/fs",10:"later">i{}`, ``},
+		{"unreadable body", `<8:3,10:"ls">[1]`, `i{3:i{1:3,2:"unreadable request: rpc: message whose body is no IMap"}}`},
+		{"query of a call", `<8:3,9:"sys/fs",10:"later">i{5:false}`, `i{3:i{1:14,2:"no such request is running"}}`},
+		{"abort of a call", `<8:3,10:"deviceId">i{5:true}`, `i{3:i{1:14,2:"no such request is running"}}`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			want := test.want
+			if want != "" {
+				want = "<1:1,8:3>" + want
+			}
+			if got := answer(t, tree, test.request, rpc.AccessRead); got != want {
+				t.Errorf("got  %s\nwant %s", got, want)
+			}
+		})
+	}
+}
+
+func TestAnswerGoesBackTheWayOfTheRequest(t *testing.T) {
+	got := answer(t, device(), `<8:3,10:"deviceId",11:[4,2],12:1u,14:"su",16:"u">i{}`, rpc.AccessBrowse)
+	if want := `<1:1,8:3,11:[4,2]>i{2:"d1"}`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestAccessIsJudgedBeforeTheMethodRuns(t *testing.T) {
+	for level, want := range map[rpc.Access]bool{rpc.AccessNone: false, rpc.AccessWrite: false, 23: false, rpc.AccessCommand: true, rpc.AccessSuper: true} {
+		ran := false
+		tree := new(node.Tree)
+		tree.Add("a", node.Method{Name: "m", Access: rpc.AccessCommand,
+			Call: func(*node.Request) (chainpack.Value, error) { ran = true; return chainpack.Value{}, nil }})
+		if answer(t, tree, `<8:3,9:"a",10:"m">i{}`, level); ran != want {
+			t.Errorf("level %d: ran is %v", level, ran)
+		}
+		ran = false
+		if answer(t, tree, `<8:3,9:"a",10:"m">i{5:true}`, level); ran {
+			t.Errorf("level %d: ran on an abort", level)
+		}
+	}
+	if got := answer(t, device(), `<8:3,10:"ls">i{}`, rpc.AccessNone); got == `<1:1,8:3>i{2:["mount","sys"]}` {
+		t.Error("ls without any access")
+	}
+}
+
+func TestMethodSeesTheWholeRequest(t *testing.T) {
+	var got *node.Request
+	tree := new(node.Tree)
+	tree.Add("a/b", node.Method{Name: "m", Call: func(r *node.Request) (chainpack.Value, error) { got = r; return r.Param, nil }})
+	answer(t, tree, `<8:7,9:"/a//b",10:"m",11:[1,2],16:{"shvUser":"iot"}>i{1:"p"}`, rpc.AccessRead)
+	if got == nil || got.Path != "a/b" || got.Method != "m" || cpon.String(got.Param) != `"p"` || got.Access != rpc.AccessRead ||
+		got.From.ID != 7 || len(got.From.Callers) != 2 || cpon.String(got.UserID) != `{"shvUser":"iot"}` {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestAppTellsWhatItIs(t *testing.T) {
+	tree := new(node.Tree)
+	now := time.Date(2018, 2, 2, 0, 0, 0, 0, time.UTC)
+	tree.Add(".app", node.App("shvagent", "1.2", func() time.Time { return now })...)
+	for method, want := range map[string]string{
+		"name": `"shvagent"`, "version": `"1.2"`, "ping": "null", "shvVersionMajor": "3", "shvVersionMinor": "0",
+		"date": `d"2018-02-02T00:00:00Z"`,
+	} {
+		got := answer(t, tree, `<8:1,9:".app",10:"`+method+`">i{}`, rpc.AccessBrowse)
+		if cpon.String(value(t, got)) != cpon.String(value(t, "<1:1,8:1>i{2:"+want+"}")) {
+			t.Errorf("%s: %s, want %s", method, got, want)
+		}
+	}
+}

@@ -1,0 +1,170 @@
+package transport
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// blockingConn is a connection whose reads and writes block their thread in the
+// system instead of parking in Go's poller. For a program with one connection
+// that saves a detour on each wake-up, which shows in the echo of a key.
+//
+// Deadlines are not supported. Close ends pending reads and writes by shutting
+// the connection down first; the descriptor itself is closed when nobody uses it
+// any more, so that its number cannot be somebody else's meanwhile.
+type blockingConn struct {
+	local, remote net.Addr
+	fd            int
+
+	mu     sync.Mutex
+	users  int
+	closed bool
+}
+
+// newBlockingConn takes over conn, which must be a TCP connection; conn is not
+// to be used any more.
+func newBlockingConn(conn net.Conn) (net.Conn, error) {
+	defer conn.Close()
+	sc, ok := conn.(syscall.Conn)
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	fd := -1
+	var failed error
+	err = raw.Control(func(original uintptr) {
+		fd, failed = unix.FcntlInt(original, unix.F_DUPFD_CLOEXEC, 3)
+		if failed == nil {
+			failed = unix.SetNonblock(fd, false)
+		}
+	})
+	if err = errors.Join(err, failed); err != nil {
+		if fd >= 0 {
+			_ = unix.Close(fd)
+		}
+		return nil, os.NewSyscallError("dup", err)
+	}
+	return &blockingConn{local: conn.LocalAddr(), remote: conn.RemoteAddr(), fd: fd}, nil
+}
+
+// use counts a user of the descriptor in; false after Close.
+func (c *blockingConn) use() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return false
+	}
+	c.users++
+	return true
+}
+
+func (c *blockingConn) release() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.users--
+	c.closeUnused()
+}
+
+// closeUnused closes the descriptor after Close when nobody uses it; c.mu is
+// held.
+func (c *blockingConn) closeUnused() {
+	if c.closed && c.users == 0 && c.fd >= 0 {
+		_ = unix.Close(c.fd)
+		c.fd = -1
+	}
+}
+
+// Read waits for data.
+func (c *blockingConn) Read(b []byte) (int, error) {
+	if !c.use() {
+		return 0, net.ErrClosed
+	}
+	defer c.release()
+	if len(b) == 0 {
+		return 0, nil
+	}
+	for {
+		n, err := unix.Read(c.fd, b)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil:
+			return 0, &net.OpError{Op: "read", Net: "tcp", Source: c.local, Addr: c.remote, Err: os.NewSyscallError("read", err)}
+		case n == 0:
+			return 0, c.endOfInput()
+		}
+		return n, nil
+	}
+}
+
+// endOfInput tells the peer's close from our own.
+func (c *blockingConn) endOfInput() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return net.ErrClosed
+	}
+	return io.EOF
+}
+
+// Write writes all of b.
+func (c *blockingConn) Write(b []byte) (written int, err error) {
+	if !c.use() {
+		return 0, net.ErrClosed
+	}
+	defer c.release()
+	for written < len(b) {
+		// Not write(2): a connection that the peer closed must not send us
+		// SIGPIPE.
+		n, err := unix.SendmsgN(c.fd, b[written:], nil, nil, unix.MSG_NOSIGNAL)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return written, &net.OpError{Op: "write", Net: "tcp", Source: c.local, Addr: c.remote, Err: os.NewSyscallError("send", err)}
+		}
+		written += n
+	}
+	return written, nil
+}
+
+// CloseWrite tells the peer that no more comes.
+func (c *blockingConn) CloseWrite() error {
+	if !c.use() {
+		return net.ErrClosed
+	}
+	defer c.release()
+	return unix.Shutdown(c.fd, unix.SHUT_WR)
+}
+
+// Close ends the connection and what waits on it.
+func (c *blockingConn) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return net.ErrClosed
+	}
+	c.closed = true
+	if c.users > 0 {
+		_ = unix.Shutdown(c.fd, unix.SHUT_RDWR)
+	}
+	c.closeUnused()
+	return nil
+}
+
+func (c *blockingConn) LocalAddr() net.Addr  { return c.local }
+func (c *blockingConn) RemoteAddr() net.Addr { return c.remote }
+
+func (c *blockingConn) SetDeadline(time.Time) error      { return os.ErrNoDeadline }
+func (c *blockingConn) SetReadDeadline(time.Time) error  { return os.ErrNoDeadline }
+func (c *blockingConn) SetWriteDeadline(time.Time) error { return os.ErrNoDeadline }
