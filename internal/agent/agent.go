@@ -95,11 +95,11 @@ func (a *Agent) serve(ctx context.Context) error {
 		Heartbeat: a.opts.Heartbeat,
 		Serve:     conn.tree(),
 		Tunnel:    conn.found,
+		Begin:     conn.begun,
 	})
 	if err != nil {
 		return err
 	}
-	conn.connected(c)
 	a.opts.Log.Info().Stringer("broker", a.opts.URL).Str("mount", a.opts.MountPoint).Int64("clientId", c.ID()).Msg("connected")
 	a.readyOnce.Do(func() {
 		if a.opts.Ready != nil {

@@ -46,9 +46,9 @@ func (h *helpers) start(line launch.Line, failed func(error)) error {
 	if err != nil {
 		return err
 	}
-	if _, err := p.stdin.Write(line.Append(nil)); err != nil {
-		return fmt.Errorf("the helper on the device does not listen: %w", err)
-	}
+	// A helper that cannot be written to has ended. Its watch knows why, and one
+	// answer is enough.
+	_, _ = p.stdin.Write(line.Append(nil))
 	return nil
 }
 

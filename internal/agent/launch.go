@@ -23,9 +23,9 @@ var clientEnv = []string{"TERM", "LANG", "LC_*", "COLORTERM", "GIT_PROTOCOL"}
 type connection struct {
 	agent    *Agent
 	searches sync.WaitGroup
+	client   *client.Client // set before the read loop begins
 
 	mu      sync.Mutex
-	client  *client.Client
 	finding map[int64]*search // by the request id of the call
 }
 
@@ -41,29 +41,16 @@ type search struct {
 	next   []*search
 }
 
-func (c *connection) connected(cl *client.Client) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.client = cl
-}
+// begun takes the client, before any request comes.
+func (c *connection) begun(cl *client.Client) { c.client = cl }
 
 // wait ends when no search is under way.
 func (c *connection) wait() { c.searches.Wait() }
 
-// current is the client, nil while the login is not over.
-func (c *connection) current() *client.Client {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.client
-}
-
 // launchRexec starts the search for a tunnel. The call is answered by the
 // helper, or by an error.
 func (c *connection) launchRexec(r *node.Request) (chainpack.Value, error) {
-	cl := c.current()
-	if cl == nil {
-		return chainpack.Value{}, rpc.Errorf(rpc.CodeTryAgainLater, "the device is just connecting")
-	}
+	cl := c.client
 	s := &search{
 		call:   launch.CallFromParam(r.Param),
 		from:   r.From,

@@ -41,7 +41,8 @@ type owner struct {
 func TestThirdPartyPackagesHaveOneOwner(t *testing.T) {
 	for _, rule := range []owner{
 		{ptyPath, module + "/internal/ptyproc", []string{
-			module + "/internal/e2e", // drives shvrsh as its user's terminal
+			module + "/internal/e2e",    // drives shvrsh as its user's terminal
+			module + "/internal/replay", // types into a shvrsh that the recorded helper answers
 			module + "/internal/rsh",
 			module + "/internal/tty",
 		}},

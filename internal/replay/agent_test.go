@@ -1,0 +1,221 @@
+package replay
+
+import (
+	"bufio"
+	"context"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"shvtools/internal/agent"
+	"shvtools/internal/chainpack"
+	"shvtools/internal/cpon"
+	"shvtools/internal/launch"
+)
+
+// runAgent runs our agent with a helper.
+func runAgent(t *testing.T, s *server, helper string, environ ...string) {
+	start(t, func(ctx context.Context) error {
+		return agent.Run(ctx, agent.Options{
+			URL:        s.url,
+			User:       "iot",
+			Password:   "lub42DUB",
+			MountPoint: "test/agent",
+			Helper:     helper,
+			Environ:    environ,
+			Log:        zerolog.Nop(),
+		})
+	})
+}
+
+// noCmdlog: the signal is optional (protocol.md 9.4), ours sends none.
+func noCmdlog(v chainpack.Value) (chainpack.Value, bool) {
+	method, _ := tag(v, 10)
+	name, _ := method.AsString()
+	return v, name != "cmdlog"
+}
+
+// lines is where the helpers of a test hand over their lines.
+type lines struct {
+	t        *testing.T
+	listener *net.UnixListener
+	path     string
+}
+
+func listenForLines(t *testing.T) *lines {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "lines")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	return &lines{t, l.(*net.UnixListener), path}
+}
+
+func (l *lines) next() []byte {
+	l.t.Helper()
+	_ = l.listener.SetDeadline(time.Now().Add(deadline))
+	c, err := l.listener.Accept()
+	if err != nil {
+		l.t.Fatalf("no helper was started: %v", err)
+	}
+	defer c.Close()
+	_ = c.SetReadDeadline(time.Now().Add(deadline))
+	line, err := bufio.NewReader(c).ReadBytes('\n')
+	if err != nil {
+		l.t.Fatalf("the agent's line: %v", err)
+	}
+	return line
+}
+
+// Each launchRexec of the recordings, in all the shapes of its param, becomes
+// the recorded FindTunnelRequest; and each FindTunnelResponse the line that the
+// C++ agent writes to the C++ helper (protocol.md 8.3).
+func TestAgentAnswersRecordedCallsAndStartsAHelperThatCppTakes(t *testing.T) {
+	for _, tt := range []struct {
+		scenario string
+		launches int
+	}{{"b_rsh_session", 1}, {"h_tunnel_raw", 9}} {
+		t.Run(tt.scenario, func(t *testing.T) {
+			t.Parallel()
+			s, lines := serve(t), listenForLines(t)
+			runAgent(t, s, os.Args[0], helperEnv+"="+lines.path,
+				"GORACE=atexit_sleep_ms=0") // else each helper takes a second under -race
+			p := s.accept(tt.scenario, "agent")
+			p.ours = noCmdlog
+			p.play(4) // login
+			for range tt.launches {
+				call, _ := message(p.events[0].frames[0])
+				p.play(3) // call, cmdlog, FindTunnelRequest
+				found, _ := message(p.events[0].frames[0])
+				p.play(1)
+				checkLine(t, lines.next(), call, found)
+			}
+			if len(p.events) != 0 {
+				t.Errorf("%d recorded messages were not played", len(p.events))
+			}
+		})
+	}
+}
+
+func checkLine(t *testing.T, line []byte, call, found chainpack.Value) {
+	t.Helper()
+	id, _ := tag(call, 8)
+	ctl, _ := tag(found, 15)
+	want := lineOfCpp(ctl, id, at(call, 1))
+	got := parse(t, string(line))
+	find, _ := got.Get("findTunnelResponse")
+	wantFind, _ := want.Get("findTunnelResponse")
+	if !find.Equal(wantFind) {
+		t.Errorf("findTunnelResponse:\n got %s\nwant %s", cpon.String(find), cpon.String(wantFind))
+	}
+	onConnected, _ := got.Get("onConnectedCall")
+	for _, key := range []string{"method", "params"} {
+		// Without a param the C++ line has Null, ours a Map without content: the
+		// C++ helper takes both for a call that it does not know.
+		is, _ := onConnected.Get(key)
+		was, present := at(call, 1).Get(key)
+		if empty, _ := is.AsString(); !is.Equal(was) && (present || empty != "") {
+			t.Errorf("%s: got %s, want %s", key, cpon.String(is), cpon.String(was))
+		}
+	}
+	for _, e := range got.Entries() {
+		switch e.Key.Str() {
+		case "findTunnelResponse", "onConnectedCall", "policy", "caller":
+		default:
+			t.Errorf("key %s in the line", e.Key.Str())
+		}
+	}
+	again, err := launch.ParseLine(line)
+	if err != nil || !again.Find.Value().Equal(wantFind) {
+		t.Errorf("our own helper reads %v, %v", again, err)
+	}
+}
+
+// lineOfCpp is the line of the C++ agent as a value.
+func lineOfCpp(ctl, id, param chainpack.Value) chainpack.Value {
+	var entries []chainpack.Entry
+	for _, e := range ctl.Entries() {
+		if e.Key == chainpack.IntKey(1) {
+			e.Value = chainpack.Int(2)
+		}
+		if e.Key == chainpack.IntKey(5) {
+			continue
+		}
+		if e.Key == chainpack.IntKey(6) {
+			entries = append(entries, chainpack.N(5, id))
+		}
+		entries = append(entries, e)
+	}
+	return chainpack.Map(
+		chainpack.F("findTunnelResponse", chainpack.IMap(entries...).WithMeta(ctl.Meta()...)),
+		chainpack.F("onConnectedCall", param),
+	)
+}
+
+// The C++ agent says nothing when there is no helper; ours says so (protocol.md
+// 8.3).
+func TestAgentWithoutHelperAnswersTheRecordedCall(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	runAgent(t, s, filepath.Join(t.TempDir(), "shvrexec"))
+	p := s.accept("f2_rexec_missing_or_unreachable", "agent")
+	p.ours = noCmdlog
+	p.play(8)
+	p.expect(parse(t, `<1:1,8:3,11:3>i{3:i{1:8,2:"*"}}`))
+}
+
+// The recorded requests of a guest are refused in the words of the C++ agent,
+// but for the path, which is ours: the empty one.
+func TestAgentRefusesRecordedGuest(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	runAgent(t, s, filepath.Join(t.TempDir(), "shvrexec"))
+	p := s.accept("f_rsh_no_mount", "agent")
+	paths := map[string]string{
+		"Method: 'nosuch' on path '/' doesn't exist":                                         "Method: 'nosuch' on path '' doesn't exist",
+		"Call method: 'launchRexec' on path '/' permission denied, grant: bws required: cmd": "Call method: 'launchRexec' on path '' permission denied, grant: bws required: cmd",
+	}
+	p.ours = func(v chainpack.Value) (chainpack.Value, bool) {
+		failed, ok := v.GetInt(3)
+		if !ok {
+			return v, true
+		}
+		text, _ := failed.GetInt(2)
+		was, _ := text.AsString()
+		code, _ := failed.GetInt(1)
+		return chainpack.IMap(chainpack.N(3, chainpack.IMap(chainpack.N(1, code), chainpack.N(2, chainpack.String(paths[was]))))).WithMeta(v.Meta()...), true
+	}
+	p.play(len(p.events))
+}
+
+// What both agents know about themselves. The other methods of the recorded
+// calls (versions, runCmd, runScript, files) are not served yet, and dir has its
+// own form (protocol.md 7.10).
+func TestAgentTellsWhatItIsAsRecorded(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	runAgent(t, s, filepath.Join(t.TempDir(), "shvrexec"))
+	p := s.accept("c_calls", "agent")
+	p.play(4) // login
+	answered := 0
+	for len(p.events) > 0 {
+		v, _ := message(p.events[0].frames[0])
+		method, _ := tag(v, 10)
+		switch name, _ := method.AsString(); name {
+		case "appName", "deviceId", "deviceType":
+			p.play(2)
+			answered++
+		default:
+			p.due()
+		}
+	}
+	if answered != 3 {
+		t.Errorf("%d calls were answered, want 3", answered)
+	}
+}

@@ -1,0 +1,49 @@
+package replay
+
+import (
+	"testing"
+	"testing/synctest"
+
+	"shvtools/internal/auth"
+	"shvtools/internal/broker"
+	"shvtools/internal/rpc"
+	"shvtools/internal/shvpath"
+)
+
+func TestBrokerServesRecordedClientsAsTheirOwnDid(t *testing.T) {
+	for _, s := range scenarios {
+		t.Run(s.name, func(t *testing.T) {
+			events := scene(t, s.name)
+			synctest.Test(t, func(t *testing.T) {
+				port := s.port
+				if port == 0 {
+					port = 3756
+				}
+				p := &player{
+					t:        t,
+					broker:   broker.New(broker.Options{Users: users(), Version: "1.2.3"}),
+					listener: newMemListener(port),
+					book:     newBook(),
+					differs:  fresh(s.differs),
+					kill:     s.kill,
+					clients:  make(map[string]*played),
+				}
+				go p.broker.Serve(p.listener)
+				defer p.finish()
+				p.play(events)
+			})
+		})
+	}
+}
+
+// users are the development user and the two others of the recorded broker.
+func users() *auth.Directory {
+	iot, err := auth.Development().Check(auth.DevelopmentUser, auth.DevelopmentPassword, auth.Plain, "")
+	if err != nil {
+		panic(err)
+	}
+	everything := shvpath.ParsePattern("**")
+	return auth.NewDirectory(iot,
+		&auth.User{Name: "guest", Password: "guest", Rules: []auth.Rule{{Paths: everything, Level: rpc.AccessBrowse}}},
+		&auth.User{Name: "sitesprovider", Password: "lub42DUB"})
+}
