@@ -1,0 +1,105 @@
+// Bench measures the programs in bin/ and prints each figure beside a reference
+// that was measured in the same run, and beside the aim. Run it with `make
+// bench`, which builds first.
+//
+// A missed aim is no failure: machines differ, and so do their neighbours. The
+// exit code is 1 where a figure could not be taken at all.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"regexp"
+	"syscall"
+	"time"
+)
+
+// defaultOutput is written by a full run that names no other file: a part of
+// the figures, or hasty ones, shall not replace good ones.
+const defaultOutput = "docs/bench.md"
+
+func main() {
+	if len(os.Args) == 3 && os.Args[1] == relayCommand {
+		if err := serveRelay(os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, "bench: relay:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	choice := flag.String("run", "", "take only the figures whose names match `REGEX`: "+figureNames())
+	quick := flag.Bool("quick", false, "short forms, for a first look")
+	output := flag.String("o", "", "write the figures to `FILE`; without it, a full run writes "+defaultOutput)
+	bin := flag.String("bin", "bin", "measure the programs in `DIR`")
+	flag.Parse()
+	names, err := regexp.Compile(*choice)
+	if err != nil || flag.NArg() > 0 {
+		fmt.Fprintln(os.Stderr, "bench: usage: bench [-run REGEX] [-quick] [-bin DIR] [-o FILE]", err)
+		os.Exit(2)
+	}
+	if *output == "" && *choice == "" && !*quick {
+		*output = defaultOutput
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	err = run(ctx, names, options{bin: *bin, quick: *quick}, *output)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// run takes the figures one after the other, since each wants the machine for
+// itself.
+func run(ctx context.Context, names *regexp.Regexp, o options, output string) (err error) {
+	o.temp, err = os.MkdirTemp("", "shvbench.")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(o.temp)
+	report := newReport(ctx, o.quick)
+	fmt.Print(report.heading())
+	failed := 0
+	for _, f := range figures {
+		if !names.MatchString(f.name) {
+			continue
+		}
+		rows, err := f.takeWithin(ctx, o)
+		if ctx.Err() != nil {
+			return errors.New("interrupted")
+		}
+		if err != nil {
+			failed++
+			rows = append(rows, row{what: f.name, ours: "failed: " + err.Error()})
+		}
+		for _, r := range rows {
+			fmt.Println(r.text())
+			report.rows = append(report.rows, r)
+		}
+	}
+	switch {
+	case len(report.rows) == 0:
+		return fmt.Errorf("no figure is called that; there are %s", figureNames())
+	case failed > 0:
+		return fmt.Errorf("%d figures could not be taken; nothing is written", failed)
+	case output == "":
+		return nil
+	}
+	return os.WriteFile(output, []byte(report.markdown()), 0o644)
+}
+
+// takeWithin takes a figure, which ends with an error at its deadline: whatever
+// hangs, the run goes on.
+func (f figure) takeWithin(ctx context.Context, o options) ([]row, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, f.limit, fmt.Errorf("not done within %v", f.limit))
+	defer cancel()
+	start := time.Now()
+	rows, err := f.take(ctx, o)
+	if ctx.Err() != nil && err != nil {
+		err = fmt.Errorf("%w (%w after %v)", err, context.Cause(ctx), time.Since(start).Round(time.Second))
+	}
+	return rows, err
+}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+
+	"shvtools/internal/auth"
+	"shvtools/internal/chainpack"
+	"shvtools/internal/rpc"
+)
+
+// peer is a connection to a broker without any of the machinery under test: it
+// stands for an agent, a helper or a client, one message at a time.
+type peer struct {
+	conn *net.TCPConn
+	in   *bufio.Reader
+	stop func() bool // ends the watch of the context
+}
+
+// dialPeer connects; the connection lives no longer than ctx.
+func dialPeer(ctx context.Context, address string) (*peer, error) {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	p := &peer{conn: conn.(*net.TCPConn), in: bufio.NewReader(conn)}
+	p.stop = context.AfterFunc(ctx, func() { _ = conn.Close() })
+	return p, nil
+}
+
+func (p *peer) close() {
+	p.stop()
+	_ = p.conn.Close()
+}
+
+// frame is a message as it goes over the wire (protocol.md 4.1).
+func frame(message []byte) []byte {
+	b := chainpack.AppendUIntData(nil, uint64(len(message)+1))
+	return append(append(b, 1), message...)
+}
+
+func (p *peer) send(message []byte) error {
+	_, err := p.conn.Write(frame(message))
+	return err
+}
+
+// receive gives the next message and how many bytes it took.
+func (p *peer) receive() (*rpc.Message, int, error) {
+	var prefix []byte
+	for {
+		b, err := p.in.ReadByte()
+		if err != nil {
+			return nil, 0, err
+		}
+		prefix = append(prefix, b)
+		length, _, err := chainpack.UIntData(prefix)
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			continue
+		}
+		if err != nil {
+			return nil, 0, err
+		}
+		payload := make([]byte, length)
+		if _, err := io.ReadFull(p.in, payload); err != nil {
+			return nil, 0, err
+		}
+		m := new(rpc.Message)
+		return m, len(prefix) + len(payload), m.Parse(payload[1:])
+	}
+}
+
+// login logs in as the development user, or with a tunnel secret; options are
+// those of protocol.md 5.4.
+func (p *peer) login(options ...chainpack.Entry) error {
+	param := chainpack.Map(
+		chainpack.F("login", chainpack.Map(
+			chainpack.F("user", chainpack.String(auth.DevelopmentUser)),
+			chainpack.F("password", chainpack.String(auth.DevelopmentPassword)),
+			chainpack.F("type", chainpack.String(auth.Plain)),
+		)),
+		chainpack.F("options", chainpack.Map(options...)),
+	)
+	if err := p.send(rpc.AppendRequest(nil, 1, "", "login", param)); err != nil {
+		return err
+	}
+	m, _, err := p.receive()
+	if err != nil {
+		return fmt.Errorf("login: %w", err)
+	}
+	content, err := m.Content()
+	if err == nil && content.Error != nil {
+		err = content.Error
+	}
+	return err
+}

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// remote is a way to run something on a device: ours or ssh.
+type remote struct {
+	name string
+	// argv is what runs a command there without a terminal; an empty one opens
+	// a shell, with a terminal.
+	argv func(command string) []string
+}
+
+// brokerProgram is a shvbroker on a free port.
+type brokerProgram struct {
+	*program
+	url string
+}
+
+func startBroker(ctx context.Context, o options) (*brokerProgram, error) {
+	ready := filepath.Join(o.temp, "broker.ready")
+	_ = os.Remove(ready)
+	p, err := startProgram(o.temp, "shvbroker", filepath.Join(o.bin, "shvbroker"),
+		"--listen", "tcp://127.0.0.1:0", "--ready-file", ready, "--log-level", "warn")
+	if err != nil {
+		return nil, err
+	}
+	url, err := p.awaitReady(ctx, ready)
+	return &brokerProgram{p, url}, err
+}
+
+func (b *brokerProgram) address() string { return strings.TrimPrefix(b.url, "tcp://") }
+
+// stand is a broker and an agent.
+type stand struct {
+	broker *brokerProgram
+	agent  *program
+	remote
+}
+
+const standPath = "test/agent"
+
+func startStand(ctx context.Context, o options) (*stand, error) {
+	b, err := startBroker(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	ready := filepath.Join(o.temp, "agent.ready")
+	_ = os.Remove(ready)
+	agent, err := startProgram(o.temp, "shvagent", filepath.Join(o.bin, "shvagent"),
+		"--url", b.url, "--mount", standPath, "--ready-file", ready, "--log-level", "warn")
+	if err == nil {
+		_, err = agent.awaitReady(ctx, ready)
+	}
+	if err != nil {
+		b.stop()
+		return nil, err
+	}
+	s := &stand{broker: b, agent: agent}
+	s.remote = remote{"shvrsh", func(command string) []string {
+		argv := []string{filepath.Join(o.bin, "shvrsh"), "--url", b.url, standPath}
+		if command != "" {
+			argv = append(argv, command)
+		}
+		return argv
+	}}
+	return s, nil
+}
+
+func (s *stand) close() {
+	s.agent.stop()
+	s.broker.stop()
+}
