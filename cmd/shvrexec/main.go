@@ -35,13 +35,16 @@ Example of such a line:
 // sessionDefaults are the signals that a session must not inherit as ignored, as
 // they are where the agent was started in the background or by nohup: Ctrl-C
 // would then stop nothing. What a program catches, its children have by default.
+// PIPE must not end us when the agent, whose streams we have, is killed: we are
+// the ones who hang up the session then.
 func sessionDefaults() {
 	caught := make(chan os.Signal, 1) // nobody reads it
-	signal.Notify(caught, syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU)
+	signal.Notify(caught, syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGPIPE, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU)
 }
 
 func run(c *cli.Context) error {
 	sessionDefaults()
+	cliapp.PreferWakeups()
 	log, err := cliapp.LoggerFromFlags(c)
 	if err != nil {
 		return err

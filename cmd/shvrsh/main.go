@@ -57,19 +57,25 @@ func run(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
+	cliapp.PreferWakeups()
+	command := commandWords(c.Args().Tail())
+	terminal := len(command) == 0 && tty.IsTerminal(os.Stdin)
+	if terminal {
+		// As a failed write it leaves time to restore the terminal.
+		signal.Ignore(syscall.SIGPIPE)
+	}
+	signals := takeSignals()
 	defer signal.Stop(signals)
 	code, err := rsh.Run(c.Context, rsh.Options{
 		URL:      u,
 		User:     login.User,
 		Password: login.Password,
 		Path:     c.Args().First(),
-		Command:  c.Args().Tail(),
+		Command:  command,
 		Stdin:    os.Stdin,
 		Stdout:   os.Stdout,
 		Stderr:   os.Stderr,
-		Env:      offeredEnv(os.Environ(), tty.IsTerminal(os.Stdin) && c.NArg() == 1),
+		Env:      offeredEnv(os.Environ(), terminal),
 		Signals:  signals,
 		Log:      log,
 	})
@@ -80,6 +86,26 @@ func run(c *cli.Context) error {
 		return cliapp.Exit{Code: code}
 	}
 	return nil
+}
+
+// commandWords leaves out a "--" before the command, as ssh does.
+func commandWords(words []string) []string {
+	if len(words) > 0 && words[0] == "--" {
+		return words[1:]
+	}
+	return words
+}
+
+// takeSignals takes the signals that end us or go to the remote command, but for
+// those that we were started to ignore, as by nohup.
+func takeSignals() chan os.Signal {
+	taken := make(chan os.Signal, 4)
+	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
+		if !signal.Ignored(sig) {
+			signal.Notify(taken, sig)
+		}
+	}
+	return taken
 }
 
 // offeredEnv is what of our environment the device may take over: the language,

@@ -94,10 +94,12 @@ func open(ctx context.Context, o Options, line launch.Line) error {
 		port = transport.DefaultPort
 	}
 	c, err := client.Dial(ctx, client.Options{
-		URL:     transport.URL{Scheme: "tcp", Host: line.Find.Host, Port: port},
-		Login:   client.Login{Tunnel: line.Find.Secret},
-		Patient: true,
-		Serve:   serveTree(),
+		URL:   transport.URL{Scheme: "tcp", Host: line.Find.Host, Port: port},
+		Login: client.Login{Tunnel: line.Find.Secret},
+		Serve: serveTree(),
+
+		Patient:  true,
+		Blocking: true,
 	})
 	if err != nil {
 		return err

@@ -249,7 +249,7 @@ func (s *session) started(proc *ptyproc.Proc) {
 }
 
 // write is the short way of a keystroke to the process.
-func (s *session) write(b []byte) int {
+func (s *session) write(_ int, b []byte) int {
 	proc := s.proc.Load()
 	if proc == nil {
 		return 0

@@ -60,6 +60,8 @@ func Run(ctx context.Context, o Options) (code int, err error) {
 		URL:   o.URL,
 		Login: client.Login{User: o.User, Password: o.Password},
 		Serve: serveTree(),
+
+		Blocking: true,
 	})
 	if err != nil {
 		return 0, err

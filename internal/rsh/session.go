@@ -23,7 +23,8 @@ type session struct {
 	opts   Options
 	pty    bool // a terminal on both sides
 	client *client.Client
-	size   tty.Size // at the call
+	size   tty.Size    // at the call
+	screen *tty.Writer // of the terminal on stdout; nil: stdout is none
 	readID int64
 
 	opened   chan struct{} // closed when end is set
@@ -42,6 +43,9 @@ func (s *session) run(ctx context.Context) (code int, err error) {
 	if s.pty {
 		resizes = tty.Resizes(ctx, s.opts.Stdin) // before the first look at the size
 		s.size, _ = tty.SizeOf(s.opts.Stdin)
+	}
+	if screen, err := tty.NewWriter(s.opts.Stdout); err == nil {
+		s.screen = screen // left open: the read loop may use it until we end
 	}
 	if err := s.open(ctx); err != nil {
 		return 0, describe(s.opts.Path, err)
@@ -141,9 +145,22 @@ func (s *session) create(m *rpc.Message, content rpc.Content) {
 		Extended:   extended,
 		Window:     window,
 		PeerWindow: ext.Window,
+		Direct:     s.show,
 	})
 	close(s.opened)
 }
+
+// show is the short way of an echo to the user's terminal.
+func (s *session) show(channel int, data []byte) int {
+	if s.screen == nil || channel != tunnel.Stdout || len(data) > maxDirect {
+		return 0
+	}
+	return s.screen.TryWrite(data)
+}
+
+// maxDirect is up to what size output takes the short way: a flood is better
+// written by a goroutine of its own, while the next of it is read.
+const maxDirect = 4 << 10
 
 // accept sends the CreateTunnelResponse, upon which the helper starts.
 func (s *session) accept() error {
@@ -156,20 +173,8 @@ func (s *session) accept() error {
 func (s *session) carry(ctx context.Context, resizes <-chan tty.Size) error {
 	s.setRunning(s.end)
 	defer s.setRunning(nil)
-	go s.sendStdin()
-	go func() {
-		for {
-			select {
-			case size, ok := <-resizes:
-				if !ok {
-					return
-				}
-				_ = s.end.Resize(tunnel.Size{Cols: int(size.Cols), Rows: int(size.Rows)})
-			case <-s.end.Closed():
-				return
-			}
-		}
-	}()
+	go s.guard(s.sendStdin)
+	go s.guard(func() { s.sendSizes(resizes) })
 	stop := context.AfterFunc(ctx, func() { s.end.Close(tunnel.Closing{Err: context.Cause(ctx)}) })
 	defer stop()
 
@@ -177,13 +182,62 @@ func (s *session) carry(ctx context.Context, resizes <-chan tty.Size) error {
 	var failed [2]error
 	for i, f := range []*os.File{s.opts.Stdout, s.opts.Stderr} {
 		outputs.Go(func() {
-			if err := s.end.WriteTo(tunnel.Stdout+i, f); err != nil {
-				failed[i] = fmt.Errorf("cannot write the output: %w", err)
-			}
+			s.guard(func() { failed[i] = s.end.WriteTo(tunnel.Stdout+i, output{f, s.end}) })
 		})
 	}
-	outputs.Wait()
-	return errors.Join(failed[0], failed[1])
+	written := make(chan struct{})
+	go func() {
+		outputs.Wait()
+		close(written)
+	}()
+	select {
+	case <-written:
+		return errors.Join(failed[0], failed[1])
+	case <-ctx.Done(): // whoever reads our output may never do so again
+		return nil
+	}
+}
+
+// guard runs f. A panic in a goroutine of ours would end the program with the
+// terminal in raw mode, so it ends the session instead.
+func (s *session) guard(f func()) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			s.end.Close(tunnel.Closing{Err: fmt.Errorf("internal error: panic: %v", cause)})
+		}
+	}()
+	f()
+}
+
+// output is one of our own streams. Its failure ends the session, since nobody
+// would see what the device still has to say.
+type output struct {
+	f   *os.File
+	end *tunnel.End
+}
+
+func (o output) Write(b []byte) (int, error) {
+	n, err := o.f.Write(b)
+	if err != nil {
+		err = fmt.Errorf("cannot write the output: %w", err)
+		o.end.Close(tunnel.Closing{Err: err})
+	}
+	return n, err
+}
+
+// sendSizes tells the device each new size of our terminal.
+func (s *session) sendSizes(resizes <-chan tty.Size) {
+	for {
+		select {
+		case size, ok := <-resizes:
+			if !ok {
+				return
+			}
+			_ = s.end.Resize(tunnel.Size{Cols: int(size.Cols), Rows: int(size.Rows)})
+		case <-s.end.Closed():
+			return
+		}
+	}
 }
 
 // sendStdin carries our stdin to the device. It is left behind at the end, in a
@@ -197,6 +251,12 @@ func (s *session) sendStdin() {
 	}
 	err := s.end.ReadFrom(tunnel.Stdin, in)
 	if errors.Is(err, tunnel.ErrClosed) {
+		return
+	}
+	if s.pty {
+		// A terminal in raw mode has no end of input: it was hung up, which we
+		// may have been told to ignore, as by nohup.
+		s.end.Close(tunnel.Closing{Err: errors.New("the terminal is gone")})
 		return
 	}
 	_ = s.end.SendEOF(tunnel.Stdin) // a stdin that cannot be read is an empty one
@@ -229,7 +289,7 @@ func (s *session) signalled(sig os.Signal, cancel context.CancelCauseFunc) {
 	s.mu.Lock()
 	end := s.running
 	name := forwarded[sig]
-	pass := end != nil && !s.pty && s.extended && name != "" && s.signals == 0
+	pass := end != nil && !closed(end) && !s.pty && s.extended && name != "" && s.signals == 0
 	if pass {
 		s.signals++
 	}
@@ -238,6 +298,15 @@ func (s *session) signalled(sig os.Signal, cancel context.CancelCauseFunc) {
 		return
 	}
 	cancel(errSignal{sig})
+}
+
+func closed(end *tunnel.End) bool {
+	select {
+	case <-end.Closed():
+		return true
+	default:
+		return false
+	}
 }
 
 // signalCode is the exit code for a remote command that a signal ended.
