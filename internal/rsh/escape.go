@@ -1,0 +1,52 @@
+package rsh
+
+// escapes finds what the user types for shvrsh itself, as ssh does it: a command
+// is the escape character, at the beginning of a line, and one character more.
+// Everything else passes.
+type escapes struct {
+	char byte // 0: none
+	// The state between two calls.
+	midLine bool // something was typed since the last Enter
+	begun   bool // the escape character was typed and is held back
+}
+
+// escapeHelp is what the command ? shows, one line each.
+var escapeHelp = []string{
+	"Supported escape sequences:",
+	" ~.   end the session",
+	" ~^Z  suspend shvrsh",
+	" ~i   show the state of the session",
+	" ~?   this message",
+	" ~~   the escape character itself",
+	"(Escapes are only recognised at the beginning of a line.)",
+}
+
+// filter appends what of typed is for the other side to dst, and gives the
+// commands that were among it to do, in their order.
+func (e *escapes) filter(dst, typed []byte, do func(command byte)) []byte {
+	for _, c := range typed {
+		if !e.begun {
+			if e.char != 0 && c == e.char && !e.midLine {
+				e.begun = true
+				continue
+			}
+			dst = e.pass(dst, c)
+			continue
+		}
+		e.begun = false
+		switch c {
+		case '.', '?', 'i', 'Z' - '@':
+			do(c) // the line begins anew
+		case e.char:
+			dst = e.pass(dst, c)
+		default:
+			dst = e.pass(e.pass(dst, e.char), c)
+		}
+	}
+	return dst
+}
+
+func (e *escapes) pass(dst []byte, c byte) []byte {
+	e.midLine = c != '\r' && c != '\n'
+	return append(dst, c)
+}

@@ -1,0 +1,187 @@
+package sshargs
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// option is what an option does. name is the spelling that came.
+type option struct {
+	value bool // takes one
+	set   func(p *parser, name, value string) error
+}
+
+// shortOptions are those of ssh. Of the C++ tool's, -u is free in ssh; its -t, -s
+// and -m mean other things here and have their long forms only.
+var shortOptions = withIgnored(map[byte]option{
+	't': flag(func(p *parser) {
+		if p.args.TTY.Value == TTYYes {
+			p.args.TTY.last(TTYForce)
+			return
+		}
+		p.args.TTY.last(TTYYes)
+	}),
+	'T': flag(func(p *parser) { p.args.TTY.last(TTYNo) }),
+	'n': flag(func(p *parser) { p.args.StdinNull = true }),
+	'q': flag(func(p *parser) { p.args.LogLevel.last(LogQuiet) }),
+	'v': flag((*parser).verbose),
+	's': flag(func(p *parser) { p.args.Subsystem = true }),
+	'G': flag(func(p *parser) { p.args.PrintConfig = true }),
+	'V': flag((*parser).version),
+	'h': flag((*parser).help),
+	'e': parsed(ParseEscape, func(p *parser) *Opt[Escape] { return &p.args.Escape }, (*Opt[Escape]).last),
+	'l': user(),
+	'u': user(),
+	'p': port(),
+	'F': text(func(p *parser) *string { return &p.args.Config }),
+	'o': {value: true, set: func(p *parser, _, value string) error { return p.keyword(value) }},
+
+	'N': refused(false, "it waits beside forwards, which shvrsh does not have"),
+	'f': refused(false, "shvrsh does not go to the background; end the line with & and use -n"),
+	'L': refused(true, noForwards),
+	'R': refused(true, noForwards),
+	'D': refused(true, noForwards),
+	'W': refused(true, noForwards),
+	'w': refused(true, noForwards),
+	'J': refused(true, noJumps),
+	'O': refused(true, "shvrsh has no shared connections to control"),
+}, "12469aACgkKMxXyY", "bBcEiImS")
+
+// withIgnored adds ssh's letters that have no effect: switches, and those with a
+// value.
+func withIgnored(options map[byte]option, switches, valued string) map[byte]option {
+	for i := range len(switches) {
+		options[switches[i]] = ignored(false)
+	}
+	for i := range len(valued) {
+		options[valued[i]] = ignored(true)
+	}
+	return options
+}
+
+// longOptions are ours and the C++ tool's, by name without dashes.
+var longOptions = map[string]option{
+	"help":                 flag((*parser).help),
+	"version":              flag((*parser).version),
+	"verbose":              flag((*parser).verbose),
+	"print-config":         flag(func(p *parser) { p.args.PrintConfig = true }),
+	"allow-unknown-status": flag(func(p *parser) { p.args.AllowUnknownStatus = true }),
+	"url":                  text(func(p *parser) *string { return &p.args.URL }),
+	"user":                 user(),
+	"password":             text(func(p *parser) *string { return &p.args.Password }),
+	"password-file":        text(func(p *parser) *string { return &p.args.PasswordFile }),
+	"config":               text(func(p *parser) *string { return &p.args.Config }),
+	"log-level":            text(func(p *parser) *string { return &p.args.ShvLogLevel }),
+	"log-format":           text(func(p *parser) *string { return &p.args.LogFormat }),
+
+	// The C++ tool's (protocol.md 10.2, 10.4).
+	"tunnel-shvPath": {value: true, set: (*parser).setTunnelPath},
+	"tunnel-method":  text(func(p *parser) *string { return &p.args.TunnelMethod }),
+	"server-host":    text(func(p *parser) *string { return &p.args.ServerHost }),
+	"server-port":    port(),
+	"rpc-time-out":   rpcTimeout(),
+	"rto":            rpcTimeout(),
+	// Anything else than what we do would be less safe than what was asked for.
+	"server-scheme": only("tcp"),
+	"sec-type":      only("none"),
+	"security-type": only("none"),
+	"protocol-type": only("chainpack"),
+	// The broker says which login it takes; the other two are 0 in shvrsh,
+	// there as here.
+	"lt":                     ignored(true),
+	"login-type":             ignored(true),
+	"hbi":                    ignored(true),
+	"rpc-heartbeat-interval": ignored(true),
+	"rci":                    ignored(true),
+	"rpc-reconnect-interval": ignored(true),
+}
+
+const (
+	noForwards = "shvrsh forwards no ports"
+	noJumps    = "shvrsh goes through brokers, not through other hosts; see --url"
+)
+
+func flag(set func(p *parser)) option {
+	return option{set: func(p *parser, _, _ string) error {
+		set(p)
+		return nil
+	}}
+}
+
+func text(field func(p *parser) *string) option {
+	return option{value: true, set: func(p *parser, _, value string) error {
+		*field(p) = value
+		return nil
+	}}
+}
+
+// parsed is an option whose value parse reads; keep is (*Opt[T]).first or last.
+func parsed[T any](parse func(string) (T, error), field func(p *parser) *Opt[T], keep func(*Opt[T], T)) option {
+	return option{value: true, set: func(p *parser, name, value string) error {
+		v, err := parse(value)
+		if err != nil {
+			return fmt.Errorf("option %s: %w", name, err)
+		}
+		keep(field(p), v)
+		return nil
+	}}
+}
+
+func user() option {
+	return parsed(parseUser, func(p *parser) *Opt[string] { return &p.args.User }, (*Opt[string]).first)
+}
+
+func port() option {
+	return parsed(parsePort, func(p *parser) *Opt[int] { return &p.args.Port }, (*Opt[int]).first)
+}
+
+func rpcTimeout() option {
+	return parsed(ParseTime, func(p *parser) *Opt[time.Duration] { return &p.args.RPCTimeout }, (*Opt[time.Duration]).last)
+}
+
+func ignored(value bool) option {
+	return option{value: value, set: func(p *parser, name, value string) error {
+		p.note(name, value)
+		return nil
+	}}
+}
+
+func refused(value bool, why string) option {
+	return option{value: value, set: func(_ *parser, name, _ string) error {
+		return fmt.Errorf("option %s is not supported: %s", name, why)
+	}}
+}
+
+func only(supported string) option {
+	return option{value: true, set: func(_ *parser, name, value string) error {
+		if value == supported {
+			return nil
+		}
+		return fmt.Errorf("option %s: %s is not supported, only %s is", name, quoted(value), supported)
+	}}
+}
+
+// verbose is ssh's way through -q and -v: the first -v says DEBUG, whatever stood
+// before, the others raise what is.
+func (p *parser) verbose() {
+	p.args.Verbose++
+	level := LogDebug
+	if p.debugging {
+		level = min(p.args.LogLevel.Value+1, LogDebug3)
+	}
+	p.debugging = true
+	p.args.LogLevel.last(level)
+}
+
+func (p *parser) help() { p.args.Help, p.ended = true, true }
+
+func (p *parser) version() { p.args.Version, p.ended = true, true }
+
+func (p *parser) setTunnelPath(name, value string) error {
+	if value == "" {
+		return errors.New("option " + name + ": the path is empty")
+	}
+	p.tunnelPath = value
+	return nil
+}
