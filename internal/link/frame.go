@@ -34,11 +34,15 @@ type Frame struct {
 	start int // of the payload, which begins with the protocol byte
 	end   int
 	wire  int // of the length prefix; 0: not ready to be sent
+	// gathers: made by a queue of the bytes of many small frames, which may go on
+	// as long as it waits there.
+	gathers bool
 }
 
-// classes are the capacities that are pooled: small messages, terminal data,
-// one data frame of a tunnel, twice that, and a large read.
-var classes = [...]int{512, 4 << 10, 33 << 10, 66 << 10, 264 << 10}
+// classes are the capacities that are pooled. A frame takes no more than about
+// twice its size, since what waits in a queue is counted by its size; 33 KiB is
+// one data frame of a tunnel.
+var classes = [...]int{512, 1 << 10, 2 << 10, 5 << 10, 10 << 10, 18 << 10, 33 << 10, 66 << 10, 132 << 10, 264 << 10}
 
 var pools [len(classes)]sync.Pool
 
@@ -54,7 +58,7 @@ func NewFrame(capacity int) *Frame {
 			f = &Frame{class: i, buf: make([]byte, headroom+size+tailroom)}
 		}
 		f.refs.Store(1)
-		f.start, f.end, f.wire = headroom, headroom, 0
+		f.start, f.end, f.wire, f.gathers = headroom, headroom, 0, false
 		return f
 	}
 	f := &Frame{class: -1, buf: make([]byte, headroom+capacity+tailroom), start: headroom, end: headroom}

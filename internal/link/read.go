@@ -42,6 +42,7 @@ func (l *Link) readLoop(h Handler) (Cause, error) {
 				f.Release()
 				return ProtocolError, err
 			}
+			f.seal(f.start + 1) // as it came, until somebody changes its head
 			h.Message(&m, f)
 		case protocolReset:
 			h.Reset()

@@ -10,6 +10,11 @@ const (
 	batchBuffer = 32 << 10
 	// direct is from what size on a frame is written without being copied.
 	direct = 8 << 10
+	// small is up to what size a frame that has to wait is copied together with
+	// its neighbours: a buffer for each would cost many times what it holds.
+	small = 1 << 10
+	// crowded is how many frames wait before that begins.
+	crowded = 16
 )
 
 // queue holds the frames for the peer and says who writes: the write loop, or
@@ -77,9 +82,19 @@ func (q *queue) fits(size int) bool { return q.bytes == 0 || q.bytes+size <= q.l
 
 // push appends f; q.mu is held.
 func (q *queue) push(f *Frame) {
-	f.Retain()
-	q.frames = append(q.frames, f)
 	q.bytes += f.Size()
+	if len(q.frames) < crowded || f.Size() > small {
+		f.Retain()
+		q.frames = append(q.frames, f)
+		return
+	}
+	last := q.frames[len(q.frames)-1]
+	if !last.gathers || len(last.buf)-last.end < f.Size() {
+		last = NewFrame(4 * small)
+		last.gathers, last.wire = true, last.start
+		q.frames = append(q.frames, last)
+	}
+	last.end += copy(last.buf[last.end:], f.bytes())
 }
 
 // Send queues f for the peer. It never waits and does not take the caller's
