@@ -74,7 +74,10 @@ func (s *session) pass(m *rpc.Message, f *link.Frame, toID int64, state rpc.Tunn
 		b.stats.malformed.Add(1)
 		s.log.Warn().Int64("to", toID).Msg("response that is too big to be passed on dropped")
 	}
-	if state == rpc.CloseTunnel && t != nil {
+	switch {
+	case t != nil && state == rpc.CloseTunnel:
 		b.tunnelClosed(t)
+	case t == nil && s.ticket != nil:
+		b.settle(s.ticket) // the helper has answered the call by itself
 	}
 }

@@ -129,6 +129,13 @@ func (b *Broker) revoke(t *ticket) bool {
 	return true
 }
 
+// settle notes that the call of a ticket has its answer.
+func (b *Broker) settle(t *ticket) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.revoke(t)
+}
+
 func (b *Broker) expire(t *ticket) {
 	b.mu.Lock()
 	n := notice{to: b.sessions[t.caller], message: t.refuse("the device's helper did not connect in time")}

@@ -7,7 +7,10 @@ import (
 	"sync"
 	"testing"
 
+	"shvtools/internal/chainpack"
+	"shvtools/internal/cpon"
 	"shvtools/internal/journal"
+	"shvtools/internal/rpc"
 )
 
 // body is a message whose body has size bytes.
@@ -144,5 +147,26 @@ func TestJournalKeepsNothingOfTheMessage(t *testing.T) {
 	copy(b, bytes.Repeat([]byte{0xff}, len(b)))
 	if got := out.String(); got != "1 ==> <id:1>i{result:\"first\"}\n" {
 		t.Errorf("got %q", got)
+	}
+}
+
+// A command line may hold a password; the name of a shell may not.
+func TestCommandIsMaskedWhereverItStands(t *testing.T) {
+	for params, shown := range map[string]bool{
+		`{"method":"runCmd","params":["/bin/sh","-c","secret"]}`:             false,
+		`{"method":"runCmd","params":"secret"}`:                              false,
+		`{"method":"runPtyCmd","params":[["/bin/sh","-c","secret"],80,24]}`:  false,
+		`{"method":"runPtyCmd","params":["/bin/secret",80,24]}`:              true,
+		`{"method":"runCmd","params":[],"ext":{"run":{"exec":"secret ls"}}}`: false,
+	} {
+		v, err := cpon.Parse([]byte(params), chainpack.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b bytes.Buffer
+		journal.New(&b, false).Received(1, rpc.AppendRequest(nil, 3, "test/agent", "launchRexec", v), false)
+		if strings.Contains(b.String(), "secret") != shown {
+			t.Errorf("%s: %s", params, b.String())
+		}
 	}
 }

@@ -39,7 +39,11 @@ func maskBody(body chainpack.Value) chainpack.Value {
 }
 
 func maskFields(v chainpack.Value) chainpack.Value {
+	command := isCommand(v)
 	return mapEntries(v, func(outer chainpack.Key, value chainpack.Value) chainpack.Value {
+		if command && outer.Str() == "params" {
+			return masked
+		}
 		secret := secretFields[outer.Str()]
 		if secret == nil {
 			return value
@@ -51,6 +55,20 @@ func maskFields(v chainpack.Value) chainpack.Value {
 			return value
 		})
 	})
+}
+
+// isCommand tells whether a param of launchRexec names a command line, which is
+// as secret as ext.run. The name of a shell to be opened is not.
+func isCommand(v chainpack.Value) bool {
+	method, _ := v.Get("method")
+	switch name, _ := method.AsString(); name {
+	case "runCmd":
+		return true
+	case "runPtyCmd":
+		params, _ := v.Get("params")
+		return params.Len() > 0 && params.At(0).Kind() == chainpack.KindList
+	}
+	return false
 }
 
 // mapEntries gives a Map or IMap with each value changed by f; anything else as

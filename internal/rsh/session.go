@@ -175,8 +175,6 @@ func (s *session) carry(ctx context.Context, resizes <-chan tty.Size) error {
 	defer s.setRunning(nil)
 	go s.guard(s.sendStdin)
 	go s.guard(func() { s.sendSizes(resizes) })
-	stop := context.AfterFunc(ctx, func() { s.end.Close(tunnel.Closing{Err: context.Cause(ctx)}) })
-	defer stop()
 
 	var outputs sync.WaitGroup
 	var failed [2]error
@@ -193,7 +191,9 @@ func (s *session) carry(ctx context.Context, resizes <-chan tty.Size) error {
 	select {
 	case <-written:
 		return errors.Join(failed[0], failed[1])
-	case <-ctx.Done(): // whoever reads our output may never do so again
+	case <-ctx.Done():
+		// No waiting for the output: whoever reads it may have stopped for good.
+		s.end.Close(tunnel.Closing{Err: context.Cause(ctx)})
 		return nil
 	}
 }

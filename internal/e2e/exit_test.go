@@ -1,0 +1,41 @@
+package e2e_test
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestExitCodes(t *testing.T) {
+	t.Parallel()
+	w := setup{}.start(t)
+	for _, tt := range []struct {
+		command string
+		code    int
+		stderr  string
+	}{
+		{"true", 0, ""},
+		{"exit 7", 7, ""},
+		{"exit 255", 255, ""},
+		{"/etc/passwd", 126, "denied"},
+		{"/nonexistent/program", 127, "no such file"},
+		{"kill -TERM $$", 128 + 15, ""},
+		{"kill -KILL $$", 128 + 9, ""},
+		{"kill -INT $$", 128 + 2, ""},
+		{"exit 143", 143, ""},
+	} {
+		r := w.rsh(tt.command)
+		silent := tt.stderr == "" && len(r.stderr) > 0
+		if r.code != tt.code || len(r.stdout) > 0 || silent || !strings.Contains(strings.ToLower(string(r.stderr)), tt.stderr) {
+			t.Errorf("%s: exit code %d, stdout %q, stderr %q; want %d, nothing, %q", tt.command, r.code, r.stdout, r.stderr, tt.code, tt.stderr)
+		}
+	}
+}
+
+func TestWordsAreJoinedAsBySSH(t *testing.T) {
+	t.Parallel()
+	w := setup{}.start(t)
+	w.rsh("echo", "a  b", "'$HOME'").wants(t, 0, "a b $HOME\n", "")
+	w.rsh("echo", "'a  b'", `"c  d"`).wants(t, 0, "a  b c  d\n", "")
+	w.rsh("echo", "x;", "echo", "y").wants(t, 0, "x\ny\n", "")
+	w.rsh("--", "echo", "-n", "-v").wants(t, 0, "-v", "")
+}

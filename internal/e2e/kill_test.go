@@ -1,0 +1,130 @@
+package e2e_test
+
+import (
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// told is how long it may take until everyone knows that a process was killed.
+const told = 2 * time.Second
+
+// victims are the processes of a session; kill ends one of them and revive brings
+// the world back to where it serves.
+var victims = []struct {
+	name   string
+	kill   func(w *world, shvrsh int)
+	why    string // said by shvrsh
+	revive func(w *world)
+}{
+	{"broker", func(w *world, _ int) { w.kill(w.broker) }, "connection closed by the other side",
+		func(w *world) {
+			w.startBroker(w.url)
+			// The agent is there again when it is in the new broker's journal.
+			w.awaitMount(2)
+		}},
+	{"agent", func(w *world, _ int) { w.kill(w.agent) }, "the agent on the device has gone",
+		func(w *world) { w.startAgent() }},
+	{"helper", func(w *world, _ int) { w.killHelper() }, "the device's helper has gone",
+		func(*world) {}},
+	{"shvrsh", func(w *world, shvrsh int) { w.killPid(shvrsh) }, "",
+		func(*world) {}},
+}
+
+func (w *world) kill(p *process) {
+	w.t.Helper()
+	p.signal(w.t, syscall.SIGKILL)
+}
+
+func (w *world) killPid(pid int) {
+	w.t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) killHelper() {
+	w.t.Helper()
+	helpers := w.helpers()
+	if len(helpers) != 1 {
+		w.t.Fatalf("helpers: %v", helpers)
+	}
+	w.killPid(helpers[0])
+}
+
+// awaitMount waits for the nth login of the agent that the journal shows.
+func (w *world) awaitMount(n int) {
+	w.t.Helper()
+	eventually(w.t, patience, "the agent connects again", func() bool {
+		return strings.Count(w.journal(), `"mountPoint":"`+device+`"`) >= n
+	})
+}
+
+func TestKilledInTheMiddleOfAShell(t *testing.T) {
+	for _, victim := range victims {
+		t.Run(victim.name, func(t *testing.T) {
+			w := setup{}.start(t)
+			term := w.shell(80, 24)
+			command := marker()
+			term.typeKeys(command + "\r")
+			awaitStart(t, command)
+
+			start := time.Now()
+			victim.kill(w, term.shvrsh())
+			if victim.why != "" {
+				term.ends(255)
+				wantsLine(t, term.stderr(), device, victim.why)
+			} else {
+				term.shell.code(t)
+			}
+			w.allGone(start, command)
+			victim.revive(w)
+			w.stillServes()
+		})
+	}
+}
+
+func TestKilledInTheMiddleOfACommand(t *testing.T) {
+	for _, victim := range victims {
+		t.Run(victim.name, func(t *testing.T) {
+			w := setup{}.start(t)
+			command := marker()
+			// A command with a child, which has the pipes too.
+			p, _ := w.started("echo ready; " + command + "; true")
+			awaitStart(t, command)
+
+			start := time.Now()
+			victim.kill(w, p.pid())
+			if code := p.code(t); victim.why != "" {
+				if code != 255 {
+					t.Errorf("exit code %d", code)
+				}
+				wantsLine(t, p.log.String(), device, victim.why)
+			}
+			w.allGone(start, command)
+			victim.revive(w)
+			w.stillServes()
+		})
+	}
+}
+
+// allGone checks that neither the remote command nor a helper is there in time.
+func (w *world) allGone(start time.Time, command string) {
+	w.t.Helper()
+	eventually(w.t, told-time.Since(start), command+" and the helper end", func() bool {
+		return len(living(command)) == 0 && len(w.sessionsLeft()) == 0
+	})
+}
+
+// sessionsLeft are the processes that the agent has started, directly or not.
+func (w *world) sessionsLeft() []int {
+	agent := w.agent.pid()
+	var left []int
+	for _, pid := range withVariable(w.mark) {
+		if pid != agent {
+			left = append(left, pid)
+		}
+	}
+	return left
+}

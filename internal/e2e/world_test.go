@@ -1,0 +1,192 @@
+package e2e_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+)
+
+const (
+	device = "test/agent"
+	// prompt is what shells under test show.
+	prompt = "e2e> "
+)
+
+// setup is what a test wants its world to be like.
+type setup struct {
+	unsafe    bool     // the journal shows everything
+	helper    string   // another shvrexec
+	agentEnv  []string // in addition
+	noAgent   bool
+	agentUser []string // options of the agent in place of none
+	url       string   // a broker that the test runs itself
+}
+
+// world is a broker and an agent, and all that a test starts around them.
+type world struct {
+	t     *testing.T
+	setup setup
+	dir   string
+	mark  string // variable in the environment of the agent and all below it
+
+	url           string
+	broker, agent *process
+
+	mu  sync.Mutex
+	all []*process
+}
+
+var worlds atomic.Int64
+
+// newWorld is one without programs; the end of the test ends those that it gets.
+func newWorld(t *testing.T) *world {
+	w := &world{t: t, dir: t.TempDir(), mark: fmt.Sprintf("E2E_WORLD=%d-%d", os.Getpid(), worlds.Add(1))}
+	t.Cleanup(w.end)
+	return w
+}
+
+// start brings a world up.
+func (s setup) start(t *testing.T) *world {
+	t.Helper()
+	w := newWorld(t)
+	w.setup, w.url = s, s.url
+	if w.url == "" {
+		w.startBroker("tcp://127.0.0.1:0")
+	}
+	if !s.noAgent {
+		w.startAgent()
+	}
+	return w
+}
+
+// end ends all programs, the newest first, and what a failed test has left on
+// the device; it shows what they wrote if the test has failed.
+func (w *world) end() {
+	defer func() {
+		for _, pid := range withVariable(w.mark) {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}()
+	for i := len(w.all) - 1; i >= 0; i-- {
+		p := w.all[i]
+		p.stop(w.t)
+		p.checkRaces(w.t)
+		if w.t.Failed() {
+			p.report(w.t)
+		}
+	}
+	if w.t.Failed() {
+		lines := strings.SplitAfter(w.journal(), "\n")
+		w.t.Logf("journal, at its end:\n%s", strings.Join(lines[max(0, len(lines)-50):], ""))
+	}
+}
+
+// launch starts a program of the world.
+func (w *world) launch(cmd *exec.Cmd) *process {
+	w.t.Helper()
+	p, err := startProcess(filepath.Base(cmd.Path), cmd)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.all = append(w.all, p)
+	return p
+}
+
+// startBroker starts the broker, and takes its first URL for the world's.
+func (w *world) startBroker(listen string) {
+	w.t.Helper()
+	ready := w.newFile("broker.ready")
+	cmd := exec.Command(program("shvbroker"), "--listen", listen, "--ready-file", ready, "--journal", w.journalFile())
+	if w.setup.unsafe {
+		cmd.Args = append(cmd.Args, "--journal-unsafe")
+	}
+	cmd.Env = environment()
+	w.broker = w.launch(cmd)
+	w.url = w.awaitReady(w.broker, ready)
+}
+
+func (w *world) startAgent() {
+	w.t.Helper()
+	ready := w.newFile("agent.ready")
+	cmd := exec.Command(program("shvagent"), "--url", w.url, "--mount", device, "--ready-file", ready)
+	cmd.Args = append(cmd.Args, w.setup.agentUser...)
+	if w.setup.helper != "" {
+		cmd.Args = append(cmd.Args, "--shvrexec", w.setup.helper)
+	}
+	cmd.Env = append(environment(), append(w.shellSettings(), w.setup.agentEnv...)...)
+	w.agent = w.launch(cmd)
+	w.awaitReady(w.agent, ready)
+}
+
+// shellSettings makes the device's login shell show our prompt, whatever the
+// user's own settings are, and keeps what is typed out of the user's history.
+func (w *world) shellSettings() []string {
+	rc := filepath.Join(w.dir, "shrc")
+	if err := os.WriteFile(rc, []byte("PS1='"+prompt+"'\n"), 0o644); err != nil {
+		w.t.Fatal(err)
+	}
+	// Written so that `env` does not show the prompt itself.
+	command := "PS1='" + prompt[:1] + "''" + prompt[1:] + "'"
+	return []string{w.mark, "ENV=" + rc, "PROMPT_COMMAND=" + command, "HISTFILE="}
+}
+
+// awaitReady waits for a ready file and returns its first line.
+func (w *world) awaitReady(p *process, file string) string {
+	w.t.Helper()
+	var text []byte
+	eventually(w.t, patience, p.name+" is ready", func() bool {
+		var err error
+		text, err = os.ReadFile(file)
+		return err == nil || !p.running()
+	})
+	line, _, found := strings.Cut(string(text), "\n")
+	if !found {
+		w.t.Fatalf("%s: no line in its ready file", p.name)
+	}
+	return line
+}
+
+func (w *world) journalFile() string { return filepath.Join(w.dir, "journal") }
+
+func (w *world) journal() string {
+	text, _ := os.ReadFile(w.journalFile())
+	return string(text)
+}
+
+// awaitCalls waits until the broker has had n calls that open a session.
+func (w *world) awaitCalls(n int) {
+	w.t.Helper()
+	eventually(w.t, patience, strconv.Itoa(n)+" calls in the journal", func() bool {
+		return strings.Count(w.journal(), `shvPath:"`+device+`",method:"launchRexec"`) == n
+	})
+}
+
+// helpers returns the running helpers of the agent.
+func (w *world) helpers() []int { return childrenOf(w.agent.pid(), program("shvrexec")) }
+
+// newFile names a file of the world that does not exist.
+func (w *world) newFile(name string) string {
+	file := filepath.Join(w.dir, name)
+	_ = os.Remove(file)
+	return file
+}
+
+// environment is a small one: what the tests' caller has set must not matter.
+func environment(more ...string) []string {
+	env := []string{
+		"PATH=" + os.Getenv("PATH"),
+		"HOME=" + os.Getenv("HOME"),
+		"TERM=dumb",                // no escape sequences
+		"GORACE=atexit_sleep_ms=0", // else each program takes a second longer under -race
+	}
+	return append(env, more...)
+}
