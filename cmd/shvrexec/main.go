@@ -11,6 +11,7 @@ import (
 
 	"shvtools/internal/cliapp"
 	"shvtools/internal/rexec"
+	"shvtools/internal/sftpd"
 )
 
 func main() {
@@ -27,6 +28,8 @@ Example of such a line:
 		Flags: append([]cli.Flag{
 			// The C++ agent gives it; it is about the C++ log.
 			&cli.BoolFlag{Name: "mtid", Hidden: true},
+			// The helper starts itself with it.
+			&cli.BoolFlag{Name: rexec.SFTPFlag, Hidden: true},
 		}, cliapp.LogFlags("warn")...),
 	}
 	os.Exit(cliapp.Main(app, os.Args))
@@ -45,9 +48,20 @@ func sessionDefaults() {
 func run(c *cli.Context) error {
 	sessionDefaults()
 	cliapp.PreferWakeups()
+	if c.Bool(rexec.SFTPFlag) {
+		dir, err := os.Getwd()
+		if err != nil {
+			return err
+		}
+		return sftpd.Serve(os.Stdin, os.Stdout, dir)
+	}
 	log, err := cliapp.LoggerFromFlags(c)
 	if err != nil {
 		return err
 	}
-	return rexec.Run(c.Context, rexec.Options{In: os.Stdin, Out: os.Stdout, Environ: os.Environ(), Log: log})
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	return rexec.Run(c.Context, rexec.Options{In: os.Stdin, Out: os.Stdout, Environ: os.Environ(), Self: self, Log: log})
 }

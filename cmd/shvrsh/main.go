@@ -1,65 +1,133 @@
 // Command shvrsh opens a shell on a device behind an SHV broker, or runs one
-// command there, as ssh does.
+// command there, as ssh does. Programs that call ssh can call it instead.
 package main
 
 import (
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
 
 	"shvtools/internal/cliapp"
 	"shvtools/internal/rsh"
+	"shvtools/internal/sshargs"
 	"shvtools/internal/tty"
 	"shvtools/internal/tunnel"
 )
 
-const description = `PATH is where the device's agent is mounted. With a COMMAND, its words are
-joined by spaces and run by the device's shell, without a terminal.
+const description = `PATH is where the device's agent is mounted, or the name of a host in the
+configuration. With a COMMAND, its words are joined by spaces and run by the
+device's shell, without a terminal. test%2Fagent is test/agent, for programs that
+take what has a slash for a local file.
 
 The exit code is the remote command's own, 128+n when signal n ended it, and 255
 when shvrsh itself failed.
 
+Options are those of ssh; they end at PATH's first word behind, or at --:
+   -t, -tt, -T          a terminal for a command, by force, or none at all
+   -n                   no standard input
+   -q, -v               say less, say more
+   -l USER              log in as USER; so does user@PATH
+   -p PORT              port of the broker
+   -e CHAR, -e none     escape character at a terminal, ~ by default
+   -s                   COMMAND is a subsystem: sftp
+   -F FILE              read FILE instead of ~/.config/shvrsh/config.yaml
+   -G                   print the settings for PATH and end
+   -o KEY=VALUE         BatchMode, ConnectTimeout, ServerAliveInterval,
+                        ServerAliveCountMax, SendEnv, SetEnv, RequestTTY,
+                        LogLevel, EscapeChar, User, Port; others have no effect
+
+At a terminal, behind Enter: ~. ends the session, ~^Z suspends it, ~i shows its
+state, ~? lists these.
+
 Examples:
    shvrsh test/agent                         a shell
    shvrsh test/agent uname -a                one command
+   shvrsh -t test/agent top                  a command that needs a terminal
    tar c . | shvrsh test/agent 'tar x -C /tmp'
+   rsync -a -e shvrsh src/ test%2Fagent:/tmp/dst/
+   scp -S shvrsh file test%2Fagent:/tmp/
+   GIT_SSH=shvrsh git clone test%2Fagent:/srv/repo.git
    shvrsh --url tcp://eva@broker:3755 test/pump7`
 
 func main() {
+	args, err := sshargs.Parse(os.Args[1:])
 	app := &cli.App{
 		Name:        "shvrsh",
 		Usage:       "remote shell on a device behind an SHV broker",
-		UsageText:   "shvrsh [options] PATH [COMMAND...]",
+		UsageText:   "shvrsh [options] [user@]PATH [COMMAND...]",
 		Description: description,
-		Action:      run,
-		Flags:       append(cliapp.LoginFlags(), cliapp.LogFlags("warn")...),
+		Flags:       append(append(cliapp.LoginFlags(), ownFlags...), cliapp.LogFlags("warn")...),
+		Action: func(c *cli.Context) error {
+			if err != nil {
+				return cliapp.UsageError{Err: err}
+			}
+			return run(c, &args)
+		},
 	}
+	// urfave/cli cannot read a command line as ssh does: it gets what is for it.
 	// Which signals reach the remote command is the session's decision.
-	os.Exit(cliapp.Main(app, os.Args, cliapp.WithCodes(cliapp.SSHCodes()), cliapp.WithSignals()))
+	words := append([]string{app.Name}, forCLI(&args)...)
+	os.Exit(cliapp.Main(app, words, cliapp.WithCodes(cliapp.SSHCodes()), cliapp.WithSignals()))
 }
 
-func run(c *cli.Context) error {
-	if !c.Args().Present() {
-		return cliapp.Usagef("the PATH of a device is missing, such as test/agent")
+// ownFlags are shown by --help; package sshargs reads them.
+var ownFlags = []cli.Flag{
+	&cli.StringFlag{Name: "config", Usage: "read `FILE` instead of ~/.config/shvrsh/config.yaml"},
+	&cli.BoolFlag{Name: "allow-unknown-status", DisableDefaultText: true,
+		Usage: "exit with 0 where the device is too old to tell how a command ended"},
+	&cli.StringFlag{Name: "tunnel-method", Usage: "call `METHOD` on the device instead of launchRexec"},
+}
+
+// forCLI is the part of a command line that urfave/cli acts on.
+func forCLI(args *sshargs.Args) (words []string) {
+	switch {
+	case args.Help:
+		return []string{"--help"}
+	case args.Version:
+		return []string{"--version"}
 	}
+	if args.LogFormat != "" {
+		words = append(words, "--"+cliapp.FlagLogFormat, args.LogFormat)
+	}
+	switch {
+	case args.ShvLogLevel != "":
+		words = append(words, "--"+cliapp.FlagLogLevel, args.ShvLogLevel)
+	case args.Verbose > 0:
+		words = append(words, "--"+cliapp.FlagVerbose)
+	}
+	return words
+}
+
+func run(c *cli.Context, args *sshargs.Args) error {
 	log, err := cliapp.LoggerFromFlags(c)
 	if err != nil {
 		return err
 	}
-	u, err := cliapp.BrokerURL(c)
+	for _, note := range args.Notes {
+		log.Debug().Msg(note.String())
+	}
+	set, err := settle(args)
 	if err != nil {
 		return err
 	}
-	login, err := cliapp.Credentials(c, u)
+	if args.PrintConfig {
+		set.print(c.App.Writer)
+		return nil
+	}
+	login, err := set.login.Credentials(c, set.url)
 	if err != nil {
 		return err
+	}
+	stdin := os.Stdin
+	if args.StdinNull {
+		if stdin, err = os.Open(os.DevNull); err != nil {
+			return err
+		}
 	}
 	cliapp.PreferWakeups()
-	command := commandWords(c.Args().Tail())
-	terminal := len(command) == 0 && tty.IsTerminal(os.Stdin)
+	terminal := args.WantTTY(tty.IsTerminal(stdin))
 	if terminal {
 		// As a failed write it leaves time to restore the terminal.
 		signal.Ignore(syscall.SIGPIPE)
@@ -67,19 +135,33 @@ func run(c *cli.Context) error {
 	signals := takeSignals()
 	defer signal.Stop(signals)
 	code, err := rsh.Run(c.Context, rsh.Options{
-		URL:      u,
-		User:     login.User,
-		Password: login.Password,
-		Path:     c.Args().First(),
-		Command:  command,
-		Stdin:    os.Stdin,
-		Stdout:   os.Stdout,
-		Stderr:   os.Stderr,
-		Env:      offeredEnv(os.Environ(), terminal),
-		Signals:  signals,
-		Log:      log,
+		URL:       set.url,
+		User:      login.User,
+		Password:  login.Password,
+		Path:      set.path,
+		Method:    args.TunnelMethod,
+		Command:   args.Command,
+		Subsystem: args.Subsystem,
+		Shell:     set.shell,
+		TTY:       terminal,
+
+		Stdin:   stdin,
+		Stdout:  os.Stdout,
+		Stderr:  os.Stderr,
+		Env:     set.env(os.Environ(), terminal),
+		Signals: signals,
+		Escape:  set.escape,
+
+		ConnectTimeout: set.connectTimeout,
+		OpenTimeout:    args.RPCTimeout.Value,
+		Watch:          tunnel.Watch{Every: set.alive, Count: args.ServerAliveCountMax.Value},
+		Quiet:          set.quiet,
+		AnyStatus:      args.AllowUnknownStatus,
+		Log:            log,
 	})
 	switch {
+	case err != nil && set.silent:
+		return cliapp.Exit{Code: 255}
 	case err != nil:
 		return err
 	case code != 0:
@@ -88,35 +170,14 @@ func run(c *cli.Context) error {
 	return nil
 }
 
-// commandWords leaves out a "--" before the command, as ssh does.
-func commandWords(words []string) []string {
-	if len(words) > 0 && words[0] == "--" {
-		return words[1:]
-	}
-	return words
-}
-
-// takeSignals takes the signals that end us or go to the remote command, but for
-// those that we were started to ignore, as by nohup.
+// takeSignals takes the signals that end us, stop and continue us or go to the
+// remote command, but for those that we were started to ignore, as by nohup.
 func takeSignals() chan os.Signal {
 	taken := make(chan os.Signal, 4)
-	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
+	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGTSTP, syscall.SIGCONT} {
 		if !signal.Ignored(sig) {
 			signal.Notify(taken, sig)
 		}
 	}
 	return taken
-}
-
-// offeredEnv is what of our environment the device may take over: the language,
-// and what the terminal can do.
-func offeredEnv(environ []string, terminal bool) (env []tunnel.EnvVar) {
-	for _, v := range environ {
-		name, value, _ := strings.Cut(v, "=")
-		language := name == "LANG" || strings.HasPrefix(name, "LC_")
-		if language || terminal && (name == "TERM" || name == "COLORTERM") {
-			env = append(env, tunnel.EnvVar{Name: name, Value: value})
-		}
-	}
-	return env
 }

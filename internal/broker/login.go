@@ -78,7 +78,7 @@ func (s *session) tryLogin(m *rpc.Message, from rpc.Address) {
 		s.deadline.Stop()
 		s.link.SetMaxFrame(link.DefaultMaxFrame)
 		s.link.SetIdle(idleLimit(options))
-		s.answer(rpc.AppendResult(nil, from, chainpack.Map(chainpack.F("clientId", chainpack.Int(s.id)))))
+		s.answer(rpc.AppendResult(nil, from, s.admission()))
 		return
 	}
 	s.login.failures++
@@ -94,6 +94,16 @@ func (s *session) tryLogin(m *rpc.Message, from rpc.Address) {
 	if s.login.failures >= maxLogins {
 		time.AfterFunc(lingering, func() { s.link.Close(link.LoginFailed) }) // the answer shall arrive
 	}
+}
+
+// admission is the result of a login. A helper learns that it will be told when
+// its client is lost (docs/protocol.md).
+func (s *session) admission() chainpack.Value {
+	entries := []chainpack.Entry{chainpack.F("clientId", chainpack.Int(s.id))}
+	if s.ticket != nil {
+		entries = append(entries, chainpack.F("ext", chainpack.Map(chainpack.F("vouches", chainpack.Bool(true)))))
+	}
+	return chainpack.Map(entries...)
 }
 
 // admit checks a login and registers what it asks for.

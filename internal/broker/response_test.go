@@ -179,6 +179,7 @@ func TestResponseToAFullQueueClosesItsReceiver(t *testing.T) {
 		}
 		agent.fence()
 		user.gone()
+		synctest.Wait() // its session ends just after its connection
 		if n := w.Stats().Clients; n != 1 {
 			t.Errorf("%d clients", n)
 		}

@@ -28,16 +28,34 @@ func BrokerURL(c *cli.Context) (transport.URL, error) {
 // the environment, u itself, and the terminal; see LoginInput.Resolve. Warnings go
 // to the application's stderr.
 func Credentials(c *cli.Context, u transport.URL) (Login, error) {
-	in := LoginInput{
-		URL:          u,
+	return GivenLogin{
 		User:         c.String(FlagUser),
 		Password:     c.String(FlagPassword),
 		PasswordFile: c.String(FlagPasswordFile),
+	}.Credentials(c, u)
+}
+
+// GivenLogin is what a program has read by itself in the place of LoginFlags.
+type GivenLogin struct {
+	User, Password, PasswordFile string
+	Batch                        bool // nobody is there to be asked
+}
+
+// Credentials is the function of that name, with in for the flags.
+func (in GivenLogin) Credentials(c *cli.Context, u transport.URL) (Login, error) {
+	input := LoginInput{
+		URL:          u,
+		User:         in.User,
+		Password:     in.Password,
+		PasswordFile: in.PasswordFile,
 		LookupEnv:    os.LookupEnv,
 		ReadFile:     readPasswordFile,
 		Prompt:       tty.ReadPassword,
 	}
-	login, err := in.Resolve()
+	if in.Batch {
+		input.Prompt = func(string) (string, error) { return "", errors.New("batch mode") }
+	}
+	login, err := input.Resolve()
 	for _, warning := range login.Warnings {
 		_, _ = fmt.Fprintf(c.App.ErrWriter, "%s: warning: %s\n", c.App.Name, oneLine(warning))
 	}

@@ -72,6 +72,8 @@ type Client struct {
 	link *link.Link
 	id   int64 // clientId of the login, 0 if the broker told none
 
+	vouched bool // the broker tells when the other end of our tunnel is lost
+
 	running sync.WaitGroup
 
 	mu        sync.Mutex
@@ -136,6 +138,9 @@ func (c *Client) login(ctx context.Context) error {
 	}
 	id, _ := result.Get("clientId")
 	c.id, _ = id.AsInt()
+	ext, _ := result.Get("ext")
+	vouches, _ := ext.Get("vouches")
+	c.vouched, _ = vouches.AsBool()
 	return nil
 }
 
@@ -172,6 +177,10 @@ func (l Login) param(nonce string) chainpack.Value {
 
 // ID is the client id that the broker told at login, 0 if none.
 func (c *Client) ID() int64 { return c.id }
+
+// Vouched tells whether the broker promised, at a tunnel login, to say when the
+// other end is lost.
+func (c *Client) Vouched() bool { return c.vouched }
 
 // Link is the connection.
 func (c *Client) Link() *link.Link { return c.link }

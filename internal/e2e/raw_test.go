@@ -137,7 +137,7 @@ func TestCallsThatNobodyUnderstandsAreAnswered(t *testing.T) {
 		{param("runNothing", text("x")), "runNothing"},
 		{param("runCmd", chainpack.Null()), "no program"},
 		{param("runPtyCmd", text("x")), "columns"},
-		{param("runCmd", text("true"), chainpack.F("run", chainpack.Map(chainpack.F("subsystem", text("sftp"))))), "sftp"},
+		{param("runCmd", text("true"), chainpack.F("run", chainpack.Map(chainpack.F("subsystem", text("netconf"))))), "netconf"},
 	} {
 		end := w.rawSession(tt.param).end
 		if end.Error == nil || !strings.Contains(end.Error.Message, tt.why) {

@@ -11,16 +11,17 @@ import (
 func TestTerminalIsRestored(t *testing.T) {
 	t.Parallel()
 	w := setup{}.start(t)
+	const closes = "Session on test/agent closed.\n"
 	for _, tt := range []struct {
 		name   string
 		leave  func(term *terminal)
 		code   int
-		stderr string // "": nothing
+		stderr string // all of it for a farewell, else a part of its line
 	}{
-		{"exit", func(term *terminal) { term.typeKeys("exit\r") }, 0, ""},
-		{"end of input", func(term *terminal) { term.typeKeys("\x04") }, 0, ""},
-		{"exit code", func(term *terminal) { term.typeKeys("exit 7\r") }, 7, ""},
-		{"shell killed", func(term *terminal) { term.typeKeys("kill -KILL $$\r") }, 137, ""},
+		{"exit", func(term *terminal) { term.typeKeys("exit\r") }, 0, closes},
+		{"end of input", func(term *terminal) { term.typeKeys("\x04") }, 0, closes},
+		{"exit code", func(term *terminal) { term.typeKeys("exit 7\r") }, 7, closes},
+		{"shell killed", func(term *terminal) { term.typeKeys("kill -KILL $$\r") }, 137, "Session on test/agent ended: the remote program was killed by KILL.\n"},
 		{"SIGTERM", func(term *terminal) { _ = syscall.Kill(term.shvrsh(), syscall.SIGTERM) }, 255, "terminated"},
 		{"SIGHUP", func(term *terminal) { _ = syscall.Kill(term.shvrsh(), syscall.SIGHUP) }, 255, "hangup"},
 		{"SIGINT", func(term *terminal) { _ = syscall.Kill(term.shvrsh(), syscall.SIGINT) }, 255, "interrupt"},
@@ -30,10 +31,10 @@ func TestTerminalIsRestored(t *testing.T) {
 		t.Log(tt.name)
 		tt.leave(term)
 		term.ends(tt.code)
-		if tt.stderr != "" {
+		if farewell := strings.HasPrefix(tt.stderr, "Session on "); !farewell {
 			wantsLine(t, term.stderr(), tt.stderr)
-		} else if got := term.stderr(); got != "" {
-			t.Errorf("stderr %q", got)
+		} else if got := term.stderr(); got != tt.stderr {
+			t.Errorf("stderr %q, want %q", got, tt.stderr)
 		}
 	}
 	eventually(t, patience, "all helpers end", func() bool { return len(w.helpers()) == 0 })

@@ -27,6 +27,7 @@ var mayDiffer = []struct {
 	{"secret, which clients do not need", regexp.MustCompile(`Secret:"([0-9a-f]{40})?"`), `Secret:"S"`},
 	{"protocol", regexp.MustCompile(`,protocol:1u`), ``},
 	{"access", regexp.MustCompile(`,(grant:"\w+"|accessLevel:\d+)`), ``},
+	{"what the broker vouches for", regexp.MustCompile(`,"ext":\{"vouches":true\}`), ``},
 	{"offer", regexp.MustCompile(`,"ext":\{([^{}]|\{[^{}]*\})*\}\}\}$`), `}}`},
 	{"answer to the offer", regexp.MustCompile(`i\{result:\{"ext":\{[^{}]*\}\}\}$`), `i{}`},
 	{"exit report", regexp.MustCompile(`i\{result:\{"exit":0,"sent":i\{1:\d+\}\}\}$`), `i{result:null}`},

@@ -170,6 +170,13 @@ func (e *EndError) Error() string {
 // Unwrap gives what the system said.
 func (e *EndError) Unwrap() error { return e.Err }
 
+// PeerGone tells whether the peer has closed the connection although the read loop
+// has not come that far. False where the connection cannot tell.
+func (l *Link) PeerGone() bool {
+	c, ok := l.conn.(interface{ PeerClosed() bool })
+	return ok && c.PeerClosed()
+}
+
 // SetMaxFrame changes the limit for frames from now on, in bytes of payload.
 func (l *Link) SetMaxFrame(n int) { l.maxFrame.Store(int64(n)) }
 

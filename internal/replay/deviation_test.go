@@ -61,7 +61,7 @@ func fresh(table []deviation) []deviation {
 }
 
 // wanted is what a client shall get at a place.
-func (p *player) wanted(place string, recorded []byte, byBroker bool) []answer {
+func (p *player) wanted(c *played, place string, recorded []byte, byBroker bool) []answer {
 	for i := range p.differs {
 		d := &p.differs[i]
 		if d.place != place || d.seen {
@@ -85,5 +85,9 @@ func (p *player) wanted(place string, recorded []byte, byBroker bool) []answer {
 	if !ok {
 		return []answer{{raw: recorded, text: show(recorded)}}
 	}
-	return []answer{{value: everywhere(v)}}
+	v = everywhere(v)
+	if c.helper {
+		v = toHelper(v)
+	}
+	return []answer{{value: v}}
 }

@@ -42,6 +42,7 @@ type played struct {
 	name    string
 	conn    net.Conn
 	arrived chan arrival
+	helper  bool // it logged in to a tunnel
 	over    bool // either side has closed
 }
 
@@ -135,6 +136,7 @@ func (p *player) send(c *played, e event) {
 			if err != nil {
 				p.t.Errorf("%s: frame %d to the broker: %v", c.name, e.number, err)
 			}
+			c.helper = c.helper || !at(v, 1, "options", "tunnel").IsNull()
 			frame = payload(v)
 		}
 		wire = appendFrame(wire, frame)
@@ -163,7 +165,7 @@ func (p *player) receive(c *played, number int, recorded []byte, byBroker bool) 
 	if number == end {
 		place = c.name + " end"
 	}
-	for _, want := range p.wanted(place, recorded, byBroker) {
+	for _, want := range p.wanted(c, place, recorded, byBroker) {
 		got := p.take(c)
 		switch {
 		case got == nil:

@@ -59,7 +59,7 @@ func open(t *testing.T, o session) *shell {
 		defer stdout.Close()
 		code, err := rsh.Run(ctx, rsh.Options{
 			URL: s.url, User: "iot", Password: "lub42DUB",
-			Path: o.path, Command: o.command,
+			Path: o.path, Command: o.command, TTY: o.command == nil,
 			Stdin: stdin, Stdout: stdout, Stderr: stdout,
 			Env: []tunnel.EnvVar{{Name: "TERM", Value: "xterm"}},
 			Log: zerolog.Nop(),
@@ -212,7 +212,7 @@ func TestShellTypesAndShowsARecordedSession(t *testing.T) {
 			sh.play(5) // login, launchRexec
 			shown := sh.converse(func() {})
 			sh.expectEnd()
-			sh.ended(0, "", shown)
+			sh.ended(0, "", shown+"Session on test/agent closed.\n")
 		})
 	}
 }

@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"slices"
 	"time"
 
 	"shvtools/internal/chainpack"
@@ -56,6 +57,21 @@ func everywhere(v chainpack.Value) chainpack.Value {
 		meta = replaced(meta, chainpack.IntKey(15), emptySecret)
 	}
 	return v.WithMeta(meta...)
+}
+
+// toHelper applies to a recorded message to a helper what our broker adds there.
+func toHelper(v chainpack.Value) chainpack.Value {
+	// protocol.md of this repository, ext: the result of a tunnel login vouches for the
+	// other link.
+	result := at(v, 2)
+	if at(v, 2, "clientId").IsNull() {
+		return v
+	}
+	vouches := chainpack.F("ext", chainpack.Map(chainpack.F("vouches", chainpack.Bool(true))))
+	entries := replaced(v.Entries(), chainpack.IntKey(2), func(chainpack.Value) chainpack.Value {
+		return chainpack.Map(append(slices.Clone(result.Entries()), vouches)...)
+	})
+	return chainpack.IMap(entries...).WithMeta(v.Meta()...)
 }
 
 func emptySecret(ctl chainpack.Value) chainpack.Value {

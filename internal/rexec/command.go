@@ -17,11 +17,15 @@ import (
 	"shvtools/internal/tunnel"
 )
 
+// SFTPFlag makes shvrexec serve SFTP on its standard streams.
+const SFTPFlag = "sftp-server"
+
 // defaultPath is PATH where the agent was started with none.
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// command says what to start for a call. Its errors are for the caller.
-func command(line launch.Line, environ []string) (ptyproc.Spec, error) {
+// command says what to start for a call; self is the path of this program. Its
+// errors are for the caller.
+func command(line launch.Line, environ []string, self string) (ptyproc.Spec, error) {
 	call := line.Call
 	spec := ptyproc.Spec{Env: withDefault(withoutOurs(environ), "PATH", defaultPath)}
 	switch call.Method {
@@ -40,7 +44,7 @@ func command(line launch.Line, environ []string) (ptyproc.Spec, error) {
 	default:
 		return spec, rpc.Errorf(rpc.CodeMethodNotFound, "launchRexec: unknown method '%s', runPtyCmd and runCmd are known", call.Method)
 	}
-	if err := runCommand(&spec, call.Ext.Run); err != nil {
+	if err := runCommand(&spec, call.Ext.Run, self); err != nil {
 		return spec, err
 	}
 	spec.Env = append(spec.Env, clientEnv(call.Ext.Env, line.Policy.Env)...)
@@ -93,22 +97,26 @@ func argvOf(v chainpack.Value) ([]string, error) {
 
 // runCommand replaces the command by what the offer asks for: the device user's
 // own shell, in the user's home directory, as after a login.
-func runCommand(spec *ptyproc.Spec, run tunnel.Run) error {
+func runCommand(spec *ptyproc.Spec, run tunnel.Run, self string) error {
 	if run.Kind == tunnel.RunNone {
 		return nil
 	}
-	if run.Kind == tunnel.RunSubsystem {
-		return rpc.Errorf(rpc.CodeNotImplemented, "subsystem '%s' is not available on this device", run.Text)
-	}
 	me := currentAccount()
 	spec.Path = me.shell
-	if run.Kind == tunnel.RunShell {
+	switch run.Kind {
+	case tunnel.RunShell:
 		if run.Text != "" {
 			spec.Path = run.Text
 		}
 		spec.Argv = []string{"-" + filepath.Base(spec.Path)}
-	} else {
+	case tunnel.RunExec:
 		spec.Argv = []string{filepath.Base(spec.Path), "-c", run.Text}
+	case tunnel.RunSubsystem:
+		if run.Text != "sftp" {
+			return rpc.Errorf(rpc.CodeNotImplemented, "subsystem '%s' is not available on this device", run.Text)
+		}
+		// A process of its own, so that it ends as any other session does.
+		spec.Path, spec.Argv = self, []string{"shvrexec", "--" + SFTPFlag}
 	}
 	spec.Dir = me.home
 	spec.Env = append(spec.Env, "HOME="+me.home, "USER="+me.name, "LOGNAME="+me.name, "SHELL="+me.shell)

@@ -43,6 +43,7 @@ type Options struct {
 	In      io.Reader // the agent's line; its end means that the agent is gone
 	Out     io.Writer // the line that names the process group
 	Environ []string  // what the process inherits
+	Self    string    // path of this program, for its own services
 	Log     zerolog.Logger
 }
 

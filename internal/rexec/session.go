@@ -50,7 +50,7 @@ func newSession(o Options, c *client.Client, line launch.Line) *session {
 
 // prepare finds out what to run. Its error is for the caller.
 func (s *session) prepare() (err error) {
-	s.spec, err = command(s.line, s.opts.Environ)
+	s.spec, err = command(s.line, s.opts.Environ, s.opts.Self)
 	return err
 }
 
@@ -171,6 +171,7 @@ func (s *session) receive(m *rpc.Message, f *link.Frame) {
 		Direct:     s.write,
 		Resize:     s.resize,
 		Signal:     s.signal,
+		Watch:      tunnel.Watch{Vouched: s.client.Vouched()},
 	})
 	close(s.opened)
 }
@@ -181,9 +182,13 @@ func (s *session) peer() rpc.Address { return s.end.To() }
 // carry moves bytes both ways until all output is at the client.
 func (s *session) carry(proc *ptyproc.Proc, drained chan<- struct{}) {
 	go func() {
-		if s.end.WriteTo(tunnel.Stdin, proc) == nil {
-			_ = proc.CloseStdin()
+		if s.end.WriteTo(tunnel.Stdin, proc) != nil {
+			return
 		}
+		if s.spec.Pty != nil {
+			_, _ = proc.Write([]byte{endOfFile})
+		}
+		_ = proc.CloseStdin()
 	}()
 	var outputs sync.WaitGroup
 	for i, output := range proc.Outputs() {
@@ -193,6 +198,9 @@ func (s *session) carry(proc *ptyproc.Proc, drained chan<- struct{}) {
 	proc.Wait()
 	close(drained)
 }
+
+// endOfFile is what a terminal takes for the end of input, Ctrl-D.
+const endOfFile = 4
 
 // report closes the tunnel at the normal end of the process.
 func (s *session) report(exit ptyproc.Exit) error {

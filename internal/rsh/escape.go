@@ -10,15 +10,20 @@ type escapes struct {
 	begun   bool // the escape character was typed and is held back
 }
 
+// controlZ is the key that suspends, behind the escape character.
+const controlZ = 'Z' - '@'
+
 // escapeHelp is what the command ? shows, one line each.
-var escapeHelp = []string{
-	"Supported escape sequences:",
-	" ~.   end the session",
-	" ~^Z  suspend shvrsh",
-	" ~i   show the state of the session",
-	" ~?   this message",
-	" ~~   the escape character itself",
-	"(Escapes are only recognised at the beginning of a line.)",
+func escapeHelp(char string) []string {
+	return []string{
+		"Supported escape sequences:",
+		" " + char + ".   end the session",
+		" " + char + "^Z  suspend shvrsh",
+		" " + char + "i   show the state of the session",
+		" " + char + "?   this message",
+		" " + char + char + "   the escape character itself",
+		"(Escapes are only recognised at the beginning of a line.)",
+	}
 }
 
 // filter appends what of typed is for the other side to dst, and gives the
@@ -35,7 +40,7 @@ func (e *escapes) filter(dst, typed []byte, do func(command byte)) []byte {
 		}
 		e.begun = false
 		switch c {
-		case '.', '?', 'i', 'Z' - '@':
+		case '.', '?', 'i', controlZ:
 			do(c) // the line begins anew
 		case e.char:
 			dst = e.pass(dst, c)

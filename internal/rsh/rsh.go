@@ -5,7 +5,6 @@ package rsh
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -31,12 +30,23 @@ type Options struct {
 	URL            transport.URL
 	User, Password string
 	Path           string   // of the device's agent
+	Method         string   // to call there; "": launchRexec
 	Command        []string // empty: a shell
+	Subsystem      bool     // Command names a service of the helper
+	Shell          string   // on the device; "": the login shell of its user
+	TTY            bool     // a terminal at the far end
 
 	Stdin, Stdout, Stderr *os.File
 	Env                   []tunnel.EnvVar  // offered to the device
 	Signals               <-chan os.Signal // that the program got
-	Log                   zerolog.Logger
+	Escape                byte             // at a terminal; 0: none
+
+	ConnectTimeout time.Duration // of the connection and login; 0: 10 s
+	OpenTimeout    time.Duration // until the device opens the tunnel; 0: 15 s
+	Watch          tunnel.Watch
+	Quiet          bool // no messages but errors
+	AnyStatus      bool // an unknown exit status counts as 0
+	Log            zerolog.Logger
 }
 
 // Run opens a shell or runs a command. It gives the exit code of the remote
@@ -45,7 +55,8 @@ type Options struct {
 func Run(ctx context.Context, o Options) (code int, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	s := &session{opts: o, pty: len(o.Command) == 0 && tty.IsTerminal(o.Stdin)}
+	s := &session{opts: o, screen: screen{out: o.Stderr}}
+	s.local = o.TTY && tty.IsTerminal(o.Stdin)
 	go func() {
 		for {
 			select {
@@ -57,9 +68,10 @@ func Run(ctx context.Context, o Options) (code int, err error) {
 		}
 	}()
 	c, err := client.Dial(ctx, client.Options{
-		URL:   o.URL,
-		Login: client.Login{User: o.User, Password: o.Password},
-		Serve: serveTree(),
+		URL:     o.URL,
+		Login:   client.Login{User: o.User, Password: o.Password},
+		Timeout: o.ConnectTimeout,
+		Serve:   serveTree(),
 
 		Blocking: true,
 	})
@@ -81,23 +93,28 @@ func serveTree() *node.Tree {
 // call is the param of launchRexec. What helpers of the base protocol
 // understand stands before the offer.
 func (s *session) call() chainpack.Value {
-	offer := tunnel.Ext{Version: tunnel.Version, Window: tunnel.CommandWindow, Env: s.opts.Env}
-	var method string
-	var params chainpack.Value
-	switch line := strings.Join(s.opts.Command, " "); {
-	case s.pty:
-		offer.Window = tunnel.PtyWindow
-		offer.Run = tunnel.Run{Kind: tunnel.RunShell}
-		method = "runPtyCmd"
-		params = chainpack.List(chainpack.String("/bin/bash"),
-			chainpack.Int(int64(s.size.Cols)), chainpack.Int(int64(s.size.Rows)))
-	case len(s.opts.Command) == 0:
-		offer.Run = tunnel.Run{Kind: tunnel.RunShell}
-		method, params = "runCmd", chainpack.String("/bin/bash")
-	default:
+	o := &s.opts
+	line := strings.Join(o.Command, " ")
+	offer := tunnel.Ext{Version: tunnel.Version, Window: s.window(), Env: o.Env}
+	shell := o.Shell
+	program := chainpack.List(chainpack.String("/bin/sh"), chainpack.String("-c"), chainpack.String(line))
+	switch {
+	case o.Subsystem:
+		offer.Run = tunnel.Run{Kind: tunnel.RunSubsystem, Text: line}
+		program = chainpack.String("/usr/lib/openssh/sftp-server") // where a Debian has it
+	case len(o.Command) > 0:
 		offer.Run = tunnel.Run{Kind: tunnel.RunExec, Text: line}
-		method = "runCmd"
-		params = chainpack.List(chainpack.String("/bin/sh"), chainpack.String("-c"), chainpack.String(line))
+	default:
+		offer.Run = tunnel.Run{Kind: tunnel.RunShell, Text: shell}
+		if shell == "" {
+			shell = "/bin/bash"
+		}
+		program = chainpack.String(shell)
+	}
+	method, params := "runCmd", program
+	if o.TTY {
+		method = "runPtyCmd"
+		params = chainpack.List(program, chainpack.Int(int64(s.size.Cols)), chainpack.Int(int64(s.size.Rows)))
 	}
 	return chainpack.Map(
 		chainpack.F("method", chainpack.String(method)),
@@ -106,12 +123,21 @@ func (s *session) call() chainpack.Value {
 	)
 }
 
+// window is how much of a channel the device may send ahead: little to a
+// terminal, so that Ctrl-C soon shows.
+func (s *session) window() int64 {
+	if s.opts.TTY {
+		return tunnel.PtyWindow
+	}
+	return tunnel.CommandWindow
+}
+
 // outcome turns the end of the tunnel into an exit code or an error.
 func (s *session) outcome(end tunnel.Closing) (code int, err error) {
 	switch {
 	case end.Err != nil:
 		return 0, fmt.Errorf("%s: session ended: %w", s.opts.Path, end.Err)
-	case end.Exit == nil && s.pty:
+	case end.Exit == nil && (len(s.opts.Command) == 0 || s.opts.AnyStatus):
 		return 0, nil // a helper of the base protocol tells no more
 	case end.Exit == nil:
 		return 0, fmt.Errorf("%s: remote exit status unknown: the device's shvrexec does not tell it", s.opts.Path)
@@ -122,7 +148,7 @@ func (s *session) outcome(end tunnel.Closing) (code int, err error) {
 		}
 	}
 	if end.Exit.Message != "" {
-		fmt.Fprintf(s.opts.Stderr, "shvrsh: %s: %s\n", s.opts.Path, end.Exit.Message)
+		s.screen.say("shvrsh: " + s.opts.Path + ": " + end.Exit.Message)
 	}
 	if end.Exit.Signal != "" {
 		return signalCode(end.Exit.Signal), nil
@@ -134,31 +160,6 @@ func (s *session) outcome(end tunnel.Closing) (code int, err error) {
 type errSignal struct{ sig os.Signal }
 
 func (e errSignal) Error() string { return fmt.Sprintf("ended by signal: %v", e.sig) }
-
-// describe makes an error of the call readable: what failed on which path.
-func describe(path string, err error) error {
-	var refused *rpc.Error
-	if !errors.As(err, &refused) {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	if since, ok := offlineSince(refused); ok {
-		return fmt.Errorf("%s: the device is offline since %s", path, since.Format(time.DateTime))
-	}
-	if refused.Code == rpc.CodeMethodNotFound {
-		return fmt.Errorf("%s: no such device: %w", path, err)
-	}
-	return fmt.Errorf("%s: %w", path, err)
-}
-
-// offlineSince reads what a broker tells of a device that it knows.
-func offlineSince(e *rpc.Error) (time.Time, bool) {
-	field, ok := e.Data.Get("offlineSince")
-	if !ok {
-		return time.Time{}, false
-	}
-	msec, _, ok := field.AsDateTime()
-	return time.UnixMilli(msec).Local(), ok
-}
 
 // forwarded are the signals that a remote command gets in our place.
 var forwarded = map[os.Signal]string{syscall.SIGINT: "INT", syscall.SIGTERM: "TERM", syscall.SIGQUIT: "QUIT"}

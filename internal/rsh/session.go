@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"shvtools/internal/chainpack"
@@ -21,11 +22,13 @@ import (
 // session is one shell or command.
 type session struct {
 	opts   Options
-	pty    bool // a terminal on both sides
+	local  bool // a terminal on our side too, which is made raw
 	client *client.Client
 	size   tty.Size    // at the call
-	screen *tty.Writer // of the terminal on stdout; nil: stdout is none
+	output *tty.Writer // of the terminal on stdout; nil: stdout is none
+	screen screen
 	readID int64
+	began  time.Time
 
 	opened   chan struct{} // closed when end is set
 	failed   chan error    // the call was answered by something else
@@ -35,37 +38,91 @@ type session struct {
 	mu      sync.Mutex
 	running *tunnel.End // that signals go to; nil before and after
 	signals int         // that were passed on
+	raw     *tty.State  // nil: the terminal is as the user had it
+	over    bool        // the terminal is the user's again, for good
 }
 
 // run calls the agent and carries the session.
 func (s *session) run(ctx context.Context) (code int, err error) {
 	var resizes <-chan tty.Size
-	if s.pty {
+	if s.local {
 		resizes = tty.Resizes(ctx, s.opts.Stdin) // before the first look at the size
 		s.size, _ = tty.SizeOf(s.opts.Stdin)
 	}
-	if screen, err := tty.NewWriter(s.opts.Stdout); err == nil {
-		s.screen = screen // left open: the read loop may use it until we end
+	if output, err := tty.NewWriter(s.opts.Stdout); err == nil {
+		s.output, s.screen.terminal = output, output // left open: the read loop may use it until we end
 	}
 	if err := s.open(ctx); err != nil {
-		return 0, describe(s.opts.Path, err)
+		return 0, s.describe(err)
 	}
-	if s.pty {
-		raw, err := tty.MakeRaw(s.opts.Stdin)
-		if err != nil {
-			return 0, fmt.Errorf("terminal: %w", err)
+	if s.local {
+		if err := s.makeRaw(); err != nil {
+			return 0, err
 		}
-		defer raw.Restore()
+		defer s.giveBack()
 	}
 	if err := s.accept(); err != nil {
-		return 0, describe(s.opts.Path, err)
+		return 0, s.describe(err)
 	}
+	s.began = time.Now()
 	failed := s.carry(ctx, resizes)
+	s.giveBack()
 	end := s.end.Closing()
 	if failed != nil && end.Err == nil {
 		return 0, failed
 	}
-	return s.outcome(end)
+	code, err = s.outcome(end)
+	if err == nil && s.local && !s.opts.Quiet {
+		s.screen.say(s.farewell(end))
+	}
+	return code, err
+}
+
+// farewell says who ended the session.
+func (s *session) farewell(end tunnel.Closing) string {
+	if end.Exit != nil && end.Exit.Signal != "" {
+		return fmt.Sprintf("Session on %s ended: the remote program was killed by %s.", s.opts.Path, end.Exit.Signal)
+	}
+	return fmt.Sprintf("Session on %s closed.", s.opts.Path)
+}
+
+// makeRaw lets each key go to the device, unless the session is over.
+func (s *session) makeRaw() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over {
+		return nil
+	}
+	raw, err := tty.MakeRaw(s.opts.Stdin)
+	if err != nil {
+		return fmt.Errorf("terminal: %w", err)
+	}
+	if s.raw == nil {
+		s.raw = raw // else it is the user's modes that s.raw knows
+	}
+	s.screen.setRaw(true)
+	return nil
+}
+
+// restore gives the terminal back to the user, and tells whether we had it.
+func (s *session) restore() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.raw == nil {
+		return false
+	}
+	s.screen.setRaw(false)
+	_ = s.raw.Restore() // a terminal that is gone needs none
+	s.raw = nil
+	return true
+}
+
+// giveBack is restore at the end of the session; it may be called many times.
+func (s *session) giveBack() {
+	s.restore()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = true
 }
 
 // open calls launchRexec and waits for the CreateTunnelRequest.
@@ -73,10 +130,17 @@ func (s *session) open(ctx context.Context) error {
 	s.opened, s.failed = make(chan struct{}), make(chan error, 1)
 	s.readID = s.client.NewID()
 	s.client.Expect(s.readID, s.receive)
-	if err := s.client.Request(s.readID, s.opts.Path, "launchRexec", s.call()); err != nil {
+	method, wait := s.opts.Method, s.opts.OpenTimeout
+	if method == "" {
+		method = "launchRexec"
+	}
+	if wait == 0 {
+		wait = openWait
+	}
+	if err := s.client.Request(s.readID, s.opts.Path, method, s.call()); err != nil {
 		return err
 	}
-	late := time.NewTimer(openWait)
+	late := time.NewTimer(wait)
 	defer late.Stop()
 	select {
 	case <-s.opened:
@@ -91,7 +155,7 @@ func (s *session) open(ctx context.Context) error {
 			return s.client.Err()
 		}
 	case <-late.C:
-		return fmt.Errorf("no answer within %v", openWait)
+		return fmt.Errorf("no answer within %v", wait)
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
@@ -134,28 +198,46 @@ func (s *session) create(m *rpc.Message, content rpc.Content) {
 	}
 	ext, extended := tunnel.ExtOf(content.Value)
 	s.extended = extended
-	window := int64(tunnel.CommandWindow)
-	if s.pty {
-		window = tunnel.PtyWindow
+	watch := s.opts.Watch
+	if s.local {
+		watch.Stuck = s.stuck
 	}
 	s.end = tunnel.New(tunnel.Options{
 		Link:       s.client.Link(),
 		To:         rpc.Address{ID: writeID, Callers: append(rpc.CallerIDs(nil), m.RevCallers()...)},
 		ErrorEnds:  true,
 		Extended:   extended,
-		Window:     window,
+		Window:     s.window(),
 		PeerWindow: ext.Window,
 		Direct:     s.show,
+		Watch:      watch,
 	})
 	close(s.opened)
 }
 
+// stuck shows that nothing comes from the device any more.
+func (s *session) stuck(silent time.Duration) {
+	text := ""
+	if silent > 0 {
+		text = fmt.Sprintf("[shvrsh: nothing from %s for %d s", s.opts.Path, int(silent.Seconds()))
+		if s.opts.Escape != 0 {
+			text += "; Enter " + s.escape() + ". ends the session"
+		}
+		text += "]"
+	}
+	if size, err := tty.SizeOf(s.opts.Stdin); err == nil && size.Cols > 0 {
+		text = text[:min(len(text), int(size.Cols))] // one line, on narrow terminals too
+	}
+	s.screen.stuck(text)
+}
+
 // show is the short way of an echo to the user's terminal.
 func (s *session) show(channel int, data []byte) int {
-	if s.screen == nil || channel != tunnel.Stdout || len(data) > maxDirect {
+	if s.output == nil || channel != tunnel.Stdout || len(data) > maxDirect {
 		return 0
 	}
-	return s.screen.TryWrite(data)
+	s.screen.moving()
+	return s.output.TryWrite(data)
 }
 
 // maxDirect is up to what size output takes the short way: a flood is better
@@ -180,7 +262,7 @@ func (s *session) carry(ctx context.Context, resizes <-chan tty.Size) error {
 	var failed [2]error
 	for i, f := range []*os.File{s.opts.Stdout, s.opts.Stderr} {
 		outputs.Go(func() {
-			s.guard(func() { failed[i] = s.end.WriteTo(tunnel.Stdout+i, output{f, s.end}) })
+			s.guard(func() { failed[i] = s.end.WriteTo(tunnel.Stdout+i, output{f, s}) })
 		})
 	}
 	written := make(chan struct{})
@@ -212,15 +294,16 @@ func (s *session) guard(f func()) {
 // output is one of our own streams. Its failure ends the session, since nobody
 // would see what the device still has to say.
 type output struct {
-	f   *os.File
-	end *tunnel.End
+	f       *os.File
+	session *session
 }
 
 func (o output) Write(b []byte) (int, error) {
+	o.session.screen.moving()
 	n, err := o.f.Write(b)
 	if err != nil {
 		err = fmt.Errorf("cannot write the output: %w", err)
-		o.end.Close(tunnel.Closing{Err: err})
+		o.session.end.Close(tunnel.Closing{Err: err})
 	}
 	return n, err
 }
@@ -244,7 +327,10 @@ func (s *session) sendSizes(resizes <-chan tty.Size) {
 // read that only the user could end.
 func (s *session) sendStdin() {
 	in := io.Reader(s.opts.Stdin)
-	if !s.extended && !s.pty {
+	switch {
+	case s.local:
+		in = &keyboard{session: s, escapes: escapes{char: s.opts.Escape}}
+	case !s.extended && !s.opts.TTY:
 		// The end of input cannot be told there, so a program that waits for it
 		// would wait for ever.
 		in = refuseData{s.opts.Stdin, s.end}
@@ -253,7 +339,7 @@ func (s *session) sendStdin() {
 	if errors.Is(err, tunnel.ErrClosed) {
 		return
 	}
-	if s.pty {
+	if s.local {
 		// A terminal in raw mode has no end of input: it was hung up, which we
 		// may have been told to ignore, as by nohup.
 		s.end.Close(tunnel.Closing{Err: errors.New("the terminal is gone")})
@@ -286,10 +372,18 @@ func (s *session) setRunning(end *tunnel.End) {
 // signalled takes a signal that our program got: a remote command gets it in our
 // place, once. A second one, and any that cannot be passed on, ends us.
 func (s *session) signalled(sig os.Signal, cancel context.CancelCauseFunc) {
+	switch sig {
+	case syscall.SIGTSTP:
+		s.suspend()
+		return
+	case syscall.SIGCONT:
+		s.continued()
+		return
+	}
 	s.mu.Lock()
 	end := s.running
 	name := forwarded[sig]
-	pass := end != nil && !closed(end) && !s.pty && s.extended && name != "" && s.signals == 0
+	pass := end != nil && !closed(end) && !s.local && s.extended && name != "" && s.signals == 0
 	if pass {
 		s.signals++
 	}

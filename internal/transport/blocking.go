@@ -138,6 +138,18 @@ func (c *blockingConn) Write(b []byte) (written int, err error) {
 	return written, nil
 }
 
+// PeerClosed tells whether the peer has closed the connection, even if data that
+// it sent before is still to be read.
+func (c *blockingConn) PeerClosed() bool {
+	if !c.use() {
+		return true
+	}
+	defer c.release()
+	fds := []unix.PollFd{{Fd: int32(c.fd), Events: unix.POLLRDHUP}}
+	n, err := unix.Poll(fds, 0)
+	return err == nil && n > 0
+}
+
 // CloseWrite tells the peer that no more comes.
 func (c *blockingConn) CloseWrite() error {
 	if !c.use() {

@@ -6,7 +6,6 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"shvtools/internal/chainpack"
 	"shvtools/internal/link"
@@ -29,13 +28,6 @@ const MaxData = 32 << 10
 // baseWindow is how much is held for a slow consumer of a peer of the base
 // protocol before its connection is not read any more.
 const baseWindow = 256 << 10
-
-// Pings are sent after pingEvery without a sign of life, and after
-// pingEvery × maxSilent the peer counts as dead.
-const (
-	pingEvery = 15 * time.Second
-	maxSilent = 3
-)
 
 // ErrClosed is returned by sending methods after the end of the tunnel.
 var ErrClosed = errors.New("the tunnel is closed")
@@ -60,6 +52,8 @@ type Options struct {
 	// called by the read loop and must not wait.
 	Resize func(Size)
 	Signal func(name string)
+
+	Watch Watch
 }
 
 // End is one end of a tunnel. All methods may be called concurrently, but
@@ -116,32 +110,6 @@ func (e *End) Close(c Closing) {
 			e.out[i].close()
 		}
 	})
-}
-
-// watch ends the tunnel with its link, and pings the peer.
-func (e *End) watch() {
-	ticker := time.NewTicker(pingEvery)
-	defer ticker.Stop()
-	var last uint64
-	for silent := 0; ; {
-		select {
-		case <-e.closed:
-			return
-		case <-e.opts.Link.Done():
-			e.Close(Closing{Err: e.opts.Link.Err()})
-			return
-		case <-ticker.C:
-		}
-		if now := e.received.Load(); now != last || !e.opts.Extended {
-			last, silent = now, 0
-			continue
-		}
-		if silent++; silent >= maxSilent {
-			e.Close(Closing{Err: fmt.Errorf("no sign of life from the other side for %v", maxSilent*pingEvery)})
-			return
-		}
-		e.post(e.controlFrame("ping", chainpack.Int(int64(silent))))
-	}
 }
 
 // post queues a message without waiting; a full queue will show elsewhere.

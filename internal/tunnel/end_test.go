@@ -137,8 +137,8 @@ func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
 func TestPeerThatIsSilentForLongIsDead(t *testing.T) {
 	bubbled(t, client(true), func(t *testing.T, r *raw) {
 		begun := time.Now()
-		for i := 1; i < maxSilent; i++ {
-			r.expect(`<1:1,8:7>i{2:[3,{"ping":%d}]}`, i)
+		for i := 1; i < pingCount; i++ {
+			r.expect(`<1:1,8:7>i{2:[3,{"ping":%d}]}`, 15*i)
 			if at := time.Since(begun); at != time.Duration(i)*pingEvery {
 				t.Errorf("ping %d after %v", i, at)
 			}
@@ -146,7 +146,7 @@ func TestPeerThatIsSilentForLongIsDead(t *testing.T) {
 		if c := r.Closing(); c.Err == nil || !strings.Contains(c.Err.Error(), "no sign of life") {
 			t.Errorf("%+v", c)
 		}
-		if took := time.Since(begun); took != maxSilent*pingEvery {
+		if took := time.Since(begun); took != pingCount*pingEvery {
 			t.Errorf("after %v", took)
 		}
 	})
@@ -155,7 +155,7 @@ func TestPeerThatIsSilentForLongIsDead(t *testing.T) {
 func TestPongsKeepAQuietPeerAlive(t *testing.T) {
 	bubbled(t, client(true), func(t *testing.T, r *raw) {
 		for range 100 {
-			r.expect(`<1:1,8:7>i{2:[3,{"ping":1}]}`)
+			r.expect(`<1:1,8:7>i{2:[3,{"ping":15}]}`)
 			r.send(`<8:7>i{2:[3,{"pong":1}]}`)
 		}
 	})

@@ -1,0 +1,36 @@
+// Package sftpd serves files by SFTP on a pair of streams, so that a device needs
+// no sftp-server of its own. The protocol is github.com/pkg/sftp's matter; this
+// package only puts it onto the streams of a process.
+package sftpd
+
+import (
+	"errors"
+	"io"
+	"os"
+
+	"github.com/pkg/sftp"
+)
+
+// maxPacket is the most data in one packet, in bytes. Clients ask for 32 KiB
+// unless they learn of more.
+const maxPacket = 256 << 10
+
+// Serve serves until in ends. Relative paths begin at dir. What the process may
+// read and write is all that limits a client.
+func Serve(in io.Reader, out io.WriteCloser, dir string) error {
+	server, err := sftp.NewServer(streams{in, out},
+		sftp.WithServerWorkingDirectory(dir), sftp.WithAllocator(), sftp.WithMaxTxPacket(maxPacket))
+	if err != nil {
+		return err
+	}
+	err = server.Serve()
+	if errors.Is(err, io.EOF) || errors.Is(err, os.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+type streams struct {
+	io.Reader
+	io.WriteCloser
+}
