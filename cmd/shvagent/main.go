@@ -58,9 +58,15 @@ func run(c *cli.Context) error {
 	if c.Duration("heartbeat").Seconds() < 1 {
 		return cliapp.Usagef("--heartbeat must be a second at least, such as 60s")
 	}
+	if strings.Trim(c.String("mount"), "/") == "" {
+		return cliapp.Usagef("--mount needs the path where the device is to be, such as test/agent")
+	}
 	helper, err := helperPath(c.String("shvrexec"))
 	if err != nil {
 		return err
+	}
+	if file := c.String(cliapp.FlagReadyFile); file != "" {
+		defer os.Remove(file) // who reads it later would be led astray
 	}
 	return agent.Run(c.Context, agent.Options{
 		URL:        u,

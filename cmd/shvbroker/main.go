@@ -58,7 +58,7 @@ func run(c *cli.Context) error {
 	if len(texts) == 0 {
 		texts = []string{cliapp.DefaultURL}
 	}
-	records, closeJournal, err := openJournal(c)
+	records, closeJournal, err := openJournal(c, log)
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func run(c *cli.Context) error {
 }
 
 // openJournal opens what --journal names.
-func openJournal(c *cli.Context) (j *journal.Writer, closing func(), err error) {
+func openJournal(c *cli.Context, log zerolog.Logger) (j *journal.Writer, closing func(), err error) {
 	var w io.Writer
 	closing = func() {}
 	switch name := c.String("journal"); name {
@@ -95,7 +95,24 @@ func openJournal(c *cli.Context) (j *journal.Writer, closing func(), err error) 
 		}
 		w, closing = f, func() { _ = f.Close() }
 	}
-	return journal.New(w, c.Bool("journal-unsafe")), closing, nil
+	return journal.New(&watchedWriter{w: w, log: log}, c.Bool("journal-unsafe")), closing, nil
+}
+
+// watchedWriter tells the log when writing begins to fail, as on a full disk: what
+// the journal lacks then, nobody could see in it.
+type watchedWriter struct {
+	w       io.Writer
+	log     zerolog.Logger
+	failing bool
+}
+
+func (w *watchedWriter) Write(b []byte) (int, error) {
+	n, err := w.w.Write(b)
+	if failing := err != nil; failing != w.failing {
+		w.failing = failing
+		w.log.Error().Err(err).Bool("failing", failing).Msg("journal: writing has begun or ceased to fail")
+	}
+	return n, err
 }
 
 // listen opens all listeners, or none.
@@ -136,8 +153,9 @@ func serve(ctx context.Context, b *broker.Broker, listeners []net.Listener, read
 	log.Info().Strs("urls", urls).Msg("listening; the development user iot is let in")
 	if readyFile != "" {
 		if err := cliapp.WriteReadyFile(readyFile, urls); err != nil {
-			return fmt.Errorf("ready file: %w", err)
+			return err
 		}
+		defer os.Remove(readyFile) // who reads it later would be led astray
 	}
 	select {
 	case err := <-failed:

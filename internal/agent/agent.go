@@ -6,7 +6,6 @@ package agent
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
@@ -65,13 +64,13 @@ func Run(ctx context.Context, o Options) error {
 		began := time.Now()
 		err := a.serve(ctx)
 		if a.readyErr != nil {
-			return fmt.Errorf("ready file: %w", a.readyErr)
+			return a.readyErr
 		}
 		if ctx.Err() != nil {
 			return nil
 		}
 		wait := backoff.Next(time.Since(began))
-		o.Log.Warn().Err(err).Dur("retryIn", wait).Msg("not connected to the broker")
+		o.Log.Warn().Err(err).Str("retryIn", wait.Round(time.Millisecond).String()).Msg("not connected to the broker")
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():

@@ -21,6 +21,9 @@ import (
 // before KILL.
 const groupGrace = 5 * time.Second
 
+// lineWait is how long a helper may take to read its line.
+const lineWait = 5 * time.Second
+
 // helpers are the running helpers of an agent. They outlive a connection to the
 // broker, for they have their own.
 type helpers struct {
@@ -32,23 +35,36 @@ type helpers struct {
 	stopped bool
 }
 
+// deadlineWriter is the pipe to a helper's stdin.
+type deadlineWriter interface {
+	io.WriteCloser
+	SetWriteDeadline(time.Time) error
+}
+
 // helper is one running shvrexec.
 type helper struct {
 	cmd   *exec.Cmd
-	stdin io.WriteCloser // its end tells the helper that the agent is gone
+	stdin deadlineWriter // its end tells the helper that the agent is gone
 	group atomic.Int64   // process group of its session, 0 before that began
 }
 
 // start starts a helper for line and watches over it. failed is called when it
 // ended before its session began, without having told the caller why.
 func (h *helpers) start(line launch.Line, failed func(error)) error {
+	text := line.Append(nil)
+	if len(text) > launch.MaxLine {
+		return rpc.Errorf(rpc.CodeInvalidParam, "the command is too long: %d bytes with all that belongs to it, %d are allowed", len(text), launch.MaxLine)
+	}
 	p, err := h.spawn(failed)
 	if err != nil {
 		return err
 	}
-	// A helper that cannot be written to has ended. Its watch knows why, and one
-	// answer is enough.
-	_, _ = p.stdin.Write(line.Append(nil))
+	// A helper that cannot be written to has ended, or is ended here. Its watch
+	// tells the caller, and one answer is enough.
+	_ = p.stdin.SetWriteDeadline(time.Now().Add(lineWait))
+	if _, err := p.stdin.Write(text); errors.Is(err, os.ErrDeadlineExceeded) {
+		_ = p.cmd.Process.Kill()
+	}
 	return nil
 }
 
@@ -66,9 +82,13 @@ func (h *helpers) spawn(failed func(error)) (*helper, error) {
 	cmd.Env = h.opts.Environ
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C for us is not for it
-	stdin, err := cmd.StdinPipe()
+	pipe, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err
+	}
+	stdin, ok := pipe.(deadlineWriter)
+	if !ok {
+		return nil, errors.ErrUnsupported
 	}
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
@@ -97,7 +117,7 @@ func (h *helpers) watch(p *helper, stdout io.Reader, failed func(error)) {
 	delete(h.running, p)
 	h.mu.Unlock()
 	if err == nil {
-		return
+		return // the C++ helper tells no more than that of a session that went well
 	}
 	h.opts.Log.Warn().Err(err).Int("pid", p.cmd.Process.Pid).Msg("helper ended badly")
 	if group := int(p.group.Load()); group != 0 {

@@ -138,7 +138,7 @@ func (b *Broker) Serve(l net.Listener) error {
 		}
 		// Out of descriptors or the like: who is connected goes on.
 		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-		b.opts.Log.Warn().Err(err).Dur("pause", pause).Msg("cannot accept a connection")
+		b.opts.Log.Warn().Err(err).Stringer("pause", pause).Msg("cannot accept a connection")
 		time.Sleep(pause)
 	}
 }

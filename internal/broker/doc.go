@@ -12,7 +12,8 @@
 // one tunnel alone and is not read while the other end's queue is full.
 //
 // Locks: Broker.mu guards who is there (sessions, mounts, tickets, tunnels). It
-// is held for look-ups and changes, never while something is sent. A session's
+// is held for look-ups and changes, never while something is sent, but for the
+// answer to a login that no request to the new device may overtake. A session's
 // ways have a lock of their own, which is taken last: nothing is locked or sent
 // while it is held.
 package broker

@@ -72,13 +72,15 @@ func (s *session) tryLogin(m *rpc.Message, from rpc.Address) {
 		return
 	}
 	options, _ := content.Value.Get("options")
-	refused := s.admit(content.Value, options)
-	if refused == nil {
+	welcome := func() {
 		s.login.done = true
 		s.deadline.Stop()
 		s.link.SetMaxFrame(link.DefaultMaxFrame)
 		s.link.SetIdle(idleLimit(options))
 		s.answer(rpc.AppendResult(nil, from, s.admission()))
+	}
+	refused := s.admit(content.Value, options, welcome)
+	if refused == nil {
 		return
 	}
 	s.login.failures++
@@ -106,12 +108,17 @@ func (s *session) admission() chainpack.Value {
 	return chainpack.Map(entries...)
 }
 
-// admit checks a login and registers what it asks for.
-func (s *session) admit(param, options chainpack.Value) *rpc.Error {
+// admit checks a login and registers what it asks for. welcome answers the login;
+// it is called before the first request can reach a device.
+func (s *session) admit(param, options chainpack.Value, welcome func()) *rpc.Error {
 	if tunnel, ok := options.Get("tunnel"); ok && tunnel.Kind() == chainpack.KindMap {
 		secret, _ := tunnel.Get("secret")
 		text, _ := secret.AsString()
-		return s.admitTunnel(text)
+		if refused := s.admitTunnel(text); refused != nil {
+			return refused
+		}
+		welcome()
+		return nil
 	}
 	login, _ := param.Get("login")
 	name := stringField(login, "user")
@@ -126,9 +133,10 @@ func (s *session) admit(param, options chainpack.Value) *rpc.Error {
 	s.log = s.log.With().Str("user", user.Name).Logger()
 	if mountPoint == "" {
 		s.log.Info().Msg("client logged in")
+		welcome()
 		return nil
 	}
-	if refused := s.mount(mountPoint); refused != nil {
+	if refused := s.mount(mountPoint, welcome); refused != nil {
 		s.user = nil
 		return refused
 	}
@@ -169,14 +177,16 @@ var reserved = map[string]bool{".broker": true, ".app": true, ".local": true}
 // mount puts the session's device at a clean path. What the user may not do is
 // only logged, as every broker leaves such a device connected and unmounted; a
 // mount point that is another user's refuses the login.
-func (s *session) mount(path string) *rpc.Error {
+func (s *session) mount(path string, welcome func()) *rpc.Error {
 	first, _, _ := strings.Cut(path, "/")
 	if len(path) > maxMount || strings.Count(path, "/") >= maxMountDepth {
 		s.log.Warn().Int("length", len(path)).Msg("device not mounted: its mount point is too long")
+		welcome()
 		return nil
 	}
 	if reserved[first] || !s.user.Mounts.Match([]byte(path)) {
 		s.log.Warn().Str("mount", path).Msg("device not mounted: its user may not mount there")
+		welcome()
 		return nil
 	}
 	b := s.broker
@@ -193,6 +203,9 @@ func (s *session) mount(path string) *rpc.Error {
 			return rpc.Errorf(rpc.CodeException, "mount point %s is taken by another user's device", path)
 		}
 	}
+	// Under the lock, for no request may overtake it. It does not wait.
+	welcome()
+	s.log.Info().Str("mount", path).Bool("takenOver", before != nil).Msg("device mounted")
 	at.sessions = append(at.sessions, s)
 	b.mounts.Set(path, at)
 	b.offline.Delete(path)
@@ -201,7 +214,6 @@ func (s *session) mount(path string) *rpc.Error {
 	if before != nil {
 		s.ways.inherit(&before.ways)
 	}
-	s.log.Info().Str("mount", path).Bool("takenOver", before != nil).Msg("device mounted")
 	return nil
 }
 
@@ -220,7 +232,7 @@ func (b *Broker) unmount(s *session) string {
 	}
 	if len(at.sessions) == 0 {
 		b.mounts.Delete(s.mountPoint)
-		if b.offline.Len() < maxOffline {
+		if _, known := b.offline.Get(s.mountPoint); known || b.offline.Len() < maxOffline {
 			b.offline.Set(s.mountPoint, time.Now())
 		}
 	}

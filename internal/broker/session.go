@@ -54,6 +54,10 @@ func (p *peer) Reset() {
 		old.login.messages++
 		return
 	}
+	if old.ticket != nil {
+		old.link.Close(link.TunnelEnded) // it served one tunnel, nothing else
+		return
+	}
 	old.end(link.Done)
 	if s := old.broker.newSession(old.link); s != nil {
 		// Both counts of the connection are the one goroutine of its link.

@@ -237,6 +237,14 @@ func (c *Client) Send(message []byte) error {
 	return c.link.Send(f)
 }
 
+// SendNow sends a message and waits for room in the queue, so that a read loop must
+// not call it.
+func (c *Client) SendNow(message []byte) error {
+	f := link.NewMessage(message)
+	defer f.Release()
+	return c.link.SendNow(f)
+}
+
 // Request queues a request whose responses an Expect of its id takes.
 func (c *Client) Request(id int64, path, method string, param chainpack.Value) error {
 	return c.Send(rpc.AppendRequest(nil, id, path, method, param))

@@ -16,6 +16,9 @@ import (
 	"shvtools/internal/tunnel"
 )
 
+// MaxLine bounds the agent's line, in bytes.
+const MaxLine = 1 << 20
+
 // Call is what the caller asked launchRexec for.
 type Call struct {
 	Method   string

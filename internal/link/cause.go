@@ -17,7 +17,6 @@ const (
 	LoginTimeout               // the peer did not log in in time
 	LoginFailed                // the peer's login was refused
 	TunnelEnded                // the one tunnel that the link served is over
-	Replaced                   // another link took its place
 	Shutdown                   // this program stops
 	Done                       // this program is done with the link
 	Bug                        // this program failed on a message
@@ -35,7 +34,6 @@ var causeTexts = [...]string{
 	LoginTimeout:  "no login in time",
 	LoginFailed:   "login failed",
 	TunnelEnded:   "tunnel ended",
-	Replaced:      "replaced by a newer connection",
 	Shutdown:      "shutting down",
 	Done:          "done",
 	Bug:           "internal error",

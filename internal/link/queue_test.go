@@ -167,7 +167,7 @@ func TestCloseUnblocksEverybody(t *testing.T) {
 		finished := make(chan struct{})
 		go func() { l.Finish(t.Context(), link.Done); close(finished) }()
 		synctest.Wait()
-		l.Close(link.Replaced)
+		l.Close(link.Shutdown)
 		for range 3 {
 			if err := <-errs; err != link.ErrClosed {
 				t.Errorf("SendNow: %v", err)
@@ -175,7 +175,7 @@ func TestCloseUnblocksEverybody(t *testing.T) {
 		}
 		<-finished
 		<-l.Done()
-		if cause := <-ended; cause != link.Replaced {
+		if cause := <-ended; cause != link.Shutdown {
 			t.Errorf("cause %v", cause)
 		}
 		if err := send(l, message(1, 1)); err != link.ErrClosed {

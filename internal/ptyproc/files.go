@@ -101,6 +101,9 @@ func openPty(size Size, uid int) (f *files, err error) {
 	if err := unix.SetNonblock(f.slave, false); err != nil {
 		return nil, os.NewSyscallError("fcntl", err)
 	}
+	if err := setUTF8(f.slave); err != nil {
+		return nil, err
+	}
 	if uid >= 0 {
 		// As login does it: the user may open the terminal by its name.
 		// Without the right to do so the terminal still works.
@@ -120,6 +123,16 @@ func openPty(size Size, uid int) (f *files, err error) {
 		}
 	}
 	return f, nil
+}
+
+// setUTF8 lets Backspace take away a whole character of what was typed.
+func setUTF8(fd int) error {
+	modes, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	if err != nil {
+		return os.NewSyscallError("tcgetattr", err)
+	}
+	modes.Iflag |= unix.IUTF8
+	return os.NewSyscallError("tcsetattr", unix.IoctlSetTermios(fd, unix.TCSETS, modes))
 }
 
 func dupStream(file *os.File) (*stream, error) {

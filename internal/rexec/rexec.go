@@ -34,8 +34,6 @@ const (
 	hangupGrace = 5 * time.Second
 	// farewell is how long the last message may take to reach the broker.
 	farewell = 2 * time.Second
-	// maxLine bounds the agent's line, in bytes.
-	maxLine = 1 << 20
 )
 
 // Options of a helper.
@@ -82,8 +80,8 @@ func readLine(in *bufio.Reader) ([]byte, error) {
 			return text, nil
 		case !errors.Is(err, bufio.ErrBufferFull):
 			return nil, fmt.Errorf("no line from the agent on stdin: %w", err)
-		case len(text) > maxLine:
-			return nil, fmt.Errorf("the agent's line is longer than %d bytes", maxLine)
+		case len(text) > launch.MaxLine:
+			return nil, fmt.Errorf("the agent's line is longer than %d bytes", launch.MaxLine)
 		}
 	}
 }

@@ -74,7 +74,7 @@ func (s *session) run(ctx context.Context) error {
 		return s.report(proc.Wait())
 	case <-s.end.Closed():
 	case <-ctx.Done():
-		s.end.Close(tunnel.Closing{Err: context.Cause(ctx)})
+		s.end.Close(tunnel.Closing{Err: s.whyStopped(ctx)})
 	}
 	cause := s.end.Closing().Err
 	s.opts.Log.Info().AnErr("cause", cause).Msg("session cut off, hanging up")
@@ -86,6 +86,15 @@ func (s *session) run(ctx context.Context) error {
 	s.client.Close()
 	hangup.Wait()
 	return nil
+}
+
+// whyStopped says in words for the client why the helper stops.
+func (s *session) whyStopped(ctx context.Context) error {
+	cause := context.Cause(ctx)
+	if errors.Is(cause, errAgentGone) {
+		return cause
+	}
+	return fmt.Errorf("the device's helper was stopped: %w", cause)
 }
 
 // tell closes the tunnel towards the client with an error.
@@ -136,7 +145,7 @@ func (s *session) create(ctx context.Context) error {
 
 // refuse answers the call with an error, before there is a tunnel.
 func (s *session) refuse(cause error) {
-	_ = s.client.Send(rpc.AppendError(nil, s.caller, rpc.AsError(cause)))
+	_ = s.client.SendNow(rpc.AppendError(nil, s.caller, rpc.AsError(cause)))
 	s.finish()
 }
 
@@ -213,7 +222,7 @@ func (s *session) report(exit ptyproc.Exit) error {
 	if s.line.Call.Extended {
 		message = tunnel.CloseWithExit(s.peer(), tunnel.Exit{Code: exit.Code, Signal: exit.Name(), Sent: s.sent()})
 	}
-	_ = s.client.Send(message)
+	_ = s.client.SendNow(message)
 	s.finish()
 	return nil
 }
@@ -236,11 +245,11 @@ func (s *session) notStarted(err error) error {
 	}
 	if s.line.Call.Extended {
 		exit := tunnel.Exit{Code: code, Message: err.Error(), Sent: s.sent()}
-		_ = s.client.Send(tunnel.CloseWithExit(s.peer(), exit))
+		_ = s.client.SendNow(tunnel.CloseWithExit(s.peer(), exit))
 	} else {
-		_ = s.client.Send(rpc.AppendResult(nil, s.peer(), chainpack.List(
+		_ = s.client.SendNow(rpc.AppendResult(nil, s.peer(), chainpack.List(
 			chainpack.Int(tunnel.Stderr), chainpack.String(err.Error()+"\r\n"))))
-		_ = s.client.Send(tunnel.CloseSilently(s.peer()))
+		_ = s.client.SendNow(tunnel.CloseSilently(s.peer()))
 	}
 	s.finish()
 	return nil

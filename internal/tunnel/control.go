@@ -17,6 +17,9 @@ func (e *End) controlFrame(key string, v chainpack.Value) []byte {
 // control takes what came on the control channel; unknown keys are for newer
 // peers.
 func (e *End) control(v chainpack.Value) {
+	if !e.opts.Extended {
+		return // nothing of it was agreed on
+	}
 	for _, entry := range v.Entries() {
 		switch entry.Key.Str() {
 		case "ack":

@@ -25,9 +25,14 @@ const (
 // MaxData is the most that one frame carries, in bytes.
 const MaxData = 32 << 10
 
-// baseWindow is how much is held for a slow consumer of a peer of the base
-// protocol before its connection is not read any more.
-const baseWindow = 256 << 10
+// What is held for a slow consumer of a peer of the base protocol, which knows no
+// window: a client then does not read its connection any more, which holds the
+// device back. A helper must go on reading, or it would not learn that its user is
+// gone, so it gives up.
+const (
+	baseWindow = 256 << 10
+	baseLimit  = 4 << 20
+)
 
 // ErrClosed is returned by sending methods after the end of the tunnel.
 var ErrClosed = errors.New("the tunnel is closed")
@@ -75,12 +80,16 @@ type End struct {
 // of CloseTunnel, the end of the link, or Close.
 func New(o Options) *End {
 	e := &End{opts: o, closed: make(chan struct{})}
-	window, peer := o.Window, o.PeerWindow
-	if !o.Extended {
-		window, peer = baseWindow, 0
+	window, peer, enforced := o.Window, o.PeerWindow, true
+	switch {
+	case o.Extended:
+	case o.ErrorEnds:
+		window, peer, enforced = baseWindow, 0, false
+	default:
+		window, peer = baseLimit, 0
 	}
 	for i := range channels {
-		e.in[i].init(window, o.Extended)
+		e.in[i].init(window, enforced)
 		e.out[i].init(peer)
 	}
 	e.head = rpc.AppendResponseHead(nil, o.To, rpc.Meta{})
