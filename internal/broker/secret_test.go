@@ -61,6 +61,8 @@ func TestSecretIsGoodOnceAndSoon(t *testing.T) {
 		late := agent.secret(user.id, 4)
 		time.Sleep(DefaultSecretLife)
 		refused(t, w, late)
+		// The first helper has made no tunnel of its secret, and may not wait longer.
+		user.expectError(3, rpc.CodeException, "helper has gone")
 		user.expectError(4, rpc.CodeException, "did not connect in time")
 		user.fence()
 	})
@@ -75,6 +77,10 @@ func TestCallerLearnsThatNoTunnelComes(t *testing.T) {
 		{"nobody redeems", func(*world, *remote, string) { time.Sleep(DefaultSecretLife) }, "in time"},
 		{"agent dies", func(_ *world, agent *remote, _ string) { _ = agent.conn.Close() }, "device has gone"},
 		{"agent begins anew", func(_ *world, agent *remote, _ string) { agent.sendRaw([]byte{1, 0}) }, "device has gone"},
+		{"helper waits", func(w *world, _ *remote, secret string) {
+			w.redeem(secret)
+			time.Sleep(DefaultSecretLife)
+		}, "helper has gone"},
 		{"helper dies", func(w *world, _ *remote, secret string) { _ = w.redeem(secret).conn.Close() }, "helper has gone"},
 		{"agent dies, then its helper", func(w *world, agent *remote, secret string) {
 			helper := w.redeem(secret)

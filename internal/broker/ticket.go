@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"shvtools/internal/chainpack"
+	"shvtools/internal/link"
 	"shvtools/internal/rpc"
 )
 
@@ -129,6 +130,17 @@ func (b *Broker) revoke(t *ticket) bool {
 	return true
 }
 
+// hurry ends a helper that redeemed its secret and made no tunnel of it; the caller
+// learns of that as of any other end of a helper.
+func (b *Broker) hurry(t *ticket) {
+	b.mu.RLock()
+	late := b.calls[t.call()] == t
+	b.mu.RUnlock()
+	if late {
+		t.helper.link.Close(link.TunnelEnded)
+	}
+}
+
 // settle notes that the call of a ticket has its answer.
 func (b *Broker) settle(t *ticket) {
 	b.mu.Lock()
@@ -154,6 +166,7 @@ func (s *session) admitTunnel(secret string) *rpc.Error {
 	redeemed := t != nil && b.redeem(t)
 	if redeemed {
 		t.helper, s.ticket = s, t
+		t.timer = time.AfterFunc(b.opts.SecretLife, func() { b.hurry(t) })
 	}
 	b.mu.Unlock()
 	if !redeemed {
