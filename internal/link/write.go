@@ -80,6 +80,18 @@ func (q *queue) await(waiter chan<- struct{}) {
 // limit passes when it is alone.
 func (q *queue) fits(size int) bool { return q.bytes == 0 || q.bytes+size <= q.limit }
 
+// accept queues f, unless the link has ended or there is no room; q.mu is held.
+func (q *queue) accept(f *Frame) error {
+	switch {
+	case q.closed:
+		return ErrClosed
+	case !q.fits(f.Size()):
+		return ErrQueueFull
+	}
+	q.push(f)
+	return nil
+}
+
 // push appends f; q.mu is held.
 func (q *queue) push(f *Frame) {
 	q.bytes += f.Size()
@@ -104,14 +116,10 @@ func (l *Link) Send(f *Frame) error {
 	q := &l.out
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.closed {
-		return ErrClosed
-	}
-	if !q.fits(f.Size()) {
-		return ErrQueueFull
+	if err := q.accept(f); err != nil {
+		return err
 	}
 	l.tx.Add(1)
-	q.push(f)
 	if !q.busy && len(q.frames) == 1 {
 		q.signal()
 	}
@@ -126,14 +134,10 @@ func (l *Link) Relay(f *Frame, from *Link) error {
 	q := &l.out
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.closed {
-		return ErrClosed
-	}
-	if !q.fits(f.Size()) {
-		return ErrQueueFull
+	if err := q.accept(f); err != nil {
+		return err
 	}
 	l.tx.Add(1)
-	q.push(f)
 	switch {
 	case q.busy || len(q.frames) > 1:
 		// Whoever wrote or relayed first has it in hand.
