@@ -43,6 +43,10 @@ race: ## run the tests, and the programs in them, with the race detector
 bench: build ## measure, each number beside its reference
 	@scripts/bench.sh
 
+.PHONY: bench-ssh
+bench-ssh: build ## measure what has OpenSSH for a reference
+	@scripts/bench.sh -group ssh
+
 .PHONY: fuzz
 fuzz: ## fuzz each target for FUZZTIME
 	@scripts/fuzz.sh

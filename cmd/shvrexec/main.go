@@ -49,11 +49,7 @@ func run(c *cli.Context) error {
 	sessionDefaults()
 	cliapp.PreferWakeups()
 	if c.Bool(rexec.SFTPFlag) {
-		dir, err := os.Getwd()
-		if err != nil {
-			return err
-		}
-		return sftpd.Serve(os.Stdin, os.Stdout, dir)
+		return sftpd.Serve(os.Stdin, os.Stdout)
 	}
 	log, err := cliapp.LoggerFromFlags(c)
 	if err != nil {

@@ -43,7 +43,7 @@ func (s *session) command(c byte) {
 	switch c {
 	case '.':
 		s.screen.say(shown)
-		s.end.Close(tunnel.Closing{Err: fmt.Errorf("ended by %s from the keyboard", shown)})
+		s.end.Close(tunnel.Closing{Err: fmt.Errorf("closed by %s from the keyboard", shown)})
 	case '?':
 		s.screen.say(append([]string{shown}, escapeHelp(s.escape())...)...)
 	case 'i':

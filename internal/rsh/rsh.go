@@ -135,6 +135,8 @@ func (s *session) window() int64 {
 // outcome turns the end of the tunnel into an exit code or an error.
 func (s *session) outcome(end tunnel.Closing) (code int, err error) {
 	switch {
+	case s.client.Err() != nil && end.Err != nil:
+		return 0, fmt.Errorf("%s: session ended: connection to the broker lost: %w", s.opts.Path, end.Err)
 	case end.Err != nil:
 		return 0, fmt.Errorf("%s: session ended: %w", s.opts.Path, end.Err)
 	case end.Exit == nil && (len(s.opts.Command) == 0 || s.opts.AnyStatus):

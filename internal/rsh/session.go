@@ -119,10 +119,10 @@ func (s *session) restore() bool {
 
 // giveBack is restore at the end of the session; it may be called many times.
 func (s *session) giveBack() {
-	s.restore()
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.over = true
+	s.mu.Unlock()
+	s.restore()
 }
 
 // open calls launchRexec and waits for the CreateTunnelRequest.

@@ -49,7 +49,7 @@ func TestBaseProtocolHoldsASlowConsumersPeerBack(t *testing.T) {
 			}
 		}()
 		synctest.Wait()
-		if n := len(sent) * MaxData; n > baseWindow+3*MaxData {
+		if n := len(sent) * MaxData; n > clientHolds+3*MaxData {
 			t.Fatalf("%d bytes were taken from the connection", n)
 		}
 		for range 100 {
@@ -62,17 +62,35 @@ func TestBaseProtocolHoldsASlowConsumersPeerBack(t *testing.T) {
 	})
 }
 
+// flood sends on a channel until that fails.
+func flood(r *raw, channel int64) {
+	frame := link.NewMessage(rpc.AppendResult(nil, rpc.Address{ID: 7},
+		chainpack.List(chainpack.Int(channel), chainpack.String(strings.Repeat("x", MaxData)))))
+	wire := append(chainpack.AppendUIntData(nil, uint64(len(frame.Payload()))), frame.Payload()...)
+	for err := error(nil); err == nil; {
+		_, err = r.conn.Write(wire)
+	}
+}
+
+// A helper that waits for its program for ever would never learn that its user is
+// gone, which stands behind the data.
+func TestHelperGivesUpAProgramThatDoesNotRead(t *testing.T) {
+	bubbled(t, helper(false), func(t *testing.T, r *raw) {
+		begun := time.Now()
+		go flood(r, Stdin)
+		if c := r.Closing(); c.Err == nil || !strings.Contains(c.Err.Error(), "has not read its input") {
+			t.Errorf("%+v", c)
+		}
+		if took := time.Since(begun); took != helperPatience {
+			t.Errorf("after %v", took)
+		}
+	})
+}
+
 // The reader of the link, which waits for a consumer, ends with the tunnel.
 func TestBaseProtocolWaitEndsWithTheTunnel(t *testing.T) {
 	bubbled(t, client(false), func(t *testing.T, r *raw) {
-		go func() { // what is not read any more fails
-			frame := link.NewMessage(rpc.AppendResult(nil, rpc.Address{ID: 7},
-				chainpack.List(chainpack.Int(Stdout), chainpack.String(strings.Repeat("x", MaxData)))))
-			wire := append(chainpack.AppendUIntData(nil, uint64(len(frame.Payload()))), frame.Payload()...)
-			for err := error(nil); err == nil; {
-				_, err = r.conn.Write(wire)
-			}
-		}()
+		go flood(r, Stdout)
 		synctest.Wait()
 		r.link.Close(link.Done)
 		if c := r.Closing(); c.Err == nil {
@@ -101,7 +119,7 @@ func TestChannelsOfTheOtherDirectionAreIgnored(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/extended %v", name, extended), func(t *testing.T) {
 				bubbled(t, tt.o, func(t *testing.T, r *raw) {
 					for _, channel := range tt.channels {
-						for range 2 * baseWindow / MaxData {
+						for range 2 * helperHolds / MaxData {
 							r.data(channel, make([]byte, MaxData))
 						}
 					}

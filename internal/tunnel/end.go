@@ -6,6 +6,7 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"shvtools/internal/chainpack"
 	"shvtools/internal/link"
@@ -26,12 +27,13 @@ const (
 const MaxData = 32 << 10
 
 // What is held for a slow consumer of a peer of the base protocol, which knows no
-// window: a client then does not read its connection any more, which holds the
-// device back. A helper must go on reading, or it would not learn that its user is
-// gone, so it gives up.
+// window, before the connection is not read any more: that holds the peer back.
+// A helper that does not read does not learn either that its user is gone, so it
+// holds more and is not patient for ever.
 const (
-	baseWindow = 256 << 10
-	baseLimit  = 4 << 20
+	clientHolds    = 256 << 10
+	helperHolds    = 4 << 20
+	helperPatience = 30 * time.Second
 )
 
 // ErrClosed is returned by sending methods after the end of the tunnel.
@@ -80,16 +82,16 @@ type End struct {
 // of CloseTunnel, the end of the link, or Close.
 func New(o Options) *End {
 	e := &End{opts: o, closed: make(chan struct{})}
-	window, peer, enforced := o.Window, o.PeerWindow, true
-	switch {
-	case o.Extended:
-	case o.ErrorEnds:
-		window, peer, enforced = baseWindow, 0, false
-	default:
-		window, peer = baseLimit, 0
+	window, peer := o.Window, o.PeerWindow
+	var patience time.Duration
+	if !o.Extended {
+		window, peer = clientHolds, 0
+		if !o.ErrorEnds {
+			window, patience = helperHolds, helperPatience
+		}
 	}
 	for i := range channels {
-		e.in[i].init(window, enforced)
+		e.in[i].init(window, o.Extended, patience)
 		e.out[i].init(peer)
 	}
 	e.head = rpc.AppendResponseHead(nil, o.To, rpc.Meta{})
@@ -175,7 +177,7 @@ func (e *End) data(channel int, data []byte, f *link.Frame) {
 		data = data[in.direct(data, func(b []byte) int { return e.opts.Direct(channel, b) }):]
 	}
 	if len(data) > 0 && in.put(data, f) {
-		e.Close(Closing{Err: fmt.Errorf("the other side sent more than its window of %d bytes on channel %d", in.window, channel)})
+		e.Close(Closing{Err: in.overrunError(channel)})
 	}
 }
 

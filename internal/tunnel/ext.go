@@ -8,7 +8,7 @@ const Version = 1
 // Windows: bytes of a channel that may be unacknowledged.
 const (
 	CommandWindow = 1 << 20
-	PtyWindow     = 256 << 10
+	PtyWindow     = 128 << 10
 	minWindow     = 4096
 )
 

@@ -1,7 +1,9 @@
 package tunnel
 
 import (
+	"fmt"
 	"sync"
+	"time"
 
 	"shvtools/internal/link"
 )
@@ -19,8 +21,9 @@ type chunk struct {
 
 // inbox holds what came on one channel until its consumer has taken it.
 type inbox struct {
-	window   int64 // promised to the peer
-	enforced bool  // the peer knows the window
+	window   int64         // promised to the peer, or what is held of a peer that knows none
+	enforced bool          // the peer knows the window
+	patience time.Duration // with a consumer that takes nothing; 0: for ever
 
 	mu       sync.Mutex
 	changed  sync.Cond
@@ -33,8 +36,8 @@ type inbox struct {
 	dropping bool  // the consumer is gone: what comes is consumed at once
 }
 
-func (b *inbox) init(window int64, enforced bool) {
-	b.window, b.enforced = window, enforced
+func (b *inbox) init(window int64, enforced bool, patience time.Duration) {
+	b.window, b.enforced, b.patience = window, enforced, patience
 	b.changed.L = &b.mu
 }
 
@@ -51,7 +54,9 @@ func (b *inbox) put(data []byte, f *link.Frame) (overrun bool) {
 		return true
 	}
 	for !b.enforced && !b.ended && !b.dropping && b.received-b.consumed > b.window && len(b.chunks) > 0 {
-		b.changed.Wait()
+		if !b.awaitProgress() {
+			return true
+		}
 	}
 	if last := len(b.chunks) - 1; len(data) > copied {
 		f.Retain()
@@ -67,6 +72,35 @@ func (b *inbox) put(data []byte, f *link.Frame) (overrun bool) {
 	}
 	b.changed.Broadcast()
 	return false
+}
+
+// awaitProgress waits until the consumer has taken something or nothing is waited
+// for any more; false when patience ends first. b.mu is held.
+func (b *inbox) awaitProgress() bool {
+	if b.patience == 0 {
+		b.changed.Wait()
+		return true
+	}
+	consumed, late := b.consumed, false
+	timer := time.AfterFunc(b.patience, func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		late = true
+		b.changed.Broadcast()
+	})
+	defer timer.Stop()
+	for b.consumed == consumed && !b.ended && !b.dropping && !late {
+		b.changed.Wait()
+	}
+	return b.consumed != consumed || b.ended || b.dropping
+}
+
+// overrunError says what was too much.
+func (b *inbox) overrunError(channel int) error {
+	if b.enforced {
+		return fmt.Errorf("the other side sent more than its window of %d bytes on channel %d", b.window, channel)
+	}
+	return fmt.Errorf("the program has not read its input for %v", b.patience)
 }
 
 // direct lets write take data at once, if the consumer has nothing left to do

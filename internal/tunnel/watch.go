@@ -36,7 +36,8 @@ type silence struct {
 	Watch
 	tick     time.Duration
 	received uint64 // messages when something came last
-	sent     int64  // bytes of data that were sent by then
+	before   int64  // bytes of data that were sent by the last look
+	sent     int64  // the same by the look before something came last
 	silent   time.Duration
 	asked    time.Duration // silent when the last question was sent; 0: none was
 	stuck    bool
@@ -79,12 +80,14 @@ func (e *End) look(s *silence) error {
 	if !e.opts.Extended && e.opts.Link.PeerGone() {
 		return &link.EndError{Cause: link.PeerClosed}
 	}
-	now := e.received.Load()
+	now, sent := e.received.Load(), e.sentTotal()
+	defer func() { s.before = sent }()
 	if now != s.received || !e.opts.Extended {
 		if s.stuck {
 			s.Stuck(0)
 		}
-		s.received, s.sent = now, e.sentTotal()
+		// What was sent since the last look may be answered or not.
+		s.received, s.sent = now, s.before
 		s.silent, s.asked, s.stuck = 0, 0, false
 		return nil
 	}
@@ -96,7 +99,7 @@ func (e *End) look(s *silence) error {
 	if s.Every > 0 && s.silent >= limit {
 		return fmt.Errorf("no sign of life from the other side for %v", s.silent)
 	}
-	waiting := s.Stuck != nil && s.Every > 0 && s.asked == 0 && s.silent >= overdue && e.sentTotal() != s.sent
+	waiting := s.Stuck != nil && s.Every > 0 && s.asked == 0 && s.silent >= overdue && sent != s.sent
 	if waiting || s.Every > 0 && s.silent%s.Every < s.tick {
 		if s.asked == 0 {
 			s.asked = s.silent

@@ -2,24 +2,40 @@ package tunnel
 
 import (
 	"fmt"
+	"io"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 )
 
 // told collects what Stuck is told.
-type told struct{ seconds []int }
+type told struct {
+	mu      sync.Mutex
+	seconds []int
+}
 
-func (s *told) stuck(silent time.Duration) { s.seconds = append(s.seconds, int(silent/time.Second)) }
+func (s *told) stuck(silent time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seconds = append(s.seconds, int(silent/time.Second))
+}
+
+// take gives what was told since the last call.
+func (s *told) take() []int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	defer func() { s.seconds = nil }()
+	return s.seconds
+}
 
 func (s *told) wants(t *testing.T, when string, want ...int) {
 	t.Helper()
 	synctest.Wait()
-	if fmt.Sprint(s.seconds) != fmt.Sprint(want) {
-		t.Errorf("%s: told %v, want %v", when, s.seconds, want)
+	if got := s.take(); fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("%s: told %v, want %v", when, got, want)
 	}
-	s.seconds = nil
 }
 
 // keys sends some input, which the peer does not answer.
@@ -31,14 +47,8 @@ func (r *raw) keys(text string) {
 
 // swallow reads all that the end sends, until the test ends.
 func (r *raw) swallow() {
-	go func() {
-		_, _ = r.in.WriteTo(&gone{})
-	}()
+	go func() { _, _ = io.Copy(io.Discard, r.in) }()
 }
-
-type gone struct{}
-
-func (*gone) Write(b []byte) (int, error) { return len(b), nil }
 
 // Five seconds without an answer to a key, and five without one to a ping.
 func TestStuckIsToldWhenAKeyIsNotAnswered(t *testing.T) {
@@ -65,6 +75,22 @@ func TestStuckIsToldWhenAKeyIsNotAnswered(t *testing.T) {
 		s.wants(t, "answered", 0)
 		time.Sleep(10 * time.Second)
 		s.wants(t, "later")
+	})
+}
+
+// The usual case: the link is lost between two keys of somebody who types.
+func TestStuckIsToldWhenTheKeyBeforeWasAnswered(t *testing.T) {
+	var s told
+	o := client(true)
+	o.Watch.Stuck = s.stuck
+	bubbled(t, o, func(t *testing.T, r *raw) {
+		time.Sleep(2500 * time.Millisecond)
+		r.keys("x")
+		r.data(Stdout, []byte("x"))
+		r.keys("y")
+		r.expect(`<1:1,8:7>i{2:[3,{"ping":5}]}`)
+		time.Sleep(5500 * time.Millisecond)
+		s.wants(t, "overdue", 10)
 	})
 }
 
@@ -101,8 +127,9 @@ func TestStuckIsToldOfAQuietLinkToo(t *testing.T) {
 		time.Sleep(time.Second)
 		s.wants(t, "overdue", 20)
 		r.swallow()
-		if c := r.Closing(); c.Err == nil || len(s.seconds) == 0 || s.seconds[len(s.seconds)-1] < 43 {
-			t.Errorf("%+v, told %v", c, s.seconds)
+		c, seconds := r.Closing(), s.take()
+		if c.Err == nil || len(seconds) == 0 || seconds[len(seconds)-1] < 43 {
+			t.Errorf("%+v, told %v", c, seconds)
 		}
 	})
 }

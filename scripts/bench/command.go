@@ -11,14 +11,14 @@ import (
 
 // commandFigure is how long the shortest command takes from start to end.
 func commandFigure(ctx context.Context, o options) ([]row, error) {
-	remotes, missing, end, err := startBoth(ctx, o)
+	m, err := startMatch(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	defer end()
-	took := make([][]time.Duration, len(remotes))
+	defer m.end()
+	took := make([][]time.Duration, len(m.remotes))
 	for range o.pick(50, 10) {
-		for i, r := range remotes {
+		for i, r := range m.remotes {
 			start := time.Now()
 			if err := finish(command(ctx, r, "true")); err != nil {
 				return nil, fmt.Errorf("%s: %w", r.name, err)
@@ -26,19 +26,15 @@ func commandFigure(ctx context.Context, o options) ([]row, error) {
 			took[i] = append(took[i], time.Since(start))
 		}
 	}
-	const aim = 60 * time.Millisecond
-	result := row{
-		what:      "the command true, from start to end",
-		ours:      commandText(took[0]),
-		reference: missing,
-		aim:       "median < 60 ms",
-		verdict:   verdict(median(took[0]) < aim),
-	}
-	if missing == "" {
-		result.reference = "OpenSSH: " + commandText(took[1])
-		result.ratio = fmt.Sprintf("%.2f", float64(median(took[0]))/float64(median(took[1])))
-	}
-	return []row{result}, nil
+	const aim = 0.15
+	other := took[len(took)-1]
+	ratio := float64(median(took[0])) / float64(median(other))
+	result := m.compare(row{
+		what: "the command true, from start to end",
+		ours: commandText(took[0]),
+		aim:  fmt.Sprintf("≤ %.2f", aim),
+	}, commandText(other), ratio, ratio <= aim)
+	return []row{result, m.growth.row("commands")}, nil
 }
 
 func commandText(took []time.Duration) string {
@@ -48,9 +44,13 @@ func commandText(took []time.Duration) string {
 // command is a remote command that is not started yet, with an empty stdin. It
 // ends with ctx.
 func command(ctx context.Context, r remote, line string) *exec.Cmd {
-	argv := r.argv(line)
+	return local(ctx, environ(), r.argv(line)...)
+}
+
+// local is a program of ours that is not started yet; it ends with ctx, too.
+func local(ctx context.Context, env []string, argv ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	cmd.Env = environ()
+	cmd.Env = env
 	cmd.Stderr = new(bytes.Buffer)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = endDeadline

@@ -21,21 +21,45 @@ func (o options) pick(full, quick int) int {
 	return full
 }
 
+// group is a section of the report, which is taken as a whole.
+type group struct {
+	name    string
+	heading string
+}
+
+var (
+	ofBroker = group{"broker", "Messages through the broker"}
+	ofSSH    = group{"ssh", "Shells and commands, beside OpenSSH"}
+
+	groups = []group{ofBroker, ofSSH}
+)
+
 // figure is one measurement. It starts what it needs and ends it.
 type figure struct {
+	group group
 	name  string
 	limit time.Duration
 	take  func(ctx context.Context, o options) ([]row, error)
 }
 
 var figures = []figure{
-	{"codec", time.Minute, codecFigure},
-	{"forward", 2 * time.Minute, forwardFigure},
-	{"frames", 2 * time.Minute, framesFigure},
-	{"keystroke", 2 * time.Minute, keystrokeFigure},
-	{"command", 3 * time.Minute, commandFigure},
-	{"bulk", 3 * time.Minute, bulkFigure},
-	{"growth", 2 * time.Minute, growthFigure},
+	{ofBroker, "codec", time.Minute, codecFigure},
+	{ofBroker, "forward", 2 * time.Minute, forwardFigure},
+	{ofBroker, "frames", 2 * time.Minute, framesFigure},
+	{ofSSH, "keystroke", 2 * time.Minute, keystrokeFigure},
+	{ofSSH, "beside", 4 * time.Minute, besideFigure},
+	{ofSSH, "command", 3 * time.Minute, commandFigure},
+	{ofSSH, "bulk", 3 * time.Minute, bulkFigure},
+	{ofSSH, "rsync", 3 * time.Minute, rsyncFigure},
+	{ofSSH, "growth", 2 * time.Minute, growthFigure},
+}
+
+func groupNames() string {
+	names := make([]string, len(groups))
+	for i, g := range groups {
+		names[i] = g.name
+	}
+	return strings.Join(names, ", ")
 }
 
 func figureNames() string {

@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
+	"slices"
+	"time"
 )
 
 // cppKeystroke is the C++ programs' ratio to ssh, measured when the project
@@ -13,14 +16,14 @@ const cppKeystroke = 2.0
 // and through ssh, in blocks that take turns: what else the machine does hits
 // both alike. A pty on this machine alone shows how much of it is no network.
 func keystrokeFigure(ctx context.Context, o options) ([]row, error) {
-	remotes, missing, end, err := startBoth(ctx, o)
+	m, err := startMatch(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	defer end()
-	local := remote{"pty alone", func(string) []string { return []string{"/bin/sh", "-i"} }}
+	defer m.end()
+	alone := remote{name: "pty alone", argv: func(string) []string { return []string{"/bin/sh", "-i"} }}
 	var terminals []*terminal
-	for _, r := range append(remotes, local) {
+	for _, r := range append(slices.Clone(m.remotes), alone) {
 		t, err := openEcho(ctx, r.argv(""))
 		if err != nil {
 			return nil, err
@@ -39,20 +42,80 @@ func keystrokeFigure(ctx context.Context, o options) ([]row, error) {
 			}
 		}
 	}
-	ours, bare := terminals[0].took, terminals[len(terminals)-1].took
-	result := row{
+	const aim = 1.3
+	ours, other, bare := terminals[0].took, terminals[len(m.remotes)-1].took, terminals[len(m.remotes)].took
+	ratio := float64(median(ours)) / float64(median(other))
+	result := m.compare(row{
 		what: "keystroke to its echo",
-		ours: fmt.Sprintf("median %s, p99 %s (a pty alone: %s, %s)", micros(median(ours)), micros(percentile(ours, 99)),
-			micros(median(bare)), micros(percentile(bare, 99))),
-		reference: missing,
-		aim:       "≤ 1.5",
+		ours: fmt.Sprintf("%s (a pty alone: %s)", keystrokeText(ours), keystrokeText(bare)),
+		aim:  fmt.Sprintf("≤ %.1f (C++, measured elsewhere: %.1f)", aim, cppKeystroke),
+	}, keystrokeText(other), ratio, ratio <= aim)
+	return []row{result, m.growth.row("keystrokes")}, nil
+}
+
+// besideFigure is the time from a key to its echo while a command of another
+// session moves bytes without end, through the same broker and agent.
+func besideFigure(ctx context.Context, o options) ([]row, error) {
+	m, err := startMatch(ctx, o)
+	if err != nil {
+		return nil, err
 	}
-	if missing == "" {
-		ssh := terminals[1].took
-		ratio := float64(median(ours)) / float64(median(ssh))
-		result.reference = fmt.Sprintf("OpenSSH: median %s, p99 %s", micros(median(ssh)), micros(percentile(ssh, 99)))
-		result.ratio = fmt.Sprintf("%.2f (C++, measured elsewhere: %.1f)", ratio, cppKeystroke)
-		result.verdict = verdict(ratio <= 1.5)
+	defer m.end()
+	terminals := make([]*terminal, len(m.remotes))
+	for i, r := range m.remotes {
+		if terminals[i], err = openEcho(ctx, r.argv("")); err != nil {
+			return nil, err
+		}
+		defer terminals[i].close()
 	}
-	return []row{result}, nil
+	var rows []row
+	for _, copying := range []struct{ direction, line, in string }{
+		{"down", "cat /dev/zero", ""},
+		{"up", "cat >/dev/null", "/dev/zero"},
+	} {
+		for range o.pick(5, 2) {
+			for i, r := range m.remotes {
+				if err := terminals[i].sampleBeside(ctx, r, copying.line, copying.in, o.pick(400, 100)); err != nil {
+					return nil, fmt.Errorf("%s: a copy %s beside: %w", r.name, copying.direction, err)
+				}
+			}
+		}
+		const aim = 5 * time.Millisecond
+		ours, other := terminals[0].took, terminals[len(terminals)-1].took
+		p99 := percentile(ours, 99)
+		result := m.compare(row{
+			what: "keystroke while another session copies " + copying.direction,
+			ours: keystrokeText(ours),
+			aim:  "p99 < " + millis(aim),
+		}, keystrokeText(other), float64(p99)/float64(percentile(other, 99)), false)
+		result.verdict = verdict(p99 < aim)
+		rows = append(rows, result)
+		for _, t := range terminals {
+			t.took = nil
+		}
+	}
+	return append(rows, m.growth.row("keystrokes and copies")), nil
+}
+
+// sampleBeside is sample while a command runs on the same device.
+func (t *terminal) sampleBeside(ctx context.Context, r remote, line, in string, count int) error {
+	cmd := command(ctx, r, line)
+	if in != "" {
+		f, err := os.Open(in)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		cmd.Stdin = f
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	defer end(cmd)
+	time.Sleep(time.Second) // ssh takes a third of it to get there
+	return t.sample(10, count)
+}
+
+func keystrokeText(took []time.Duration) string {
+	return fmt.Sprintf("median %s, p99 %s", micros(median(took)), micros(percentile(took, 99)))
 }

@@ -1,6 +1,6 @@
 // Bench measures the programs in bin/ and prints each figure beside a reference
 // that was measured in the same run, and beside the aim. Run it with `make
-// bench`, which builds first.
+// bench` or `make bench-ssh`, which build first.
 //
 // A missed aim is no failure: machines differ, and so do their neighbours. The
 // exit code is 1 where a figure could not be taken at all.
@@ -14,12 +14,13 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"slices"
 	"syscall"
 	"time"
 )
 
-// defaultOutput is written by a full run that names no other file: a part of
-// the figures, or hasty ones, shall not replace good ones.
+// defaultOutput is written by a full run of groups that names no other file: a
+// part of the figures, or hasty ones, shall not replace good ones.
 const defaultOutput = "docs/bench.md"
 
 func main() {
@@ -30,21 +31,24 @@ func main() {
 		}
 		return
 	}
+	only := flag.String("group", "", "take only the figures of group `NAME`: "+groupNames())
 	choice := flag.String("run", "", "take only the figures whose names match `REGEX`: "+figureNames())
 	quick := flag.Bool("quick", false, "short forms, for a first look")
 	output := flag.String("o", "", "write the figures to `FILE`; without it, a full run writes "+defaultOutput)
 	bin := flag.String("bin", "bin", "measure the programs in `DIR`")
 	flag.Parse()
 	names, err := regexp.Compile(*choice)
-	if err != nil || flag.NArg() > 0 {
-		fmt.Fprintln(os.Stderr, "bench: usage: bench [-run REGEX] [-quick] [-bin DIR] [-o FILE]", err)
+	known := slices.ContainsFunc(groups, func(g group) bool { return g.name == *only })
+	if err != nil || flag.NArg() > 0 || *only != "" && !known {
+		fmt.Fprintln(os.Stderr, "bench: usage: bench [-group NAME] [-run REGEX] [-quick] [-bin DIR] [-o FILE]", err)
 		os.Exit(2)
 	}
 	if *output == "" && *choice == "" && !*quick {
 		*output = defaultOutput
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	err = run(ctx, names, options{bin: *bin, quick: *quick}, *output)
+	chosen := func(f figure) bool { return (*only == "" || f.group.name == *only) && names.MatchString(f.name) }
+	err = run(ctx, chosen, options{bin: *bin, quick: *quick}, *output)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -54,7 +58,7 @@ func main() {
 
 // run takes the figures one after the other, since each wants the machine for
 // itself.
-func run(ctx context.Context, names *regexp.Regexp, o options, output string) (err error) {
+func run(ctx context.Context, chosen func(figure) bool, o options, output string) (err error) {
 	o.temp, err = os.MkdirTemp("", "shvbench.")
 	if err != nil {
 		return err
@@ -64,7 +68,7 @@ func run(ctx context.Context, names *regexp.Regexp, o options, output string) (e
 	fmt.Print(report.heading())
 	failed := 0
 	for _, f := range figures {
-		if !names.MatchString(f.name) {
+		if !chosen(f) {
 			continue
 		}
 		rows, err := f.takeWithin(ctx, o)
@@ -77,7 +81,7 @@ func run(ctx context.Context, names *regexp.Regexp, o options, output string) (e
 		}
 		for _, r := range rows {
 			fmt.Println(r.text())
-			report.rows = append(report.rows, r)
+			report.rows[f.group] = append(report.rows[f.group], r)
 		}
 	}
 	switch {
@@ -88,7 +92,7 @@ func run(ctx context.Context, names *regexp.Regexp, o options, output string) (e
 	case output == "":
 		return nil
 	}
-	return os.WriteFile(output, []byte(report.markdown()), 0o644)
+	return report.write(output)
 }
 
 // takeWithin takes a figure, which ends with an error at its deadline: whatever

@@ -93,8 +93,6 @@ func (p *program) await(ctx context.Context, met func() bool) error {
 	return nil
 }
 
-func (p *program) pid() int { return p.cmd.Process.Pid }
-
 // stop ends the program, if it must with KILL.
 func (p *program) stop() {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)

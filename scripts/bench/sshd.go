@@ -9,7 +9,9 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -79,16 +81,34 @@ UseDNS no
 	if err := p.await(ctx, func() bool { return reachable(address) }); err != nil {
 		return nil, err
 	}
-	base := []string{client, "-F", "none", "-p", strconv.Itoa(port), "-i", userKey,
-		"-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR",
-		"-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"}
-	return &sshServer{p, remote{"OpenSSH", func(command string) []string {
-		argv := append([]string(nil), base...)
-		if command == "" {
-			return append(argv, "-tt", me.Username+"@127.0.0.1")
-		}
-		return append(argv, me.Username+"@127.0.0.1", command)
-	}}}, nil
+	clientConfig := filepath.Join(dir, "ssh_config")
+	text = fmt.Sprintf(`Host device
+HostName 127.0.0.1
+Port %d
+User %s
+IdentityFile %s
+IdentitiesOnly yes
+BatchMode yes
+LogLevel ERROR
+StrictHostKeyChecking no
+UserKnownHostsFile /dev/null
+`, port, me.Username, userKey)
+	if err := os.WriteFile(clientConfig, []byte(text), 0o600); err != nil {
+		p.stop()
+		return nil, err
+	}
+	argv := []string{client, "-F", clientConfig}
+	return &sshServer{p, remote{
+		name: "OpenSSH",
+		argv: func(command string) []string {
+			if command == "" {
+				return append(slices.Clone(argv), "-tt", "device")
+			}
+			return append(slices.Clone(argv), "device", command)
+		},
+		rsh:  strings.Join(argv, " "),
+		host: "device",
+	}}, nil
 }
 
 // freePort finds a port for a program that cannot choose one itself.
@@ -110,20 +130,48 @@ func reachable(address string) bool {
 	return true
 }
 
-// startBoth starts our programs and, where there is one, an sshd. missing says
-// why there is none.
-func startBoth(ctx context.Context, o options) (remotes []remote, missing string, end func(), err error) {
+// match is our programs and, where there is one, an sshd.
+type match struct {
+	remotes []remote // ours first
+	missing string   // why there is no other; empty: there is
+	growth  *growth  // of ours
+	end     func()
+}
+
+// startMatch starts both and watches the memory of our programs from then on.
+func startMatch(ctx context.Context, o options) (*match, error) {
 	s, err := startStand(ctx, o)
 	if err != nil {
-		return nil, "", nil, err
+		return nil, err
 	}
+	m := &match{remotes: []remote{s.remote}, end: s.close}
 	ssh, err := startSSH(ctx, o)
 	switch {
 	case errors.Is(err, errNoSSH):
-		return []remote{s.remote}, err.Error(), s.close, nil
+		m.missing = err.Error()
 	case err != nil:
 		s.close()
-		return nil, "", nil, err
+		return nil, err
+	default:
+		m.remotes = append(m.remotes, ssh.remote)
+		m.end = func() { ssh.stop(); s.close() }
 	}
-	return []remote{s.remote, ssh.remote}, "", func() { ssh.stop(); s.close() }, nil
+	if m.growth, err = watchGrowth(ctx, s.remote); err != nil {
+		m.end()
+		return nil, err
+	}
+	return m, nil
+}
+
+// compare fills in a row what there is to compare with: what the other reached,
+// and how ours is to that. met is asked only where there is another.
+func (m *match) compare(r row, other string, ratio float64, met bool) row {
+	if m.missing != "" {
+		r.reference = m.missing
+		return r
+	}
+	r.reference = "OpenSSH: " + other
+	r.ratio = fmt.Sprintf("%.2f", ratio)
+	r.verdict = verdict(met)
+	return r
 }

@@ -13,6 +13,10 @@ type remote struct {
 	// argv is what runs a command there without a terminal; an empty one opens
 	// a shell, with a terminal.
 	argv func(command string) []string
+	// What rsync is told: the remote shell, the device, and the environment for
+	// both.
+	rsh, host string
+	env       []string
 }
 
 // brokerProgram is a shvbroker on a free port.
@@ -61,13 +65,24 @@ func startStand(ctx context.Context, o options) (*stand, error) {
 		return nil, err
 	}
 	s := &stand{broker: b, agent: agent}
-	s.remote = remote{"shvrsh", func(command string) []string {
-		argv := []string{filepath.Join(o.bin, "shvrsh"), "--url", b.url, standPath}
-		if command != "" {
-			argv = append(argv, command)
-		}
-		return argv
-	}}
+	shvrsh, err := filepath.Abs(filepath.Join(o.bin, "shvrsh"))
+	if err != nil {
+		s.close()
+		return nil, err
+	}
+	s.remote = remote{
+		name: "shvrsh",
+		argv: func(command string) []string {
+			argv := []string{shvrsh, "--url", b.url, standPath}
+			if command != "" {
+				argv = append(argv, command)
+			}
+			return argv
+		},
+		rsh:  shvrsh,
+		host: strings.ReplaceAll(standPath, "/", "%2F"),
+		env:  []string{"SHV_URL=" + b.url},
+	}
 	return s, nil
 }
 
