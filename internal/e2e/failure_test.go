@@ -36,17 +36,17 @@ func TestFailuresAreOneLine(t *testing.T) {
 	w.rsh("true").wantsFailure(t, "cannot connect to "+w.url, "connection refused")
 }
 
-func TestNoRightIsSaid(t *testing.T) {
-	t.Parallel()
+// serveUsers runs a broker with users of its own, and gives its URL. A device may
+// log in as device, with the password d.
+func serveUsers(t *testing.T, users ...*auth.User) string {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	all, mounts := shvpath.ParsePattern("**"), shvpath.ParsePattern("test/**")
-	b := broker.New(broker.Options{Users: auth.NewDirectory(
-		&auth.User{Name: "device", Password: "d", Mounts: mounts, Rules: []auth.Rule{{Paths: all, Level: rpc.AccessBrowse}}},
-		&auth.User{Name: "reader", Password: "r", Rules: []auth.Rule{{Paths: all, Level: rpc.AccessRead}}},
-	)})
+	users = append(users, &auth.User{Name: "device", Password: "d", Mounts: mounts, Rules: []auth.Rule{{Paths: all, Level: rpc.AccessBrowse}}})
+	b := broker.New(broker.Options{Users: auth.NewDirectory(users...)})
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
@@ -56,8 +56,14 @@ func TestNoRightIsSaid(t *testing.T) {
 		b.Close()
 		<-served
 	})
+	return "tcp://" + l.Addr().String()
+}
+
+func TestNoRightIsSaid(t *testing.T) {
+	t.Parallel()
+	url := serveUsers(t, &auth.User{Name: "reader", Password: "r", Rules: []auth.Rule{{Paths: shvpath.ParsePattern("**"), Level: rpc.AccessRead}}})
 	w := setup{
-		url:       "tcp://" + l.Addr().String(),
+		url:       url,
 		agentUser: []string{"--user", "device"},
 		agentEnv:  []string{"SHV_PASSWORD=d"},
 	}.start(t)

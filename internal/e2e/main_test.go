@@ -22,6 +22,13 @@ var (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(baseHelperEnv) != "" {
+		if err := baseHelper(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	os.Exit(buildAndRun(m))
 }
 

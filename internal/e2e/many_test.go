@@ -8,9 +8,9 @@ import (
 
 func TestManyCommandsLoseAndLeaveNothing(t *testing.T) {
 	t.Parallel()
-	count, size := 100, 10_000
+	count, size := 500, 10_000
 	if long {
-		count = 1000
+		count = 10_000
 	}
 	w := setup{}.start(t)
 	w.stillServes() // what is opened once and for all is open

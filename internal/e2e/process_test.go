@@ -60,10 +60,15 @@ func (p *process) signal(t testing.TB, sig syscall.Signal) {
 // code waits for the end and gives the exit code, -1 after a signal.
 func (p *process) code(t testing.TB) int {
 	t.Helper()
+	return p.codeWithin(t, patience)
+}
+
+func (p *process) codeWithin(t testing.TB, limit time.Duration) int {
+	t.Helper()
 	select {
 	case <-p.ended:
-	case <-time.After(patience):
-		t.Fatalf("%s did not end within %v", p.name, patience)
+	case <-time.After(limit):
+		t.Fatalf("%s did not end within %v", p.name, limit)
 	}
 	return p.cmd.ProcessState.ExitCode()
 }

@@ -185,6 +185,7 @@ func environment(more ...string) []string {
 	env := []string{
 		"PATH=" + os.Getenv("PATH"),
 		"HOME=" + os.Getenv("HOME"),
+		"XDG_CONFIG_HOME=/nonexistent",
 		"TERM=dumb",                // no escape sequences
 		"GORACE=atexit_sleep_ms=0", // else each program takes a second longer under -race
 	}

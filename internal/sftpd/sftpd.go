@@ -15,11 +15,13 @@ import (
 // unless they learn of more.
 const maxPacket = 256 << 10
 
-// Serve serves until in ends. Relative paths begin at dir. What the process may
-// read and write is all that limits a client.
-func Serve(in io.Reader, out io.WriteCloser, dir string) error {
-	server, err := sftp.NewServer(streams{in, out},
-		sftp.WithServerWorkingDirectory(dir), sftp.WithAllocator(), sftp.WithMaxTxPacket(maxPacket))
+// Serve serves until in ends. Relative paths begin at the working directory of
+// the process, and what the process may read and write is all that limits a
+// client.
+func Serve(in io.Reader, out io.WriteCloser) error {
+	// An sftp.WithServerWorkingDirectory would also be put before what a relative
+	// symbolic link shows.
+	server, err := sftp.NewServer(streams{in, out}, sftp.WithAllocator(), sftp.WithMaxTxPacket(maxPacket))
 	if err != nil {
 		return err
 	}

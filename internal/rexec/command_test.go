@@ -1,0 +1,124 @@
+package rexec
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"shvtools/internal/chainpack"
+	"shvtools/internal/launch"
+	"shvtools/internal/tunnel"
+)
+
+const self = "/opt/shv/shvrexec"
+
+func list(words ...string) chainpack.Value {
+	var items []chainpack.Value
+	for _, word := range words {
+		items = append(items, chainpack.String(word))
+	}
+	return chainpack.List(items...)
+}
+
+// What a client offers to run stands before what helpers of the base protocol
+// would run.
+func TestCommand(t *testing.T) {
+	t.Parallel()
+	me := currentAccount()
+	shell := filepath.Base(me.shell)
+	for _, tt := range []struct {
+		name   string
+		method string
+		params chainpack.Value
+		run    tunnel.Run
+		path   string
+		argv   []string
+		dir    string
+	}{
+		{"a program", "runCmd", chainpack.String("ls -l"), tunnel.Run{}, "ls -l", []string{"ls -l"}, ""},
+		{"with arguments", "runCmd", chainpack.List(chainpack.String("nice"), chainpack.Int(5)), tunnel.Run{}, "nice", []string{"nice", "5"}, ""},
+		{"on a terminal", "runPtyCmd", chainpack.List(list("top", "-b"), chainpack.Int(80), chainpack.Int(24)), tunnel.Run{}, "top", []string{"top", "-b"}, ""},
+		{"login shell", "runCmd", list("x"), tunnel.Run{Kind: tunnel.RunShell}, me.shell, []string{"-" + shell}, me.home},
+		{"another shell", "runCmd", list("x"), tunnel.Run{Kind: tunnel.RunShell, Text: "/bin/ash"}, "/bin/ash", []string{"-ash"}, me.home},
+		{"a line", "runCmd", list("x"), tunnel.Run{Kind: tunnel.RunExec, Text: "a; b"}, me.shell, []string{shell, "-c", "a; b"}, me.home},
+		{"sftp", "runCmd", list("x"), tunnel.Run{Kind: tunnel.RunSubsystem, Text: "sftp"}, self, []string{"shvrexec", "--sftp-server"}, me.home},
+	} {
+		call := launch.Call{Method: tt.method, Params: tt.params, Ext: tunnel.Ext{Version: 1, Run: tt.run}, Extended: true}
+		spec, err := command(launch.Line{Call: call}, []string{"HOME=/of/agent"}, self)
+		if err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+			continue
+		}
+		if spec.Path != tt.path || !slices.Equal(spec.Argv, tt.argv) || spec.Dir != tt.dir {
+			t.Errorf("%s: %q %q in %q", tt.name, spec.Path, spec.Argv, spec.Dir)
+		}
+		if (spec.Pty != nil) != (tt.method == "runPtyCmd") {
+			t.Errorf("%s: terminal %v", tt.name, spec.Pty)
+		}
+	}
+}
+
+func TestCommandsThatAreRefused(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		method string
+		params chainpack.Value
+		run    tunnel.Run
+		why    string
+	}{
+		{"runNothing", list("x"), tunnel.Run{}, "runNothing"},
+		{"runCmd", chainpack.Null(), tunnel.Run{}, "no program"},
+		{"runCmd", chainpack.String(""), tunnel.Run{}, "no program"},
+		{"runPtyCmd", chainpack.String("x"), tunnel.Run{}, "columns"},
+		{"runCmd", list("x"), tunnel.Run{Kind: tunnel.RunSubsystem, Text: "netconf"}, "'netconf' is not available"},
+		{"runCmd", list("x"), tunnel.Run{Kind: tunnel.RunSubsystem, Text: "sftp-server --evil"}, "not available"},
+		{"runCmd", list("x"), tunnel.Run{Kind: tunnel.RunSubsystem, Text: ""}, "not available"},
+	} {
+		call := launch.Call{Method: tt.method, Params: tt.params, Ext: tunnel.Ext{Version: 1, Run: tt.run}, Extended: true}
+		if _, err := command(launch.Line{Call: call}, nil, self); err == nil || !strings.Contains(err.Error(), tt.why) {
+			t.Errorf("%s %+v: %v, want %q", tt.method, tt.run, err, tt.why)
+		}
+	}
+}
+
+func TestEnvironmentOfASession(t *testing.T) {
+	t.Parallel()
+	offered := []tunnel.EnvVar{{Name: "LC_X", Value: "x"}, {Name: "LD_PRELOAD", Value: "evil"}, {Name: "PATH", Value: "evil"}, {Name: "HOME", Value: "evil"}}
+	call := launch.Call{Method: "runCmd", Params: list("env"), Ext: tunnel.Ext{Version: 1, Run: tunnel.Run{Kind: tunnel.RunExec, Text: "env"}, Env: offered}, Extended: true}
+	for _, tt := range []struct {
+		allowed []string
+		want    bool
+	}{{[]string{"LC_*"}, true}, {nil, false}} {
+		line := launch.Line{Call: call, Policy: launch.Policy{Env: tt.allowed}}
+		spec, err := command(line, []string{"SHV_PASSWORD=secret", "KEPT=1"}, self)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := slices.Contains(spec.Env, "LC_X=x"); got != tt.want {
+			t.Errorf("allowed %q: %q", tt.allowed, spec.Env)
+		}
+		text := strings.Join(spec.Env, "\n")
+		if strings.Contains(text, "evil") || strings.Contains(text, "secret") || !slices.Contains(spec.Env, "KEPT=1") || !strings.Contains(text, "PATH=/") {
+			t.Errorf("environment %q", spec.Env)
+		}
+	}
+}
+
+func TestLoginShell(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "passwd")
+	text := "root:x:0:0:root:/root:/bin/sh\nshort:x:1\neva:x:1000:1000::/home/eva:/nonexistent/shell\nempty:x:1:1::/:\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"root": "/bin/sh", "short": "", "eva": "", "empty": "", "nobody": ""} {
+		if got := loginShell(file, name); got != want {
+			t.Errorf("%s has %q, want %q", name, got, want)
+		}
+	}
+	if got := loginShell(file+".none", "root"); got != "" {
+		t.Errorf("without a file: %q", got)
+	}
+}
