@@ -91,13 +91,13 @@ func (h *base) receive(m *rpc.Message, _ *link.Frame) {
 	case isData && channel == 0 && content.Value.Len() == 2:
 		h.typed <- text
 	default:
-		h.send(1, fmt.Appendf(nil, "helper does not know channel %d\n", channel))
+		go h.send(1, fmt.Appendf(nil, "helper does not know channel %d\n", channel))
 	}
 }
 
 func (h *base) send(channel int64, data []byte) {
 	v := chainpack.List(chainpack.Int(channel), chainpack.String(string(data)))
-	_ = h.client.Send(rpc.AppendTunnel(nil, h.to, rpc.Meta{}, rpc.KeyResult, v))
+	_ = h.client.SendNow(rpc.AppendTunnel(nil, h.to, rpc.Meta{}, rpc.KeyResult, v)) // waits for room
 }
 
 func (h *base) run(call launch.Call) error {
@@ -119,7 +119,7 @@ func (h *base) run(call launch.Call) error {
 		return err
 	}
 	ctl := rpc.TunnelCtl{State: rpc.CloseTunnel}
-	_ = h.client.Send(rpc.AppendTunnel(nil, h.to, rpc.Meta{Tunnel: &ctl}, rpc.KeyResult, chainpack.Null()))
+	_ = h.client.SendNow(rpc.AppendTunnel(nil, h.to, rpc.Meta{Tunnel: &ctl}, rpc.KeyResult, chainpack.Null()))
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	h.client.Finish(ctx)
@@ -192,8 +192,8 @@ func TestShellOfABaseHelper(t *testing.T) {
 	if got := term.run("echo $((40+2))"); got != "42\r\n" {
 		t.Errorf("it shows %q", got)
 	}
-	term.typeKeys("cat\r")
-	term.expect("cat\r\n")
+	term.typeKeys("sh -c 'echo be''gun; exec cat'\r")
+	term.expect("begun\r\n") // a Ctrl-C before that would find the shell
 	term.typeKeys("\x03")
 	term.expect("^C")
 	term.expect(prompt)
