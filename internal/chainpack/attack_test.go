@@ -2,8 +2,8 @@ package chainpack_test
 
 import (
 	"bytes"
-	"math"
 	"encoding/binary"
+	"math"
 	"runtime"
 	"testing"
 
