@@ -3,7 +3,9 @@ package e2e_test
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"os/exec"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -54,6 +56,12 @@ func (p *process) signal(t testing.TB, sig syscall.Signal) {
 	t.Helper()
 	if err := p.cmd.Process.Signal(sig); err != nil {
 		t.Fatalf("%s: %v", p.name, err)
+	}
+	if sig == syscall.SIGSTOP { // which takes effect a little later
+		eventually(t, patience, p.name+" is stopped", func() bool {
+			stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.pid()))
+			return strings.Contains(string(stat), ") T ")
+		})
 	}
 }
 
