@@ -30,6 +30,7 @@ Examples:
    shvbroker --journal -          each message on stderr, secrets left out`
 
 func main() {
+	cliapp.Calm()
 	app := &cli.App{
 		Name:        "shvbroker",
 		Usage:       "SHV RPC broker",

@@ -12,9 +12,11 @@ import (
 	"shvtools/internal/cliapp"
 	"shvtools/internal/rexec"
 	"shvtools/internal/sftpd"
+	"shvtools/internal/slack"
 )
 
 func main() {
+	slack.OnlyMonitor() // the agent gave us more
 	app := &cli.App{
 		Name:      "shvrexec",
 		Usage:     "runs one remote session for shvagent, which starts it",

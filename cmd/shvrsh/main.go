@@ -116,6 +116,10 @@ func run(c *cli.Context, args *sshargs.Args) error {
 		set.print(c.App.Writer)
 		return nil
 	}
+	terminal := args.WantTTY(tty.IsTerminal(os.Stdin))
+	if terminal {
+		cliapp.Calm()
+	}
 	login, err := set.login.Credentials(c, set.url)
 	if err != nil {
 		return err
@@ -127,7 +131,6 @@ func run(c *cli.Context, args *sshargs.Args) error {
 		}
 	}
 	cliapp.PreferWakeups()
-	terminal := args.WantTTY(tty.IsTerminal(stdin))
 	if terminal {
 		// As a failed write it leaves time to restore the terminal.
 		signal.Ignore(syscall.SIGPIPE)

@@ -15,6 +15,7 @@ import (
 	"shvtools/internal/launch"
 	"shvtools/internal/ptyproc"
 	"shvtools/internal/rpc"
+	"shvtools/internal/slack"
 )
 
 // groupGrace is how long the processes of a killed helper may take after HUP
@@ -94,7 +95,7 @@ func (h *helpers) spawn(failed func(error)) (*helper, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := cmd.Start(); err != nil {
+	if err := slack.Start(slack.Calm, cmd.Start); err != nil {
 		return nil, fmt.Errorf("cannot start the helper on the device: %w", err)
 	}
 	p := &helper{cmd: cmd, stdin: stdin}

@@ -59,3 +59,20 @@ func wantsEnv(t *testing.T, env map[string]string) {
 		}
 	}
 }
+
+// The helper begins with a slack that would make the timers of the user's programs
+// late (package slack).
+func TestProgramsHaveTheSystemsTimerSlack(t *testing.T) {
+	t.Parallel()
+	w := setup{}.start(t)
+	const line, want = "cat /proc/self/timerslack_ns", "50000"
+	if got := strings.TrimSpace(string(w.rsh(line).stdout)); got != want {
+		t.Errorf("a command has a timer slack of %q ns, want %s", got, want)
+	}
+	term := w.shell(80, 24)
+	if got := strings.TrimSpace(term.run(line)); got != want {
+		t.Errorf("a program at the terminal has a timer slack of %q ns, want %s", got, want)
+	}
+	term.typeKeys("exit\r")
+	term.ends(0)
+}

@@ -8,6 +8,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"shvtools/internal/slack"
 )
 
 // ErrNoPty is returned by Resize for a process on pipes.
@@ -51,16 +53,20 @@ func Start(spec Spec) (*Proc, error) {
 		return nil, &StartError{Path: spec.Path, Code: codeNotExecutable, Err: err}
 	}
 	hideInherited()
-	pid, err := syscall.ForkExec(path, spec.argv(), &syscall.ProcAttr{
-		Dir:   spec.Dir,
-		Env:   env,
-		Files: []uintptr{uintptr(f.child[0]), uintptr(f.child[1]), uintptr(f.child[2])},
-		Sys: &syscall.SysProcAttr{
-			Setsid:     true,
-			Setctty:    spec.Pty != nil,
-			Ctty:       0, // a number of the child's
-			Credential: spec.Credential,
-		},
+	var pid int
+	err = slack.Start(slack.System, func() (err error) {
+		pid, err = syscall.ForkExec(path, spec.argv(), &syscall.ProcAttr{
+			Dir:   spec.Dir,
+			Env:   env,
+			Files: []uintptr{uintptr(f.child[0]), uintptr(f.child[1]), uintptr(f.child[2])},
+			Sys: &syscall.SysProcAttr{
+				Setsid:     true,
+				Setctty:    spec.Pty != nil,
+				Ctty:       0, // a number of the child's
+				Credential: spec.Credential,
+			},
+		})
+		return err
 	})
 	if err != nil {
 		f.closeAll()
