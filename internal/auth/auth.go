@@ -76,11 +76,11 @@ func Development() *Directory {
 	return NewDirectory(&User{
 		Name:     DevelopmentUser,
 		Password: DevelopmentPassword,
-		Mounts:   shvpath.ParsePattern("test/**"),
+		Mounts:   shvpath.MustPattern("test/**"),
 		Rules: []Rule{
-			{shvpath.ParsePattern("test/**"), rpc.AccessSuper},
-			{shvpath.ParsePattern(".broker/**"), rpc.AccessRead},
-			{shvpath.ParsePattern("**"), rpc.AccessBrowse},
+			{shvpath.MustPattern("test/**"), rpc.AccessSuper},
+			{shvpath.MustPattern(".broker/**"), rpc.AccessRead},
+			{shvpath.MustPattern("**"), rpc.AccessBrowse},
 		},
 	})
 }

@@ -217,12 +217,12 @@ const password = auth.DevelopmentPassword
 
 func users() *auth.Directory {
 	rule := func(pattern string, level rpc.Access) auth.Rule {
-		return auth.Rule{Paths: shvpath.ParsePattern(pattern), Level: level}
+		return auth.Rule{Paths: shvpath.MustPattern(pattern), Level: level}
 	}
 	return auth.NewDirectory(
-		&auth.User{Name: "iot", Password: password, Mounts: shvpath.ParsePattern("test/**"), Rules: []auth.Rule{
+		&auth.User{Name: "iot", Password: password, Mounts: shvpath.MustPattern("test/**"), Rules: []auth.Rule{
 			rule("test/**", rpc.AccessSuper), rule(".broker/**", rpc.AccessRead), rule("**", rpc.AccessBrowse)}},
-		&auth.User{Name: "eve", Password: password, Mounts: shvpath.ParsePattern("**"), Rules: []auth.Rule{
+		&auth.User{Name: "eve", Password: password, Mounts: shvpath.MustPattern("**"), Rules: []auth.Rule{
 			rule("test/closed/**", rpc.AccessNone), rule("test/**", rpc.AccessRead), rule(".app", rpc.AccessBrowse)}},
 	)
 }

@@ -22,7 +22,7 @@ func opts(words ...string) []string { return words }
 
 func TestUserOfTheCommandLine(t *testing.T) {
 	t.Parallel()
-	all := shvpath.ParsePattern("**")
+	all := shvpath.MustPattern("**")
 	var users []*auth.User
 	for _, name := range []string{"eva", "eva@example.org"} {
 		users = append(users, &auth.User{Name: name, Password: "e", Rules: []auth.Rule{{Paths: all, Level: rpc.AccessCommand}}})

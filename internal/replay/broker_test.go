@@ -42,7 +42,7 @@ func users() *auth.Directory {
 	if err != nil {
 		panic(err)
 	}
-	everything := shvpath.ParsePattern("**")
+	everything := shvpath.MustPattern("**")
 	return auth.NewDirectory(iot,
 		&auth.User{Name: "guest", Password: "guest", Rules: []auth.Rule{{Paths: everything, Level: rpc.AccessBrowse}}},
 		&auth.User{Name: "sitesprovider", Password: "lub42DUB"})

@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 
+	"shvtools/internal/shvpath"
 	"shvtools/internal/sshargs"
 )
 
@@ -108,7 +110,7 @@ func (r *reader) hosts(node ast.Node) {
 			r.fail(key, "host %q is in line %d already", name, first)
 		case isPattern(clean):
 			var err error
-			if e.pattern, err = parsePattern(clean); err != nil {
+			if e.pattern, err = shvpath.ParsePattern(clean); err != nil {
 				r.fail(key, "host %q is not a pattern: %v", name, err)
 				break
 			}
@@ -146,3 +148,5 @@ func (r *reader) host(node ast.Node, source Source, host *Host) {
 		}
 	})
 }
+
+func isPattern(name string) bool { return strings.ContainsAny(name, `*?[\`) }

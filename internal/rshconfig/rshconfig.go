@@ -18,6 +18,7 @@ import (
 	"io/fs"
 	"os"
 
+	"shvtools/internal/shvpath"
 	"shvtools/internal/sshargs"
 )
 
@@ -34,7 +35,7 @@ type Config struct {
 // entry is what stands below one name, or below defaults.
 type entry struct {
 	Host
-	pattern pattern
+	pattern shvpath.Pattern
 }
 
 // Load reads the file at path, which need not exist: then the configuration is
@@ -94,7 +95,7 @@ func (c *Config) Lookup(alias string) Host {
 		host.fill(&e.Host)
 	}
 	for _, e := range c.patterns {
-		if e.pattern.match(name) {
+		if e.pattern.Match([]byte(name)) {
 			host.fill(&e.Host)
 		}
 	}
