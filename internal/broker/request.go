@@ -92,7 +92,7 @@ func (s *session) answerSelf(m *rpc.Message, path []byte, level rpc.Access) {
 		s.answer(rpc.AppendError(nil, m.Address(), rpc.Denied(string(m.Method()), string(path), rpc.AccessNone, rpc.AccessBrowse)))
 		return
 	}
-	answer := node.Answer(&s.broker.nodes, m, level)
+	answer := node.Answer(&s.broker.nodes, m, level, s)
 	_, exists := s.broker.mountsBelow(string(path))
 	if since, offline := s.broker.offlineSince(path); offline && !exists {
 		err := rpc.NotFound(string(m.Method()), string(path))
