@@ -19,6 +19,7 @@ func (b *Broker) addNodes() {
 		Call: func(*node.Request) (chainpack.Value, error) { return chainpack.Bool(true), nil },
 	})
 	b.nodes.More = b.mountsBelow
+	b.addRights()
 }
 
 // mountsBelow gives the names on the way to mount points below a clean path.
