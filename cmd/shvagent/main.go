@@ -3,40 +3,84 @@
 package main
 
 import (
-	"fmt"
+	"context"
 	"os"
-	"path/filepath"
+	"os/signal"
 	"strings"
+	"sync"
+	"syscall"
+	"time"
 
+	"github.com/rs/zerolog"
 	"github.com/urfave/cli/v2"
 
 	"shvtools/internal/agent"
+	"shvtools/internal/agentconf"
 	"shvtools/internal/cliapp"
 )
 
 const description = `Without arguments it mounts this machine as test/agent at the broker on
 ` + cliapp.DefaultURL + `. It connects again by itself, for as long as it runs.
 
+The configuration is read from --config, else from ` + agentconf.DefaultFile + ` or
+~/.config/shv/shvagent.yaml where one is there; docs/agent.md describes it: who
+may do what, and within which limits. A flag goes before the environment, and
+that before the file.
+
+TERM and INT end it: new sessions are refused, and running ones may go on for
+--drain. A second signal ends them at once.
+
 Examples:
    shvagent
-   shvagent --url tcp://pump7@broker:3755 --mount test/pump7 --password-file /etc/shv/password`
+   shvagent --url tcp://pump7@broker:3755 --mount test/pump7 --password-file /etc/shv/password
+   shvagent --url tcp://broker:3755 --url tcp://spare:3755
+   shvagent --config shvagent.yaml --check-config
+   shvagent status`
 
 func main() {
 	app := &cli.App{
 		Name:        "shvagent",
 		Usage:       "makes this machine a device of an SHV broker, with a remote shell",
-		UsageText:   "shvagent [options]",
+		UsageText:   "shvagent [options] [status]",
 		Description: description,
 		Action:      run,
-		Flags: append(append([]cli.Flag{
-			&cli.StringFlag{Name: "mount", Aliases: []string{"m", "mount-point"}, Value: "test/agent", Usage: "mount the device at `PATH`"},
-			&cli.StringFlag{Name: "device-id", Aliases: []string{"id"}, Usage: "tell the broker that the device is `ID`"},
-			&cli.StringFlag{Name: "shvrexec", Usage: "start `FILE` for each session; without it, the shvrexec beside this program"},
-			&cli.DurationFlag{Name: "heartbeat", Value: agent.DefaultHeartbeat, Usage: "ping the broker every `TIME`"},
-			cliapp.ReadyFileFlag(),
-		}, cliapp.LoginFlags()...), cliapp.LogFlags("info")...),
+		Commands:    []*cli.Command{statusCommand()},
+		// shvagent has no page of help for each word that is none of its commands.
+		HideHelpCommand: true,
+		Flags:           append(append(flags(), loginFlags()...), cliapp.LogFlags("info")...),
 	}
 	os.Exit(cliapp.Main(app, os.Args))
+}
+
+func flags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "config", Usage: "read the configuration from `FILE`"},
+		&cli.BoolFlag{Name: "check-config", DisableDefaultText: true, Usage: "tell what is wrong with the configuration, or what it means, and end"},
+		&cli.BoolFlag{Name: "print-config", DisableDefaultText: true, Usage: "print the configuration with the source of each value, and end"},
+		&cli.StringFlag{Name: "mount", Aliases: []string{"m", "mount-point"}, DefaultText: "test/agent", Usage: "mount the device at `PATH`"},
+		&cli.StringFlag{Name: "device-id", Aliases: []string{"id"}, Usage: "tell the broker that the device is `ID`"},
+		&cli.StringFlag{Name: "shvrexec", Usage: "start `FILE` for each session; without it, the shvrexec beside this program"},
+		&cli.StringFlag{Name: "heartbeat", DefaultText: agent.DefaultHeartbeat.String(), Usage: "ping the broker every `TIME`"},
+		&cli.StringFlag{Name: "drain", DefaultText: "0s", Usage: "when stopped, let sessions go on for `TIME`"},
+		&cli.StringFlag{Name: "socket", Usage: "answer `shvagent status` at `FILE`, none for nowhere; without it, /run/shvagent.sock or $XDG_RUNTIME_DIR/shvagent.sock"},
+		&cli.StringFlag{Name: "conn-status-file", Aliases: []string{"cf"}, DefaultText: "/tmp/shvagent/conn-status.txt", Usage: "write 1 to `FILE` while connected, else 0; see the next one"},
+		&cli.StringFlag{Name: "conn-status-update-interval", Aliases: []string{"cu"}, DefaultText: "0", Usage: "write it every `TIME`; 0: never"},
+		cliapp.ReadyFileFlag(),
+	}
+}
+
+// loginFlags are those of all clients, but --url may be given several times.
+func loginFlags() []cli.Flag {
+	all := cliapp.LoginFlags()
+	for i, flag := range all {
+		if flag.Names()[0] == cliapp.FlagURL {
+			all[i] = &cli.StringSliceFlag{
+				Name:  cliapp.FlagURL,
+				Usage: "connect to the broker at `URL`; given several times, to the first of them that works; without it, " + cliapp.DefaultURL + " [$SHV_URL]",
+			}
+		}
+	}
+	return all
 }
 
 func run(c *cli.Context) error {
@@ -47,19 +91,16 @@ func run(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	u, err := cliapp.BrokerURL(c)
+	config, err := load(c)
 	if err != nil {
 		return err
 	}
-	login, err := cliapp.Credentials(c, u)
+	if c.Bool("check-config") || c.Bool("print-config") {
+		return show(c, config)
+	}
+	places, err := brokers(c, config)
 	if err != nil {
 		return err
-	}
-	if c.Duration("heartbeat").Seconds() < 1 {
-		return cliapp.Usagef("--heartbeat must be a second at least, such as 60s")
-	}
-	if strings.Trim(c.String("mount"), "/") == "" {
-		return cliapp.Usagef("--mount needs the path where the device is to be, such as test/agent")
 	}
 	helper, err := helperPath(c.String("shvrexec"))
 	if err != nil {
@@ -68,37 +109,88 @@ func run(c *cli.Context) error {
 	if file := c.String(cliapp.FlagReadyFile); file != "" {
 		defer os.Remove(file) // who reads it later would be led astray
 	}
+	told, stopTelling := tell(c.Context, config, log)
+	defer stopTelling()
+	cut, stopWatching := secondSignal()
+	defer stopWatching()
 	return agent.Run(c.Context, agent.Options{
-		URL:        u,
-		User:       login.User,
-		Password:   login.Password,
-		MountPoint: c.String("mount"),
-		DeviceID:   c.String("device-id"),
-		Heartbeat:  c.Duration("heartbeat"),
+		Brokers:    places,
+		MountPoint: config.Mount,
+		DeviceID:   config.DeviceID,
+		Heartbeat:  config.Heartbeat,
+		Timeout:    config.Timeout,
 		Helper:     helper,
 		Environ:    helperEnviron(os.Environ()),
 		Version:    cliapp.Version(),
+		Policy:     config.Policy,
+		Sessions:   agent.Sessions{Total: config.Total, PerUser: config.PerUser},
+		Drain:      config.Drain,
+		Cut:        cut,
+		Status:     told,
 		Log:        log,
 		Ready: func() error {
 			if file := c.String(cliapp.FlagReadyFile); file != "" {
-				return cliapp.WriteReadyFile(file, []string{u.String()})
+				return cliapp.WriteReadyFile(file, []string{config.URLs[0].String()})
 			}
 			return nil
 		},
 	})
 }
 
-// helperPath is the shvrexec to start. One that is not there is no reason to
-// stay away: callers are told, and it may come with the next update.
-func helperPath(named string) (string, error) {
-	if named != "" {
-		return filepath.Abs(named)
+// tell serves the status of the agent. That it cannot is no reason not to run.
+func tell(ctx context.Context, config *agentconf.Config, log zerolog.Logger) (*agent.Status, func()) {
+	told := agent.NewStatus(time.Now)
+	stopSocket := func() {}
+	if path := socketPath(config); path != "" {
+		stop, err := told.ServeStatus(path)
+		if err != nil {
+			log.Warn().Err(err).Msg("`shvagent status` will not reach this agent")
+		} else {
+			stopSocket = stop
+		}
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return "", fmt.Errorf("cannot find the shvrexec beside this program, use --shvrexec: %w", err)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var writing sync.WaitGroup
+	if config.StatusEvery > 0 {
+		writing.Go(func() {
+			told.WriteStatus(ctx, config.StatusFile, config.StatusEvery, func(err error) {
+				log.Warn().Err(err).Msg("the file of the connection's status cannot be written")
+			})
+		})
 	}
-	return filepath.Join(filepath.Dir(self), "shvrexec"), nil
+	return told, func() {
+		cancel()
+		writing.Wait()
+		stopSocket()
+	}
+}
+
+// secondSignal closes cut at the second signal that asks the agent to end: the
+// first one lets sessions go on for a time.
+func secondSignal() (cut <-chan struct{}, stop func()) {
+	second, ended := make(chan struct{}), make(chan struct{})
+	received := make(chan os.Signal, 2)
+	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		if !signal.Ignored(s) {
+			signal.Notify(received, s)
+		}
+	}
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		for range 2 {
+			select {
+			case <-received:
+			case <-ended:
+				return
+			}
+		}
+		close(second)
+	})
+	return second, func() {
+		signal.Stop(received)
+		close(ended)
+		watch.Wait()
+	}
 }
 
 // helperEnviron is our environment without what configures us: neither a helper

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -11,11 +12,15 @@ import (
 
 	"shvtools/internal/cliapp"
 	"shvtools/internal/rexec"
+	"shvtools/internal/runas"
 	"shvtools/internal/sftpd"
 	"shvtools/internal/slack"
 )
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == "--"+runas.LimitedFlag {
+		limited(os.Args[2:])
+	}
 	slack.OnlyMonitor() // the agent gave us more
 	app := &cli.App{
 		Name:      "shvrexec",
@@ -35,6 +40,13 @@ Example of such a line:
 		}, cliapp.LogFlags("warn")...),
 	}
 	os.Exit(cliapp.Main(app, os.Args))
+}
+
+// limited is this program as the first moment of another one, whose standard
+// streams it has.
+func limited(args []string) {
+	_, _ = fmt.Fprintln(os.Stderr, "shvrexec:", runas.Limited(args, os.Environ()))
+	os.Exit(126)
 }
 
 // sessionDefaults are the signals that a session must not inherit as ignored, as

@@ -14,6 +14,7 @@ import (
 	"shvtools/internal/chainpack"
 	"shvtools/internal/client"
 	"shvtools/internal/node"
+	"shvtools/internal/policy"
 	"shvtools/internal/rpc"
 	"shvtools/internal/transport"
 )
@@ -22,24 +23,41 @@ const (
 	// DefaultHeartbeat is the time between pings of the broker; the broker is
 	// asked to give us up after three times that.
 	DefaultHeartbeat = 60 * time.Second
-	// maxSessions is how many helpers run at once.
-	maxSessions = 32
+	// DefaultSessions is how many helpers run at once.
+	DefaultSessions = 32
 	// stopGrace is how long helpers may take to end when the agent stops.
 	stopGrace = 7 * time.Second
 )
 
 // Options of an agent.
 type Options struct {
+	Brokers    []Broker // one after the other, in this order; one at least
+	MountPoint string
+	DeviceID   string
+	Heartbeat  time.Duration
+	Timeout    time.Duration // to connect and log in; 0: that of package client
+	Helper     string        // path of shvrexec
+	Environ    []string      // what helpers inherit
+	Version    string
+	Policy     *policy.Policy // nil: policy.Default
+	Sessions   Sessions
+	Drain      time.Duration   // how long sessions may go on when ctx has ended
+	Cut        <-chan struct{} // closed: they may not
+	Status     *Status         // what is told of the agent; nil: to nobody
+	Log        zerolog.Logger
+	Ready      func() error // called once, after the first login; may be nil
+}
+
+// Broker is a place to be, with the login there.
+type Broker struct {
 	URL            transport.URL
 	User, Password string
-	MountPoint     string
-	DeviceID       string
-	Heartbeat      time.Duration
-	Helper         string   // path of shvrexec
-	Environ        []string // what helpers inherit
-	Version        string
-	Log            zerolog.Logger
-	Ready          func() error // called once, after the first login; may be nil
+}
+
+// Sessions are how many may be open at once.
+type Sessions struct {
+	Total   int // 0: DefaultSessions
+	PerUser int // 0: as many as Total
 }
 
 // Agent is a running agent.
@@ -51,42 +69,50 @@ type Agent struct {
 	readyErr  error
 }
 
-// Run serves until ctx ends, connecting again whenever the broker is lost. Its
-// helpers have ended when it returns.
+// Run serves until ctx ends and the sessions have ended or had their time,
+// connecting again whenever the broker is lost. Its helpers have ended when it
+// returns.
 func Run(ctx context.Context, o Options) error {
 	if o.Heartbeat == 0 {
 		o.Heartbeat = DefaultHeartbeat
 	}
-	a := &Agent{opts: o, helpers: helpers{opts: o, running: make(map[*helper]struct{})}}
-	defer a.helpers.stop(stopGrace)
-	var backoff client.Backoff
-	for {
-		began := time.Now()
-		err := a.serve(ctx)
-		if a.readyErr != nil {
-			return a.readyErr
-		}
-		if ctx.Err() != nil {
-			return nil
-		}
-		wait := backoff.Next(time.Since(began))
-		o.Log.Warn().Err(err).Str("retryIn", wait.Round(time.Millisecond).String()).Msg("not connected to the broker")
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-			return nil
-		}
+	if o.Policy == nil {
+		o.Policy = policy.Default()
 	}
+	if o.Sessions.Total == 0 {
+		o.Sessions.Total = DefaultSessions
+	}
+	if o.Status == nil {
+		o.Status = NewStatus(time.Now)
+	}
+	a := &Agent{opts: o, helpers: helpers{opts: o, running: make(map[*helper]struct{})}}
+	o.Status.begin(o, a.helpers.list)
+	defer a.helpers.stop(stopGrace)
+	serving, finish := context.WithCancel(context.Background())
+	var draining sync.WaitGroup
+	draining.Go(func() {
+		<-ctx.Done()
+		o.Status.stopping()
+		a.helpers.drain(o.Drain, o.Cut)
+		finish()
+	})
+	err := a.stayConnected(serving)
+	if err != nil {
+		return err
+	}
+	draining.Wait()
+	return nil
 }
 
 // serve is one connection, from its login to its end.
-func (a *Agent) serve(ctx context.Context) error {
+func (a *Agent) serve(ctx context.Context, b Broker) error {
 	conn := &connection{agent: a, finding: make(map[int64]*search)}
 	c, err := client.Dial(ctx, client.Options{
-		URL: a.opts.URL,
+		URL:     b.URL,
+		Timeout: a.opts.Timeout,
 		Login: client.Login{
-			User:       a.opts.User,
-			Password:   a.opts.Password,
+			User:       b.User,
+			Password:   b.Password,
 			MountPoint: a.opts.MountPoint,
 			DeviceID:   a.opts.DeviceID,
 			Watchdog:   3 * a.opts.Heartbeat,
@@ -94,12 +120,29 @@ func (a *Agent) serve(ctx context.Context) error {
 		Heartbeat: a.opts.Heartbeat,
 		Serve:     conn.tree(),
 		Tunnel:    conn.found,
+		Signal:    conn.signalled,
 		Begin:     conn.begun,
 	})
 	if err != nil {
 		return err
 	}
-	a.opts.Log.Info().Stringer("broker", a.opts.URL).Str("mount", a.opts.MountPoint).Int64("clientId", c.ID()).Msg("connected")
+	err = conn.mounted(ctx, c)
+	if err == nil {
+		err = a.connected(ctx, b, c)
+	}
+	c.Close()
+	conn.wait()
+	if refused := conn.refused(); refused != nil {
+		return refused
+	}
+	return err
+}
+
+// connected is a connection while it lasts.
+func (a *Agent) connected(ctx context.Context, b Broker, c *client.Client) error {
+	a.opts.Log.Info().Stringer("broker", b.URL).Str("mount", a.opts.MountPoint).Int64("clientId", c.ID()).Msg("connected")
+	a.opts.Status.connected(b.URL.String(), c.ID())
+	defer a.opts.Status.disconnected()
 	a.readyOnce.Do(func() {
 		if a.opts.Ready != nil {
 			a.readyErr = a.opts.Ready()
@@ -111,10 +154,7 @@ func (a *Agent) serve(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}
-	err = c.Err()
-	c.Close()
-	conn.wait()
-	return err
+	return c.Err()
 }
 
 // tree is what the agent serves (protocol.md 9.1).

@@ -2,17 +2,20 @@ package agent
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
 	"shvtools/internal/launch"
+	"shvtools/internal/policy"
 	"shvtools/internal/ptyproc"
 	"shvtools/internal/rpc"
 	"shvtools/internal/slack"
@@ -33,7 +36,8 @@ type helpers struct {
 
 	mu      sync.Mutex
 	running map[*helper]struct{}
-	stopped bool
+	refusal error         // of new sessions, once the agent stops
+	none    chan struct{} // closed when none runs any more; nil: nobody waits
 }
 
 // deadlineWriter is the pipe to a helper's stdin.
@@ -46,17 +50,20 @@ type deadlineWriter interface {
 type helper struct {
 	cmd   *exec.Cmd
 	stdin deadlineWriter // its end tells the helper that the agent is gone
-	group atomic.Int64   // process group of its session, 0 before that began
+	user  string         // who has it started
+	use   policy.Use
+	since time.Time    // with the monotonic clock
+	group atomic.Int64 // process group of its session, 0 before that began
 }
 
 // start starts a helper for line and watches over it. failed is called when it
 // ended before its session began, without having told the caller why.
-func (h *helpers) start(line launch.Line, failed func(error)) error {
+func (h *helpers) start(line launch.Line, owner string, use policy.Use, failed func(error)) error {
 	text := line.Append(nil)
 	if len(text) > launch.MaxLine {
 		return rpc.Errorf(rpc.CodeInvalidParam, "the command is too long: %d bytes with all that belongs to it, %d are allowed", len(text), launch.MaxLine)
 	}
-	p, err := h.spawn(failed)
+	p, err := h.spawn(owner, use, failed)
 	if err != nil {
 		return err
 	}
@@ -70,14 +77,11 @@ func (h *helpers) start(line launch.Line, failed func(error)) error {
 }
 
 // spawn starts the program.
-func (h *helpers) spawn(failed func(error)) (*helper, error) {
+func (h *helpers) spawn(owner string, use policy.Use, failed func(error)) (*helper, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	switch {
-	case h.stopped:
-		return nil, errors.New("the agent is stopping")
-	case len(h.running) >= maxSessions:
-		return nil, rpc.Errorf(rpc.CodeTryAgainLater, "%d sessions are open on this device, no more are allowed", len(h.running))
+	if err := h.admit(owner); err != nil {
+		return nil, err
 	}
 	cmd := exec.Command(h.opts.Helper)
 	cmd.Env = h.opts.Environ
@@ -98,10 +102,33 @@ func (h *helpers) spawn(failed func(error)) (*helper, error) {
 	if err := slack.Start(slack.Calm, cmd.Start); err != nil {
 		return nil, fmt.Errorf("cannot start the helper on the device: %w", err)
 	}
-	p := &helper{cmd: cmd, stdin: stdin}
+	p := &helper{cmd: cmd, stdin: stdin, user: owner, use: use, since: time.Now()}
 	h.running[p] = struct{}{}
 	h.waiter.Go(func() { h.watch(p, stdout, failed) })
 	return p, nil
+}
+
+// admit says whether one more may begin; h.mu is held.
+func (h *helpers) admit(owner string) error {
+	limits := h.opts.Sessions
+	switch {
+	case h.refusal != nil:
+		return h.refusal
+	case len(h.running) >= limits.Total:
+		return rpc.Errorf(rpc.CodeTryAgainLater, "%d sessions are open on this device, no more are allowed", len(h.running))
+	case limits.PerUser == 0:
+		return nil
+	}
+	own := 0
+	for p := range h.running {
+		if p.user == owner {
+			own++
+		}
+	}
+	if own >= limits.PerUser {
+		return rpc.Errorf(rpc.CodeTryAgainLater, "%d sessions of user %q are open on this device, no more are allowed", own, owner)
+	}
+	return nil
 }
 
 // watch reads what the helper says, waits for its end and cleans up behind it.
@@ -116,6 +143,10 @@ func (h *helpers) watch(p *helper, stdout io.Reader, failed func(error)) {
 	_ = p.stdin.Close()
 	h.mu.Lock()
 	delete(h.running, p)
+	if h.none != nil && len(h.running) == 0 {
+		close(h.none)
+		h.none = nil
+	}
 	h.mu.Unlock()
 	if err == nil {
 		return // the C++ helper tells no more than that of a session that went well
@@ -128,10 +159,44 @@ func (h *helpers) watch(p *helper, stdout io.Reader, failed func(error)) {
 	failed(fmt.Errorf("the helper on the device ended before the session began: %w", err))
 }
 
+// order writes a line to all helpers; h.mu is held.
+func (h *helpers) order(o launch.Order) {
+	for p := range h.running {
+		_ = p.stdin.SetWriteDeadline(time.Now().Add(time.Second))
+		_, _ = p.stdin.Write(o.Append(nil)) // one that does not read ends with its stdin
+	}
+}
+
+// drain refuses new sessions and lets the running ones go on for a time, or until
+// cut is closed.
+func (h *helpers) drain(limit time.Duration, cut <-chan struct{}) {
+	h.mu.Lock()
+	h.refusal = rpc.Errorf(rpc.CodeTryAgainLater, "the agent on this device is stopping, and takes no new sessions")
+	if len(h.running) == 0 || limit <= 0 {
+		h.mu.Unlock()
+		return
+	}
+	none := make(chan struct{})
+	h.none = none
+	h.opts.Log.Info().Int("sessions", len(h.running)).Str("limit", limit.String()).Msg("stopping when the sessions have ended")
+	h.order(launch.Order{Notice: fmt.Sprintf("the agent of this device stops, and this session ends in %v", limit)})
+	h.mu.Unlock()
+	late := time.NewTimer(limit)
+	defer late.Stop()
+	select {
+	case <-none:
+	case <-late.C:
+	case <-cut:
+	}
+}
+
 // stop ends all helpers and waits for them, for grace at the most.
 func (h *helpers) stop(grace time.Duration) {
 	h.mu.Lock()
-	h.stopped = true
+	if h.refusal == nil {
+		h.refusal = errors.New("the agent is stopping")
+	}
+	h.order(launch.Order{Stop: "the agent on the device was stopped"})
 	for p := range h.running {
 		_ = p.stdin.Close()
 	}
@@ -152,4 +217,16 @@ func (h *helpers) stop(grace time.Duration) {
 	}
 	h.mu.Unlock()
 	<-ended
+}
+
+// list tells of the running ones, the oldest first.
+func (h *helpers) list() []Session {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	all := make([]Session, 0, len(h.running))
+	for p := range h.running {
+		all = append(all, Session{User: p.user, Use: p.use.String(), Helper: p.cmd.Process.Pid, For: time.Since(p.since)})
+	}
+	slices.SortFunc(all, func(a, b Session) int { return cmp.Compare(b.For, a.For) })
+	return all
 }

@@ -10,14 +10,12 @@ import (
 	"shvtools/internal/cpon"
 	"shvtools/internal/launch"
 	"shvtools/internal/node"
+	"shvtools/internal/policy"
 	"shvtools/internal/rpc"
 )
 
 // findWait is how long the brokers may take to find a tunnel.
 const findWait = 5 * time.Second
-
-// clientEnv is what a client may set in the environment of its session.
-var clientEnv = []string{"TERM", "LANG", "LC_*", "COLORTERM", "GIT_PROTOCOL"}
 
 // connection is what belongs to one connection to the broker.
 type connection struct {
@@ -27,6 +25,7 @@ type connection struct {
 
 	mu      sync.Mutex
 	finding map[int64]*search // by the request id of the call
+	refusal string            // of the broker, which disconnects us
 }
 
 // search is the way from a call to its helper. Answers of brokers are told
@@ -36,6 +35,9 @@ type search struct {
 	call   launch.Call
 	from   rpc.Address
 	user   string
+	owner  string // the one of the users that counts
+	use    policy.Use
+	grant  *policy.Grant
 	answer chan rpc.TunnelCtl // capacity 1
 	find   rpc.TunnelCtl
 	next   []*search
@@ -47,20 +49,46 @@ func (c *connection) begun(cl *client.Client) { c.client = cl }
 // wait ends when no search is under way.
 func (c *connection) wait() { c.searches.Wait() }
 
+// allow asks the judge whether a request may do what it wants. Its errors are for
+// the caller.
+func (a *Agent) allow(r *node.Request, w policy.Wanted) (*policy.Grant, error) {
+	ask := policy.Ask{User: policy.UserOf(r.UserID), Level: r.Access, Wanted: w}
+	grant, err := a.opts.Policy.Judge(ask)
+	if err != nil {
+		a.opts.Log.Warn().Err(err).Str("user", userChain(r.UserID)).Stringer("level", r.Access).Stringer("use", w.Use).Msg("refused")
+		return nil, err
+	}
+	return grant, nil
+}
+
 // launchRexec starts the search for a tunnel. The call is answered by the
 // helper, or by an error.
 func (c *connection) launchRexec(r *node.Request) (chainpack.Value, error) {
 	cl := c.client
+	call := launch.CallFromParam(r.Param)
+	wanted, err := call.Wanted()
+	if err != nil {
+		// The helper tells the caller what is wrong. That is left to who might run
+		// anything: another helper may understand more than we do.
+		wanted = policy.Wanted{Use: policy.Commands, Argv: []string{""}}
+	}
+	grant, err := c.agent.allow(r, wanted)
+	if err != nil {
+		return chainpack.Value{}, err
+	}
 	s := &search{
-		call:   launch.CallFromParam(r.Param),
+		call:   call,
 		from:   r.From,
 		user:   userChain(r.UserID),
+		owner:  policy.UserOf(r.UserID),
+		use:    wanted.Use,
+		grant:  grant,
 		answer: make(chan rpc.TunnelCtl, 1),
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if before := c.finding[s.from.ID]; before != nil {
-		if len(before.next) >= maxSessions {
+		if len(before.next) >= c.agent.opts.Sessions.Total {
 			return chainpack.Value{}, rpc.Errorf(rpc.CodeTryAgainLater, "too many sessions are being opened on this device")
 		}
 		before.next = append(before.next, s)
@@ -102,7 +130,7 @@ func (c *connection) search(cl *client.Client, s *search) {
 	}
 	c.mu.Unlock()
 	if err == nil {
-		err = c.agent.helpers.start(s.line(), func(why error) { _ = cl.Send(rpc.AppendError(nil, s.from, rpc.AsError(why))) })
+		err = c.agent.helpers.start(s.line(), s.owner, s.use, func(why error) { _ = cl.Send(rpc.AppendError(nil, s.from, rpc.AsError(why))) })
 	}
 	if err != nil {
 		c.agent.opts.Log.Warn().Err(err).Str("user", s.user).Msg("no session")
@@ -131,7 +159,7 @@ func (c *connection) find(cl *client.Client, s *search) error {
 
 // line is what the helper is told.
 func (s *search) line() launch.Line {
-	return launch.Line{Find: s.find, Call: s.call, Policy: launch.Policy{Env: clientEnv}, User: s.user}
+	return launch.Line{Find: s.find, Call: s.call, Policy: *s.grant, User: s.user}
 }
 
 // userChain is tag 16 as text, for logs.

@@ -59,7 +59,7 @@ func TestUserIDs(t *testing.T) {
 			{``, ``},
 			{`,16:""`, `,16:"iot"`},
 			{`,16:"joe"`, `,16:"joe;iot"`},
-			{`,16:{"shvUser":"x"}`, `,16:{"shvUser":"x"}`},
+			{`,16:{"shvUser":"x"}`, `,16:"{\"shvUser\":\"x\"};iot"`},
 			{`,16:null`, `,16:null`},
 		} {
 			user.send(`<1:1,8:3,9:"test/a",10:"x"%s>i{}`, tt.sent)

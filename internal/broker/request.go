@@ -2,6 +2,7 @@ package broker
 
 import (
 	"shvtools/internal/chainpack"
+	"shvtools/internal/cpon"
 	"shvtools/internal/link"
 	"shvtools/internal/node"
 	"shvtools/internal/rpc"
@@ -77,8 +78,13 @@ func (s *session) extendUserID(m *rpc.Message) {
 	}
 	v, err := m.MetaValue(rpc.TagUserID)
 	text, ok := v.AsString()
-	if err != nil || !ok {
-		return
+	if err != nil || !ok && v.Len() == 0 {
+		return // it names nobody
+	}
+	if !ok {
+		// A C++ broker's Map, or what somebody forged: as it is, nobody could
+		// tell, and a device would take it for who calls.
+		text = cpon.String(v)
 	}
 	if text != "" {
 		text += ";"

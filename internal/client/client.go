@@ -54,6 +54,9 @@ type Options struct {
 	// Tunnel takes the responses that carry a TunnelCtl and that no Expect is
 	// for. It is called by the read loop.
 	Tunnel func(m *rpc.Message)
+	// Signal takes the signals of the broker; nil: nobody does. It is called by the
+	// read loop and must not wait; m is valid during the call.
+	Signal func(m *rpc.Message)
 	// Begin, if set, is given the Client before anything is read: a request may
 	// follow the answer to the login at once.
 	Begin func(*Client)
@@ -309,6 +312,10 @@ func (c *Client) Message(m *rpc.Message, f *link.Frame) {
 		c.response(m, f)
 	case rpc.Request:
 		c.request(m)
+	case rpc.Signal:
+		if c.opts.Signal != nil {
+			c.opts.Signal(m)
+		}
 	}
 }
 

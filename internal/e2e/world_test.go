@@ -117,7 +117,7 @@ func (w *world) startBroker(listen string) {
 func (w *world) startAgent() {
 	w.t.Helper()
 	ready := w.newFile("agent.ready")
-	cmd := exec.Command(program("shvagent"), "--url", w.url, "--mount", device, "--ready-file", ready)
+	cmd := exec.Command(program("shvagent"), "--url", w.url, "--mount", device, "--ready-file", ready, "--socket", w.socket())
 	cmd.Args = append(cmd.Args, w.setup.agentUser...)
 	if w.setup.helper != "" {
 		cmd.Args = append(cmd.Args, "--shvrexec", w.setup.helper)
@@ -154,6 +154,9 @@ func (w *world) awaitReady(p *process, file string) string {
 	}
 	return line
 }
+
+// socket is where the agent tells its status.
+func (w *world) socket() string { return filepath.Join(w.dir, "agent.sock") }
 
 func (w *world) journalFile() string { return filepath.Join(w.dir, "journal") }
 

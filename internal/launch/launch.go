@@ -12,6 +12,7 @@ import (
 
 	"shvtools/internal/chainpack"
 	"shvtools/internal/cpon"
+	"shvtools/internal/policy"
 	"shvtools/internal/rpc"
 	"shvtools/internal/tunnel"
 )
@@ -50,30 +51,28 @@ func (c Call) Value() chainpack.Value {
 	return chainpack.Map(entries...)
 }
 
-// Policy is what the agent lets a session do. It stands where no client can
-// write; without it the strictest holds.
-type Policy struct {
-	Env []string // patterns of variables that a client may set: "TERM", "LC_*"
-}
-
 // Line is the line for the helper.
 type Line struct {
 	Find   rpc.TunnelCtl // the FindTunnelResponse, with the request id of the call
 	Call   Call
-	Policy Policy
+	Policy policy.Grant
 	User   string // chain of the users who called, for logs
+}
+
+// base is what holds for the line of a C++ agent, which knows no policy: what its
+// own helper would do, and nothing of what we add to it.
+var base = policy.Grant{
+	Rule:   "the agent's line, which has no policy,",
+	Uses:   []policy.Use{policy.Shell, policy.Commands},
+	Limits: policy.Limits{Umask: -1},
 }
 
 // Append appends the line with its newline.
 func (l Line) Append(dst []byte) []byte {
-	env := make([]chainpack.Value, len(l.Policy.Env))
-	for i, pattern := range l.Policy.Env {
-		env[i] = chainpack.String(pattern)
-	}
 	v := chainpack.Map(
 		chainpack.F("findTunnelResponse", l.Find.Value()),
 		chainpack.F("onConnectedCall", l.Call.Value()),
-		chainpack.F("policy", chainpack.Map(chainpack.F("env", chainpack.List(env...)))),
+		chainpack.F("policy", l.Policy.Value()),
 		chainpack.F("caller", chainpack.Map(chainpack.F("user", chainpack.String(l.User)))),
 	)
 	return append(cpon.Append(dst, v), '\n')
@@ -94,12 +93,9 @@ func ParseLine(text []byte) (Line, error) {
 	if l.Find.State != rpc.FindTunnelResponse {
 		return Line{}, errors.New("the agent's line has another thing for its findTunnelResponse")
 	}
-	policy, _ := v.Get("policy")
-	env, _ := policy.Get("env")
-	for _, item := range env.Items() {
-		if pattern, ok := item.AsString(); ok {
-			l.Policy.Env = append(l.Policy.Env, pattern)
-		}
+	l.Policy = base
+	if grant, ok := v.Get("policy"); ok {
+		l.Policy = policy.GrantFromValue(grant)
 	}
 	caller, _ := v.Get("caller")
 	user, _ := caller.Get("user")

@@ -7,6 +7,7 @@ import (
 	"shvtools/internal/chainpack"
 	"shvtools/internal/cpon"
 	"shvtools/internal/launch"
+	"shvtools/internal/policy"
 	"shvtools/internal/rpc"
 	"shvtools/internal/tunnel"
 )
@@ -57,7 +58,7 @@ func TestLineRoundTrip(t *testing.T) {
 		{
 			Find:   rpc.TunnelCtl{State: rpc.FindTunnelResponse, Extra: []chainpack.Entry{chainpack.N(7, chainpack.List(chainpack.String("u")))}},
 			Call:   launch.Call{Method: "runCmd", Params: chainpack.String("a\nb"), Ext: ext, Extended: true},
-			Policy: launch.Policy{Env: []string{"TERM", "LC_*"}}, User: "iot:\"broker\"\n",
+			Policy: policy.Grant{Limits: policy.Limits{Env: []string{"TERM", "LC_*"}}}, User: "iot:\"broker\"\n",
 		},
 	}
 	for _, l := range lines {

@@ -48,6 +48,10 @@ func Start(spec Spec) (*Proc, error) {
 	if err != nil {
 		return nil, err
 	}
+	argv := spec.argv()
+	if spec.Via != nil {
+		path, argv = spec.Via(path, argv)
+	}
 	f, err := open(spec)
 	if err != nil {
 		return nil, &StartError{Path: spec.Path, Code: codeNotExecutable, Err: err}
@@ -55,7 +59,7 @@ func Start(spec Spec) (*Proc, error) {
 	hideInherited()
 	var pid int
 	err = slack.Start(slack.System, func() (err error) {
-		pid, err = syscall.ForkExec(path, spec.argv(), &syscall.ProcAttr{
+		pid, err = syscall.ForkExec(path, argv, &syscall.ProcAttr{
 			Dir:   spec.Dir,
 			Env:   env,
 			Files: []uintptr{uintptr(f.child[0]), uintptr(f.child[1]), uintptr(f.child[2])},

@@ -31,6 +31,9 @@ type Spec struct {
 	Pty *Size
 	// Credential is the user to run as; nil: unchanged.
 	Credential *syscall.Credential
+	// Via, if set, says what is executed in the place of the program that was
+	// found; it is to become that program.
+	Via func(program string, argv []string) (path string, viaArgv []string)
 }
 
 func (s Spec) argv() []string {

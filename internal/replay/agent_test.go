@@ -21,9 +21,7 @@ import (
 func runAgent(t *testing.T, s *server, helper string, environ ...string) {
 	start(t, func(ctx context.Context) error {
 		return agent.Run(ctx, agent.Options{
-			URL:        s.url,
-			User:       "iot",
-			Password:   "lub42DUB",
+			Brokers:    []agent.Broker{{URL: s.url, User: "iot", Password: "lub42DUB"}},
 			MountPoint: "test/agent",
 			Helper:     helper,
 			Environ:    environ,

@@ -1,7 +1,6 @@
 package rexec
 
 import (
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -9,10 +8,14 @@ import (
 
 	"shvtools/internal/chainpack"
 	"shvtools/internal/launch"
+	"shvtools/internal/policy"
+	"shvtools/internal/runas"
 	"shvtools/internal/tunnel"
 )
 
 const self = "/opt/shv/shvrexec"
+
+var all = policy.Grant{Uses: policy.Uses(), Limits: policy.DefaultLimits()}
 
 func list(words ...string) chainpack.Value {
 	var items []chainpack.Value
@@ -26,8 +29,11 @@ func list(words ...string) chainpack.Value {
 // would run.
 func TestCommand(t *testing.T) {
 	t.Parallel()
-	me := currentAccount()
-	shell := filepath.Base(me.shell)
+	me, err := runas.Lookup(&policy.Grant{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	shell := filepath.Base(me.Shell)
 	for _, tt := range []struct {
 		name   string
 		method string
@@ -40,13 +46,13 @@ func TestCommand(t *testing.T) {
 		{"a program", "runCmd", chainpack.String("ls -l"), tunnel.Run{}, "ls -l", []string{"ls -l"}, ""},
 		{"with arguments", "runCmd", chainpack.List(chainpack.String("nice"), chainpack.Int(5)), tunnel.Run{}, "nice", []string{"nice", "5"}, ""},
 		{"on a terminal", "runPtyCmd", chainpack.List(list("top", "-b"), chainpack.Int(80), chainpack.Int(24)), tunnel.Run{}, "top", []string{"top", "-b"}, ""},
-		{"login shell", "runCmd", list("x"), tunnel.Run{Kind: tunnel.RunShell}, me.shell, []string{"-" + shell}, me.home},
-		{"another shell", "runCmd", list("x"), tunnel.Run{Kind: tunnel.RunShell, Text: "/bin/ash"}, "/bin/ash", []string{"-ash"}, me.home},
-		{"a line", "runCmd", list("x"), tunnel.Run{Kind: tunnel.RunExec, Text: "a; b"}, me.shell, []string{shell, "-c", "a; b"}, me.home},
-		{"sftp", "runCmd", list("x"), tunnel.Run{Kind: tunnel.RunSubsystem, Text: "sftp"}, self, []string{"shvrexec", "--sftp-server"}, me.home},
+		{"login shell", "runCmd", list("x"), tunnel.Run{Kind: tunnel.RunShell}, me.Shell, []string{"-" + shell}, me.Home},
+		{"another shell", "runCmd", list("x"), tunnel.Run{Kind: tunnel.RunShell, Text: "/bin/ash"}, "/bin/ash", []string{"-ash"}, me.Home},
+		{"a line", "runCmd", list("x"), tunnel.Run{Kind: tunnel.RunExec, Text: "a; b"}, me.Shell, []string{shell, "-c", "a; b"}, me.Home},
+		{"sftp", "runCmd", list("x"), tunnel.Run{Kind: tunnel.RunSubsystem, Text: "sftp"}, self, []string{"shvrexec", "--sftp-server"}, me.Home},
 	} {
 		call := launch.Call{Method: tt.method, Params: tt.params, Ext: tunnel.Ext{Version: 1, Run: tt.run}, Extended: true}
-		spec, err := command(launch.Line{Call: call}, []string{"HOME=/of/agent"}, self)
+		spec, _, err := command(launch.Line{Call: call, Policy: all}, []string{"HOME=/of/agent"}, self)
 		if err != nil {
 			t.Errorf("%s: %v", tt.name, err)
 			continue
@@ -77,7 +83,7 @@ func TestCommandsThatAreRefused(t *testing.T) {
 		{"runCmd", list("x"), tunnel.Run{Kind: tunnel.RunSubsystem, Text: ""}, "not available"},
 	} {
 		call := launch.Call{Method: tt.method, Params: tt.params, Ext: tunnel.Ext{Version: 1, Run: tt.run}, Extended: true}
-		if _, err := command(launch.Line{Call: call}, nil, self); err == nil || !strings.Contains(err.Error(), tt.why) {
+		if _, _, err := command(launch.Line{Call: call, Policy: all}, nil, self); err == nil || !strings.Contains(err.Error(), tt.why) {
 			t.Errorf("%s %+v: %v, want %q", tt.method, tt.run, err, tt.why)
 		}
 	}
@@ -91,8 +97,8 @@ func TestEnvironmentOfASession(t *testing.T) {
 		allowed []string
 		want    bool
 	}{{[]string{"LC_*"}, true}, {nil, false}} {
-		line := launch.Line{Call: call, Policy: launch.Policy{Env: tt.allowed}}
-		spec, err := command(line, []string{"SHV_PASSWORD=secret", "KEPT=1"}, self)
+		line := launch.Line{Call: call, Policy: policy.Grant{Uses: policy.Uses(), Limits: policy.Limits{Env: tt.allowed, Umask: -1}}}
+		spec, _, err := command(line, []string{"SHV_PASSWORD=secret", "KEPT=1"}, self)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -103,22 +109,5 @@ func TestEnvironmentOfASession(t *testing.T) {
 		if strings.Contains(text, "evil") || strings.Contains(text, "secret") || !slices.Contains(spec.Env, "KEPT=1") || !strings.Contains(text, "PATH=/") {
 			t.Errorf("environment %q", spec.Env)
 		}
-	}
-}
-
-func TestLoginShell(t *testing.T) {
-	t.Parallel()
-	file := filepath.Join(t.TempDir(), "passwd")
-	text := "root:x:0:0:root:/root:/bin/sh\nshort:x:1\neva:x:1000:1000::/home/eva:/nonexistent/shell\nempty:x:1:1::/:\n"
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for name, want := range map[string]string{"root": "/bin/sh", "short": "", "eva": "", "empty": "", "nobody": ""} {
-		if got := loginShell(file, name); got != want {
-			t.Errorf("%s has %q, want %q", name, got, want)
-		}
-	}
-	if got := loginShell(file+".none", "root"); got != "" {
-		t.Errorf("without a file: %q", got)
 	}
 }

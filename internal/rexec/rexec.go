@@ -59,16 +59,40 @@ func Run(ctx context.Context, o Options) error {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	go func() {
-		// Later lines may mean something one day; the end means that the agent
-		// is gone.
-		_, _ = io.Copy(io.Discard, in)
-		cancel(errAgentGone)
-	}()
-	return open(ctx, o, line)
+	notices := make(chan string, maxNotices)
+	go func() { cancel(follow(in, notices)) }()
+	return open(ctx, o, line, notices)
 }
 
+// maxNotices is how many texts may wait to be shown.
+const maxNotices = 4
+
 var errAgentGone = errors.New("the agent on the device has gone")
+
+// stopOrder is the agent's reason to end the session.
+type stopOrder struct{ why string }
+
+func (e stopOrder) Error() string { return e.why }
+
+// follow takes the agent's later lines until it wants the session to end, or is
+// gone.
+func follow(in *bufio.Reader, notices chan<- string) error {
+	for {
+		text, err := readLine(in)
+		if err != nil {
+			return errAgentGone
+		}
+		switch order := launch.ParseOrder(text); {
+		case order.Stop != "":
+			return stopOrder{order.Stop}
+		case order.Notice != "":
+			select {
+			case notices <- order.Notice:
+			default: // nobody reads this fast
+			}
+		}
+	}
+}
 
 func readLine(in *bufio.Reader) ([]byte, error) {
 	var text []byte
@@ -87,7 +111,7 @@ func readLine(in *bufio.Reader) ([]byte, error) {
 }
 
 // open connects to the broker, creates the tunnel and runs the session.
-func open(ctx context.Context, o Options, line launch.Line) error {
+func open(ctx context.Context, o Options, line launch.Line, notices <-chan string) error {
 	port := strconv.FormatInt(line.Find.Port, 10)
 	if line.Find.Port == 0 {
 		port = transport.DefaultPort
@@ -105,6 +129,7 @@ func open(ctx context.Context, o Options, line launch.Line) error {
 	}
 	defer c.Close()
 	s := newSession(o, c, line)
+	s.notices = notices
 	if err := s.prepare(); err != nil {
 		s.refuse(err)
 		return nil

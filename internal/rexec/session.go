@@ -27,6 +27,9 @@ type session struct {
 	caller rpc.Address // the call that the tunnel answers
 	readID int64       // of the messages to us
 
+	missing []string      // of the account, for the user
+	notices <-chan string // of the agent, for the user
+
 	opened chan struct{} // closed when end is set
 	failed chan error    // the client answered something else
 	end    *tunnel.End   // set by the read loop
@@ -50,7 +53,7 @@ func newSession(o Options, c *client.Client, line launch.Line) *session {
 
 // prepare finds out what to run. Its error is for the caller.
 func (s *session) prepare() (err error) {
-	s.spec, err = command(s.line, s.opts.Environ, s.opts.Self)
+	s.spec, s.missing, err = command(s.line, s.opts.Environ, s.opts.Self)
 	return err
 }
 
@@ -69,18 +72,23 @@ func (s *session) run(ctx context.Context) error {
 
 	drained := make(chan struct{})
 	go s.carry(proc, drained)
+	ended := false // by us
 	select {
 	case <-drained:
 		return s.report(proc.Wait())
 	case <-s.end.Closed():
+	case err := <-s.limited():
+		ended = true
+		s.end.Close(tunnel.Closing{Err: err})
 	case <-ctx.Done():
+		ended = true
 		s.end.Close(tunnel.Closing{Err: s.whyStopped(ctx)})
 	}
 	cause := s.end.Closing().Err
 	s.opts.Log.Info().AnErr("cause", cause).Msg("session cut off, hanging up")
 	var hangup sync.WaitGroup
 	hangup.Go(func() { proc.Hangup(hangupGrace) })
-	if ctx.Err() != nil {
+	if ended {
 		s.tell(cause)
 	}
 	s.client.Close()
@@ -91,7 +99,8 @@ func (s *session) run(ctx context.Context) error {
 // whyStopped says in words for the client why the helper stops.
 func (s *session) whyStopped(ctx context.Context) error {
 	cause := context.Cause(ctx)
-	if errors.Is(cause, errAgentGone) {
+	var ordered stopOrder
+	if errors.Is(cause, errAgentGone) || errors.As(cause, &ordered) {
 		return cause
 	}
 	return fmt.Errorf("the device's helper was stopped: %w", cause)

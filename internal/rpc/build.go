@@ -23,6 +23,16 @@ type Meta struct {
 // AppendRequest appends a request. A Null param is left out, and so is an empty
 // path, as peers do it.
 func AppendRequest(dst []byte, id int64, path, method string, param chainpack.Value) []byte {
+	return appendRequest(dst, id, path, method, param, false)
+}
+
+// AppendIdentified is AppendRequest with an empty user id, into which each broker
+// on the way writes who calls (protocol.md 3.8).
+func AppendIdentified(dst []byte, id int64, path, method string, param chainpack.Value) []byte {
+	return appendRequest(dst, id, path, method, param, true)
+}
+
+func appendRequest(dst []byte, id int64, path, method string, param chainpack.Value, identified bool) []byte {
 	dst = appendHeadStart(dst)
 	dst = chainpack.AppendInt(dst, TagRequestID)
 	dst = chainpack.AppendInt(dst, id)
@@ -32,6 +42,10 @@ func AppendRequest(dst []byte, id int64, path, method string, param chainpack.Va
 	}
 	dst = chainpack.AppendInt(dst, TagMethod)
 	dst = chainpack.AppendString(dst, method)
+	if identified {
+		dst = chainpack.AppendInt(dst, TagUserID)
+		dst = chainpack.AppendString(dst, "")
+	}
 	dst = append(dst, chainpack.ByteTerm)
 	if param.IsNull() {
 		return append(dst, chainpack.ByteIMap, chainpack.ByteTerm)

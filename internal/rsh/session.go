@@ -137,7 +137,7 @@ func (s *session) open(ctx context.Context) error {
 	if wait == 0 {
 		wait = openWait
 	}
-	if err := s.client.Request(s.readID, s.opts.Path, method, s.call()); err != nil {
+	if err := s.client.Send(rpc.AppendIdentified(nil, s.readID, s.opts.Path, method, s.call())); err != nil {
 		return err
 	}
 	late := time.NewTimer(wait)

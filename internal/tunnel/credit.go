@@ -32,6 +32,17 @@ func (c *credit) take(n int64) bool {
 	return true
 }
 
+// tryTake is take that never waits.
+func (c *credit) tryTake(n int64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed || c.window > 0 && c.sent-c.acked+n > c.window {
+		return false
+	}
+	c.sent += n
+	return true
+}
+
 // ack notes that the peer has consumed total bytes.
 func (c *credit) ack(total int64) {
 	c.mu.Lock()

@@ -272,6 +272,19 @@ func (e *End) ReadFrom(channel int, r io.Reader) error {
 	}
 }
 
+// Insert puts a text of this program's own between what a channel carries. It never
+// waits; false: there was no room for it.
+func (e *End) Insert(channel int, text string) bool {
+	if !e.out[channel].tryTake(int64(len(text))) {
+		return false
+	}
+	message := append([]byte(nil), e.head...)
+	message = chainpack.AppendInt(message, int64(channel))
+	message = append(chainpack.AppendString(message, text), dataTail...)
+	e.post(message)
+	return true
+}
+
 var dataTail = []byte{chainpack.ByteTerm, chainpack.ByteTerm}
 
 // SendEOF tells the other end that a channel has ended.

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/urfave/cli/v2"
+
+	"shvtools/internal/agent"
+	"shvtools/internal/agentconf"
+	"shvtools/internal/cliapp"
+)
+
+// load reads the configuration that the flags name, or the default one.
+func load(c *cli.Context) (*agentconf.Config, error) {
+	file := c.String("config")
+	if file == "" {
+		userDir, _ := os.UserConfigDir() // none without a home
+		file = agentconf.Default(userDir)
+	}
+	config, err := agentconf.Load(agentconf.Sources{
+		File: file,
+		Flag: func(name string) ([]string, bool) {
+			if !c.IsSet(name) {
+				return nil, false
+			}
+			if name == cliapp.FlagURL {
+				return c.StringSlice(name), true
+			}
+			return []string{c.String(name)}, true
+		},
+		LookupEnv: os.LookupEnv,
+	})
+	if err != nil {
+		return nil, asUsage(err)
+	}
+	return config, nil
+}
+
+// asUsage makes a fault of a flag one of the command line.
+func asUsage(err error) error {
+	if err.Error()[0] == '-' || err.Error()[0] == '$' {
+		return cliapp.UsageError{Err: err}
+	}
+	return err
+}
+
+// brokers are the places to connect to, each with its login. What the URL says of
+// user and password goes before the file.
+func brokers(c *cli.Context, config *agentconf.Config) ([]agent.Broker, error) {
+	var all []agent.Broker
+	for _, u := range config.URLs {
+		given := cliapp.GivenLogin{User: c.String(cliapp.FlagUser), Password: c.String(cliapp.FlagPassword), PasswordFile: c.String(cliapp.FlagPasswordFile)}
+		if config.FromFile("connection.user") {
+			u.User = cmp.Or(u.User, config.User)
+		}
+		if config.FromFile("connection.password-file") && given.Password == "" && os.Getenv("SHV_PASSWORD") == "" && u.Password == "" {
+			given.PasswordFile = config.PasswordFile
+		}
+		login, err := given.Credentials(c, u)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, agent.Broker{URL: u, User: login.User, Password: login.Password})
+	}
+	return all, nil
+}
+
+// noSocket turns the status socket off.
+const noSocket = "none"
+
+// socketPath is where the agent answers `shvagent status`, "" for nowhere.
+func socketPath(config *agentconf.Config) string {
+	switch dir := os.Getenv("XDG_RUNTIME_DIR"); {
+	case config.Socket == noSocket:
+		return ""
+	case config.Socket != "":
+		return config.Socket
+	case os.Geteuid() == 0:
+		return "/run/shvagent.sock"
+	case dir != "":
+		return filepath.Join(dir, "shvagent.sock")
+	}
+	return ""
+}
+
+// show prints the configuration instead of using it.
+func show(c *cli.Context, config *agentconf.Config) error {
+	return config.Print(c.App.Writer, c.Bool("check-config"))
+}
+
+// helperPath is the shvrexec to start. One that is not there is no reason to
+// stay away: callers are told, and it may come with the next update.
+func helperPath(named string) (string, error) {
+	if named != "" {
+		return filepath.Abs(named)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return "", fmt.Errorf("cannot find the shvrexec beside this program, use --shvrexec: %w", err)
+	}
+	return filepath.Join(filepath.Dir(self), "shvrexec"), nil
+}

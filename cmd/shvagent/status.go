@@ -1,0 +1,84 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"shvtools/internal/agent"
+	"shvtools/internal/cliapp"
+)
+
+func statusCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "status",
+		Usage:     "tell how the agent on this machine is doing; exit code 3: it is not connected",
+		UsageText: "shvagent [--config FILE] [--socket FILE] status [--json]",
+		Flags:     []cli.Flag{&cli.BoolFlag{Name: "json", DisableDefaultText: true, Usage: "print it in JSON"}},
+		Action:    status,
+	}
+}
+
+// codeNotConnected is the exit code for an agent without a broker.
+const codeNotConnected = 3
+
+func status(c *cli.Context) error {
+	config, err := load(c)
+	if err != nil {
+		return err
+	}
+	path := socketPath(config)
+	if path == "" {
+		return fmt.Errorf("%w: there is no status socket", agent.ErrNoAgent)
+	}
+	r, err := agent.AskStatus(path)
+	if err != nil {
+		return err
+	}
+	text := reportText(r)
+	if c.Bool("json") {
+		line, err := json.Marshal(r)
+		if err != nil {
+			return err
+		}
+		text = string(line) + "\n"
+	}
+	if _, err := fmt.Fprint(c.App.Writer, text); err != nil {
+		return err
+	}
+	if !r.Connected {
+		return cliapp.Exit{Code: codeNotConnected}
+	}
+	return nil
+}
+
+func reportText(r agent.Report) string {
+	var b strings.Builder
+	since := fmt.Sprintf("%v, since %s", seconds(r.For), r.Since.Format(time.RFC3339))
+	fmt.Fprintf(&b, "device: %s, shvagent %s\n", r.Mount, r.Version)
+	if r.Connected {
+		fmt.Fprintf(&b, "connected to %s as client %d for %s\n", r.Broker, r.ClientID, since)
+	} else {
+		fmt.Fprintf(&b, "not connected for %s\n", since)
+	}
+	if r.Stopping {
+		b.WriteString("stopping: no new sessions\n")
+	}
+	if r.LastError != "" {
+		fmt.Fprintf(&b, "last error: %s\n", r.LastError)
+	}
+	fmt.Fprintf(&b, "sessions: %d\n", len(r.Sessions))
+	for _, s := range r.Sessions {
+		user := s.User
+		if user == "" {
+			user = "(not told)"
+		}
+		fmt.Fprintf(&b, "  %s: %s for %v, helper %d\n", user, s.Use, seconds(s.For.Seconds()), s.Helper)
+	}
+	return b.String()
+}
+
+func seconds(n float64) time.Duration { return time.Duration(n) * time.Second }

@@ -1,0 +1,143 @@
+// Package runas puts a process under what the policy grants: the user and groups
+// that it runs as, its environment, directory, umask and resource limits. It
+// judges nothing (package policy does) and starts nothing (package ptyproc does).
+package runas
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/user"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"shvtools/internal/policy"
+	"shvtools/internal/rpc"
+)
+
+// fallbackShell is for users whose own one is not there.
+const fallbackShell = "/bin/sh"
+
+// Account is a user of the device.
+type Account struct {
+	Name, Home, Shell string
+	// Missing are what the user should have and has not, for people: "/" and
+	// /bin/sh stand in.
+	Missing []string
+
+	credential *syscall.Credential // nil: our own
+}
+
+// passwdFile is where login shells stand.
+const passwdFile = "/etc/passwd"
+
+// Lookup finds the account that g wants a process to run as.
+func Lookup(g *policy.Grant) (Account, error) {
+	if g.User == "" && g.Group == nil {
+		me, err := user.Current()
+		if err != nil {
+			return complete(Account{Name: "root"}), nil
+		}
+		return complete(Account{Name: me.Username, Home: me.HomeDir}), nil
+	}
+	u, err := user.Current()
+	if g.User != "" {
+		u, err = user.Lookup(g.User)
+	}
+	if err != nil {
+		return Account{}, rpc.Errorf(rpc.CodeException, "the policy of this device wants to run as user %q: %v", g.User, err)
+	}
+	credential, err := credentialOf(u, g.Group)
+	if err != nil {
+		return Account{}, rpc.Errorf(rpc.CodeException, "the policy of this device wants to run as user %q: %v", u.Username, err)
+	}
+	a := complete(Account{Name: u.Username, Home: u.HomeDir})
+	if os.Geteuid() == 0 {
+		a.credential = credential
+		return a, nil
+	}
+	if int(credential.Uid) != os.Geteuid() || g.Group != nil {
+		return Account{}, rpc.Errorf(rpc.CodeException, "the policy of this device wants to run as user %q, and the agent does not run as root", u.Username)
+	}
+	return a, nil
+}
+
+// credentialOf is what initgroups(3) would give, or the groups that are named.
+func credentialOf(u *user.User, named []string) (*syscall.Credential, error) {
+	ids, err := u.GroupIds()
+	if named != nil {
+		ids, err = nil, nil
+		for _, name := range named {
+			group, err := user.LookupGroup(name)
+			if err != nil {
+				return nil, err
+			}
+			ids = append(ids, group.Gid)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	c := new(syscall.Credential)
+	for _, each := range []struct {
+		text string
+		to   *uint32
+	}{{u.Uid, &c.Uid}, {u.Gid, &c.Gid}} {
+		if *each.to, err = number(each.text); err != nil {
+			return nil, err
+		}
+	}
+	for _, text := range ids {
+		id, err := number(text)
+		if err != nil {
+			return nil, err
+		}
+		c.Groups = append(c.Groups, id)
+	}
+	return c, nil
+}
+
+func number(text string) (uint32, error) {
+	n, err := strconv.ParseUint(text, 10, 32)
+	return uint32(n), err
+}
+
+// complete puts something into the place of what is missing.
+func complete(a Account) Account {
+	if info, err := os.Stat(a.Home); err != nil || !info.IsDir() {
+		a.Missing = append(a.Missing, fmt.Sprintf("the home directory %s is not there, / stands in", a.Home))
+		a.Home = "/"
+	}
+	var missing string
+	if a.Shell, missing = loginShell(passwdFile, a.Name); missing != "" {
+		a.Missing = append(a.Missing, fmt.Sprintf("the login shell %s cannot be run, %s stands in", missing, fallbackShell))
+	}
+	return a
+}
+
+// loginShell finds the user's shell in a passwd file. missing is one that cannot
+// be run.
+func loginShell(file, name string) (shell, missing string) {
+	f, err := os.Open(file)
+	if err != nil {
+		return fallbackShell, ""
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		fields := strings.Split(lines.Text(), ":")
+		if len(fields) < 7 || fields[0] != name || fields[6] == "" {
+			continue
+		}
+		if info, err := os.Stat(fields[6]); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+			return fields[6], ""
+		}
+		return fallbackShell, fields[6]
+	}
+	return fallbackShell, ""
+}
+
+// Env are the variables that a login sets.
+func (a Account) Env() []string {
+	return []string{"HOME=" + a.Home, "USER=" + a.Name, "LOGNAME=" + a.Name, "SHELL=" + a.Shell}
+}

@@ -1,0 +1,26 @@
+package runas
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+func TestLoginShell(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "passwd")
+	text := "root:x:0:0:root:/root:/bin/sh\nshort:x:1\neva:x:1000:1000::/home/eva:/nonexistent/shell\nempty:x:1:1::/:\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string][2]string{
+		"root": {"/bin/sh"}, "short": {"/bin/sh"}, "eva": {"/bin/sh", "/nonexistent/shell"}, "empty": {"/bin/sh"}, "nobody": {"/bin/sh"},
+	} {
+		if shell, missing := loginShell(file, name); shell != want[0] || missing != want[1] {
+			t.Errorf("%s has %q, %q missing, want %q", name, shell, missing, want)
+		}
+	}
+	if shell, missing := loginShell(file+".none", "root"); shell != fallbackShell || missing != "" {
+		t.Errorf("without a file: %q, %q", shell, missing)
+	}
+}
