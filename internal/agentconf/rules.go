@@ -65,7 +65,7 @@ func (r *reader) complete(rule *policy.Rule, given map[string]ast.Node) {
 	case rule.Deny && (rule.Commands != nil || rule.Force != ""):
 		r.Fail(given["deny"], "a rule that denies has neither commands nor force")
 	}
-	if key := given["level"]; key != nil && rule.Level < rpc.AccessCommand && !rule.Deny {
+	if key := given["level"]; key != nil && rule.Level > 0 && rule.Level < rpc.AccessCommand && !rule.Deny {
 		for _, use := range rule.Uses {
 			if use != policy.Files {
 				r.Fail(key, "level %s: calls for %s take cmd at least", rule.Level, use)

@@ -67,6 +67,9 @@ const special = "|&;<>()$`*?[]{}#~!\n\r"
 // Words cuts a line into words as a shell does, and refuses all that only a shell
 // could do: a line of a list is no way to other commands.
 func Words(line string) ([]string, error) {
+	if strings.IndexByte(line, 0) >= 0 {
+		return nil, errors.New("it has a zero byte")
+	}
 	var words []string
 	var b strings.Builder
 	inWord := false
@@ -74,8 +77,6 @@ func Words(line string) ([]string, error) {
 	for i := 0; i < len(line); i++ {
 		c := line[i]
 		switch {
-		case c == 0:
-			return nil, errors.New("it has a zero byte")
 		case quote == '\'' && c != '\'':
 			b.WriteByte(c)
 		case quote != 0 && c == quote:

@@ -1,0 +1,201 @@
+package policy_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"shvtools/internal/chainpack"
+	"shvtools/internal/cpon"
+	"shvtools/internal/policy"
+	"shvtools/internal/rpc"
+)
+
+func commands(t testing.TB, texts ...string) (all []policy.Command) {
+	t.Helper()
+	for _, text := range texts {
+		c, err := policy.ParseCommand(text)
+		if err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		all = append(all, c)
+	}
+	return all
+}
+
+func rules(t testing.TB) *policy.Policy {
+	return &policy.Policy{Rules: []policy.Rule{
+		{Name: "out", At: "f:1", Users: []string{"mallory"}, Uses: policy.Uses(), Deny: true},
+		{Name: "few", At: "f:2", Users: []string{"ops-*"}, Uses: []policy.Use{policy.Commands}, Commands: commands(t, "uptime", "systemctl status *", "log **")},
+		{Name: "menu", At: "f:3", Users: []string{"guest"}, Uses: []policy.Use{policy.Shell, policy.Commands}, Force: "/usr/bin/menu"},
+		{Name: "all", At: "f:4", Level: rpc.AccessService, Uses: policy.Uses()},
+		{Name: "files", At: "f:5", Users: []string{"eva"}, Uses: []policy.Use{policy.Files, policy.SFTP}},
+	}}
+}
+
+func TestJudge(t *testing.T) {
+	t.Parallel()
+	p := rules(t)
+	line := func(text string) policy.Wanted { return policy.Wanted{Use: policy.Commands, Line: text} }
+	argv := func(words ...string) policy.Wanted { return policy.Wanted{Use: policy.Commands, Argv: words} }
+	shell := policy.Wanted{Use: policy.Shell}
+	for _, tt := range []struct {
+		user   string
+		level  rpc.Access
+		wanted policy.Wanted
+		want   string // part of the error, or the rule of a grant
+		ok     bool
+	}{
+		{"mallory", rpc.AccessSuper, shell, `rule "out" (f:1) denies shell`, false},
+		{"ops-1", rpc.AccessCommand, argv("uptime"), `rule "few"`, true},
+		{"ops-1", rpc.AccessCommand, line("uptime"), `rule "few"`, true},
+		{"ops-1", rpc.AccessCommand, line(" systemctl  'status' \"ssh\" "), `rule "few"`, true},
+		{"ops-1", rpc.AccessCommand, line("systemctl status"), `rule "few" (f:2) does not allow the command "systemctl status"`, false},
+		{"ops-1", rpc.AccessCommand, argv("systemctl", "status", "a", "b"), "does not allow", false},
+		{"ops-1", rpc.AccessCommand, argv("log"), `rule "few"`, true},
+		{"ops-1", rpc.AccessCommand, argv("log", "-f", "x"), `rule "few"`, true},
+		{"ops-1", rpc.AccessCommand, argv("uptime -x"), "does not allow", false},
+		{"ops-1", rpc.AccessSuper, argv("reboot"), `rule "few"`, false}, // the first that fits decides
+		{"ops-1", rpc.AccessCommand, shell, `rule "all" (f:4) takes the access level srv`, false},
+		{"guest", rpc.AccessCommand, line("rm -rf /; true"), `rule "menu"`, true},
+		{"guest", rpc.AccessCommand, policy.Wanted{Use: policy.SFTP}, `rule "all"`, false},
+		{"root", rpc.AccessService, line("a | b"), `rule "all"`, true},
+		{"eva", rpc.AccessCommand, policy.Wanted{Use: policy.SFTP}, `rule "files"`, true},
+		{"bob", rpc.AccessCommand, policy.Wanted{Use: policy.SFTP}, `rule "all" (f:4) takes`, false},
+		{"", rpc.AccessSuper, shell, `rule "all"`, true},
+		{"", rpc.AccessCommand, argv("uptime"), "user is not told", false},
+	} {
+		g, err := p.Judge(policy.Ask{User: tt.user, Level: tt.level, Wanted: tt.wanted})
+		text := ""
+		if err != nil {
+			text = err.Error()
+		} else {
+			text = g.Rule
+		}
+		if (err == nil) != tt.ok || !strings.Contains(text, tt.want) {
+			t.Errorf("%s at %s, %+v: %v %s; want %v %s", tt.user, tt.level, tt.wanted, err == nil, text, tt.ok, tt.want)
+		}
+	}
+	if _, err := new(policy.Policy).Judge(policy.Ask{User: "eva", Level: rpc.AccessSuper}); err == nil || !strings.Contains(err.Error(), `no rule of this device allows shell to user "eva"`) {
+		t.Errorf("without rules: %v", err)
+	}
+	var told *rpc.Error
+	if _, err := p.Judge(policy.Ask{Level: rpc.AccessCommand, Wanted: argv("uptime")}); !errors.As(err, &told) || told.Code != rpc.CodeUserIDRequired {
+		t.Errorf("a caller without a name: %v", err)
+	}
+}
+
+// A list of commands must not be a way to others.
+func TestListedCommandsAreNoWayOut(t *testing.T) {
+	t.Parallel()
+	g := policy.Grant{Uses: []policy.Use{policy.Commands}, Commands: commands(t, "echo **", "cat *")}
+	for _, line := range []string{
+		"echo a; reboot", "echo a && reboot", "echo a | sh", "echo $(reboot)", "echo `reboot`", "echo \"$(reboot)\"", "echo \"`reboot`\"", "echo a\nreboot",
+		"echo a > /etc/passwd", "echo $HOME", "echo *", "cat ~/x", "echo {a,b}", "(echo a)", "! echo", "echo a & reboot", "echo <(reboot)", "echo 'a", "echo \"a",
+		"A=b echo", "./echo a", "/tmp/echo a", "", " ", "''", "echo a\\", "echo a\x00b", "echo a\rb", "cat a b", "cat",
+	} {
+		if err := g.Check(policy.Wanted{Use: policy.Commands, Line: line}); err == nil {
+			t.Errorf("%q is allowed, as %q", line, g.Argv(policy.Wanted{Use: policy.Commands, Line: line}))
+		}
+	}
+	for line, want := range map[string][]string{
+		"echo": {"echo"}, `echo 'a;b' "c d" e\;f`: {"echo", "a;b", "c d", "e;f"}, `cat ''`: {"cat", ""}, `echo "a\"b\n"`: {"echo", `a"b\n`}, "cat\t'$HOME'": {"cat", "$HOME"},
+	} {
+		w := policy.Wanted{Use: policy.Commands, Line: line}
+		if err := g.Check(w); err != nil || !slices.Equal(g.Argv(w), want) {
+			t.Errorf("%q: %v, %q, want %q", line, err, g.Argv(w), want)
+		}
+	}
+}
+
+func TestPatternsThatAreNone(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"", " ", "*", "** a", "a ** b", "a 'b", `"a b" *`} {
+		if c, err := policy.ParseCommand(text); err == nil {
+			t.Errorf("%q: %q", text, c)
+		}
+	}
+}
+
+// The last name is the one that the agent's own broker wrote; a client can write
+// those before it.
+func TestUserOfAChain(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		`null`: "", `""`: "", `"eva"`: "eva", `"root;eva"`: "eva", `"root:b;eva:b"`: "eva", `"root;"`: "", `1`: "", `{}`: "", `[]`: "",
+		`{"shvUser":"iot","brokerId":"b"}`: "iot", `{"shvUser":1}`: "", `"{\"shvUser\":\"root\"};eva"`: "eva",
+	} {
+		v, err := cpon.Parse([]byte(text), chainpack.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := policy.UserOf(v); got != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+}
+
+func TestGrantOnTheWire(t *testing.T) {
+	t.Parallel()
+	full := policy.Grant{
+		Rule: `rule "x" (f:1)`, Uses: []policy.Use{policy.Shell, policy.SFTP}, Commands: commands(t, "a *", "b"), Force: "menu",
+		Limits: policy.Limits{Env: []string{"LC_*"}, User: "pump", Group: []string{"dialout"}, Umask: 0o27, Dir: "~/x", Idle: time.Minute, Total: time.Hour,
+			Resources: map[string]uint64{"nofile": 64, "as": 1 << 40}},
+	}
+	for _, g := range []policy.Grant{full, {Limits: policy.Limits{Umask: -1}}, {Commands: []policy.Command{}, Limits: policy.Limits{Umask: 0, Group: []string{}}}} {
+		v := g.Value()
+		again := policy.GrantFromValue(v)
+		if !again.Value().Equal(v) || (again.Commands == nil) != (g.Commands == nil) || (again.Group == nil) != (g.Group == nil) {
+			t.Errorf("%s became %s", cpon.String(v), cpon.String(again.Value()))
+		}
+	}
+}
+
+// What is missing or unreadable is the strictest.
+func TestGrantsThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		`null`, `{}`, `{"env":["A"]}`, `{"use":"shell"}`, `{"use":["root"]}`, `{"use":["shell"],"umask":"022"}`, `{"use":["shell"],"umask":-1}`,
+		`{"use":["shell"],"umask":4096}`, `{"use":["shell"],"idle":-1}`, `{"use":["shell"],"time":9000000000000000000}`, `{"use":["shell"],"user":0}`,
+		`{"use":["shell"],"force":1}`, `{"use":["shell"],"resources":{"nofile":-1}}`, `{"use":["shell"],"resources":{"files":1u}}`,
+	} {
+		v, err := cpon.Parse([]byte(text), chainpack.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := policy.GrantFromValue(v)
+		for _, use := range policy.Uses() {
+			if g.Check(policy.Wanted{Use: use}) == nil {
+				t.Errorf("%s allows %s", text, use)
+			}
+		}
+	}
+	list, _ := cpon.Parse([]byte(`{"use":["commands"],"commands":1}`), chainpack.Limits{})
+	if g := policy.GrantFromValue(list); g.Check(policy.Wanted{Use: policy.Commands, Argv: []string{"a"}}) == nil {
+		t.Error("an unreadable list allows a command")
+	}
+}
+
+// FuzzWords: what is cut must come back from its quoted form, and no sign of the
+// shell may be outside of quotes.
+func FuzzWords(f *testing.F) {
+	for _, seed := range []string{"", "a b", `a 'b c' "d"`, `a\ b`, "a;b", `"$x"`, "'", "a\x00", "\\\x00"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		words, err := policy.Words(line)
+		if err != nil {
+			return
+		}
+		var quoted []string
+		for _, word := range words {
+			quoted = append(quoted, "'"+strings.ReplaceAll(word, "'", `'\''`)+"'")
+		}
+		again, err := policy.Words(strings.Join(quoted, " "))
+		if err != nil || !slices.Equal(again, words) {
+			t.Errorf("%q: %q became %q, %v", line, words, again, err)
+		}
+	})
+}
