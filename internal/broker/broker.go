@@ -54,7 +54,7 @@ var ErrClosed = errors.New("broker: closed")
 
 // Options of a broker. Zero fields have defaults, but for Users.
 type Options struct {
-	Users      *auth.Directory
+	Users      *auth.Store // who may log in; changed by Apply
 	Log        zerolog.Logger
 	Journal    *journal.Writer // nil: none
 	Version    string          // answered by .app:version

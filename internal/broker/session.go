@@ -3,6 +3,7 @@ package broker
 import (
 	"errors"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -26,14 +27,19 @@ type session struct {
 	deadline *time.Timer
 
 	// Set at login, before others can reach the session.
-	user   *auth.User // nil for a tunnel login
-	ticket *ticket    // of a tunnel login; nil for others; written under broker.mu
+	ticket *ticket // of a tunnel login; nil for others; written under broker.mu
 	log    zerolog.Logger
 
+	// user has the rights of now: nil before the login and for a tunnel login.
+	// Written under broker.mu.
+	user atomic.Pointer[auth.User]
 	ways ways
 
 	// Guarded by broker.mu.
+	admitted   auth.Login  // the login of user, as it was let in
+	expiry     *time.Timer // nil: the user does not expire
 	mountPoint string
+	deviceID   string               // by which it stands at mountPoint; "" where it asked for that
 	tunnels    map[*tunnel]struct{} // that end here, either end
 	tickets    int                  // live ones that this agent was given
 }
@@ -91,6 +97,7 @@ func (s *session) end(cause link.Cause) {
 	s.deadline.Stop()
 	b.mu.Lock()
 	delete(b.sessions, s.id)
+	s.stopExpiry()
 	unmounted := b.unmount(s)
 	notices := b.endTunnelsOf(s, cause)
 	notices = append(notices, b.endTicketsOf(s)...)
@@ -103,7 +110,7 @@ func (s *session) end(cause link.Cause) {
 
 func (s *session) logEnd(cause link.Cause, unmounted string) {
 	event := s.log.Info()
-	if s.user == nil && s.ticket == nil {
+	if s.user.Load() == nil && s.ticket == nil {
 		event = s.log.Debug()
 	}
 	var bug *link.PanicError
@@ -215,9 +222,10 @@ func tooManyTags(meta []byte) bool {
 }
 
 func (s *session) name() string {
+	user := s.user.Load()
 	switch {
-	case s.user != nil:
-		return s.user.Name
+	case user != nil:
+		return user.Name
 	case s.ticket != nil:
 		return "tunnel of client " + strconv.FormatInt(s.ticket.caller, 10)
 	}

@@ -19,6 +19,7 @@ type tunnelKey struct {
 // section 6). Its fields do not change.
 type tunnel struct {
 	client, helper tunnelEnd
+	with           right // of the client
 }
 
 // tunnelEnd is how one end of a tunnel is reached from here.
@@ -102,6 +103,7 @@ func (b *Broker) create(s *session, m *rpc.Message, toID int64) (*session, *tunn
 	t := &tunnel{
 		client: tunnelEnd{to, m.ID(), append(rpc.CallerIDs(nil), m.Callers()...)},
 		helper: tunnelEnd{s, readID, append(rpc.CallerIDs(nil), back...)},
+		with:   s.ticket.with,
 	}
 	if b.tunnels[t.client.key()] != nil {
 		return to, nil, dropForged
