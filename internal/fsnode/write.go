@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -95,7 +96,10 @@ func (o *op) writeAt(offset int64, data string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(o.written(file.WriteAt([]byte(data), offset)), file.Close())
+	if _, err = file.Seek(offset, io.SeekStart); err == nil {
+		err = o.written(file.WriteString(data)) // WriteAt would not tell of a part
+	}
+	return errors.Join(err, file.Close())
 }
 
 // written tells how much was written before it failed.
