@@ -86,7 +86,7 @@ func TestShapesOfRunCmd(t *testing.T) {
 		`["sh",["-c","echo $A $B"],1,{"A":5,"B":"x y"}]`:     `[0,"5 x y\n"]`,
 		`["echo",["a b",7,-1.5,true],1]`:                     `[0,"a b 7 -1.5 true\n"]`,
 		`["cat",1]`:                                          `[0,""]`, // stdin is at its end
-		`["sh",["-c","printf 'a\\000b\\377'"],1]`:        "[0,\"a\\0b\xff\"]",
+		`["sh",["-c","printf 'a\\000b\\377'"],1]`:            "[0,\"a\\0b\xff\"]",
 		`["sh",["-c","kill -9 $$"]]`:                         crashed,
 		`["sh",["-c","echo x; kill -TERM $$"],1]`:            crashed,
 		`["ls",7]`:    `8 Invalid request parameter: 7`,
@@ -149,7 +149,7 @@ func TestOutputIsLimited(t *testing.T) {
 	h.Output = 1000
 	const over = "8 the output is longer than 1000 bytes, the limit on this device; the program was ended"
 	for text, want := range map[string]string{
-		`["sh",["-c","head -c 1000 /dev/zero | tr '\\0' x"],1]`:               "exact",
+		`["sh",["-c","head -c 1000 /dev/zero | tr '\\0' x"],1]`:                 "exact",
 		`["sh",["-c","head -c 1001 /dev/zero"],1]`:                              over,
 		`["sh",["-c","head -c 600 /dev/zero; head -c 600 /dev/zero >&2"],1,2]`:  over, // together
 		`["sh",["-c","head -c 600 /dev/zero"],1,1]`:                             over, // it is sent twice
