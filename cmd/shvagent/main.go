@@ -34,6 +34,7 @@ Examples:
    shvagent
    shvagent --url tcp://pump7@broker:3755 --mount test/pump7 --password-file /etc/shv/password
    shvagent --url tcp://broker:3755 --url tcp://spare:3755
+   shvagent --sysfs-rootdir /srv/pump --fs-read-only
    shvagent --config shvagent.yaml --check-config
    shvagent status`
 
@@ -47,7 +48,7 @@ func main() {
 		Commands:    []*cli.Command{statusCommand()},
 		// shvagent has no page of help for each word that is none of its commands.
 		HideHelpCommand: true,
-		Flags:           append(append(flags(), loginFlags()...), cliapp.LogFlags("info")...),
+		Flags:           append(append(append(flags(), serviceFlags()...), loginFlags()...), cliapp.LogFlags("info")...),
 	}
 	os.Exit(cliapp.Main(app, os.Args))
 }
@@ -113,7 +114,7 @@ func run(c *cli.Context) error {
 	defer stopTelling()
 	cut, stopWatching := secondSignal()
 	defer stopWatching()
-	return agent.Run(c.Context, agent.Options{
+	o := agent.Options{
 		Brokers:    places,
 		MountPoint: config.Mount,
 		DeviceID:   config.DeviceID,
@@ -134,7 +135,11 @@ func run(c *cli.Context) error {
 			}
 			return nil
 		},
-	})
+	}
+	if err := setServices(c, config, &o); err != nil {
+		return err
+	}
+	return agent.Run(c.Context, o)
 }
 
 // tell serves the status of the agent. That it cannot is no reason not to run.

@@ -11,11 +11,10 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"shvtools/internal/chainpack"
+	"shvtools/internal/calls"
 	"shvtools/internal/client"
-	"shvtools/internal/node"
+	"shvtools/internal/fsnode"
 	"shvtools/internal/policy"
-	"shvtools/internal/rpc"
 	"shvtools/internal/transport"
 )
 
@@ -39,6 +38,12 @@ type Options struct {
 	Helper     string        // path of shvrexec
 	Environ    []string      // what helpers inherit
 	Version    string
+	GitCommit  string
+	Commands   Commands
+	ScriptDir  string // where scripts are kept; made when it is needed
+	Tester     bool   // the nodes tester/prop1 … prop4
+	Device     Device
+	Files      fsnode.Options // exported as sys/fs, if its Dir is set
 	Policy     *policy.Policy // nil: policy.Default
 	Sessions   Sessions
 	Drain      time.Duration   // how long sessions may go on when ctx has ended
@@ -62,8 +67,9 @@ type Sessions struct {
 
 // Agent is a running agent.
 type Agent struct {
-	opts    Options
-	helpers helpers
+	opts     Options
+	helpers  helpers
+	services *services
 
 	readyOnce sync.Once
 	readyErr  error
@@ -85,7 +91,8 @@ func Run(ctx context.Context, o Options) error {
 	if o.Status == nil {
 		o.Status = NewStatus(time.Now)
 	}
-	a := &Agent{opts: o, helpers: helpers{opts: o, running: make(map[*helper]struct{})}}
+	o.Commands.setDefaults()
+	a := &Agent{opts: o, helpers: helpers{opts: o, running: make(map[*helper]struct{})}, services: newServices(o)}
 	o.Status.begin(o, a.helpers.list)
 	defer a.helpers.stop(stopGrace)
 	serving, finish := context.WithCancel(context.Background())
@@ -107,6 +114,7 @@ func Run(ctx context.Context, o Options) error {
 // serve is one connection, from its login to its end.
 func (a *Agent) serve(ctx context.Context, b Broker) error {
 	conn := &connection{agent: a, finding: make(map[int64]*search)}
+	conn.calls = calls.NewTable(func(answer []byte) error { return conn.client.SendNow(answer) }, a.opts.Log)
 	c, err := client.Dial(ctx, client.Options{
 		URL:     b.URL,
 		Timeout: a.opts.Timeout,
@@ -155,18 +163,4 @@ func (a *Agent) connected(ctx context.Context, b Broker, c *client.Client) error
 		}
 	}
 	return c.Err()
-}
-
-// tree is what the agent serves (protocol.md 9.1).
-func (c *connection) tree() *node.Tree {
-	o := c.agent.opts
-	tree := new(node.Tree)
-	tree.Add("",
-		node.Constant("appName", "s", rpc.AccessBrowse, chainpack.String("shvagent")),
-		node.Constant("deviceId", "s", rpc.AccessBrowse, chainpack.String(o.DeviceID)),
-		node.Constant("deviceType", "s", rpc.AccessBrowse, chainpack.String("ShvAgent")),
-		node.Method{Name: "launchRexec", Flags: node.FlagNotIdem, Param: "{?}", Result: "?", Access: rpc.AccessCommand, Call: c.launchRexec},
-	)
-	tree.Add(".app", node.App("shvagent", o.Version, time.Now)...)
-	return tree
 }

@@ -219,6 +219,13 @@ func (h *helpers) stop(grace time.Duration) {
 	<-ended
 }
 
+// closing is the refusal of whatever is new, nil while the agent does not stop.
+func (h *helpers) closing() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.refusal
+}
+
 // list tells of the running ones, the oldest first.
 func (h *helpers) list() []Session {
 	h.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"shvtools/internal/calls"
 	"shvtools/internal/chainpack"
 	"shvtools/internal/client"
 	"shvtools/internal/cpon"
@@ -21,6 +22,7 @@ const findWait = 5 * time.Second
 type connection struct {
 	agent    *Agent
 	searches sync.WaitGroup
+	calls    *calls.Table
 	client   *client.Client // set before the read loop begins
 
 	mu      sync.Mutex
@@ -32,22 +34,27 @@ type connection struct {
 // apart by their request id alone, and every shvrsh calls with the same one, so
 // those of one id wait for each other.
 type search struct {
-	call   launch.Call
-	from   rpc.Address
-	user   string
-	owner  string // the one of the users that counts
-	use    policy.Use
-	grant  *policy.Grant
-	answer chan rpc.TunnelCtl // capacity 1
-	find   rpc.TunnelCtl
-	next   []*search
+	call     launch.Call
+	from     rpc.Address
+	user     string
+	owner    string // the one of the users that counts
+	use      policy.Use
+	grant    *policy.Grant
+	answer   chan rpc.TunnelCtl // capacity 1
+	find     rpc.TunnelCtl
+	next     []*search
+	answered func() // the call no longer runs
 }
 
 // begun takes the client, before any request comes.
 func (c *connection) begun(cl *client.Client) { c.client = cl }
 
-// wait ends when no search is under way.
-func (c *connection) wait() { c.searches.Wait() }
+// wait ends the calls of a connection that has ended, and waits for them and for
+// all searches.
+func (c *connection) wait() {
+	c.calls.Close(callGrace)
+	c.searches.Wait()
+}
 
 // allow asks the judge whether a request may do what it wants. Its errors are for
 // the caller.
@@ -91,9 +98,11 @@ func (c *connection) launchRexec(r *node.Request) (chainpack.Value, error) {
 		if len(before.next) >= c.agent.opts.Sessions.Total {
 			return chainpack.Value{}, rpc.Errorf(rpc.CodeTryAgainLater, "too many sessions are being opened on this device")
 		}
+		s.answered = c.calls.Hold(s.from)
 		before.next = append(before.next, s)
 		return chainpack.Value{}, node.ErrLater
 	}
+	s.answered = c.calls.Hold(s.from)
 	c.begin(cl, s)
 	return chainpack.Value{}, node.ErrLater
 }
@@ -120,6 +129,7 @@ func (c *connection) found(m *rpc.Message) {
 
 // search waits for the answer and starts the helper.
 func (c *connection) search(cl *client.Client, s *search) {
+	defer s.answered()
 	err := c.find(cl, s)
 	c.mu.Lock()
 	delete(c.finding, s.from.ID)

@@ -31,7 +31,8 @@ type Config struct {
 	DeviceID     string
 	Heartbeat    time.Duration
 	Timeout      time.Duration // to connect and log in
-	FilesRoot    string        // directory below sys/fs; "": none
+	Files        Files
+	Commands     Commands
 	StatusFile   string
 	StatusEvery  time.Duration // 0: no such file
 	Socket       string        // "": none
@@ -43,6 +44,22 @@ type Config struct {
 	sources map[string]string // of settings, by key
 	rules   string            // the source of the rules
 }
+
+// Files is what is served below sys/fs.
+type Files struct {
+	Root     string // "": nothing
+	ReadOnly bool
+	Max      int64 // bytes that a file may grow to; 0: to any
+}
+
+// Commands are the limits of runCmd and runScript.
+type Commands struct {
+	Time   time.Duration
+	Output int64 // bytes
+}
+
+// MaxOutput is the most that Commands.Output may be: an answer must fit a frame.
+const MaxOutput = 8 << 20
 
 // Sources are where a configuration comes from.
 type Sources struct {

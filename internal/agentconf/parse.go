@@ -27,7 +27,7 @@ func (c *Config) parse(file string, data []byte) error {
 	var base, rules, rulesKey ast.Node
 	r.Each(body, "the file", func(name string, key, value ast.Node) {
 		switch name {
-		case "connection", "sessions":
+		case "connection", "sessions", "files", "commands":
 			r.Each(value, name, func(inner string, key, value ast.Node) { r.setting(name+"."+inner, key, value) })
 		case "defaults":
 			base = value

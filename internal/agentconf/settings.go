@@ -3,6 +3,7 @@ package agentconf
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -38,6 +39,8 @@ func defaults() *Config {
 		Heartbeat:  time.Minute,
 		Timeout:    10 * time.Second,
 		StatusFile: defaultStatusFile,
+		Files:      Files{Max: 1 << 30},
+		Commands:   Commands{Time: 5 * time.Minute, Output: 4 << 20},
 		Total:      32,
 		Policy:     policy.Default(),
 		sources:    make(map[string]string),
@@ -53,7 +56,11 @@ var settings = []setting{
 	text("connection.device-id", "device-id", "", "what the broker may find the mount point by", func(c *Config) *string { return &c.DeviceID }, nil),
 	duration("connection.heartbeat", "heartbeat", "time between pings; the broker gives the device up after three", func(c *Config) *time.Duration { return &c.Heartbeat }, time.Second, 24*time.Hour),
 	duration("connection.timeout", "", "how long connecting and logging in may take", func(c *Config) *time.Duration { return &c.Timeout }, time.Second, 10*time.Minute),
-	text("files-root", "sysfs-rootdir", "", "the directory that is served below sys/fs", func(c *Config) *string { return &c.FilesRoot }, nil),
+	text("files.root", "sysfs-rootdir", "", "the directory that is served below sys/fs", func(c *Config) *string { return &c.Files.Root }, nil),
+	{key: "files.read-only", flag: "fs-read-only", about: "nobody may change what is there", set: setReadOnly, show: func(c *Config) string { return strconv.FormatBool(c.Files.ReadOnly) }},
+	size("files.max-file", "fs-max-file", "what a file there may grow to; 0: to any", func(c *Config) *int64 { return &c.Files.Max }, 0, math.MaxInt64),
+	duration("commands.time", "cmd-timeout", "how long what runCmd and runScript run may take", func(c *Config) *time.Duration { return &c.Commands.Time }, time.Second, 24*time.Hour),
+	size("commands.output", "cmd-max-output", "what it may write to stdout and stderr", func(c *Config) *int64 { return &c.Commands.Output }, 1, MaxOutput),
 	text("conn-status-file", "conn-status-file", "", "holds 1 while connected, else 0", func(c *Config) *string { return &c.StatusFile }, nil),
 	{key: "conn-status-update-interval", flag: "conn-status-update-interval", about: "how often that file is written; 0: never", set: setStatusEvery, show: func(c *Config) string { return c.StatusEvery.String() }},
 	text("socket", "socket", "", "where `shvagent status` asks", func(c *Config) *string { return &c.Socket }, nil),
@@ -96,6 +103,30 @@ func parseDuration(text string, lowest, highest time.Duration) (time.Duration, e
 		return 0, fmt.Errorf("%v is not from %v to %v", d, lowest, highest)
 	}
 	return d, nil
+}
+
+func size(key, flag, about string, field func(*Config) *int64, lowest, highest int64) setting {
+	return setting{key: key, flag: flag, about: about,
+		set: func(c *Config, values []string) error {
+			n, err := ParseSize(values[0])
+			if err == nil && (n < lowest || n > highest) {
+				err = fmt.Errorf("%d bytes are not from %d to %d", n, lowest, highest)
+			}
+			if err == nil {
+				*field(c) = n
+			}
+			return err
+		},
+		show: func(c *Config) string { return strconv.FormatInt(*field(c), 10) },
+	}
+}
+
+func setReadOnly(c *Config, values []string) error {
+	if values[0] != "true" && values[0] != "false" {
+		return fmt.Errorf("%q is neither true nor false", values[0])
+	}
+	c.Files.ReadOnly = values[0] == "true"
+	return nil
 }
 
 const mostSessions = 10000

@@ -42,6 +42,9 @@ type Grant struct {
 	Limits
 }
 
+// OriginalEnv is the variable that tells a forced command what was asked for.
+const OriginalEnv = "SHV_ORIGINAL_COMMAND"
+
 // Check judges once more, in the process that is to do it.
 func (g *Grant) Check(w Wanted) error {
 	if !slices.Contains(g.Uses, w.Use) {

@@ -15,9 +15,6 @@ import (
 // SFTPFlag makes shvrexec serve SFTP on its standard streams.
 const SFTPFlag = "sftp-server"
 
-// originalEnv tells a forced command what was asked for.
-const originalEnv = "SHV_ORIGINAL_COMMAND"
-
 // command says what to start for a call; self is the path of this program. The
 // agent has judged the call, and the policy of its line is asked again. missing is
 // what the user should know about the account. Errors are for the caller.
@@ -71,7 +68,7 @@ func program(spec *ptyproc.Spec, line launch.Line, wanted policy.Wanted, me runa
 	case force != "":
 		shell(force)
 		if wanted.Use == policy.Commands {
-			spec.Env = append(spec.Env, originalEnv+"="+original(wanted))
+			spec.Env = append(spec.Env, policy.OriginalEnv+"="+original(wanted))
 		}
 		return nil
 	case run.Kind == tunnel.RunShell:

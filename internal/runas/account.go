@@ -137,6 +137,9 @@ func loginShell(file, name string) (shell, missing string) {
 	return fallbackShell, ""
 }
 
+// Other tells whether it is another user, or has other groups, than ours.
+func (a Account) Other() bool { return a.credential != nil }
+
 // Env are the variables that a login sets.
 func (a Account) Env() []string {
 	return []string{"HOME=" + a.Home, "USER=" + a.Name, "LOGNAME=" + a.Name, "SHELL=" + a.Shell}

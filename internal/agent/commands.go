@@ -1,0 +1,102 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"shvtools/internal/chainpack"
+	"shvtools/internal/command"
+	"shvtools/internal/node"
+	"shvtools/internal/policy"
+	"shvtools/internal/ptyproc"
+	"shvtools/internal/rpc"
+	"shvtools/internal/runas"
+)
+
+// runner runs a call on a host.
+type runner func(context.Context, command.Host, command.Call) (chainpack.Value, error)
+
+// runCmd and runScript are answered when the process has ended.
+func (c *connection) runCmd(r *node.Request) (chainpack.Value, error) {
+	return c.run(r, policy.Commands, func(ctx context.Context, h command.Host, call command.Call) (chainpack.Value, error) {
+		return h.Run(ctx, call)
+	})
+}
+
+func (c *connection) runScript(r *node.Request) (chainpack.Value, error) {
+	return c.run(r, policy.Scripts, func(ctx context.Context, h command.Host, call command.Call) (chainpack.Value, error) {
+		return h.RunScript(ctx, c.agent.services.scripts, call)
+	})
+}
+
+func (c *connection) run(r *node.Request, use policy.Use, run runner) (chainpack.Value, error) {
+	call, err := command.ParseCall(r.Param)
+	if err != nil {
+		return chainpack.Value{}, err
+	}
+	if err := c.agent.helpers.closing(); err != nil {
+		return chainpack.Value{}, err
+	}
+	wanted := policy.Wanted{Use: use}
+	if use == policy.Commands {
+		wanted.Argv = append([]string{call.Text}, call.Args...)
+	}
+	grant, err := c.agent.allow(r, wanted)
+	if err != nil {
+		return chainpack.Value{}, err
+	}
+	host, err := c.agent.host(grant, &call, use)
+	if err != nil {
+		return chainpack.Value{}, err
+	}
+	method, user := r.Method, userChain(r.UserID)
+	return c.calls.Start(c.agent.services.commands, r, "", func(ctx context.Context, _ func(float64)) (chainpack.Value, error) {
+		if grant.Total > 0 {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeoutCause(ctx, grant.Total, rpc.Errorf(rpc.CodeException, "ended: %s allows %v", grant.Rule, grant.Total))
+			defer cancel()
+		}
+		result, err := run(ctx, host, call)
+		var notStarted *command.StartError
+		if errors.As(err, &notStarted) { // the caller is told no reason, as by the C++ agent
+			c.agent.opts.Log.Warn().Err(notStarted).Str("method", method).Str("user", user).Msg("no process")
+		}
+		return result, err
+	})
+}
+
+// host is where a call runs under a grant.
+func (a *Agent) host(g *policy.Grant, call *command.Call, use policy.Use) (command.Host, error) {
+	host := a.services.host
+	account, err := runas.Lookup(g)
+	if err != nil {
+		return host, err
+	}
+	if account.Other() {
+		if use == policy.Scripts && g.Force == "" {
+			return host, rpc.Errorf(rpc.CodeException, "refused: %s runs as user %s, who cannot read the agent's scripts; send it as a command", g.Rule, account.Name)
+		}
+		host.Environ = account.Environ(host.Environ)
+	}
+	if g.Strict() && call.Env != nil {
+		// A variable could make an allowed program do anything.
+		var env []string
+		for _, v := range call.Env {
+			if name, _, _ := strings.Cut(v, "="); runas.Matches(g.Env, name) {
+				env = append(env, v)
+			}
+		}
+		call.Env = append(account.Environ(host.Environ), env...)
+	}
+	host.Under = func(spec *ptyproc.Spec) {
+		if g.Force != "" {
+			spec.Env = append(slices.Clip(spec.Env), fmt.Sprintf("%s=%s", policy.OriginalEnv, strings.ReplaceAll(strings.Join(append([]string{call.Text}, call.Args...), " "), "\x00", "")))
+			spec.Path, spec.Argv = account.Shell, []string{account.Shell, "-c", g.Force}
+		}
+		account.Apply(g, spec, a.opts.Helper)
+	}
+	return host, nil
+}
