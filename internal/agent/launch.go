@@ -62,7 +62,7 @@ func (a *Agent) allow(r *node.Request, w policy.Wanted) (*policy.Grant, error) {
 	ask := policy.Ask{User: policy.UserOf(r.UserID), Level: r.Access, Wanted: w}
 	grant, err := a.opts.Policy.Judge(ask)
 	if err != nil {
-		a.opts.Log.Warn().Err(err).Str("user", userChain(r.UserID)).Stringer("level", r.Access).Stringer("use", w.Use).Msg("refused")
+		a.opts.Log.Warn().Err(err).Str("user", userChain(r.UserID)).Stringer("access", r.Access).Stringer("use", w.Use).Msg("refused")
 		return nil, err
 	}
 	return grant, nil

@@ -72,6 +72,9 @@ func ruleText(r *policy.Rule) string {
 	if l.Group != nil {
 		fmt.Fprintf(&b, "; with the groups %s", strings.Join(l.Group, ", "))
 	}
+	if l.Shell != "" {
+		fmt.Fprintf(&b, "; with the shell %s", l.Shell)
+	}
 	if l.Umask >= 0 {
 		fmt.Fprintf(&b, "; umask %03o", l.Umask)
 	}

@@ -162,7 +162,7 @@ func ruleNames() []string {
 }
 
 func limitNames() []string {
-	return []string{"env", "run-as", "groups", "umask", "dir", "idle", "time", "resources"}
+	return []string{"env", "run-as", "groups", "shell", "umask", "dir", "idle", "time", "resources"}
 }
 
 // longestLimit is the highest value of idle and time.
@@ -181,6 +181,10 @@ func (r *reader) limit(l *policy.Limits, name string, key, value ast.Node) bool 
 	case "dir":
 		if l.Dir, err = one(value); err == nil && !filepath.IsAbs(l.Dir) && l.Dir != "~" && !strings.HasPrefix(l.Dir, "~/") {
 			err = fmt.Errorf("%q does not begin with / or ~", l.Dir)
+		}
+	case "shell":
+		if l.Shell, err = one(value); err == nil && !filepath.IsAbs(l.Shell) {
+			err = fmt.Errorf("%q does not begin with /", l.Shell)
 		}
 	case "umask":
 		l.Umask, err = readUmask(value)

@@ -38,6 +38,13 @@ func (w *world) rawSession(param chainpack.Value) outcome {
 		t.Fatal(err)
 	}
 	defer c.Close()
+	return w.sessionOf(c, param)
+}
+
+// sessionOf is rawSession for a client, which tells who it is.
+func (w *world) sessionOf(c *client.Client, param chainpack.Value) outcome {
+	t := w.t
+	t.Helper()
 	var o outcome // of the read loop until ended is closed
 	ended := make(chan struct{})
 	id := c.NewID()
@@ -48,7 +55,8 @@ func (w *world) rawSession(param chainpack.Value) outcome {
 			close(ended)
 		}
 	})
-	if err := c.Request(id, device, "launchRexec", param); err != nil {
+	defer c.Forget(id)
+	if err := c.Send(rpc.AppendIdentified(nil, id, device, "launchRexec", param)); err != nil {
 		t.Fatal(err)
 	}
 	select {

@@ -14,6 +14,7 @@ type Limits struct {
 	Env   []string // patterns of variables that a client may set: "TERM", "LC_*"
 	User  string   // to run as; "": the agent's own
 	Group []string // the groups to have; nil: the user's own
+	Shell string   // in the place of the user's own; ""
 	Umask int      // -1: as it is
 	Dir   string   // to work in; "": the home directory, or the agent's
 	Idle  time.Duration

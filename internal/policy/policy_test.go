@@ -141,7 +141,7 @@ func TestGrantOnTheWire(t *testing.T) {
 	t.Parallel()
 	full := policy.Grant{
 		Rule: `rule "x" (f:1)`, Uses: []policy.Use{policy.Shell, policy.SFTP}, Commands: commands(t, "a *", "b"), Force: "menu",
-		Limits: policy.Limits{Env: []string{"LC_*"}, User: "pump", Group: []string{"dialout"}, Umask: 0o27, Dir: "~/x", Idle: time.Minute, Total: time.Hour,
+		Limits: policy.Limits{Env: []string{"LC_*"}, User: "pump", Shell: "/bin/ash", Group: []string{"dialout"}, Umask: 0o27, Dir: "~/x", Idle: time.Minute, Total: time.Hour,
 			Resources: map[string]uint64{"nofile": 64, "as": 1 << 40}},
 	}
 	for _, g := range []policy.Grant{full, {Limits: policy.Limits{Umask: -1}}, {Commands: []policy.Command{}, Limits: policy.Limits{Umask: 0, Group: []string{}}}} {

@@ -26,6 +26,7 @@ func (g *Grant) Value() chainpack.Value {
 	text("force", g.Force)
 	text("user", g.User)
 	text("dir", g.Dir)
+	text("shell", g.Shell)
 	add("groups", texts(g.Group), g.Group != nil)
 	number("umask", int64(g.Umask), g.Umask >= 0)
 	number("idle", int64(g.Idle/time.Millisecond), g.Idle > 0)
@@ -76,7 +77,7 @@ func GrantFromValue(v chainpack.Value) Grant {
 		bad = bad || !ok || n < 0 || n > longest
 		return n
 	}
-	g.Rule, g.Force, g.User, g.Dir = text("rule"), text("force"), text("user"), text("dir")
+	g.Rule, g.Force, g.User, g.Dir, g.Shell = text("rule"), text("force"), text("user"), text("dir"), text("shell")
 	g.Umask = int(number("umask", -1))
 	g.Idle = time.Duration(number("idle", 0)) * time.Millisecond
 	g.Total = time.Duration(number("time", 0)) * time.Millisecond

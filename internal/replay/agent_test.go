@@ -214,7 +214,7 @@ func TestAgentAnswersRecordedCalls(t *testing.T) {
 	}
 	start(t, func(ctx context.Context) error {
 		return agent.Run(ctx, agent.Options{
-			URL: s.url, User: "iot", Password: "lub42DUB", MountPoint: "test/agent",
+			Brokers: []agent.Broker{{URL: s.url, User: "iot", Password: "lub42DUB"}}, MountPoint: "test/agent",
 			Environ:   []string{"PATH=" + os.Getenv("PATH")},
 			Version:   "0.0.2",
 			GitCommit: "N/A",

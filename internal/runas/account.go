@@ -5,6 +5,7 @@ package runas
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"os"
 	"os/user"
@@ -34,33 +35,35 @@ const passwdFile = "/etc/passwd"
 
 // Lookup finds the account that g wants a process to run as.
 func Lookup(g *policy.Grant) (Account, error) {
+	me, err := user.Current()
 	if g.User == "" && g.Group == nil {
-		me, err := user.Current()
 		if err != nil {
-			return complete(Account{Name: "root"}), nil
+			return complete(Account{Name: "root"}, g.Shell), nil
 		}
-		return complete(Account{Name: me.Username, Home: me.HomeDir}), nil
+		return complete(Account{Name: me.Username, Home: me.HomeDir}, g.Shell), nil
 	}
-	u, err := user.Current()
 	if g.User != "" {
-		u, err = user.Lookup(g.User)
+		me, err = user.Lookup(g.User)
 	}
 	if err != nil {
-		return Account{}, rpc.Errorf(rpc.CodeException, "the policy of this device wants to run as user %q: %v", g.User, err)
+		return Account{}, cannot(g.User, err)
 	}
-	credential, err := credentialOf(u, g.Group)
+	credential, err := credentialOf(me, g.Group)
 	if err != nil {
-		return Account{}, rpc.Errorf(rpc.CodeException, "the policy of this device wants to run as user %q: %v", u.Username, err)
+		return Account{}, cannot(me.Username, err)
 	}
-	a := complete(Account{Name: u.Username, Home: u.HomeDir})
-	if os.Geteuid() == 0 {
+	a := complete(Account{Name: me.Username, Home: me.HomeDir}, g.Shell)
+	switch {
+	case os.Geteuid() == 0:
 		a.credential = credential
-		return a, nil
-	}
-	if int(credential.Uid) != os.Geteuid() || g.Group != nil {
-		return Account{}, rpc.Errorf(rpc.CodeException, "the policy of this device wants to run as user %q, and the agent does not run as root", u.Username)
+	case int(credential.Uid) != os.Geteuid() || g.Group != nil:
+		return Account{}, cannot(me.Username, errors.New("the agent does not run as root"))
 	}
 	return a, nil
+}
+
+func cannot(name string, err error) error {
+	return rpc.Errorf(rpc.CodeException, "the policy of this device wants to run as user %q: %v", name, err)
 }
 
 // credentialOf is what initgroups(3) would give, or the groups that are named.
@@ -103,11 +106,15 @@ func number(text string) (uint32, error) {
 	return uint32(n), err
 }
 
-// complete puts something into the place of what is missing.
-func complete(a Account) Account {
+// complete puts something into the place of what is missing. shell is one that
+// goes before the user's own.
+func complete(a Account, shell string) Account {
 	if info, err := os.Stat(a.Home); err != nil || !info.IsDir() {
 		a.Missing = append(a.Missing, fmt.Sprintf("the home directory %s is not there, / stands in", a.Home))
 		a.Home = "/"
+	}
+	if a.Shell = shell; shell != "" {
+		return a
 	}
 	var missing string
 	if a.Shell, missing = loginShell(passwdFile, a.Name); missing != "" {
