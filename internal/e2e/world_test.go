@@ -116,9 +116,15 @@ func (w *world) startBroker(listen string) {
 
 func (w *world) startAgent() {
 	w.t.Helper()
+	w.startAgentAt("--url", w.url)
+}
+
+// startAgentAt starts the agent with options that say where the broker is.
+func (w *world) startAgentAt(where ...string) {
+	w.t.Helper()
 	ready := w.newFile("agent.ready")
-	cmd := exec.Command(program("shvagent"), "--url", w.url, "--mount", device, "--ready-file", ready, "--socket", w.socket())
-	cmd.Args = append(cmd.Args, w.setup.agentUser...)
+	cmd := exec.Command(program("shvagent"), "--mount", device, "--ready-file", ready, "--socket", w.socket())
+	cmd.Args = append(append(cmd.Args, where...), w.setup.agentUser...)
 	if w.setup.helper != "" {
 		cmd.Args = append(cmd.Args, "--shvrexec", w.setup.helper)
 	}

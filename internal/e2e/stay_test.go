@@ -1,0 +1,150 @@
+package e2e_test
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// status is what `shvagent status` says.
+func (w *world) status(args ...string) result {
+	w.t.Helper()
+	return call(w, "shvagent", append([]string{"--socket", w.socket(), "status"}, args...)...)
+}
+
+func TestStatus(t *testing.T) {
+	t.Parallel()
+	w := setup{}.start(t)
+	p, _ := w.started("echo ready; exec sleep 60")
+	r := w.status()
+	for _, part := range []string{"device: " + device + ", shvagent ", "connected to " + w.url + " as client 1 for ", "sessions: 1\n  iot: commands for "} {
+		if r.code != 0 || !strings.Contains(string(r.stdout), part) {
+			t.Errorf("no %q: %d, %s%s", part, r.code, r.stdout, r.stderr)
+		}
+	}
+	if info, err := os.Stat(w.socket()); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the socket: %v, %v", info, err)
+	}
+	p.stop(t)
+	w.broker.stop(t)
+	eventually(t, patience, "the loss is told", func() bool {
+		r = w.status("--json")
+		return r.code == 3 && strings.Contains(string(r.stdout), `"connected":false`) && strings.Contains(string(r.stdout), `"lastError":"`)
+	})
+	w.agent.stop(t)
+	if _, err := os.Stat(w.socket()); err == nil {
+		t.Error("the socket is left")
+	}
+}
+
+// silent is a broker that accepts and never answers.
+func silent(t *testing.T) (url string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			defer conn.Close()
+		}
+	}()
+	t.Cleanup(func() {
+		_ = l.Close()
+		<-done
+	})
+	return "tcp://" + l.Addr().String()
+}
+
+// A broker that is down, and one that accepts and never answers, only cost their
+// time.
+func TestBrokersTakeTurns(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.startBroker("tcp://127.0.0.1:0")
+	down, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = down.Close()
+	config, file := w.newFile("shvagent.yaml"), w.newFile("conn/status")
+	w.configure(config, fmt.Sprintf("connection: {timeout: 1s, url: ['tcp://%s', '%s', '%s']}\nconn-status-update-interval: 1s\n", down.Addr(), silent(t), w.url))
+	good := w.url
+	w.startAgentAt("--config", config, "--conn-status-file", file)
+	w.stillServes()
+	content := func() string { text, _ := os.ReadFile(file); return string(text) }
+	eventually(t, patience, "the file says 1", func() bool { return content() == "1" })
+	w.broker.stop(t)
+	eventually(t, patience, "the file says 0", func() bool { return content() == "0" })
+	w.startBroker(good)
+	eventually(t, 2*patience, "the file says 1 again", func() bool { return content() == "1" })
+	w.stillServes()
+}
+
+func TestSecondAgentOnTheSamePoint(t *testing.T) {
+	t.Parallel()
+	w := setup{agentEnv: []string{"WHICH=first"}}.start(t)
+	first := w.agent
+	w.setup.agentEnv = []string{"WHICH=second"}
+	w.startAgent()
+	if got := string(w.rsh("echo $WHICH").stdout); got != "second\n" {
+		t.Errorf("%q answers", got)
+	}
+	if !strings.Contains(first.log.String()+w.agent.log.String(), "another agent answers there") {
+		t.Error("nobody says that the socket is taken")
+	}
+	w.agent.stop(t)
+	eventually(t, patience, "the first one is called again", func() bool { return string(w.rsh("echo $WHICH").stdout) == "first\n" })
+	w.agent = first
+}
+
+func TestStopOfTheAgentDrains(t *testing.T) {
+	t.Parallel()
+	w := setup{agentUser: []string{"--drain", "20s"}}.start(t)
+	p, out := w.started("echo ready; sleep 1; echo done; exit 7")
+	w.agent.signal(t, syscall.SIGTERM)
+	eventually(t, patience, "new sessions are refused", func() bool {
+		return strings.Contains(string(w.rsh("true").stderr), "is stopping, and takes no new sessions")
+	})
+	if !strings.Contains(string(w.status().stdout), "stopping: no new sessions") {
+		t.Error("the status does not tell")
+	}
+	if code := p.code(t); code != 7 || out.String() != "ready\ndone\n" {
+		t.Errorf("the session came to %d, %q", code, out)
+	}
+	if !strings.Contains(p.log.String(), "the agent of this device stops, and this session ends in 20s") {
+		t.Errorf("the user was told %q", p.log)
+	}
+	if code := w.agent.code(t); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+func TestSecondSignalStopsTheAgentAtOnce(t *testing.T) {
+	t.Parallel()
+	for _, options := range [][]string{{"--drain", "1h"}, nil} {
+		w := setup{agentUser: options}.start(t)
+		command := marker()
+		p, _ := w.started("echo ready; " + command + "; true")
+		w.agent.signal(t, syscall.SIGTERM)
+		if options != nil {
+			eventually(t, patience, "it drains", func() bool { return strings.Contains(w.agent.log.String(), "stopping when the sessions") })
+			w.agent.signal(t, syscall.SIGTERM)
+		}
+		if code := p.code(t); code != 255 || !strings.Contains(p.log.String(), "the agent on the device was stopped") {
+			t.Errorf("%q: exit code %d, %q", options, code, p.log)
+		}
+		if code := w.agent.code(t); code != 0 {
+			t.Errorf("%q: the agent ends with %d", options, code)
+		}
+		awaitEnd(t, patience, command)
+	}
+}
