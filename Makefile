@@ -4,7 +4,10 @@ PROGRAMS := shvbroker shvagent shvrexec shvrsh
 COMMANDS := $(addprefix ./cmd/,$(PROGRAMS))
 
 # Devices that agents run on.
-CROSS := arm arm64 386 mipsle
+CROSS := arm arm64 386 amd64 mipsle
+
+# What a program for a device may have, in bytes.
+MAX_PROGRAM := 15000000
 
 COMMIT   = $(shell scripts/commit.sh)
 GO_BUILD = CGO_ENABLED=0 go build -trimpath
@@ -71,10 +74,13 @@ scripts: ## check the shell scripts
 
 .PHONY: cross
 cross: ## build the programs for each of CROSS
-	@for arch in $(CROSS); do \
+	@out=$$(mktemp) && trap 'rm -f "$$out"' EXIT && \
+	for arch in $(CROSS); do \
 	  for command in $(COMMANDS); do \
-	    echo "linux/$$arch $$command"; \
-	    GOOS=linux GOARCH=$$arch $(GO_BUILD) -o /dev/null "$$command" || exit 1; \
+	    GOOS=linux GOARCH=$$arch $(GO_BUILD) -o "$$out" "$$command" || exit 1; \
+	    size=$$(stat -c %s "$$out"); \
+	    echo "linux/$$arch $$command $$size bytes"; \
+	    [ "$$size" -le $(MAX_PROGRAM) ] || { echo "more than $(MAX_PROGRAM) bytes"; exit 1; }; \
 	  done; \
 	done
 

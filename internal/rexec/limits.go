@@ -27,12 +27,12 @@ type limits struct {
 
 // look says what is due now: the reason to end the session, or when to look again;
 // 0: never.
-func (l *limits) look() (end error, again time.Duration) {
+func (l *limits) look() (again time.Duration, end error) {
 	now := l.elapsed()
 	if l.total > 0 {
 		left := l.total - now
 		if left <= 0 {
-			return fmt.Errorf("the device's agent ended the session: %s allows it %v", l.rule, l.total), 0
+			return 0, fmt.Errorf("the device's agent ended the session: %s allows it %v", l.rule, l.total)
 		}
 		if again = left; !l.warned && l.total > warning {
 			if again = left - warning; again <= 0 {
@@ -42,14 +42,14 @@ func (l *limits) look() (end error, again time.Duration) {
 		}
 	}
 	if l.idle == 0 {
-		return nil, again
+		return again, nil
 	}
 	if n := l.activity(); n != l.seen {
 		l.seen, l.quietSince, l.warnedIdle = n, now, false
 	}
 	quiet := now - l.quietSince
 	if quiet >= l.idle {
-		return fmt.Errorf("the device's agent ended the session: it was idle for %v, and %s allows no more", l.idle, l.rule), 0
+		return 0, fmt.Errorf("the device's agent ended the session: it was idle for %v, and %s allows no more", l.idle, l.rule)
 	}
 	if !l.warnedIdle && l.idle > warning && quiet >= l.idle-warning {
 		l.warnedIdle = true
@@ -60,7 +60,7 @@ func (l *limits) look() (end error, again time.Duration) {
 	if again == 0 || step < again {
 		again = step
 	}
-	return nil, again
+	return again, nil
 }
 
 // idleSteps is how often a session is looked at within its idle time.
@@ -86,7 +86,7 @@ func (s *session) limited() <-chan error {
 	go func() {
 		var timer <-chan time.Time
 		for {
-			err, again := l.look()
+			again, err := l.look()
 			if err != nil {
 				ended <- err
 				return
