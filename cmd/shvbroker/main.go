@@ -132,7 +132,7 @@ func listen(ctx context.Context, texts []string) (listeners []net.Listener, err 
 		if !u.IsLoopback() {
 			return listeners, cliapp.Usagef("--listen %s: the development user may be let in on loopback only, such as %s", u, cliapp.DefaultURL)
 		}
-		l, err := transport.Listen(ctx, u)
+		l, err := transport.Listen(ctx, u, transport.ListenOptions{})
 		if err != nil {
 			return listeners, fmt.Errorf("cannot listen on %s: %w", u, err)
 		}
