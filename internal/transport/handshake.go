@@ -83,6 +83,9 @@ func (g *gate) Read(b []byte) (int, error) {
 	return g.Conn.Read(b)
 }
 
+// NetConn is the connection below it.
+func (g *gate) NetConn() net.Conn { return g.Conn }
+
 // Close ends the wait for a slot too.
 func (g *gate) Close() error {
 	g.closing.Do(func() { close(g.closed) })
