@@ -55,9 +55,12 @@ type Options struct {
 	Log        zerolog.Logger
 	Journal    *journal.Writer // nil: none
 	Version    string          // answered by .app:version
-	Advertise  Address         // where helpers connect; zero: where their agent did
+	Advertise  Address         // where helpers connect over plain TCP; zero: where their agent did
 	SecretLife time.Duration   // of a tunnel secret that nobody redeems
-	Limits     Limits
+	// AdvertiseURLs are offered to helpers in the place of where their agent
+	// connected, the first of a scheme that the agent accepts.
+	AdvertiseURLs []transport.URL
+	Limits        Limits
 }
 
 // Address is a host and a port for helpers to connect to.
