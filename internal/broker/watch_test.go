@@ -34,6 +34,7 @@ func TestPeerThatTakesNothingIsEnded(t *testing.T) {
 		stuck.gone()
 		user.fence()
 		idle.fence() // who is owed nothing may be silent
+		synctest.Wait()
 		if n := w.Stats().Queued; n != 0 {
 			t.Errorf("%d bytes are still counted", n)
 		}

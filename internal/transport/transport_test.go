@@ -93,3 +93,24 @@ func TestWhoIsTrusted(t *testing.T) {
 		}
 	}
 }
+
+// Whatever is read has the fields of its scheme, shows no password, and is read
+// again from its own text.
+func FuzzParseURL(f *testing.F) {
+	for _, text := range []string{"tcp://eva:secret@h:1?password=secret", "ssl://[::1]?ca=/c&verify=0", "unix:/run/s?mode=660", "h", "unix://h/p", "ssl://h?crl=1", "%"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		u, err := ParseURL(text)
+		if err != nil {
+			return
+		}
+		if socket := u.Scheme == Unix; socket != (u.Path != "") || socket == (u.Host != "" && u.Port != "") {
+			t.Fatalf("%q: %+v", text, u)
+		}
+		again, err := ParseURL(u.String())
+		if err != nil || again.Scheme != u.Scheme || again.Host != u.Host || again.Port != u.Port || again.Path != u.Path {
+			t.Fatalf("%q: %s became %+v, %v", text, u, again, err)
+		}
+	})
+}

@@ -91,6 +91,9 @@ func (u *URL) setHost(parsed *url.URL) error {
 	if u.Host == "" {
 		return errors.New("no host")
 	}
+	if _, err := netip.ParseAddr(u.Host); err != nil && strings.Contains(u.Host, ":") {
+		return errors.New("its host is neither a name nor an address")
+	}
 	if u.Port == "" {
 		u.Port = DefaultPort
 		if u.Scheme == SSL {
@@ -170,7 +173,7 @@ func (u URL) String() string {
 	if u.Scheme == Unix {
 		return (&url.URL{Scheme: Unix, Path: u.Path}).String()
 	}
-	return u.Scheme + "://" + u.Address()
+	return (&url.URL{Scheme: u.Scheme, Host: u.Address()}).String()
 }
 
 // IsLoopback tells whether the URL names this machine only: localhost or a
