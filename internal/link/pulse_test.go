@@ -1,23 +1,30 @@
 package link_test
 
 import (
+	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"shvtools/internal/certtest"
 	"shvtools/internal/link"
 )
 
 // A peer behind a slow line takes data that the system has had for long: that is
 // something that moves, though the link has written nothing.
 func TestPulseSeesWhatTheSystemStillBrings(t *testing.T) {
-	for _, network := range []string{"tcp", "unix"} {
+	for _, network := range []string{"tcp", "unix", "tls"} {
 		t.Run(network, func(t *testing.T) {
+			secure := network == "tls"
 			address := "127.0.0.1:0"
-			if network == "unix" {
+			switch network {
+			case "unix":
 				address = filepath.Join(t.TempDir(), "s")
+			case "tls":
+				network = "tcp"
 			}
 			listener, err := net.Listen(network, address)
 			if err != nil {
@@ -35,6 +42,9 @@ func TestPulseSeesWhatTheSystemStillBrings(t *testing.T) {
 			}
 			if tcp, ok := near.(*net.TCPConn); ok {
 				_ = tcp.SetWriteBuffer(256 << 10)
+			}
+			if secure {
+				near, far = shakeHands(t, near, far)
 			}
 			gauge := new(link.Gauge)
 			l := link.New(near, link.Options{QueueBytes: 64 << 20, Gauge: gauge})
@@ -65,6 +75,24 @@ func TestPulseSeesWhatTheSystemStillBrings(t *testing.T) {
 			}
 		})
 	}
+}
+
+// shakeHands puts TLS on both ends of a connection.
+func shakeHands(t *testing.T, server, client net.Conn) (net.Conn, net.Conn) {
+	t.Helper()
+	c := certtest.Write(t, t.TempDir(), "c", "h")
+	pair, err := tls.LoadX509KeyPair(c.Cert, c.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	near := tls.Server(server, &tls.Config{Certificates: []tls.Certificate{pair}})
+	far := tls.Client(client, &tls.Config{InsecureSkipVerify: true})
+	done := make(chan error, 1)
+	go func() { done <- near.Handshake() }()
+	if err := errors.Join(far.Handshake(), <-done); err != nil {
+		t.Fatal(err)
+	}
+	return near, far
 }
 
 // settled waits until nothing moves.
