@@ -11,11 +11,18 @@ import (
 	"shvtools/internal/certtest"
 )
 
-// overTLS is a world whose broker knows nothing but ssl.
+// overTLS is a world whose broker knows nothing but ssl, and whose certificate is for
+// a name that the broker itself does not know.
 func overTLS(t *testing.T) setup {
 	t.Helper()
-	c := certtest.Write(t, t.TempDir(), "broker", "127.0.0.1")
-	return setup{listen: "ssl://127.0.0.1:0", brokerTLS: []string{"--tls-cert", c.Cert, "--tls-key", c.Key}, query: "?ca=" + c.Cert}
+	c := certtest.Write(t, t.TempDir(), "broker", "localhost")
+	return setup{
+		listen:    "ssl://127.0.0.1:0",
+		brokerTLS: []string{"--tls-cert", c.Cert, "--tls-key", c.Key},
+		clientURL: func(listens string) string {
+			return strings.Replace(listens, "127.0.0.1", "localhost", 1) + "?ca=" + c.Cert
+		},
+	}
 }
 
 func overSocket(t *testing.T) setup {
@@ -60,7 +67,7 @@ func TestBrokersThatNobodyVouchesForAreRefused(t *testing.T) {
 	t.Parallel()
 	w := overTLS(t).start(t)
 	trusted := w.url
-	other := certtest.Write(t, t.TempDir(), "other", "127.0.0.1")
+	other := certtest.Write(t, t.TempDir(), "other", "localhost")
 	plain, _, _ := strings.Cut(trusted, "?")
 	for query, why := range map[string]string{
 		"":                            "unknown authority",
@@ -78,6 +85,8 @@ func TestBrokersThatNobodyVouchesForAreRefused(t *testing.T) {
 	if r.code != 0 || !strings.Contains(string(r.stderr), "warning: ") || !strings.Contains(string(r.stderr), "verify=false") {
 		t.Errorf("exit code %d, stderr %q", r.code, r.stderr)
 	}
+	w.url = strings.Replace(trusted, "localhost", "127.0.0.1", 1)
+	w.rsh("true").wantsFailure(t, "127.0.0.1")
 	w.url = strings.Replace(plain, "ssl:", "tcp:", 1)
 	w.rsh("true").wantsFailure(t, "")
 }

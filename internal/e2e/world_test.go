@@ -25,11 +25,11 @@ type setup struct {
 	helper    string   // another shvrexec
 	agentEnv  []string // in addition
 	noAgent   bool
-	agentUser []string // options of the agent in place of none
-	url       string   // a broker that the test runs itself
-	listen    string   // the URL of our own, in place of one on loopback
-	brokerTLS []string // options of the broker in addition
-	query     string   // of the URL for its clients
+	agentUser []string                    // options of the agent in place of none
+	url       string                      // a broker that the test runs itself
+	listen    string                      // the URL of our own, in place of one on loopback
+	brokerTLS []string                    // options of the broker in addition
+	clientURL func(listens string) string // nil: the same
 }
 
 // world is a broker and an agent, and all that a test starts around them.
@@ -119,7 +119,10 @@ func (w *world) startBroker(listen string) {
 	}
 	cmd.Env = environment()
 	w.broker = w.launch(cmd)
-	w.url = w.awaitReady(w.broker, ready) + w.setup.query
+	w.url = w.awaitReady(w.broker, ready)
+	if w.setup.clientURL != nil {
+		w.url = w.setup.clientURL(w.url)
+	}
 }
 
 func (w *world) startAgent() {
