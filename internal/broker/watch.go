@@ -14,14 +14,16 @@ type watched struct {
 	last     link.Pulse
 	wrote    time.Time // when something of what waits for the peer last went out
 	read     time.Time // when the frame that it has begun last went on
-	tunnels  bool      // it had a tunnel while nothing went out
+	had      bool      // tunnels, when it was last looked at
 	relevant bool      // wrote and read are set
+	// It had a tunnel while nothing went out, or came in.
+	awayWriting, awayReading bool
 }
 
 // watch ends links that stand still, until the broker closes. One goroutine looks
 // at all of them: a timer for each frame would cost more than the frame.
 func (b *Broker) watch() {
-	ticker := time.NewTicker(min(b.limits.WriteStall, b.limits.FrameStall) / looks)
+	ticker := time.NewTicker(max(min(b.limits.WriteStall, b.limits.FrameStall)/looks, time.Millisecond))
 	defer ticker.Stop()
 	for {
 		select {
@@ -54,25 +56,26 @@ func (b *Broker) stalled(now time.Time) map[*session]link.Cause {
 }
 
 // look compares where a link stands with where it stood. tunnels tells whether it
-// carries any: the other end of a tunnel keeps to a window, or is not read while
-// there is no room, so what waits for a user who is away does not grow. That holds
-// on when the tunnel ends meanwhile: its last words shall be there when the user
-// comes back.
+// carries any: then it may stand still, for its user may have suspended it, in the
+// middle of a frame too. What waits for it does not grow: the other end of a tunnel
+// keeps to a window, or is not read while there is no room. That holds on when the
+// tunnel ends meanwhile: its last words shall be there when the user comes back.
 func (w *watched) look(p link.Pulse, tunnels bool, now time.Time, l Limits) link.Cause {
 	before := w.last
 	w.last = p
 	if !w.relevant || p.Queued == 0 || p.Sent != before.Sent || p.Unacked != before.Unacked {
-		w.wrote, w.tunnels = now, false
+		w.wrote, w.awayWriting = now, w.had
 	}
 	if !w.relevant || !p.Within || p.Received != before.Received {
-		w.read = now
+		w.read, w.awayReading = now, w.had
 	}
-	w.relevant = true
-	w.tunnels = w.tunnels || tunnels
+	w.had, w.relevant = tunnels, true
+	w.awayWriting = w.awayWriting || tunnels
+	w.awayReading = w.awayReading || tunnels
 	switch {
-	case now.Sub(w.read) >= l.FrameStall:
+	case now.Sub(w.read) >= l.FrameStall && !w.awayReading:
 		return link.FrameStalled
-	case now.Sub(w.wrote) >= l.WriteStall && !w.tunnels:
+	case now.Sub(w.wrote) >= l.WriteStall && !w.awayWriting:
 		return link.WriteStalled
 	}
 	return link.Open

@@ -95,6 +95,34 @@ func TestUserOfATunnelMayBeAwayForHours(t *testing.T) {
 	})
 }
 
+// A bulk upload is suspended in the middle of a frame more often than not.
+func TestUserOfATunnelMayStopWithinAFrame(t *testing.T) {
+	bubbled(t, tunnelling, func(t *testing.T, w *world) {
+		user, agent := w.patiently(""), w.patiently(`,"device":{"mountPoint":"test/agent"}`)
+		p := w.tunnel(user, agent, 41, 3)
+		begun := frame(rpc.AppendResult(nil, rpc.Address{ID: 3, Callers: rpc.CallerIDs{p.helper.id}}, cponValue(t, `[0,"typed"]`)))
+		user.sendRaw(begun[:7])
+		time.Sleep(3 * time.Hour)
+		user.sendRaw(begun[7:])
+		p.helper.expect(`<1:1,8:3>i{2:[0,"typed"]}`)
+		// Nor does it matter that the session ends meanwhile.
+		user.sendRaw(begun[:7])
+		_ = p.helper.conn.Close()
+		m := user.next()
+		for m.Tunnel().State != rpc.CloseTunnel {
+			m = user.next()
+		}
+		time.Sleep(3 * time.Hour)
+		user.sendRaw(begun[7:])
+		user.fence()
+		user.sendRaw(begun[:7])
+		user.gone()
+		if n := w.ended(link.FrameStalled); n != 1 {
+			t.Errorf("%d ended", n)
+		}
+	})
+}
+
 // The end of a helper of the base protocol, which keeps to no window, is not read
 // while its user is away.
 func TestHelperOfAUserWhoIsAwayIsNotEnded(t *testing.T) {

@@ -13,8 +13,8 @@ import (
 // again: who says nothing takes none.
 type Slots chan struct{}
 
-// NewSlots makes n slots.
-func NewSlots(n int) Slots { return make(Slots, n) }
+// NewSlots makes n slots, one at least.
+func NewSlots(n int) Slots { return make(Slots, max(n, 1)) }
 
 // TLSConn is an accepted connection of the scheme ssl. Nothing is read or written
 // before Handshake.
