@@ -22,11 +22,14 @@ import (
 
 const description = `Without arguments it listens on ` + cliapp.DefaultURL + ` and lets in the
 development user iot, whose devices may mount themselves below test/. That user
-is for this machine alone: other than loopback addresses are refused.
+is for this machine alone: other than loopback addresses and sockets are refused.
+Elsewhere only ssl is listened on, unless --allow-plaintext is given.
 
 Examples:
    shvbroker
    shvbroker --listen tcp://127.0.0.1:4000 --listen 'tcp://[::1]:4000'
+   shvbroker --listen ssl://localhost --tls-cert broker.crt --tls-key broker.key
+   shvbroker --listen 'unix:/run/shvbroker.sock?mode=660'
    shvbroker --journal -          each message on stderr, secrets left out`
 
 func main() {
@@ -38,7 +41,10 @@ func main() {
 		Description: description,
 		Action:      run,
 		Flags: append([]cli.Flag{
-			&cli.StringSliceFlag{Name: "listen", Usage: "listen on `URL`, tcp://HOST:PORT; may be given several times; port 0 is any free one"},
+			&cli.StringSliceFlag{Name: "listen", Usage: "listen on `URL`: tcp://HOST:PORT, ssl://HOST:PORT or unix:PATH; may be given several times; port 0 is any free one"},
+			&cli.StringFlag{Name: "tls-cert", Usage: "show the certificate in `FILE` (PEM, with those between it and its root) at ssl listeners"},
+			&cli.StringFlag{Name: "tls-key", Usage: "its private key is in `FILE`"},
+			&cli.BoolFlag{Name: "allow-plaintext", DisableDefaultText: true, Usage: "listen on tcp off loopback, where everyone on the way can read along"},
 			&cli.StringFlag{Name: "journal", Usage: "write each message to `FILE`, - for stderr; secrets and what is typed are left out"},
 			&cli.BoolFlag{Name: "journal-unsafe", DisableDefaultText: true, Usage: "let the journal show everything, passwords and keystrokes too"},
 			cliapp.ReadyFileFlag(),
@@ -64,7 +70,11 @@ func run(c *cli.Context) error {
 		return err
 	}
 	defer closeJournal()
-	listeners, err := listen(c.Context, texts)
+	doors := doors{
+		tls:       transport.ListenOptions{CertFile: c.String("tls-cert"), KeyFile: c.String("tls-key")},
+		plaintext: c.Bool("allow-plaintext"),
+	}
+	listeners, err := doors.listen(c.Context, texts)
 	if err != nil {
 		return err
 	}
@@ -116,8 +126,14 @@ func (w *watchedWriter) Write(b []byte) (int, error) {
 	return n, err
 }
 
+// doors are what listeners have in common.
+type doors struct {
+	tls       transport.ListenOptions
+	plaintext bool // also off loopback
+}
+
 // listen opens all listeners, or none.
-func listen(ctx context.Context, texts []string) (listeners []net.Listener, err error) {
+func (d doors) listen(ctx context.Context, texts []string) (listeners []net.Listener, err error) {
 	defer func() {
 		if err != nil {
 			for _, l := range listeners {
@@ -130,10 +146,13 @@ func listen(ctx context.Context, texts []string) (listeners []net.Listener, err 
 		if err != nil {
 			return listeners, cliapp.UsageError{Err: fmt.Errorf("--listen: %w", err)}
 		}
-		if !u.IsLoopback() {
+		switch {
+		case !u.IsLocal() && !u.IsEncrypted() && !d.plaintext:
+			return listeners, cliapp.Usagef("--listen %s: off loopback everyone on the way could read along; listen on ssl, or give --allow-plaintext", u)
+		case !u.IsLocal():
 			return listeners, cliapp.Usagef("--listen %s: the development user may be let in on loopback only, such as %s", u, cliapp.DefaultURL)
 		}
-		l, err := transport.Listen(ctx, u)
+		l, err := transport.Listen(ctx, u, d.tls)
 		if err != nil {
 			return listeners, fmt.Errorf("cannot listen on %s: %w", u, err)
 		}

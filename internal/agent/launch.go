@@ -102,7 +102,7 @@ func (c *connection) search(cl *client.Client, s *search) {
 	}
 	c.mu.Unlock()
 	if err == nil {
-		err = c.agent.helpers.start(s.line(), func(why error) { _ = cl.Send(rpc.AppendError(nil, s.from, rpc.AsError(why))) })
+		err = c.agent.helpers.start(s.line(trust(c.agent.opts.URL)), func(why error) { _ = cl.Send(rpc.AppendError(nil, s.from, rpc.AsError(why))) })
 	}
 	if err != nil {
 		c.agent.opts.Log.Warn().Err(err).Str("user", s.user).Msg("no session")
@@ -111,7 +111,7 @@ func (c *connection) search(cl *client.Client, s *search) {
 }
 
 func (c *connection) find(cl *client.Client, s *search) error {
-	ctl := rpc.TunnelCtl{State: rpc.FindTunnelRequest}
+	ctl := request(c.agent.opts.URL)
 	err := cl.Send(rpc.AppendTunnel(nil, s.from, rpc.Meta{WantRevCallers: true, Tunnel: &ctl}, 0, chainpack.Value{}))
 	if err != nil {
 		return err
@@ -121,7 +121,7 @@ func (c *connection) find(cl *client.Client, s *search) error {
 	select {
 	case s.find = <-s.answer:
 		s.find.RequestID = s.from.ID
-		return nil
+		return judge(c.agent.opts.URL, s.find)
 	case <-late.C:
 		return errors.New("no broker offered a tunnel to this device")
 	case <-cl.Done():
@@ -130,8 +130,8 @@ func (c *connection) find(cl *client.Client, s *search) error {
 }
 
 // line is what the helper is told.
-func (s *search) line() launch.Line {
-	return launch.Line{Find: s.find, Call: s.call, Policy: launch.Policy{Env: clientEnv}, User: s.user}
+func (s *search) line(trust launch.Trust) launch.Line {
+	return launch.Line{Find: s.find, Call: s.call, Policy: launch.Policy{Env: clientEnv}, User: s.user, Trust: trust}
 }
 
 // userChain is tag 16 as text, for logs.

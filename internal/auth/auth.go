@@ -24,6 +24,7 @@ const (
 const (
 	Plain = "PLAIN"
 	SHA1  = "SHA1"
+	Token = "TOKEN"
 )
 
 // ErrLogin is the one answer to every refused login: a wrong user and a wrong
@@ -109,8 +110,11 @@ func Hash(nonce, password string) string {
 	if password == "" {
 		return hexSHA1(nonce)
 	}
-	return hexSHA1(nonce + hexSHA1(password))
+	return HashSHA1(nonce, hexSHA1(password))
 }
+
+// HashSHA1 is Hash of a password whose own hex SHA1 is known alone.
+func HashSHA1(nonce, sha1 string) string { return hexSHA1(nonce + sha1) }
 
 func hexSHA1(text string) string {
 	sum := sha1.Sum([]byte(text))

@@ -63,39 +63,75 @@ func newNonce() string {
 	return n.Add(n, big.NewInt(1e15)).String()
 }
 
-// tryLogin answers a login. A refused one is answered late, and the connection
-// is not read meanwhile: guessing costs time.
+// tryLogin answers a login. A refused one is answered late, and so is one after
+// others that failed; the connection is not read meanwhile: guessing costs time.
 func (s *session) tryLogin(m *rpc.Message, from rpc.Address) {
 	content, err := m.Content()
 	if err != nil {
 		s.answer(rpc.AppendError(nil, from, rpc.Errorf(rpc.CodeInvalidParam, "unreadable login: %v", err)))
 		return
 	}
-	options, _ := content.Value.Get("options")
-	welcome := func() {
-		s.login.done = true
-		s.deadline.Stop()
-		s.link.SetMaxFrame(link.DefaultMaxFrame)
-		s.link.SetIdle(idleLimit(options))
-		s.answer(rpc.AppendResult(nil, from, s.admission()))
+	b := s.broker
+	if b.overloaded() {
+		b.stats.loginsRefused.Add(1)
+		s.answer(rpc.AppendError(nil, from, rpc.Errorf(rpc.CodeTryAgainLater, "the broker is overloaded")))
+		return
 	}
-	refused := s.admit(content.Value, options, welcome)
+	s.deadline.Stop() // what follows is not the peer's time
+	login, _ := content.Value.Get("login")
+	options, _ := content.Value.Get("options")
+	by := attempt{s.from.Source(), stringField(login, "user")}
+	began := time.Now()
+	if _, tunnel := tunnelSecret(options); !tunnel && !s.holdBack(b.failures.held(by)) {
+		return
+	}
+	refused := s.admit(content.Value, options, func() { s.welcome(from, options) })
 	if refused == nil {
+		b.failures.passed(by)
 		return
 	}
 	s.login.failures++
-	s.log.Warn().Err(refused).Msg("login refused")
-	penalty := time.NewTimer(s.broker.opts.LoginPenalty)
-	defer penalty.Stop()
-	select {
-	case <-penalty.C:
-	case <-s.link.Done():
+	b.stats.loginsRefused.Add(1)
+	penalty := b.limits.LoginPenalty
+	if refused == errPassword {
+		penalty = b.failures.failed(by)
+		refused = rpc.Errorf(rpc.CodeException, "Invalid authentication for user: %s reason: %s", by.user, refused.Message)
+	}
+	s.log.Warn().Err(refused).Stringer("heldBack", penalty).Msg("login refused")
+	if !s.holdBack(penalty - time.Since(began)) {
 		return
 	}
 	s.answer(rpc.AppendError(nil, from, refused))
 	if s.login.failures >= maxLogins {
 		time.AfterFunc(lingering, func() { s.link.Close(link.LoginFailed) }) // the answer shall arrive
+		return
 	}
+	s.deadline.Reset(b.limits.LoginDeadline)
+}
+
+// holdBack waits; false when the link has ended meanwhile.
+func (s *session) holdBack(d time.Duration) bool {
+	if d <= 0 {
+		return true
+	}
+	wait := time.NewTimer(d)
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+		return true
+	case <-s.link.Done():
+		return false
+	}
+}
+
+// welcome lets the peer in.
+func (s *session) welcome(from rpc.Address, options chainpack.Value) {
+	s.login.done = true
+	s.deadline.Stop()
+	s.broker.gate.loggedIn(s.from.Source())
+	s.link.SetMaxFrame(s.broker.limits.MaxFrame)
+	s.link.SetIdle(idleLimit(options))
+	s.answer(rpc.AppendResult(nil, from, s.admission()))
 }
 
 // admission is the result of a login. A helper learns that it will be told when
@@ -108,13 +144,14 @@ func (s *session) admission() chainpack.Value {
 	return chainpack.Map(entries...)
 }
 
+// errPassword is the refusal that counts as a guess.
+var errPassword = rpc.Errorf(rpc.CodeException, "%s", auth.ErrLogin)
+
 // admit checks a login and registers what it asks for. welcome answers the login;
 // it is called before the first request can reach a device.
 func (s *session) admit(param, options chainpack.Value, welcome func()) *rpc.Error {
-	if tunnel, ok := options.Get("tunnel"); ok && tunnel.Kind() == chainpack.KindMap {
-		secret, _ := tunnel.Get("secret")
-		text, _ := secret.AsString()
-		if refused := s.admitTunnel(text); refused != nil {
+	if secret, ok := tunnelSecret(options); ok {
+		if refused := s.admitTunnel(secret); refused != nil {
 			return refused
 		}
 		welcome()
@@ -123,9 +160,13 @@ func (s *session) admit(param, options chainpack.Value, welcome func()) *rpc.Err
 	login, _ := param.Get("login")
 	name := stringField(login, "user")
 	loginType := stringField(login, "type")
-	user, err := s.broker.opts.Users.Check(name, stringField(login, "password"), loginType, s.login.nonce)
-	if err != nil || loginType != auth.Plain && s.login.nonce == "" {
-		return rpc.Errorf(rpc.CodeException, "Invalid authentication for user: %s reason: unknown user or wrong password", name)
+	password := stringField(login, "password")
+	user, err := s.broker.opts.Users.Check(name, password, loginType, s.login.nonce)
+	switch {
+	case err != nil || loginType != auth.Plain && s.login.nonce == "":
+		return errPassword
+	case !s.from.IsLocal() && auth.IsWellKnown(password, loginType, s.login.nonce):
+		return rpc.Errorf(rpc.CodeException, "the password of user %s is one that everybody knows: it is good on the broker's own machine only", name)
 	}
 	device, _ := options.Get("device")
 	mountPoint := string(shvpath.Clean([]byte(stringField(device, "mountPoint"))))
@@ -141,6 +182,12 @@ func (s *session) admit(param, options chainpack.Value, welcome func()) *rpc.Err
 		return refused
 	}
 	return nil
+}
+
+// tunnelSecret tells whether a login is that of a helper, and with which secret.
+func tunnelSecret(options chainpack.Value) (secret string, ok bool) {
+	tunnel, _ := options.Get("tunnel")
+	return stringField(tunnel, "secret"), tunnel.Kind() == chainpack.KindMap
 }
 
 func stringField(v chainpack.Value, name string) string {

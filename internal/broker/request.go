@@ -35,12 +35,16 @@ func (s *session) request(m *rpc.Message, f *link.Frame) {
 		s.broker.stats.requests.Add(1)
 		return
 	}
+	s.broker.stats.requestsRefused.Add(1)
 	m.PopCaller()
 	s.answer(rpc.AppendError(nil, m.Address(), refused))
 }
 
 // passRequest puts a request into the queue of its device.
 func (s *session) passRequest(m *rpc.Message, f *link.Frame, to *session) *rpc.Error {
+	if s.broker.overloaded() {
+		return rpc.Errorf(rpc.CodeTryAgainLater, "the broker is overloaded: too much waits for peers that do not read")
+	}
 	if !to.ways.open(m.Callers(), m.ID()) {
 		return rpc.Errorf(rpc.CodeTryAgainLater, "too many callers on one connection")
 	}

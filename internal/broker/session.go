@@ -11,6 +11,7 @@ import (
 	"shvtools/internal/chainpack"
 	"shvtools/internal/link"
 	"shvtools/internal/rpc"
+	"shvtools/internal/transport"
 )
 
 // session is one peer from its connection, or its last reset, to its end.
@@ -18,7 +19,9 @@ type session struct {
 	// Set before the read loop starts.
 	broker *Broker
 	link   *link.Link
-	id     int64 // the caller id that stands for this session, never used twice
+	from   transport.Peer
+	secure *transport.TLSConn // nil: no handshake is to come
+	id     int64              // the caller id that stands for this session, never used twice
 
 	// Of the read loop.
 	login    loginState
@@ -30,7 +33,8 @@ type session struct {
 	ticket *ticket    // of a tunnel login; nil for others; written under broker.mu
 	log    zerolog.Logger
 
-	ways ways
+	ways    ways
+	watched watched
 
 	// Guarded by broker.mu.
 	mountPoint string
@@ -59,18 +63,24 @@ func (p *peer) Reset() {
 		return
 	}
 	old.end(link.Done)
-	if s := old.broker.newSession(old.link); s != nil {
+	b := old.broker
+	if cause := b.gate.loggedOut(old.from.Source()); cause != link.Open {
+		old.link.Close(cause)
+		return
+	}
+	if s := b.newSession(old.link, old.from, nil); s != nil {
 		// Both counts of the connection are the one goroutine of its link.
-		old.broker.running.Done()
-		old.link.SetMaxFrame(link.LoginMaxFrame)
+		b.running.Done()
+		old.link.SetMaxFrame(b.limits.LoginFrame)
 		p.session = s
 	} else {
+		b.gate.loggedIn(old.from.Source())
 		old.link.Close(link.Shutdown)
 	}
 }
 
 // newSession registers a session; nil when the broker is closed.
-func (b *Broker) newSession(l *link.Link) *session {
+func (b *Broker) newSession(l *link.Link, from transport.Peer, secure *transport.TLSConn) *session {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
@@ -78,17 +88,29 @@ func (b *Broker) newSession(l *link.Link) *session {
 	}
 	b.running.Add(1)
 	b.lastID++
-	s := &session{broker: b, link: l, id: b.lastID, tunnels: make(map[*tunnel]struct{})}
-	s.log = b.opts.Log.With().Int64("client", s.id).Stringer("peer", l.RemoteAddr()).Logger()
+	s := &session{broker: b, link: l, from: from, secure: secure, id: b.lastID, tunnels: make(map[*tunnel]struct{})}
+	s.log = b.opts.Log.With().Int64("client", s.id).Stringer("peer", from).Logger()
 	b.sessions[s.id] = s
-	s.deadline = time.AfterFunc(b.opts.LoginDeadline, func() { l.Close(link.LoginTimeout) })
+	s.deadline = time.AfterFunc(b.limits.LoginDeadline, s.late)
 	return s
+}
+
+// late ends a connection that has not logged in in time.
+func (s *session) late() {
+	cause := link.LoginTimeout
+	if s.secure != nil && s.secure.Waiting() {
+		cause = link.HandshakeLate
+	}
+	s.link.Close(cause)
 }
 
 // end takes the session out of everything and tells those who should know.
 func (s *session) end(cause link.Cause) {
 	b := s.broker
 	s.deadline.Stop()
+	if !s.login.done {
+		b.gate.loggedIn(s.from.Source())
+	}
 	b.mu.Lock()
 	delete(b.sessions, s.id)
 	unmounted := b.unmount(s)
@@ -183,7 +205,7 @@ var errTooBig = errors.New("broker: message too big")
 func (s *session) forward(m *rpc.Message, f *link.Frame, to *session, data bool) error {
 	s.head = m.AppendMeta(s.head[:0])
 	f.ReplaceHead(s.head, len(m.Body()))
-	tooBig := len(f.Payload()) > link.DefaultMaxFrame || tooManyTags(s.head)
+	tooBig := len(f.Payload()) > s.broker.limits.MaxFrame || tooManyTags(s.head)
 	if cap(s.head) > keptHead {
 		s.head = nil
 	}

@@ -113,7 +113,7 @@ func (b *Broker) create(s *session, m *rpc.Message, toID int64) (*session, *tunn
 		end.session.tunnels[t] = struct{}{}
 		end.session.ways.pin(t.wayOf(end))
 	}
-	ctl.Secret = "" // it has served its purpose, and the client needs none
+	ctl.Forget() // the client needs no secret
 	m.SetTunnel(ctl)
 	return to, t, deliver
 }

@@ -56,12 +56,22 @@ type Policy struct {
 	Env []string // patterns of variables that a client may set: "TERM", "LC_*"
 }
 
+// Trust is by what the agent itself judges the broker that it is connected to, for
+// a helper that connects to an offered address.
+type Trust struct {
+	CA       string // file of certificates; "": the system's
+	NoVerify bool
+	Name     string // in which a certificate must be, where the address has none
+	Socket   string // path of the broker's socket as the agent sees it
+}
+
 // Line is the line for the helper.
 type Line struct {
 	Find   rpc.TunnelCtl // the FindTunnelResponse, with the request id of the call
 	Call   Call
 	Policy Policy
 	User   string // chain of the users who called, for logs
+	Trust  Trust
 }
 
 // Append appends the line with its newline.
@@ -70,13 +80,39 @@ func (l Line) Append(dst []byte) []byte {
 	for i, pattern := range l.Policy.Env {
 		env[i] = chainpack.String(pattern)
 	}
-	v := chainpack.Map(
+	entries := []chainpack.Entry{
 		chainpack.F("findTunnelResponse", l.Find.Value()),
 		chainpack.F("onConnectedCall", l.Call.Value()),
 		chainpack.F("policy", chainpack.Map(chainpack.F("env", chainpack.List(env...)))),
 		chainpack.F("caller", chainpack.Map(chainpack.F("user", chainpack.String(l.User)))),
+	}
+	if l.Trust != (Trust{}) {
+		entries = append(entries, chainpack.F("trust", l.Trust.value()))
+	}
+	return append(cpon.Append(dst, chainpack.Map(entries...)), '\n')
+}
+
+func (t Trust) value() chainpack.Value {
+	return chainpack.Map(
+		chainpack.F("ca", chainpack.String(t.CA)),
+		chainpack.F("verify", chainpack.Bool(!t.NoVerify)),
+		chainpack.F("name", chainpack.String(t.Name)),
+		chainpack.F("socket", chainpack.String(t.Socket)),
 	)
-	return append(cpon.Append(dst, v), '\n')
+}
+
+// trustOf reads it; what is absent or unreadable trusts nobody more.
+func trustOf(v chainpack.Value) (t Trust) {
+	text := func(name string) string {
+		field, _ := v.Get(name)
+		s, _ := field.AsString()
+		return s
+	}
+	t.CA, t.Name, t.Socket = text("ca"), text("name"), text("socket")
+	verify, _ := v.Get("verify")
+	yes, ok := verify.AsBool()
+	t.NoVerify = ok && !yes
+	return t
 }
 
 // ParseLine reads the line of an agent, ours or the C++ one.
@@ -104,6 +140,8 @@ func ParseLine(text []byte) (Line, error) {
 	caller, _ := v.Get("caller")
 	user, _ := caller.Get("user")
 	l.User, _ = user.AsString()
+	trust, _ := v.Get("trust")
+	l.Trust = trustOf(trust)
 	return l, nil
 }
 

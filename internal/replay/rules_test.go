@@ -10,7 +10,7 @@ import (
 // The rules that make our broker differ from the C++ one, for the deviations of
 // single messages.
 const (
-	loginLate    = "protocol.md 5.5: the answer to a refused login is held back; it does not say what was wrong, nor the peer's address"
+	loginLate    = "protocol.md 5.5: the answer to a refused login is held back, ever longer, and so is one to the login behind it; it does not say what was wrong, nor the peer's address"
 	loginRetry   = "protocol.md 5.5: the connection stays open for a few more logins"
 	loginNoHello = "protocol.md 5.5: a login without hello is answered"
 	loginFirst   = "protocol.md 5.5: a request before the login is answered with error 10, the connection stays open"

@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -23,7 +22,6 @@ import (
 	"shvtools/internal/launch"
 	"shvtools/internal/node"
 	"shvtools/internal/rpc"
-	"shvtools/internal/transport"
 )
 
 const (
@@ -88,12 +86,12 @@ func readLine(in *bufio.Reader) ([]byte, error) {
 
 // open connects to the broker, creates the tunnel and runs the session.
 func open(ctx context.Context, o Options, line launch.Line) error {
-	port := strconv.FormatInt(line.Find.Port, 10)
-	if line.Find.Port == 0 {
-		port = transport.DefaultPort
+	u, err := address(line)
+	if err != nil {
+		return err
 	}
 	c, err := client.Dial(ctx, client.Options{
-		URL:   transport.URL{Scheme: "tcp", Host: line.Find.Host, Port: port},
+		URL:   u,
 		Login: client.Login{Tunnel: line.Find.Secret},
 		Serve: serveTree(),
 
