@@ -65,8 +65,9 @@ func (b *Broker) oldAppMethods() []node.Method {
 func (s *session) rejected(param chainpack.Value) (removed bool, err error) {
 	var names [3]string
 	for i, name := range []string{"path", "method", "source"} {
-		v, ok := param.Get(name)
-		if names[i], ok = v.AsString(); !ok && !v.IsNull() {
+		v, _ := param.Get(name)
+		text, ok := v.AsString()
+		if names[i] = text; !ok && !v.IsNull() {
 			return false, rpc.Errorf(rpc.CodeInvalidParam, "%s is to be a String", name)
 		}
 	}
