@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bytes"
+	"cmp"
 	"slices"
 	"strconv"
 	"time"
@@ -85,7 +86,7 @@ func (b *Broker) everybody() []*session {
 			all = append(all, s)
 		}
 	}
-	slices.SortFunc(all, func(x, y *session) int { return int(x.id - y.id) })
+	slices.SortFunc(all, func(x, y *session) int { return cmp.Compare(x.id, y.id) })
 	return all
 }
 

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"slices"
 	"time"
 
 	"shvtools/internal/auth"
@@ -42,6 +43,10 @@ func (s *session) signal(m *rpc.Message, f *link.Frame) {
 		s.path = nil
 		return
 	}
+	if !b.standsAt(s, s.path) {
+		b.stats.forged.Add(1)
+		return
+	}
 	name, source, level := m.Method(), m.Source(), m.Access()
 	if len(name) == 0 {
 		name = defaultSignal
@@ -78,6 +83,15 @@ func (b *Broker) mountPointOf(s *session) string {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	return s.mountPoint
+}
+
+// standsAt tells whether a clean path is a device's own: another one may be mounted
+// inside it, and speaks for itself.
+func (b *Broker) standsAt(s *session, path []byte) bool {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	at, _, ok := b.mounts.Lookup(path)
+	return ok && slices.Contains(at.sessions, s)
 }
 
 // audience is who wants a signal, and what it takes to get it.

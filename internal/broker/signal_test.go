@@ -311,3 +311,41 @@ func TestMountsAreTold(t *testing.T) {
 		denied.fence()
 	})
 }
+
+// Of two devices on one mount point both are heard, of one inside another each
+// for its own part.
+func TestDevicesDoNotSignalForOthers(t *testing.T) {
+	bubbled(t, Options{}, func(t *testing.T, w *world) {
+		outer, inner := w.device("test/a"), w.device("test/a/b")
+		newer := w.device("test/a/b")
+		user := w.client().subscribe(`"**:*:chng"`)
+		for _, tt := range []struct {
+			from *remote
+			path string
+			want string
+		}{
+			{outer, "x", "test/a/x"},
+			{outer, "b", ""},
+			{outer, "b/x", ""},
+			{outer, "bb/x", "test/a/bb/x"},
+			{inner, "x", "test/a/b/x"},
+			{newer, "x", "test/a/b/x"},
+			{inner, "../x", "test/a/b/../x"},
+		} {
+			tt.from.send(`<9:"%s",10:"chng">i{1:1}`, tt.path)
+			if tt.want != "" {
+				user.expect(`<9:"%s",10:"chng">i{1:1}`, tt.want)
+			}
+			tt.from.fence()
+			user.fence()
+		}
+		if n := w.Stats().Forged; n != 2 {
+			t.Errorf("%d forged", n)
+		}
+		_ = inner.conn.Close()
+		_ = newer.conn.Close()
+		synctest.Wait()
+		outer.send(`<9:"b/x",10:"chng">i{1:1}`) // nobody stands there any more
+		user.expect(`<9:"test/a/b/x",10:"chng">i{1:1}`)
+	})
+}

@@ -8,7 +8,7 @@ type counters struct {
 	unmounted                    atomic.Uint64 // signals of clients without a mount point
 	missed                       atomic.Uint64 // signals to subscribers who did not keep up, each counts
 	unaddressed                  atomic.Uint64 // responses without caller ids
-	forged                       atomic.Uint64 // responses that nobody asked for
+	forged                       atomic.Uint64 // responses that nobody asked for, signals of another device
 	late                         atomic.Uint64 // responses to somebody who is gone
 	malformed                    atomic.Uint64 // neither request, response nor signal
 }
