@@ -132,9 +132,7 @@ func (c *Config) combine(changes *part) error {
 	}
 	c.Access, c.Directory = sum.Access, d
 	c.Development = c.Development && len(changes.at) == 0
-	for _, s := range accessSettings(sum) {
-		c.settings = append(c.settings, s)
-	}
+	c.settings = append(c.settings, accessSettings(sum)...)
 	return nil
 }
 

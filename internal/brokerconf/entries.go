@@ -192,7 +192,7 @@ func (r *reader) rule(n *node, what string) (rule auth.Rule) {
 		"method":      func(k key) { method = k.value },
 		"role":        func(k key) { grant = k.value },
 	})
-	text, at := "", n.at
+	var text, at string
 	switch {
 	case ri != nil && path == nil && method == nil:
 		text, at = r.text(ri, "shvRI of "+what), ri.at
