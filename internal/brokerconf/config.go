@@ -73,14 +73,22 @@ func Default() string {
 // Load reads everything, and tells all that is wrong in any of it, one line for
 // each fault.
 func Load(s Sources) (*Config, error) {
+	var data []byte
+	if s.File != "" {
+		var err error
+		if data, err = yamlread.ReadFile(s.File); err != nil {
+			return nil, err
+		}
+	}
+	return load(s, data)
+}
+
+// load is Load with what stands in s.File.
+func load(s Sources, data []byte) (*Config, error) {
 	c := &Config{Limits: DefaultLimits(), AccessFile: s.AccessFile, base: newPart()}
 	var r reader
 	hasAccess := false
 	if s.File != "" {
-		data, err := yamlread.ReadFile(s.File)
-		if err != nil {
-			return nil, err
-		}
 		root, err := r.fromYAML(s.File, data)
 		if err != nil {
 			return nil, err
