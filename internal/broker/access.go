@@ -38,12 +38,6 @@ func (b *Broker) addRights() {
 			return b.entryMethods(table, rest, strings.HasSuffix(path, "/users")), nil, true
 		})
 	}
-	if len(b.opts.Rights) > 0 { // found by those who know it (protocol.md 7.9)
-		if b.nodes.Hidden == nil {
-			b.nodes.Hidden = make(map[string]bool)
-		}
-		b.nodes.Hidden[".broker/etc"] = true
-	}
 }
 
 func (b *Broker) tableMethods(table RightsTable) []node.Method {

@@ -79,6 +79,7 @@ func (s *session) tryLogin(m *rpc.Message, from rpc.Address) {
 		s.link.SetMaxFrame(link.DefaultMaxFrame)
 		s.link.SetIdle(idleLimit(options))
 		s.answer(rpc.AppendResult(nil, from, s.admission()))
+		s.ready.Store(true)
 	}
 	refused := s.admit(content.Value, options, welcome)
 	if refused == nil {
@@ -211,6 +212,10 @@ func (s *session) mount(path, deviceID string, welcome func()) *rpc.Error {
 	welcome()
 	s.log.Info().Str("mount", path).Bool("takenOver", before != nil).Msg("device mounted")
 	at.sessions = append(at.sessions, s)
+	if !taken {
+		parent, name := b.step(path)
+		b.changes = append(b.changes, mountChange{path, parent, name, true})
+	}
 	b.mounts.Set(path, at)
 	b.offline.Delete(path)
 	s.mountPoint, s.deviceID = path, deviceID
@@ -218,6 +223,7 @@ func (s *session) mount(path, deviceID string, welcome func()) *rpc.Error {
 	if before != nil {
 		s.ways.inherit(&before.ways)
 	}
+	b.tellMounts()
 	return nil
 }
 
@@ -236,6 +242,10 @@ func (b *Broker) unmount(s *session) string {
 	}
 	if len(at.sessions) == 0 {
 		b.mounts.Delete(s.mountPoint)
+		if !b.closed {
+			parent, name := b.step(s.mountPoint)
+			b.changes = append(b.changes, mountChange{s.mountPoint, parent, name, false})
+		}
 		if _, known := b.offline.Get(s.mountPoint); known || b.offline.Len() < maxOffline {
 			b.offline.Set(s.mountPoint, time.Now())
 		}

@@ -224,6 +224,7 @@ func users() *auth.Store {
 			rule("test/**", rpc.AccessSuper), rule(".broker/**", rpc.AccessRead), rule("**", rpc.AccessBrowse)}},
 		&auth.User{Name: "eve", Password: secret, Mounts: mounts("**"), Rules: []auth.Rule{
 			rule("test/closed/**", rpc.AccessNone), rule("test/**", rpc.AccessRead), rule(".app", rpc.AccessBrowse)}},
+		&auth.User{Name: "root", Password: secret, Roles: []string{"admin"}, Mounts: mounts("**"), Rules: []auth.Rule{rule("**", rpc.AccessSuper)}},
 	))
 }
 

@@ -21,7 +21,7 @@ func (s *session) request(m *rpc.Message, f *link.Frame) {
 			"Access to SHV path '%s' not granted for user '%s'", path, s.name())))
 		return
 	}
-	to, rest := s.broker.mountedAt(path)
+	to, rest := s.broker.target(path)
 	if to == nil {
 		s.answerSelf(m, path, level)
 		return
@@ -96,8 +96,7 @@ func (s *session) answerSelf(m *rpc.Message, path []byte, level rpc.Access) {
 	if answer == nil {
 		return // it comes later
 	}
-	_, exists := s.broker.mountsBelow(string(path))
-	if since, offline := s.broker.offlineSince(path); offline && !exists {
+	if since, offline := s.broker.offlineSince(path); offline && !s.broker.leadsToMount(string(path)) {
 		err := rpc.NotFound(string(m.Method()), string(path))
 		err.Data = chainpack.Map(chainpack.F("offlineSince", chainpack.Time(since)))
 		answer = rpc.AppendError(nil, m.Address(), err)

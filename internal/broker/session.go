@@ -23,8 +23,11 @@ type session struct {
 
 	// Of the read loop.
 	login    loginState
-	head     []byte // the new head of a message that is passed on
+	head     []byte     // the new head of a message that is passed on
+	path     []byte     // the path of a signal, from the root
+	targets  []*session // of a signal
 	deadline *time.Timer
+	since    time.Time // never changes
 
 	// Set at login, before others can reach the session.
 	ticket *ticket // of a tunnel login; nil for others; written under broker.mu
@@ -34,6 +37,10 @@ type session struct {
 	// Written under broker.mu.
 	user atomic.Pointer[auth.User]
 	ways ways
+
+	ready  atomic.Bool              // its login is answered
+	missed atomic.Uint64            // signals that it did not keep up with
+	wanted map[string]*subscription // by resource identifier; guarded by broker.wanted
 
 	// Guarded by broker.mu.
 	admitted   auth.Login  // the login of user, as it was let in
@@ -84,7 +91,7 @@ func (b *Broker) newSession(l *link.Link) *session {
 	}
 	b.running.Add(1)
 	b.lastID++
-	s := &session{broker: b, link: l, id: b.lastID, tunnels: make(map[*tunnel]struct{})}
+	s := &session{broker: b, link: l, id: b.lastID, since: time.Now(), tunnels: make(map[*tunnel]struct{})}
 	s.log = b.opts.Log.With().Int64("client", s.id).Stringer("peer", l.RemoteAddr()).Logger()
 	b.sessions[s.id] = s
 	s.deadline = time.AfterFunc(b.opts.LoginDeadline, func() { l.Close(link.LoginTimeout) })
@@ -102,6 +109,8 @@ func (s *session) end(cause link.Cause) {
 	notices := b.endTunnelsOf(s, cause)
 	notices = append(notices, b.endTicketsOf(s)...)
 	b.mu.Unlock()
+	b.wanted.removeAll(s)
+	b.tellMounts()
 	s.logEnd(cause, unmounted)
 	for _, n := range notices {
 		n.send()
@@ -150,7 +159,7 @@ func (s *session) message(m *rpc.Message, f *link.Frame) {
 	case rpc.Response:
 		s.response(m, f)
 	case rpc.Signal:
-		s.broker.stats.signals.Add(1) // nobody can subscribe yet
+		s.signal(m, f)
 	default:
 		s.broker.stats.malformed.Add(1)
 	}
@@ -188,6 +197,18 @@ var errTooBig = errors.New("broker: message too big")
 
 // forward gives f the head of m and queues it for to.
 func (s *session) forward(m *rpc.Message, f *link.Frame, to *session, data bool) error {
+	if err := s.rehead(m, f); err != nil {
+		return err
+	}
+	s.broker.opts.Journal.Sent(to.id, f.Message(), data)
+	if s.ticket != nil {
+		return to.link.SendWait(f, s.link)
+	}
+	return to.link.Relay(f, s.link)
+}
+
+// rehead gives f the head of m.
+func (s *session) rehead(m *rpc.Message, f *link.Frame) error {
 	s.head = m.AppendMeta(s.head[:0])
 	f.ReplaceHead(s.head, len(m.Body()))
 	tooBig := len(f.Payload()) > link.DefaultMaxFrame || tooManyTags(s.head)
@@ -197,11 +218,7 @@ func (s *session) forward(m *rpc.Message, f *link.Frame, to *session, data bool)
 	if tooBig {
 		return errTooBig
 	}
-	s.broker.opts.Journal.Sent(to.id, f.Message(), data)
-	if s.ticket != nil {
-		return to.link.SendWait(f, s.link)
-	}
-	return to.link.Relay(f, s.link)
+	return nil
 }
 
 // tooManyTags tells whether a peer could refuse the meta for its many entries.

@@ -25,6 +25,7 @@ const (
 	PasswordChanged              // the user's password or token is another one now
 	AddressDenied                // the user may not come from there any more
 	MountDenied                  // the device may not be mounted there any more
+	Dropped                      // somebody with the right to disconnected the client
 	Bug                          // this program failed on a message
 )
 
@@ -50,6 +51,7 @@ var causeTexts = [...]string{
 	PasswordChanged: "password changed",
 	AddressDenied:   "address not allowed any more",
 	MountDenied:     "mount point not allowed any more",
+	Dropped:         "disconnected by an administrator",
 }
 
 // String is the cause in words for people.
