@@ -27,8 +27,10 @@ type UserEntry struct {
 	Tokens            []string // that log the user in without a password
 	Deactivated       bool
 	DeactivatedReason string
-	Expires           time.Time      // zero: never
-	Networks          []netip.Prefix // where the user may come from; empty: anywhere
+	Expires           time.Time         // zero: never
+	Networks          []netip.Prefix    // where the user may come from; empty: anywhere
+	Mounts            []shvpath.Pattern // as in a role
+	ByDeviceID        bool              // as in a role
 }
 
 // RoleEntry is a set of rights.

@@ -76,6 +76,8 @@ func (a Access) effective(name string) *User {
 		Roles:       a.flatten(entry.Roles),
 		Deactivated: entry.Deactivated,
 		Expires:     entry.Expires,
+		Mounts:      slices.Clone(entry.Mounts),
+		ByDeviceID:  entry.ByDeviceID,
 	}
 	if len(entry.Networks) > 0 {
 		u.Networks = append(u.Networks, entry.Networks)

@@ -54,7 +54,8 @@ var ErrClosed = errors.New("broker: closed")
 
 // Options of a broker. Zero fields have defaults, but for Users.
 type Options struct {
-	Users      *auth.Store // who may log in; changed by Apply
+	Users      *auth.Store            // who may log in; changed by Apply
+	Rights     map[string]RightsTable // that calls may read and change, by the path of their node
 	Log        zerolog.Logger
 	Journal    *journal.Writer // nil: none
 	Version    string          // answered by .app:version
@@ -94,6 +95,7 @@ type Broker struct {
 	tickets    map[secretKey]*ticket   // that nobody redeemed yet
 	calls      map[tunnelKey]*ticket   // by the call that still waits for its tunnel
 	tunnels    map[tunnelKey]*tunnel   // by the key of either end
+	edits      int                     // changes of rights that are being made
 }
 
 // New makes a broker.

@@ -34,6 +34,7 @@ func (b *Broker) addNodes() {
 	b.nodes.Hidden = map[string]bool{
 		clientNodeOld: true, ".broker/mounts": true, ".broker/tunnels": true, ".broker/etc": true, ".broker/access": true,
 	}
+	b.addRights()
 }
 
 // mountsBelow gives the names on the way to mount points below a clean path.

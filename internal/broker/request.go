@@ -93,6 +93,9 @@ func (s *session) answerSelf(m *rpc.Message, path []byte, level rpc.Access) {
 		return
 	}
 	answer := node.Answer(&s.broker.nodes, m, level, s)
+	if answer == nil {
+		return // it comes later
+	}
 	if since, offline := s.broker.offlineSince(path); offline && !s.broker.leadsToMount(string(path)) {
 		err := rpc.NotFound(string(m.Method()), string(path))
 		err.Data = chainpack.Map(chainpack.F("offlineSince", chainpack.Time(since)))

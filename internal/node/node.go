@@ -61,6 +61,7 @@ type Dynamic func(rest string) (methods []Method, children []string, ok bool)
 type Tree struct {
 	nodes   shvpath.Tree[[]Method]
 	dynamic shvpath.Tree[Dynamic]
+	floors  shvpath.Tree[rpc.Access]
 	// More gives names below a path that are not in the tree itself; ok says
 	// that the path exists there. Nil: none.
 	More func(path string) (names []string, ok bool)
@@ -81,8 +82,15 @@ func (t *Tree) AddDynamic(path string, nodes Dynamic) {
 	t.dynamic.Set(path, nodes)
 }
 
+// Restrict makes everything at and below a clean path, ls and dir too, take a
+// level.
+func (t *Tree) Restrict(path string, level rpc.Access) { t.floors.Set(path, level) }
+
 // Call serves a request. Its errors are RPC errors, or ErrLater.
 func (t *Tree) Call(r *Request) (chainpack.Value, error) {
+	if floor, _, ok := t.floors.Lookup([]byte(r.Path)); ok && r.Access < floor {
+		return chainpack.Value{}, rpc.Denied(r.Method, r.Path, r.Access, floor)
+	}
 	at := t.find(r.Path)
 	if !at.exists {
 		return chainpack.Value{}, rpc.NotFound(r.Method, r.Path)

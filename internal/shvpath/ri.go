@@ -102,3 +102,6 @@ func (r RI) MatchMethod(path, method []byte) bool {
 func (r RI) MatchSignal(path, source, signal []byte) bool {
 	return r.parts > 0 && r.signal.match(signal) && r.method.match(source) && r.path.Match(path)
 }
+
+// Method is the glob of the methods.
+func (r RI) Method() string { return string(r.method.glob) }
