@@ -176,18 +176,17 @@ func (b *Broker) tellMounts() {
 	for _, c := range changes {
 		there := chainpack.Bool(c.there)
 		if c.name != "" {
-			b.emit(c.parent, "lsmod", "ls", chainpack.Map(chainpack.F(c.name, there)))
+			b.emit(c.parent, "lsmod", chainpack.Map(chainpack.F(c.name, there)))
 		}
-		b.emit(c.path, "mntchng", "", there)
+		b.emit(c.path, "mntchng", there)
 	}
 }
 
-// emit sends a signal of the broker's own to all who may list its path.
-func (b *Broker) emit(path, name, source string, value chainpack.Value) {
+// emit sends a signal of the broker's own to all who may list its path. It
+// belongs to ls: what belongs to get, V3 clients take for a value of the node.
+func (b *Broker) emit(path, name string, value chainpack.Value) {
+	const source = "ls"
 	a := audience{path: []byte(path), source: []byte(source), level: rpc.AccessBrowse}
-	if source == "" {
-		a.source = defaultSource
-	}
 	a.sessions = b.wanted.find(nil, a.path, a.source, []byte(name), time.Now())
 	if len(a.sessions) == 0 {
 		return

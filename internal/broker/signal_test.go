@@ -280,8 +280,8 @@ func TestMountsAreTold(t *testing.T) {
 			if name != "" {
 				user.expect(`<1:1,9:"%s",10:"lsmod",17:1,19:"ls">i{1:{"%s":%v}}`, parent, name, there)
 			}
-			user.expect(`<1:1,9:"%s",10:"mntchng",17:1>i{1:%v}`, path, there)
-			old.expect(`<1:1,9:"%s",10:"mntchng",17:1>i{1:%v}`, path, there)
+			user.expect(`<1:1,9:"%s",10:"mntchng",17:1,19:"ls">i{1:%v}`, path, there)
+			old.expect(`<1:1,9:"%s",10:"mntchng",17:1,19:"ls">i{1:%v}`, path, there)
 		}
 		first := w.device("test/closed/a/b")
 		told("", "test", "test/closed/a/b", true)
