@@ -51,7 +51,8 @@ var ErrClosed = errors.New("broker: closed")
 
 // Options of a broker. Zero fields have defaults, but for Users.
 type Options struct {
-	Users      *auth.Directory
+	Users      *auth.Store            // who may log in; changed by Apply
+	Rights     map[string]RightsTable // that calls may read and change, by the path of their node
 	Log        zerolog.Logger
 	Journal    *journal.Writer // nil: none
 	Version    string          // answered by .app:version
@@ -85,16 +86,22 @@ type Broker struct {
 	done    chan struct{}  // closed by Close
 	serving sync.Once
 
-	mu        sync.RWMutex
-	closed    bool
-	listeners map[net.Listener]struct{}
-	lastID    int64
-	sessions  map[int64]*session
-	mounts    shvpath.Tree[*mount]
-	offline   shvpath.Tree[time.Time] // since when, below which mount point
-	tickets   map[secretKey]*ticket   // that nobody redeemed yet
-	calls     map[tunnelKey]*ticket   // by the call that still waits for its tunnel
-	tunnels   map[tunnelKey]*tunnel   // by the key of either end
+	wanted  subscriptions
+	telling sync.Mutex // keeps changes of mounts in order; taken before mu
+
+	mu         sync.RWMutex
+	closed     bool
+	listeners  map[net.Listener]struct{}
+	lastID     int64
+	lastTunnel int64
+	sessions   map[int64]*session
+	mounts     shvpath.Tree[*mount]
+	changes    []mountChange           // that nobody was told of yet
+	offline    shvpath.Tree[time.Time] // since when, below which mount point
+	tickets    map[secretKey]*ticket   // that nobody redeemed yet
+	calls      map[tunnelKey]*ticket   // by the call that still waits for its tunnel
+	tunnels    map[tunnelKey]*tunnel   // by the key of either end
+	edits      int                     // changes of rights that are being made
 }
 
 // New makes a broker.

@@ -26,6 +26,13 @@ const (
 	TunnelEnded                     // the one tunnel that the link served is over
 	Shutdown                        // this program stops
 	Done                            // this program is done with the link
+	UserRemoved                     // there is no such user any more
+	UserDeactivated                 // the user was deactivated
+	UserExpired                     // the user's time is over
+	PasswordChanged                 // the user's password or token is another one now
+	AddressDenied                   // the user may not come from there any more
+	MountDenied                     // the device may not be mounted there any more
+	Dropped                         // somebody with the right to disconnected the client
 	Bug                             // this program failed on a message
 
 	// Causes is how many there are.
@@ -53,6 +60,13 @@ var causeTexts = [...]string{
 	TunnelEnded:        "tunnel ended",
 	Shutdown:           "shutting down",
 	Done:               "done",
+	UserRemoved:        "user removed",
+	UserDeactivated:    "user deactivated",
+	UserExpired:        "user expired",
+	PasswordChanged:    "password changed",
+	AddressDenied:      "address not allowed any more",
+	MountDenied:        "mount point not allowed any more",
+	Dropped:            "disconnected by an administrator",
 	Bug:                "internal error",
 }
 

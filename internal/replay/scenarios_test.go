@@ -12,9 +12,7 @@ var scenarios = []struct {
 }{
 	{name: "a1_agent_login_idle_hbi2"},
 	{name: "a3_agent_login_hbi0_deviceid"},
-	{name: "a5_same_mountpoint_twice", differs: []deviation{
-		instead("call 2", noSuchNode, now(`<1:1,8:3>i{3:i{1:2,2:"Method: 'ls' on path '.broker/clients' doesn't exist"}}`)),
-	}},
+	{name: "a5_same_mountpoint_twice"},
 	{name: "b0_direct_tcpdump", port: 3755},
 	{name: "b_rsh_session"},
 	{name: "b2_rsh_ctrl_keys", differs: []deviation{
@@ -27,8 +25,19 @@ var scenarios = []struct {
 	}},
 	{name: "c_calls", differs: []deviation{
 		instead("call2 2", dirForm, now(dirOf())),
-		instead("call3 2", nodesOfV3, now(`<1:1,8:3>i{2:["app"]}`)),
-		instead("call4 2", dirForm, now(dirOf(`i{1:"ping",2:0,3:"",4:"b",5:1,6:{}}`))),
+		instead("call3 2", nodesOfV3, now(`<1:1,8:3>i{2:["app","client","currentClient"]}`)),
+		instead("call4 2", dirForm, now(dirOf(
+			`i{1:"ping",2:0,3:"",4:"b",5:1,6:{}}`,
+			`i{1:"echo",2:0,3:"?",4:"?",5:1,6:{}}`,
+			`i{1:"appVersion",2:2,3:"",4:"s",5:1,6:{}}`,
+			`i{1:"gitCommit",2:2,3:"",4:"s",5:8,6:{}}`,
+			`i{1:"shvVersion",2:2,3:"",4:"s",5:8,6:{}}`,
+			`i{1:"shvGitCommit",2:2,3:"",4:"s",5:8,6:{}}`,
+			`i{1:"brokerId",2:2,3:"",4:"s",5:8,6:{}}`,
+			`i{1:"masterBrokerId",2:2,3:"",4:"s",5:8,6:{}}`,
+			`i{1:"subscribe",2:0,3:"{s}",4:"b",5:8,6:{}}`,
+			`i{1:"unsubscribe",2:0,3:"{s}",4:"b",5:8,6:{}}`,
+			`i{1:"rejectNotSubscribed",2:0,3:"{s}",4:"b",5:8,6:{}}`))),
 		instead("call7 2", dirForm, now(dirOf(
 			`i{1:"shvVersionMajor",2:2,3:"",4:"i",5:1,6:{}}`,
 			`i{1:"shvVersionMinor",2:2,3:"",4:"i",5:1,6:{}}`,
@@ -39,9 +48,26 @@ var scenarios = []struct {
 		instead("call8 2", nodesOfV3, now(`<1:1,8:3>i{2:"shvbroker"}`)),
 		instead("call9 2", nodesOfV3, now(`<1:1,8:3>i{2:"1.2.3"}`)),
 		instead("call10 2", nodesOfV3, now(`<1:1,8:3>i{2:3}`)),
-		instead("call11 2", dirForm, now(dirOf())),
-		instead("call12 2", noSuchNode, now(`<1:1,8:3>i{3:i{1:2,2:"Method: 'dir' on path '.broker/currentClient' doesn't exist"}}`)),
-		instead("call14 2", noSuchNode, now(`<1:1,8:3>i{3:i{1:2,2:"Method: 'ls' on path '.broker/clients' doesn't exist"}}`)),
+		instead("call11 2", nodesOfV3, now(dirOf(
+			`i{1:"name",2:2,3:"",4:"s",5:1,6:{}}`,
+			`i{1:"clientInfo",2:0,3:"i",4:"!clientInfo|n",5:48,6:{}}`,
+			`i{1:"mountedClientInfo",2:0,3:"s",4:"!clientInfo|n",5:48,6:{}}`,
+			`i{1:"clients",2:2,3:"",4:"[i]",5:48,6:{}}`,
+			`i{1:"mounts",2:2,3:"",4:"[s]",5:48,6:{}}`,
+			`i{1:"disconnectClient",2:0,3:"i",4:"",5:48,6:{}}`,
+			`i{1:"brokerId",2:2,3:"",4:"s",5:40,6:{}}`))),
+		instead("call12 2", nodesOfV3, now(dirOf(
+			`i{1:"info",2:2,3:"",4:"!clientInfo",5:1,6:{}}`,
+			`i{1:"subscribe",2:0,3:"s|[s:RPCRI,i:TTL]",4:"b",5:1,6:{}}`,
+			`i{1:"unsubscribe",2:0,3:"s",4:"b",5:1,6:{}}`,
+			`i{1:"subscriptions",2:2,3:"",4:"{i|n}",5:1,6:{}}`,
+			`i{1:"clientId",2:2,3:"",4:"i",5:8,6:{}}`,
+			`i{1:"mountPoint",2:2,3:"",4:"s",5:8,6:{}}`,
+			`i{1:"userRoles",2:2,3:"",4:"[s]",5:8,6:{}}`,
+			`i{1:"userProfile",2:2,3:"",4:"?",5:8,6:{}}`,
+			`i{1:"accessGrantForMethodCall",2:0,3:"[s,s]",4:"s",5:8,6:{}}`,
+			`i{1:"accessLevelForMethodCall",2:0,3:"[s,s]",4:"i",5:8,6:{}}`))),
+		instead("call13 2", nodesOfV3, now(`<1:1,8:3>i{2:{"clientId":15,"userName":"iot","mountPoint":null,"subscriptions":{},"peer":"*","since":d"2000-01-01T00:00:01.367Z","signalsMissed":0}}`)),
 		instead("call17 2", dirForm, now(dirOf())),
 	}},
 	{name: "d_bad_login", differs: []deviation{
@@ -63,6 +89,7 @@ var scenarios = []struct {
 		instead("call13 end", helloAgain, now(`<1:1,8:2>i{2:{"nonce":"2048131425"}}`)),
 		instead("call14 1", loginLate, late(refused, 2*penalty)),
 		instead("call14 end", loginRetry, late(`<1:1,8:3>i{2:{"clientId":15}}`, 2*penalty)),
+		instead("call15 2", nodesOfV3, now(`<1:1,8:3>i{2:{"clientId":16,"userName":"iot","mountPoint":null,"subscriptions":{},"peer":"*","since":d"2000-01-01T00:00:17.395Z","signalsMissed":0}}`)),
 		instead("call17 0", noCpon, now(closed)),
 		instead("call19 0", notARequest),
 		instead("call19 end", notARequest),
@@ -76,7 +103,8 @@ var scenarios = []struct {
 		instead("agent 15", userIDOfPeer, now(`<1:1,8:5,9:"",10:"appName",11:26,14:"su",16:{},17:63>i{}`)),
 		instead("agent 16", userIDOfPeer, now(`<1:1,8:6,9:"",10:"runCmd",11:26,14:"su",16:{},17:63>i{1:"true"}`)),
 		instead("agent 19", orderOfKeys, now(`<1:1,8:9,9:"",10:"appName","foo":"x",11:26,14:"su",17:63>i{}`)),
-		instead("call23 10", noSignals, now(`<1:1,8:11>i{3:i{1:2,2:"Method: 'subscribe' on path '.broker/app' doesn't exist"}}`)),
+		instead("call23 10", rightsOfIot, now(`<1:1,8:11>i{2:true}`)),
+		instead("call23 11", nodesOfV3, now(`<1:1,8:12>i{2:false}`)), // it was there
 		instead("call23 12", largeID, now(`<1:1,8:1099511627776>i{2:true}`), now(`<1:1,8:16>i{2:true}`)),
 	}},
 	{name: "f_rsh_no_mount", differs: []deviation{
