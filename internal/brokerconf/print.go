@@ -64,7 +64,7 @@ func shown(p *part, entry entryName) map[string]any {
 		return m
 	}
 	if _, ok := m["password"]; ok {
-		m["password"] = map[string]string{formNames[p.Users[entry.name].Password.Form()]: hidden}
+		m["password"] = map[string]string{p.Users[entry.name].Password.Form().String(): hidden}
 	}
 	if n := len(p.Users[entry.name].Tokens); n > 0 {
 		m["tokens"] = []string{hidden}
