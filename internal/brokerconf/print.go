@@ -33,9 +33,6 @@ func (c *Config) Print(w io.Writer) error {
 	for _, each := range limits {
 		other("limits."+each.name, each.show(&c.Limits))
 	}
-	if c.AccessFile != "" {
-		other("access-file", c.AccessFile)
-	}
 	slices.SortStableFunc(all, func(a, b Setting) int { return cmp.Compare(a.Key, b.Key) })
 	for _, s := range all {
 		fmt.Fprintf(&b, "%s: %s  # %s\n", s.Key, s.Text, s.Source)
