@@ -74,17 +74,28 @@ func (s *settings) urls() (urls []transport.URL, err error) {
 			return nil, cliapp.UsageError{Err: err}
 		}
 	}
-	if len(texts) == 0 {
-		for _, l := range s.config.Listen {
-			if err := parse(l.URL, l.At); err != nil {
-				return nil, err
-			}
+	if len(texts) > 0 {
+		s.overrideListen("--listen", urls)
+		return urls, nil
+	}
+	for _, l := range s.config.Listen {
+		if err := parse(l.URL, l.At); err != nil {
+			return nil, err
 		}
 	}
 	if len(urls) == 0 {
-		return urls, parse(cliapp.DefaultURL, "default")
+		err = parse(cliapp.DefaultURL, "default")
+		s.overrideListen("default", urls)
 	}
-	return urls, nil
+	return urls, err
+}
+
+func (s *settings) overrideListen(source string, urls []transport.URL) {
+	texts := make([]string, len(urls))
+	for i, u := range urls {
+		texts[i] = u.String()
+	}
+	s.config.Override("listen", source, texts...)
 }
 
 // check refuses a configuration that lets in anybody from anywhere.

@@ -2,7 +2,6 @@ package broker
 
 import (
 	"strings"
-	"time"
 
 	"shvtools/internal/chainpack"
 	"shvtools/internal/node"
@@ -102,13 +101,18 @@ func with(v chainpack.Value, name string, value chainpack.Value) chainpack.Value
 	return chainpack.Map(entries...)
 }
 
-// edit changes an entry in a goroutine of its own, for the disk may be slow, and
-// answers the call when that is done.
+// edit changes an entry, and logs that.
 func (b *Broker) edit(r *node.Request, table RightsTable, name string, v chainpack.Value) (chainpack.Value, error) {
 	s, ok := r.Caller.(*session)
 	if !ok {
 		return chainpack.Value{}, rpc.Errorf(rpc.CodeNotImplemented, "rights are changed by clients only")
 	}
+	return b.later(r, s, func() error { return table.Set(name, v) }, name)
+}
+
+// later changes rights in a goroutine of its own, for the disk may be slow, and
+// answers the call when that is done.
+func (b *Broker) later(r *node.Request, s *session, change func() error, names ...string) (chainpack.Value, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed || b.edits >= maxEdits {
@@ -116,17 +120,17 @@ func (b *Broker) edit(r *node.Request, table RightsTable, name string, v chainpa
 	}
 	b.edits++
 	b.running.Go(func() {
-		start := time.Now()
-		err := table.Set(name, v)
+		err := change()
 		b.mu.Lock()
 		b.edits--
 		b.mu.Unlock()
+		log := s.log.With().Str("path", r.Path).Str("method", r.Method).Strs("entry", names).Logger()
 		if err != nil {
-			s.log.Warn().Err(err).Str("path", r.Path).Str("entry", name).Msg("change of rights refused")
+			log.Warn().Err(err).Msg("change of rights refused")
 			s.answer(rpc.AppendError(nil, r.From, rpc.Errorf(rpc.CodeException, "%s", oneLine(err))))
 			return
 		}
-		s.log.Info().Str("path", r.Path).Str("entry", name).Str("by", s.name()).Dur("took", time.Since(start)).Msg("rights changed")
+		log.Info().Msg("rights changed")
 		s.answer(rpc.AppendResult(nil, r.From, chainpack.Bool(true)))
 	})
 	return chainpack.Value{}, node.ErrLater

@@ -157,3 +157,71 @@ func TestChangesThatWaitForTheDiskHoldNobodyUp(t *testing.T) {
 		}
 	})
 }
+
+// storing is a users table that puts its changes in force, as that of a file does.
+type storing struct {
+	*tableOf
+	w    *world
+	fail bool
+}
+
+func (s *storing) Set(name string, v chainpack.Value) error {
+	if s.fail {
+		return errors.New("disk full")
+	}
+	stored, _ := v.Get("password")
+	sum, _ := stored.Get("Sha1")
+	text, _ := sum.AsString()
+	secret, err := auth.SHA1Password(text)
+	if err != nil {
+		return err
+	}
+	a := ownNodes()
+	entry := a.Users[name]
+	entry.Password = secret
+	a.Users[name] = entry
+	d, _ := auth.Build(a)
+	s.w.Apply(d)
+	return nil
+}
+
+// ownNodes is access where operators may change their passwords.
+func ownNodes() auth.Access {
+	a := access()
+	role(&a, "operators", func(r *auth.RoleEntry) {
+		r.Rules = append([]auth.Rule{auth.MustRule(".broker/currentClient:*", rpc.AccessWrite)}, r.Rules...)
+	})
+	return a
+}
+
+func TestChangingOnesOwnPassword(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, _ := auth.Build(ownNodes())
+		table := &storing{tableOf: &tableOf{entries: map[string]string{"eva": `{"roles":["operators"]}`}}}
+		w := serve(t, Options{Users: auth.NewStore(d), Rights: map[string]RightsTable{usersTable: table}})
+		table.w = w
+		eva, other, bob := w.as("eva", "{}"), w.as("eva", "{}"), w.as("bob", "{}")
+		change := func(id int64, param string) {
+			eva.send(`<1:1,8:%d,9:".broker/currentClient",10:"changePassword">i{1:%s}`, id, param)
+		}
+		for i, param := range []string{`["x"]`, `["x",""]`, `"x"`, `[1,2]`} {
+			change(int64(10+i), param)
+			eva.expectError(int64(10+i), rpc.CodeInvalidParam, "the old and the new password")
+		}
+		change(20, `["wrong","new"]`)
+		eva.expectError(20, rpc.CodeException, "old password is wrong")
+		table.fail = true
+		change(21, fmt.Sprintf(`[%q,"new"]`, password))
+		eva.expectError(21, rpc.CodeException, "disk full")
+		w.Apply(d) // nothing has changed for her
+		eva.fence()
+		other.fence()
+		table.fail = false
+		change(22, fmt.Sprintf(`[%q,"new"]`, password))
+		eva.expect(`<1:1,8:22>i{2:true}`)
+		other.gone()
+		eva.fence()
+		bob.fence()
+		w.connect().login("eva", "new", "{}")
+	})
+}

@@ -24,7 +24,7 @@ func (b *Broker) addNodes() {
 	b.nodes.Add(".app", node.App("shvbroker", b.opts.Version, time.Now)...)
 	b.nodes.Add(".broker", b.brokerMethods()...)
 	b.nodes.Add(".broker/app", b.oldAppMethods()...)
-	b.nodes.Add(".broker/currentClient", currentClientMethods()...)
+	b.nodes.Add(".broker/currentClient", append(currentClientMethods(), b.passwordMethods()...)...)
 	b.nodes.AddDynamic(clientNode, b.clientNodes)
 	b.nodes.AddDynamic(clientNodeOld, b.oldClientNodes)
 	b.nodes.AddDynamic(".broker/mounts", b.mountNodes)

@@ -61,6 +61,15 @@ func (c *Config) note(key, text, source string) {
 	c.settings = append(c.settings, Setting{key, text, source})
 }
 
+// Override makes Print show other values for a key, which the caller has from
+// elsewhere.
+func (c *Config) Override(key, source string, texts ...string) {
+	c.settings = slices.DeleteFunc(c.settings, func(s Setting) bool { return s.Key == key })
+	for _, text := range texts {
+		c.note(key, text, source)
+	}
+}
+
 // Default finds the file that is read without being named, "" where it is not
 // there.
 func Default() string {
@@ -86,6 +95,9 @@ func Load(s Sources) (*Config, error) {
 // load is Load with what stands in s.File.
 func load(s Sources, data []byte) (*Config, error) {
 	c := &Config{Limits: DefaultLimits(), AccessFile: s.AccessFile, base: newPart()}
+	if c.AccessFile != "" {
+		c.note("access-file", c.AccessFile, "--access-file")
+	}
 	var r reader
 	hasAccess := false
 	if s.File != "" {

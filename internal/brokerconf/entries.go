@@ -209,6 +209,9 @@ func (r *reader) rule(n *node, what string) (rule auth.Rule) {
 	if rule.RI, err = shvpath.ParseRI(text); err != nil {
 		r.fail(at, "%s: %w", what, err)
 	}
+	if rule.RI.OfSignals() {
+		r.warn(at, "%s has no effect: it names a signal, and rules are about methods", what)
+	}
 	if grant == nil {
 		r.fail(n.at, "%s has no grant; %s was expected", what, ruleExample)
 		return rule
