@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"errors"
 	"net"
 	"sync"
@@ -55,7 +56,9 @@ type Options struct {
 	Rights     map[string]RightsTable // that calls may read and change, by the path of their node
 	Log        zerolog.Logger
 	Journal    *journal.Writer // nil: none
+	Name       string          // what the broker calls itself; "": DefaultName
 	Version    string          // answered by .app:version
+	Commit     string          // that it was built from, answered by .broker/app:gitCommit
 	Advertise  Address         // where helpers connect over plain TCP; zero: where their agent did
 	SecretLife time.Duration   // of a tunnel secret that nobody redeems
 	// AdvertiseURLs are offered to helpers in the place of where their agent
@@ -109,6 +112,7 @@ func New(o Options) *Broker {
 	if o.SecretLife == 0 {
 		o.SecretLife = DefaultSecretLife
 	}
+	o.Name = cmp.Or(o.Name, DefaultName)
 	limits := o.Limits.orDefaults()
 	b := &Broker{
 		opts:       o,

@@ -39,7 +39,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 			t.Errorf("%d without a login", n)
 		}
 		// A login, or an end, makes room for the next.
-		one.login("ann", secret, "{}").fence()
+		one.login("ann", uncommon, "{}").fence()
 		w.connectFrom("10.0.0.1:3")
 		w.connectFrom("10.0.0.1:4").refusedAtOnce(link.TooManyFromSource)
 		time.Sleep(DefaultLoginDeadline + time.Second)
@@ -48,7 +48,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 		for i := range 5 {
-			w.connectFrom(fmt.Sprintf("10.0.1.%d:1", i)).login("ann", secret, "{}").fence()
+			w.connectFrom(fmt.Sprintf("10.0.1.%d:1", i)).login("ann", uncommon, "{}").fence()
 		}
 		w.connectFrom("10.0.0.9:1").refusedAtOnce(link.TooManyConnections)
 		one.fence()
@@ -66,14 +66,14 @@ func TestConnectionsAreBounded(t *testing.T) {
 				t.Errorf("%v: %d, want %d", cause, got, want)
 			}
 		}
-		w.connectFrom("10.0.0.9:1").login("ann", secret, "{}").fence()
+		w.connectFrom("10.0.0.9:1").login("ann", uncommon, "{}").fence()
 	})
 }
 
 // A client that resets over and over must not get past the bound.
 func TestResetOverTheBoundEndsTheLink(t *testing.T) {
 	bubbled(t, Options{Limits: Limits{UnauthenticatedPerSource: 1}}, func(t *testing.T, w *world) {
-		in := w.connectFrom("10.0.0.1:1").login("ann", secret, "{}")
+		in := w.connectFrom("10.0.0.1:1").login("ann", uncommon, "{}")
 		w.connectFrom("10.0.0.1:2")
 		synctest.Wait()
 		in.sendRaw([]byte{1, 0})
@@ -95,7 +95,7 @@ func TestCrowdThatSaysNothing(t *testing.T) {
 			w.connectFrom(fmt.Sprintf("10.0.%d.1:1", i%10))
 		}
 		good.fence()
-		w.connectFrom("10.1.0.1:1").login("ann", secret, "{}").fence()
+		w.connectFrom("10.1.0.1:1").login("ann", uncommon, "{}").fence()
 		time.Sleep(DefaultLoginDeadline)
 		if n := w.ended(link.LoginTimeout); n != 900 {
 			t.Errorf("%d ended", n)

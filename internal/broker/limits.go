@@ -54,6 +54,9 @@ const (
 	DefaultFrameStall               = 10 * time.Second
 )
 
+// DefaultLimits are those of a broker that is told none.
+func DefaultLimits() Limits { return Limits{}.orDefaults() }
+
 // orDefaults fills in what is zero.
 func (l Limits) orDefaults() Limits {
 	return Limits{

@@ -133,6 +133,7 @@ func (s *session) welcome(from rpc.Address, options chainpack.Value) {
 	s.link.SetMaxFrame(s.broker.limits.MaxFrame)
 	s.link.SetIdle(idleLimit(options))
 	s.answer(rpc.AppendResult(nil, from, s.admission()))
+	s.ready.Store(true)
 }
 
 // admission is the result of a login. A helper learns that it will be told when
@@ -168,7 +169,7 @@ func (s *session) admit(param, options chainpack.Value, welcome func()) *rpc.Err
 	}
 	name, loginType := s.name(), stringField(login, "type")
 	if !s.from.IsLocal() && auth.IsWellKnown(stringField(login, "password"), loginType, s.login.nonce) {
-		s.user.Store(nil)
+		s.leave()
 		return rpc.Errorf(rpc.CodeException, "the password of user %s is one that everybody knows: it is good on the broker's own machine only", name)
 	}
 	wanted, _ := options.Get("session")

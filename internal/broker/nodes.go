@@ -12,9 +12,9 @@ import (
 	"shvtools/internal/shvpath"
 )
 
-// brokerName is what the broker calls itself, as the C++ broker does that was not
-// told.
-const brokerName = "broker.local"
+// DefaultName is what a broker calls itself that was given no name, as the C++
+// broker does.
+const DefaultName = "broker.local"
 
 // addNodes builds the tree that the broker serves itself (protocol.md 7.8,
 // 7.9). What clients of either generation look for is there; what ls shows makes
@@ -63,13 +63,13 @@ func (b *Broker) offlineSince(path []byte) (time.Time, bool) {
 // brokerMethods are those of .broker.
 func (b *Broker) brokerMethods() []node.Method {
 	return []node.Method{
-		node.Constant("name", "s", rpc.AccessBrowse, chainpack.String(brokerName)),
+		node.Constant("name", "s", rpc.AccessBrowse, chainpack.String(b.opts.Name)),
 		{Name: "clientInfo", Param: "i", Result: "!clientInfo|n", Access: rpc.AccessSuperService, Call: b.clientInfo},
 		{Name: "mountedClientInfo", Param: "s", Result: "!clientInfo|n", Access: rpc.AccessSuperService, Call: b.mountedClientInfo},
 		node.Getter("clients", "[i]", rpc.AccessSuperService, b.listClients),
 		node.Getter("mounts", "[s]", rpc.AccessSuperService, b.listMounts),
 		{Name: "disconnectClient", Param: "i", Access: rpc.AccessSuperService, Call: b.disconnectClient},
-		node.Constant("brokerId", "s", rpc.AccessService, chainpack.String(brokerName)),
+		node.Constant("brokerId", "s", rpc.AccessService, chainpack.String(b.opts.Name)),
 	}
 }
 

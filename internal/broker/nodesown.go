@@ -45,10 +45,10 @@ func (b *Broker) oldAppMethods() []node.Method {
 		{Name: "echo", Param: "?", Result: "?", Access: rpc.AccessBrowse,
 			Call: func(r *node.Request) (chainpack.Value, error) { return r.Param, nil }},
 		text("appVersion", b.opts.Version, rpc.AccessBrowse),
-		text("gitCommit", "", rpc.AccessRead),
+		text("gitCommit", b.opts.Commit, rpc.AccessRead),
 		text("shvVersion", "3.0", rpc.AccessRead),
 		text("shvGitCommit", "", rpc.AccessRead),
-		text("brokerId", brokerName, rpc.AccessRead),
+		text("brokerId", b.opts.Name, rpc.AccessRead),
 		text("masterBrokerId", "", rpc.AccessRead),
 		{Name: "subscribe", Param: "{s}", Result: "b", Access: rpc.AccessRead,
 			Call: own(func(s *session, param chainpack.Value) (chainpack.Value, error) {

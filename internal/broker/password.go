@@ -34,14 +34,9 @@ func (b *Broker) passwordMethods() []node.Method {
 // others of the user end.
 func (s *session) changePassword(table RightsTable, was, next string) error {
 	name := s.name()
-	_, err := s.broker.opts.Users.Check(s.link.Done(), auth.Attempt{User: name, Password: was, Type: auth.Plain, From: s.address(), Now: time.Now()})
+	_, err := s.broker.opts.Users.Check(s.link.Done(), auth.Attempt{User: name, Password: was, Type: auth.Plain, From: s.from.Addr, Now: time.Now()})
 	if err != nil {
-		penalty := time.NewTimer(s.broker.opts.LoginPenalty)
-		defer penalty.Stop()
-		select {
-		case <-penalty.C:
-		case <-s.link.Done():
-		}
+		s.holdBack(s.broker.limits.LoginPenalty)
 		return rpc.Errorf(rpc.CodeException, "the old password is wrong")
 	}
 	entry, ok := table.Value(name)

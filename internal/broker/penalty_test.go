@@ -32,7 +32,7 @@ func TestFailedLoginsAreHeldBackEverLonger(t *testing.T) {
 		}
 		// Elsewhere, and for others, nothing of it shows: no guesser keeps a user out.
 		for _, from := range []string{"10.0.0.2:1", "[2001:db8::1]:1"} {
-			if took, in := w.guess(from, "ann", secret); took != 0 || !in {
+			if took, in := w.guess(from, "ann", uncommon); took != 0 || !in {
 				t.Errorf("from %s: %v, let in: %v", from, took, in)
 			}
 		}
@@ -41,10 +41,10 @@ func TestFailedLoginsAreHeldBackEverLonger(t *testing.T) {
 		}
 		// The right password is answered while its client still waits, and clears
 		// the user's name.
-		if took, in := w.guess(here, "ann", secret); took != maxHeld*time.Second || !in {
+		if took, in := w.guess(here, "ann", uncommon); took != maxHeld*time.Second || !in {
 			t.Errorf("right password: %v, let in: %v", took, in)
 		}
-		if took, in := w.guess(here, "ann", secret); took != 0 || !in {
+		if took, in := w.guess(here, "ann", uncommon); took != 0 || !in {
 			t.Errorf("right password again: %v, let in: %v", took, in)
 		}
 		if n := w.Stats().LoginsRefused; n != 9 {
@@ -77,7 +77,7 @@ func TestHeldBackLoginOutlivesTheDeadline(t *testing.T) {
 		for range 4 {
 			w.guess(here, "ann", "guess")
 		}
-		if took, in := w.guess(here, "ann", secret); took != maxHeld*time.Second || !in {
+		if took, in := w.guess(here, "ann", uncommon); took != maxHeld*time.Second || !in {
 			t.Errorf("%v, let in: %v", took, in)
 		}
 		r := w.connectFrom(here)
@@ -124,12 +124,12 @@ func TestFloodOfGuessesHoldsNobodyElseBack(t *testing.T) {
 			}()
 		}
 		for i := range 50 {
-			if took, in := w.guess(fmt.Sprintf("10.0.0.2:%d", i+1), "ann", secret); took != 0 || !in {
+			if took, in := w.guess(fmt.Sprintf("10.0.0.2:%d", i+1), "ann", uncommon); took != 0 || !in {
 				t.Fatalf("login %d: %v, let in: %v", i, took, in)
 			}
 			time.Sleep(100 * time.Millisecond)
 		}
-		w.connectFrom("10.0.0.2:1").login("ann", secret, "{}").fence()
+		w.connectFrom("10.0.0.2:1").login("ann", uncommon, "{}").fence()
 		for range guesses {
 			<-left
 		}

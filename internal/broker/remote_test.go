@@ -215,7 +215,7 @@ type world struct {
 // The users of a world.
 const (
 	password = auth.DevelopmentPassword
-	secret   = "nobody knows it" // of ann, who may log in from elsewhere
+	uncommon = "nobody knows it" // of ann, who may log in from elsewhere
 )
 
 func users() *auth.Store {

@@ -373,7 +373,7 @@ func TestLoginDuringAChange(t *testing.T) {
 		}
 		d := changed(t, func(a *auth.Access) { delete(a.Users, "eva") })
 		w.Apply(d)
-		if _, loss := login.Lost(d, w.session(&remote{id: w.lastID}).address(), time.Now()); loss != auth.Removed {
+		if _, loss := login.Lost(d, w.session(&remote{id: w.lastID}).from.Addr, time.Now()); loss != auth.Removed {
 			t.Errorf("loss %v", loss)
 		}
 		r.send(`<1:1,8:2,10:"login">i{1:{"login":{"password":"%s","type":"SHA1","user":"eva"}}}`, auth.Hash(nonce, password))

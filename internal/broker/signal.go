@@ -121,7 +121,7 @@ func (b *Broker) publish(f *link.Frame, a audience, from *session) {
 		if !granted {
 			continue
 		}
-		if waiting := to.link.Queued(); waiting > 0 && waiting+f.Size() > b.signalBytes() || b.sendSignal(f, to, from) == link.ErrQueueFull {
+		if !b.hasRoomFor(f, to) || b.sendSignal(f, to, from) == link.ErrQueueFull {
 			to.missed.Add(1)
 			b.stats.missed.Add(1)
 		}
@@ -136,12 +136,11 @@ func (b *Broker) sendSignal(f *link.Frame, to, from *session) error {
 	return to.link.Relay(f, from.link)
 }
 
-// signalBytes is up to how many bytes in a queue signals may fill.
-func (b *Broker) signalBytes() int {
-	if b.opts.QueueBytes > 0 {
-		return b.opts.QueueBytes / 2
-	}
-	return link.DefaultQueueBytes / 2
+// hasRoomFor tells whether a signal may wait for a subscriber: signals fill half
+// of a queue at the most, and nothing of it while too much waits in all.
+func (b *Broker) hasRoomFor(f *link.Frame, to *session) bool {
+	waiting := to.link.Queued()
+	return waiting == 0 || waiting+f.Size() <= b.limits.QueueBytes/2 && !b.overloaded()
 }
 
 // mountChange is a mount point that came or went.

@@ -245,7 +245,7 @@ func TestSubscriptionsAreBounded(t *testing.T) {
 // A subscriber that stops reading misses signals, which is counted, and still
 // gets its answers; nobody else notices.
 func TestSubscriberThatDoesNotRead(t *testing.T) {
-	bubbled(t, Options{QueueBytes: 64 << 10}, func(t *testing.T, w *world) {
+	bubbled(t, Options{Limits: Limits{QueueBytes: 64 << 10}}, func(t *testing.T, w *world) {
 		device, lazy, user := w.device("test/a"), w.client(), w.client()
 		lazy.subscribe(`"test/**"`)
 		user.subscribe(`"test/**"`)

@@ -52,7 +52,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 	c := load(t, brokerconf.Sources{File: "testdata/whole.yaml"})
 	want := brokerconf.Limits{
 		Frame: 1 << 20, LoginFrame: 32 << 10, Connections: 100, Unauthenticated: 50, UnauthenticatedPerSource: 10,
-		Handshakes: 3, Queue: 2 << 20, QueueTotal: 64 << 20, WriteStall: time.Minute, LoginDeadline: 5 * time.Second,
+		Handshakes: 3, Queue: 2 << 20, QueueTotal: 64 << 20, WriteStall: time.Minute, FrameStall: 7 * time.Second, LoginDeadline: 5 * time.Second,
 	}
 	if c.Limits != want || c.Name != "broker.local" || !c.AllowPlaintext || c.AccessFile != "/var/lib/shvbroker/access.yaml" || c.Development {
 		t.Errorf("%+v", c)

@@ -89,7 +89,7 @@ var scenarios = []struct {
 		instead("call13 end", helloAgain, now(`<1:1,8:2>i{2:{"nonce":"2048131425"}}`)),
 		instead("call14 1", loginLate, late(refused, 2*penalty)),
 		instead("call14 end", loginRetry, late(`<1:1,8:3>i{2:{"clientId":15}}`, 2*penalty)),
-		instead("call15 2", nodesOfV3, now(`<1:1,8:3>i{2:{"clientId":16,"userName":"iot","mountPoint":null,"subscriptions":{},"peer":"*","since":d"2000-01-01T00:00:17.395Z","signalsMissed":0}}`)),
+		instead("call15 2", nodesOfV3, now(`<1:1,8:3>i{2:{"clientId":16,"userName":"iot","mountPoint":null,"subscriptions":{},"peer":"*","since":d"2000-01-01T00:00:24.290Z","signalsMissed":0}}`)),
 		instead("call17 0", noCpon, now(closed)),
 		instead("call19 0", notARequest),
 		instead("call19 end", notARequest),
