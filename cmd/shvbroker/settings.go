@@ -140,11 +140,11 @@ func (s *settings) check(c *brokerconf.Config) error {
 		if d.url.IsLocal() {
 			continue
 		}
-		if c.Development {
-			return cliapp.Usagef("%s: the development user may be let in on loopback only, such as %s", d.url, cliapp.DefaultURL)
-		}
 		if !d.url.IsEncrypted() && !plaintext {
 			return cliapp.Usagef("%s: off loopback everyone on the way could read along; listen on ssl, or allow it by --allow-plaintext or by allow-plaintext: true in the configuration", d.url)
+		}
+		if c.Development {
+			return cliapp.Usagef("%s: the development user may be let in on loopback only, such as %s", d.url, cliapp.DefaultURL)
 		}
 		if users := auth.WellKnown(c.Access); len(users) > 0 {
 			return fmt.Errorf("%s: users with a password that everybody knows may be let in on loopback only: %s", d.url, strings.Join(users, ", "))

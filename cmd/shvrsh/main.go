@@ -136,8 +136,7 @@ func run(c *cli.Context, args *sshargs.Args) error {
 		// As a failed write it leaves time to restore the terminal.
 		signal.Ignore(syscall.SIGPIPE)
 	}
-	signals := takeSignals()
-	defer signal.Stop(signals)
+	signals := takeSignals() // until the end, or one more would take the exit code away
 	code, err := rsh.Run(c.Context, rsh.Options{
 		URL:       set.url,
 		User:      login.User,
