@@ -69,7 +69,7 @@ func run(c *cli.Context) error {
 		return err
 	}
 	b := broker.New(broker.Options{
-		Users:   auth.Development(),
+		Users:   auth.NewStore(auth.Development()),
 		Log:     log,
 		Journal: records,
 		Version: cliapp.Version(),

@@ -54,7 +54,7 @@ var ErrClosed = errors.New("broker: closed")
 
 // Options of a broker. Zero fields have defaults, but for Users.
 type Options struct {
-	Users      *auth.Directory
+	Users      *auth.Store // who may log in; changed by Apply
 	Log        zerolog.Logger
 	Journal    *journal.Writer // nil: none
 	Version    string          // answered by .app:version
@@ -79,17 +79,21 @@ type Broker struct {
 	stats counters
 
 	running sync.WaitGroup // sessions and Serve calls
+	wanted  subscriptions
+	telling sync.Mutex // keeps changes of mounts in order; taken before mu
 
-	mu        sync.RWMutex
-	closed    bool
-	listeners map[net.Listener]struct{}
-	lastID    int64
-	sessions  map[int64]*session
-	mounts    shvpath.Tree[*mount]
-	offline   shvpath.Tree[time.Time] // since when, below which mount point
-	tickets   map[secretKey]*ticket   // that nobody redeemed yet
-	calls     map[tunnelKey]*ticket   // by the call that still waits for its tunnel
-	tunnels   map[tunnelKey]*tunnel   // by the key of either end
+	mu         sync.RWMutex
+	closed     bool
+	listeners  map[net.Listener]struct{}
+	lastID     int64
+	lastTunnel int64
+	sessions   map[int64]*session
+	mounts     shvpath.Tree[*mount]
+	changes    []mountChange           // that nobody was told of yet
+	offline    shvpath.Tree[time.Time] // since when, below which mount point
+	tickets    map[secretKey]*ticket   // that nobody redeemed yet
+	calls      map[tunnelKey]*ticket   // by the call that still waits for its tunnel
+	tunnels    map[tunnelKey]*tunnel   // by the key of either end
 }
 
 // New makes a broker.

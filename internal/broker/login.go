@@ -10,7 +10,6 @@ import (
 	"shvtools/internal/chainpack"
 	"shvtools/internal/link"
 	"shvtools/internal/rpc"
-	"shvtools/internal/shvpath"
 )
 
 // maxBeforeLogin is how many messages a peer may send before it is logged in.
@@ -22,6 +21,8 @@ type loginState struct {
 	nonce    string // "" before hello
 	failures int
 	messages int
+	// wantsToken: the answer to the login is to be a session token.
+	wantsToken bool
 }
 
 // beforeLogin takes a message of a peer that is not logged in (protocol.md 5).
@@ -46,7 +47,7 @@ func (s *session) beforeLogin(m *rpc.Message) {
 		}
 		s.answer(rpc.AppendResult(nil, from, chainpack.Map(chainpack.F("nonce", chainpack.String(s.login.nonce)))))
 	case len(m.Path()) == 0 && method == "workflows":
-		s.answer(rpc.AppendResult(nil, from, chainpack.List(chainpack.String(auth.Plain), chainpack.String(auth.SHA1))))
+		s.answer(rpc.AppendResult(nil, from, chainpack.List(chainpack.String(auth.Plain), chainpack.String(auth.SHA1), chainpack.String(auth.Token))))
 	case len(m.Path()) == 0 && method == "login":
 		s.tryLogin(m, from)
 	default:
@@ -78,6 +79,7 @@ func (s *session) tryLogin(m *rpc.Message, from rpc.Address) {
 		s.link.SetMaxFrame(link.DefaultMaxFrame)
 		s.link.SetIdle(idleLimit(options))
 		s.answer(rpc.AppendResult(nil, from, s.admission()))
+		s.ready.Store(true)
 	}
 	refused := s.admit(content.Value, options, welcome)
 	if refused == nil {
@@ -101,6 +103,9 @@ func (s *session) tryLogin(m *rpc.Message, from rpc.Address) {
 // admission is the result of a login. A helper learns that it will be told when
 // its client is lost (docs/protocol.md).
 func (s *session) admission() chainpack.Value {
+	if s.login.wantsToken {
+		return chainpack.String(s.broker.opts.Users.Issue(s.admitted, time.Now()))
+	}
 	entries := []chainpack.Entry{chainpack.F("clientId", chainpack.Int(s.id))}
 	if s.ticket != nil {
 		entries = append(entries, chainpack.F("ext", chainpack.Map(chainpack.F("vouches", chainpack.Bool(true)))))
@@ -121,23 +126,22 @@ func (s *session) admit(param, options chainpack.Value, welcome func()) *rpc.Err
 		return nil
 	}
 	login, _ := param.Get("login")
-	name := stringField(login, "user")
-	loginType := stringField(login, "type")
-	user, err := s.broker.opts.Users.Check(name, stringField(login, "password"), loginType, s.login.nonce)
-	if err != nil || loginType != auth.Plain && s.login.nonce == "" {
-		return rpc.Errorf(rpc.CodeException, "Invalid authentication for user: %s reason: unknown user or wrong password", name)
+	if err := s.enter(login); err != nil {
+		s.log.Info().Err(err).Msg("why a login is refused")
+		return rpc.Errorf(rpc.CodeException, "Invalid authentication for user: %s reason: %v", stringField(login, "user"), auth.ErrLogin)
 	}
+	wanted, _ := options.Get("session")
+	s.login.wantsToken, _ = wanted.AsBool()
 	device, _ := options.Get("device")
-	mountPoint := string(shvpath.Clean([]byte(stringField(device, "mountPoint"))))
-	s.user = user
-	s.log = s.log.With().Str("user", user.Name).Logger()
+	mountPoint, deviceID := s.place(device)
+	s.log = s.log.With().Str("user", s.name()).Logger()
 	if mountPoint == "" {
 		s.log.Info().Msg("client logged in")
 		welcome()
 		return nil
 	}
-	if refused := s.mount(mountPoint, welcome); refused != nil {
-		s.user = nil
+	if refused := s.mount(mountPoint, deviceID, welcome); refused != nil {
+		s.leave()
 		return refused
 	}
 	return nil
@@ -177,20 +181,21 @@ var reserved = map[string]bool{".broker": true, ".app": true, ".local": true}
 // mount puts the session's device at a clean path. What the user may not do is
 // only logged, as every broker leaves such a device connected and unmounted; a
 // mount point that is another user's refuses the login.
-func (s *session) mount(path string, welcome func()) *rpc.Error {
+func (s *session) mount(path, deviceID string, welcome func()) *rpc.Error {
 	first, _, _ := strings.Cut(path, "/")
 	if len(path) > maxMount || strings.Count(path, "/") >= maxMountDepth {
 		s.log.Warn().Int("length", len(path)).Msg("device not mounted: its mount point is too long")
 		welcome()
 		return nil
 	}
-	if reserved[first] || !s.user.Mounts.Match([]byte(path)) {
+	b := s.broker
+	b.mu.Lock()
+	if reserved[first] || !s.mayStand(s.user.Load(), b.opts.Users.Load(), path, deviceID) {
+		b.mu.Unlock()
 		s.log.Warn().Str("mount", path).Msg("device not mounted: its user may not mount there")
 		welcome()
 		return nil
 	}
-	b := s.broker
-	b.mu.Lock()
 	at, taken := b.mounts.Get(path)
 	if !taken {
 		at = new(mount)
@@ -198,7 +203,7 @@ func (s *session) mount(path string, welcome func()) *rpc.Error {
 	var before *session
 	if n := len(at.sessions); n > 0 {
 		before = at.sessions[n-1]
-		if before.user != s.user {
+		if before.name() != s.name() {
 			b.mu.Unlock()
 			return rpc.Errorf(rpc.CodeException, "mount point %s is taken by another user's device", path)
 		}
@@ -207,13 +212,18 @@ func (s *session) mount(path string, welcome func()) *rpc.Error {
 	welcome()
 	s.log.Info().Str("mount", path).Bool("takenOver", before != nil).Msg("device mounted")
 	at.sessions = append(at.sessions, s)
+	if !taken {
+		parent, name := b.step(path)
+		b.changes = append(b.changes, mountChange{path, parent, name, true})
+	}
 	b.mounts.Set(path, at)
 	b.offline.Delete(path)
-	s.mountPoint = path
+	s.mountPoint, s.deviceID = path, deviceID
 	b.mu.Unlock()
 	if before != nil {
 		s.ways.inherit(&before.ways)
 	}
+	b.tellMounts()
 	return nil
 }
 
@@ -232,6 +242,10 @@ func (b *Broker) unmount(s *session) string {
 	}
 	if len(at.sessions) == 0 {
 		b.mounts.Delete(s.mountPoint)
+		if !b.closed {
+			parent, name := b.step(s.mountPoint)
+			b.changes = append(b.changes, mountChange{s.mountPoint, parent, name, false})
+		}
 		if _, known := b.offline.Get(s.mountPoint); known || b.offline.Len() < maxOffline {
 			b.offline.Set(s.mountPoint, time.Now())
 		}

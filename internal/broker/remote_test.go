@@ -215,16 +215,17 @@ type world struct {
 // The users of a world.
 const password = auth.DevelopmentPassword
 
-func users() *auth.Directory {
-	rule := func(pattern string, level rpc.Access) auth.Rule {
-		return auth.Rule{Paths: shvpath.ParsePattern(pattern), Level: level}
-	}
-	return auth.NewDirectory(
-		&auth.User{Name: "iot", Password: password, Mounts: shvpath.ParsePattern("test/**"), Rules: []auth.Rule{
+func users() *auth.Store {
+	secret := auth.PlainPassword(password)
+	mounts := func(pattern string) []shvpath.Pattern { return []shvpath.Pattern{shvpath.MustPattern(pattern)} }
+	rule := auth.MustRule
+	return auth.NewStore(auth.NewDirectory(
+		&auth.User{Name: "iot", Password: secret, Mounts: mounts("test/**"), Rules: []auth.Rule{
 			rule("test/**", rpc.AccessSuper), rule(".broker/**", rpc.AccessRead), rule("**", rpc.AccessBrowse)}},
-		&auth.User{Name: "eve", Password: password, Mounts: shvpath.ParsePattern("**"), Rules: []auth.Rule{
+		&auth.User{Name: "eve", Password: secret, Mounts: mounts("**"), Rules: []auth.Rule{
 			rule("test/closed/**", rpc.AccessNone), rule("test/**", rpc.AccessRead), rule(".app", rpc.AccessBrowse)}},
-	)
+		&auth.User{Name: "root", Password: secret, Roles: []string{"admin"}, Mounts: mounts("**"), Rules: []auth.Rule{rule("**", rpc.AccessSuper)}},
+	))
 }
 
 // serve starts a broker. In a synctest bubble its time is virtual.

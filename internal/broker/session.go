@@ -3,6 +3,7 @@ package broker
 import (
 	"errors"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -22,18 +23,30 @@ type session struct {
 
 	// Of the read loop.
 	login    loginState
-	head     []byte // the new head of a message that is passed on
+	head     []byte     // the new head of a message that is passed on
+	path     []byte     // the path of a signal, from the root
+	targets  []*session // of a signal
 	deadline *time.Timer
+	since    time.Time // never changes
 
 	// Set at login, before others can reach the session.
-	user   *auth.User // nil for a tunnel login
-	ticket *ticket    // of a tunnel login; nil for others; written under broker.mu
+	ticket *ticket // of a tunnel login; nil for others; written under broker.mu
 	log    zerolog.Logger
 
+	// user has the rights of now: nil before the login and for a tunnel login.
+	// Written under broker.mu.
+	user atomic.Pointer[auth.User]
 	ways ways
 
+	ready  atomic.Bool              // its login is answered
+	missed atomic.Uint64            // signals that it did not keep up with
+	wanted map[string]*subscription // by resource identifier; guarded by broker.wanted
+
 	// Guarded by broker.mu.
+	admitted   auth.Login  // the login of user, as it was let in
+	expiry     *time.Timer // nil: the user does not expire
 	mountPoint string
+	deviceID   string               // by which it stands at mountPoint; "" where it asked for that
 	tunnels    map[*tunnel]struct{} // that end here, either end
 	tickets    int                  // live ones that this agent was given
 }
@@ -78,7 +91,7 @@ func (b *Broker) newSession(l *link.Link) *session {
 	}
 	b.running.Add(1)
 	b.lastID++
-	s := &session{broker: b, link: l, id: b.lastID, tunnels: make(map[*tunnel]struct{})}
+	s := &session{broker: b, link: l, id: b.lastID, since: time.Now(), tunnels: make(map[*tunnel]struct{})}
 	s.log = b.opts.Log.With().Int64("client", s.id).Stringer("peer", l.RemoteAddr()).Logger()
 	b.sessions[s.id] = s
 	s.deadline = time.AfterFunc(b.opts.LoginDeadline, func() { l.Close(link.LoginTimeout) })
@@ -91,10 +104,13 @@ func (s *session) end(cause link.Cause) {
 	s.deadline.Stop()
 	b.mu.Lock()
 	delete(b.sessions, s.id)
+	s.stopExpiry()
 	unmounted := b.unmount(s)
 	notices := b.endTunnelsOf(s, cause)
 	notices = append(notices, b.endTicketsOf(s)...)
 	b.mu.Unlock()
+	b.wanted.removeAll(s)
+	b.tellMounts()
 	s.logEnd(cause, unmounted)
 	for _, n := range notices {
 		n.send()
@@ -103,7 +119,7 @@ func (s *session) end(cause link.Cause) {
 
 func (s *session) logEnd(cause link.Cause, unmounted string) {
 	event := s.log.Info()
-	if s.user == nil && s.ticket == nil {
+	if s.user.Load() == nil && s.ticket == nil {
 		event = s.log.Debug()
 	}
 	var bug *link.PanicError
@@ -143,7 +159,7 @@ func (s *session) message(m *rpc.Message, f *link.Frame) {
 	case rpc.Response:
 		s.response(m, f)
 	case rpc.Signal:
-		s.broker.stats.signals.Add(1) // nobody can subscribe yet
+		s.signal(m, f)
 	default:
 		s.broker.stats.malformed.Add(1)
 	}
@@ -181,6 +197,18 @@ var errTooBig = errors.New("broker: message too big")
 
 // forward gives f the head of m and queues it for to.
 func (s *session) forward(m *rpc.Message, f *link.Frame, to *session, data bool) error {
+	if err := s.rehead(m, f); err != nil {
+		return err
+	}
+	s.broker.opts.Journal.Sent(to.id, f.Message(), data)
+	if s.ticket != nil {
+		return to.link.SendWait(f, s.link)
+	}
+	return to.link.Relay(f, s.link)
+}
+
+// rehead gives f the head of m.
+func (s *session) rehead(m *rpc.Message, f *link.Frame) error {
 	s.head = m.AppendMeta(s.head[:0])
 	f.ReplaceHead(s.head, len(m.Body()))
 	tooBig := len(f.Payload()) > link.DefaultMaxFrame || tooManyTags(s.head)
@@ -190,11 +218,7 @@ func (s *session) forward(m *rpc.Message, f *link.Frame, to *session, data bool)
 	if tooBig {
 		return errTooBig
 	}
-	s.broker.opts.Journal.Sent(to.id, f.Message(), data)
-	if s.ticket != nil {
-		return to.link.SendWait(f, s.link)
-	}
-	return to.link.Relay(f, s.link)
+	return nil
 }
 
 // tooManyTags tells whether a peer could refuse the meta for its many entries.
@@ -215,9 +239,10 @@ func tooManyTags(meta []byte) bool {
 }
 
 func (s *session) name() string {
+	user := s.user.Load()
 	switch {
-	case s.user != nil:
-		return s.user.Name
+	case user != nil:
+		return user.Name
 	case s.ticket != nil:
 		return "tunnel of client " + strconv.FormatInt(s.ticket.caller, 10)
 	}

@@ -163,7 +163,7 @@ func TestForwardingTunnelDataDoesNotAllocate(t *testing.T) {
 		return s
 	}
 	user, helper := newcomer(), newcomer()
-	user.user, _ = b.opts.Users.Check("iot", password, "PLAIN", "")
+	user.user.Store(b.opts.Users.Load().User("iot"))
 	helper.ticket = &ticket{caller: user.id, id: 41, asked: rpc.CallerIDs{user.id}, tunnelled: true}
 	tun := &tunnel{client: tunnelEnd{user, 41, nil}, helper: tunnelEnd{helper, 3, nil}}
 	for _, end := range []tunnelEnd{tun.client, tun.helper} {

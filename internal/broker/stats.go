@@ -5,6 +5,8 @@ import "sync/atomic"
 // counters count what passed and what was dropped.
 type counters struct {
 	requests, responses, signals atomic.Uint64
+	unmounted                    atomic.Uint64 // signals of clients without a mount point
+	missed                       atomic.Uint64 // signals to subscribers who did not keep up, each counts
 	unaddressed                  atomic.Uint64 // responses without caller ids
 	forged                       atomic.Uint64 // responses that nobody asked for
 	late                         atomic.Uint64 // responses to somebody who is gone
@@ -14,7 +16,8 @@ type counters struct {
 // Stats is a snapshot of what the broker has done since it began.
 type Stats struct {
 	Clients, Mounts, Tunnels       int
-	Requests, Responses, Signals   uint64 // that were passed on; signals: received
+	Requests, Responses, Signals   uint64 // that were passed on; signals: whether somebody wanted them or not
+	Unmounted, Missed              uint64 // signals without a mount point; signals that a subscriber did not get
 	Unaddressed, Forged, Late, Bad uint64 // messages that were dropped
 }
 
@@ -29,6 +32,8 @@ func (b *Broker) Stats() Stats {
 		Requests:    b.stats.requests.Load(),
 		Responses:   b.stats.responses.Load(),
 		Signals:     b.stats.signals.Load(),
+		Unmounted:   b.stats.unmounted.Load(),
+		Missed:      b.stats.missed.Load(),
 		Unaddressed: b.stats.unaddressed.Load(),
 		Forged:      b.stats.forged.Load(),
 		Late:        b.stats.late.Load(),

@@ -27,6 +27,7 @@ type ticket struct {
 	caller int64         // session that the call came from
 	id     int64         // request id of the call
 	asked  rpc.CallerIDs // caller ids of the call, caller on top
+	with   right         // that the call was made with
 	timer  *time.Timer
 
 	// Guarded by broker.mu.
@@ -48,7 +49,7 @@ func (t *ticket) refuse(why string) []byte {
 
 // findTunnel answers an agent's FindTunnelRequest with an address and a secret
 // (protocol.md 7.4). toID was popped from the caller ids of m.
-func (s *session) findTunnel(m *rpc.Message, toID int64) {
+func (s *session) findTunnel(m *rpc.Message, toID int64, with right) {
 	b := s.broker
 	asked := append(append(rpc.CallerIDs(nil), m.Callers()...), toID)
 	back := append(rpc.CallerIDs(nil), m.RevCallers()...)
@@ -58,7 +59,7 @@ func (s *session) findTunnel(m *rpc.Message, toID int64) {
 	raw := make([]byte, 20)
 	_, _ = rand.Read(raw)
 	secret := hex.EncodeToString(raw)
-	t := &ticket{key: sha256.Sum256([]byte(secret)), agent: s, caller: toID, id: m.ID(), asked: asked}
+	t := &ticket{key: sha256.Sum256([]byte(secret)), agent: s, caller: toID, id: m.ID(), asked: asked, with: with}
 	address := b.advertised(s)
 	if refused := b.issue(t); refused != "" {
 		s.answer(rpc.AppendError(nil, to, rpc.Errorf(rpc.CodeException, "%s", refused)))
@@ -96,6 +97,8 @@ func (b *Broker) issue(t *ticket) (refused string) {
 		return "this call has a tunnel already"
 	case b.calls[call] != nil:
 		return "this call waits for a tunnel already"
+	case !b.mayTunnel(t):
+		return t.with.String() + " was taken away"
 	case t.agent.tickets >= maxTickets:
 		return "too many tunnels are being opened on this device"
 	}
@@ -166,6 +169,7 @@ func (s *session) admitTunnel(secret string) *rpc.Error {
 	redeemed := t != nil && b.redeem(t)
 	if redeemed {
 		t.helper, s.ticket = s, t
+		s.watchExpiry(t.agent.user.Load())
 		t.timer = time.AfterFunc(b.opts.SecretLife, func() { b.hurry(t) })
 	}
 	b.mu.Unlock()
@@ -182,7 +186,7 @@ func (s *session) admitTunnel(secret string) *rpc.Error {
 // given to an agent, the call that a helper has not answered, and the helpers
 // that are on their way to a caller. b.mu is held.
 func (b *Broker) endTicketsOf(s *session) (notices []notice) {
-	if s.user == nil && s.ticket == nil {
+	if s.user.Load() == nil && s.ticket == nil {
 		return nil
 	}
 	for _, t := range b.calls {

@@ -339,7 +339,7 @@ func (c *Client) request(m *rpc.Message) {
 	if tree == nil {
 		tree = new(node.Tree)
 	}
-	if answer := node.Answer(tree, m, level); answer != nil && c.Send(answer) == link.ErrQueueFull {
+	if answer := node.Answer(tree, m, level, nil); answer != nil && c.Send(answer) == link.ErrQueueFull {
 		c.link.Close(link.SlowPeer) // no answer may get lost without a word
 	}
 }

@@ -1,6 +1,8 @@
 package journal
 
 import (
+	"strings"
+
 	"shvtools/internal/chainpack"
 	"shvtools/internal/rpc"
 )
@@ -32,7 +34,7 @@ var secretFields = map[string]map[string]bool{
 func maskBody(body chainpack.Value) chainpack.Value {
 	return mapEntries(body, func(key chainpack.Key, value chainpack.Value) chainpack.Value {
 		if key.IsInt() && (key.Int() == rpc.KeyParam || key.Int() == rpc.KeyResult) {
-			return maskFields(value)
+			return maskAccess(maskFields(value))
 		}
 		return value
 	})
@@ -54,6 +56,33 @@ func maskFields(v chainpack.Value) chainpack.Value {
 			}
 			return value
 		})
+	})
+}
+
+// sessionToken is what the tokens begin with that a login can ask for.
+const sessionToken = "session-token:"
+
+// maskAccess hides passwords and tokens at any depth: those of users that are
+// read or set, and the token that a login is answered with.
+func maskAccess(v chainpack.Value) chainpack.Value {
+	switch v.Kind() {
+	case chainpack.KindString:
+		if text, _ := v.AsString(); strings.HasPrefix(text, sessionToken) {
+			return masked
+		}
+	case chainpack.KindList:
+		items := make([]chainpack.Value, v.Len())
+		for i := range items {
+			items[i] = maskAccess(v.At(i))
+		}
+		return chainpack.List(items...).WithMeta(v.Meta()...)
+	}
+	return mapEntries(v, func(key chainpack.Key, value chainpack.Value) chainpack.Value {
+		switch key.Str() {
+		case "password", "token", "tokens":
+			return masked
+		}
+		return maskAccess(value)
 	})
 }
 
@@ -86,4 +115,12 @@ func mapEntries(v chainpack.Value, f func(chainpack.Key, chainpack.Value) chainp
 		return chainpack.IMap(entries...).WithMeta(v.Meta()...)
 	}
 	return chainpack.Map(entries...).WithMeta(v.Meta()...)
+}
+
+// changesPassword tells whether a message calls the method whose param is two
+// passwords.
+func changesPassword(meta []chainpack.Entry) bool {
+	v, _ := chainpack.Lookup(meta, chainpack.IntKey(rpc.TagMethod))
+	name, _ := v.AsString()
+	return name == "changePassword"
 }

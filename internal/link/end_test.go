@@ -131,3 +131,24 @@ func TestIdleWatchIsChangedAndSwitchedOff(t *testing.T) {
 		synctest.Wait()
 	})
 }
+
+func TestSilenceIsToldToAQuarterOfItsLimit(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l, peer, _ := pipe(t, link.Options{Idle: 40 * time.Second}, handler{})
+		time.Sleep(21 * time.Second)
+		if silent, limit := l.Silence(); silent != 20*time.Second || limit != 40*time.Second {
+			t.Errorf("%v of %v", silent, limit)
+		}
+		if _, err := peer.Write(onWire(message(1, 1))); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if silent, _ := l.Silence(); silent != 0 {
+			t.Errorf("%v after a frame", silent)
+		}
+		l.SetIdle(0)
+		if silent, limit := l.Silence(); silent != 0 || limit != 0 {
+			t.Errorf("%v of %v without a limit", silent, limit)
+		}
+	})
+}
