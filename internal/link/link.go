@@ -42,6 +42,7 @@ type Options struct {
 	MaxFrame   int           // bytes of a payload that is accepted
 	QueueBytes int           // bytes that may wait for the peer
 	Idle       time.Duration // end the link when nothing came for this long; 0: never
+	Gauge      *Gauge        // also counts what waits for the peer; nil: none
 }
 
 // Link is one connection. All methods may be called concurrently, Run once.
@@ -57,9 +58,10 @@ type Link struct {
 	cause   Cause // set before done is closed
 	detail  error
 
-	idle idleWatch
-	out  queue
-	try  tryWriter // of whoever took the queue
+	idle  idleWatch
+	pulse pulse
+	out   queue
+	try   tryWriter // of whoever took the queue
 
 	// Of the read loop: the links that it relayed to and has not flushed.
 	relayed []*Link
@@ -80,6 +82,7 @@ func New(conn net.Conn, o Options) *Link {
 	}
 	l := &Link{conn: conn, done: make(chan struct{}), relayed: make([]*Link, 0, maxRelayed), room: make(chan struct{}, 1)}
 	l.try.init(conn)
+	l.out.gauge = o.Gauge
 	l.maxFrame.Store(int64(o.MaxFrame))
 	l.out.init(o.QueueBytes)
 	l.SetIdle(o.Idle)

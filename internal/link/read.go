@@ -61,12 +61,15 @@ type flushingReader struct{ l *Link }
 
 func (r flushingReader) Read(b []byte) (int, error) {
 	r.l.flushRelayed()
-	return r.l.conn.Read(b)
+	n, err := r.l.conn.Read(b)
+	r.l.pulse.received.Add(uint64(n))
+	return n, err
 }
 
 // readFrame reads one frame. Its length is judged before memory is taken.
 func (l *Link) readFrame(in *bufio.Reader) (*Frame, Cause, error) {
-	length, err := readLength(in)
+	length, err := l.readLength(in)
+	defer l.pulse.left()
 	if err != nil {
 		return nil, readCause(err), err
 	}
@@ -75,6 +78,9 @@ func (l *Link) readFrame(in *bufio.Reader) (*Frame, Cause, error) {
 		return nil, ProtocolError, errEmptyFrame
 	case length > uint64(limit):
 		return nil, FrameTooLong, fmt.Errorf("%d bytes declared, %d allowed", length, limit)
+	}
+	if uint64(in.Buffered()) < length {
+		l.pulse.entered()
 	}
 	f := NewFrame(min(int(length), trusted))
 	for remaining := int(length); ; {
@@ -103,9 +109,12 @@ func (f *Frame) grow(n int) {
 
 // readLength reads a length prefix of any form. An end before its first byte is
 // io.EOF, one within it is io.ErrUnexpectedEOF.
-func readLength(in *bufio.Reader) (uint64, error) {
+func (l *Link) readLength(in *bufio.Reader) (uint64, error) {
 	var b [maxLength]byte
 	for n := 0; ; {
+		if n > 0 && in.Buffered() == 0 {
+			l.pulse.entered()
+		}
 		c, err := in.ReadByte()
 		switch {
 		case err == io.EOF && n > 0:

@@ -18,7 +18,10 @@ type tryWriter struct {
 }
 
 func (w *tryWriter) init(conn net.Conn) {
-	if c, ok := conn.(*net.TCPConn); ok {
+	switch c := conn.(type) {
+	case *net.TCPConn:
+		w.raw, _ = c.SyscallConn()
+	case *net.UnixConn:
 		w.raw, _ = c.SyscallConn()
 	}
 	w.fn = w.attempt // once: a closure for each write would be an allocation

@@ -25,7 +25,8 @@ type queue struct {
 	frames  []*Frame // waiting
 	spare   []*Frame // the slice that was written last, to be filled next
 	skip    int      // bytes of the first frame that are out already
-	bytes   int      // of frames waiting and being written
+	bytes   int      // of frames waiting and being written; changed by add
+	gauge   *Gauge   // of many queues; nil: none, or not any more
 	busy    bool     // somebody writes
 	closed  bool
 	waiting []chan<- struct{} // each has room for a token, given when bytes went out
@@ -94,7 +95,7 @@ func (q *queue) accept(f *Frame) error {
 
 // push appends f; q.mu is held.
 func (q *queue) push(f *Frame) {
-	q.bytes += f.Size()
+	q.add(f.Size())
 	if len(q.frames) < crowded || f.Size() > small {
 		f.Retain()
 		q.frames = append(q.frames, f)
@@ -106,7 +107,7 @@ func (q *queue) push(f *Frame) {
 		last.gathers, last.wire = true, last.start
 		q.frames = append(q.frames, last)
 	}
-	last.end += copy(last.buf[last.end:], f.bytes())
+	last.end += copy(last.buf[last.end:], f.Wire())
 }
 
 // Send queues f for the peer. It never waits and does not take the caller's
@@ -196,10 +197,10 @@ func (l *Link) SendNow(f *Frame) error {
 		return nil
 	}
 	q.busy = true
-	q.bytes += f.Size()
+	q.add(f.Size())
 	q.mu.Unlock()
 
-	_, err := l.conn.Write(f.bytes())
+	_, err := l.conn.Write(f.Wire())
 	l.account(f.Size())
 	q.done(nil, 0)
 	if err != nil {
@@ -258,7 +259,7 @@ func (l *Link) writeLoop() {
 			<-l.out.wake
 			continue
 		}
-		_, _, err := l.writeFrames(frames, skip, l.conn.Write)
+		_, _, err := l.writeFrames(frames, skip, l.writePieces)
 		l.out.done(frames[:0], 0)
 		if err != nil {
 			l.end(WriteError, err)
@@ -339,7 +340,7 @@ func (l *Link) writeFrames(frames []*Frame, skip int, write func([]byte) (int, e
 	pooled := batches.Get().(*batch)
 	defer batches.Put(pooled)
 	for written < len(frames) {
-		b := frames[written].bytes()[skip:]
+		b := frames[written].Wire()[skip:]
 		if written+1 < len(frames) && len(b) < direct {
 			b = gather(pooled.b[:0], frames[written:], skip)
 		}
@@ -367,7 +368,7 @@ func (l *Link) writeFrames(frames []*Frame, skip int, write func([]byte) (int, e
 // gather puts as many whole frames into b as it holds.
 func gather(b []byte, frames []*Frame, skip int) []byte {
 	for _, f := range frames {
-		wire := f.bytes()[skip:]
+		wire := f.Wire()[skip:]
 		if len(wire) >= direct || len(b)+len(wire) > cap(b) {
 			break
 		}
@@ -380,8 +381,9 @@ func gather(b []byte, frames []*Frame, skip int) []byte {
 // account takes n written bytes off the queue.
 func (l *Link) account(n int) {
 	q := &l.out
+	l.pulse.sent.Add(uint64(n))
 	q.mu.Lock()
-	q.bytes -= n
+	q.add(-n)
 	q.announce()
 	q.mu.Unlock()
 }
@@ -394,4 +396,5 @@ func (l *Link) dropQueued() {
 		f.Release()
 	}
 	l.out.frames = nil
+	l.out.leaveGauge()
 }
