@@ -75,7 +75,7 @@ func (s *session) tryLogin(m *rpc.Message, from rpc.Address) {
 	options, _ := content.Value.Get("options")
 	welcome := func() {
 		s.login.done = true
-		s.deadline.Stop()
+		s.stopDeadline()
 		s.link.SetMaxFrame(link.DefaultMaxFrame)
 		s.link.SetIdle(idleLimit(options))
 		s.answer(rpc.AppendResult(nil, from, s.admission()))
@@ -134,7 +134,7 @@ func (s *session) admit(param, options chainpack.Value, welcome func()) *rpc.Err
 	s.login.wantsToken, _ = wanted.AsBool()
 	device, _ := options.Get("device")
 	mountPoint, deviceID := s.place(device)
-	s.log = s.log.With().Str("user", s.name()).Logger()
+	s.log.user = s.name()
 	if mountPoint == "" {
 		s.log.Info().Msg("client logged in")
 		welcome()

@@ -6,8 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"shvtools/internal/auth"
 	"shvtools/internal/chainpack"
 	"shvtools/internal/link"
@@ -26,12 +24,12 @@ type session struct {
 	head     []byte     // the new head of a message that is passed on
 	path     []byte     // the path of a signal, from the root
 	targets  []*session // of a signal
-	deadline *time.Timer
+	deadline *time.Timer // of the login; nil after it
 	since    time.Time // never changes
 
 	// Set at login, before others can reach the session.
 	ticket *ticket // of a tunnel login; nil for others; written under broker.mu
-	log    zerolog.Logger
+	log    sessionLog
 
 	// user has the rights of now: nil before the login and for a tunnel login.
 	// Written under broker.mu.
@@ -92,7 +90,7 @@ func (b *Broker) newSession(l *link.Link) *session {
 	b.running.Add(1)
 	b.lastID++
 	s := &session{broker: b, link: l, id: b.lastID, since: time.Now(), tunnels: make(map[*tunnel]struct{})}
-	s.log = b.opts.Log.With().Int64("client", s.id).Stringer("peer", l.RemoteAddr()).Logger()
+	s.log = sessionLog{to: &b.opts.Log, session: s}
 	b.sessions[s.id] = s
 	s.deadline = time.AfterFunc(b.opts.LoginDeadline, func() { l.Close(link.LoginTimeout) })
 	return s
@@ -101,7 +99,7 @@ func (b *Broker) newSession(l *link.Link) *session {
 // end takes the session out of everything and tells those who should know.
 func (s *session) end(cause link.Cause) {
 	b := s.broker
-	s.deadline.Stop()
+	s.stopDeadline()
 	b.mu.Lock()
 	delete(b.sessions, s.id)
 	s.stopExpiry()
@@ -114,6 +112,14 @@ func (s *session) end(cause link.Cause) {
 	s.logEnd(cause, unmounted)
 	for _, n := range notices {
 		n.send()
+	}
+}
+
+// stopDeadline ends the wait for the login.
+func (s *session) stopDeadline() {
+	if s.deadline != nil {
+		s.deadline.Stop()
+		s.deadline = nil // most of a session's life it is of no use
 	}
 }
 

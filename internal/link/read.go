@@ -1,7 +1,6 @@
 package link
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -11,9 +10,6 @@ import (
 )
 
 const (
-	// readBuffer is small on purpose: what is larger is read straight into its
-	// own frame.
-	readBuffer = 4 << 10
 	// trusted is how much memory a declared length gets at once; more only as
 	// the bytes arrive.
 	trusted = 256 << 10
@@ -27,10 +23,16 @@ var (
 )
 
 func (l *Link) readLoop(h Handler) (Cause, error) {
-	in := bufio.NewReaderSize(flushingReader{l}, readBuffer)
+	in := &l.in
+	defer in.release()
 	var m rpc.Message
 	defer l.flushRelayed()
 	for {
+		// Here and no deeper: the most that an idle link takes is its stack, of which
+		// the collector gives back what is not needed for the wait.
+		if err := in.fill(); err != nil {
+			return readCause(err), err
+		}
 		f, cause, err := l.readFrame(in)
 		if err != nil {
 			return cause, err
@@ -55,19 +57,8 @@ func (l *Link) readLoop(h Handler) (Cause, error) {
 	}
 }
 
-// flushingReader reads the connection, after what the read loop has relayed is
-// out: it may be long until there is something to read.
-type flushingReader struct{ l *Link }
-
-func (r flushingReader) Read(b []byte) (int, error) {
-	r.l.flushRelayed()
-	n, err := r.l.conn.Read(b)
-	r.l.pulse.received.Add(uint64(n))
-	return n, err
-}
-
 // readFrame reads one frame. Its length is judged before memory is taken.
-func (l *Link) readFrame(in *bufio.Reader) (*Frame, Cause, error) {
+func (l *Link) readFrame(in *input) (*Frame, Cause, error) {
 	length, err := l.readLength(in)
 	defer l.pulse.left()
 	if err != nil {
@@ -79,7 +70,7 @@ func (l *Link) readFrame(in *bufio.Reader) (*Frame, Cause, error) {
 	case length > uint64(limit):
 		return nil, FrameTooLong, fmt.Errorf("%d bytes declared, %d allowed", length, limit)
 	}
-	if uint64(in.Buffered()) < length {
+	if uint64(in.buffered()) < length {
 		l.pulse.entered()
 	}
 	f := NewFrame(min(int(length), trusted))
@@ -109,10 +100,10 @@ func (f *Frame) grow(n int) {
 
 // readLength reads a length prefix of any form. An end before its first byte is
 // io.EOF, one within it is io.ErrUnexpectedEOF.
-func (l *Link) readLength(in *bufio.Reader) (uint64, error) {
+func (l *Link) readLength(in *input) (uint64, error) {
 	var b [maxLength]byte
 	for n := 0; ; {
-		if n > 0 && in.Buffered() == 0 {
+		if n > 0 && in.buffered() == 0 {
 			l.pulse.entered()
 		}
 		c, err := in.ReadByte()
