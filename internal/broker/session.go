@@ -21,11 +21,11 @@ type session struct {
 
 	// Of the read loop.
 	login    loginState
-	head     []byte     // the new head of a message that is passed on
-	path     []byte     // the path of a signal, from the root
-	targets  []*session // of a signal
+	head     []byte      // the new head of a message that is passed on
+	path     []byte      // the path of a signal, from the root
+	targets  []*session  // of a signal
 	deadline *time.Timer // of the login; nil after it
-	since    time.Time // never changes
+	since    time.Time   // never changes
 
 	// Set at login, before others can reach the session.
 	ticket *ticket // of a tunnel login; nil for others; written under broker.mu

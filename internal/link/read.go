@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"shvtools/internal/chainpack"
 	"shvtools/internal/rpc"
@@ -22,10 +23,12 @@ var (
 	errProtocol   = errors.New("unknown protocol byte")
 )
 
+// messages are what links parse into: one that waits needs none.
+var messages = sync.Pool{New: func() any { return new(rpc.Message) }}
+
 func (l *Link) readLoop(h Handler) (Cause, error) {
 	in := &l.in
 	defer in.release()
-	var m rpc.Message
 	defer l.flushRelayed()
 	for {
 		// Here and no deeper: the most that an idle link takes is its stack, of which
@@ -38,23 +41,31 @@ func (l *Link) readLoop(h Handler) (Cause, error) {
 			return cause, err
 		}
 		l.rx.Add(1)
-		switch f.buf[f.start] {
-		case protocolChainPack:
-			if err := m.Parse(f.Message()); err != nil {
-				f.Release()
-				return ProtocolError, err
-			}
-			f.seal(f.start + 1) // as it came, until somebody changes its head
-			h.Message(&m, f)
-		case protocolReset:
-			h.Reset()
-		default:
-			err := fmt.Errorf("%w %d", errProtocol, f.buf[f.start])
-			f.Release()
+		err = handle(h, f)
+		f.Release()
+		if err != nil {
 			return ProtocolError, err
 		}
-		f.Release()
 	}
+}
+
+// handle gives h what a frame holds.
+func handle(h Handler, f *Frame) error {
+	switch f.buf[f.start] {
+	case protocolChainPack:
+		m := messages.Get().(*rpc.Message)
+		defer messages.Put(m)
+		if err := m.Parse(f.Message()); err != nil {
+			return err
+		}
+		f.seal(f.start + 1) // as it came, until somebody changes its head
+		h.Message(m, f)
+	case protocolReset:
+		h.Reset()
+	default:
+		return fmt.Errorf("%w %d", errProtocol, f.buf[f.start])
+	}
+	return nil
 }
 
 // readFrame reads one frame. Its length is judged before memory is taken.
