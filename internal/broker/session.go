@@ -146,7 +146,7 @@ func (s *session) logEnd(cause link.Cause, unmounted string) {
 func (s *session) message(m *rpc.Message, f *link.Frame) {
 	if !s.login.done {
 		s.broker.opts.Journal.Received(s.id, f.Message(), false)
-		s.beforeLogin(m)
+		aside(func() { s.beforeLogin(m) })
 		return
 	}
 	if s.broker.opts.Journal != nil {

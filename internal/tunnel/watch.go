@@ -2,6 +2,7 @@ package tunnel
 
 import (
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"shvtools/internal/chainpack"
@@ -43,8 +44,14 @@ type silence struct {
 	stuck    bool
 }
 
-// watch ends the tunnel with its link or when its peer is dead.
+// watch ends the tunnel with its link or when its peer is dead. A panic of it, or of
+// whom it tells, ends this tunnel alone.
 func (e *End) watch() {
+	defer func() {
+		if p := recover(); p != nil {
+			e.Close(Closing{Err: &link.PanicError{Value: p, Stack: debug.Stack()}})
+		}
+	}()
 	s := silence{Watch: e.opts.Watch}
 	if s.Every == 0 {
 		s.Every = pingEvery
