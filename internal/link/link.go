@@ -109,7 +109,7 @@ func (l *Link) Run(h Handler) Cause {
 func (l *Link) readGuarded(h Handler) (cause Cause, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			cause, err = Bug, &PanicError{Value: p, Stack: debug.Stack()}
+			cause, err = Bug, AsPanic(p)
 		}
 	}()
 	return l.readLoop(h)
@@ -119,6 +119,15 @@ func (l *Link) readGuarded(h Handler) (cause Cause, err error) {
 type PanicError struct {
 	Value any
 	Stack []byte
+}
+
+// AsPanic makes an error of what was recovered, with the stack of the caller, unless
+// it is one from another goroutine already.
+func AsPanic(recovered any) *PanicError {
+	if p, ok := recovered.(*PanicError); ok {
+		return p
+	}
+	return &PanicError{Value: recovered, Stack: debug.Stack()}
 }
 
 // Error is the panic without its stack.

@@ -2,7 +2,6 @@ package link
 
 import (
 	"context"
-	"runtime/debug"
 	"sync"
 )
 
@@ -274,7 +273,7 @@ func (l *Link) writeLoop() {
 	defer l.writer.Done()
 	defer func() {
 		if p := recover(); p != nil {
-			l.end(Bug, &PanicError{Value: p, Stack: debug.Stack()})
+			l.end(Bug, AsPanic(p))
 		}
 	}()
 	for {

@@ -2,7 +2,6 @@ package tunnel
 
 import (
 	"fmt"
-	"runtime/debug"
 	"time"
 
 	"shvtools/internal/chainpack"
@@ -49,7 +48,7 @@ type silence struct {
 func (e *End) watch() {
 	defer func() {
 		if p := recover(); p != nil {
-			e.Close(Closing{Err: &link.PanicError{Value: p, Stack: debug.Stack()}})
+			e.Close(Closing{Err: link.AsPanic(p)})
 		}
 	}()
 	s := silence{Watch: e.opts.Watch}
