@@ -3,6 +3,8 @@ package broker
 import (
 	"strings"
 
+	"github.com/rs/zerolog"
+
 	"shvtools/internal/chainpack"
 	"shvtools/internal/node"
 	"shvtools/internal/rpc"
@@ -124,13 +126,15 @@ func (b *Broker) later(r *node.Request, s *session, change func() error, names .
 		b.mu.Lock()
 		b.edits--
 		b.mu.Unlock()
-		log := s.log.With().Str("path", r.Path).Str("method", r.Method).Strs("entry", names).Logger()
+		about := func(e *zerolog.Event) *zerolog.Event {
+			return e.Str("path", r.Path).Str("method", r.Method).Strs("entry", names)
+		}
 		if err != nil {
-			log.Warn().Err(err).Msg("change of rights refused")
+			about(s.log.Warn()).Err(err).Msg("change of rights refused")
 			s.answer(rpc.AppendError(nil, r.From, rpc.Errorf(rpc.CodeException, "%s", oneLine(err))))
 			return
 		}
-		log.Info().Msg("rights changed")
+		about(s.log.Info()).Msg("rights changed")
 		s.answer(rpc.AppendResult(nil, r.From, chainpack.Bool(true)))
 	})
 	return chainpack.Value{}, node.ErrLater

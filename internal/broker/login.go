@@ -128,7 +128,7 @@ func (s *session) holdBack(d time.Duration) bool {
 // welcome lets the peer in.
 func (s *session) welcome(from rpc.Address, options chainpack.Value) {
 	s.login.done = true
-	s.deadline.Stop()
+	s.stopDeadline()
 	s.broker.gate.loggedIn(s.from.Source())
 	s.link.SetMaxFrame(s.broker.limits.MaxFrame)
 	s.link.SetIdle(idleLimit(options))
@@ -176,7 +176,7 @@ func (s *session) admit(param, options chainpack.Value, welcome func()) *rpc.Err
 	s.login.wantsToken, _ = wanted.AsBool()
 	device, _ := options.Get("device")
 	mountPoint, deviceID := s.place(device)
-	s.log = s.log.With().Str("user", s.name()).Logger()
+	s.log.user = s.name()
 	if mountPoint == "" {
 		s.log.Info().Msg("client logged in")
 		welcome()

@@ -6,8 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"shvtools/internal/auth"
 	"shvtools/internal/chainpack"
 	"shvtools/internal/link"
@@ -26,15 +24,15 @@ type session struct {
 
 	// Of the read loop.
 	login    loginState
-	head     []byte     // the new head of a message that is passed on
-	path     []byte     // the path of a signal, from the root
-	targets  []*session // of a signal
-	deadline *time.Timer
-	since    time.Time // never changes
+	head     []byte      // the new head of a message that is passed on
+	path     []byte      // the path of a signal, from the root
+	targets  []*session  // of a signal
+	deadline *time.Timer // of the login; nil after it
+	since    time.Time   // never changes
 
 	// Set at login, before others can reach the session.
 	ticket *ticket // of a tunnel login; nil for others; written under broker.mu
-	log    zerolog.Logger
+	log    sessionLog
 
 	// user has the rights of now: nil before the login and for a tunnel login.
 	// Written under broker.mu.
@@ -102,7 +100,7 @@ func (b *Broker) newSession(l *link.Link, from transport.Peer, secure *transport
 	b.running.Add(1)
 	b.lastID++
 	s := &session{broker: b, link: l, from: from, secure: secure, id: b.lastID, since: time.Now(), tunnels: make(map[*tunnel]struct{})}
-	s.log = b.opts.Log.With().Int64("client", s.id).Stringer("peer", from).Logger()
+	s.log = sessionLog{to: &b.opts.Log, session: s}
 	b.sessions[s.id] = s
 	s.deadline = time.AfterFunc(b.limits.LoginDeadline, s.late)
 	return s
@@ -120,7 +118,7 @@ func (s *session) late() {
 // end takes the session out of everything and tells those who should know.
 func (s *session) end(cause link.Cause) {
 	b := s.broker
-	s.deadline.Stop()
+	s.stopDeadline()
 	if !s.login.done {
 		b.gate.loggedIn(s.from.Source())
 	}
@@ -136,6 +134,14 @@ func (s *session) end(cause link.Cause) {
 	s.logEnd(cause, unmounted)
 	for _, n := range notices {
 		n.send()
+	}
+}
+
+// stopDeadline ends the wait for the login.
+func (s *session) stopDeadline() {
+	if s.deadline != nil {
+		s.deadline.Stop()
+		s.deadline = nil // most of a session's life it is of no use
 	}
 }
 
@@ -162,7 +168,7 @@ func (s *session) logEnd(cause link.Cause, unmounted string) {
 func (s *session) message(m *rpc.Message, f *link.Frame) {
 	if !s.login.done {
 		s.broker.opts.Journal.Received(s.id, f.Message(), false)
-		s.beforeLogin(m)
+		aside(func() { s.beforeLogin(m) })
 		return
 	}
 	if s.broker.opts.Journal != nil {

@@ -171,7 +171,7 @@ func (s *session) admitTunnel(secret string) *rpc.Error {
 		return rpc.Errorf(rpc.CodeException, "Invalid authentication: the tunnel secret is unknown, used or too old")
 	}
 	s.ways.pin(t.asked)
-	s.log = s.log.With().Int64("tunnelOf", t.caller).Logger()
+	s.log.tunnelOf = t.caller
 	s.log.Info().Msg("helper logged in")
 	return nil
 }
