@@ -161,12 +161,6 @@ func (w *watchedWriter) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// doors are what listeners have in common.
-type doors struct {
-	tls       transport.ListenOptions
-	plaintext bool // also off loopback
-}
-
 // listen opens all listeners, or none.
 func listen(ctx context.Context, doors []door) (listeners []*transport.Listener, err error) {
 	defer func() {
