@@ -111,7 +111,10 @@ class Commands:
         request = RpcMessage.request(path, method)
         queue = self.client._responses[request.request_id] = asyncio.Queue()
         await self.client._send(request.make_abort(abort))
-        return (await queue.get()).result
+        answer = await queue.get()
+        if answer.error is not None:
+            raise answer.error
+        return answer.result
 
     async def echo(self, path, method):
         """Send each of VALUES there and tell those that did not come back alike."""
