@@ -6,7 +6,7 @@ import (
 )
 
 func TestPyshvDeviceAnswersThroughOurBroker(t *testing.T) {
-	covers(t, device, ours, "get, set, errors, every type of value there and back")
+	covers(t, pyDevice, ours, "get, set, errors, every type of value there and back")
 	b := startBroker(t)
 	mounted(t, b)
 	c := connected(t, b.login())
@@ -24,7 +24,7 @@ func TestPyshvDeviceAnswersThroughOurBroker(t *testing.T) {
 
 // Signals that come twice, late or not in order would be other values.
 func TestSignalsOfAPyshvDeviceComeInOrderAndOnce(t *testing.T) {
-	covers(t, device, ours, "subscribe, signals in order and once each, unsubscribe")
+	covers(t, pyDevice, ours, "subscribe, signals in order and once each, unsubscribe")
 	b := startBroker(t)
 	d := mounted(t, b)
 	c := connected(t, b.login())
@@ -53,7 +53,7 @@ func TestSignalsOfAPyshvDeviceComeInOrderAndOnce(t *testing.T) {
 }
 
 func TestPyshvIsToldOfDevicesThatComeAndGo(t *testing.T) {
-	covers(t, device, ours, "lsmod when a device is mounted and when it goes")
+	covers(t, pyDevice, ours, "lsmod when a device is mounted and when it goes")
 	b := startBroker(t)
 	c := connected(t, b.login())
 	c.wants("subscribe", args{"ri": "**:ls:lsmod"}, "true")
@@ -69,7 +69,7 @@ func TestPyshvIsToldOfDevicesThatComeAndGo(t *testing.T) {
 
 // A call that takes longer than pyshv waits is asked after, and not made again.
 func TestLongCallOnAPyshvDeviceRunsOnce(t *testing.T) {
-	covers(t, device, ours, "delayed answers: queries, progress, one run")
+	covers(t, pyDevice, ours, "delayed answers: queries, progress, one run")
 	b := startBroker(t)
 	d := mounted(t, b)
 	c := startPeer(t, "client.py")
@@ -89,7 +89,7 @@ func TestLongCallOnAPyshvDeviceRunsOnce(t *testing.T) {
 }
 
 func TestCallThatIsGivenUpIsStoppedOnAPyshvDevice(t *testing.T) {
-	covers(t, device, ours, "abort of a call")
+	covers(t, pyDevice, ours, "abort of a call")
 	b := startBroker(t)
 	d := mounted(t, b)
 	c := connected(t, b.login())

@@ -9,15 +9,15 @@ import (
 )
 
 const (
-	client = "pyshv client"
-	device = "pyshv client and device"
-	ours   = "shvbroker"
+	pyClient = "pyshv client"
+	pyDevice = "pyshv client and device"
+	ours     = "shvbroker"
 )
 
 // A client that sends its password in another form than the one that the broker
 // holds is let in all the same.
 func TestPyshvIsLetInWithEachFormOfAPassword(t *testing.T) {
-	covers(t, client, ours, "login: SHA1 of a password, its hash, PLAIN with and without hello")
+	covers(t, pyClient, ours, "login: SHA1 of a password, its hash, PLAIN with and without hello")
 	b := startBroker(t)
 	for _, queries := range [][]string{
 		{"user=iot", "password=lub42DUB"},
@@ -35,7 +35,7 @@ func TestPyshvIsLetInWithEachFormOfAPassword(t *testing.T) {
 // Who was refused is told so, at once or after the delay that guessing costs, and is
 // not locked out.
 func TestPyshvIsToldThatItsPasswordIsWrong(t *testing.T) {
-	covers(t, client, ours, "login refused: wrong password and user, by SHA1 and PLAIN; right after that")
+	covers(t, pyClient, ours, "login refused: wrong password and user, by SHA1 and PLAIN; right after that")
 	b := startBroker(t)
 	c := startPeer(t, "client.py")
 	c.fails("connect", args{"url": b.login("user=iot", "password=not-this-one")}, 8, "wrong password")
@@ -53,7 +53,7 @@ func TestPyshvIsToldThatItsPasswordIsWrong(t *testing.T) {
 
 // Over TLS pyshv sends the password itself, and says no hello before.
 func TestPyshvLogsInOverTLSAndASocket(t *testing.T) {
-	covers(t, client, ours, "transports: ssl with a certificate of its own, unix")
+	covers(t, pyClient, ours, "transports: ssl with a certificate of its own, unix")
 	cert := certtest.Write(t, t.TempDir(), "broker", "localhost", "127.0.0.1")
 	socket := "unix:" + filepath.Join(t.TempDir(), "s")
 	b := startBroker(t, "--listen", "ssl://127.0.0.1:0", "--listen", socket, "--tls-cert", cert.Cert, "--tls-key", cert.Key)
@@ -68,7 +68,7 @@ func TestPyshvLogsInOverTLSAndASocket(t *testing.T) {
 
 // A client keeps itself alive by pings, and is dropped without them.
 func TestIdlePyshvClientStaysAndASilentOneIsDropped(t *testing.T) {
-	covers(t, client, ours, "keep-alive: pings when idle; dropped when silent")
+	covers(t, pyClient, ours, "keep-alive: pings when idle; dropped when silent")
 	b := startBroker(t)
 	c := startPeer(t, "client.py")
 	c.must("connect", args{"url": b.login(), "idle": 1}, nil)

@@ -10,7 +10,7 @@ import (
 // pyshv takes a broker for one of SHV 2 that does not tell its version, and then
 // calls other nodes.
 func TestPyshvTakesOurBrokerForShv3(t *testing.T) {
-	covers(t, client, ours, ".app: version, name, ping, date")
+	covers(t, pyClient, ours, ".app: version, name, ping, date")
 	c := connected(t, startBroker(t).login())
 	c.wants("version", nil, "[3, 0]")
 	c.wants("call", args{"path": ".app", "method": "name"}, `"shvbroker"`)
@@ -20,7 +20,7 @@ func TestPyshvTakesOurBrokerForShv3(t *testing.T) {
 }
 
 func TestPyshvFindsItsWayThroughTheTree(t *testing.T) {
-	covers(t, client, ours, "ls and dir in each form, below a mounted device too")
+	covers(t, pyClient, ours, "ls and dir in each form, below a mounted device too")
 	b := startBroker(t)
 	mounted(t, b)
 	c := connected(t, b.login())
@@ -73,7 +73,7 @@ func TestPyshvFindsItsWayThroughTheTree(t *testing.T) {
 
 // A broker whose nodes take a query for a call would run it a second time.
 func TestPyshvAsksAfterACallThatWasNeverMade(t *testing.T) {
-	covers(t, client, "shvbroker and shvagent", "a query and an abort of an unknown call")
+	covers(t, pyClient, "shvbroker and shvagent", "a query and an abort of an unknown call")
 	b := startBroker(t)
 	agent := startAgent(t, b.listens[0], "iot", "lub42DUB")
 	c := connected(t, b.login())
