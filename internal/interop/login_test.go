@@ -80,5 +80,5 @@ func TestIdlePyshvClientStaysAndASilentOneIsDropped(t *testing.T) {
 		t.Errorf("it was client %d and is %d", before.ClientID, after.ClientID)
 	}
 	c.must("silent", args{"url": b.login(), "idle": 1}, nil)
-	b.await(t, "it says why", func() bool { return strings.Contains(b.log(), "client gone") })
+	b.await(t, "it says why", func() bool { return strings.Contains(b.log(), "idle for too long") })
 }
