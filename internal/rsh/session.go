@@ -181,6 +181,9 @@ func (s *session) receive(m *rpc.Message, f *link.Frame) {
 		err = fmt.Errorf("unreadable answer: %w", err)
 	case content.Error != nil:
 		err = content.Error
+	case m.Tunnel().State == rpc.FindTunnelRequest:
+		// Which is for a broker; one that does not know it takes it for a result.
+		err = errors.New("the agent is there, but a broker on the way makes no tunnels")
 	default:
 		err = errors.New("what answers there is no agent: it offered no tunnel")
 	}
