@@ -62,7 +62,13 @@ type Line struct {
 	Call   Call
 	Policy Policy
 	User   string // chain of the users who called, for logs
+	// InBand: there is no tunnel to log in to. The agent carries the session, on a
+	// socket that the helper has as file descriptor InBandFD.
+	InBand bool
 }
+
+// InBandFD is where a helper finds the socket to its agent.
+const InBandFD = 3
 
 // Append appends the line with its newline.
 func (l Line) Append(dst []byte) []byte {
@@ -70,13 +76,16 @@ func (l Line) Append(dst []byte) []byte {
 	for i, pattern := range l.Policy.Env {
 		env[i] = chainpack.String(pattern)
 	}
-	v := chainpack.Map(
+	entries := []chainpack.Entry{
 		chainpack.F("findTunnelResponse", l.Find.Value()),
 		chainpack.F("onConnectedCall", l.Call.Value()),
 		chainpack.F("policy", chainpack.Map(chainpack.F("env", chainpack.List(env...)))),
 		chainpack.F("caller", chainpack.Map(chainpack.F("user", chainpack.String(l.User)))),
-	)
-	return append(cpon.Append(dst, v), '\n')
+	}
+	if l.InBand {
+		entries = append(entries, chainpack.F("inband", chainpack.Bool(true)))
+	}
+	return append(cpon.Append(dst, chainpack.Map(entries...)), '\n')
 }
 
 // ParseLine reads the line of an agent, ours or the C++ one.
@@ -104,6 +113,8 @@ func ParseLine(text []byte) (Line, error) {
 	caller, _ := v.Get("caller")
 	user, _ := caller.Get("user")
 	l.User, _ = user.AsString()
+	inBand, _ := v.Get("inband")
+	l.InBand, _ = inBand.AsBool()
 	return l, nil
 }
 

@@ -54,6 +54,9 @@ type Tree struct {
 	// More gives names below a path that are not in the tree itself; ok says
 	// that the path exists there. Nil: none.
 	More func(path string) (names []string, ok bool)
+	// Hidden gives the methods of nodes that no ls shows and that not every
+	// caller may know of; nil: there is no such node for the caller.
+	Hidden func(r *Request) []Method
 }
 
 // Add puts a node with methods at a clean path; the nodes above it come to
@@ -63,10 +66,13 @@ func (t *Tree) Add(path string, methods ...Method) { t.nodes.Set(path, methods) 
 // Call serves a request. Its errors are RPC errors, or ErrLater.
 func (t *Tree) Call(r *Request) (chainpack.Value, error) {
 	children, exists := t.children(r.Path)
-	if !exists {
+	own, _ := t.nodes.Get(r.Path)
+	if !exists && t.Hidden != nil {
+		own = t.Hidden(r)
+	}
+	if !exists && own == nil {
 		return chainpack.Value{}, rpc.NotFound(r.Method, r.Path)
 	}
-	own, _ := t.nodes.Get(r.Path)
 	methods := append(builtin[:len(builtin):len(builtin)], own...)
 	for _, m := range methods {
 		if m.Name != r.Method {

@@ -1,0 +1,89 @@
+package agent
+
+import (
+	"strings"
+
+	"shvtools/internal/client"
+	"shvtools/internal/inband"
+	"shvtools/internal/launch"
+	"shvtools/internal/node"
+	"shvtools/internal/rpc"
+	"shvtools/internal/transport"
+)
+
+// offer makes the session that the caller may take where no broker knows tunnels.
+func (c *connection) offer(cl *client.Client, s *search) {
+	batch := inband.CommandBatch
+	if s.call.Method == "runPtyCmd" {
+		batch = inband.PtyBatch
+	}
+	s.session = inband.NewSession(inband.SessionOptions{
+		Call:   s.from,
+		Batch:  batch,
+		Send:   cl.Send,
+		Attach: func() { s.attached <- struct{}{} },
+		Ended: func() {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			delete(c.sessions, s.inBandID)
+		},
+	})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sessions[s.inBandID] = s.session
+}
+
+// carry starts the helper of a session that the caller took, and carries it. It
+// returns at the end of the session's helper.
+func (c *connection) carry(s *search) {
+	ours, theirs, err := transport.Pair()
+	if err == nil {
+		err = c.agent.helpers.start(s.inBandLine(), theirs, s.session.Refuse)
+		_ = theirs.Close()
+		if err != nil {
+			_ = ours.Close()
+		}
+	}
+	if err != nil {
+		c.agent.opts.Log.Warn().Err(err).Str("user", s.user).Msg("no session")
+		s.session.Refuse(err)
+		return
+	}
+	s.session.Start(ours)
+}
+
+// inBandLine is the helper's line without a tunnel.
+func (s *search) inBandLine() launch.Line {
+	line := s.line()
+	line.Find = rpc.TunnelCtl{State: rpc.FindTunnelResponse, RequestID: s.from.ID}
+	line.InBand = true
+	return line
+}
+
+// hidden are the methods of the session that the path of a request names.
+func (c *connection) hidden(r *node.Request) []node.Method {
+	id, ok := strings.CutPrefix(r.Path, inband.Node+"/")
+	if !ok {
+		return nil
+	}
+	c.mu.Lock()
+	session := c.sessions[id]
+	c.mu.Unlock()
+	if session == nil {
+		return nil
+	}
+	return session.Methods(r.From)
+}
+
+// endSessions ends all sessions of a connection that is lost.
+func (c *connection) endSessions() {
+	c.mu.Lock()
+	sessions := make([]*inband.Session, 0, len(c.sessions))
+	for _, session := range c.sessions {
+		sessions = append(sessions, session)
+	}
+	c.mu.Unlock()
+	for _, session := range sessions {
+		session.End()
+	}
+}
