@@ -110,14 +110,7 @@ func (c *connection) search(cl *client.Client, s *search) {
 		c.offer(cl, s)
 	}
 	inBand, err := c.find(cl, s)
-	c.mu.Lock()
-	delete(c.finding, s.from.ID)
-	if len(s.next) > 0 {
-		next := s.next[0]
-		next.next = s.next[1:]
-		c.begin(cl, next)
-	}
-	c.mu.Unlock()
+	c.release(cl, s)
 	if inBand {
 		c.carry(s)
 		return
@@ -134,13 +127,28 @@ func (c *connection) search(cl *client.Client, s *search) {
 	}
 }
 
+// release lets the next search with the id of s begin.
+func (c *connection) release(cl *client.Client, s *search) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.finding[s.from.ID] != s {
+		return
+	}
+	delete(c.finding, s.from.ID)
+	if len(s.next) > 0 {
+		next := s.next[0]
+		next.next = s.next[1:]
+		c.begin(cl, next)
+	}
+}
+
 // find waits for a tunnel, or for the caller to take the offer of a session
 // without one; the first of them wins.
 func (c *connection) find(cl *client.Client, s *search) (inBand bool, err error) {
-	ctl, key, offer, wait := rpc.TunnelCtl{State: rpc.FindTunnelRequest}, int64(0), chainpack.Value{}, findWait
+	ctl, key, offer := rpc.TunnelCtl{State: rpc.FindTunnelRequest}, int64(0), chainpack.Value{}
 	var again <-chan time.Time
 	if s.inBandID != "" {
-		key, offer, wait = rpc.KeyResult, inband.Offer(s.inBandID), inband.FindWait
+		key, offer = rpc.KeyResult, inband.Offer(s.inBandID)
 		timer := time.NewTimer(inband.OfferAgain)
 		defer timer.Stop()
 		again = timer.C
@@ -149,7 +157,7 @@ func (c *connection) find(cl *client.Client, s *search) (inBand bool, err error)
 	if err != nil {
 		return false, err
 	}
-	late := time.NewTimer(wait)
+	late := time.NewTimer(findWait)
 	defer late.Stop()
 	for {
 		select {
@@ -162,6 +170,13 @@ func (c *connection) find(cl *client.Client, s *search) (inBand bool, err error)
 			// A broker may not pass on what it does not know.
 			_ = cl.Send(rpc.AppendResult(nil, s.from, offer))
 		case <-late.C:
+			if s.inBandID != "" && again != nil {
+				// Who may not take the offer holds up nobody else.
+				c.release(cl, s)
+				again = nil
+				late.Reset(inband.FindWait - findWait)
+				continue
+			}
 			return false, errors.New("no broker offered a tunnel to this device")
 		case <-cl.Done():
 			return false, cl.Err()

@@ -39,10 +39,10 @@ type session struct {
 
 	mu      sync.Mutex
 	inBand  *inband.User // what else carries it; set by the read loop
-	running *tunnel.End // that signals go to; nil before and after
-	signals int         // that were passed on
-	raw     *tty.State  // nil: the terminal is as the user had it
-	over    bool        // the terminal is the user's again, for good
+	running *tunnel.End  // that signals go to; nil before and after
+	signals int          // that were passed on
+	raw     *tty.State   // nil: the terminal is as the user had it
+	over    bool         // the terminal is the user's again, for good
 }
 
 // run calls the agent and carries the session.
