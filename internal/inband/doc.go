@@ -39,10 +39,13 @@ const (
 	// Python broker drops what does not fit into a peer's queue of 16: so many
 	// of one direction and as many answers of the other do.
 	underWay = 8
-	// resendAfter is how long an acknowledgement may take; resendLimit is the
-	// longest that it grows to while nothing is acknowledged.
+	// leastUnderWay is what is left of it when nothing is acknowledged.
+	leastUnderWay = 2
+	// resendAfter is how long an acknowledgement may take. It grows to resendLimit
+	// while none comes, and to slowLimit where they take long.
 	resendAfter = time.Second
-	resendLimit = 8 * time.Second
+	resendLimit = 4 * time.Second
+	slowLimit   = 10 * time.Second
 	// FindWait is how long a device that made an offer waits for a tunnel and for
 	// an attach.
 	FindWait = 10 * time.Second

@@ -1,6 +1,8 @@
 package inband
 
 import (
+	"time"
+
 	"shvtools/internal/chainpack"
 	"shvtools/internal/link"
 	"shvtools/internal/rpc"
@@ -15,6 +17,8 @@ type piece struct {
 	data    []byte
 	control chainpack.Value // on channel 3
 	out     bool            // under way; else to be sent (again)
+	times   int             // it was sent
+	sent    time.Time       // the last of them
 }
 
 // size is how far the piece moves its channel on.

@@ -35,8 +35,8 @@ type sender struct {
 	next    [channels]int64
 	acked   [channels]int64
 	gaps    [channels]int64 // where the last gap was, plus one: each is filled at once only once
-	patient time.Duration
-	timer   *time.Timer // nil until something was sent
+	patient time.Duration   // how long nothing may be acknowledged
+	timer   *time.Timer     // nil until something was sent
 	closed  bool
 }
 
@@ -99,7 +99,8 @@ func (s *sender) pump() {
 		if p == nil {
 			break
 		}
-		p.out = true
+		p.out, p.sent = true, time.Now()
+		p.times++
 		s.out++
 		if s.out == 1 {
 			s.watch()
@@ -155,8 +156,8 @@ func (s *sender) late() {
 		p.out = false
 	}
 	// A path that is slow and loses nothing must not be given all of it again.
-	s.out, s.limit = 0, max(s.limit/2, 1)
-	s.patient = min(2*s.patient, resendLimit)
+	s.out, s.limit = 0, max(s.limit/2, leastUnderWay)
+	s.patient = max(s.patient, min(2*s.patient, resendLimit))
 	s.pump()
 }
 
@@ -175,11 +176,14 @@ func (s *sender) ack(channel, total int64) {
 			kept = append(kept, p)
 		case p.out:
 			s.out--
+			if p.times == 1 { // else it is not known which of them was answered
+				s.patient = min(max(resendAfter, 2*time.Since(p.sent)), slowLimit)
+			}
 		}
 	}
 	clear(s.flight[len(kept):])
 	s.flight = kept
-	s.limit, s.patient = min(s.limit+1, underWay), resendAfter
+	s.limit = min(s.limit+1, underWay)
 	if s.out > 0 {
 		s.watch()
 	}
