@@ -46,12 +46,12 @@ func (s *sender) init(batch int, transmit func(*piece)) {
 	s.limit, s.patient = underWay, resendAfter
 }
 
-// put sends what came from an end of the tunnel. With wait it waits until little
-// enough is waiting.
+// put sends what came from an end of the tunnel. With wait, data waits until little
+// enough is waiting before it.
 func (s *sender) put(p piece, wait bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for wait && !s.closed && s.bytes >= waits {
+	for wait && p.channel != tunnel.Control && !s.closed && s.bytes >= waits {
 		s.room.Wait()
 	}
 	switch {
