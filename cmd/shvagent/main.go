@@ -19,7 +19,8 @@ const description = `Without arguments it mounts this machine as test/agent at t
 
 Examples:
    shvagent
-   shvagent --url tcp://pump7@broker:3755 --mount test/pump7 --password-file /etc/shv/password`
+   shvagent --url tcp://pump7@broker:3755 --mount test/pump7 --password-file /etc/shv/password
+   shvagent --url 'ssl://pump7@broker?ca=/etc/shv/ca.pem&devmount=test/pump7'`
 
 func main() {
 	app := &cli.App{
@@ -58,7 +59,8 @@ func run(c *cli.Context) error {
 	if c.Duration("heartbeat").Seconds() < 1 {
 		return cliapp.Usagef("--heartbeat must be a second at least, such as 60s")
 	}
-	if strings.Trim(c.String("mount"), "/") == "" {
+	mountPoint := given(c, "mount", u.MountPoint)
+	if strings.Trim(mountPoint, "/") == "" {
 		return cliapp.Usagef("--mount needs the path where the device is to be, such as test/agent")
 	}
 	helper, err := helperPath(c.String("shvrexec"))
@@ -72,8 +74,8 @@ func run(c *cli.Context) error {
 		URL:        u,
 		User:       login.User,
 		Password:   login.Password,
-		MountPoint: c.String("mount"),
-		DeviceID:   c.String("device-id"),
+		MountPoint: mountPoint,
+		DeviceID:   given(c, "device-id", u.DeviceID),
 		Heartbeat:  c.Duration("heartbeat"),
 		Helper:     helper,
 		Environ:    helperEnviron(os.Environ()),
@@ -86,6 +88,14 @@ func run(c *cli.Context) error {
 			return nil
 		},
 	})
+}
+
+// given is the value of a flag, or where nobody gave one what the URL says.
+func given(c *cli.Context, flag, ofURL string) string {
+	if ofURL != "" && !c.IsSet(flag) {
+		return ofURL
+	}
+	return c.String(flag)
 }
 
 // helperPath is the shvrexec to start. One that is not there is no reason to

@@ -7,30 +7,49 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
+	"runtime/debug"
 
 	"github.com/rs/zerolog"
 	"github.com/urfave/cli/v2"
 
 	"shvtools/internal/auth"
 	"shvtools/internal/broker"
+	"shvtools/internal/brokerconf"
 	"shvtools/internal/cliapp"
 	"shvtools/internal/journal"
 	"shvtools/internal/transport"
 )
 
-const description = `Without arguments it listens on ` + cliapp.DefaultURL + ` and lets in the
+const description = `The configuration is read from --config, else from ` + brokerconf.DefaultFile + `
+where that is there; docs/broker.md describes it. HUP and USR1 read it again.
+
+Without one it listens on ` + cliapp.DefaultURL + ` and lets in the
 development user iot, whose devices may mount themselves below test/. That user
-is for this machine alone: other than loopback addresses are refused.
+is for this machine alone: other than loopback addresses and local sockets are
+refused, as they are with passwords that everybody knows. Off loopback only ssl is
+listened on, unless --allow-plaintext is given.
 
 Examples:
    shvbroker
+   shvbroker --config shvbroker.yaml --check-config
+   shvbroker --config-dir /etc/shvbroker      users.cpon and so on of a C++ broker
+   shvbroker --hash-password < password.txt
    shvbroker --listen tcp://127.0.0.1:4000 --listen 'tcp://[::1]:4000'
+   shvbroker --listen ssl://localhost --tls-cert broker.crt --tls-key broker.key
+   shvbroker --listen 'unix:/run/shvbroker.sock?mode=660'
    shvbroker --journal -          each message on stderr, secrets left out`
+
+// garbage is by how many percent memory may grow between two collections. What a
+// broker carries becomes no garbage, so collections are rare; more would be taken
+// from the system for nothing, with many clients.
+const garbage = 25
 
 func main() {
 	cliapp.Calm()
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbage)
+	}
 	app := &cli.App{
 		Name:        "shvbroker",
 		Usage:       "SHV RPC broker",
@@ -38,7 +57,16 @@ func main() {
 		Description: description,
 		Action:      run,
 		Flags: append([]cli.Flag{
-			&cli.StringSliceFlag{Name: "listen", Usage: "listen on `URL`, tcp://HOST:PORT; may be given several times; port 0 is any free one"},
+			&cli.StringFlag{Name: "config", Usage: "read the configuration from `FILE`"},
+			&cli.StringFlag{Name: "config-dir", Usage: "read the rights from the CPON files of a C++ broker in `DIR`"},
+			&cli.StringFlag{Name: "access-file", Usage: "keep rights that are changed at run time in `FILE`"},
+			&cli.BoolFlag{Name: "check-config", DisableDefaultText: true, Usage: "tell what is wrong with the configuration, and end"},
+			&cli.BoolFlag{Name: "print-config", DisableDefaultText: true, Usage: "print the configuration with the source of each value, without passwords, and end"},
+			&cli.BoolFlag{Name: "hash-password", DisableDefaultText: true, Usage: "read a password, print its argon2id hash for the configuration, and end"},
+			&cli.StringSliceFlag{Name: "listen", Usage: "listen on `URL`: tcp://HOST:PORT, ssl://HOST:PORT or unix:PATH; may be given several times; port 0 is any free one"},
+			&cli.StringFlag{Name: "tls-cert", Usage: "show the certificate in `FILE` (PEM, with those between it and its root) at ssl listeners"},
+			&cli.StringFlag{Name: "tls-key", Usage: "its private key is in `FILE`"},
+			&cli.BoolFlag{Name: "allow-plaintext", DisableDefaultText: true, Usage: "listen on tcp off loopback, where everyone on the way can read along"},
 			&cli.StringFlag{Name: "journal", Usage: "write each message to `FILE`, - for stderr; secrets and what is typed are left out"},
 			&cli.BoolFlag{Name: "journal-unsafe", DisableDefaultText: true, Usage: "let the journal show everything, passwords and keystrokes too"},
 			cliapp.ReadyFileFlag(),
@@ -51,30 +79,47 @@ func run(c *cli.Context) error {
 	if c.Args().Present() {
 		return cliapp.Usagef("unexpected argument %q", c.Args().First())
 	}
+	if c.Bool("hash-password") {
+		return hashPassword(c)
+	}
 	log, err := cliapp.LoggerFromFlags(c)
 	if err != nil {
 		return err
 	}
-	texts := c.StringSlice("listen")
-	if len(texts) == 0 {
-		texts = []string{cliapp.DefaultURL}
+	s := settings{command: c, log: log}
+	if err := s.load(); err != nil {
+		return err
+	}
+	if c.Bool("check-config") || c.Bool("print-config") {
+		return s.show()
 	}
 	records, closeJournal, err := openJournal(c, log)
 	if err != nil {
 		return err
 	}
 	defer closeJournal()
-	listeners, err := listen(c.Context, texts)
+	listeners, err := listen(c.Context, s.listen)
 	if err != nil {
 		return err
 	}
-	b := broker.New(broker.Options{
-		Users:   auth.Development(),
+	var b *broker.Broker
+	rights := brokerconf.NewRights(s.sources, s.config, s.check, func(d *auth.Directory) { b.Apply(d) })
+	tables := make(map[string]broker.RightsTable)
+	for path, table := range rights.Tables() {
+		tables[path] = table
+	}
+	b = broker.New(broker.Options{
+		Users:   auth.NewStore(s.config.Directory),
+		Rights:  tables,
 		Log:     log,
 		Journal: records,
+		Name:    s.config.Name,
 		Version: cliapp.Version(),
+		Commit:  cliapp.Commit(),
+		Limits:  limits(s.config.Limits),
 	})
-	return serve(c.Context, b, listeners, c.String(cliapp.FlagReadyFile), log)
+	defer watchReload(reloading{rights, listeners, log})()
+	return serve(c.Context, b, listeners, c.String(cliapp.FlagReadyFile), s.config.Development, log)
 }
 
 // openJournal opens what --journal names.
@@ -117,7 +162,7 @@ func (w *watchedWriter) Write(b []byte) (int, error) {
 }
 
 // listen opens all listeners, or none.
-func listen(ctx context.Context, texts []string) (listeners []net.Listener, err error) {
+func listen(ctx context.Context, doors []door) (listeners []*transport.Listener, err error) {
 	defer func() {
 		if err != nil {
 			for _, l := range listeners {
@@ -125,17 +170,10 @@ func listen(ctx context.Context, texts []string) (listeners []net.Listener, err 
 			}
 		}
 	}()
-	for _, text := range texts {
-		u, err := transport.ParseURL(text)
+	for _, d := range doors {
+		l, err := transport.Listen(ctx, d.url, d.tls)
 		if err != nil {
-			return listeners, cliapp.UsageError{Err: fmt.Errorf("--listen: %w", err)}
-		}
-		if !u.IsLoopback() {
-			return listeners, cliapp.Usagef("--listen %s: the development user may be let in on loopback only, such as %s", u, cliapp.DefaultURL)
-		}
-		l, err := transport.Listen(ctx, u)
-		if err != nil {
-			return listeners, fmt.Errorf("cannot listen on %s: %w", u, err)
+			return listeners, fmt.Errorf("cannot listen on %s (%s): %w", d.url, d.at, err)
 		}
 		listeners = append(listeners, l)
 	}
@@ -143,15 +181,19 @@ func listen(ctx context.Context, texts []string) (listeners []net.Listener, err 
 }
 
 // serve runs the broker until ctx ends.
-func serve(ctx context.Context, b *broker.Broker, listeners []net.Listener, readyFile string, log zerolog.Logger) error {
+func serve(ctx context.Context, b *broker.Broker, listeners []*transport.Listener, readyFile string, development bool, log zerolog.Logger) error {
 	failed := make(chan error, len(listeners))
 	var urls []string
 	for _, l := range listeners {
-		urls = append(urls, transport.ListenURL(l).String())
+		urls = append(urls, l.URL().String())
 		go func() { failed <- b.Serve(l) }()
 	}
 	defer b.Close()
-	log.Info().Strs("urls", urls).Msg("listening; the development user iot is let in")
+	message := "listening"
+	if development {
+		message = "listening; the development user iot is let in"
+	}
+	log.Info().Strs("urls", urls).Msg(message)
 	if readyFile != "" {
 		if err := cliapp.WriteReadyFile(readyFile, urls); err != nil {
 			return err

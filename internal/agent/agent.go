@@ -128,7 +128,8 @@ func (c *connection) tree() *node.Tree {
 		node.Constant("deviceType", "s", rpc.AccessBrowse, chainpack.String("ShvAgent")),
 		node.Method{Name: "launchRexec", Flags: node.FlagNotIdem, Param: "{?}", Result: "?", Access: rpc.AccessCommand, Call: c.launchRexec},
 	)
-	tree.Hidden = c.hidden
+	tree.AddDynamic(inband.Node, c.sessionNode)
+	tree.Hidden = map[string]bool{inband.Node: true}
 	tree.Add(".app", node.App("shvagent", o.Version, time.Now)...)
 	return tree
 }

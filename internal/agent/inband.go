@@ -1,8 +1,6 @@
 package agent
 
 import (
-	"strings"
-
 	"shvtools/internal/client"
 	"shvtools/internal/inband"
 	"shvtools/internal/launch"
@@ -54,25 +52,21 @@ func (c *connection) carry(s *search) {
 
 // inBandLine is the helper's line without a tunnel.
 func (s *search) inBandLine() launch.Line {
-	line := s.line()
+	line := s.line(launch.Trust{})
 	line.Find = rpc.TunnelCtl{State: rpc.FindTunnelResponse, RequestID: s.from.ID}
 	line.InBand = true
 	return line
 }
 
-// hidden are the methods of the session that the path of a request names.
-func (c *connection) hidden(r *node.Request) []node.Method {
-	id, ok := strings.CutPrefix(r.Path, inband.Node+"/")
-	if !ok {
-		return nil
-	}
+// sessionNode are the methods of the session with that name. None is listed.
+func (c *connection) sessionNode(id string) (methods []node.Method, children []string, ok bool) {
 	c.mu.Lock()
 	session := c.sessions[id]
 	c.mu.Unlock()
 	if session == nil {
-		return nil
+		return nil, nil, false
 	}
-	return session.Methods(r.From)
+	return session.Methods(), nil, true
 }
 
 // endSessions ends all sessions of a connection that is lost.

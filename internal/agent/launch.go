@@ -119,7 +119,7 @@ func (c *connection) search(cl *client.Client, s *search) {
 		s.session.End()
 	}
 	if err == nil {
-		err = c.agent.helpers.start(s.line(), nil, func(why error) { _ = cl.Send(rpc.AppendError(nil, s.from, rpc.AsError(why))) })
+		err = c.agent.helpers.start(s.line(trust(c.agent.opts.URL)), nil, func(why error) { _ = cl.Send(rpc.AppendError(nil, s.from, rpc.AsError(why))) })
 	}
 	if err != nil {
 		c.agent.opts.Log.Warn().Err(err).Str("user", s.user).Msg("no session")
@@ -145,7 +145,7 @@ func (c *connection) release(cl *client.Client, s *search) {
 // find waits for a tunnel, or for the caller to take the offer of a session
 // without one; the first of them wins.
 func (c *connection) find(cl *client.Client, s *search) (inBand bool, err error) {
-	ctl, key, offer := rpc.TunnelCtl{State: rpc.FindTunnelRequest}, int64(0), chainpack.Value{}
+	ctl, key, offer := request(c.agent.opts.URL), int64(0), chainpack.Value{}
 	var again <-chan time.Time
 	if s.inBandID != "" {
 		key, offer = rpc.KeyResult, inband.Offer(s.inBandID)
@@ -163,7 +163,7 @@ func (c *connection) find(cl *client.Client, s *search) (inBand bool, err error)
 		select {
 		case s.find = <-s.answer:
 			s.find.RequestID = s.from.ID
-			return false, nil
+			return false, judge(c.agent.opts.URL, s.find)
 		case <-s.attached:
 			return true, nil
 		case <-again:
@@ -185,8 +185,8 @@ func (c *connection) find(cl *client.Client, s *search) (inBand bool, err error)
 }
 
 // line is what the helper is told.
-func (s *search) line() launch.Line {
-	return launch.Line{Find: s.find, Call: s.call, Policy: launch.Policy{Env: clientEnv}, User: s.user}
+func (s *search) line(trust launch.Trust) launch.Line {
+	return launch.Line{Find: s.find, Call: s.call, Policy: launch.Policy{Env: clientEnv}, User: s.user, Trust: trust}
 }
 
 // userChain is tag 16 as text, for logs.

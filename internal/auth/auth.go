@@ -1,11 +1,11 @@
-// Package auth decides who is let in and what they may call: users, password
-// checks, access levels by path (protocol.md 5.2, 7.6). It knows nothing of
-// connections; so far its users are built in, for development on loopback.
+// Package auth decides who is let in and what they may call: users, roles, rules
+// and mount rights, passwords and tokens (protocol.md 5.2, 7.2, 7.6). It knows
+// nothing of connections, nor of files: an Access is what a configuration says,
+// a Directory is made of it, and a Store holds the one that counts now.
 package auth
 
 import (
 	"crypto/sha1"
-	"crypto/subtle"
 	"encoding/hex"
 	"errors"
 
@@ -24,82 +24,49 @@ const (
 const (
 	Plain = "PLAIN"
 	SHA1  = "SHA1"
+	Token = "TOKEN"
 )
 
 // ErrLogin is the one answer to every refused login: a wrong user and a wrong
-// password look alike.
+// password look alike. What wraps it says more, for the log alone.
 var ErrLogin = errors.New("unknown user or wrong password")
 
-// Rule grants a level on a set of paths.
+// Rule grants a level for methods at paths.
 type Rule struct {
-	Paths shvpath.Pattern
-	Level rpc.Access
+	RI    shvpath.RI
+	Level rpc.Access // AccessNone forbids
 }
 
-// User is who may log in.
-type User struct {
-	Name     string
-	Password string          // never empty: an empty one matches nothing
-	Rules    []Rule          // the first that matches decides
-	Mounts   shvpath.Pattern // where the user's devices may mount themselves
-}
-
-// Level is what the rules grant on a clean path, AccessNone where none
-// matches.
-func (u *User) Level(path []byte) rpc.Access {
-	for _, r := range u.Rules {
-		if r.Paths.Match(path) {
-			return r.Level
-		}
+// MustRule is for rules that stand in the program; it panics on a malformed
+// resource identifier.
+func MustRule(ri string, level rpc.Access) Rule {
+	parsed, err := shvpath.ParseRI(ri)
+	if err != nil {
+		panic("auth: " + err.Error())
 	}
-	return rpc.AccessNone
+	return Rule{RI: parsed, Level: level}
 }
 
-// Directory is a set of users. It does not change and may be used
-// concurrently.
-type Directory struct {
-	users map[string]*User
-}
-
-// NewDirectory makes a directory of users.
-func NewDirectory(users ...*User) *Directory {
-	d := &Directory{users: make(map[string]*User, len(users))}
-	for _, u := range users {
-		d.users[u.Name] = u
+// DevelopmentAccess is what serves where nothing is configured (design.md
+// section 9).
+func DevelopmentAccess() Access {
+	return Access{
+		Users: map[string]UserEntry{DevelopmentUser: {Password: PlainPassword(DevelopmentPassword), Roles: []string{"development"}}},
+		Roles: map[string]RoleEntry{"development": {
+			Mounts: []shvpath.Pattern{shvpath.MustPattern("test/**")},
+			Rules: []Rule{
+				MustRule("test/**:*", rpc.AccessSuper),
+				MustRule(".broker/**:*", rpc.AccessRead),
+				MustRule("**:*", rpc.AccessBrowse),
+			},
+		}},
 	}
-	return d
 }
 
-// Development is the directory that serves where nothing is configured
-// (design.md section 9).
+// Development is the directory of DevelopmentAccess.
 func Development() *Directory {
-	return NewDirectory(&User{
-		Name:     DevelopmentUser,
-		Password: DevelopmentPassword,
-		Mounts:   shvpath.ParsePattern("test/**"),
-		Rules: []Rule{
-			{shvpath.ParsePattern("test/**"), rpc.AccessSuper},
-			{shvpath.ParsePattern(".broker/**"), rpc.AccessRead},
-			{shvpath.ParsePattern("**"), rpc.AccessBrowse},
-		},
-	})
-}
-
-// Check verifies a login against the nonce that its hello was given.
-func (d *Directory) Check(user, password, loginType, nonce string) (*User, error) {
-	u := d.users[user]
-	want := ""
-	if u != nil {
-		want = u.Password
-	}
-	if loginType != Plain {
-		want = Hash(nonce, want)
-	}
-	same := subtle.ConstantTimeCompare([]byte(password), []byte(want)) == 1
-	if u == nil || u.Password == "" || !same {
-		return nil, ErrLogin
-	}
-	return u, nil
+	d, _ := Build(DevelopmentAccess())
+	return d
 }
 
 // Hash is the password of a SHA1 login: the hex SHA1 of the nonce followed by
@@ -109,8 +76,11 @@ func Hash(nonce, password string) string {
 	if password == "" {
 		return hexSHA1(nonce)
 	}
-	return hexSHA1(nonce + hexSHA1(password))
+	return HashSHA1(nonce, hexSHA1(password))
 }
+
+// HashSHA1 is Hash of a password whose own hex SHA1 is known alone.
+func HashSHA1(nonce, sha1 string) string { return hexSHA1(nonce + sha1) }
 
 func hexSHA1(text string) string {
 	sum := sha1.Sum([]byte(text))

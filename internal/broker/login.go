@@ -10,7 +10,6 @@ import (
 	"shvtools/internal/chainpack"
 	"shvtools/internal/link"
 	"shvtools/internal/rpc"
-	"shvtools/internal/shvpath"
 )
 
 // maxBeforeLogin is how many messages a peer may send before it is logged in.
@@ -22,6 +21,8 @@ type loginState struct {
 	nonce    string // "" before hello
 	failures int
 	messages int
+	// wantsToken: the answer to the login is to be a session token.
+	wantsToken bool
 }
 
 // beforeLogin takes a message of a peer that is not logged in (protocol.md 5).
@@ -46,7 +47,7 @@ func (s *session) beforeLogin(m *rpc.Message) {
 		}
 		s.answer(rpc.AppendResult(nil, from, chainpack.Map(chainpack.F("nonce", chainpack.String(s.login.nonce)))))
 	case len(m.Path()) == 0 && method == "workflows":
-		s.answer(rpc.AppendResult(nil, from, chainpack.List(chainpack.String(auth.Plain), chainpack.String(auth.SHA1))))
+		s.answer(rpc.AppendResult(nil, from, chainpack.List(chainpack.String(auth.Plain), chainpack.String(auth.SHA1), chainpack.String(auth.Token))))
 	case len(m.Path()) == 0 && method == "login":
 		s.tryLogin(m, from)
 	default:
@@ -63,44 +64,84 @@ func newNonce() string {
 	return n.Add(n, big.NewInt(1e15)).String()
 }
 
-// tryLogin answers a login. A refused one is answered late, and the connection
-// is not read meanwhile: guessing costs time.
+// tryLogin answers a login. A refused one is answered late, and so is one after
+// others that failed; the connection is not read meanwhile: guessing costs time.
 func (s *session) tryLogin(m *rpc.Message, from rpc.Address) {
 	content, err := m.Content()
 	if err != nil {
 		s.answer(rpc.AppendError(nil, from, rpc.Errorf(rpc.CodeInvalidParam, "unreadable login: %v", err)))
 		return
 	}
-	options, _ := content.Value.Get("options")
-	welcome := func() {
-		s.login.done = true
-		s.deadline.Stop()
-		s.link.SetMaxFrame(link.DefaultMaxFrame)
-		s.link.SetIdle(idleLimit(options))
-		s.answer(rpc.AppendResult(nil, from, s.admission()))
+	b := s.broker
+	if b.overloaded() {
+		b.stats.loginsRefused.Add(1)
+		s.answer(rpc.AppendError(nil, from, rpc.Errorf(rpc.CodeTryAgainLater, "the broker is overloaded")))
+		return
 	}
-	refused := s.admit(content.Value, options, welcome)
+	s.deadline.Stop() // what follows is not the peer's time
+	login, _ := content.Value.Get("login")
+	options, _ := content.Value.Get("options")
+	by := attempt{s.from.Source(), stringField(login, "user")}
+	began := time.Now()
+	if _, tunnel := tunnelSecret(options); !tunnel && !s.holdBack(b.failures.held(by)) {
+		return
+	}
+	refused := s.admit(content.Value, options, func() { s.welcome(from, options) })
 	if refused == nil {
+		b.failures.passed(by)
 		return
 	}
 	s.login.failures++
-	s.log.Warn().Err(refused).Msg("login refused")
-	penalty := time.NewTimer(s.broker.opts.LoginPenalty)
-	defer penalty.Stop()
-	select {
-	case <-penalty.C:
-	case <-s.link.Done():
+	b.stats.loginsRefused.Add(1)
+	penalty := b.limits.LoginPenalty
+	if refused == errPassword {
+		penalty = b.failures.failed(by)
+		refused = rpc.Errorf(rpc.CodeException, "Invalid authentication for user: %s reason: %s", by.user, refused.Message)
+	}
+	s.log.Warn().Err(refused).Stringer("heldBack", penalty).Msg("login refused")
+	if !s.holdBack(penalty - time.Since(began)) {
 		return
 	}
 	s.answer(rpc.AppendError(nil, from, refused))
 	if s.login.failures >= maxLogins {
 		time.AfterFunc(lingering, func() { s.link.Close(link.LoginFailed) }) // the answer shall arrive
+		return
 	}
+	s.deadline.Reset(b.limits.LoginDeadline)
+}
+
+// holdBack waits; false when the link has ended meanwhile.
+func (s *session) holdBack(d time.Duration) bool {
+	if d <= 0 {
+		return true
+	}
+	wait := time.NewTimer(d)
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+		return true
+	case <-s.link.Done():
+		return false
+	}
+}
+
+// welcome lets the peer in.
+func (s *session) welcome(from rpc.Address, options chainpack.Value) {
+	s.login.done = true
+	s.stopDeadline()
+	s.broker.gate.loggedIn(s.from.Source())
+	s.link.SetMaxFrame(s.broker.limits.MaxFrame)
+	s.link.SetIdle(idleLimit(options))
+	s.answer(rpc.AppendResult(nil, from, s.admission()))
+	s.ready.Store(true)
 }
 
 // admission is the result of a login. A helper learns that it will be told when
 // its client is lost (docs/protocol.md).
 func (s *session) admission() chainpack.Value {
+	if s.login.wantsToken {
+		return chainpack.String(s.broker.opts.Users.Issue(s.admitted, time.Now()))
+	}
 	entries := []chainpack.Entry{chainpack.F("clientId", chainpack.Int(s.id))}
 	if s.ticket != nil {
 		entries = append(entries, chainpack.F("ext", chainpack.Map(chainpack.F("vouches", chainpack.Bool(true)))))
@@ -108,39 +149,50 @@ func (s *session) admission() chainpack.Value {
 	return chainpack.Map(entries...)
 }
 
+// errPassword is the refusal that counts as a guess.
+var errPassword = rpc.Errorf(rpc.CodeException, "%s", auth.ErrLogin)
+
 // admit checks a login and registers what it asks for. welcome answers the login;
 // it is called before the first request can reach a device.
 func (s *session) admit(param, options chainpack.Value, welcome func()) *rpc.Error {
-	if tunnel, ok := options.Get("tunnel"); ok && tunnel.Kind() == chainpack.KindMap {
-		secret, _ := tunnel.Get("secret")
-		text, _ := secret.AsString()
-		if refused := s.admitTunnel(text); refused != nil {
+	if secret, ok := tunnelSecret(options); ok {
+		if refused := s.admitTunnel(secret); refused != nil {
 			return refused
 		}
 		welcome()
 		return nil
 	}
 	login, _ := param.Get("login")
-	name := stringField(login, "user")
-	loginType := stringField(login, "type")
-	user, err := s.broker.opts.Users.Check(name, stringField(login, "password"), loginType, s.login.nonce)
-	if err != nil || loginType != auth.Plain && s.login.nonce == "" {
-		return rpc.Errorf(rpc.CodeException, "Invalid authentication for user: %s reason: unknown user or wrong password", name)
+	if err := s.enter(login); err != nil {
+		s.log.Info().Err(err).Msg("why a login is refused")
+		return errPassword
 	}
+	name, loginType := s.name(), stringField(login, "type")
+	if !s.from.IsLocal() && auth.IsWellKnown(stringField(login, "password"), loginType, s.login.nonce) {
+		s.leave()
+		return rpc.Errorf(rpc.CodeException, "the password of user %s is one that everybody knows: it is good on the broker's own machine only", name)
+	}
+	wanted, _ := options.Get("session")
+	s.login.wantsToken, _ = wanted.AsBool()
 	device, _ := options.Get("device")
-	mountPoint := string(shvpath.Clean([]byte(stringField(device, "mountPoint"))))
-	s.user = user
-	s.log = s.log.With().Str("user", user.Name).Logger()
+	mountPoint, deviceID := s.place(device)
+	s.log.user = s.name()
 	if mountPoint == "" {
 		s.log.Info().Msg("client logged in")
 		welcome()
 		return nil
 	}
-	if refused := s.mount(mountPoint, welcome); refused != nil {
-		s.user = nil
+	if refused := s.mount(mountPoint, deviceID, welcome); refused != nil {
+		s.leave()
 		return refused
 	}
 	return nil
+}
+
+// tunnelSecret tells whether a login is that of a helper, and with which secret.
+func tunnelSecret(options chainpack.Value) (secret string, ok bool) {
+	tunnel, _ := options.Get("tunnel")
+	return stringField(tunnel, "secret"), tunnel.Kind() == chainpack.KindMap
 }
 
 func stringField(v chainpack.Value, name string) string {
@@ -177,20 +229,21 @@ var reserved = map[string]bool{".broker": true, ".app": true, ".local": true}
 // mount puts the session's device at a clean path. What the user may not do is
 // only logged, as every broker leaves such a device connected and unmounted; a
 // mount point that is another user's refuses the login.
-func (s *session) mount(path string, welcome func()) *rpc.Error {
+func (s *session) mount(path, deviceID string, welcome func()) *rpc.Error {
 	first, _, _ := strings.Cut(path, "/")
 	if len(path) > maxMount || strings.Count(path, "/") >= maxMountDepth {
 		s.log.Warn().Int("length", len(path)).Msg("device not mounted: its mount point is too long")
 		welcome()
 		return nil
 	}
-	if reserved[first] || !s.user.Mounts.Match([]byte(path)) {
+	b := s.broker
+	b.mu.Lock()
+	if reserved[first] || !s.mayStand(s.user.Load(), b.opts.Users.Load(), path, deviceID) {
+		b.mu.Unlock()
 		s.log.Warn().Str("mount", path).Msg("device not mounted: its user may not mount there")
 		welcome()
 		return nil
 	}
-	b := s.broker
-	b.mu.Lock()
 	at, taken := b.mounts.Get(path)
 	if !taken {
 		at = new(mount)
@@ -198,7 +251,7 @@ func (s *session) mount(path string, welcome func()) *rpc.Error {
 	var before *session
 	if n := len(at.sessions); n > 0 {
 		before = at.sessions[n-1]
-		if before.user != s.user {
+		if before.name() != s.name() {
 			b.mu.Unlock()
 			return rpc.Errorf(rpc.CodeException, "mount point %s is taken by another user's device", path)
 		}
@@ -207,13 +260,18 @@ func (s *session) mount(path string, welcome func()) *rpc.Error {
 	welcome()
 	s.log.Info().Str("mount", path).Bool("takenOver", before != nil).Msg("device mounted")
 	at.sessions = append(at.sessions, s)
+	if !taken {
+		parent, name := b.step(path)
+		b.changes = append(b.changes, mountChange{path, parent, name, true})
+	}
 	b.mounts.Set(path, at)
 	b.offline.Delete(path)
-	s.mountPoint = path
+	s.mountPoint, s.deviceID = path, deviceID
 	b.mu.Unlock()
 	if before != nil {
 		s.ways.inherit(&before.ways)
 	}
+	b.tellMounts()
 	return nil
 }
 
@@ -232,6 +290,10 @@ func (b *Broker) unmount(s *session) string {
 	}
 	if len(at.sessions) == 0 {
 		b.mounts.Delete(s.mountPoint)
+		if !b.closed {
+			parent, name := b.step(s.mountPoint)
+			b.changes = append(b.changes, mountChange{s.mountPoint, parent, name, false})
+		}
 		if _, known := b.offline.Get(s.mountPoint); known || b.offline.Len() < maxOffline {
 			b.offline.Set(s.mountPoint, time.Now())
 		}

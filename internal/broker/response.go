@@ -10,7 +10,7 @@ import (
 func (s *session) response(m *rpc.Message, f *link.Frame) {
 	stats := &s.broker.stats
 	state := m.Tunnel().State
-	allowed := s.mayAnswer(m, state)
+	with, allowed := s.mayAnswer(m, state)
 	toID, ok := m.PopCaller()
 	switch {
 	case !ok:
@@ -23,23 +23,24 @@ func (s *session) response(m *rpc.Message, f *link.Frame) {
 		return
 	}
 	if state == rpc.FindTunnelRequest && len(m.Callers()) == 0 {
-		s.findTunnel(m, toID)
+		s.findTunnel(m, toID, with)
 		return
 	}
 	s.pass(m, f, toID, state)
 }
 
-// mayAnswer tells whether there is a way for m. A secret is given for a call
-// that came this way only: else a device that somebody once called could have a
-// helper of its own answer the call of a shell on another device.
-func (s *session) mayAnswer(m *rpc.Message, state rpc.TunnelState) bool {
+// mayAnswer tells whether there is a way for m, and for a FindTunnelRequest the
+// right that its call was made with. A secret is given for a call that came this
+// way only: else a device that somebody once called could have a helper of its
+// own answer the call of a shell on another device.
+func (s *session) mayAnswer(m *rpc.Message, state rpc.TunnelState) (with right, ok bool) {
 	switch {
 	case s.ticket != nil:
-		return m.ID() == s.ticket.id && state != rpc.FindTunnelRequest && s.ways.has(m.Callers())
+		return right{}, m.ID() == s.ticket.id && state != rpc.FindTunnelRequest && s.ways.has(m.Callers())
 	case state == rpc.FindTunnelRequest:
 		return s.ways.wasAsked(m.Callers(), m.ID())
 	}
-	return s.ways.has(m.Callers())
+	return right{}, s.ways.has(m.Callers())
 }
 
 // pass forwards a response to the session toID, if the tunnel that it claims to
@@ -56,13 +57,16 @@ func (s *session) pass(m *rpc.Message, f *link.Frame, toID int64, state rpc.Tunn
 		s.log.Debug().Int64("to", toID).Msg("response into a tunnel of others dropped")
 		return
 	}
-	if m.Has(rpc.TagRevCallerIDs) && !to.ways.open(m.RevCallers(), 0) {
+	if m.Has(rpc.TagRevCallerIDs) && !to.ways.open(m.RevCallers(), call{}) {
 		b.stats.forged.Add(1) // no honest peer makes that many reverse ways up
 		return
 	}
 	switch err := s.forward(m, f, to, t != nil && state == rpc.NoTunnel); err {
 	case nil:
 		b.stats.responses.Add(1)
+		if t != nil {
+			t.count(to, len(m.Body()))
+		}
 	case link.ErrQueueFull:
 		// Nothing of a response may get lost without a word.
 		if t != nil {

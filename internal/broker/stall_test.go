@@ -13,12 +13,13 @@ import (
 	"shvtools/internal/chainpack"
 	"shvtools/internal/link"
 	"shvtools/internal/rpc"
+	"shvtools/internal/transport"
 )
 
 // stalling are options of a broker with small queues.
 func stalling() Options {
 	o := tunnelling
-	o.QueueBytes = 256 << 10
+	o.Limits.QueueBytes = 256 << 10
 	return o
 }
 
@@ -157,13 +158,13 @@ func TestForwardingTunnelDataDoesNotAllocate(t *testing.T) {
 		ours, theirs := net.Pipe()
 		t.Cleanup(func() { _ = ours.Close(); _ = theirs.Close() })
 		l := link.New(ours, link.Options{QueueBytes: 64 << 20})
-		s := b.newSession(l)
+		s := b.newSession(l, transport.Peer{}, nil)
 		s.deadline.Stop()
 		s.login.done = true
 		return s
 	}
 	user, helper := newcomer(), newcomer()
-	user.user, _ = b.opts.Users.Check("iot", password, "PLAIN", "")
+	user.user.Store(b.opts.Users.Load().User("iot"))
 	helper.ticket = &ticket{caller: user.id, id: 41, asked: rpc.CallerIDs{user.id}, tunnelled: true}
 	tun := &tunnel{client: tunnelEnd{user, 41, nil}, helper: tunnelEnd{helper, 3, nil}}
 	for _, end := range []tunnelEnd{tun.client, tun.helper} {

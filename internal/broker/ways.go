@@ -2,9 +2,11 @@ package broker
 
 import (
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
+	"shvtools/internal/auth"
 	"shvtools/internal/rpc"
 )
 
@@ -19,6 +21,9 @@ const (
 	// maxAsked is how many request ids a way remembers: an agent asks for a
 	// tunnel at once.
 	maxAsked = 16
+	// maxKeptCall bounds the path and the method of a request that are kept. A
+	// tunnel of a longer one ends with any change of its user's rights.
+	maxKeptCall = 512
 )
 
 // ways are the stacks of caller ids with which one link may answer (design.md
@@ -35,16 +40,66 @@ type ways struct {
 
 // way is guarded by the lock of its ways.
 type way struct {
-	asked [maxAsked]int64 // ids of the latest requests, in a ring
-	next  int             // place of the next one
-	pins  int             // live tunnels that use it: it is not forgotten
-	by    int64           // the session that opened it, on top of the stack
+	asked [maxAsked]kept // the latest requests, in a ring
+	next  int            // place of the next one
+	pins  int            // live tunnels that use it: it is not forgotten
+	by    int64          // the session that opened it, on top of the stack
 }
 
-// open lets the link answer with the stack callers; id is that of the request
-// that goes to it, 0 for a response. It fails when the session on top of the
-// stack has too many ways onto this link.
-func (w *ways) open(callers rpc.CallerIDs, id int64) bool {
+// call is a request that is passed on: what a tunnel that answers it hangs on.
+type call struct {
+	id           int64 // 0: none
+	path, method []byte
+	level        rpc.Access // that the caller had
+}
+
+// kept is a call in memory of its own, which is used again.
+type kept struct {
+	id     int64
+	level  rpc.Access
+	text   []byte // the path and the method; empty when they were too long
+	method int    // where the method begins in text
+}
+
+func (k *kept) set(c call) {
+	k.id, k.level, k.method, k.text = c.id, c.level, len(c.path), k.text[:0]
+	if len(c.path)+len(c.method) <= maxKeptCall {
+		k.text = append(append(k.text, c.path...), c.method...)
+	}
+}
+
+// right is what a tunnel was made with: while its user has that level, it lives.
+type right struct {
+	path, method string
+	level        rpc.Access
+	unknown      bool // the names were too long to be kept
+}
+
+func (k *kept) right() right {
+	if len(k.text) == 0 {
+		return right{unknown: true}
+	}
+	return right{path: string(k.text[:k.method]), method: string(k.text[k.method:]), level: k.level}
+}
+
+// heldBy tells whether a user has the right still.
+func (r right) heldBy(u *auth.User) bool {
+	return !r.unknown && u != nil && u.Level([]byte(r.path), []byte(r.method)) >= r.level
+}
+
+// String names the right for people.
+func (r right) String() string {
+	if r.unknown {
+		return "the right to make it"
+	}
+	return "the right to call " + r.method + " on " + strconv.Quote(r.path)
+}
+
+// open lets the link answer with the stack callers; asked is the request that
+// goes to it, the zero one for a response. It fails when the session on top of
+// the stack has too many ways onto this link. In steady state it does not
+// allocate.
+func (w *ways) open(callers rpc.CallerIDs, asked call) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	at := w.find(callers)
@@ -54,8 +109,8 @@ func (w *ways) open(callers rpc.CallerIDs, id int64) bool {
 		}
 		at = w.add(callers)
 	}
-	if id > 0 {
-		at.asked[at.next] = id
+	if asked.id > 0 {
+		at.asked[at.next].set(asked)
 		at.next = (at.next + 1) % maxAsked
 	}
 	return true
@@ -70,12 +125,20 @@ func (w *ways) has(callers rpc.CallerIDs) bool {
 }
 
 // wasAsked tells whether a request with this id and stack went to the link
-// lately.
-func (w *ways) wasAsked(callers rpc.CallerIDs, id int64) bool {
+// lately, and with what right.
+func (w *ways) wasAsked(callers rpc.CallerIDs, id int64) (with right, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	at := w.find(callers)
-	return at != nil && id > 0 && slices.Contains(at.asked[:], id)
+	if at == nil || id <= 0 {
+		return right{}, false
+	}
+	for i := 1; i <= maxAsked; i++ { // the latest first
+		if k := &at.asked[(at.next+maxAsked-i)%maxAsked]; k.id == id {
+			return k.right(), true
+		}
+	}
+	return right{}, false
 }
 
 // pin keeps a way, however quiet it is, until unpin was called as often.
@@ -119,7 +182,11 @@ func (w *ways) all() map[string]way {
 	all := make(map[string]way, len(w.old)+len(w.fresh))
 	for _, generation := range []map[string]*way{w.old, w.fresh} {
 		for key, at := range generation {
-			all[key] = *at
+			copied := *at
+			for i := range copied.asked {
+				copied.asked[i].text = slices.Clone(copied.asked[i].text)
+			}
+			all[key] = copied
 		}
 	}
 	return all

@@ -20,11 +20,17 @@ var commit string
 // Version returns the version of the suite, such as "0.1.0".
 func Version() string { return release }
 
+// Commit returns the commit that the program was built from, "unknown" where
+// nobody told.
+func Commit() string {
+	info, _ := debug.ReadBuildInfo()
+	return commitText(commit, info)
+}
+
 // VersionText returns the line that `program --version` prints, such as
 // "shvrsh 0.1.0 (commit abc1234, go1.26.8)".
 func VersionText(program string) string {
-	info, _ := debug.ReadBuildInfo()
-	return fmt.Sprintf("%s %s (commit %s, %s)", program, release, commitText(commit, info), runtime.Version())
+	return fmt.Sprintf("%s %s (commit %s, %s)", program, release, Commit(), runtime.Version())
 }
 
 // commitText returns the commit given at link time or, for a program built with

@@ -110,3 +110,52 @@ func (p *parser) key() (k chainpack.Key, err error) {
 	}
 	return k, p.errorAt(at, "key is neither String nor Int")
 }
+
+// PlacedEntry is an entry of a map and the place of its key, both counted from 1.
+type PlacedEntry struct {
+	chainpack.Entry
+	Line, Col int
+}
+
+// ParseEntries is Parse for a text that is one map, such as a configuration, of
+// which faults are to be told with their place.
+func ParseEntries(text []byte, lim chainpack.Limits) ([]PlacedEntry, error) {
+	p := parser{text: text, lim: lim.Effective()}
+	if err := p.space(); err != nil {
+		return nil, err
+	}
+	start := p.off
+	if p.peek(0) != '{' {
+		return nil, p.errorAt(p.off, "a map was expected, {…}")
+	}
+	if err := p.open(); err != nil {
+		return nil, err
+	}
+	var entries []PlacedEntry
+	for {
+		done, err := p.close('}', start)
+		if err != nil {
+			return nil, err
+		}
+		if done {
+			break
+		}
+		line, col := place(text, p.off)
+		k, err := p.key()
+		if err != nil {
+			return nil, err
+		}
+		v, err := p.value()
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, PlacedEntry{chainpack.Entry{Key: k, Value: v}, line, col})
+	}
+	if err := p.space(); err != nil {
+		return nil, err
+	}
+	if p.off < len(text) {
+		return nil, p.errorAt(p.off, "text after the map")
+	}
+	return entries, nil
+}

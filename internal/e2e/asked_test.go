@@ -9,7 +9,6 @@ import (
 
 	"shvtools/internal/auth"
 	"shvtools/internal/rpc"
-	"shvtools/internal/shvpath"
 )
 
 // on is a command line of shvrsh with options before the device.
@@ -22,10 +21,9 @@ func opts(words ...string) []string { return words }
 
 func TestUserOfTheCommandLine(t *testing.T) {
 	t.Parallel()
-	all := shvpath.ParsePattern("**")
 	var users []*auth.User
 	for _, name := range []string{"eva", "eva@example.org"} {
-		users = append(users, &auth.User{Name: name, Password: "e", Rules: []auth.Rule{{Paths: all, Level: rpc.AccessCommand}}})
+		users = append(users, &auth.User{Name: name, Password: auth.PlainPassword("e"), Rules: []auth.Rule{auth.MustRule("**:*", rpc.AccessCommand)}})
 	}
 	w := setup{
 		url:       serveUsers(t, users...),

@@ -44,9 +44,9 @@ func serveUsers(t *testing.T, users ...*auth.User) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, mounts := shvpath.ParsePattern("**"), shvpath.ParsePattern("test/**")
-	users = append(users, &auth.User{Name: "device", Password: "d", Mounts: mounts, Rules: []auth.Rule{{Paths: all, Level: rpc.AccessBrowse}}})
-	b := broker.New(broker.Options{Users: auth.NewDirectory(users...)})
+	mounts := []shvpath.Pattern{shvpath.MustPattern("test/**")}
+	users = append(users, &auth.User{Name: "device", Password: auth.PlainPassword("d"), Mounts: mounts, Rules: []auth.Rule{auth.MustRule("**:*", rpc.AccessBrowse)}})
+	b := broker.New(broker.Options{Users: auth.NewStore(auth.NewDirectory(users...))})
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
@@ -61,7 +61,7 @@ func serveUsers(t *testing.T, users ...*auth.User) string {
 
 func TestNoRightIsSaid(t *testing.T) {
 	t.Parallel()
-	url := serveUsers(t, &auth.User{Name: "reader", Password: "r", Rules: []auth.Rule{{Paths: shvpath.ParsePattern("**"), Level: rpc.AccessRead}}})
+	url := serveUsers(t, &auth.User{Name: "reader", Password: auth.PlainPassword("r"), Rules: []auth.Rule{auth.MustRule("**:*", rpc.AccessRead)}})
 	w := setup{
 		url:       url,
 		agentUser: []string{"--user", "device"},

@@ -57,7 +57,12 @@ func TestCommandLinesThatCannotBeRead(t *testing.T) {
 	}{
 		{"shvbroker", []string{"extra"}, 2, "extra"},
 		{"shvbroker", []string{"--no-such"}, 2, "unknown option"},
-		{"shvbroker", []string{"--listen", "tcp://0.0.0.0:0"}, 2, "loopback"},
+		{"shvbroker", []string{"--listen", "tcp://0.0.0.0:0"}, 2, "--allow-plaintext"},
+		{"shvbroker", []string{"--listen", "tcp://0.0.0.0:0", "--allow-plaintext"}, 2, "loopback"},
+		{"shvbroker", []string{"--listen", "ssl://0.0.0.0:0"}, 2, "loopback"},
+		{"shvbroker", []string{"--listen", "ssl://127.0.0.1:0"}, 1, "certificate"},
+		{"shvbroker", []string{"--listen", "ssl://127.0.0.1:0", "--tls-cert", "/nonexistent/c", "--tls-key", "/k"}, 1, "/nonexistent/c"},
+		{"shvbroker", []string{"--listen", "unix:/nonexistent/dir/sock"}, 1, "/nonexistent/dir"},
 		{"shvbroker", []string{"--journal-unsafe"}, 2, "--journal"},
 		{"shvagent", []string{"extra"}, 2, "extra"},
 		{"shvagent", []string{"--heartbeat", "1ms"}, 2, "--heartbeat"},

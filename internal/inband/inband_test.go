@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"shvtools/internal/chainpack"
+	"shvtools/internal/node"
 	"shvtools/internal/rpc"
 	"shvtools/internal/tunnel"
 )
@@ -233,18 +234,32 @@ func TestBrokerThatIsLostEndsTheSession(t *testing.T) {
 	})
 }
 
+func closed(end *tunnel.End) bool {
+	select {
+	case <-end.Closed():
+		return true
+	default:
+		return false
+	}
+}
+
 // Nobody but the caller finds the node.
 func TestStrangerFindsNoSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := begin(t, all, all)
 		w.open()
 		for _, callers := range []rpc.CallerIDs{nil, {1}, {0, 0}, {1, 0}} {
-			if m := w.session.Methods(rpc.Address{ID: callID, Callers: callers}); m != nil {
-				t.Errorf("callers %v get %d methods", callers, len(m))
+			for _, m := range w.session.Methods() {
+				_, err := m.Call(&node.Request{Path: Node + "/" + id, Method: m.Name, From: rpc.Address{ID: 9, Callers: callers}})
+				if refused, ok := err.(*rpc.Error); !ok || refused.Code != rpc.CodeMethodNotFound {
+					t.Errorf("%s for callers %v: %v", m.Name, callers, err)
+				}
 			}
 		}
-		if w.session.Methods(w.call) == nil {
-			t.Error("the caller itself finds nothing")
+		_ = w.end.ReadFrom(tunnel.Stdin, strings.NewReader("x")) // it did not end for them
+		synctest.Wait()
+		if closed(w.program) {
+			t.Error("the session has ended")
 		}
 	})
 }

@@ -158,12 +158,13 @@ func begin(t *testing.T, toDevice, toUser passes) *world {
 	running.Go(func() { w.device.Run(fromDevice{w.broker}) })
 
 	var agent *client.Client
-	tree := &node.Tree{Hidden: func(r *node.Request) []node.Method {
-		if r.Path != Node+"/"+id {
-			return nil
+	tree := new(node.Tree)
+	tree.AddDynamic(Node, func(rest string) ([]node.Method, []string, bool) {
+		if rest != id {
+			return nil, nil, false
 		}
-		return w.session.Methods(r.From)
-	}}
+		return w.session.Methods(), nil, true
+	})
 	helperConn, agentConn := net.Pipe()
 	w.session = NewSession(SessionOptions{
 		Call:   w.call,

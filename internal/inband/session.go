@@ -56,16 +56,24 @@ func NewSession(o SessionOptions) *Session {
 	return s
 }
 
-// Methods are those of the node for a caller; none for a stranger, to whom the
-// node does not exist.
-func (s *Session) Methods(from rpc.Address) []node.Method {
-	if !slices.Equal(from.Callers, s.opts.Call.Callers) {
-		return nil
-	}
+// Methods are those of the node. To strangers they do not exist.
+func (s *Session) Methods() []node.Method {
 	return []node.Method{
-		{Name: "attach", Flags: node.FlagNotIdem, Param: "{?}", Result: "{?}", Access: rpc.AccessBrowse, Call: s.attach},
-		{Name: "write", Flags: node.FlagNotIdem, Param: "[?]", Result: "i", Access: rpc.AccessBrowse, Call: s.write},
-		{Name: "close", Flags: node.FlagNotIdem, Access: rpc.AccessBrowse, Call: s.close},
+		{Name: "attach", Flags: node.FlagNotIdem, Param: "{?}", Result: "{?}", Access: rpc.AccessBrowse, Call: s.forCaller(s.attach)},
+		{Name: "write", Flags: node.FlagNotIdem, Param: "[?]", Result: "i", Access: rpc.AccessBrowse, Call: s.forCaller(s.write)},
+		{Name: "close", Flags: node.FlagNotIdem, Access: rpc.AccessBrowse, Call: s.forCaller(s.close)},
+	}
+}
+
+type method = func(*node.Request) (chainpack.Value, error)
+
+// forCaller is a method that only who asked for the session may call.
+func (s *Session) forCaller(call method) method {
+	return func(r *node.Request) (chainpack.Value, error) {
+		if !slices.Equal(r.From.Callers, s.opts.Call.Callers) {
+			return chainpack.Value{}, rpc.NotFound(r.Method, r.Path)
+		}
+		return call(r)
 	}
 }
 

@@ -55,7 +55,7 @@ func maskBody(body chainpack.Value) chainpack.Value {
 			if inBandData(value) {
 				return masked
 			}
-			return maskFields(value)
+			return maskAccess(maskFields(value))
 		}
 		return value
 	})
@@ -77,6 +77,33 @@ func maskFields(v chainpack.Value) chainpack.Value {
 			}
 			return value
 		})
+	})
+}
+
+// sessionToken is what the tokens begin with that a login can ask for.
+const sessionToken = "session-token:"
+
+// maskAccess hides passwords and tokens at any depth: those of users that are
+// read or set, and the token that a login is answered with.
+func maskAccess(v chainpack.Value) chainpack.Value {
+	switch v.Kind() {
+	case chainpack.KindString:
+		if text, _ := v.AsString(); strings.HasPrefix(text, sessionToken) {
+			return masked
+		}
+	case chainpack.KindList:
+		items := make([]chainpack.Value, v.Len())
+		for i := range items {
+			items[i] = maskAccess(v.At(i))
+		}
+		return chainpack.List(items...).WithMeta(v.Meta()...)
+	}
+	return mapEntries(v, func(key chainpack.Key, value chainpack.Value) chainpack.Value {
+		switch key.Str() {
+		case "password", "token", "tokens":
+			return masked
+		}
+		return maskAccess(value)
 	})
 }
 
@@ -109,4 +136,12 @@ func mapEntries(v chainpack.Value, f func(chainpack.Key, chainpack.Value) chainp
 		return chainpack.IMap(entries...).WithMeta(v.Meta()...)
 	}
 	return chainpack.Map(entries...).WithMeta(v.Meta()...)
+}
+
+// changesPassword tells whether a message calls the method whose param is two
+// passwords.
+func changesPassword(meta []chainpack.Entry) bool {
+	v, _ := chainpack.Lookup(meta, chainpack.IntKey(rpc.TagMethod))
+	name, _ := v.AsString()
+	return name == "changePassword"
 }

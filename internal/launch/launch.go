@@ -56,6 +56,15 @@ type Policy struct {
 	Env []string // patterns of variables that a client may set: "TERM", "LC_*"
 }
 
+// Trust is by what the agent itself judges the broker that it is connected to, for
+// a helper that connects to an offered address.
+type Trust struct {
+	CA       string // file of certificates; "": the system's
+	NoVerify bool
+	Name     string // in which a certificate must be, where the address has none
+	Socket   string // path of the broker's socket as the agent sees it
+}
+
 // Line is the line for the helper.
 type Line struct {
 	Find   rpc.TunnelCtl // the FindTunnelResponse, with the request id of the call
@@ -65,6 +74,7 @@ type Line struct {
 	// InBand: there is no tunnel to log in to. The agent carries the session, on a
 	// socket that the helper has as file descriptor InBandFD.
 	InBand bool
+	Trust  Trust
 }
 
 // InBandFD is where a helper finds the socket to its agent.
@@ -85,7 +95,33 @@ func (l Line) Append(dst []byte) []byte {
 	if l.InBand {
 		entries = append(entries, chainpack.F("inband", chainpack.Bool(true)))
 	}
+	if l.Trust != (Trust{}) {
+		entries = append(entries, chainpack.F("trust", l.Trust.value()))
+	}
 	return append(cpon.Append(dst, chainpack.Map(entries...)), '\n')
+}
+
+func (t Trust) value() chainpack.Value {
+	return chainpack.Map(
+		chainpack.F("ca", chainpack.String(t.CA)),
+		chainpack.F("verify", chainpack.Bool(!t.NoVerify)),
+		chainpack.F("name", chainpack.String(t.Name)),
+		chainpack.F("socket", chainpack.String(t.Socket)),
+	)
+}
+
+// trustOf reads it; what is absent or unreadable trusts nobody more.
+func trustOf(v chainpack.Value) (t Trust) {
+	text := func(name string) string {
+		field, _ := v.Get(name)
+		s, _ := field.AsString()
+		return s
+	}
+	t.CA, t.Name, t.Socket = text("ca"), text("name"), text("socket")
+	verify, _ := v.Get("verify")
+	yes, ok := verify.AsBool()
+	t.NoVerify = ok && !yes
+	return t
 }
 
 // ParseLine reads the line of an agent, ours or the C++ one.
@@ -115,6 +151,8 @@ func ParseLine(text []byte) (Line, error) {
 	l.User, _ = user.AsString()
 	inBand, _ := v.Get("inband")
 	l.InBand, _ = inBand.AsBool()
+	trust, _ := v.Get("trust")
+	l.Trust = trustOf(trust)
 	return l, nil
 }
 

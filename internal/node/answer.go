@@ -9,14 +9,15 @@ import (
 )
 
 // Answer serves the request m from tree and gives the message to answer with,
-// nil when the answer comes later. level is the caller's access level.
+// nil when the answer comes later. level is the caller's access level, caller what
+// the tree's methods see as Request.Caller.
 //
 // An abort or a query of a call (body key 5) never runs the method: nothing
 // that this tree serves is still running, so the answer is RequestInvalid
 // (protocol.md 3.7).
-func Answer(tree *Tree, m *rpc.Message, level rpc.Access) []byte {
+func Answer(tree *Tree, m *rpc.Message, level rpc.Access, caller any) []byte {
 	from := m.Address()
-	result, err := call(tree, m, level, from)
+	result, err := call(tree, m, level, from, caller)
 	switch {
 	case errors.Is(err, ErrLater):
 		return nil
@@ -26,7 +27,7 @@ func Answer(tree *Tree, m *rpc.Message, level rpc.Access) []byte {
 	return rpc.AppendResult(nil, from, result)
 }
 
-func call(tree *Tree, m *rpc.Message, level rpc.Access, from rpc.Address) (chainpack.Value, error) {
+func call(tree *Tree, m *rpc.Message, level rpc.Access, from rpc.Address, caller any) (chainpack.Value, error) {
 	content, err := m.Content()
 	switch {
 	case err != nil:
@@ -42,5 +43,6 @@ func call(tree *Tree, m *rpc.Message, level rpc.Access, from rpc.Address) (chain
 		Access: level,
 		From:   from,
 		UserID: userID,
+		Caller: caller,
 	})
 }

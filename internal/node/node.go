@@ -34,6 +34,7 @@ type Request struct {
 	Access rpc.Access  // the caller's level
 	From   rpc.Address // where the answer goes
 	UserID chainpack.Value
+	Caller any // who calls, as Answer's caller knows it; nil where nobody asks
 }
 
 // Method is a method of a node.
@@ -44,36 +45,57 @@ type Method struct {
 	Result  string // type name, "" for Null
 	Access  rpc.Access
 	Signals []string
+	// Description is for people, in the extra of dir; "" for none.
+	Description string
 	// Call runs it. It must not wait: one that takes time answers later.
 	Call func(*Request) (chainpack.Value, error)
 }
 
+// Dynamic gives the nodes below a path that exist only as long as something
+// lives. rest is the clean path from there, "" for the path itself, which always
+// exists. A node without methods and children is one that others serve. It is
+// called concurrently where the tree is.
+type Dynamic func(rest string) (methods []Method, children []string, ok bool)
+
 // Tree is a tree of nodes. It must not be changed while it serves.
 type Tree struct {
-	nodes shvpath.Tree[[]Method]
+	nodes   shvpath.Tree[[]Method]
+	dynamic shvpath.Tree[Dynamic]
+	floors  shvpath.Tree[rpc.Access]
 	// More gives names below a path that are not in the tree itself; ok says
 	// that the path exists there. Nil: none.
 	More func(path string) (names []string, ok bool)
-	// Hidden gives the methods of nodes that no ls shows and that not every
-	// caller may know of; nil: there is no such node for the caller.
-	Hidden func(r *Request) []Method
+	// Hidden are clean paths that ls does not show, though they answer.
+	Hidden map[string]bool
 }
 
 // Add puts a node with methods at a clean path; the nodes above it come to
 // exist with it.
 func (t *Tree) Add(path string, methods ...Method) { t.nodes.Set(path, methods) }
 
+// AddDynamic puts nodes at and below a clean path that come and go. Methods of
+// the path itself may be given by Add too.
+func (t *Tree) AddDynamic(path string, nodes Dynamic) {
+	if _, ok := t.nodes.Get(path); !ok {
+		t.nodes.Set(path, nil) // so that it is listed
+	}
+	t.dynamic.Set(path, nodes)
+}
+
+// Restrict makes everything at and below a clean path, ls and dir too, take a
+// level.
+func (t *Tree) Restrict(path string, level rpc.Access) { t.floors.Set(path, level) }
+
 // Call serves a request. Its errors are RPC errors, or ErrLater.
 func (t *Tree) Call(r *Request) (chainpack.Value, error) {
-	children, exists := t.children(r.Path)
-	own, _ := t.nodes.Get(r.Path)
-	if !exists && t.Hidden != nil {
-		own = t.Hidden(r)
+	if floor, _, ok := t.floors.Lookup([]byte(r.Path)); ok && r.Access < floor {
+		return chainpack.Value{}, rpc.Denied(r.Method, r.Path, r.Access, floor)
 	}
-	if !exists && own == nil {
+	at := t.find(r.Path)
+	if !at.exists {
 		return chainpack.Value{}, rpc.NotFound(r.Method, r.Path)
 	}
-	methods := append(builtin[:len(builtin):len(builtin)], own...)
+	methods := append(builtin[:len(builtin):len(builtin)], at.methods...)
 	for _, m := range methods {
 		if m.Name != r.Method {
 			continue
@@ -83,7 +105,7 @@ func (t *Tree) Call(r *Request) (chainpack.Value, error) {
 		}
 		switch m.Name {
 		case "ls":
-			return ls(r.Param, children)
+			return t.ls(r, at)
 		case "dir":
 			return dir(r.Param, methods)
 		}
@@ -92,68 +114,35 @@ func (t *Tree) Call(r *Request) (chainpack.Value, error) {
 	return chainpack.Value{}, rpc.NotFound(r.Method, r.Path)
 }
 
-func (t *Tree) children(path string) (names []string, exists bool) {
-	names, exists = t.nodes.Children(path)
-	if path == "" {
-		exists = true
+// place is what is known of a path.
+type place struct {
+	methods  []Method // but for the builtin ones
+	children []string // sorted
+	exists   bool
+}
+
+func (t *Tree) find(path string) (at place) {
+	at.children, at.exists = t.nodes.Children(path)
+	at.exists = at.exists || path == ""
+	at.methods, _ = t.nodes.Get(path)
+	if nodes, rest, ok := t.dynamic.Lookup([]byte(path)); ok {
+		methods, children, exists := nodes(string(rest))
+		at.methods = append(at.methods[:len(at.methods):len(at.methods)], methods...)
+		at.children = append(at.children, children...)
+		at.exists = at.exists || exists
 	}
-	if t.More == nil {
-		return names, exists
+	if t.More != nil {
+		more, ok := t.More(path)
+		at.children = append(at.children, more...)
+		at.exists = at.exists || ok
 	}
-	more, ok := t.More(path)
-	names = append(names, more...)
-	slices.Sort(names)
-	return slices.Compact(names), exists || ok
+	slices.Sort(at.children)
+	at.children = slices.Compact(at.children)
+	return at
 }
 
 // builtin are the methods that every node has, listed first.
 var builtin = []Method{
 	{Name: "dir", Param: "n|b|s", Result: "[!dir]|b", Access: rpc.AccessBrowse},
 	{Name: "ls", Param: "s|n", Result: "[s]|b", Access: rpc.AccessBrowse, Signals: []string{"lsmod"}},
-}
-
-// ls answers the names of the children, or whether one is there.
-func ls(param chainpack.Value, children []string) (chainpack.Value, error) {
-	if name, ok := param.AsString(); ok {
-		return chainpack.Bool(slices.Contains(children, name)), nil
-	}
-	items := make([]chainpack.Value, len(children))
-	for i, name := range children {
-		items[i] = chainpack.String(name)
-	}
-	return chainpack.List(items...), nil
-}
-
-// dir answers the methods, or whether one is there; other params than a String
-// are taken for none, since old clients send several.
-func dir(param chainpack.Value, methods []Method) (chainpack.Value, error) {
-	if name, ok := param.AsString(); ok {
-		for _, m := range methods {
-			if m.Name == name {
-				return chainpack.Bool(true), nil
-			}
-		}
-		return chainpack.Bool(false), nil
-	}
-	items := make([]chainpack.Value, len(methods))
-	for i, m := range methods {
-		items[i] = m.describe()
-	}
-	return chainpack.List(items...), nil
-}
-
-// describe is the IMap of the standard with all of its keys.
-func (m Method) describe() chainpack.Value {
-	signals := make([]chainpack.Entry, len(m.Signals))
-	for i, name := range m.Signals {
-		signals[i] = chainpack.F(name, chainpack.Null())
-	}
-	return chainpack.IMap(
-		chainpack.N(1, chainpack.String(m.Name)),
-		chainpack.N(2, chainpack.Int(m.Flags)),
-		chainpack.N(3, chainpack.String(m.Param)),
-		chainpack.N(4, chainpack.String(m.Result)),
-		chainpack.N(5, chainpack.Int(int64(m.Access))),
-		chainpack.N(6, chainpack.Map(signals...)),
-	)
 }

@@ -26,7 +26,7 @@ func answer(t *testing.T, tree *node.Tree, request string, level rpc.Access) str
 	if err := m.Parse(chainpack.Append(nil, value(t, request))); err != nil {
 		t.Fatalf("%s: %v", request, err)
 	}
-	b := node.Answer(tree, &m, level)
+	b := node.Answer(tree, &m, level, nil)
 	if b == nil {
 		return ""
 	}
@@ -68,7 +68,12 @@ func TestAnswers(t *testing.T) {
 		{"ls of the root", `<8:3,10:"ls">i{}`, `i{2:["mount","sys"]}`},
 		{"ls with Null", `<8:3,10:"ls">i{1:null}`, `i{2:["mount","sys"]}`},
 		{"ls with a body of Null", `<8:3,10:"ls">null`, `i{2:["mount","sys"]}`},
-		{"ls of 2022", `<8:3,10:"ls">i{1:["",1]}`, `i{2:["mount","sys"]}`},
+		{"ls of 2022", `<8:3,10:"ls">i{1:["",1]}`, `i{2:[["mount",true],["sys",true]]}`},
+		{"ls of 2022 of one", `<8:3,10:"ls">i{1:["sys",1]}`, `i{2:[["sys",true]]}`},
+		{"ls of 2022 of leaves", `<8:3,9:"sys",10:"ls">i{1:["",1]}`, `i{2:[["fs",false]]}`},
+		{"ls of 2022 of what others serve", `<8:3,9:"mount",10:"ls">i{1:[null,1]}`, `i{2:[["a",null],["b",null]]}`},
+		{"ls of 2022 without a mask", `<8:3,10:"ls">i{1:["",0]}`, `i{2:["mount","sys"]}`},
+		{"ls with another List", `<8:3,10:"ls">i{1:[1,2,3]}`, `i{2:["mount","sys"]}`},
 		{"is there", `<8:3,10:"ls">i{1:"sys"}`, `i{2:true}`},
 		{"is not there", `<8:3,10:"ls">i{1:"fs"}`, `i{2:false}`},
 		{"ls of a node between", `<8:3,9:"sys",10:"ls">i{}`, `i{2:["fs"]}`},
@@ -80,7 +85,12 @@ func TestAnswers(t *testing.T) {
 		{"dir", `<8:3,10:"dir">i{}`, `i{2:[` + dirEntry + `,` + lsEntry + `,i{1:"deviceId",2:2,3:"",4:"s",5:1,6:{}}]}`},
 		{"dir of a node between", `<8:3,9:"sys",10:"dir">i{}`, `i{2:[` + dirEntry + `,` + lsEntry + `]}`},
 		{"dir with true", `<8:3,9:"sys",10:"dir">i{1:true}`, `i{2:[` + dirEntry + `,` + lsEntry + `]}`},
-		{"dir of 2022", `<8:3,9:"sys",10:"dir">i{1:["",127]}`, `i{2:[` + dirEntry + `,` + lsEntry + `]}`},
+		{"dir of shvspy", `<8:3,9:"sys",10:"dir">i{1:["",true]}`, `i{2:[` + dirEntry + `,` + lsEntry + `]}`},
+		{"dir with another List", `<8:3,9:"sys",10:"dir">i{1:[[],{}]}`, `i{2:[` + dirEntry + `,` + lsEntry + `]}`},
+		{"dir of 2022", `<8:3,9:"sys",10:"dir">i{1:["",127]}`, `i{2:[["dir",3u,0u,"bws","",{}],["ls",3u,0u,"bws","",{}]]}`},
+		{"dir of 2022, names", `<8:3,9:"sys",10:"dir">i{1:["",0]}`, `i{2:["dir","ls"]}`},
+		{"dir of 2022, some bits of one", `<8:3,10:"dir">i{1:["deviceId",7]}`, `i{2:[["deviceId",2u,2u,"bws"]]}`},
+		{"dir of 2022 of nothing", `<8:3,10:"dir">i{1:["nosuch",1]}`, `i{2:[]}`},
 		{"method is there", `<8:3,9:"sys/fs",10:"dir">i{1:"run"}`, `i{2:true}`},
 		{"ls is there", `<8:3,9:"sys/fs",10:"dir">i{1:"ls"}`, `i{2:true}`},
 		{"method is not there", `<8:3,9:"sys/fs",10:"dir">i{1:"nosuch"}`, `i{2:false}`},
@@ -154,5 +164,49 @@ func TestAppTellsWhatItIs(t *testing.T) {
 		if cpon.String(value(t, got)) != cpon.String(value(t, "<1:1,8:1>i{2:"+want+"}")) {
 			t.Errorf("%s: %s, want %s", method, got, want)
 		}
+	}
+}
+
+// TestDynamicNodes: nodes that come and go are listed, described and called as
+// others are.
+func TestDynamicNodes(t *testing.T) {
+	alive := map[string]bool{"7": true}
+	tree := new(node.Tree)
+	tree.Hidden = map[string]bool{"hidden": true}
+	tree.Add("hidden", node.Constant("x", "i", rpc.AccessBrowse, chainpack.Int(1)))
+	tree.Add("clients", node.Constant("count", "i", rpc.AccessBrowse, chainpack.Int(1)))
+	tree.AddDynamic("clients", func(rest string) (methods []node.Method, children []string, ok bool) {
+		switch {
+		case rest == "" && alive["7"]:
+			return nil, []string{"7"}, true
+		case rest == "7" && alive["7"]:
+			return []node.Method{{Name: "name", Result: "s", Access: rpc.AccessRead, Description: "who it is",
+				Call: func(r *node.Request) (chainpack.Value, error) { return chainpack.String(r.Path), nil }}}, []string{"app"}, true
+		case rest == "7/app":
+			return nil, nil, alive["7"]
+		}
+		return nil, nil, rest == ""
+	})
+	gone := func(method, path string) string {
+		return `i{3:i{1:2,2:"Method: '` + method + `' on path '` + path + `' doesn't exist"}}`
+	}
+	for _, test := range []struct{ request, alive, dead string }{
+		{`<8:3,10:"ls">i{}`, `i{2:["clients"]}`, `i{2:["clients"]}`},
+		{`<8:3,10:"ls">i{1:"hidden"}`, `i{2:true}`, `i{2:true}`},
+		{`<8:3,9:"hidden",10:"x">i{}`, `i{2:1}`, `i{2:1}`},
+		{`<8:3,9:"clients",10:"count">i{}`, `i{2:1}`, `i{2:1}`},
+		{`<8:3,9:"clients",10:"ls">i{}`, `i{2:["7"]}`, `i{2:[]}`},
+		{`<8:3,9:"clients/7",10:"ls">i{1:["",1]}`, `i{2:[["app",null]]}`, gone("ls", "clients/7")},
+		{`<8:3,9:"clients/7",10:"name">i{}`, `i{2:"clients/7"}`, gone("name", "clients/7")},
+		{`<8:3,9:"clients/7",10:"dir">i{1:["name",31]}`, `i{2:[["name",2u,0u,"rd","who it is",{}]]}`, gone("dir", "clients/7")},
+		{`<8:3,9:"clients/7/x",10:"ls">i{}`, gone("ls", "clients/7/x"), gone("ls", "clients/7/x")},
+	} {
+		for _, want := range []string{test.alive, test.dead} {
+			if got := answer(t, tree, test.request, rpc.AccessRead); got != "<1:1,8:3>"+want {
+				t.Errorf("%s: got  %s\nwant %s", test.request, got, want)
+			}
+			alive["7"] = false
+		}
+		alive["7"] = true
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"shvtools/internal/auth"
 	"shvtools/internal/broker"
 	"shvtools/internal/rpc"
-	"shvtools/internal/shvpath"
 )
 
 func TestBrokerServesRecordedClientsAsTheirOwnDid(t *testing.T) {
@@ -37,13 +36,8 @@ func TestBrokerServesRecordedClientsAsTheirOwnDid(t *testing.T) {
 }
 
 // users are the development user and the two others of the recorded broker.
-func users() *auth.Directory {
-	iot, err := auth.Development().Check(auth.DevelopmentUser, auth.DevelopmentPassword, auth.Plain, "")
-	if err != nil {
-		panic(err)
-	}
-	everything := shvpath.ParsePattern("**")
-	return auth.NewDirectory(iot,
-		&auth.User{Name: "guest", Password: "guest", Rules: []auth.Rule{{Paths: everything, Level: rpc.AccessBrowse}}},
-		&auth.User{Name: "sitesprovider", Password: "lub42DUB"})
+func users() *auth.Store {
+	return auth.NewStore(auth.NewDirectory(auth.Development().User(auth.DevelopmentUser),
+		&auth.User{Name: "guest", Password: auth.PlainPassword("guest"), Rules: []auth.Rule{auth.MustRule("**:*", rpc.AccessBrowse)}},
+		&auth.User{Name: "sitesprovider", Password: auth.PlainPassword("lub42DUB")}))
 }

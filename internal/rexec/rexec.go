@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -110,12 +109,12 @@ func connect(ctx context.Context, line launch.Line) (*client.Client, error) {
 		}
 		return client.Direct(conn, client.Options{Serve: serveTree()}), nil
 	}
-	port := strconv.FormatInt(line.Find.Port, 10)
-	if line.Find.Port == 0 {
-		port = transport.DefaultPort
+	u, err := address(line)
+	if err != nil {
+		return nil, err
 	}
 	return client.Dial(ctx, client.Options{
-		URL:   transport.URL{Scheme: "tcp", Host: line.Find.Host, Port: port},
+		URL:   u,
 		Login: client.Login{Tunnel: line.Find.Secret},
 		Serve: serveTree(),
 

@@ -11,6 +11,7 @@ import (
 
 	"shvtools/internal/sshargs"
 	"shvtools/internal/transport"
+	"shvtools/internal/yamlread"
 )
 
 // key is one setting that a host can have.
@@ -92,7 +93,7 @@ func keyNames() string {
 // scalar reads a value that is one text.
 func scalar[T any](parse func(string) (T, error)) func(ast.Node, Source) (T, error) {
 	return func(node ast.Node, _ Source) (T, error) {
-		text, err := scalarText(node)
+		text, err := yamlread.Text(node)
 		if err != nil {
 			var none T
 			return none, err
@@ -139,12 +140,12 @@ func readEnv(node ast.Node, _ Source) ([]string, error) {
 	}
 	patterns := make([]string, 0, len(list.Values))
 	for _, item := range list.Values {
-		text, err := scalarText(item)
+		text, err := yamlread.Text(item)
 		if err == nil {
 			err = sshargs.CheckEnvPattern(text)
 		}
 		if err != nil {
-			return nil, at(item, fmt.Errorf("a name in it: %w", err))
+			return nil, yamlread.At(item, fmt.Errorf("a name in it: %w", err))
 		}
 		patterns = append(patterns, text)
 	}

@@ -13,16 +13,12 @@ package rshconfig
 
 import (
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
-	"os"
 
+	"shvtools/internal/shvpath"
 	"shvtools/internal/sshargs"
+	"shvtools/internal/yamlread"
 )
-
-// maxSize is far beyond what anyone writes, and saves us from reading a device.
-const maxSize = 1 << 20
 
 // Config is a configuration. The zero Config and nil are empty.
 type Config struct {
@@ -34,7 +30,7 @@ type Config struct {
 // entry is what stands below one name, or below defaults.
 type entry struct {
 	Host
-	pattern pattern
+	pattern shvpath.Pattern
 }
 
 // Load reads the file at path, which need not exist: then the configuration is
@@ -54,28 +50,11 @@ func Load(path string) (*Config, error) {
 //
 // The error has one line for each fault, and unwraps to them as errors.Join has it.
 func LoadNamed(path string) (*Config, error) {
-	data, err := readFile(path)
-	if err != nil {
-		var inner *fs.PathError
-		if errors.As(err, &inner) {
-			err = inner.Err
-		}
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return Parse(path, data)
-}
-
-func readFile(path string) ([]byte, error) {
-	file, err := os.Open(path)
+	data, err := yamlread.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, maxSize+1))
-	if err == nil && len(data) > maxSize {
-		return nil, fmt.Errorf("longer than %d bytes", maxSize)
-	}
-	return data, err
+	return Parse(path, data)
 }
 
 // Lookup gives what the configuration says about a destination, without its
@@ -94,7 +73,7 @@ func (c *Config) Lookup(alias string) Host {
 		host.fill(&e.Host)
 	}
 	for _, e := range c.patterns {
-		if e.pattern.match(name) {
+		if e.pattern.Match([]byte(name)) {
 			host.fill(&e.Host)
 		}
 	}

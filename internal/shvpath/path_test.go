@@ -1,7 +1,6 @@
 package shvpath_test
 
 import (
-	"bytes"
 	"strings"
 	"testing"
 	"time"
@@ -68,68 +67,4 @@ func TestJoinOfTheRoot(t *testing.T) {
 			t.Errorf("%q and %q: %q, want %q", test[0], test[1], got, test[2])
 		}
 	}
-}
-
-func TestPatternIsNoPrefixOfText(t *testing.T) {
-	for _, test := range []struct {
-		pattern, path string
-		want          bool
-	}{
-		{"a/b", "a/b", true},
-		{"a/b", "a/b/c", false},
-		{"a/b", "a", false},
-		{"a/**", "a", true},
-		{"a/**", "a/b", true},
-		{"a/**", "a/b/c", true},
-		{"a/**", "ab", false},
-		{"a/**", "", false},
-		{"/a//**/", "a/b", true},
-		{"**", "", true},
-		{"/**", "x/y", true},
-		{"**", "x/y", true},
-		{"", "", true},
-		{"", "a", false},
-		{"a/*", "a/b", false}, // no globs but the last **
-		{"**/b", "a/b", false},
-		{"a**", "ab", false},
-	} {
-		if got := shvpath.ParsePattern(test.pattern).Match([]byte(test.path)); got != test.want {
-			t.Errorf("%q of %q: %v", test.pattern, test.path, got)
-		}
-	}
-}
-
-// naiveMatch is the rule as one would say it, part by part.
-func naiveMatch(pattern, path []string) bool {
-	switch {
-	case len(pattern) == 1 && pattern[0] == "**":
-		return true
-	case len(pattern) == 0 || len(path) == 0:
-		return len(pattern) == len(path)
-	}
-	return pattern[0] == path[0] && naiveMatch(pattern[1:], path[1:])
-}
-
-func parts(path string) []string {
-	return strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
-}
-
-// FuzzPattern: a match too many gives rights away.
-func FuzzPattern(f *testing.F) {
-	for _, seed := range [][2]string{{"a/**", "a"}, {"**", ""}, {"a/b", "a/b"}, {"/a/**/", "ab"}, {"a/**/b", "a/b"}, {"**/**", "**"}} {
-		f.Add(seed[0], seed[1])
-	}
-	f.Fuzz(func(t *testing.T, pattern, path string) {
-		clean := shvpath.Clean([]byte(path))
-		if want := strings.Join(parts(path), "/"); string(clean) != want {
-			t.Fatalf("%q is clean %q, want %q", path, clean, want)
-		}
-		if !bytes.Equal(shvpath.Clean(clean), clean) {
-			t.Fatalf("%q is not clean", clean)
-		}
-		got := shvpath.ParsePattern(pattern).Match(clean)
-		if want := naiveMatch(parts(pattern), parts(path)); got != want {
-			t.Fatalf("%q of %q: %v, want %v", pattern, path, got, want)
-		}
-	})
 }

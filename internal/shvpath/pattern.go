@@ -1,36 +1,140 @@
 package shvpath
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
-// Pattern is a set of paths: "a/b" is that path alone, "a/**" is a and all
-// below, "**" is every path.
+// MaxPattern bounds a pattern, in bytes: a match may take its length times that
+// of the path.
+const MaxPattern = 1024
+
+// Pattern is a set of paths: a path whose names are POSIX globs (*, ?, [a-z],
+// [!a-z], \ before a character that means itself), and where ** is any count of
+// names, none included. So "a/b" is that path alone, "a/**" is a and all below,
+// "**" is every path. The zero Pattern is the root alone.
 type Pattern struct {
-	prefix string
-	below  bool
+	text   string // clean
+	kind   kind
+	prefix string // what it is or begins with, for the kinds that need no globs
+	names  []glob
 }
 
-// ParsePattern reads a pattern.
-func ParsePattern(text string) Pattern {
+// kind is how a pattern is matched.
+type kind uint8
+
+const (
+	exact   kind = iota // the path is prefix
+	subtree             // the path is prefix or below it
+	globs               // by names
+)
+
+const anyNames = "**"
+
+// ParsePattern reads a pattern. Slashes that part nothing are dropped, as in a
+// path.
+func ParsePattern(text string) (Pattern, error) {
+	if len(text) > MaxPattern {
+		return Pattern{}, fmt.Errorf("a pattern of %d bytes, more than %d", len(text), MaxPattern)
+	}
 	clean := string(Clean([]byte(text)))
-	if clean == "**" {
-		return Pattern{below: true}
+	if !isGlob(clean) {
+		return Pattern{text: clean, prefix: clean}, nil
 	}
-	if prefix, ok := strings.CutSuffix(clean, "/**"); ok {
-		return Pattern{prefix: prefix, below: true}
+	if clean == anyNames {
+		return Pattern{text: clean, kind: subtree}, nil
 	}
-	return Pattern{prefix: clean}
+	if prefix, ok := strings.CutSuffix(clean, "/"+anyNames); ok && !isGlob(prefix) {
+		return Pattern{text: clean, kind: subtree, prefix: prefix}, nil
+	}
+	p := Pattern{text: clean, kind: globs}
+	for name := range strings.SplitSeq(clean, "/") {
+		if err := checkGlob(name); err != nil {
+			return Pattern{}, fmt.Errorf("the pattern %q has %w", text, err)
+		}
+		p.names = append(p.names, glob(name))
+	}
+	return p, nil
 }
 
-// Match tells whether a clean path belongs to the set.
-func (p Pattern) Match(path []byte) bool {
-	if !p.below {
-		return string(path) == p.prefix
+// MustPattern is for patterns that stand in the program; it panics on others.
+func MustPattern(text string) Pattern {
+	p, err := ParsePattern(text)
+	if err != nil {
+		panic("shvpath: " + err.Error())
 	}
-	if p.prefix == "" {
+	return p
+}
+
+func isGlob(text string) bool { return strings.ContainsAny(text, `*?[\`) }
+
+// String is the pattern without needless slashes.
+func (p Pattern) String() string { return p.text }
+
+// Stem is what every path of the set begins with: the names before the first
+// glob, n of them at the most.
+func (p Pattern) Stem(n int) string {
+	stem := p.prefix
+	if p.kind == globs {
+		stem = p.text
+	}
+	end := 0
+	for ; n > 0 && end < len(stem); n-- {
+		name, _, _ := strings.Cut(strings.TrimPrefix(stem[end:], "/"), "/")
+		if p.kind == globs && isGlob(name) {
+			break
+		}
+		end += len(name) + min(end, 1)
+	}
+	return stem[:end]
+}
+
+// Match tells whether a clean path belongs to the set. It does not allocate, and
+// takes the length of the path times that of the pattern at the most.
+func (p Pattern) Match(path []byte) bool {
+	switch p.kind {
+	case exact:
+		return string(path) == p.prefix
+	case subtree:
+		return isBelow(path, p.prefix)
+	}
+	return matchNames(p.names, path)
+}
+
+// isBelow tells whether a clean path is prefix, which is clean too, or below it.
+func isBelow(path []byte, prefix string) bool {
+	if prefix == "" {
 		return true
 	}
-	if len(path) < len(p.prefix) || string(path[:len(p.prefix)]) != p.prefix {
+	if len(path) < len(prefix) || string(path[:len(prefix)]) != prefix {
 		return false
 	}
-	return len(path) == len(p.prefix) || path[len(p.prefix)] == '/'
+	return len(path) == len(prefix) || path[len(prefix)] == '/'
+}
+
+// matchNames goes back to the last ** only, which is enough. names is not empty.
+func matchNames(names []glob, path []byte) bool {
+	var resume []byte // what is left behind the name that the last ** took
+	p, stars := 0, -1
+	for len(path) > 0 {
+		if p < len(names) && names[p] == anyNames {
+			stars, resume = p, path
+			p++
+			continue
+		}
+		name, rest := cut(path)
+		if p < len(names) && names[p].match(name) {
+			p, path = p+1, rest
+			continue
+		}
+		if stars < 0 {
+			return false
+		}
+		_, resume = cut(resume)
+		p, path = stars+1, resume
+	}
+	for p < len(names) && names[p] == anyNames {
+		p++
+	}
+	return p == len(names)
 }

@@ -86,7 +86,7 @@ func brokerInProcess(ctx context.Context, data int) (*route, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	b := broker.New(broker.Options{Users: auth.Development(), Log: zerolog.Nop()})
+	b := broker.New(broker.Options{Users: auth.NewStore(auth.Development()), Log: zerolog.Nop()})
 	go func() { _ = b.Serve(l) }()
 	r, err := brokerRoute(ctx, l.Addr().String(), data, burstSize)
 	if err != nil {

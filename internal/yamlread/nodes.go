@@ -1,4 +1,4 @@
-package rshconfig
+package yamlread
 
 import (
 	"errors"
@@ -15,9 +15,9 @@ var (
 	errSpecial   = errors.New("anchors, aliases and tags are not used here; a text that begins with *, & or ! needs quotes")
 )
 
-// each calls do for every key of a map, in the order of the file. A map that is
+// Each calls do for every key of a map, in the order of the file. A map that is
 // not there is empty.
-func (r *reader) each(node ast.Node, what string, do func(name string, key, value ast.Node)) {
+func (r *Reader) Each(node ast.Node, what string, do func(name string, key, value ast.Node)) {
 	switch node := node.(type) {
 	case nil, *ast.NullNode:
 	case *ast.MappingNode:
@@ -25,20 +25,20 @@ func (r *reader) each(node ast.Node, what string, do func(name string, key, valu
 		for _, pair := range node.Values {
 			name, err := keyText(pair.Key)
 			if err != nil {
-				r.fail(pair.Key, "a key in %s: %w", what, err)
+				r.Fail(pair.Key, "a key in %s: %w", what, err)
 				continue
 			}
 			if first, twice := lines[name]; twice {
-				r.fail(pair.Key, "key %q in %s is in line %d already", name, what, first)
+				r.Fail(pair.Key, "key %q in %s is in line %d already", name, what, first)
 				continue
 			}
-			lines[name], _ = position(pair.Key)
+			lines[name], _ = Position(pair.Key)
 			do(name, pair.Key, pair.Value)
 		}
 	case *ast.AnchorNode, *ast.AliasNode, *ast.TagNode:
-		r.fail(node, "%s: %w", what, errSpecial)
+		r.Fail(node, "%s: %w", what, errSpecial)
 	default:
-		r.fail(node, "%s is not a map of keys and values", what)
+		r.Fail(node, "%s is not a map of keys and values", what)
 	}
 }
 
@@ -49,12 +49,12 @@ func keyText(key ast.MapKeyNode) (string, error) {
 	case *ast.NullNode:
 		return "", errNoValue
 	}
-	return scalarText(key)
+	return Text(key)
 }
 
-// scalarText is the text of a node that is one value. Numbers and the like are
+// Text is the text of a node that is one value. Numbers and the like are
 // taken as they are written: 007 may be somebody's name.
-func scalarText(node ast.Node) (string, error) {
+func Text(node ast.Node) (string, error) {
 	var text string
 	switch node := node.(type) {
 	case nil, *ast.NullNode:
@@ -76,9 +76,9 @@ func scalarText(node ast.Node) (string, error) {
 	return text, nil
 }
 
-// position is where a node begins, counted from 1. A block map's own token is the
+// Position is where a node begins, counted from 1. A block map's own token is the
 // colon of its first key.
-func position(node ast.Node) (line, column int) {
+func Position(node ast.Node) (line, column int) {
 	if m, ok := node.(*ast.MappingNode); ok && !m.IsFlowStyle && len(m.Values) > 0 {
 		node = m.Values[0].Key
 	}
@@ -97,9 +97,12 @@ type nodeError struct {
 
 func (e nodeError) Unwrap() error { return e.error }
 
-func at(node ast.Node, err error) error { return nodeError{node, err} }
+// At makes err one about a node inside the one that is being read; FaultNode finds
+// it again.
+func At(node ast.Node, err error) error { return nodeError{node, err} }
 
-func faultNode(err error, node ast.Node) ast.Node {
+// FaultNode is the node that err is about, node where it does not say.
+func FaultNode(err error, node ast.Node) ast.Node {
 	var inner nodeError
 	if errors.As(err, &inner) {
 		return inner.node

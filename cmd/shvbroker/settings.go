@@ -1,0 +1,235 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/rs/zerolog"
+	"github.com/urfave/cli/v2"
+
+	"shvtools/internal/auth"
+	"shvtools/internal/broker"
+	"shvtools/internal/brokerconf"
+	"shvtools/internal/cliapp"
+	"shvtools/internal/transport"
+	"shvtools/internal/tty"
+)
+
+// settings are the command line and the configuration together.
+type settings struct {
+	command *cli.Context
+	log     zerolog.Logger
+
+	sources brokerconf.Sources
+	config  *brokerconf.Config
+	listen  []door
+}
+
+// door is a place to listen at.
+type door struct {
+	url transport.URL
+	tls transport.ListenOptions
+	at  string // who says so
+}
+
+// load reads everything, and refuses what must not serve.
+func (s *settings) load() error {
+	c := s.command
+	s.sources = brokerconf.Sources{File: c.String("config"), Dir: c.String("config-dir"), AccessFile: c.String("access-file")}
+	if s.sources.File == "" && !c.IsSet("config") {
+		s.sources.File = brokerconf.Default()
+	}
+	var err error
+	if s.config, err = brokerconf.Load(s.sources); err != nil {
+		return s.tell(err)
+	}
+	for _, text := range s.config.Warnings {
+		s.log.Warn().Msg(text)
+	}
+	if s.listen, err = s.doors(); err != nil {
+		return err
+	}
+	if c.IsSet("allow-plaintext") {
+		s.config.Override("allow-plaintext", "--allow-plaintext", strconv.FormatBool(c.Bool("allow-plaintext")))
+	}
+	return s.check(s.config)
+}
+
+// tell prints each fault of a configuration in a line of its own.
+func (s *settings) tell(err error) error {
+	for line := range strings.Lines(err.Error()) {
+		_, _ = fmt.Fprintf(s.command.App.ErrWriter, "%s: %s\n", s.command.App.Name, strings.TrimSpace(line))
+	}
+	return cliapp.Exit{Code: 1}
+}
+
+// doors are those of the command line, else of the file, else the default.
+func (s *settings) doors() (doors []door, err error) {
+	texts := s.command.StringSlice("listen")
+	tls := transport.ListenOptions{CertFile: s.command.String("tls-cert"), KeyFile: s.command.String("tls-key")}
+	for _, text := range texts {
+		u, err := transport.ParseURL(text)
+		if err != nil {
+			return nil, cliapp.UsageError{Err: fmt.Errorf("--listen: %w", err)}
+		}
+		doors = append(doors, door{u, tls, "--listen"})
+	}
+	if len(doors) > 0 {
+		s.overrideListen("--listen", doors)
+		return doors, nil
+	}
+	for _, l := range s.config.Listen {
+		u, err := transport.ParseURL(l.URL)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", l.At, err)
+		}
+		own := tls
+		if l.Cert != "" {
+			own = transport.ListenOptions{CertFile: l.Cert, KeyFile: l.Key}
+		}
+		doors = append(doors, door{u, own, l.At})
+	}
+	if len(doors) == 0 {
+		u, err := transport.ParseURL(cliapp.DefaultURL)
+		doors = []door{{url: u, at: "default"}}
+		s.overrideListen("default", doors)
+		return doors, err
+	}
+	return doors, nil
+}
+
+func (s *settings) overrideListen(source string, doors []door) {
+	texts := make([]string, len(doors))
+	for i, d := range doors {
+		texts[i] = d.url.String()
+	}
+	s.config.Override("listen", source, texts...)
+}
+
+// limits are those of the configuration, for the broker.
+func limits(l brokerconf.Limits) broker.Limits {
+	return broker.Limits{
+		MaxFrame:                 l.Frame,
+		LoginFrame:               l.LoginFrame,
+		Connections:              l.Connections,
+		Unauthenticated:          l.Unauthenticated,
+		UnauthenticatedPerSource: l.UnauthenticatedPerSource,
+		Handshakes:               l.Handshakes,
+		LoginDeadline:            l.LoginDeadline,
+		QueueBytes:               l.Queue,
+		QueueTotal:               l.QueueTotal,
+		WriteStall:               l.WriteStall,
+		FrameStall:               l.FrameStall,
+	}
+}
+
+// check refuses a configuration that lets in anybody from anywhere.
+func (s *settings) check(c *brokerconf.Config) error {
+	plaintext := c.AllowPlaintext
+	if s.command.IsSet("allow-plaintext") {
+		plaintext = s.command.Bool("allow-plaintext")
+	}
+	for _, d := range s.listen {
+		if d.url.IsLocal() {
+			continue
+		}
+		if !d.url.IsEncrypted() && !plaintext {
+			return cliapp.Usagef("%s: off loopback everyone on the way could read along; listen on ssl, or allow it by --allow-plaintext or by allow-plaintext: true in the configuration", d.url)
+		}
+		if c.Development {
+			return cliapp.Usagef("%s: the development user may be let in on loopback only, such as %s", d.url, cliapp.DefaultURL)
+		}
+		if users := auth.WellKnown(c.Access); len(users) > 0 {
+			return fmt.Errorf("%s: users with a password that everybody knows may be let in on loopback only: %s", d.url, strings.Join(users, ", "))
+		}
+	}
+	return nil
+}
+
+// show does what --check-config and --print-config ask for.
+func (s *settings) show() error {
+	out := s.command.App.Writer
+	if s.command.Bool("print-config") {
+		return s.config.Print(out)
+	}
+	_, err := fmt.Fprintln(out, "the configuration is fine")
+	return err
+}
+
+// maxPassword bounds what --hash-password reads, in bytes.
+const maxPassword = 4096
+
+// hashPassword reads a password and prints its hash.
+func hashPassword(c *cli.Context) error {
+	read := func() (string, error) { return tty.ReadPassword("Password: ") }
+	if !tty.IsTerminal(os.Stdin) {
+		read = func() (string, error) { return bufio.NewReader(io.LimitReader(os.Stdin, maxPassword)).ReadString('\n') }
+	}
+	password, err := read()
+	password = strings.TrimRight(password, "\r\n")
+	if password == "" {
+		return errors.Join(errors.New("no password was given"), err)
+	}
+	_, err = fmt.Fprintln(c.App.Writer, auth.HashPassword(password))
+	return err
+}
+
+// reloading is what a reload changes.
+type reloading struct {
+	rights    *brokerconf.Rights
+	listeners []*transport.Listener
+	log       zerolog.Logger
+}
+
+// watchReload reloads at each HUP and USR1, until the function that it returns is
+// called.
+func watchReload(r reloading) (stop func()) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGHUP, syscall.SIGUSR1)
+	ended := make(chan struct{})
+	done := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-signals:
+				r.reload()
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(signals)
+		close(done)
+		<-ended
+	}
+}
+
+// reload reads rights and certificates again. What cannot be read leaves the old
+// in force, each by itself.
+func (r reloading) reload() {
+	for _, l := range r.listeners {
+		if err := l.Reload(); err != nil {
+			r.log.Error().Err(err).Stringer("url", l.URL()).Msg("certificate not reloaded, the old one stays in force")
+		}
+	}
+	c, err := r.rights.Reload()
+	if err != nil {
+		for line := range strings.Lines(err.Error()) {
+			r.log.Error().Str("fault", strings.TrimSpace(line)).Msg("configuration not reloaded, the old one stays in force")
+		}
+		return
+	}
+	for _, text := range c.Warnings {
+		r.log.Warn().Msg(text)
+	}
+	r.log.Info().Int("users", len(c.Access.Users)).Msg("configuration reloaded: rights and certificates are in force, all else with a restart")
+}

@@ -1,0 +1,110 @@
+package shvpath
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// RI is a resource identifier (protocol.md 7.6): PATH:METHOD names methods,
+// PATH:METHOD:SIGNAL names signals. PATH is a Pattern, the others are globs; a
+// METHOD or SIGNAL that is missing is *. The zero RI names nothing.
+type RI struct {
+	path   Pattern
+	method name
+	signal name
+	parts  int // that were given, 1 to 3
+}
+
+// name is a glob of one name with a short way for the usual ones.
+type name struct {
+	glob glob
+	kind kind // exact, subtree for "*", globs
+}
+
+var anyName = name{glob: "*", kind: subtree}
+
+// ParseRI reads a resource identifier.
+func ParseRI(text string) (RI, error) {
+	if len(text) > MaxPattern {
+		return RI{}, fmt.Errorf("a resource identifier of %d bytes, more than %d", len(text), MaxPattern)
+	}
+	parts := strings.Split(text, ":")
+	if len(parts) > 3 {
+		return RI{}, fmt.Errorf("%q has more parts than PATH:METHOD:SIGNAL", text)
+	}
+	r := RI{method: anyName, signal: anyName, parts: len(parts)}
+	var err error
+	if r.path, err = ParsePattern(parts[0]); err != nil {
+		return RI{}, err
+	}
+	if len(parts) > 1 {
+		if r.method, err = parseName(parts[1]); err != nil {
+			return RI{}, fmt.Errorf("the method of %q: %w", text, err)
+		}
+	}
+	if len(parts) > 2 {
+		if r.signal, err = parseName(parts[2]); err != nil {
+			return RI{}, fmt.Errorf("the signal of %q: %w", text, err)
+		}
+	}
+	return r, nil
+}
+
+func parseName(text string) (name, error) {
+	switch {
+	case text == "":
+		return name{}, errors.New("it is empty; * stands for any")
+	case strings.Trim(text, "*") == "":
+		return name{glob: glob(text), kind: subtree}, nil
+	case !isGlob(text):
+		return name{glob: glob(text)}, nil
+	}
+	if err := checkGlob(text); err != nil {
+		return name{}, err
+	}
+	return name{glob: glob(text), kind: globs}, nil
+}
+
+func (n name) match(text []byte) bool {
+	switch n.kind {
+	case exact:
+		return string(text) == string(n.glob)
+	case subtree:
+		return true
+	}
+	return n.glob.match(text)
+}
+
+// String is the identifier as it was given, without needless slashes.
+func (r RI) String() string {
+	text := r.path.String()
+	if r.parts > 1 {
+		text += ":" + string(r.method.glob)
+	}
+	if r.parts > 2 {
+		text += ":" + string(r.signal.glob)
+	}
+	return text
+}
+
+// Path is the pattern of the paths.
+func (r RI) Path() Pattern { return r.path }
+
+// MatchMethod tells whether a method at a clean path is meant. An identifier
+// with a SIGNAL means signals only. It does not allocate.
+func (r RI) MatchMethod(path, method []byte) bool {
+	return (r.parts == 1 || r.parts == 2) && r.method.match(method) && r.path.Match(path)
+}
+
+// MatchSignal tells whether a signal of a clean path is meant; source is the
+// method that it belongs to. It does not allocate.
+func (r RI) MatchSignal(path, source, signal []byte) bool {
+	return r.parts > 0 && r.signal.match(signal) && r.method.match(source) && r.path.Match(path)
+}
+
+// Method is the glob of the methods.
+func (r RI) Method() string { return string(r.method.glob) }
+
+// OfSignals tells whether the identifier has a SIGNAL, and so means no method.
+func (r RI) OfSignals() bool { return r.parts > 2 }
