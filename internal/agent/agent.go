@@ -110,6 +110,7 @@ func (a *Agent) serve(ctx context.Context) error {
 		select {
 		case <-c.Done():
 		case <-ctx.Done():
+			conn.stopSessions()
 		}
 	}
 	err = c.Err()

@@ -1,6 +1,12 @@
 package agent
 
 import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
 	"shvtools/internal/client"
 	"shvtools/internal/inband"
 	"shvtools/internal/launch"
@@ -8,6 +14,11 @@ import (
 	"shvtools/internal/rpc"
 	"shvtools/internal/transport"
 )
+
+// farewell is how long the last messages may take to reach the broker.
+const farewell = time.Second
+
+var errStopping = errors.New("the agent on the device has gone")
 
 // offer makes the session that the caller may take where no broker knows tunnels.
 func (c *connection) offer(cl *client.Client, s *search) {
@@ -71,13 +82,27 @@ func (c *connection) sessionNode(id string) (methods []node.Method, children []s
 
 // endSessions ends all sessions of a connection that is lost.
 func (c *connection) endSessions() {
-	c.mu.Lock()
-	sessions := make([]*inband.Session, 0, len(c.sessions))
-	for _, session := range c.sessions {
-		sessions = append(sessions, session)
-	}
-	c.mu.Unlock()
-	for _, session := range sessions {
+	for _, session := range c.allSessions() {
 		session.End()
 	}
+}
+
+// stopSessions ends them when the agent stops, and lets their users know.
+func (c *connection) stopSessions() {
+	sessions := c.allSessions()
+	if len(sessions) == 0 {
+		return
+	}
+	for _, session := range sessions {
+		session.Stop(errStopping)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), farewell)
+	defer cancel()
+	c.client.Finish(ctx)
+}
+
+func (c *connection) allSessions() []*inband.Session {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Collect(maps.Values(c.sessions))
 }

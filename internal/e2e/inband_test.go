@@ -241,6 +241,21 @@ func TestKilledInBand(t *testing.T) {
 	})
 }
 
+// An agent that is told to stop says so, as its helpers do with tunnels.
+func TestAgentThatStopsInBand(t *testing.T) {
+	throughForeign(t, func(t *testing.T, w *world) {
+		command := marker()
+		p, _ := w.started("echo ready; " + command + "; true")
+		awaitStart(t, command)
+		w.agent.signal(t, syscall.SIGTERM)
+		if code := p.codeWithin(t, told); code != 255 {
+			t.Errorf("exit code %d", code)
+		}
+		wantsLine(t, p.log.String(), device, "the agent on the device has gone")
+		eventually(t, told, command+" ends", func() bool { return len(living(command)) == 0 })
+	})
+}
+
 // A shvrsh that ends by a signal tells the device, which no broker does for it.
 func TestSignalInBandHangsUpAtOnce(t *testing.T) {
 	throughForeign(t, func(t *testing.T, w *world) {

@@ -2,6 +2,7 @@ package inband
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 	"sync"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"shvtools/internal/chainpack"
+	"shvtools/internal/link"
 	"shvtools/internal/node"
 	"shvtools/internal/rpc"
 	"shvtools/internal/tunnel"
@@ -216,7 +218,7 @@ func TestErrorOfWriteEndsTheSession(t *testing.T) {
 		w.open()
 		w.session.End() // the helper is hung up, and the node is gone
 		_ = w.end.ReadFrom(tunnel.Stdin, strings.NewReader("x"))
-		if end := w.end.Closing(); end.Err == nil || !strings.Contains(end.Err.Error(), "gone") {
+		if end := w.end.Closing(); end.Err == nil || !strings.Contains(end.Err.Error(), "gone") || strings.Contains(end.Err.Error(), id) {
 			t.Errorf("ended with %+v", end)
 		}
 	})
@@ -226,8 +228,7 @@ func TestBrokerThatIsLostEndsTheSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := begin(t, all, all)
 		w.open()
-		_ = w.user.Close
-		w.user.Close(1)
+		w.user.Close(link.Done)
 		if end := w.end.Closing(); end.Err == nil {
 			t.Errorf("ended with %+v", end)
 		}
@@ -241,6 +242,43 @@ func closed(end *tunnel.End) bool {
 	default:
 		return false
 	}
+}
+
+func TestAgentThatStopsSaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := begin(t, all, all)
+		w.open()
+		began := time.Now()
+		w.session.Stop(errors.New("the agent stops"))
+		if end := w.end.Closing(); end.Err == nil || !strings.Contains(end.Err.Error(), "the agent stops") {
+			t.Errorf("ended with %+v", end)
+		}
+		<-w.program.Closed()
+		if took := time.Since(began); took != 0 {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
+// Our own broker answers calls that find a full queue by error 13.
+func TestFullQueueOnTheWayIsALoss(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := begin(t, all, all)
+		w.open()
+		w.mu.Lock()
+		w.busy = true
+		w.mu.Unlock()
+		in := noise(2<<20, 1)
+		var got bytes.Buffer
+		var program sync.WaitGroup
+		program.Go(func() { _ = w.program.WriteTo(tunnel.Stdin, &got) })
+		_ = w.end.ReadFrom(tunnel.Stdin, bytes.NewReader(in))
+		_ = w.end.SendEOF(tunnel.Stdin)
+		program.Wait()
+		if !bytes.Equal(got.Bytes(), in) {
+			t.Error(describe(got.Bytes(), in))
+		}
+	})
 }
 
 // Nobody but the caller finds the node.

@@ -42,6 +42,7 @@ type broker struct {
 	user, device *link.Link
 	toDevice     passes
 	toUser       passes
+	busy         bool // every 4th call is answered by error 13
 
 	mu     sync.Mutex
 	calls  int
@@ -68,6 +69,15 @@ type fromUser struct{ *broker }
 func (b fromUser) Reset() {}
 func (b fromUser) Message(m *rpc.Message, f *link.Frame) {
 	if !b.counted(&b.calls, b.toDevice) || !b.clean(f) {
+		return
+	}
+	b.mu.Lock()
+	full := b.busy && b.calls%4 == 0
+	b.mu.Unlock()
+	if full {
+		f := link.NewMessage(rpc.AppendError(nil, rpc.Address{ID: m.ID()}, rpc.Errorf(rpc.CodeTryAgainLater, "full")))
+		defer f.Release()
+		_ = b.user.Send(f)
 		return
 	}
 	m.PushCaller(user)

@@ -304,6 +304,18 @@ func (s *Session) close(*node.Request) (chainpack.Value, error) {
 	return chainpack.Null(), nil
 }
 
+// Stop ends the session and hangs up, and tells the user why, once.
+func (s *Session) Stop(cause error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refuse(cause)
+	s.closeWith(rpc.KeyError, rpc.AsError(cause).Value())
+	if s.closing != nil && !s.told {
+		_ = s.opts.Send(s.closing)
+	}
+	s.end()
+}
+
 // End ends the session and hangs up; nothing is told to the user. A call of
 // attach that waits is answered by an error.
 func (s *Session) End() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -129,6 +130,9 @@ func (u *User) call(method string, param chainpack.Value, wait time.Duration, an
 		}
 		late.Stop()
 		c.Forget(id)
+		if content.Error != nil && content.Error.Code == rpc.CodeTryAgainLater {
+			return // a queue on the way is full, as good as a loss
+		}
 		answered(content, err)
 	})
 	// A queue that is full counts as a loss; the end of the link shows elsewhere.
@@ -155,7 +159,9 @@ func (u *User) write(channel, at int64, payload chainpack.Value, wait time.Durat
 		total, ok := content.Value.AsInt()
 		switch {
 		case err != nil:
-			u.end(fmt.Errorf("%w: %w", errGone, err))
+			// Brokers name the path, but the name of the node is nobody's business.
+			text := strings.ReplaceAll(err.Error(), u.opts.Path[strings.LastIndexByte(u.opts.Path, '/')+1:], "…")
+			u.end(fmt.Errorf("%w: %s", errGone, text))
 		case !ok:
 			u.end(fmt.Errorf("%w: unreadable answer to write", errGone))
 		default:
