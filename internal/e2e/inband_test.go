@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -140,6 +141,30 @@ func TestShellInBand(t *testing.T) {
 		eventually(t, patience, "~i says how", func() bool { return strings.Contains(term.stderr(), "in band") })
 		term.typeKeys("\rexit 5\r")
 		term.ends(5)
+	})
+}
+
+// Both brokers pass a key and its echo in about a millisecond. Where something
+// waits for a delayed acknowledgement, it is 40.
+func TestEchoInBandIsQuick(t *testing.T) {
+	throughForeign(t, func(t *testing.T, w *world) {
+		term := w.shell(80, 24)
+		term.begin("cat")
+		var took []time.Duration
+		for range 31 {
+			began := time.Now()
+			term.typeKeys("x")
+			term.expect("x")
+			took = append(took, time.Since(began))
+		}
+		slices.Sort(took)
+		if median := took[len(took)/2]; median > 25*time.Millisecond {
+			t.Errorf("the median echo takes %v", median)
+		}
+		term.typeKeys("\x03")
+		term.expect(prompt)
+		term.typeKeys("exit\r")
+		term.ends(130)
 	})
 }
 

@@ -130,6 +130,9 @@ func (u *User) call(method string, param chainpack.Value, wait time.Duration, an
 		}
 		late.Stop()
 		c.Forget(id)
+		// An echo comes right behind an answer, and the Rust broker leaves Nagle's
+		// algorithm on: the echo would wait for the acknowledgement of the answer.
+		c.Link().AckNow()
 		if content.Error != nil && content.Error.Code == rpc.CodeTryAgainLater {
 			return // a queue on the way is full, as good as a loss
 		}
