@@ -72,6 +72,12 @@ func (s *session) tryLogin(m *rpc.Message, from rpc.Address) {
 		s.answer(rpc.AppendError(nil, from, rpc.Errorf(rpc.CodeInvalidParam, "unreadable login: %v", err)))
 		return
 	}
+	if content.Key == rpc.KeyAbort {
+		// A client that waits for a held back answer asks whether its login is still
+		// being worked at. That is no guess, and was read after the answer.
+		s.answer(rpc.AppendError(nil, from, rpc.Errorf(rpc.CodeRequestInvalid, "no such request is running")))
+		return
+	}
 	b := s.broker
 	if b.overloaded() {
 		b.stats.loginsRefused.Add(1)

@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"shvtools/internal/programs"
 )
 
 // call runs one of the programs by itself.
@@ -17,7 +19,7 @@ func call(w *world, name string, args ...string) result {
 func TestHelpAndVersion(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	for _, name := range programs {
+	for _, name := range programs.Names {
 		help := call(w, name, "--help")
 		text := string(help.stdout)
 		if help.code != 0 || len(help.stderr) > 0 || !strings.Contains(text, "Example") || !strings.Contains(text, "--version") {
