@@ -9,7 +9,7 @@ version=3.33.0
 root=${1:-${XDG_CACHE_HOME:-$HOME/.cache}/shvtools/rust-broker-$version}
 
 if [ ! -x "$root/bin/shvbroker" ]; then
-	# One function that its libraries use is newer than the compilers of Debian.
+	# Its libraries use a function that the compiler here (1.95) does not call stable yet.
 	RUSTC_BOOTSTRAP=1 RUSTFLAGS='-Zcrate-attr=feature(result_option_map_or_default)' \
 		nice -n 19 cargo install shvbroker --version "$version" --root "$root" >&2
 fi
