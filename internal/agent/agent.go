@@ -13,6 +13,7 @@ import (
 
 	"shvtools/internal/chainpack"
 	"shvtools/internal/client"
+	"shvtools/internal/inband"
 	"shvtools/internal/node"
 	"shvtools/internal/rpc"
 	"shvtools/internal/transport"
@@ -81,7 +82,7 @@ func Run(ctx context.Context, o Options) error {
 
 // serve is one connection, from its login to its end.
 func (a *Agent) serve(ctx context.Context) error {
-	conn := &connection{agent: a, finding: make(map[int64]*search)}
+	conn := &connection{agent: a, finding: make(map[int64]*search), sessions: make(map[string]*inband.Session)}
 	c, err := client.Dial(ctx, client.Options{
 		URL: a.opts.URL,
 		Login: client.Login{
@@ -109,6 +110,7 @@ func (a *Agent) serve(ctx context.Context) error {
 		select {
 		case <-c.Done():
 		case <-ctx.Done():
+			conn.stopSessions()
 		}
 	}
 	err = c.Err()
@@ -127,6 +129,8 @@ func (c *connection) tree() *node.Tree {
 		node.Constant("deviceType", "s", rpc.AccessBrowse, chainpack.String("ShvAgent")),
 		node.Method{Name: "launchRexec", Flags: node.FlagNotIdem, Param: "{?}", Result: "?", Access: rpc.AccessCommand, Call: c.launchRexec},
 	)
+	tree.AddDynamic(inband.Node, c.sessionNode)
+	tree.Hidden = map[string]bool{inband.Node: true}
 	tree.Add(".app", node.App("shvagent", o.Version, time.Now)...)
 	return tree
 }

@@ -42,7 +42,7 @@ func TestThirdPartyPackagesHaveOneOwner(t *testing.T) {
 	for _, rule := range []owner{
 		{ptyPath, module + "/internal/ptyproc", []string{
 			module + "/internal/e2e",     // drives shvrsh as its user's terminal
-			module + "/internal/interop", // shvcli lists nothing without a terminal
+			module + "/internal/interop", // the same, at other people's brokers
 			module + "/internal/replay",  // types into a shvrsh that the recorded helper answers
 			module + "/internal/rsh",
 			module + "/internal/tty",

@@ -71,8 +71,14 @@ type Line struct {
 	Call   Call
 	Policy Policy
 	User   string // chain of the users who called, for logs
+	// InBand: there is no tunnel to log in to. The agent carries the session, on a
+	// socket that the helper has as file descriptor InBandFD.
+	InBand bool
 	Trust  Trust
 }
+
+// InBandFD is where a helper finds the socket to its agent.
+const InBandFD = 3
 
 // Append appends the line with its newline.
 func (l Line) Append(dst []byte) []byte {
@@ -85,6 +91,9 @@ func (l Line) Append(dst []byte) []byte {
 		chainpack.F("onConnectedCall", l.Call.Value()),
 		chainpack.F("policy", chainpack.Map(chainpack.F("env", chainpack.List(env...)))),
 		chainpack.F("caller", chainpack.Map(chainpack.F("user", chainpack.String(l.User)))),
+	}
+	if l.InBand {
+		entries = append(entries, chainpack.F("inband", chainpack.Bool(true)))
 	}
 	if l.Trust != (Trust{}) {
 		entries = append(entries, chainpack.F("trust", l.Trust.value()))
@@ -140,6 +149,8 @@ func ParseLine(text []byte) (Line, error) {
 	caller, _ := v.Get("caller")
 	user, _ := caller.Get("user")
 	l.User, _ = user.AsString()
+	inBand, _ := v.Get("inband")
+	l.InBand, _ = inBand.AsBool()
 	trust, _ := v.Get("trust")
 	l.Trust = trustOf(trust)
 	return l, nil
