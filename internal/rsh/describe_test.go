@@ -90,7 +90,7 @@ func TestBrokerWithoutTunnelsIsSaid(t *testing.T) {
 		ctl  *rpc.TunnelCtl
 		says string
 	}{
-		{"request of an agent", &rpc.TunnelCtl{State: rpc.FindTunnelRequest}, "makes no tunnels"},
+		{"request of an agent", &rpc.TunnelCtl{State: rpc.FindTunnelRequest}, "knows no tunnels"},
 		{"result of another method", nil, "no agent"},
 	} {
 		var m rpc.Message

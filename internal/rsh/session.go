@@ -194,7 +194,7 @@ func (s *session) receive(m *rpc.Message, f *link.Frame) {
 		err = content.Error
 	case m.Tunnel().State == rpc.FindTunnelRequest:
 		// Which is for a broker; one that does not know it takes it for a result.
-		err = errors.New("the agent is there, but a broker on the way makes no tunnels")
+		err = errors.New("the broker knows no tunnels, and the agent there cannot do without them")
 	default:
 		err = errors.New("what answers there is no agent: it offered no tunnel")
 	}
