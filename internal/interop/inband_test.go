@@ -128,7 +128,8 @@ func TestShellThroughThePyshvBroker(t *testing.T) {
 	}
 	for _, step := range [][2]string{
 		{"stty size\r", "31 91"},
-		{"echo begin''ning; sleep 1000\r", "beginning"},
+		// In one process, which has the terminal: a Ctrl-C before that finds the shell.
+		{"sh -c 'echo begin''ning; exec sleep 1000'\r", "beginning"},
 		{"\x03", "^C"},
 		{"exit 5\r", "closed."},
 	} {
