@@ -141,14 +141,11 @@ func TestOurClientLivesOnThePyshvBroker(t *testing.T) {
 	}
 }
 
-// That broker carries no tunnels, and passes the agent's request for one on to the
-// caller, as if it were the result.
-func TestShvrshSaysThatThePyshvBrokerHasNoTunnels(t *testing.T) {
-	covers(t, theirBroker, "shvrsh and shvagent", "no tunnels there: one line says so")
+func TestShvrshSaysWhyThereIsNoSessionThroughThePyshvBroker(t *testing.T) {
+	covers(t, theirBroker, "shvrsh and shvagent", "unknown path, login refused: one line says so")
 	_, url := startTheirBroker(t)
 	startAgent(t, url, "device", "d-secret")
 	for _, tt := range []struct{ path, password, says string }{
-		{"test/agent", "u-secret", "shvrsh: test/agent: the agent is there, but a broker on the way makes no tunnels\n"},
 		{"test/nosuch", "u-secret", "shvrsh: test/nosuch: no such device: there is no nosuch in test\n"},
 		{"test/agent", "wrong", "shvrsh: login refused at " + url + ": Invalid login\n"},
 	} {
