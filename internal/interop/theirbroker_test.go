@@ -141,8 +141,8 @@ func TestOurClientLivesOnThePyshvBroker(t *testing.T) {
 	}
 }
 
-func TestShvrshSaysWhyThereIsNoShellOnThePyshvBroker(t *testing.T) {
-	covers(t, theirBroker, "shvrsh", "no such device, login refused: one line says so")
+func TestShvrshSaysWhyThereIsNoSessionThroughThePyshvBroker(t *testing.T) {
+	covers(t, theirBroker, "shvrsh and shvagent", "unknown path, login refused: one line says so")
 	_, url := startTheirBroker(t)
 	startAgent(t, url, "device", "d-secret")
 	for _, tt := range []struct{ path, password, says string }{
