@@ -72,6 +72,9 @@ func newServices(o Options) *services {
 		s.tester = new(tester)
 	}
 	if o.Files.Dir != "" {
+		if err := fsnode.Check(o.Files.Dir); err != nil {
+			o.Log.Warn().Err(err).Msg("what is to be sys/fs is not there")
+		}
 		s.files = fsnode.New(o.Files)
 		s.fileJobs = calls.NewLane("file calls", calls.Limits{Running: maxFileJobs, Waiting: maxFileWaiting, Bytes: maxFileBytes, Time: fileTime})
 	}
