@@ -99,7 +99,8 @@ func (c *connection) tree() *node.Tree {
 	constant := func(name string, access rpc.Access, text string) node.Method {
 		return node.Constant(name, "s", access, chainpack.String(text))
 	}
-	run := node.Method{Flags: node.FlagNotIdem | node.FlagLongCalls, Param: "s|[s|i|[s]|{s}]", Result: "s|[i|s]", Access: rpc.AccessCommand}
+	// The flags are those of the C++ agent: none.
+	run := node.Method{Param: "s|[s|i|[s]|{s}]", Result: "s|[i|s]", Access: rpc.AccessCommand}
 	runCmd, runScript := run, run
 	runCmd.Name, runCmd.Call, runCmd.Description = "runCmd", c.runCmd, aboutRunCmd
 	runScript.Name, runScript.Call, runScript.Description = "runScript", c.runScript, aboutRunScript
@@ -113,7 +114,7 @@ func (c *connection) tree() *node.Tree {
 		constant("deviceType", rpc.AccessBrowse, deviceType),
 		runCmd,
 		runScript,
-		node.Method{Name: "launchRexec", Flags: node.FlagNotIdem, Param: "{?}", Result: "?", Access: rpc.AccessCommand, Call: c.launchRexec},
+		node.Method{Name: "launchRexec", Param: "{?}", Result: "?", Access: rpc.AccessCommand, Call: c.launchRexec},
 	)
 	tree.Add(".app", node.App("shvagent", o.Version, time.Now)...)
 	tree.Add(".device", c.device()...)
