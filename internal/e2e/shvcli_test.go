@@ -103,16 +103,20 @@ func TestShvcliIsToldWhatItMayNot(t *testing.T) {
 }
 
 // shvcli asks each second whether a call still runs, and calls again where it is
-// told that it does not.
-func TestShvcliWaitsForASlowCommand(t *testing.T) {
+// told that it does not, or cannot read the answer.
+func TestShvcliCallsCommandsOnce(t *testing.T) {
 	t.Parallel()
 	w := setup{}.start(t)
-	ran := w.newFile("ran")
-	out := w.shvcli(device + `:runCmd ["sh",["-c","echo x >> ` + ran + `; sleep 2.5; echo done"],1]`)
-	if !strings.Contains(out, `[0, "done\n"]`) {
-		t.Errorf("answer: %s", out)
-	}
-	if b, _ := os.ReadFile(ran); string(b) != "x\n" {
-		t.Errorf("it ran %d times", len(b)/2)
+	for script, want := range map[string]string{
+		`sleep 2.5; echo done`: `[0, "done\n"]`,
+		`printf '\\377'`:       `[0, b"\ff"]`,
+	} {
+		ran := w.newFile("ran")
+		if out := w.shvcli(device + `:runCmd ["sh",["-c","echo x >> ` + ran + `; ` + script + `"],1]`); !strings.Contains(out, want) {
+			t.Errorf("%s: %s", script, out)
+		}
+		if b, _ := os.ReadFile(ran); string(b) != "x\n" {
+			t.Errorf("%s ran %d times", script, len(b)/2)
+		}
 	}
 }
