@@ -10,19 +10,19 @@ import (
 	"testing"
 )
 
-// shvcliEnv names the shvcli to test with, where it is not in PATH: one in a
-// virtual environment of Python.
-const shvcliEnv = "SHV_SHVCLI"
+// venvEnv names a virtual environment of Python with shvcli, where there is none in
+// PATH.
+const venvEnv = "SHV_INTEROP_VENV"
 
 // shvcli runs a line in a session of its own: its progress bars read what is typed
 // ahead.
 func (w *world) shvcli(line string) string {
 	w.t.Helper()
-	path := os.Getenv(shvcliEnv)
-	if path == "" {
+	path := filepath.Join(os.Getenv(venvEnv), "bin", "shvcli")
+	if os.Getenv(venvEnv) == "" {
 		var err error
 		if path, err = exec.LookPath("shvcli"); err != nil {
-			w.t.Skipf("shvcli is missing: pip install shvcli, or name one in %s", shvcliEnv)
+			w.t.Skipf("shvcli is missing: pip install shvcli, or name a virtual environment that has it in %s", venvEnv)
 		}
 	}
 	cmd := exec.Command(path, strings.Replace(w.url, "tcp://", "tcp://iot@", 1)+"?password=lub42DUB")
