@@ -19,4 +19,5 @@ fi
 
 SHV_INTEROP_COMMIT=$(scripts/commit.sh)
 export SHV_INTEROP_COMMIT SHV_INTEROP_VENV=$venv SHV_INTEROP_TABLE=$PWD/docs/interop.md
-exec go test -count=1 ./internal/interop
+go test -count=1 ./internal/interop
+exec go test -count=1 -run 'InBand|Shvcli' ./internal/e2e

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"shvtools/internal/calls"
 	"shvtools/internal/chainpack"
 	"shvtools/internal/client"
 	"shvtools/internal/cpon"
@@ -25,6 +26,7 @@ var clientEnv = []string{"TERM", "LANG", "LC_*", "COLORTERM", "GIT_PROTOCOL"}
 type connection struct {
 	agent    *Agent
 	searches sync.WaitGroup
+	calls    *calls.Table
 	client   *client.Client // set before the read loop begins
 
 	mu       sync.Mutex
@@ -36,12 +38,13 @@ type connection struct {
 // apart by their request id alone, and every shvrsh calls with the same one, so
 // those of one id wait for each other.
 type search struct {
-	call   launch.Call
-	from   rpc.Address
-	user   string
-	answer chan rpc.TunnelCtl // capacity 1
-	find   rpc.TunnelCtl
-	next   []*search
+	call     launch.Call
+	from     rpc.Address
+	user     string
+	answer   chan rpc.TunnelCtl // capacity 1
+	find     rpc.TunnelCtl
+	next     []*search
+	answered func() // the call no longer runs
 
 	// Of a caller who can do without a tunnel.
 	inBandID string          // "": it cannot
@@ -52,9 +55,11 @@ type search struct {
 // begun takes the client, before any request comes.
 func (c *connection) begun(cl *client.Client) { c.client = cl }
 
-// wait ends what the connection carries, and waits until no search is under way.
+// wait ends what the connection carries when it has ended, and waits until no call
+// and no search is under way.
 func (c *connection) wait() {
 	c.endSessions()
+	c.calls.Close(callGrace)
 	c.searches.Wait()
 }
 
@@ -77,9 +82,11 @@ func (c *connection) launchRexec(r *node.Request) (chainpack.Value, error) {
 		if len(before.next) >= maxSessions {
 			return chainpack.Value{}, rpc.Errorf(rpc.CodeTryAgainLater, "too many sessions are being opened on this device")
 		}
+		s.answered = c.calls.Hold(s.from)
 		before.next = append(before.next, s)
 		return chainpack.Value{}, node.ErrLater
 	}
+	s.answered = c.calls.Hold(s.from)
 	c.begin(cl, s)
 	return chainpack.Value{}, node.ErrLater
 }
@@ -106,6 +113,7 @@ func (c *connection) found(m *rpc.Message) {
 
 // search waits for the answer and starts the helper.
 func (c *connection) search(cl *client.Client, s *search) {
+	defer s.answered()
 	if s.inBandID != "" {
 		c.offer(cl, s)
 	}

@@ -69,6 +69,9 @@ func TestCommandLinesThatCannotBeRead(t *testing.T) {
 		{"shvagent", []string{"extra"}, 2, "extra"},
 		{"shvagent", []string{"--heartbeat", "1ms"}, 2, "--heartbeat"},
 		{"shvagent", []string{"--url", "tcp://u@h:x"}, 2, "tcp"},
+		{"shvagent", []string{"--fs", ".", "--fs-max-file", "1T"}, 2, "--fs-max-file"},
+		{"shvagent", []string{"--cmd-max-output", "9M"}, 2, "--cmd-max-output"},
+		{"shvagent", []string{"--cmd-timeout", "0s"}, 2, "--cmd-timeout"},
 		{"shvrexec", []string{"--no-such"}, 2, "unknown option"},
 		{"shvrexec", nil, 1, "no line from the agent"},
 	} {

@@ -54,6 +54,8 @@ func TestMasks(t *testing.T) {
 		`<8:3>i{2:{"user":"u","ext":"x","options":[1]}}`:                                                   `<id:3>i{result:{"user":"u","ext":"x","options":[1]}}`,
 		`<8:3,9:".broker/access/users",10:"setValue">i{1:["u",{"password":{"Plain":"p"},"tokens":["t"]}]}`: `<id:3,shvPath:".broker/access/users",method:"setValue">i{params:["u",{"password":"***","tokens":"***"}]}`,
 		`<8:3>i{2:"session-token:ABC"}`:                                                                    `<id:3>i{result:"***"}`,
+		`<8:3,10:"runCmd">i{1:["sh",["-c","x"],{"A":"b"}]}`:                                                `<id:3,method:"runCmd">" ... 26 bytes of data ... "`,
+		`<8:3,10:"runScript">i{1:"x"}`:                                                                     `<id:3,method:"runScript">" ... 6 bytes of data ... "`,
 		`<8:3,10:"changePassword">i{1:["o","n"]}`:                                                          `<id:3,method:"changePassword">" ... 11 bytes of data ... "`,
 	} {
 		b := message(t, in)

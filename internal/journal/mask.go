@@ -138,10 +138,13 @@ func mapEntries(v chainpack.Value, f func(chainpack.Key, chainpack.Value) chainp
 	return chainpack.Map(entries...).WithMeta(v.Meta()...)
 }
 
-// changesPassword tells whether a message calls the method whose param is two
-// passwords.
-func changesPassword(meta []chainpack.Entry) bool {
+// isSecret tells whether a message calls a method whose param is secret as a whole:
+// two passwords, or a command with its environment.
+func isSecret(meta []chainpack.Entry) bool {
 	v, _ := chainpack.Lookup(meta, chainpack.IntKey(rpc.TagMethod))
-	name, _ := v.AsString()
-	return name == "changePassword"
+	switch name, _ := v.AsString(); name {
+	case "changePassword", "runCmd", "runScript":
+		return true
+	}
+	return false
 }

@@ -27,6 +27,9 @@ func offers(t *testing.T) *offering {
 	o := &offering{peer: s.accept("b_rsh_session", "agent"), lines: lines}
 	o.play(4) // login
 	o.say(offeredCall)
+	if method, _ := tag(o.next(), 10); !method.Equal(chainpack.String("cmdlog")) {
+		t.Fatalf("no cmdlog, but %s", cpon.String(method))
+	}
 	v := o.next()
 	ctl, _ := tag(v, 15)
 	if state, _ := ctl.GetInt(1); !state.Equal(chainpack.Int(1)) {
