@@ -59,10 +59,12 @@ type Policy struct {
 // Trust is by what the agent itself judges the broker that it is connected to, for
 // a helper that connects to an offered address.
 type Trust struct {
-	CA       string // file of certificates; "": the system's
-	NoVerify bool
-	Name     string // in which a certificate must be, where the address has none
-	Socket   string // path of the broker's socket as the agent sees it
+	CA        string // file of certificates; "": the system's
+	CRL       string // file of revocation lists; "": none
+	NoVerify  bool
+	Cert, Key string // files of what to show of oneself; "": nothing
+	Name      string // in which a certificate must be, where the address has none
+	Socket    string // path of the broker's socket as the agent sees it
 }
 
 // Line is the line for the helper.
@@ -107,6 +109,9 @@ func (t Trust) value() chainpack.Value {
 		chainpack.F("verify", chainpack.Bool(!t.NoVerify)),
 		chainpack.F("name", chainpack.String(t.Name)),
 		chainpack.F("socket", chainpack.String(t.Socket)),
+		chainpack.F("crl", chainpack.String(t.CRL)),
+		chainpack.F("cert", chainpack.String(t.Cert)),
+		chainpack.F("key", chainpack.String(t.Key)),
 	)
 }
 
@@ -118,6 +123,7 @@ func trustOf(v chainpack.Value) (t Trust) {
 		return s
 	}
 	t.CA, t.Name, t.Socket = text("ca"), text("name"), text("socket")
+	t.CRL, t.Cert, t.Key = text("crl"), text("cert"), text("key")
 	verify, _ := v.Get("verify")
 	yes, ok := verify.AsBool()
 	t.NoVerify = ok && !yes

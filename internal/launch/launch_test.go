@@ -58,7 +58,7 @@ func TestLineRoundTrip(t *testing.T) {
 			Find:   rpc.TunnelCtl{State: rpc.FindTunnelResponse, Extra: []chainpack.Entry{chainpack.N(7, chainpack.List(chainpack.String("u")))}},
 			Call:   launch.Call{Method: "runCmd", Params: chainpack.String("a\nb"), Ext: ext, Extended: true},
 			Policy: launch.Policy{Env: []string{"TERM", "LC_*"}}, User: "iot:\"broker\"\n", InBand: true,
-			Trust: launch.Trust{CA: "/etc/c a.pem", NoVerify: true, Name: "broker.example", Socket: "/run/\"s"},
+			Trust: launch.Trust{CA: "/etc/c a.pem", CRL: "/l", Cert: "/c", Key: "/k", NoVerify: true, Name: "broker.example", Socket: "/run/\"s"},
 		},
 		{Find: rpc.TunnelCtl{State: rpc.FindTunnelResponse}, Trust: launch.Trust{Name: "h"}},
 	}
