@@ -121,11 +121,22 @@ func (b *Broker) later(r *node.Request, s *session, change func() error, names .
 		return chainpack.Value{}, rpc.Errorf(rpc.CodeTryAgainLater, "too many changes of rights are being made")
 	}
 	b.edits++
+	b.answerLater(r, s, func() error {
+		defer func() {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			b.edits--
+		}()
+		return change()
+	}, names...)
+	return chainpack.Value{}, node.ErrLater
+}
+
+// answerLater makes a change in a goroutine of its own and answers the call. b.mu is
+// held, and the broker is not closed.
+func (b *Broker) answerLater(r *node.Request, s *session, change func() error, names ...string) {
 	b.running.Go(func() {
 		err := change()
-		b.mu.Lock()
-		b.edits--
-		b.mu.Unlock()
 		about := func(e *zerolog.Event) *zerolog.Event {
 			return e.Str("path", r.Path).Str("method", r.Method).Strs("entry", names)
 		}
@@ -137,7 +148,6 @@ func (b *Broker) later(r *node.Request, s *session, change func() error, names .
 		about(s.log.Info()).Msg("rights changed")
 		s.answer(rpc.AppendResult(nil, r.From, chainpack.Bool(true)))
 	})
-	return chainpack.Value{}, node.ErrLater
 }
 
 // oneLine puts several faults into a line.

@@ -210,6 +210,20 @@ func TestChangingOnesOwnPassword(t *testing.T) {
 		}
 		change(20, `["wrong","new"]`)
 		eva.expectError(20, rpc.CodeException, "old password is wrong")
+		// Guesses of one user take no place of other changes, however many come.
+		for id := int64(30); id < 30+2*maxEdits; id++ {
+			change(id, `["wrong","new"]`)
+			if id > 30 {
+				eva.expectError(id, rpc.CodeTryAgainLater, "is being changed")
+			}
+		}
+		w.mu.RLock()
+		edits := w.edits
+		w.mu.RUnlock()
+		if edits != 0 {
+			t.Errorf("guesses take %d places of changes of rights", edits)
+		}
+		eva.expectError(30, rpc.CodeException, "old password is wrong")
 		table.fail = true
 		change(21, fmt.Sprintf(`[%q,"new"]`, password))
 		eva.expectError(21, rpc.CodeException, "disk full")

@@ -105,6 +105,7 @@ type Broker struct {
 	calls      map[tunnelKey]*ticket   // by the call that still waits for its tunnel
 	tunnels    map[tunnelKey]*tunnel   // by the key of either end
 	edits      int                     // changes of rights that are being made
+	renewing   map[string]bool         // users who change their own passwords just now
 }
 
 // New makes a broker.
@@ -127,6 +128,7 @@ func New(o Options) *Broker {
 		tickets:   make(map[secretKey]*ticket),
 		calls:     make(map[tunnelKey]*ticket),
 		tunnels:   make(map[tunnelKey]*tunnel),
+		renewing:  make(map[string]bool),
 	}
 	b.addNodes()
 	return b
