@@ -129,7 +129,7 @@ func (s *session) holdBack(d time.Duration) bool {
 func (s *session) welcome(from rpc.Address, options chainpack.Value) {
 	s.login.done = true
 	s.stopDeadline()
-	s.broker.gate.loggedIn(s.from.Source())
+	s.leaveSeat()
 	s.link.SetMaxFrame(s.broker.limits.MaxFrame)
 	s.link.SetIdle(idleLimit(options))
 	s.answer(rpc.AppendResult(nil, from, s.admission()))
