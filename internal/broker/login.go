@@ -168,7 +168,7 @@ func (s *session) admit(param, options chainpack.Value, welcome func()) *rpc.Err
 		return errPassword
 	}
 	name, loginType := s.name(), stringField(login, "type")
-	if !s.from.IsLocal() && auth.IsWellKnown(stringField(login, "password"), loginType, s.login.nonce) {
+	if !s.from.IsLocal() && auth.WellKnownLogin(name, stringField(login, "password"), loginType, s.login.nonce) {
 		s.leave()
 		return rpc.Errorf(rpc.CodeException, "the password of user %s is one that everybody knows: it is good on the broker's own machine only", name)
 	}
