@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/rs/zerolog"
@@ -149,6 +150,29 @@ func (b *Broker) answerLater(r *node.Request, s *session, change func() error, n
 		s.answer(rpc.AppendResult(nil, r.From, chainpack.Bool(true)))
 	})
 }
+
+// reloadMethods is the one of .broker/app that reads the configuration again
+// (protocol.md 7.8). What was wrong stands in the log alone: it names users, and the
+// level is not that of the rights.
+func (b *Broker) reloadMethods() []node.Method {
+	if b.opts.Reload == nil {
+		return nil
+	}
+	return []node.Method{{Name: "reloadConfig", Result: "b", Access: rpc.AccessService, Call: func(r *node.Request) (chainpack.Value, error) {
+		s, ok := r.Caller.(*session)
+		if !ok {
+			return chainpack.Value{}, rpc.Errorf(rpc.CodeNotImplemented, "the configuration is reloaded by clients only")
+		}
+		return b.later(r, s, func() error {
+			if b.opts.Reload() != nil {
+				return errNotReloaded
+			}
+			return nil
+		})
+	}}}
+}
+
+var errNotReloaded = errors.New("configuration not reloaded, the old one stays in force: the log of the broker says why")
 
 // oneLine puts several faults into a line.
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -155,6 +156,41 @@ func TestChangesThatWaitForTheDiskHoldNobodyUp(t *testing.T) {
 		if n := len(users.Names()); n != maxEdits+1 {
 			t.Errorf("%d users", n)
 		}
+	})
+}
+
+func TestReloadByCall(t *testing.T) {
+	a := access()
+	role(&a, "operators", func(r *auth.RoleEntry) {
+		r.Rules = []auth.Rule{auth.MustRule(".broker/app:*", rpc.AccessService)}
+	})
+	d, _ := auth.Build(a)
+	var result error
+	reloads := 0
+	reload := func() error { reloads++; return result }
+	bubbled(t, Options{Users: auth.NewStore(d), Reload: reload}, func(t *testing.T, w *world) {
+		eva := w.as("eva", "{}")
+		ask := func(id int, level string) {
+			eva.send(`<1:1,8:%d,9:".broker/app",10:"reloadConfig"%s>i{}`, id, level)
+		}
+		ask(10, "")
+		eva.expect(`<1:1,8:10>i{2:true}`)
+		result = errors.New("users.yaml:3:1: the password of eva is wrong")
+		ask(11, "")
+		m := eva.expectError(11, rpc.CodeException, "the log of the broker says why")
+		if strings.Contains(asText(t, m.Body()), "eva") {
+			t.Error("the fault is told")
+		}
+		ask(12, ",17:32")
+		eva.expectError(12, rpc.CodeException, "srv")
+		if reloads != 2 {
+			t.Errorf("%d reloads", reloads)
+		}
+	})
+	bubbled(t, Options{Users: auth.NewStore(d)}, func(t *testing.T, w *world) {
+		eva := w.as("eva", "{}")
+		eva.send(`<1:1,8:10,9:".broker/app",10:"reloadConfig">i{}`)
+		eva.expectError(10, rpc.CodeMethodNotFound, "reloadConfig")
 	})
 }
 

@@ -54,6 +54,7 @@ var ErrClosed = errors.New("broker: closed")
 type Options struct {
 	Users      *auth.Store            // who may log in; changed by Apply
 	Rights     map[string]RightsTable // that calls may read and change, by the path of their node
+	Reload     func() error           // reads the configuration again, for .broker/app:reloadConfig; nil: no such method
 	Log        zerolog.Logger
 	Journal    *journal.Writer // nil: none
 	Name       string          // what the broker calls itself; "": DefaultName
