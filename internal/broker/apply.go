@@ -82,10 +82,10 @@ func (b *Broker) part(told map[*session]link.Cause) {
 // lost the right that they were made with, or their login; endings tells whose links
 // are to end. b.mu is held.
 func (b *Broker) endForbidden(endings map[*session]link.Cause) (notices []notice, affected []Affected) {
-	for key, t := range b.tunnels {
+	for _, t := range b.numbered {
 		client := t.client.session
-		if key != t.client.key() || t.with.heldBy(client.user.Load()) {
-			continue // each tunnel is there twice
+		if t.with.heldBy(client.user.Load()) {
+			continue
 		}
 		why := lost(t.with, endings[client])
 		b.forget(t)

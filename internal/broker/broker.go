@@ -105,6 +105,7 @@ type Broker struct {
 	tickets    map[secretKey]*ticket   // that nobody redeemed yet
 	calls      map[tunnelKey]*ticket   // by the call that still waits for its tunnel
 	tunnels    map[tunnelKey]*tunnel   // by the key of either end
+	numbered   map[int64]*tunnel       // the same by their numbers
 	edits      int                     // changes of rights that are being made
 	renewing   map[string]bool         // users who change their own passwords just now
 }
@@ -129,6 +130,7 @@ func New(o Options) *Broker {
 		tickets:   make(map[secretKey]*ticket),
 		calls:     make(map[tunnelKey]*ticket),
 		tunnels:   make(map[tunnelKey]*tunnel),
+		numbered:  make(map[int64]*tunnel),
 		renewing:  make(map[string]bool),
 	}
 	b.addNodes()

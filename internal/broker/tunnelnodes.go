@@ -3,6 +3,7 @@ package broker
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 
 	"shvtools/internal/chainpack"
@@ -18,23 +19,15 @@ const maxReason = 256
 func (b *Broker) liveTunnels() []*tunnel {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	all := make([]*tunnel, 0, len(b.tunnels)/2)
-	for key, t := range b.tunnels {
-		if key == t.client.key() { // each is there twice
-			all = append(all, t)
-		}
-	}
+	all := slices.Collect(maps.Values(b.numbered))
 	slices.SortFunc(all, func(x, y *tunnel) int { return cmp.Compare(x.number, y.number) })
 	return all
 }
 
 func (b *Broker) liveTunnel(number int64) *tunnel {
-	for _, t := range b.liveTunnels() {
-		if t.number == number {
-			return t
-		}
-	}
-	return nil
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.numbered[number]
 }
 
 // tunnelMethods are those of .broker/tunnels.
