@@ -326,6 +326,25 @@ func TestHelpersGoWithTheUserOfTheirAgent(t *testing.T) {
 	})
 }
 
+func TestHelpersExpireWithTheUserOfTheirAgent(t *testing.T) {
+	withAccess(t, func(t *testing.T, w *world) {
+		w.Apply(changed(t, func(a *auth.Access) {
+			user(a, "iot", func(e *auth.UserEntry) { e.Expires = time.Now().Add(time.Minute) })
+		}))
+		eva, agent := w.as("eva", "{}"), w.device("test/agent")
+		p := w.tunnel(eva, agent, 41, 3)
+		_ = agent.conn.Close() // which ends no shell by itself
+		p.works()
+		s := w.session(p.helper)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := s.link.Cause(); got != link.UserExpired {
+			t.Errorf("cause %v", got)
+		}
+		p.helper.gone()
+	})
+}
+
 func TestUsersExpireInTheMiddleOfTheirSessions(t *testing.T) {
 	withAccess(t, func(t *testing.T, w *world) {
 		const life = 90 * 24 * time.Hour
