@@ -54,6 +54,7 @@ var ErrClosed = errors.New("broker: closed")
 type Options struct {
 	Users      *auth.Store            // who may log in; changed by Apply
 	Rights     map[string]RightsTable // that calls may read and change, by the path of their node
+	Reload     func() error           // reads the configuration again, for .broker/app:reloadConfig; nil: no such method
 	Log        zerolog.Logger
 	Journal    *journal.Writer // nil: none
 	Name       string          // what the broker calls itself; "": DefaultName
@@ -104,7 +105,9 @@ type Broker struct {
 	tickets    map[secretKey]*ticket   // that nobody redeemed yet
 	calls      map[tunnelKey]*ticket   // by the call that still waits for its tunnel
 	tunnels    map[tunnelKey]*tunnel   // by the key of either end
+	numbered   map[int64]*tunnel       // the same by their numbers
 	edits      int                     // changes of rights that are being made
+	renewing   map[string]bool         // users who change their own passwords just now
 }
 
 // New makes a broker.
@@ -127,6 +130,8 @@ func New(o Options) *Broker {
 		tickets:   make(map[secretKey]*ticket),
 		calls:     make(map[tunnelKey]*ticket),
 		tunnels:   make(map[tunnelKey]*tunnel),
+		numbered:  make(map[int64]*tunnel),
+		renewing:  make(map[string]bool),
 	}
 	b.addNodes()
 	return b

@@ -28,6 +28,7 @@ type session struct {
 	path     []byte      // the path of a signal, from the root
 	targets  []*session  // of a signal
 	deadline *time.Timer // of the login; nil after it
+	seat     *seat       // at the gate; nil after the login
 	since    time.Time   // never changes
 
 	// Set at login, before others can reach the session.
@@ -75,23 +76,24 @@ func (p *peer) Reset() {
 	}
 	old.end(link.Done)
 	b := old.broker
-	if cause := b.gate.loggedOut(old.from.Source()); cause != link.Open {
+	seat, cause := b.gate.loggedOut(old.from.Source(), old.link)
+	if cause != link.Open {
 		old.link.Close(cause)
 		return
 	}
-	if s := b.newSession(old.link, old.from, nil); s != nil {
+	if s := b.newSession(old.link, old.from, nil, seat); s != nil {
 		// Both counts of the connection are the one goroutine of its link.
 		b.running.Done()
 		old.link.SetMaxFrame(b.limits.LoginFrame)
 		p.session = s
 	} else {
-		b.gate.loggedIn(old.from.Source())
+		b.gate.loggedIn(seat)
 		old.link.Close(link.Shutdown)
 	}
 }
 
 // newSession registers a session; nil when the broker is closed.
-func (b *Broker) newSession(l *link.Link, from transport.Peer, secure *transport.TLSConn) *session {
+func (b *Broker) newSession(l *link.Link, from transport.Peer, secure *transport.TLSConn, seat *seat) *session {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
@@ -99,7 +101,7 @@ func (b *Broker) newSession(l *link.Link, from transport.Peer, secure *transport
 	}
 	b.running.Add(1)
 	b.lastID++
-	s := &session{broker: b, link: l, from: from, secure: secure, id: b.lastID, since: time.Now(), tunnels: make(map[*tunnel]struct{})}
+	s := &session{broker: b, link: l, from: from, secure: secure, id: b.lastID, since: time.Now(), seat: seat, tunnels: make(map[*tunnel]struct{})}
 	s.log = sessionLog{to: &b.opts.Log, session: s}
 	b.sessions[s.id] = s
 	s.deadline = time.AfterFunc(b.limits.LoginDeadline, s.late)
@@ -119,9 +121,7 @@ func (s *session) late() {
 func (s *session) end(cause link.Cause) {
 	b := s.broker
 	s.stopDeadline()
-	if !s.login.done {
-		b.gate.loggedIn(s.from.Source())
-	}
+	s.leaveSeat()
 	b.mu.Lock()
 	delete(b.sessions, s.id)
 	s.stopExpiry()
@@ -134,6 +134,14 @@ func (s *session) end(cause link.Cause) {
 	s.logEnd(cause, unmounted)
 	for _, n := range notices {
 		n.send()
+	}
+}
+
+// leaveSeat gives back the place among those without a login.
+func (s *session) leaveSeat() {
+	if s.seat != nil {
+		s.broker.gate.loggedIn(s.seat)
+		s.seat = nil
 	}
 }
 

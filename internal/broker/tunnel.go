@@ -130,6 +130,7 @@ func (b *Broker) create(s *session, m *rpc.Message, toID int64) (*session, *tunn
 	s.ticket.tunnelled = true
 	b.lastTunnel++
 	t.number = b.lastTunnel
+	b.numbered[t.number] = t
 	delete(b.calls, s.ticket.call())
 	for _, end := range []tunnelEnd{t.client, t.helper} {
 		b.tunnels[end.key()] = t
@@ -147,6 +148,7 @@ func (b *Broker) forget(t *tunnel) bool {
 	if b.tunnels[t.client.key()] != t {
 		return false
 	}
+	delete(b.numbered, t.number)
 	for _, end := range []tunnelEnd{t.client, t.helper} {
 		delete(b.tunnels, end.key())
 		delete(end.session.tunnels, t)
