@@ -33,6 +33,7 @@ TERM and INT end it: new sessions are refused, and running ones may go on for
 Examples:
    shvagent
    shvagent --url tcp://pump7@broker:3755 --mount test/pump7 --password-file /etc/shv/password
+   shvagent --url 'ssl://pump7@broker?ca=/etc/shv/ca.pem&devmount=test/pump7'
    shvagent --url tcp://broker:3755 --url tcp://spare:3755
    shvagent --sysfs-rootdir /srv/pump --fs-read-only
    shvagent --config shvagent.yaml --check-config

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -48,7 +49,7 @@ func asUsage(err error) error {
 }
 
 // brokers are the places to connect to, each with its login. What the URL says of
-// user and password goes before the file.
+// user, password and place goes before the file.
 func brokers(c *cli.Context, config *agentconf.Config) ([]agent.Broker, error) {
 	var all []agent.Broker
 	for _, u := range config.URLs {
@@ -56,14 +57,23 @@ func brokers(c *cli.Context, config *agentconf.Config) ([]agent.Broker, error) {
 		if config.FromFile("connection.user") {
 			u.User = cmp.Or(u.User, config.User)
 		}
-		if config.FromFile("connection.password-file") && given.Password == "" && os.Getenv("SHV_PASSWORD") == "" && u.Password == "" {
+		if config.FromFile("connection.password-file") && given.Password == "" && os.Getenv("SHV_PASSWORD") == "" && u.Password == "" && u.ShaPass == "" && u.Token == "" {
 			given.PasswordFile = config.PasswordFile
 		}
 		login, err := given.Credentials(c, u)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, agent.Broker{URL: u, User: login.User, Password: login.Password})
+		b := agent.Broker{URL: u, User: login.User, Password: login.Password}
+		if !c.IsSet("mount") {
+			if b.MountPoint = u.MountPoint; b.MountPoint != "" && strings.Trim(b.MountPoint, "/") == "" {
+				return nil, cliapp.Usagef("the option devmount of %s names no place, such as test/agent", u)
+			}
+		}
+		if !c.IsSet("device-id") {
+			b.DeviceID = u.DeviceID
+		}
+		all = append(all, b)
 	}
 	return all, nil
 }

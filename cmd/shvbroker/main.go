@@ -7,8 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
+	"runtime/debug"
 
 	"github.com/rs/zerolog"
 	"github.com/urfave/cli/v2"
@@ -26,8 +26,9 @@ where that is there; docs/broker.md describes it. HUP and USR1 read it again.
 
 Without one it listens on ` + cliapp.DefaultURL + ` and lets in the
 development user iot, whose devices may mount themselves below test/. That user
-is for this machine alone: other than loopback addresses are refused, as they
-are with passwords that everybody knows.
+is for this machine alone: other than loopback addresses and local sockets are
+refused, as they are with passwords that everybody knows. Off loopback only ssl is
+listened on, unless --allow-plaintext is given.
 
 Examples:
    shvbroker
@@ -35,10 +36,20 @@ Examples:
    shvbroker --config-dir /etc/shvbroker      users.cpon and so on of a C++ broker
    shvbroker --hash-password < password.txt
    shvbroker --listen tcp://127.0.0.1:4000 --listen 'tcp://[::1]:4000'
+   shvbroker --listen ssl://localhost --tls-cert broker.crt --tls-key broker.key
+   shvbroker --listen 'unix:/run/shvbroker.sock?mode=660'
    shvbroker --journal -          each message on stderr, secrets left out`
+
+// garbage is by how many percent memory may grow between two collections. What a
+// broker carries becomes no garbage, so collections are rare; more would be taken
+// from the system for nothing, with many clients.
+const garbage = 25
 
 func main() {
 	cliapp.Calm()
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbage)
+	}
 	app := &cli.App{
 		Name:        "shvbroker",
 		Usage:       "SHV RPC broker",
@@ -52,7 +63,10 @@ func main() {
 			&cli.BoolFlag{Name: "check-config", DisableDefaultText: true, Usage: "tell what is wrong with the configuration, and end"},
 			&cli.BoolFlag{Name: "print-config", DisableDefaultText: true, Usage: "print the configuration with the source of each value, without passwords, and end"},
 			&cli.BoolFlag{Name: "hash-password", DisableDefaultText: true, Usage: "read a password, print its argon2id hash for the configuration, and end"},
-			&cli.StringSliceFlag{Name: "listen", Usage: "listen on `URL`, tcp://HOST:PORT; may be given several times; port 0 is any free one"},
+			&cli.StringSliceFlag{Name: "listen", Usage: "listen on `URL`: tcp://HOST:PORT, ssl://HOST:PORT or unix:PATH; may be given several times; port 0 is any free one"},
+			&cli.StringFlag{Name: "tls-cert", Usage: "show the certificate in `FILE` (PEM, with those between it and its root) at ssl listeners"},
+			&cli.StringFlag{Name: "tls-key", Usage: "its private key is in `FILE`"},
+			&cli.BoolFlag{Name: "allow-plaintext", DisableDefaultText: true, Usage: "listen on tcp off loopback, where everyone on the way can read along"},
 			&cli.StringFlag{Name: "journal", Usage: "write each message to `FILE`, - for stderr; secrets and what is typed are left out"},
 			&cli.BoolFlag{Name: "journal-unsafe", DisableDefaultText: true, Usage: "let the journal show everything, passwords and keystrokes too"},
 			cliapp.ReadyFileFlag(),
@@ -89,21 +103,25 @@ func run(c *cli.Context) error {
 		return err
 	}
 	var b *broker.Broker
+	var reload reloading
 	rights := brokerconf.NewRights(s.sources, s.config, s.check, func(d *auth.Directory) { b.Apply(d) })
 	tables := make(map[string]broker.RightsTable)
 	for path, table := range rights.Tables() {
 		tables[path] = table
 	}
 	b = broker.New(broker.Options{
-		Users:         auth.NewStore(s.config.Directory),
-		Rights:        tables,
-		Log:           log,
-		Journal:       records,
-		Version:       cliapp.Version(),
-		QueueBytes:    s.config.Limits.Queue,
-		LoginDeadline: s.config.Limits.LoginDeadline,
+		Users:   auth.NewStore(s.config.Directory),
+		Rights:  tables,
+		Reload:  func() error { return reload.reload() },
+		Log:     log,
+		Journal: records,
+		Name:    s.config.Name,
+		Version: cliapp.Version(),
+		Commit:  cliapp.Commit(),
+		Limits:  limits(s.config.Limits),
 	})
-	defer watchReload(rights, log)()
+	reload = reloading{rights, listeners, log}
+	defer watchReload(reload)()
 	return serve(c.Context, b, listeners, c.String(cliapp.FlagReadyFile), s.config.Development, log)
 }
 
@@ -147,7 +165,7 @@ func (w *watchedWriter) Write(b []byte) (int, error) {
 }
 
 // listen opens all listeners, or none.
-func listen(ctx context.Context, urls []transport.URL) (listeners []net.Listener, err error) {
+func listen(ctx context.Context, doors []door) (listeners []*transport.Listener, err error) {
 	defer func() {
 		if err != nil {
 			for _, l := range listeners {
@@ -155,10 +173,10 @@ func listen(ctx context.Context, urls []transport.URL) (listeners []net.Listener
 			}
 		}
 	}()
-	for _, u := range urls {
-		l, err := transport.Listen(ctx, u)
+	for _, d := range doors {
+		l, err := transport.Listen(ctx, d.url, d.tls)
 		if err != nil {
-			return listeners, fmt.Errorf("cannot listen on %s: %w", u, err)
+			return listeners, fmt.Errorf("cannot listen on %s (%s): %w", d.url, d.at, err)
 		}
 		listeners = append(listeners, l)
 	}
@@ -166,11 +184,11 @@ func listen(ctx context.Context, urls []transport.URL) (listeners []net.Listener
 }
 
 // serve runs the broker until ctx ends.
-func serve(ctx context.Context, b *broker.Broker, listeners []net.Listener, readyFile string, development bool, log zerolog.Logger) error {
+func serve(ctx context.Context, b *broker.Broker, listeners []*transport.Listener, readyFile string, development bool, log zerolog.Logger) error {
 	failed := make(chan error, len(listeners))
 	var urls []string
 	for _, l := range listeners {
-		urls = append(urls, transport.ListenURL(l).String())
+		urls = append(urls, l.URL().String())
 		go func() { failed <- b.Serve(l) }()
 	}
 	defer b.Close()

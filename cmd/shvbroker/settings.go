@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"shvtools/internal/auth"
+	"shvtools/internal/broker"
 	"shvtools/internal/brokerconf"
 	"shvtools/internal/cliapp"
 	"shvtools/internal/transport"
@@ -27,7 +29,14 @@ type settings struct {
 
 	sources brokerconf.Sources
 	config  *brokerconf.Config
-	listen  []transport.URL
+	listen  []door
+}
+
+// door is a place to listen at.
+type door struct {
+	url transport.URL
+	tls transport.ListenOptions
+	at  string // who says so
 }
 
 // load reads everything, and refuses what must not serve.
@@ -44,8 +53,11 @@ func (s *settings) load() error {
 	for _, text := range s.config.Warnings {
 		s.log.Warn().Msg(text)
 	}
-	if s.listen, err = s.urls(); err != nil {
+	if s.listen, err = s.doors(); err != nil {
 		return err
+	}
+	if c.IsSet("allow-plaintext") {
+		s.config.Override("allow-plaintext", "--allow-plaintext", strconv.FormatBool(c.Bool("allow-plaintext")))
 	}
 	return s.check(s.config)
 }
@@ -58,49 +70,84 @@ func (s *settings) tell(err error) error {
 	return cliapp.Exit{Code: 1}
 }
 
-// urls are those of the command line, else of the file, else the default.
-func (s *settings) urls() (urls []transport.URL, err error) {
-	parse := func(text, where string) error {
+// doors are those of the command line, else of the file, else the default.
+func (s *settings) doors() (doors []door, err error) {
+	texts := s.command.StringSlice("listen")
+	tls := transport.ListenOptions{CertFile: s.command.String("tls-cert"), KeyFile: s.command.String("tls-key")}
+	for _, text := range texts {
 		u, err := transport.ParseURL(text)
 		if err != nil {
-			return fmt.Errorf("%s: %w", where, err)
+			return nil, cliapp.UsageError{Err: fmt.Errorf("--listen: %w", err)}
 		}
-		urls = append(urls, u)
-		return nil
+		doors = append(doors, door{u, tls, "--listen"})
 	}
-	texts := s.command.StringSlice("listen")
-	for _, text := range texts {
-		if err := parse(text, "--listen"); err != nil {
-			return nil, cliapp.UsageError{Err: err}
+	if len(doors) > 0 {
+		s.overrideListen("--listen", doors)
+		return doors, nil
+	}
+	for _, l := range s.config.Listen {
+		u, err := transport.ParseURL(l.URL)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", l.At, err)
 		}
-	}
-	if len(texts) == 0 {
-		for _, l := range s.config.Listen {
-			if err := parse(l.URL, l.At); err != nil {
-				return nil, err
-			}
+		own := tls
+		if l.Cert != "" {
+			own = transport.ListenOptions{CertFile: l.Cert, KeyFile: l.Key}
 		}
+		doors = append(doors, door{u, own, l.At})
 	}
-	if len(urls) == 0 {
-		return urls, parse(cliapp.DefaultURL, "default")
+	if len(doors) == 0 {
+		u, err := transport.ParseURL(cliapp.DefaultURL)
+		doors = []door{{url: u, at: "default"}}
+		s.overrideListen("default", doors)
+		return doors, err
 	}
-	return urls, nil
+	return doors, nil
+}
+
+func (s *settings) overrideListen(source string, doors []door) {
+	texts := make([]string, len(doors))
+	for i, d := range doors {
+		texts[i] = d.url.String()
+	}
+	s.config.Override("listen", source, texts...)
+}
+
+// limits are those of the configuration, for the broker.
+func limits(l brokerconf.Limits) broker.Limits {
+	return broker.Limits{
+		MaxFrame:                 l.Frame,
+		LoginFrame:               l.LoginFrame,
+		Connections:              l.Connections,
+		Unauthenticated:          l.Unauthenticated,
+		UnauthenticatedPerSource: l.UnauthenticatedPerSource,
+		Handshakes:               l.Handshakes,
+		LoginDeadline:            l.LoginDeadline,
+		QueueBytes:               l.Queue,
+		QueueTotal:               l.QueueTotal,
+		WriteStall:               l.WriteStall,
+		FrameStall:               l.FrameStall,
+	}
 }
 
 // check refuses a configuration that lets in anybody from anywhere.
 func (s *settings) check(c *brokerconf.Config) error {
-	for _, u := range s.listen {
-		if u.IsLoopback() {
+	plaintext := c.AllowPlaintext
+	if s.command.IsSet("allow-plaintext") {
+		plaintext = s.command.Bool("allow-plaintext")
+	}
+	for _, d := range s.listen {
+		if d.url.IsLocal() {
 			continue
 		}
-		if c.Development {
-			return cliapp.Usagef("%s: the development user may be let in on loopback only, such as %s", u, cliapp.DefaultURL)
+		if !d.url.IsEncrypted() && !plaintext {
+			return cliapp.Usagef("%s: off loopback everyone on the way could read along; listen on ssl, or allow it by --allow-plaintext or by allow-plaintext: true in the configuration", d.url)
 		}
-		if u.Scheme == "tcp" && !c.AllowPlaintext {
-			return fmt.Errorf("%s: off loopback everyone on the way could read along; allow-plaintext: true in the configuration allows it", u)
+		if c.Development {
+			return cliapp.Usagef("%s: the development user may be let in on loopback only, such as %s", d.url, cliapp.DefaultURL)
 		}
 		if users := auth.WellKnown(c.Access); len(users) > 0 {
-			return fmt.Errorf("%s: users with a password that everybody knows may be let in on loopback only: %s", u, strings.Join(users, ", "))
+			return fmt.Errorf("%s: users with a password that everybody knows may be let in on loopback only: %s", d.url, strings.Join(users, ", "))
 		}
 	}
 	return nil
@@ -134,9 +181,16 @@ func hashPassword(c *cli.Context) error {
 	return err
 }
 
-// watchReload reads the configuration again at each HUP and USR1, until the
-// function that it returns is called.
-func watchReload(rights *brokerconf.Rights, log zerolog.Logger) (stop func()) {
+// reloading is what a reload changes.
+type reloading struct {
+	rights    *brokerconf.Rights
+	listeners []*transport.Listener
+	log       zerolog.Logger
+}
+
+// watchReload reloads at each HUP and USR1, until the function that it returns is
+// called.
+func watchReload(r reloading) (stop func()) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGUSR1)
 	ended := make(chan struct{})
@@ -146,7 +200,7 @@ func watchReload(rights *brokerconf.Rights, log zerolog.Logger) (stop func()) {
 		for {
 			select {
 			case <-signals:
-				reload(rights, log)
+				_ = r.reload() // it is logged
 			case <-done:
 				return
 			}
@@ -159,16 +213,25 @@ func watchReload(rights *brokerconf.Rights, log zerolog.Logger) (stop func()) {
 	}
 }
 
-func reload(rights *brokerconf.Rights, log zerolog.Logger) {
-	c, err := rights.Reload()
+// reload reads rights and certificates again. What cannot be read leaves the old
+// in force, each by itself. All of it is logged, and one error is given back.
+func (r reloading) reload() (failed error) {
+	for _, l := range r.listeners {
+		if err := l.Reload(); err != nil {
+			failed = err
+			r.log.Error().Err(err).Stringer("url", l.URL()).Msg("certificate not reloaded, the old one stays in force")
+		}
+	}
+	c, err := r.rights.Reload()
 	if err != nil {
 		for line := range strings.Lines(err.Error()) {
-			log.Error().Str("fault", strings.TrimSpace(line)).Msg("configuration not reloaded, the old one stays in force")
+			r.log.Error().Str("fault", strings.TrimSpace(line)).Msg("configuration not reloaded, the old one stays in force")
 		}
-		return
+		return err
 	}
 	for _, text := range c.Warnings {
-		log.Warn().Msg(text)
+		r.log.Warn().Msg(text)
 	}
-	log.Info().Int("users", len(c.Access.Users)).Msg("configuration reloaded: the rights are in force, all else with a restart")
+	r.log.Info().Int("users", len(c.Access.Users)).Msg("configuration reloaded: rights and certificates are in force, all else with a restart")
+	return failed
 }

@@ -49,7 +49,8 @@ Examples:
    rsync -a -e shvrsh src/ test%2Fagent:/tmp/dst/
    scp -S shvrsh file test%2Fagent:/tmp/
    GIT_SSH=shvrsh git clone test%2Fagent:/srv/repo.git
-   shvrsh --url tcp://eva@broker:3755 test/pump7`
+   shvrsh --url tcp://eva@broker:3755 test/pump7
+   shvrsh --url 'ssl://eva@broker?ca=/etc/shv/ca.pem' test/pump7`
 
 func main() {
 	args, err := sshargs.Parse(os.Args[1:])
@@ -135,8 +136,7 @@ func run(c *cli.Context, args *sshargs.Args) error {
 		// As a failed write it leaves time to restore the terminal.
 		signal.Ignore(syscall.SIGPIPE)
 	}
-	signals := takeSignals()
-	defer signal.Stop(signals)
+	signals := takeSignals() // until the end, or one more would take the exit code away
 	code, err := rsh.Run(c.Context, rsh.Options{
 		URL:       set.url,
 		User:      login.User,

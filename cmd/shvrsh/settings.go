@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -163,11 +162,10 @@ func (s *settings) print(w io.Writer) {
 	if s.escape != 0 {
 		escape = sshargs.Escape{Char: s.escape}.String()
 	}
-	host, port, _ := net.SplitHostPort(s.url.Address())
 	for _, line := range [][2]string{
 		{"host", s.path},
-		{"hostname", host},
-		{"port", port},
+		{"hostname", s.url.Host},
+		{"port", s.url.Port},
 		{"user", firstOf(s.login.User, os.Getenv("SHV_USER"), s.url.User)},
 		{"url", s.url.String()},
 		{"path", s.path},

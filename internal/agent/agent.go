@@ -5,6 +5,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"shvtools/internal/calls"
 	"shvtools/internal/client"
 	"shvtools/internal/fsnode"
+	"shvtools/internal/inband"
 	"shvtools/internal/policy"
 	"shvtools/internal/transport"
 )
@@ -57,6 +59,8 @@ type Options struct {
 type Broker struct {
 	URL            transport.URL
 	User, Password string
+	// MountPoint and DeviceID there, where they are not those of Options; else "".
+	MountPoint, DeviceID string
 }
 
 // Sessions are how many may be open at once.
@@ -111,9 +115,16 @@ func Run(ctx context.Context, o Options) error {
 	return nil
 }
 
+// place is b with all that counts there.
+func (a *Agent) place(b Broker) Broker {
+	b.MountPoint, b.DeviceID = cmp.Or(b.MountPoint, a.opts.MountPoint), cmp.Or(b.DeviceID, a.opts.DeviceID)
+	return b
+}
+
 // serve is one connection, from its login to its end.
 func (a *Agent) serve(ctx context.Context, b Broker) error {
-	conn := &connection{agent: a, finding: make(map[int64]*search)}
+	conn := &connection{agent: a, broker: a.place(b), finding: make(map[int64]*search), sessions: make(map[string]*inband.Session)}
+	b = conn.broker
 	conn.calls = calls.NewTable(func(answer []byte) error { return conn.client.SendNow(answer) }, a.opts.Log)
 	c, err := client.Dial(ctx, client.Options{
 		URL:     b.URL,
@@ -121,8 +132,8 @@ func (a *Agent) serve(ctx context.Context, b Broker) error {
 		Login: client.Login{
 			User:       b.User,
 			Password:   b.Password,
-			MountPoint: a.opts.MountPoint,
-			DeviceID:   a.opts.DeviceID,
+			MountPoint: b.MountPoint,
+			DeviceID:   b.DeviceID,
 			Watchdog:   3 * a.opts.Heartbeat,
 		},
 		Heartbeat: a.opts.Heartbeat,
@@ -136,7 +147,7 @@ func (a *Agent) serve(ctx context.Context, b Broker) error {
 	}
 	err = conn.mounted(ctx, c)
 	if err == nil {
-		err = a.connected(ctx, b, c)
+		err = a.connected(ctx, conn, c)
 	}
 	c.Close()
 	conn.wait()
@@ -147,9 +158,10 @@ func (a *Agent) serve(ctx context.Context, b Broker) error {
 }
 
 // connected is a connection while it lasts.
-func (a *Agent) connected(ctx context.Context, b Broker, c *client.Client) error {
-	a.opts.Log.Info().Stringer("broker", b.URL).Str("mount", a.opts.MountPoint).Int64("clientId", c.ID()).Msg("connected")
-	a.opts.Status.connected(b.URL.String(), c.ID())
+func (a *Agent) connected(ctx context.Context, conn *connection, c *client.Client) error {
+	b := conn.broker
+	a.opts.Log.Info().Stringer("broker", b.URL).Str("mount", b.MountPoint).Int64("clientId", c.ID()).Msg("connected")
+	a.opts.Status.connected(b, c.ID())
 	defer a.opts.Status.disconnected()
 	a.readyOnce.Do(func() {
 		if a.opts.Ready != nil {
@@ -160,6 +172,7 @@ func (a *Agent) connected(ctx context.Context, b Broker, c *client.Client) error
 		select {
 		case <-c.Done():
 		case <-ctx.Done():
+			conn.stopSessions()
 		}
 	}
 	return c.Err()

@@ -88,10 +88,10 @@ func TestAbortedCommandIsEndedAndHasNoOtherAnswer(t *testing.T) {
 
 func TestCommandEndsWithItsTime(t *testing.T) {
 	o := options(t)
-	o.Commands.Time = 300 * time.Millisecond
+	o.Commands.Time = 2 * time.Second
 	w := newWorld(t, o)
 	group := w.sleeper(1)
-	w.expect(1, `i{3:i{1:8,2:"not done within 300ms, the limit on this device"}}`)
+	w.expect(1, `i{3:i{1:8,2:"not done within 2s, the limit on this device"}}`)
 	if left := living(t, group); len(left) > 0 {
 		t.Errorf("%q are left", left)
 	}

@@ -34,7 +34,7 @@ func (c *connection) logCall(r *node.Request, m node.Method) {
 		chainpack.F("domain", chainpack.String("cmdlog")),
 		chainpack.F("epochMsec", chainpack.Int(now.UnixMilli())),
 		chainpack.F("timestamp", chainpack.Time(now)),
-		chainpack.F("userId", chainpack.String(cpon.String(r.UserID))),
+		chainpack.F("userId", chainpack.String(strings.ToValidUTF8(cpon.String(r.UserID), "?"))),
 		chainpack.F("value", chainpack.String(r.Method+"("+cpon.String(shown(r.Method, r.Param))+")")),
 		chainpack.F("valueFlags", chainpack.UInt(spontaneous)),
 	).WithMeta(chainpack.N(rpc.TagMetaType, chainpack.Int(typeJournalEntry))))
@@ -45,7 +45,7 @@ func (c *connection) logCall(r *node.Request, m node.Method) {
 
 // signal sends one of the node at path.
 func (c *connection) signal(path, name string, value chainpack.Value) error {
-	return c.client.Send(rpc.AppendSignal(nil, path, name, "", value))
+	return c.client.Send(rpc.AppendSignal(nil, path, name, "", rpc.AccessNone, value))
 }
 
 // shown is a param without what may be secret: arguments, environments, the text

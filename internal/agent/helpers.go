@@ -56,14 +56,24 @@ type helper struct {
 	group atomic.Int64 // process group of its session, 0 before that began
 }
 
-// start starts a helper for line and watches over it. failed is called when it
-// ended before its session began, without having told the caller why.
-func (h *helpers) start(line launch.Line, owner string, use policy.Use, failed func(error)) error {
-	text := line.Append(nil)
+// job is what a helper is started for.
+type job struct {
+	line   launch.Line
+	owner  string // the user who counts
+	use    policy.Use
+	socket *os.File // to the helper, nil for none; start does not close it
+	// failed is called when the helper ended before its session began, without
+	// having told the caller why.
+	failed func(error)
+}
+
+// start starts a helper and watches over it.
+func (h *helpers) start(j job) error {
+	text := j.line.Append(nil)
 	if len(text) > launch.MaxLine {
 		return rpc.Errorf(rpc.CodeInvalidParam, "the command is too long: %d bytes with all that belongs to it, %d are allowed", len(text), launch.MaxLine)
 	}
-	p, err := h.spawn(owner, use, failed)
+	p, err := h.spawn(j)
 	if err != nil {
 		return err
 	}
@@ -77,15 +87,18 @@ func (h *helpers) start(line launch.Line, owner string, use policy.Use, failed f
 }
 
 // spawn starts the program.
-func (h *helpers) spawn(owner string, use policy.Use, failed func(error)) (*helper, error) {
+func (h *helpers) spawn(j job) (*helper, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err := h.admit(owner); err != nil {
+	if err := h.admit(j.owner); err != nil {
 		return nil, err
 	}
 	cmd := exec.Command(h.opts.Helper)
 	cmd.Env = h.opts.Environ
 	cmd.Stderr = os.Stderr
+	if j.socket != nil {
+		cmd.ExtraFiles = []*os.File{j.socket} // launch.InBandFD
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C for us is not for it
 	pipe, err := cmd.StdinPipe()
 	if err != nil {
@@ -102,9 +115,9 @@ func (h *helpers) spawn(owner string, use policy.Use, failed func(error)) (*help
 	if err := slack.Start(slack.Calm, cmd.Start); err != nil {
 		return nil, fmt.Errorf("cannot start the helper on the device: %w", err)
 	}
-	p := &helper{cmd: cmd, stdin: stdin, user: owner, use: use, since: time.Now()}
+	p := &helper{cmd: cmd, stdin: stdin, user: j.owner, use: j.use, since: time.Now()}
 	h.running[p] = struct{}{}
-	h.waiter.Go(func() { h.watch(p, stdout, failed) })
+	h.waiter.Go(func() { h.watch(p, stdout, j.failed) })
 	return p, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"shvtools/internal/chainpack"
 	"shvtools/internal/command"
 	"shvtools/internal/fsnode"
+	"shvtools/internal/inband"
 	"shvtools/internal/node"
 	"shvtools/internal/policy"
 	"shvtools/internal/rpc"
@@ -72,6 +73,9 @@ func newServices(o Options) *services {
 		s.tester = new(tester)
 	}
 	if o.Files.Dir != "" {
+		if err := fsnode.Check(o.Files.Dir); err != nil {
+			o.Log.Warn().Err(err).Msg("what is to be sys/fs is not there")
+		}
 		s.files = fsnode.New(o.Files)
 		s.fileJobs = calls.NewLane("file calls", calls.Limits{Running: maxFileJobs, Waiting: maxFileWaiting, Bytes: maxFileBytes, Time: fileTime})
 	}
@@ -96,7 +100,8 @@ func (c *connection) tree() *node.Tree {
 	constant := func(name string, access rpc.Access, text string) node.Method {
 		return node.Constant(name, "s", access, chainpack.String(text))
 	}
-	run := node.Method{Flags: node.FlagNotIdem | node.FlagLongCalls, Param: "s|[s|i|[s]|{s}]", Result: "s|[i|s]", Access: rpc.AccessCommand}
+	// The flags are those of the C++ agent: none.
+	run := node.Method{Param: "s|[s|i|[s]|{s}]", Result: "s|[i|s]", Access: rpc.AccessCommand}
 	runCmd, runScript := run, run
 	runCmd.Name, runCmd.Call, runCmd.Description = "runCmd", c.runCmd, aboutRunCmd
 	runScript.Name, runScript.Call, runScript.Description = "runScript", c.runScript, aboutRunScript
@@ -106,12 +111,14 @@ func (c *connection) tree() *node.Tree {
 		constant("gitCommit", rpc.AccessRead, o.GitCommit),
 		constant("shvVersion", rpc.AccessRead, notAvailable),
 		constant("shvGitCommit", rpc.AccessRead, notAvailable),
-		constant("deviceId", rpc.AccessBrowse, o.DeviceID),
+		constant("deviceId", rpc.AccessBrowse, c.broker.DeviceID),
 		constant("deviceType", rpc.AccessBrowse, deviceType),
 		runCmd,
 		runScript,
-		node.Method{Name: "launchRexec", Flags: node.FlagNotIdem, Param: "{?}", Result: "?", Access: rpc.AccessCommand, Call: c.launchRexec},
+		node.Method{Name: "launchRexec", Param: "{?}", Result: "?", Access: rpc.AccessCommand, Call: c.launchRexec},
 	)
+	tree.AddDynamic(inband.Node, c.sessionNode)
+	tree.Hidden = map[string]bool{inband.Node: true}
 	tree.Add(".app", node.App("shvagent", o.Version, time.Now)...)
 	tree.Add(".device", c.device()...)
 	s := c.agent.services

@@ -84,8 +84,11 @@ func (s *Status) update(change func(*Report)) {
 	}
 }
 
-func (s *Status) connected(broker string, id int64) {
-	s.update(func(r *Report) { r.Connected, r.Broker, r.ClientID = true, broker, id })
+func (s *Status) connected(b Broker, id int64) {
+	s.update(func(r *Report) {
+		r.Connected, r.Broker, r.ClientID = true, b.URL.String(), id
+		r.Mount, r.DeviceID = b.MountPoint, b.DeviceID
+	})
 }
 
 func (s *Status) disconnected() {

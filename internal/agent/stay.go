@@ -102,5 +102,5 @@ func (c *connection) mounted(ctx context.Context, cl *client.Client) error {
 	if text, ok := at.AsString(); !ok || text != "" {
 		return nil
 	}
-	return errors.New("the broker has let this device in, but not mounted it at " + c.agent.opts.MountPoint + "; its user may not mount there")
+	return errors.New("the broker has let this device in, but not mounted it at " + c.broker.MountPoint + "; its user may not mount there")
 }

@@ -76,8 +76,11 @@ func Hash(nonce, password string) string {
 	if password == "" {
 		return hexSHA1(nonce)
 	}
-	return hexSHA1(nonce + hexSHA1(password))
+	return HashSHA1(nonce, hexSHA1(password))
 }
+
+// HashSHA1 is Hash of a password whose own hex SHA1 is known alone.
+func HashSHA1(nonce, sha1 string) string { return hexSHA1(nonce + sha1) }
 
 func hexSHA1(text string) string {
 	sum := sha1.Sum([]byte(text))

@@ -26,6 +26,20 @@ const (
 	FormArgon2      // argon2id in the PHC form; for PLAIN logins only
 )
 
+// String is the name of the form, as files have it.
+func (f Form) String() string {
+	return [...]string{FormNone: "", FormPlain: "Plain", FormSHA1: "Sha1", FormArgon2: "Argon2id"}[f]
+}
+
+// Renewed is another password in the form of p, or a SHA1 where p is stored as it
+// is: the logins that p took are taken still.
+func (p Password) Renewed(text string) Password {
+	if p.form == FormArgon2 {
+		return Password{FormArgon2, HashPassword(text)}
+	}
+	return Password{FormSHA1, hexSHA1(text)}
+}
+
 // PlainPassword is a password that is stored as it is. An empty one matches
 // nothing.
 func PlainPassword(text string) Password {

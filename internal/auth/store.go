@@ -19,6 +19,7 @@ type Store struct {
 	directory atomic.Pointer[Directory]
 	hashing   chan struct{} // a place for each hash that is being computed
 	sessions  sessions
+	verified  verified
 }
 
 // NewStore makes a store that begins with d.
@@ -107,19 +108,21 @@ func refusal(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrLogin, fmt.Sprintf(format, args...))
 }
 
-// matches compares passwords; what it costs does not depend on whether there is
-// a stored one.
+// matches compares passwords; what a wrong one costs does not depend on whether
+// there is a stored one.
 func (s *Store) matches(done <-chan struct{}, d *Directory, stored Password, a Attempt) (bool, error) {
 	if a.Type != Plain {
 		return stored.matchesHash(a.Nonce, a.Password) && a.Nonce != "", nil
 	}
-	fast := stored.matchesFast(a.Password)
+	if stored.matchesFast(a.Password) || s.verified.has(stored, a.Password) {
+		return true, nil
+	}
 	slow := stored
 	if slow.form != FormArgon2 {
 		slow = d.dearest
 	}
 	if slow.form != FormArgon2 {
-		return fast, nil
+		return false, nil
 	}
 	select {
 	case s.hashing <- struct{}{}:
@@ -127,8 +130,11 @@ func (s *Store) matches(done <-chan struct{}, d *Directory, stored Password, a A
 		return false, refusal("the peer has gone")
 	}
 	defer func() { <-s.hashing }()
-	same := slow.matchesSlow(a.Password)
-	return fast || same && stored.form == FormArgon2, nil
+	if !slow.matchesSlow(a.Password) || stored.form != FormArgon2 {
+		return false, nil
+	}
+	s.verified.add(stored, a.Password)
+	return true, nil
 }
 
 // tokenPrefix stands before session tokens of the Rust broker; its clients may

@@ -1,8 +1,10 @@
 package broker
 
 import (
+	"errors"
 	"strings"
-	"time"
+
+	"github.com/rs/zerolog"
 
 	"shvtools/internal/chainpack"
 	"shvtools/internal/node"
@@ -37,12 +39,6 @@ func (b *Broker) addRights() {
 			}
 			return b.entryMethods(table, rest, strings.HasSuffix(path, "/users")), nil, true
 		})
-	}
-	if len(b.opts.Rights) > 0 { // found by those who know it (protocol.md 7.9)
-		if b.nodes.Hidden == nil {
-			b.nodes.Hidden = make(map[string]bool)
-		}
-		b.nodes.Hidden[".broker/etc"] = true
 	}
 }
 
@@ -108,35 +104,75 @@ func with(v chainpack.Value, name string, value chainpack.Value) chainpack.Value
 	return chainpack.Map(entries...)
 }
 
-// edit changes an entry in a goroutine of its own, for the disk may be slow, and
-// answers the call when that is done.
+// edit changes an entry, and logs that.
 func (b *Broker) edit(r *node.Request, table RightsTable, name string, v chainpack.Value) (chainpack.Value, error) {
 	s, ok := r.Caller.(*session)
 	if !ok {
 		return chainpack.Value{}, rpc.Errorf(rpc.CodeNotImplemented, "rights are changed by clients only")
 	}
+	return b.later(r, s, func() error { return table.Set(name, v) }, name)
+}
+
+// later changes rights in a goroutine of its own, for the disk may be slow, and
+// answers the call when that is done.
+func (b *Broker) later(r *node.Request, s *session, change func() error, names ...string) (chainpack.Value, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed || b.edits >= maxEdits {
 		return chainpack.Value{}, rpc.Errorf(rpc.CodeTryAgainLater, "too many changes of rights are being made")
 	}
 	b.edits++
+	b.answerLater(r, s, func() error {
+		defer func() {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			b.edits--
+		}()
+		return change()
+	}, names...)
+	return chainpack.Value{}, node.ErrLater
+}
+
+// answerLater makes a change in a goroutine of its own and answers the call. b.mu is
+// held, and the broker is not closed.
+func (b *Broker) answerLater(r *node.Request, s *session, change func() error, names ...string) {
 	b.running.Go(func() {
-		start := time.Now()
-		err := table.Set(name, v)
-		b.mu.Lock()
-		b.edits--
-		b.mu.Unlock()
+		err := change()
+		about := func(e *zerolog.Event) *zerolog.Event {
+			return e.Str("path", r.Path).Str("method", r.Method).Strs("entry", names)
+		}
 		if err != nil {
-			s.log.Warn().Err(err).Str("path", r.Path).Str("entry", name).Msg("change of rights refused")
+			about(s.log.Warn()).Err(err).Msg("change of rights refused")
 			s.answer(rpc.AppendError(nil, r.From, rpc.Errorf(rpc.CodeException, "%s", oneLine(err))))
 			return
 		}
-		s.log.Info().Str("path", r.Path).Str("entry", name).Str("by", s.name()).Dur("took", time.Since(start)).Msg("rights changed")
+		about(s.log.Info()).Msg("rights changed")
 		s.answer(rpc.AppendResult(nil, r.From, chainpack.Bool(true)))
 	})
-	return chainpack.Value{}, node.ErrLater
 }
+
+// reloadMethods is the one of .broker/app that reads the configuration again
+// (protocol.md 7.8). What was wrong stands in the log alone: it names users, and the
+// level is not that of the rights.
+func (b *Broker) reloadMethods() []node.Method {
+	if b.opts.Reload == nil {
+		return nil
+	}
+	return []node.Method{{Name: "reloadConfig", Result: "b", Access: rpc.AccessService, Call: func(r *node.Request) (chainpack.Value, error) {
+		s, ok := r.Caller.(*session)
+		if !ok {
+			return chainpack.Value{}, rpc.Errorf(rpc.CodeNotImplemented, "the configuration is reloaded by clients only")
+		}
+		return b.later(r, s, func() error {
+			if b.opts.Reload() != nil {
+				return errNotReloaded
+			}
+			return nil
+		})
+	}}}
+}
+
+var errNotReloaded = errors.New("configuration not reloaded, the old one stays in force: the log of the broker says why")
 
 // oneLine puts several faults into a line.
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }

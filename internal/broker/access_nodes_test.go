@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -155,5 +156,122 @@ func TestChangesThatWaitForTheDiskHoldNobodyUp(t *testing.T) {
 		if n := len(users.Names()); n != maxEdits+1 {
 			t.Errorf("%d users", n)
 		}
+	})
+}
+
+func TestReloadByCall(t *testing.T) {
+	a := access()
+	role(&a, "operators", func(r *auth.RoleEntry) {
+		r.Rules = []auth.Rule{auth.MustRule(".broker/app:*", rpc.AccessService)}
+	})
+	d, _ := auth.Build(a)
+	var result error
+	reloads := 0
+	reload := func() error { reloads++; return result }
+	bubbled(t, Options{Users: auth.NewStore(d), Reload: reload}, func(t *testing.T, w *world) {
+		eva := w.as("eva", "{}")
+		ask := func(id int, level string) {
+			eva.send(`<1:1,8:%d,9:".broker/app",10:"reloadConfig"%s>i{}`, id, level)
+		}
+		ask(10, "")
+		eva.expect(`<1:1,8:10>i{2:true}`)
+		result = errors.New("users.yaml:3:1: the password of eva is wrong")
+		ask(11, "")
+		m := eva.expectError(11, rpc.CodeException, "the log of the broker says why")
+		if strings.Contains(asText(t, m.Body()), "eva") {
+			t.Error("the fault is told")
+		}
+		ask(12, ",17:32")
+		eva.expectError(12, rpc.CodeException, "srv")
+		if reloads != 2 {
+			t.Errorf("%d reloads", reloads)
+		}
+	})
+	bubbled(t, Options{Users: auth.NewStore(d)}, func(t *testing.T, w *world) {
+		eva := w.as("eva", "{}")
+		eva.send(`<1:1,8:10,9:".broker/app",10:"reloadConfig">i{}`)
+		eva.expectError(10, rpc.CodeMethodNotFound, "reloadConfig")
+	})
+}
+
+// storing is a users table that puts its changes in force, as that of a file does.
+type storing struct {
+	*tableOf
+	w    *world
+	fail bool
+}
+
+func (s *storing) Set(name string, v chainpack.Value) error {
+	if s.fail {
+		return errors.New("disk full")
+	}
+	stored, _ := v.Get("password")
+	sum, _ := stored.Get("Sha1")
+	text, _ := sum.AsString()
+	secret, err := auth.SHA1Password(text)
+	if err != nil {
+		return err
+	}
+	a := ownNodes()
+	entry := a.Users[name]
+	entry.Password = secret
+	a.Users[name] = entry
+	d, _ := auth.Build(a)
+	s.w.Apply(d)
+	return nil
+}
+
+// ownNodes is access where operators may change their passwords.
+func ownNodes() auth.Access {
+	a := access()
+	role(&a, "operators", func(r *auth.RoleEntry) {
+		r.Rules = append([]auth.Rule{auth.MustRule(".broker/currentClient:*", rpc.AccessWrite)}, r.Rules...)
+	})
+	return a
+}
+
+func TestChangingOnesOwnPassword(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, _ := auth.Build(ownNodes())
+		table := &storing{tableOf: &tableOf{entries: map[string]string{"eva": `{"roles":["operators"]}`}}}
+		w := serve(t, Options{Users: auth.NewStore(d), Rights: map[string]RightsTable{usersTable: table}})
+		table.w = w
+		eva, other, bob := w.as("eva", "{}"), w.as("eva", "{}"), w.as("bob", "{}")
+		change := func(id int64, param string) {
+			eva.send(`<1:1,8:%d,9:".broker/currentClient",10:"changePassword">i{1:%s}`, id, param)
+		}
+		for i, param := range []string{`["x"]`, `["x",""]`, `"x"`, `[1,2]`} {
+			change(int64(10+i), param)
+			eva.expectError(int64(10+i), rpc.CodeInvalidParam, "the old and the new password")
+		}
+		change(20, `["wrong","new"]`)
+		eva.expectError(20, rpc.CodeException, "old password is wrong")
+		// Guesses of one user take no place of other changes, however many come.
+		for id := int64(30); id < 30+2*maxEdits; id++ {
+			change(id, `["wrong","new"]`)
+			if id > 30 {
+				eva.expectError(id, rpc.CodeTryAgainLater, "is being changed")
+			}
+		}
+		w.mu.RLock()
+		edits := w.edits
+		w.mu.RUnlock()
+		if edits != 0 {
+			t.Errorf("guesses take %d places of changes of rights", edits)
+		}
+		eva.expectError(30, rpc.CodeException, "old password is wrong")
+		table.fail = true
+		change(21, fmt.Sprintf(`[%q,"new"]`, password))
+		eva.expectError(21, rpc.CodeException, "disk full")
+		w.Apply(d) // nothing has changed for her
+		eva.fence()
+		other.fence()
+		table.fail = false
+		change(22, fmt.Sprintf(`[%q,"new"]`, password))
+		eva.expect(`<1:1,8:22>i{2:true}`)
+		other.gone()
+		eva.fence()
+		bob.fence()
+		w.connect().login("eva", "new", "{}")
 	})
 }

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"errors"
 	"net"
 	"sync"
@@ -13,14 +14,11 @@ import (
 	"shvtools/internal/link"
 	"shvtools/internal/node"
 	"shvtools/internal/shvpath"
+	"shvtools/internal/transport"
 )
 
-// Defaults of Options.
-const (
-	DefaultLoginDeadline = 10 * time.Second
-	DefaultLoginPenalty  = time.Second
-	DefaultSecretLife    = 10 * time.Second
-)
+// DefaultSecretLife is that of Options.
+const DefaultSecretLife = 10 * time.Second
 
 const (
 	// longIdle is what a client gets that asks for a watchdog of 0 seconds: the
@@ -56,15 +54,18 @@ var ErrClosed = errors.New("broker: closed")
 type Options struct {
 	Users      *auth.Store            // who may log in; changed by Apply
 	Rights     map[string]RightsTable // that calls may read and change, by the path of their node
+	Reload     func() error           // reads the configuration again, for .broker/app:reloadConfig; nil: no such method
 	Log        zerolog.Logger
 	Journal    *journal.Writer // nil: none
+	Name       string          // what the broker calls itself; "": DefaultName
 	Version    string          // answered by .app:version
-	Advertise  Address         // where helpers connect; zero: where their agent did
-	QueueBytes int             // that may wait for one peer
-
-	LoginDeadline time.Duration // from the connection to the login
-	LoginPenalty  time.Duration // how long the answer to a failed login is held back
-	SecretLife    time.Duration // of a tunnel secret that nobody redeems
+	Commit     string          // that it was built from, answered by .broker/app:gitCommit
+	Advertise  Address         // where helpers connect over plain TCP; zero: where their agent did
+	SecretLife time.Duration   // of a tunnel secret that nobody redeems
+	// AdvertiseURLs are offered to helpers in the place of where their agent
+	// connected, the first of a scheme that the agent accepts.
+	AdvertiseURLs []transport.URL
+	Limits        Limits
 }
 
 // Address is a host and a port for helpers to connect to.
@@ -75,43 +76,62 @@ type Address struct {
 
 // Broker serves connections. All methods may be called concurrently.
 type Broker struct {
-	opts  Options
-	nodes node.Tree
-	stats counters
+	opts   Options
+	limits Limits
+	nodes  node.Tree
+	stats  counters
 
-	running sync.WaitGroup // sessions and Serve calls
+	gate       *gate
+	failures   *failures
+	handshakes transport.Slots
+	queued     link.Gauge // over all links
 
-	mu        sync.RWMutex
-	closed    bool
-	listeners map[net.Listener]struct{}
-	lastID    int64
-	sessions  map[int64]*session
-	mounts    shvpath.Tree[*mount]
-	offline   shvpath.Tree[time.Time] // since when, below which mount point
-	tickets   map[secretKey]*ticket   // that nobody redeemed yet
-	calls     map[tunnelKey]*ticket   // by the call that still waits for its tunnel
-	tunnels   map[tunnelKey]*tunnel   // by the key of either end
-	edits     int                     // changes of rights that are being made
+	running sync.WaitGroup // sessions, Serve calls and the watch
+	done    chan struct{}  // closed by Close
+	serving sync.Once
+
+	wanted  subscriptions
+	telling sync.Mutex // keeps changes of mounts in order; taken before mu
+
+	mu         sync.RWMutex
+	closed     bool
+	listeners  map[net.Listener]struct{}
+	lastID     int64
+	lastTunnel int64
+	sessions   map[int64]*session
+	mounts     shvpath.Tree[*mount]
+	changes    []mountChange           // that nobody was told of yet
+	offline    shvpath.Tree[time.Time] // since when, below which mount point
+	tickets    map[secretKey]*ticket   // that nobody redeemed yet
+	calls      map[tunnelKey]*ticket   // by the call that still waits for its tunnel
+	tunnels    map[tunnelKey]*tunnel   // by the key of either end
+	numbered   map[int64]*tunnel       // the same by their numbers
+	edits      int                     // changes of rights that are being made
+	renewing   map[string]bool         // users who change their own passwords just now
 }
 
 // New makes a broker.
 func New(o Options) *Broker {
-	if o.LoginDeadline == 0 {
-		o.LoginDeadline = DefaultLoginDeadline
-	}
-	if o.LoginPenalty == 0 {
-		o.LoginPenalty = DefaultLoginPenalty
-	}
 	if o.SecretLife == 0 {
 		o.SecretLife = DefaultSecretLife
 	}
+	o.Name = cmp.Or(o.Name, DefaultName)
+	limits := o.Limits.orDefaults()
 	b := &Broker{
-		opts:      o,
+		opts:       o,
+		limits:     limits,
+		gate:       newGate(limits),
+		failures:   newFailures(limits.LoginPenalty),
+		handshakes: transport.NewSlots(limits.Handshakes),
+		done:       make(chan struct{}),
+
 		listeners: make(map[net.Listener]struct{}),
 		sessions:  make(map[int64]*session),
 		tickets:   make(map[secretKey]*ticket),
 		calls:     make(map[tunnelKey]*ticket),
 		tunnels:   make(map[tunnelKey]*tunnel),
+		numbered:  make(map[int64]*tunnel),
+		renewing:  make(map[string]bool),
 	}
 	b.addNodes()
 	return b
@@ -153,6 +173,7 @@ func (b *Broker) addListener(l net.Listener) bool {
 	}
 	b.listeners[l] = struct{}{}
 	b.running.Add(1)
+	b.serving.Do(func() { b.running.Go(b.watch) })
 	return true
 }
 
@@ -169,26 +190,13 @@ func (b *Broker) isClosed() bool {
 	return b.closed
 }
 
-// start gives a new connection its session and runs it.
-func (b *Broker) start(conn net.Conn) {
-	l := link.New(conn, link.Options{MaxFrame: link.LoginMaxFrame, QueueBytes: b.opts.QueueBytes})
-	s := b.newSession(l)
-	if s == nil {
-		l.Close(link.Shutdown)
-		return
-	}
-	go func() {
-		defer b.running.Done()
-		p := &peer{session: s}
-		cause := l.Run(p)
-		p.session.end(cause)
-	}()
-}
-
 // Close ends all sessions and listeners and waits for them.
 func (b *Broker) Close() {
 	b.mu.Lock()
-	b.closed = true
+	if !b.closed {
+		b.closed = true
+		close(b.done)
+	}
 	for l := range b.listeners {
 		_ = l.Close()
 	}

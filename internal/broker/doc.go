@@ -1,6 +1,6 @@
 // Package broker is an SHV RPC broker: it lets clients in, mounts devices,
-// carries requests to them and responses back, and arranges tunnels
-// (protocol.md 5, 7.1 to 7.5, 8; design.md 5 and 6).
+// carries requests to them and responses back, carries signals to who wants them, and arranges tunnels
+// (protocol.md 5, 7, 8; design.md 5 and 6).
 //
 // It is not a transport and has no configuration file: it is given listeners
 // and a directory of users. Bodies of messages that it passes on are never
@@ -14,6 +14,7 @@
 // Locks: Broker.mu guards who is there (sessions, mounts, tickets, tunnels). It
 // is held for look-ups and changes, never while something is sent, but for the
 // answer to a login that no request to the new device may overtake. A session's
-// ways have a lock of their own, which is taken last: nothing is locked or sent
-// while it is held.
+// ways and the subscriptions have locks of their own, which are taken last: nothing
+// is locked or sent while one is held. Broker.telling is taken first: it keeps what
+// is told of mounts in order, and nobody waits for a link under it.
 package broker

@@ -10,7 +10,7 @@ import (
 
 func TestRequestToADeviceThatDoesNotRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := serve(t, Options{QueueBytes: 64 << 10})
+		w := serve(t, Options{Limits: Limits{QueueBytes: 64 << 10}})
 		user, agent := w.client(), w.device("test/a")
 		filling := strings.Repeat("x", 16<<10)
 		for id := 3; ; id++ {
@@ -34,7 +34,7 @@ func TestRequestToADeviceThatDoesNotRead(t *testing.T) {
 
 func TestClientThatDoesNotReadItsAnswersIsClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := serve(t, Options{QueueBytes: 4 << 10})
+		w := serve(t, Options{Limits: Limits{QueueBytes: 4 << 10}})
 		other, user := w.client(), w.client()
 		go func() {
 			ping := frame([]byte{0x8b, 0x48, 0x43, 0x49, 0x86, 4, '.', 'a', 'p', 'p', 0x4a, 0x86, 4, 'p', 'i', 'n', 'g', 0xff, 0x8a, 0xff})

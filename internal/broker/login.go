@@ -64,39 +64,82 @@ func newNonce() string {
 	return n.Add(n, big.NewInt(1e15)).String()
 }
 
-// tryLogin answers a login. A refused one is answered late, and the connection
-// is not read meanwhile: guessing costs time.
+// tryLogin answers a login. A refused one is answered late, and so is one after
+// others that failed; the connection is not read meanwhile: guessing costs time.
 func (s *session) tryLogin(m *rpc.Message, from rpc.Address) {
 	content, err := m.Content()
 	if err != nil {
 		s.answer(rpc.AppendError(nil, from, rpc.Errorf(rpc.CodeInvalidParam, "unreadable login: %v", err)))
 		return
 	}
-	options, _ := content.Value.Get("options")
-	welcome := func() {
-		s.login.done = true
-		s.deadline.Stop()
-		s.link.SetMaxFrame(link.DefaultMaxFrame)
-		s.link.SetIdle(idleLimit(options))
-		s.answer(rpc.AppendResult(nil, from, s.admission()))
+	if content.Key == rpc.KeyAbort {
+		// A client that waits for a held back answer asks whether its login is still
+		// being worked at. That is no guess, and was read after the answer.
+		s.answer(rpc.AppendError(nil, from, rpc.Errorf(rpc.CodeRequestInvalid, "no such request is running")))
+		return
 	}
-	refused := s.admit(content.Value, options, welcome)
+	b := s.broker
+	if b.overloaded() {
+		b.stats.loginsRefused.Add(1)
+		s.answer(rpc.AppendError(nil, from, rpc.Errorf(rpc.CodeTryAgainLater, "the broker is overloaded")))
+		return
+	}
+	s.deadline.Stop() // what follows is not the peer's time
+	login, _ := content.Value.Get("login")
+	options, _ := content.Value.Get("options")
+	by := attempt{s.from.Source(), stringField(login, "user")}
+	began := time.Now()
+	if _, tunnel := tunnelSecret(options); !tunnel && !s.holdBack(b.failures.held(by)) {
+		return
+	}
+	refused := s.admit(content.Value, options, func() { s.welcome(from, options) })
 	if refused == nil {
+		b.failures.passed(by)
 		return
 	}
 	s.login.failures++
-	s.log.Warn().Err(refused).Msg("login refused")
-	penalty := time.NewTimer(s.broker.opts.LoginPenalty)
-	defer penalty.Stop()
-	select {
-	case <-penalty.C:
-	case <-s.link.Done():
+	b.stats.loginsRefused.Add(1)
+	penalty := b.limits.LoginPenalty
+	if refused == errPassword {
+		penalty = b.failures.failed(by)
+		refused = rpc.Errorf(rpc.CodeException, "Invalid authentication for user: %s reason: %s", by.user, refused.Message)
+	}
+	s.log.Warn().Err(refused).Stringer("heldBack", penalty).Msg("login refused")
+	if !s.holdBack(penalty - time.Since(began)) {
 		return
 	}
 	s.answer(rpc.AppendError(nil, from, refused))
 	if s.login.failures >= maxLogins {
 		time.AfterFunc(lingering, func() { s.link.Close(link.LoginFailed) }) // the answer shall arrive
+		return
 	}
+	s.deadline.Reset(b.limits.LoginDeadline)
+}
+
+// holdBack waits; false when the link has ended meanwhile.
+func (s *session) holdBack(d time.Duration) bool {
+	if d <= 0 {
+		return true
+	}
+	wait := time.NewTimer(d)
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+		return true
+	case <-s.link.Done():
+		return false
+	}
+}
+
+// welcome lets the peer in.
+func (s *session) welcome(from rpc.Address, options chainpack.Value) {
+	s.login.done = true
+	s.stopDeadline()
+	s.leaveSeat()
+	s.link.SetMaxFrame(s.broker.limits.MaxFrame)
+	s.link.SetIdle(idleLimit(options))
+	s.answer(rpc.AppendResult(nil, from, s.admission()))
+	s.ready.Store(true)
 }
 
 // admission is the result of a login. A helper learns that it will be told when
@@ -112,13 +155,14 @@ func (s *session) admission() chainpack.Value {
 	return chainpack.Map(entries...)
 }
 
+// errPassword is the refusal that counts as a guess.
+var errPassword = rpc.Errorf(rpc.CodeException, "%s", auth.ErrLogin)
+
 // admit checks a login and registers what it asks for. welcome answers the login;
 // it is called before the first request can reach a device.
 func (s *session) admit(param, options chainpack.Value, welcome func()) *rpc.Error {
-	if tunnel, ok := options.Get("tunnel"); ok && tunnel.Kind() == chainpack.KindMap {
-		secret, _ := tunnel.Get("secret")
-		text, _ := secret.AsString()
-		if refused := s.admitTunnel(text); refused != nil {
+	if secret, ok := tunnelSecret(options); ok {
+		if refused := s.admitTunnel(secret); refused != nil {
 			return refused
 		}
 		welcome()
@@ -127,13 +171,18 @@ func (s *session) admit(param, options chainpack.Value, welcome func()) *rpc.Err
 	login, _ := param.Get("login")
 	if err := s.enter(login); err != nil {
 		s.log.Info().Err(err).Msg("why a login is refused")
-		return rpc.Errorf(rpc.CodeException, "Invalid authentication for user: %s reason: %v", stringField(login, "user"), auth.ErrLogin)
+		return errPassword
+	}
+	name, loginType := s.name(), stringField(login, "type")
+	if !s.from.IsLocal() && auth.WellKnownLogin(name, stringField(login, "password"), loginType, s.login.nonce) {
+		s.leave()
+		return rpc.Errorf(rpc.CodeException, "the password of user %s is one that everybody knows: it is good on the broker's own machine only", name)
 	}
 	wanted, _ := options.Get("session")
 	s.login.wantsToken, _ = wanted.AsBool()
 	device, _ := options.Get("device")
 	mountPoint, deviceID := s.place(device)
-	s.log = s.log.With().Str("user", s.name()).Logger()
+	s.log.user = s.name()
 	if mountPoint == "" {
 		s.log.Info().Msg("client logged in")
 		welcome()
@@ -144,6 +193,12 @@ func (s *session) admit(param, options chainpack.Value, welcome func()) *rpc.Err
 		return refused
 	}
 	return nil
+}
+
+// tunnelSecret tells whether a login is that of a helper, and with which secret.
+func tunnelSecret(options chainpack.Value) (secret string, ok bool) {
+	tunnel, _ := options.Get("tunnel")
+	return stringField(tunnel, "secret"), tunnel.Kind() == chainpack.KindMap
 }
 
 func stringField(v chainpack.Value, name string) string {
@@ -211,6 +266,10 @@ func (s *session) mount(path, deviceID string, welcome func()) *rpc.Error {
 	welcome()
 	s.log.Info().Str("mount", path).Bool("takenOver", before != nil).Msg("device mounted")
 	at.sessions = append(at.sessions, s)
+	if !taken {
+		parent, name := b.step(path)
+		b.changes = append(b.changes, mountChange{path, parent, name, true})
+	}
 	b.mounts.Set(path, at)
 	b.offline.Delete(path)
 	s.mountPoint, s.deviceID = path, deviceID
@@ -218,6 +277,7 @@ func (s *session) mount(path, deviceID string, welcome func()) *rpc.Error {
 	if before != nil {
 		s.ways.inherit(&before.ways)
 	}
+	b.tellMounts()
 	return nil
 }
 
@@ -236,6 +296,10 @@ func (b *Broker) unmount(s *session) string {
 	}
 	if len(at.sessions) == 0 {
 		b.mounts.Delete(s.mountPoint)
+		if !b.closed {
+			parent, name := b.step(s.mountPoint)
+			b.changes = append(b.changes, mountChange{s.mountPoint, parent, name, false})
+		}
 		if _, known := b.offline.Get(s.mountPoint); known || b.offline.Len() < maxOffline {
 			b.offline.Set(s.mountPoint, time.Now())
 		}

@@ -116,7 +116,7 @@ func TestNestedMountsAndTheirPaths(t *testing.T) {
 			"":            `{2:[".app",".broker","test"]}`,
 			"test":        `{2:["a","x"]}`,
 			"/test/x/":    `{2:["y"]}`,
-			".broker":     `{2:["app"]}`,
+			".broker":     `{2:["app","client","currentClient"]}`,
 			".broker/app": `{2:[]}`,
 			".app":        `{2:[]}`,
 		} {

@@ -18,7 +18,7 @@ import (
 )
 
 // patience is the deadline of every wait, in virtual time where that runs.
-const patience = 30 * time.Second
+const patience = 90 * time.Second
 
 // remote is a raw peer of the broker: it sends and expects messages written as
 // CPON, and does nothing by itself.
@@ -213,7 +213,10 @@ type world struct {
 }
 
 // The users of a world.
-const password = auth.DevelopmentPassword
+const (
+	password = auth.DevelopmentPassword
+	uncommon = "nobody knows it" // of ann, who may log in from elsewhere
+)
 
 func users() *auth.Store {
 	secret := auth.PlainPassword(password)
@@ -224,6 +227,8 @@ func users() *auth.Store {
 			rule("test/**", rpc.AccessSuper), rule(".broker/**", rpc.AccessRead), rule("**", rpc.AccessBrowse)}},
 		&auth.User{Name: "eve", Password: secret, Mounts: mounts("**"), Rules: []auth.Rule{
 			rule("test/closed/**", rpc.AccessNone), rule("test/**", rpc.AccessRead), rule(".app", rpc.AccessBrowse)}},
+		&auth.User{Name: "ann", Password: auth.PlainPassword(uncommon), Mounts: mounts("test/**"), Rules: []auth.Rule{rule("**", rpc.AccessSuper)}},
+		&auth.User{Name: "root", Password: secret, Roles: []string{"admin"}, Mounts: mounts("**"), Rules: []auth.Rule{rule("**", rpc.AccessSuper)}},
 	))
 }
 
@@ -248,7 +253,27 @@ func serve(t testing.TB, o Options) *world {
 // connect gives a peer that is not logged in.
 func (w *world) connect() *remote {
 	w.t.Helper()
+	return w.connectFrom("")
+}
+
+// addressed is a connection from an address.
+type addressed struct {
+	net.Conn
+	from string
+}
+
+func (c addressed) RemoteAddr() net.Addr {
+	addr, _ := net.ResolveTCPAddr("tcp", c.from)
+	return addr
+}
+
+// connectFrom is connect from an address, "" for none.
+func (w *world) connectFrom(address string) *remote {
+	w.t.Helper()
 	ours, theirs := net.Pipe()
+	if address != "" {
+		theirs = addressed{theirs, address}
+	}
 	select {
 	case w.l.conns <- theirs:
 	case <-time.After(patience):

@@ -22,7 +22,10 @@ func (s *session) request(m *rpc.Message, f *link.Frame) {
 			"Access to SHV path '%s' not granted for user '%s'", path, s.name())))
 		return
 	}
-	to, rest := s.broker.mountedAt(path)
+	if s.ping(m, path) {
+		return
+	}
+	to, rest := s.broker.target(path)
 	if to == nil {
 		s.answerSelf(m, path, level)
 		return
@@ -37,12 +40,55 @@ func (s *session) request(m *rpc.Message, f *link.Frame) {
 		s.broker.stats.requests.Add(1)
 		return
 	}
+	s.broker.stats.requestsRefused.Add(1)
 	m.PopCaller()
 	s.answer(rpc.AppendError(nil, m.Address(), refused))
 }
 
+// ping answers the heartbeat of a client of either generation, as the nodes would;
+// false: m is none. That is all that most clients do most of the time, so it takes
+// no memory and, as the stack of a quiet session is most of what it costs, not
+// much stack.
+func (s *session) ping(m *rpc.Message, path []byte) bool {
+	if string(m.Method()) != "ping" || !isPlain(m.Body()) {
+		return false
+	}
+	result := chainpack.Null()
+	switch string(path) {
+	case ".app":
+	case ".broker/app":
+		result = chainpack.Bool(true)
+	default:
+		return false
+	}
+	s.head = rpc.AppendResult(s.head[:0], rpc.Address{ID: m.ID(), Callers: m.Callers()}, result)
+	s.broker.opts.Journal.Sent(s.id, s.head, false)
+	f := link.NewMessage(s.head)
+	defer f.Release()
+	if s.link.Relay(f, s.link) == link.ErrQueueFull {
+		s.link.Close(link.SlowPeer)
+	}
+	return true
+}
+
+// isPlain tells whether the body of a request holds a param or nothing.
+func isPlain(body []byte) bool {
+	in := chainpack.NewScanner(body, chainpack.Limits{})
+	if in.Enter(chainpack.ByteIMap) != nil {
+		return false
+	}
+	if in.Leave() {
+		return true
+	}
+	key, err := in.Int()
+	return err == nil && key == rpc.KeyParam && in.Skip() == nil && in.Leave()
+}
+
 // passRequest puts a request into the queue of its device.
 func (s *session) passRequest(m *rpc.Message, f *link.Frame, to *session, asked call) *rpc.Error {
+	if s.broker.overloaded() {
+		return rpc.Errorf(rpc.CodeTryAgainLater, "the broker is overloaded: too much waits for peers that do not read")
+	}
 	if !to.ways.open(m.Callers(), asked) {
 		return rpc.Errorf(rpc.CodeTryAgainLater, "too many callers on one connection")
 	}
@@ -102,8 +148,7 @@ func (s *session) answerSelf(m *rpc.Message, path []byte, level rpc.Access) {
 	if answer == nil {
 		return // it comes later
 	}
-	_, exists := s.broker.mountsBelow(string(path))
-	if since, offline := s.broker.offlineSince(path); offline && !exists {
+	if since, offline := s.broker.offlineSince(path); offline && !s.broker.leadsToMount(string(path)) {
 		err := rpc.NotFound(string(m.Method()), string(path))
 		err.Data = chainpack.Map(chainpack.F("offlineSince", chainpack.Time(since)))
 		answer = rpc.AppendError(nil, m.Address(), err)

@@ -64,6 +64,9 @@ func (s *session) pass(m *rpc.Message, f *link.Frame, toID int64, state rpc.Tunn
 	switch err := s.forward(m, f, to, t != nil && state == rpc.NoTunnel); err {
 	case nil:
 		b.stats.responses.Add(1)
+		if t != nil {
+			t.count(to, len(m.Body()))
+		}
 	case link.ErrQueueFull:
 		// Nothing of a response may get lost without a word.
 		if t != nil {

@@ -170,7 +170,7 @@ func TestWaysAreForgottenAfterAnHourUnused(t *testing.T) {
 // A slow reader of other links' responses is closed, since nothing may be lost
 // without a word.
 func TestResponseToAFullQueueClosesItsReceiver(t *testing.T) {
-	bubbled(t, Options{QueueBytes: 4 << 10}, func(t *testing.T, w *world) {
+	bubbled(t, Options{Limits: Limits{QueueBytes: 4 << 10}}, func(t *testing.T, w *world) {
 		user, agent := w.client(), w.device("test/agent")
 		user.send(`<1:1,8:3,9:"test/agent",10:"x">i{}`)
 		agent.next()

@@ -1,8 +1,6 @@
 package broker
 
 import (
-	"net"
-	"net/netip"
 	"time"
 
 	"shvtools/internal/auth"
@@ -20,7 +18,7 @@ func (s *session) enter(login chainpack.Value) error {
 		Token:    stringField(login, "token"),
 		Type:     stringField(login, "type"),
 		Nonce:    s.login.nonce,
-		From:     s.address(),
+		From:     s.from.Addr,
 		Now:      time.Now(),
 	})
 	if err != nil {
@@ -29,7 +27,7 @@ func (s *session) enter(login chainpack.Value) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	// The rights may have changed meanwhile, and Apply has not seen the session.
-	user, loss := admitted.Lost(b.opts.Users.Load(), s.address(), time.Now())
+	user, loss := admitted.Lost(b.opts.Users.Load(), s.from.Addr, time.Now())
 	if loss != auth.Kept {
 		return auth.ErrLogin
 	}
@@ -46,14 +44,6 @@ func (s *session) leave() {
 	s.stopExpiry()
 	s.admitted = auth.Login{}
 	s.user.Store(nil)
-}
-
-// address is where the peer comes from; invalid where that is no IP address.
-func (s *session) address() netip.Addr {
-	if tcp, ok := s.link.RemoteAddr().(*net.TCPAddr); ok {
-		return tcp.AddrPort().Addr()
-	}
-	return netip.Addr{}
 }
 
 // place is where a device that logs in is to be mounted, "" for nowhere: where
@@ -129,7 +119,7 @@ func (s *session) judge(d *auth.Directory, now time.Time) link.Cause {
 	if who.admitted.User == nil {
 		return link.Open // not logged in yet
 	}
-	user, loss := who.admitted.Lost(d, who.address(), now)
+	user, loss := who.admitted.Lost(d, who.from.Addr, now)
 	cause := causes[loss]
 	if loss == auth.Kept && s.ticket == nil && s.mountPoint != "" && !s.mayStand(user, d, s.mountPoint, s.deviceID) {
 		cause = link.MountDenied

@@ -60,6 +60,7 @@ func TestSecretIsGoodOnceAndSoon(t *testing.T) {
 		user.launch(agent, 4)
 		late := agent.secret(user.id, 4)
 		time.Sleep(DefaultSecretLife)
+		synctest.Wait() // it expires at this very moment
 		refused(t, w, late)
 		// The first helper has made no tunnel of its secret, and may not wait longer.
 		user.expectError(3, rpc.CodeException, "helper has gone")

@@ -6,12 +6,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"shvtools/internal/auth"
 	"shvtools/internal/chainpack"
 	"shvtools/internal/link"
 	"shvtools/internal/rpc"
+	"shvtools/internal/transport"
 )
 
 // session is one peer from its connection, or its last reset, to its end.
@@ -19,21 +18,32 @@ type session struct {
 	// Set before the read loop starts.
 	broker *Broker
 	link   *link.Link
-	id     int64 // the caller id that stands for this session, never used twice
+	from   transport.Peer
+	secure *transport.TLSConn // nil: no handshake is to come
+	id     int64              // the caller id that stands for this session, never used twice
 
 	// Of the read loop.
 	login    loginState
-	head     []byte // the new head of a message that is passed on
-	deadline *time.Timer
+	head     []byte      // the new head of a message that is passed on
+	path     []byte      // the path of a signal, from the root
+	targets  []*session  // of a signal
+	deadline *time.Timer // of the login; nil after it
+	seat     *seat       // at the gate; nil after the login
+	since    time.Time   // never changes
 
 	// Set at login, before others can reach the session.
 	ticket *ticket // of a tunnel login; nil for others; written under broker.mu
-	log    zerolog.Logger
+	log    sessionLog
 
 	// user has the rights of now: nil before the login and for a tunnel login.
 	// Written under broker.mu.
-	user atomic.Pointer[auth.User]
-	ways ways
+	user    atomic.Pointer[auth.User]
+	ways    ways
+	watched watched
+
+	ready  atomic.Bool              // its login is answered
+	missed atomic.Uint64            // signals that it did not keep up with
+	wanted map[string]*subscription // by resource identifier; guarded by broker.wanted
 
 	// Guarded by broker.mu.
 	admitted   auth.Login  // the login of user, as it was let in
@@ -65,18 +75,25 @@ func (p *peer) Reset() {
 		return
 	}
 	old.end(link.Done)
-	if s := old.broker.newSession(old.link); s != nil {
+	b := old.broker
+	seat, cause := b.gate.loggedOut(old.from.Source(), old.link)
+	if cause != link.Open {
+		old.link.Close(cause)
+		return
+	}
+	if s := b.newSession(old.link, old.from, nil, seat); s != nil {
 		// Both counts of the connection are the one goroutine of its link.
-		old.broker.running.Done()
-		old.link.SetMaxFrame(link.LoginMaxFrame)
+		b.running.Done()
+		old.link.SetMaxFrame(b.limits.LoginFrame)
 		p.session = s
 	} else {
+		b.gate.loggedIn(seat)
 		old.link.Close(link.Shutdown)
 	}
 }
 
 // newSession registers a session; nil when the broker is closed.
-func (b *Broker) newSession(l *link.Link) *session {
+func (b *Broker) newSession(l *link.Link, from transport.Peer, secure *transport.TLSConn, seat *seat) *session {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
@@ -84,17 +101,27 @@ func (b *Broker) newSession(l *link.Link) *session {
 	}
 	b.running.Add(1)
 	b.lastID++
-	s := &session{broker: b, link: l, id: b.lastID, tunnels: make(map[*tunnel]struct{})}
-	s.log = b.opts.Log.With().Int64("client", s.id).Stringer("peer", l.RemoteAddr()).Logger()
+	s := &session{broker: b, link: l, from: from, secure: secure, id: b.lastID, since: time.Now(), seat: seat, tunnels: make(map[*tunnel]struct{})}
+	s.log = sessionLog{to: &b.opts.Log, session: s}
 	b.sessions[s.id] = s
-	s.deadline = time.AfterFunc(b.opts.LoginDeadline, func() { l.Close(link.LoginTimeout) })
+	s.deadline = time.AfterFunc(b.limits.LoginDeadline, s.late)
 	return s
+}
+
+// late ends a connection that has not logged in in time.
+func (s *session) late() {
+	cause := link.LoginTimeout
+	if s.secure != nil && s.secure.Waiting() {
+		cause = link.HandshakeLate
+	}
+	s.link.Close(cause)
 }
 
 // end takes the session out of everything and tells those who should know.
 func (s *session) end(cause link.Cause) {
 	b := s.broker
-	s.deadline.Stop()
+	s.stopDeadline()
+	s.leaveSeat()
 	b.mu.Lock()
 	delete(b.sessions, s.id)
 	s.stopExpiry()
@@ -102,9 +129,27 @@ func (s *session) end(cause link.Cause) {
 	notices := b.endTunnelsOf(s, cause)
 	notices = append(notices, b.endTicketsOf(s)...)
 	b.mu.Unlock()
+	b.wanted.removeAll(s)
+	b.tellMounts()
 	s.logEnd(cause, unmounted)
 	for _, n := range notices {
 		n.send()
+	}
+}
+
+// leaveSeat gives back the place among those without a login.
+func (s *session) leaveSeat() {
+	if s.seat != nil {
+		s.broker.gate.loggedIn(s.seat)
+		s.seat = nil
+	}
+}
+
+// stopDeadline ends the wait for the login.
+func (s *session) stopDeadline() {
+	if s.deadline != nil {
+		s.deadline.Stop()
+		s.deadline = nil // most of a session's life it is of no use
 	}
 }
 
@@ -131,7 +176,7 @@ func (s *session) logEnd(cause link.Cause, unmounted string) {
 func (s *session) message(m *rpc.Message, f *link.Frame) {
 	if !s.login.done {
 		s.broker.opts.Journal.Received(s.id, f.Message(), false)
-		s.beforeLogin(m)
+		aside(func() { s.beforeLogin(m) })
 		return
 	}
 	if s.broker.opts.Journal != nil {
@@ -150,7 +195,7 @@ func (s *session) message(m *rpc.Message, f *link.Frame) {
 	case rpc.Response:
 		s.response(m, f)
 	case rpc.Signal:
-		s.broker.stats.signals.Add(1) // nobody can subscribe yet
+		s.signal(m, f)
 	default:
 		s.broker.stats.malformed.Add(1)
 	}
@@ -188,20 +233,28 @@ var errTooBig = errors.New("broker: message too big")
 
 // forward gives f the head of m and queues it for to.
 func (s *session) forward(m *rpc.Message, f *link.Frame, to *session, data bool) error {
-	s.head = m.AppendMeta(s.head[:0])
-	f.ReplaceHead(s.head, len(m.Body()))
-	tooBig := len(f.Payload()) > link.DefaultMaxFrame || tooManyTags(s.head)
-	if cap(s.head) > keptHead {
-		s.head = nil
-	}
-	if tooBig {
-		return errTooBig
+	if err := s.rehead(m, f); err != nil {
+		return err
 	}
 	s.broker.opts.Journal.Sent(to.id, f.Message(), data)
 	if s.ticket != nil {
 		return to.link.SendWait(f, s.link)
 	}
 	return to.link.Relay(f, s.link)
+}
+
+// rehead gives f the head of m.
+func (s *session) rehead(m *rpc.Message, f *link.Frame) error {
+	s.head = m.AppendMeta(s.head[:0])
+	f.ReplaceHead(s.head, len(m.Body()))
+	tooBig := len(f.Payload()) > s.broker.limits.MaxFrame || tooManyTags(s.head)
+	if cap(s.head) > keptHead {
+		s.head = nil
+	}
+	if tooBig {
+		return errTooBig
+	}
+	return nil
 }
 
 // tooManyTags tells whether a peer could refuse the meta for its many entries.

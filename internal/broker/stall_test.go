@@ -13,12 +13,13 @@ import (
 	"shvtools/internal/chainpack"
 	"shvtools/internal/link"
 	"shvtools/internal/rpc"
+	"shvtools/internal/transport"
 )
 
 // stalling are options of a broker with small queues.
 func stalling() Options {
 	o := tunnelling
-	o.QueueBytes = 256 << 10
+	o.Limits.QueueBytes = 256 << 10
 	return o
 }
 
@@ -157,7 +158,7 @@ func TestForwardingTunnelDataDoesNotAllocate(t *testing.T) {
 		ours, theirs := net.Pipe()
 		t.Cleanup(func() { _ = ours.Close(); _ = theirs.Close() })
 		l := link.New(ours, link.Options{QueueBytes: 64 << 20})
-		s := b.newSession(l)
+		s := b.newSession(l, transport.Peer{}, nil, nil)
 		s.deadline.Stop()
 		s.login.done = true
 		return s

@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"net"
 	"time"
 
 	"shvtools/internal/chainpack"
@@ -27,6 +26,7 @@ type ticket struct {
 	caller int64         // session that the call came from
 	id     int64         // request id of the call
 	asked  rpc.CallerIDs // caller ids of the call, caller on top
+	scheme string        // of the address that was offered with the secret; "": none
 	with   right         // that the call was made with
 	timer  *time.Timer
 
@@ -61,30 +61,16 @@ func (s *session) findTunnel(m *rpc.Message, toID int64, with right) {
 	secret := hex.EncodeToString(raw)
 	t := &ticket{key: sha256.Sum256([]byte(secret)), agent: s, caller: toID, id: m.ID(), asked: asked, with: with}
 	address := b.advertised(s)
+	ctl := rpc.TunnelCtl{State: rpc.FindTunnelResponse, Host: address.Host, Port: address.Port, Secret: secret, CallerIDs: asked}
+	if u, ok := b.offer(s, m.Tunnel().Schemes()); ok {
+		ctl.Offer(u.String())
+		t.scheme = u.Scheme
+	}
 	if refused := b.issue(t); refused != "" {
 		s.answer(rpc.AppendError(nil, to, rpc.Errorf(rpc.CodeException, "%s", refused)))
 		return
 	}
-	s.answer(rpc.AppendTunnel(nil, to, rpc.Meta{Tunnel: &rpc.TunnelCtl{
-		State:     rpc.FindTunnelResponse,
-		Host:      address.Host,
-		Port:      address.Port,
-		Secret:    secret,
-		CallerIDs: asked,
-	}}, 0, chainpack.Value{}))
-}
-
-// advertised is where a helper of the agent s can connect: the agent's own
-// connection shows an address that it reaches.
-func (b *Broker) advertised(s *session) Address {
-	if b.opts.Advertise != (Address{}) {
-		return b.opts.Advertise
-	}
-	local, ok := s.link.LocalAddr().(*net.TCPAddr)
-	if !ok {
-		return Address{}
-	}
-	return Address{Host: local.IP.String(), Port: int64(local.Port)}
+	s.answer(rpc.AppendTunnel(nil, to, rpc.Meta{Tunnel: &ctl}, 0, chainpack.Value{}))
 }
 
 // issue registers a ticket and starts its life; refused says why it may not.
@@ -161,12 +147,20 @@ func (b *Broker) expire(t *ticket) {
 	}
 }
 
-// admitTunnel redeems a secret: once, and only while it lives.
+// admitTunnel redeems a secret: once, only while it lives, and only where it may
+// come from. One that came another way was seen by others, so it is void.
 func (s *session) admitTunnel(secret string) *rpc.Error {
 	b := s.broker
 	b.mu.Lock()
 	t := b.tickets[sha256.Sum256([]byte(secret))]
 	redeemed := t != nil && b.redeem(t)
+	if redeemed && !t.mayCome(s.from) {
+		n := notice{to: b.sessions[t.caller], message: t.refuse("the device's helper did not come the way that it was told")}
+		b.revoke(t)
+		b.mu.Unlock()
+		n.send()
+		return rpc.Errorf(rpc.CodeException, "Invalid authentication: the tunnel secret was given for %s alone", t.scheme)
+	}
 	if redeemed {
 		t.helper, s.ticket = s, t
 		s.watchExpiry(t.agent.user.Load())
@@ -177,7 +171,7 @@ func (s *session) admitTunnel(secret string) *rpc.Error {
 		return rpc.Errorf(rpc.CodeException, "Invalid authentication: the tunnel secret is unknown, used or too old")
 	}
 	s.ways.pin(t.asked)
-	s.log = s.log.With().Int64("tunnelOf", t.caller).Logger()
+	s.log.tunnelOf = t.caller
 	s.log.Info().Msg("helper logged in")
 	return nil
 }

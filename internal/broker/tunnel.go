@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"sync/atomic"
 	"time"
 
 	"shvtools/internal/link"
@@ -16,10 +17,25 @@ type tunnelKey struct {
 }
 
 // tunnel is the record of a tunnel that goes through this broker (design.md
-// section 6). Its fields do not change.
+// section 6). Its fields do not change, but for the counts.
 type tunnel struct {
+	number         int64
 	client, helper tunnelEnd
-	with           right // of the client
+	with           right    // of the client
+	agent          *session // that asked for it
+	agentAt        string   // its mount point then
+	since          time.Time
+
+	toClient, toHelper atomic.Int64 // bytes of bodies that were passed on
+}
+
+// count notes that a message of n bytes was passed on to an end.
+func (t *tunnel) count(to *session, n int) {
+	if to == t.client.session {
+		t.toClient.Add(int64(n))
+	} else {
+		t.toHelper.Add(int64(n))
+	}
 }
 
 // tunnelEnd is how one end of a tunnel is reached from here.
@@ -101,21 +117,27 @@ func (b *Broker) create(s *session, m *rpc.Message, toID int64) (*session, *tunn
 		return to, nil, dropForged
 	}
 	t := &tunnel{
-		client: tunnelEnd{to, m.ID(), append(rpc.CallerIDs(nil), m.Callers()...)},
-		helper: tunnelEnd{s, readID, append(rpc.CallerIDs(nil), back...)},
-		with:   s.ticket.with,
+		client:  tunnelEnd{to, m.ID(), append(rpc.CallerIDs(nil), m.Callers()...)},
+		helper:  tunnelEnd{s, readID, append(rpc.CallerIDs(nil), back...)},
+		with:    s.ticket.with,
+		agent:   s.ticket.agent,
+		agentAt: s.ticket.agent.mountPoint,
+		since:   time.Now(),
 	}
 	if b.tunnels[t.client.key()] != nil {
 		return to, nil, dropForged
 	}
 	s.ticket.tunnelled = true
+	b.lastTunnel++
+	t.number = b.lastTunnel
+	b.numbered[t.number] = t
 	delete(b.calls, s.ticket.call())
 	for _, end := range []tunnelEnd{t.client, t.helper} {
 		b.tunnels[end.key()] = t
 		end.session.tunnels[t] = struct{}{}
 		end.session.ways.pin(t.wayOf(end))
 	}
-	ctl.Secret = "" // it has served its purpose, and the client needs none
+	ctl.Forget() // the client needs no secret
 	m.SetTunnel(ctl)
 	return to, t, deliver
 }
@@ -126,6 +148,7 @@ func (b *Broker) forget(t *tunnel) bool {
 	if b.tunnels[t.client.key()] != t {
 		return false
 	}
+	delete(b.numbered, t.number)
 	for _, end := range []tunnelEnd{t.client, t.helper} {
 		delete(b.tunnels, end.key())
 		delete(end.session.tunnels, t)

@@ -104,7 +104,7 @@ func plain(p *part, entry entryName) map[string]any {
 	switch entry.section {
 	case auth.Users:
 		u := p.Users[entry.name]
-		put("password", map[string]string{formNames[u.Password.Form()]: u.Password.Text()}, u.Password.Form() != auth.FormNone)
+		put("password", map[string]string{u.Password.Form().String(): u.Password.Text()}, u.Password.Form() != auth.FormNone)
 		put("roles", orEmpty(u.Roles), true)
 		put("tokens", orEmpty(u.Tokens), len(u.Tokens) > 0 || u.Password.Form() == auth.FormNone)
 		put("deactivated", true, u.Deactivated)
@@ -131,8 +131,6 @@ func plain(p *part, entry entryName) map[string]any {
 	}
 	return m
 }
-
-var formNames = map[auth.Form]string{auth.FormPlain: "Plain", auth.FormSHA1: "Sha1", auth.FormArgon2: "Argon2id"}
 
 func grantName(rule auth.Rule) string {
 	if text := rule.Level.String(); text != "" {

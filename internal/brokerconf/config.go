@@ -61,6 +61,15 @@ func (c *Config) note(key, text, source string) {
 	c.settings = append(c.settings, Setting{key, text, source})
 }
 
+// Override makes Print show other values for a key, which the caller has from
+// elsewhere.
+func (c *Config) Override(key, source string, texts ...string) {
+	c.settings = slices.DeleteFunc(c.settings, func(s Setting) bool { return s.Key == key })
+	for _, text := range texts {
+		c.note(key, text, source)
+	}
+}
+
 // Default finds the file that is read without being named, "" where it is not
 // there.
 func Default() string {
@@ -73,14 +82,25 @@ func Default() string {
 // Load reads everything, and tells all that is wrong in any of it, one line for
 // each fault.
 func Load(s Sources) (*Config, error) {
+	var data []byte
+	if s.File != "" {
+		var err error
+		if data, err = yamlread.ReadFile(s.File); err != nil {
+			return nil, err
+		}
+	}
+	return load(s, data)
+}
+
+// load is Load with what stands in s.File.
+func load(s Sources, data []byte) (*Config, error) {
 	c := &Config{Limits: DefaultLimits(), AccessFile: s.AccessFile, base: newPart()}
+	if c.AccessFile != "" {
+		c.note("access-file", c.AccessFile, "--access-file")
+	}
 	var r reader
 	hasAccess := false
 	if s.File != "" {
-		data, err := yamlread.ReadFile(s.File)
-		if err != nil {
-			return nil, err
-		}
 		root, err := r.fromYAML(s.File, data)
 		if err != nil {
 			return nil, err
@@ -132,9 +152,7 @@ func (c *Config) combine(changes *part) error {
 	}
 	c.Access, c.Directory = sum.Access, d
 	c.Development = c.Development && len(changes.at) == 0
-	for _, s := range accessSettings(sum) {
-		c.settings = append(c.settings, s)
-	}
+	c.settings = append(c.settings, accessSettings(sum)...)
 	return nil
 }
 

@@ -192,7 +192,7 @@ func (r *reader) rule(n *node, what string) (rule auth.Rule) {
 		"method":      func(k key) { method = k.value },
 		"role":        func(k key) { grant = k.value },
 	})
-	text, at := "", n.at
+	var text, at string
 	switch {
 	case ri != nil && path == nil && method == nil:
 		text, at = r.text(ri, "shvRI of "+what), ri.at
@@ -208,6 +208,9 @@ func (r *reader) rule(n *node, what string) (rule auth.Rule) {
 	var err error
 	if rule.RI, err = shvpath.ParseRI(text); err != nil {
 		r.fail(at, "%s: %w", what, err)
+	}
+	if rule.RI.OfSignals() {
+		r.warn(at, "%s has no effect: it names a signal, and rules are about methods", what)
 	}
 	if grant == nil {
 		r.fail(n.at, "%s has no grant; %s was expected", what, ruleExample)

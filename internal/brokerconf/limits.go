@@ -14,12 +14,13 @@ type Limits struct {
 	Frame                    int // that a client may send after its login
 	LoginFrame               int // and before
 	Connections              int
-	Unauthenticated          int // connections that are not logged in, in all
-	UnauthenticatedPerSource int // and from one address
-	Handshakes               int // of TLS, at once
-	Queue                    int // bytes that wait for one client
-	QueueTotal               int // and for all
-	WriteStall               time.Duration
+	Unauthenticated          int           // connections that are not logged in, in all
+	UnauthenticatedPerSource int           // and from one address
+	Handshakes               int           // of TLS, at once
+	Queue                    int           // bytes that wait for one client
+	QueueTotal               int           // and for all
+	WriteStall               time.Duration // of a client that takes nothing of what waits for it
+	FrameStall               time.Duration // of a client within a frame
 	LoginDeadline            time.Duration
 }
 
@@ -35,6 +36,7 @@ func DefaultLimits() Limits {
 		Queue:                    4 << 20,
 		QueueTotal:               256 << 20,
 		WriteStall:               30 * time.Second,
+		FrameStall:               10 * time.Second,
 		LoginDeadline:            10 * time.Second,
 	}
 }
@@ -59,6 +61,7 @@ var limits = []limit{
 	{name: "queue", size: func(l *Limits) *int { return &l.Queue }, bytes: true, lowest: 64 << 10, highest: 1 << 30},
 	{name: "queue-total", size: func(l *Limits) *int { return &l.QueueTotal }, bytes: true, lowest: 1 << 20, highest: 1 << 40},
 	{name: "write-stall", time: func(l *Limits) *time.Duration { return &l.WriteStall }, lowest: int64(time.Second), highest: int64(time.Hour)},
+	{name: "frame-stall", time: func(l *Limits) *time.Duration { return &l.FrameStall }, lowest: int64(5 * time.Second), highest: int64(time.Hour)},
 	{name: "login-deadline", time: func(l *Limits) *time.Duration { return &l.LoginDeadline }, lowest: int64(time.Second), highest: int64(10 * time.Minute)},
 }
 

@@ -52,7 +52,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 	c := load(t, brokerconf.Sources{File: "testdata/whole.yaml"})
 	want := brokerconf.Limits{
 		Frame: 1 << 20, LoginFrame: 32 << 10, Connections: 100, Unauthenticated: 50, UnauthenticatedPerSource: 10,
-		Handshakes: 3, Queue: 2 << 20, QueueTotal: 64 << 20, WriteStall: time.Minute, LoginDeadline: 5 * time.Second,
+		Handshakes: 3, Queue: 2 << 20, QueueTotal: 64 << 20, WriteStall: time.Minute, FrameStall: 7 * time.Second, LoginDeadline: 5 * time.Second,
 	}
 	if c.Limits != want || c.Name != "broker.local" || !c.AllowPlaintext || c.AccessFile != "/var/lib/shvbroker/access.yaml" || c.Development {
 		t.Errorf("%+v", c)
@@ -121,6 +121,29 @@ func TestTheCPlusPlusBrokersDirectory(t *testing.T) {
 	}
 	if len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0], "roles.cpon:2:2: weight") {
 		t.Errorf("warnings: %q", c.Warnings)
+	}
+}
+
+func TestWhatHasNoEffectIsToldWithItsPlace(t *testing.T) {
+	c := load(t, brokerconf.Sources{File: write(t, "f", `connections: [{name: up, enabled: true}]
+tunnelling: {enabled: true}
+listen: [{url: "tcp://127.0.0.1:0"}, {url: "ws://x:1"}]
+access:
+  users: {a: {password: !Plain "", roles: [ghost]}}
+  roles:
+    r: {access: [{shvRI: "test/**:*:*", grant: su}], profile: {x: 1}}
+`)})
+	for _, want := range []string{
+		"f:1:1: connections is not used", "f:2:1: tunnelling is not used", "f:3:44: the broker does not listen on ws://x:1",
+		`f:5:25: the password of user "a" is empty`, `f:5:11: user "a": there is no role "ghost"`,
+		`f:7:26: rule 1 of role "r" has no effect`, `f:7:54: profile of role "r" is not used`,
+	} {
+		if !strings.Contains(strings.Join(c.Warnings, "\n"), want) {
+			t.Errorf("no %q in %q", want, c.Warnings)
+		}
+	}
+	if len(c.Warnings) != 7 || len(c.Listen) != 1 {
+		t.Errorf("%d warnings: %q", len(c.Warnings), c.Warnings)
 	}
 }
 

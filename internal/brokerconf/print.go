@@ -33,9 +33,6 @@ func (c *Config) Print(w io.Writer) error {
 	for _, each := range limits {
 		other("limits."+each.name, each.show(&c.Limits))
 	}
-	if c.AccessFile != "" {
-		other("access-file", c.AccessFile)
-	}
 	slices.SortStableFunc(all, func(a, b Setting) int { return cmp.Compare(a.Key, b.Key) })
 	for _, s := range all {
 		fmt.Fprintf(&b, "%s: %s  # %s\n", s.Key, s.Text, s.Source)
@@ -64,7 +61,7 @@ func shown(p *part, entry entryName) map[string]any {
 		return m
 	}
 	if _, ok := m["password"]; ok {
-		m["password"] = map[string]string{formNames[p.Users[entry.name].Password.Form()]: hidden}
+		m["password"] = map[string]string{p.Users[entry.name].Password.Form().String(): hidden}
 	}
 	if n := len(p.Users[entry.name].Tokens); n > 0 {
 		m["tokens"] = []string{hidden}

@@ -17,17 +17,9 @@ func (r *reader) listenURL(n *node, text string) bool {
 		return false
 	}
 	switch u.Scheme {
-	case "tcp":
+	case transport.TCP, transport.SSL, transport.Unix:
 		if _, err := transport.ParseURL(text); err != nil {
 			r.fail(n.at, "a url of listen: %w", err)
-		}
-	case "ssl":
-		if u.Hostname() == "" {
-			r.fail(n.at, "a url of listen: URL %s: no host", shownURL(text))
-		}
-	case "unix":
-		if u.Path == "" && u.Opaque == "" && u.Host == "" {
-			r.fail(n.at, "a url of listen: URL %s: no path of a socket", shownURL(text))
 		}
 	case "tcps", "ssls", "unixs", "ws", "wss", "serial", "tty", "can":
 		r.warn(n.at, "the broker does not listen on %s: the scheme %s is not supported", shownURL(text), u.Scheme)

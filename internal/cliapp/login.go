@@ -38,14 +38,17 @@ type LoginInput struct {
 }
 
 // Resolve chooses the login. User and password each come from the first of: a
-// flag, the environment, the URL, the development default (towards loopback, and
-// the password only for that user), and a prompt (the password only). Within one
+// flag, the environment, the URL, the development default (towards this machine,
+// and the password only for that user), and a prompt (the password only). Within one
 // source a password stands before the name of a file.
 func (in *LoginInput) Resolve() (Login, error) {
 	var login Login
+	if in.URL.IsEncrypted() && in.URL.NoVerify {
+		login.warn("%s: nobody checks who answers there (verify=false)", in.URL)
+	}
 	login.User = firstOf(in.User, in.env(envUser), in.URL.User)
-	local := in.URL.IsLoopback()
-	if login.User == "" {
+	local := in.URL.IsLocal()
+	if login.User == "" && in.URL.Token == "" {
 		if !local {
 			return Login{}, Usagef("no user for %s: set --%s or %s", in.URL.Address(), FlagUser, envUser)
 		}
@@ -55,8 +58,8 @@ func (in *LoginInput) Resolve() (Login, error) {
 	switch {
 	case err != nil:
 		return Login{}, err
-	case given:
-		return login, nil
+	case given, in.URL.Token != "", in.URL.ShaPass != "":
+		return login, nil // the client takes the latter two from the URL
 	case local && login.User == auth.DevelopmentUser:
 		login.Password = auth.DevelopmentPassword
 		return login, nil

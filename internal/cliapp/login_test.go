@@ -91,6 +91,11 @@ func TestLoginComesFromTheNearestSource(t *testing.T) {
 		{"password alone on loopback", testInput{url: near, password: "p"}, "iot", "p"},
 		{"prompt off loopback", testInput{url: far, user: "iot", prompt: "typed"}, "iot", "typed<Password for iot@broker.example:3755: "},
 		{"prompt for another local user", testInput{url: near, user: "eva", prompt: "typed"}, "eva", "typed<Password for eva@127.0.0.1:3755: "},
+		{"development on a socket", testInput{url: "unix:/run/s"}, "iot", "lub42DUB"},
+		{"development over TLS", testInput{url: "ssl://localhost"}, "iot", "lub42DUB"},
+		{"token needs no user", testInput{url: far + "?token=t"}, "", ""},
+		{"hash needs no password", testInput{url: near + "?user=iot&shapass=00"}, "iot", ""},
+		{"password before the URL's hash", testInput{url: far + "?user=q&shapass=00&password=p"}, "q", "p"},
 		{"windows newline", testInput{url: near, passFile: "contains:p w\r\n"}, "iot", "p w"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -130,6 +135,21 @@ func TestMissingLoginSaysWhatToSet(t *testing.T) {
 				t.Errorf("%q shows the password", text)
 			}
 		})
+	}
+}
+
+// Who switches the check off is told each time: it must not stay off unseen.
+func TestUnverifiedTLSIsWarnedAbout(t *testing.T) {
+	for url, warned := range map[string]bool{
+		"ssl://h?verify=false&user=u&password=p": true,
+		"ssl://h?verify=true&user=u&password=p":  false,
+		"ssl://h?user=u&password=p":              false,
+		"tcp://h?verify=false&user=u&password=p": false,
+	} {
+		got, err := testInput{url: url}.resolve(t)
+		if err != nil || len(got.Warnings) > 0 != warned {
+			t.Errorf("%s: %q, %v", url, got.Warnings, err)
+		}
 	}
 }
 

@@ -20,7 +20,8 @@ var commit string
 // Version returns the version of the suite, such as "0.1.0".
 func Version() string { return release }
 
-// Commit returns the commit of the build, "unknown" where nobody told it.
+// Commit returns the commit that the program was built from, "unknown" where
+// nobody told.
 func Commit() string {
 	info, _ := debug.ReadBuildInfo()
 	return commitText(commit, info)

@@ -27,10 +27,10 @@ const DefaultTimeout = 10 * time.Second
 // stalled is how long the broker may leave our data unacknowledged.
 const stalled = 60 * time.Second
 
-// Login is what a client logs in with.
+// Login is what a client logs in with. Without a password, the URL may have one
+// in another form: a token, or a hash.
 type Login struct {
 	User, Password string
-	Plain          bool   // send the password itself instead of its hash
 	Tunnel         string // secret of a tunnel; user and password then do not matter
 	MountPoint     string
 	DeviceID       string
@@ -106,13 +106,20 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 	return start(ctx, conn, o)
 }
 
-// start logs in on a connection, which it takes over.
-func start(ctx context.Context, conn net.Conn, o Options) (*Client, error) {
+// Direct is a client of the peer on conn, which wants no login. The Client must be
+// closed; it takes conn over.
+func Direct(conn net.Conn, o Options) *Client {
 	c := &Client{opts: o, link: link.New(conn, link.Options{}), receivers: make(map[int64]Receiver)}
 	if o.Begin != nil {
 		o.Begin(c)
 	}
 	c.running.Go(func() { c.link.Run(c) })
+	return c
+}
+
+// start logs in on a connection, which it takes over.
+func start(ctx context.Context, conn net.Conn, o Options) (*Client, error) {
+	c := Direct(conn, o)
 	if err := c.login(ctx); err != nil {
 		c.Close()
 		return nil, err
@@ -131,7 +138,7 @@ func (c *Client) login(ctx context.Context) error {
 	}
 	nonce, _ := hello.Get("nonce")
 	text, _ := nonce.AsString()
-	result, err := c.Call(ctx, "", "login", c.opts.Login.param(text))
+	result, err := c.Call(ctx, "", "login", c.opts.Login.param(c.opts.URL, text))
 	var refused *rpc.Error
 	switch {
 	case errors.As(err, &refused):
@@ -149,11 +156,7 @@ func (c *Client) login(ctx context.Context) error {
 
 // param is the parameter of the method login, its keys in the order of the
 // C++ programs.
-func (l Login) param(nonce string) chainpack.Value {
-	password, kind := auth.Hash(nonce, l.Password), auth.SHA1
-	if l.Plain {
-		password, kind = l.Password, auth.Plain
-	}
+func (l Login) param(u transport.URL, nonce string) chainpack.Value {
 	var options, device []chainpack.Entry
 	if l.DeviceID != "" {
 		device = append(device, chainpack.F("deviceId", chainpack.String(l.DeviceID)))
@@ -169,12 +172,32 @@ func (l Login) param(nonce string) chainpack.Value {
 		options = append(options, chainpack.F("tunnel", chainpack.Map(chainpack.F("secret", chainpack.String(l.Tunnel)))))
 	}
 	return chainpack.Map(
-		chainpack.F("login", chainpack.Map(
-			chainpack.F("password", chainpack.String(password)),
-			chainpack.F("type", chainpack.String(kind)),
-			chainpack.F("user", chainpack.String(l.User)),
-		)),
+		chainpack.F("login", l.credentials(u, nonce)),
 		chainpack.F("options", chainpack.Map(options...)),
+	)
+}
+
+// credentials say who we are (protocol.md 5.2). A broker that keeps no more than
+// a slow hash of a password needs the password itself; it is sent where the
+// transport protects it, and its hash elsewhere.
+func (l Login) credentials(u transport.URL, nonce string) chainpack.Value {
+	password, kind := auth.Hash(nonce, l.Password), auth.SHA1
+	switch {
+	case l.Tunnel != "": // neither matters
+	case l.Password == "" && u.Token != "":
+		return chainpack.Map(
+			chainpack.F("token", chainpack.String(u.Token)),
+			chainpack.F("type", chainpack.String(auth.Token)),
+		)
+	case l.Password == "" && u.ShaPass != "":
+		password = auth.HashSHA1(nonce, u.ShaPass)
+	case u.IsTrusted():
+		password, kind = l.Password, auth.Plain
+	}
+	return chainpack.Map(
+		chainpack.F("password", chainpack.String(password)),
+		chainpack.F("type", chainpack.String(kind)),
+		chainpack.F("user", chainpack.String(l.User)),
 	)
 }
 

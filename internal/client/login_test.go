@@ -2,7 +2,9 @@ package client
 
 import (
 	"context"
+	"crypto/sha1"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -18,19 +20,33 @@ func TestLoginsAreTheSeeds(t *testing.T) {
 		name, nonce string
 		login       Login
 		want        string
+		url         string
 	}{
 		{"agent", "1437608631", Login{User: "iot", Password: "lub42DUB", MountPoint: "test/agent", Watchdog: 180 * time.Second},
-			`{"login":{"password":"73f422e5fb395a0ad8af042402e835b73d9218a7","type":"SHA1","user":"iot"},"options":{"device":{"mountPoint":"test/agent"},"idleWatchDogTimeOut":180}}`},
+			`{"login":{"password":"73f422e5fb395a0ad8af042402e835b73d9218a7","type":"SHA1","user":"iot"},"options":{"device":{"mountPoint":"test/agent"},"idleWatchDogTimeOut":180}}`, "tcp://h"},
 		{"shell", "1336980497", Login{User: "iot", Password: "lub42DUB"},
-			`{"login":{"password":"d622fa9568f5dda56ea22bd25526b4c7b778e13d","type":"SHA1","user":"iot"},"options":{"idleWatchDogTimeOut":0}}`},
+			`{"login":{"password":"d622fa9568f5dda56ea22bd25526b4c7b778e13d","type":"SHA1","user":"iot"},"options":{"idleWatchDogTimeOut":0}}`, "ssl://h?verify=false"},
 		{"helper", "1524437174", Login{Tunnel: "ef9b3cd47426dfbfb295a63df5e0e8bf57ffafae"},
-			`{"login":{"password":"6299fa3137d1615cbc93a7de35edd3b6de0bfaea","type":"SHA1","user":""},"options":{"idleWatchDogTimeOut":0,"tunnel":{"secret":"ef9b3cd47426dfbfb295a63df5e0e8bf57ffafae"}}}`},
-		{"device with an id", "", Login{User: "u", Password: "p", Plain: true, DeviceID: "d", MountPoint: "m"},
-			`{"login":{"password":"p","type":"PLAIN","user":"u"},"options":{"device":{"deviceId":"d","mountPoint":"m"},"idleWatchDogTimeOut":0}}`},
+			`{"login":{"password":"6299fa3137d1615cbc93a7de35edd3b6de0bfaea","type":"SHA1","user":""},"options":{"idleWatchDogTimeOut":0,"tunnel":{"secret":"ef9b3cd47426dfbfb295a63df5e0e8bf57ffafae"}}}`, "ssl://h"},
+		{"device with an id, over TLS", "", Login{User: "u", Password: "p", DeviceID: "d", MountPoint: "m"},
+			`{"login":{"password":"p","type":"PLAIN","user":"u"},"options":{"device":{"deviceId":"d","mountPoint":"m"},"idleWatchDogTimeOut":0}}`, "ssl://h"},
+		{"socket", "1", Login{User: "u", Password: "p"},
+			`{"login":{"password":"p","type":"PLAIN","user":"u"},"options":{"idleWatchDogTimeOut":0}}`, "unix:/s"},
+		{"hash of the password", "1336980497", Login{User: "iot"},
+			`{"login":{"password":"d622fa9568f5dda56ea22bd25526b4c7b778e13d","type":"SHA1","user":"iot"},"options":{"idleWatchDogTimeOut":0}}`,
+			"ssl://h?shapass=" + fmt.Sprintf("%x", sha1.Sum([]byte("lub42DUB")))},
+		{"password before hash and token", "", Login{User: "u", Password: "p"},
+			`{"login":{"password":"p","type":"PLAIN","user":"u"},"options":{"idleWatchDogTimeOut":0}}`, "ssl://h?shapass=00&token=t"},
+		{"token", "1", Login{User: "u"},
+			`{"login":{"token":"t","type":"TOKEN"},"options":{"idleWatchDogTimeOut":0}}`, "tcp://h?shapass=00&token=t"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				b, done := dial(t, t.Context(), Options{Login: test.login})
+				u, err := transport.ParseURL(test.url)
+				if err != nil {
+					t.Fatal(err)
+				}
+				b, done := dial(t, t.Context(), Options{Login: test.login, URL: u})
 				b.expect(hello)
 				b.send(`<1:1,8:1>i{2:{"nonce":"` + test.nonce + `"}}`)
 				b.expect(`<1:1,8:2,10:"login">i{1:` + test.want + `}`)

@@ -5,6 +5,8 @@
 package command
 
 import (
+	"unicode/utf8"
+
 	"shvtools/internal/chainpack"
 	"shvtools/internal/cpon"
 	"shvtools/internal/rpc"
@@ -91,7 +93,7 @@ func text(v chainpack.Value) string {
 // result makes the result of how it ended.
 func (c Call) result(code int, stdout, stderr []byte) chainpack.Value {
 	if !c.list {
-		return chainpack.String(string(stdout))
+		return written(stdout)
 	}
 	items := make([]chainpack.Value, len(c.wants))
 	for i, w := range c.wants {
@@ -99,12 +101,22 @@ func (c Call) result(code int, stdout, stderr []byte) chainpack.Value {
 		case wantExit:
 			items[i] = chainpack.Int(int64(code))
 		case wantStdout:
-			items[i] = chainpack.String(string(stdout))
+			items[i] = written(stdout)
 		case wantStderr:
-			items[i] = chainpack.String(string(stderr))
+			items[i] = written(stderr)
 		}
 	}
 	return chainpack.List(items...)
+}
+
+// written is what a program wrote: a String, as the C++ agent has it for all, or a
+// Blob where that is no UTF-8. Peers that take Strings for text cannot read such
+// an answer, would ask for it again, and so run the program over and over.
+func written(b []byte) chainpack.Value {
+	if !utf8.Valid(b) {
+		return chainpack.Blob(b)
+	}
+	return chainpack.String(string(b))
 }
 
 // copies is how often the result holds a stream.

@@ -75,20 +75,21 @@ func TestShapesOfRunCmd(t *testing.T) {
 		`["true"]`:         `[0]`,
 		`["false"]`:        `[1]`,
 		`["true","false"]`: `[1,1]`, // the last one wins
-		`["sh",["-c","echo out; echo err >&2; exit 3"],1,2]`: `[3,"out\n","err\n"]`,
-		`[2,"sh",1,["-c","echo out; echo err >&2; exit 3"]]`: `["err\n",3,"out\n"]`,
-		`[1,1,"sh",["-c","echo a"]]`:                         `["a\n","a\n",0]`,
-		`["sh",["-c","exit 255"],1u]`:                        `[255,""]`,
-		`["sh",["-c","echo lost"],["-c","echo last"],1]`:     `[0,"last\n"]`,
-		`["sh",["-c","echo $FROM_AGENT"],1]`:                 `[0,"yes\n"]`,
-		`["sh",["-c","echo $FROM_AGENT$A"],1,{"A":"b"}]`:     `[0,"b\n"]`, // replaces
-		`["sh",["-c","echo $FROM_AGENT$A"],1,{}]`:            `[0,"\n"]`,
-		`["sh",["-c","echo $A $B"],1,{"A":5,"B":"x y"}]`:     `[0,"5 x y\n"]`,
-		`["echo",["a b",7,-1.5,true],1]`:                     `[0,"a b 7 -1.5 true\n"]`,
-		`["cat",1]`:                                          `[0,""]`, // stdin is at its end
-		`["sh",["-c","printf 'a\\000b\\377'"],1]`:            "[0,\"a\\0b\xff\"]",
-		`["sh",["-c","kill -9 $$"]]`:                         crashed,
-		`["sh",["-c","echo x; kill -TERM $$"],1]`:            crashed,
+		`["sh",["-c","echo out; echo err >&2; exit 3"],1,2]`:               `[3,"out\n","err\n"]`,
+		`[2,"sh",1,["-c","echo out; echo err >&2; exit 3"]]`:               `["err\n",3,"out\n"]`,
+		`[1,1,"sh",["-c","echo a"]]`:                                       `["a\n","a\n",0]`,
+		`["sh",["-c","exit 255"],1u]`:                                      `[255,""]`,
+		`["sh",["-c","echo lost"],["-c","echo last"],1]`:                   `[0,"last\n"]`,
+		`["sh",["-c","echo $FROM_AGENT"],1]`:                               `[0,"yes\n"]`,
+		`["sh",["-c","echo $FROM_AGENT$A"],1,{"A":"b"}]`:                   `[0,"b\n"]`, // replaces
+		`["sh",["-c","echo $FROM_AGENT$A"],1,{}]`:                          `[0,"\n"]`,
+		`["sh",["-c","echo $A $B"],1,{"A":5,"B":"x y"}]`:                   `[0,"5 x y\n"]`,
+		`["echo",["a b",7,-1.5,true],1]`:                                   `[0,"a b 7 -1.5 true\n"]`,
+		`["cat",1]`:                                                        `[0,""]`,          // stdin is at its end
+		`["sh",["-c","printf 'a\\000b\\377'"],1]`:                          `[0,b"a\00b\ff"]`, // no UTF-8
+		`["sh",["-c","printf '\\305\\231\\000'; printf '\\305' >&2"],1,2]`: "[0,\"ř\\0\",b\"\\c5\"]",
+		`["sh",["-c","kill -9 $$"]]`:                                       crashed,
+		`["sh",["-c","echo x; kill -TERM $$"],1]`:                          crashed,
 		`["ls",7]`:    `8 Invalid request parameter: 7`,
 		`["ls",null]`: `8 Invalid request parameter: null`,
 		`["ls",1.5]`:  `8 Invalid request parameter: 1.5`,
@@ -100,7 +101,7 @@ func TestShapesOfRunCmd(t *testing.T) {
 			defer cancel()
 			got := run(t, ctx, host, text)
 			if want == "*" {
-				pid, _ := strconv.Atoi(strings.Trim(got, "[0,\"n\\]"))
+				pid, _ := strconv.Atoi(strings.TrimSuffix(strings.TrimPrefix(got, `[0,"`), `\n"]`))
 				if pid == 0 || unix.Kill(pid, 0) != nil {
 					t.Errorf("got %s", got)
 				} else {

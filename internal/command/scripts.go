@@ -149,11 +149,15 @@ func (s *Scripts) keep(root *os.Root, name, text string) error {
 		return err
 	}
 	_, err = f.WriteString(text)
-	if err = errors.Join(err, f.Close()); err == nil {
+	if err = cmp.Or(err, f.Close()); err == nil {
 		err = root.Rename(temporary, name)
 	}
 	if err != nil {
 		_ = root.Remove(temporary)
+	}
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		err = at.Err // the name says nothing to the caller
 	}
 	return err
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"shvtools/internal/chainpack"
 	"shvtools/internal/command"
 )
@@ -211,5 +213,28 @@ func TestLargeScriptsMakeRoomToo(t *testing.T) {
 	entries, err := os.ReadDir(s.dir)
 	if err != nil || len(entries) != 16 {
 		t.Errorf("%d of 20 scripts of a megabyte are kept, want 16: %v", len(entries), err)
+	}
+}
+
+func TestFullDiskRefusesAScriptAndKeepsTheOthers(t *testing.T) {
+	s := newShelf(t)
+	disk := filepath.Dir(s.dir)
+	if err := os.MkdirAll(disk, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("tmpfs", disk, "tmpfs", 0, "size=64k"); err != nil {
+		t.Skipf("a small file system needs the right to mount one: %v", err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(disk, unix.MNT_DETACH) })
+	s.run(t, `"echo hi"`)
+	got := s.run(t, `"exit 0 # `+strings.Repeat("x", 100<<10)+`"`)
+	if want := "8 the script cannot be kept on this device: no space left on device"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if got := s.run(t, `"`+command.SHA1([]byte("echo hi"))+`"`); got != `"hi\n"` {
+		t.Errorf("the one before: %s", got)
+	}
+	if entries, _ := os.ReadDir(s.dir); len(entries) != 1 {
+		t.Errorf("%d files are there", len(entries))
 	}
 }

@@ -38,6 +38,9 @@ func (r *record) bytes() []byte {
 
 func (r *record) String() string { return string(r.bytes()) }
 
+// lastWords is how long what a program wrote may come after its end.
+const lastWords = time.Second
+
 // await waits until enough likes what came, for patience at the most. It gives
 // up early when the writer has ended.
 func (r *record) await(enough func([]byte) bool, ended <-chan struct{}) bool {
@@ -51,7 +54,8 @@ func (r *record) await(enough func([]byte) bool, ended <-chan struct{}) bool {
 		select {
 		case <-changed:
 		case <-ended:
-			return enough(r.bytes())
+			ended = nil
+			late.Reset(lastWords) // what it wrote last may still be in the terminal
 		case <-late.C:
 			return false
 		}

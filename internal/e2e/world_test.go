@@ -25,8 +25,11 @@ type setup struct {
 	helper    string   // another shvrexec
 	agentEnv  []string // in addition
 	noAgent   bool
-	agentUser []string // options of the agent in place of none
-	url       string   // a broker that the test runs itself
+	agentUser []string                    // options of the agent in place of none
+	url       string                      // a broker that the test runs itself
+	listen    string                      // the URL of our own, in place of one on loopback
+	brokerTLS []string                    // options of the broker in addition
+	clientURL func(listens string) string // nil: the same
 }
 
 // world is a broker and an agent, and all that a test starts around them.
@@ -58,7 +61,11 @@ func (s setup) start(t *testing.T) *world {
 	w := newWorld(t)
 	w.setup, w.url = s, s.url
 	if w.url == "" {
-		w.startBroker("tcp://127.0.0.1:0")
+		listen := s.listen
+		if listen == "" {
+			listen = "tcp://127.0.0.1:0"
+		}
+		w.startBroker(listen)
 	}
 	if !s.noAgent {
 		w.startAgent()
@@ -106,12 +113,16 @@ func (w *world) startBroker(listen string) {
 	w.t.Helper()
 	ready := w.newFile("broker.ready")
 	cmd := exec.Command(program("shvbroker"), "--listen", listen, "--ready-file", ready, "--journal", w.journalFile())
+	cmd.Args = append(cmd.Args, w.setup.brokerTLS...)
 	if w.setup.unsafe {
 		cmd.Args = append(cmd.Args, "--journal-unsafe")
 	}
 	cmd.Env = environment()
 	w.broker = w.launch(cmd)
 	w.url = w.awaitReady(w.broker, ready)
+	if w.setup.clientURL != nil {
+		w.url = w.setup.clientURL(w.url)
+	}
 }
 
 func (w *world) startAgent() {

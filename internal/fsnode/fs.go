@@ -48,6 +48,15 @@ type FS struct{ opts Options }
 // New serves the directory of o, which need not exist all the time.
 func New(o Options) *FS { return &FS{o} }
 
+// Check tells why a directory cannot be served at the moment.
+func Check(dir string) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	return root.Close()
+}
+
 // op is one request.
 type op struct {
 	*FS

@@ -51,13 +51,31 @@ func (c Call) Value() chainpack.Value {
 	return chainpack.Map(entries...)
 }
 
+// Trust is by what the agent itself judges the broker that it is connected to, for
+// a helper that connects to an offered address.
+type Trust struct {
+	CA        string // file of certificates; "": the system's
+	CRL       string // file of revocation lists; "": none
+	NoVerify  bool
+	Cert, Key string // files of what to show of oneself; "": nothing
+	Name      string // in which a certificate must be, where the address has none
+	Socket    string // path of the broker's socket as the agent sees it
+}
+
 // Line is the line for the helper.
 type Line struct {
 	Find   rpc.TunnelCtl // the FindTunnelResponse, with the request id of the call
 	Call   Call
 	Policy policy.Grant
 	User   string // chain of the users who called, for logs
+	// InBand: there is no tunnel to log in to. The agent carries the session, on a
+	// socket that the helper has as file descriptor InBandFD.
+	InBand bool
+	Trust  Trust
 }
+
+// InBandFD is where a helper finds the socket to its agent.
+const InBandFD = 3
 
 // base is what holds for the line of a C++ agent, which knows no policy: what its
 // own helper would do, and nothing of what we add to it.
@@ -69,13 +87,46 @@ var base = policy.Grant{
 
 // Append appends the line with its newline.
 func (l Line) Append(dst []byte) []byte {
-	v := chainpack.Map(
+	entries := []chainpack.Entry{
 		chainpack.F("findTunnelResponse", l.Find.Value()),
 		chainpack.F("onConnectedCall", l.Call.Value()),
 		chainpack.F("policy", l.Policy.Value()),
 		chainpack.F("caller", chainpack.Map(chainpack.F("user", chainpack.String(l.User)))),
+	}
+	if l.InBand {
+		entries = append(entries, chainpack.F("inband", chainpack.Bool(true)))
+	}
+	if l.Trust != (Trust{}) {
+		entries = append(entries, chainpack.F("trust", l.Trust.value()))
+	}
+	return append(cpon.Append(dst, chainpack.Map(entries...)), '\n')
+}
+
+func (t Trust) value() chainpack.Value {
+	return chainpack.Map(
+		chainpack.F("ca", chainpack.String(t.CA)),
+		chainpack.F("verify", chainpack.Bool(!t.NoVerify)),
+		chainpack.F("name", chainpack.String(t.Name)),
+		chainpack.F("socket", chainpack.String(t.Socket)),
+		chainpack.F("crl", chainpack.String(t.CRL)),
+		chainpack.F("cert", chainpack.String(t.Cert)),
+		chainpack.F("key", chainpack.String(t.Key)),
 	)
-	return append(cpon.Append(dst, v), '\n')
+}
+
+// trustOf reads it; what is absent or unreadable trusts nobody more.
+func trustOf(v chainpack.Value) (t Trust) {
+	text := func(name string) string {
+		field, _ := v.Get(name)
+		s, _ := field.AsString()
+		return s
+	}
+	t.CA, t.Name, t.Socket = text("ca"), text("name"), text("socket")
+	t.CRL, t.Cert, t.Key = text("crl"), text("cert"), text("key")
+	verify, _ := v.Get("verify")
+	yes, ok := verify.AsBool()
+	t.NoVerify = ok && !yes
+	return t
 }
 
 // ParseLine reads the line of an agent, ours or the C++ one.
@@ -100,6 +151,10 @@ func ParseLine(text []byte) (Line, error) {
 	caller, _ := v.Get("caller")
 	user, _ := caller.Get("user")
 	l.User, _ = user.AsString()
+	inBand, _ := v.Get("inband")
+	l.InBand, _ = inBand.AsBool()
+	trust, _ := v.Get("trust")
+	l.Trust = trustOf(trust)
 	return l, nil
 }
 

@@ -52,14 +52,16 @@ func TestOurLineStartsAsTheCppAgents(t *testing.T) {
 
 func TestLineRoundTrip(t *testing.T) {
 	ext := tunnel.Ext{Version: 1, Window: 1 << 20, Run: tunnel.Run{Kind: tunnel.RunExec, Text: "echo \"a\n\x00\xff\""},
-		Env: []tunnel.EnvVar{{Name: "TERM", Value: "xterm"}, {Name: "LANG", Value: "cs\nCZ"}}}
+		Env: []tunnel.EnvVar{{Name: "TERM", Value: "xterm"}, {Name: "LANG", Value: "cs\nCZ"}}, Features: []string{"inband", "x"}}
 	lines := []launch.Line{
 		{Find: rpc.TunnelCtl{State: rpc.FindTunnelResponse, Host: "::1", Port: 1, Secret: "s", RequestID: 3, CallerIDs: rpc.CallerIDs{2, 4}}},
 		{
 			Find:   rpc.TunnelCtl{State: rpc.FindTunnelResponse, Extra: []chainpack.Entry{chainpack.N(7, chainpack.List(chainpack.String("u")))}},
 			Call:   launch.Call{Method: "runCmd", Params: chainpack.String("a\nb"), Ext: ext, Extended: true},
-			Policy: policy.Grant{Limits: policy.Limits{Env: []string{"TERM", "LC_*"}}}, User: "iot:\"broker\"\n",
+			Policy: policy.Grant{Limits: policy.Limits{Env: []string{"TERM", "LC_*"}}}, User: "iot:\"broker\"\n", InBand: true,
+			Trust: launch.Trust{CA: "/etc/c a.pem", CRL: "/l", Cert: "/c", Key: "/k", NoVerify: true, Name: "broker.example", Socket: "/run/\"s"},
 		},
+		{Find: rpc.TunnelCtl{State: rpc.FindTunnelResponse}, Trust: launch.Trust{Name: "h"}},
 	}
 	for _, l := range lines {
 		text := l.Append(nil)
@@ -70,7 +72,7 @@ func TestLineRoundTrip(t *testing.T) {
 		if got := again.Append(nil); string(got) != string(text) {
 			t.Errorf("%s became %s", text, got)
 		}
-		if again.User != l.User || len(again.Policy.Env) != len(l.Policy.Env) || again.Call.Method != l.Call.Method ||
+		if again.Trust != l.Trust || again.InBand != l.InBand || again.User != l.User || len(again.Policy.Env) != len(l.Policy.Env) || again.Call.Method != l.Call.Method ||
 			!again.Call.Ext.Value().Equal(l.Call.Ext.Value()) && l.Call.Extended {
 			t.Errorf("%+v became %+v", l, again)
 		}
@@ -79,9 +81,9 @@ func TestLineRoundTrip(t *testing.T) {
 
 // A key that a client could put into its param must not become the agent's own.
 func TestClientCannotWritePolicy(t *testing.T) {
-	param, _ := cpon.Parse([]byte(`{"method":"m","params":1,"policy":{"env":["LD_*"]},"caller":{"user":"root"},"findTunnelResponse":i{1:2},"x":1}`), chainpack.Limits{})
+	param, _ := cpon.Parse([]byte(`{"method":"m","params":1,"policy":{"env":["LD_*"]},"caller":{"user":"root"},"trust":{"verify":false},"findTunnelResponse":i{1:2},"x":1}`), chainpack.Limits{})
 	l := launch.Line{Find: rpc.TunnelCtl{State: rpc.FindTunnelResponse}, Call: launch.CallFromParam(param)}
-	if text := string(l.Append(nil)); strings.Contains(text, "LD_") || strings.Contains(text, "root") || strings.Contains(text, `"x"`) {
+	if text := string(l.Append(nil)); strings.Contains(text, "LD_") || strings.Contains(text, "root") || strings.Contains(text, "trust") || strings.Contains(text, `"x"`) {
 		t.Errorf("got %s", text)
 	}
 }
@@ -107,6 +109,15 @@ func TestCallThatCannotBeReadStaysEmpty(t *testing.T) {
 		l := parse(t, `{"findTunnelResponse":<1:3>i{1:2},"onConnectedCall":`+call+`,"policy":1,"caller":[]}`)
 		if l.Call.Method != "" || !l.Call.Params.IsNull() || l.Call.Extended {
 			t.Errorf("%s: %+v", call, l.Call)
+		}
+	}
+}
+
+// Who is trusted must never come of a mistake.
+func TestUnreadableTrustTrustsNobodyMore(t *testing.T) {
+	for _, trust := range []string{`null`, `1`, `[]`, `{}`, `{"verify":null}`, `{"verify":"false"}`, `{"verify":0}`, `{"ca":1,"name":[],"socket":null}`} {
+		if l := parse(t, `{"findTunnelResponse":<1:3>i{1:2},"trust":`+trust+`}`); l.Trust != (launch.Trust{}) {
+			t.Errorf("%s: %+v", trust, l.Trust)
 		}
 	}
 }

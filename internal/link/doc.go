@@ -6,9 +6,11 @@
 // what a message means, and it does not dial or listen: it is given a
 // connection.
 //
-// A Link has two goroutines. The read loop is the goroutine that calls Run; it
-// hands each message to the Handler and never waits for a write, unless the
-// Handler chooses to by SendWait. The write loop takes what is queued, puts
-// small frames together, and writes as soon as there is something to write: no
-// timer delays a frame. Run returns after both have ended.
+// A Link has one goroutine, and a second one while there is something to write that
+// its sender did not write. The read loop is the goroutine that calls Run; it hands
+// each message to the Handler and never waits for a write, unless the Handler
+// chooses to by SendWait. The write loop takes what is queued, puts small frames
+// together, and writes as soon as there is something to write: no timer delays a
+// frame. Run returns after both have ended. A link that waits for its peer holds no
+// buffer.
 package link

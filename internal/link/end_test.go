@@ -2,6 +2,7 @@ package link_test
 
 import (
 	"errors"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -129,5 +130,57 @@ func TestIdleWatchIsChangedAndSwitchedOff(t *testing.T) {
 		}
 		l.SetIdle(time.Minute) // of a login that came just before the end
 		synctest.Wait()
+	})
+}
+
+func TestSilenceIsToldToAQuarterOfItsLimit(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l, peer, _ := pipe(t, link.Options{Idle: 40 * time.Second}, handler{})
+		time.Sleep(21 * time.Second)
+		if silent, limit := l.Silence(); silent != 20*time.Second || limit != 40*time.Second {
+			t.Errorf("%v of %v", silent, limit)
+		}
+		if _, err := peer.Write(onWire(message(1, 1))); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if silent, _ := l.Silence(); silent != 0 {
+			t.Errorf("%v after a frame", silent)
+		}
+		l.SetIdle(0)
+		if silent, limit := l.Silence(); silent != 0 || limit != 0 {
+			t.Errorf("%v of %v without a limit", silent, limit)
+		}
+	})
+}
+
+// panickyWriter fails as only a bug does.
+type panickyWriter struct{ net.Conn }
+
+func (panickyWriter) Write([]byte) (int, error) { panic("of a writer") }
+
+func TestPanicInTheWriteLoopEndsItsLinkAlone(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		other, otherPeer, _ := pipe(t, link.Options{}, handler{})
+		ours, peer := net.Pipe()
+		defer peer.Close()
+		l := link.New(panickyWriter{ours}, link.Options{})
+		ended := start(t, l, handler{})
+		if err := send(l, message(1, 1)); err != nil {
+			t.Fatal(err)
+		}
+		var bug *link.PanicError
+		if cause := <-ended; cause != link.Bug || !errors.As(l.Err(), &bug) || bug.Value != "of a writer" {
+			t.Fatalf("%v, %v", cause, l.Err())
+		}
+		if err := send(l, message(2, 1)); err != link.ErrClosed {
+			t.Errorf("Send after it: %v", err)
+		}
+		if err := send(other, message(1, 1)); err != nil {
+			t.Fatal(err)
+		}
+		if got := readIDs(t, otherPeer, 1); got[0] != 1 {
+			t.Errorf("the other link: %v", got)
+		}
 	})
 }

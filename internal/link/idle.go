@@ -33,6 +33,18 @@ func (l *Link) SetIdle(limit time.Duration) {
 	}
 }
 
+// Silence is how long the peer has been silent, to a quarter of the limit that
+// SetIdle gave, and that limit; both are 0 where there is none.
+func (l *Link) Silence() (silent, limit time.Duration) {
+	w := &l.idle
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if l.rx.Load() != w.seen {
+		return 0, w.limit
+	}
+	return w.silent, w.limit
+}
+
 func (l *Link) checkIdle() {
 	w := &l.idle
 	w.mu.Lock()

@@ -42,6 +42,7 @@ type Options struct {
 	MaxFrame   int           // bytes of a payload that is accepted
 	QueueBytes int           // bytes that may wait for the peer
 	Idle       time.Duration // end the link when nothing came for this long; 0: never
+	Gauge      *Gauge        // also counts what waits for the peer; nil: none
 }
 
 // Link is one connection. All methods may be called concurrently, Run once.
@@ -57,13 +58,20 @@ type Link struct {
 	cause   Cause // set before done is closed
 	detail  error
 
-	idle idleWatch
-	out  queue
-	try  tryWriter // of whoever took the queue
+	idle  idleWatch
+	pulse pulse
+	out   queue
+	try   tryWriter // of whoever took the queue
 
-	// Of the read loop: the links that it relayed to and has not flushed.
-	relayed []*Link
-	room    chan struct{} // capacity 1: what it waits for has room
+	// writer is the write loop, while there is one. It begins under out.mu and
+	// before out.closed is set.
+	writer sync.WaitGroup
+	write  func() // the write loop, once it was needed
+
+	// Of the read loop.
+	in      input
+	relayed []*Link       // the links that it relayed to and has not flushed
+	room    chan struct{} // capacity 1: what it waits for has room; nil: it has never waited
 }
 
 // maxRelayed is how many links a read loop flushes at once.
@@ -78,37 +86,48 @@ func New(conn net.Conn, o Options) *Link {
 	if o.QueueBytes <= 0 {
 		o.QueueBytes = DefaultQueueBytes
 	}
-	l := &Link{conn: conn, done: make(chan struct{}), relayed: make([]*Link, 0, maxRelayed), room: make(chan struct{}, 1)}
-	l.try.init(conn)
+	l := &Link{conn: conn, done: make(chan struct{})}
+	raw := rawOf(conn)
+	l.try.init(raw)
+	l.in.init(l, raw)
 	l.maxFrame.Store(int64(o.MaxFrame))
-	l.out.init(o.QueueBytes)
+	l.out.gauge, l.out.limit = o.Gauge, o.QueueBytes
 	l.SetIdle(o.Idle)
 	return l
 }
 
 // Run reads until the link ends and returns the cause. It returns only after
-// the write loop has ended too. A panic of the Handler ends this link alone.
+// the write loop has ended too. A panic of either loop ends this link alone.
 func (l *Link) Run(h Handler) Cause {
-	var writer sync.WaitGroup
-	writer.Go(l.writeLoop)
+	l.beginWriting()
 	l.end(l.readGuarded(h))
-	writer.Wait()
+	l.writer.Wait()
+	l.dropQueued()
 	return l.cause
 }
 
 func (l *Link) readGuarded(h Handler) (cause Cause, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			cause, err = Bug, &PanicError{Value: p, Stack: debug.Stack()}
+			cause, err = Bug, AsPanic(p)
 		}
 	}()
 	return l.readLoop(h)
 }
 
-// PanicError is a panic of a Handler, with the stack for a bug report.
+// PanicError is a panic of a loop or the Handler, with the stack for a bug report.
 type PanicError struct {
 	Value any
 	Stack []byte
+}
+
+// AsPanic makes an error of what was recovered, with the stack of the caller, unless
+// it is one from another goroutine already.
+func AsPanic(recovered any) *PanicError {
+	if p, ok := recovered.(*PanicError); ok {
+		return p
+	}
+	return &PanicError{Value: recovered, Stack: debug.Stack()}
 }
 
 // Error is the panic without its stack.
@@ -175,6 +194,14 @@ func (e *EndError) Unwrap() error { return e.Err }
 func (l *Link) PeerGone() bool {
 	c, ok := l.conn.(interface{ PeerClosed() bool })
 	return ok && c.PeerClosed()
+}
+
+// AckNow lets the system acknowledge what was read at once, where the connection
+// can do that: a peer that holds small segments back until then (Nagle) goes on.
+func (l *Link) AckNow() {
+	if c, ok := l.conn.(interface{ AckNow() }); ok {
+		c.AckNow()
+	}
 }
 
 // SetMaxFrame changes the limit for frames from now on, in bytes of payload.

@@ -1,19 +1,16 @@
 package link
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"shvtools/internal/chainpack"
 	"shvtools/internal/rpc"
 )
 
 const (
-	// readBuffer is small on purpose: what is larger is read straight into its
-	// own frame.
-	readBuffer = 4 << 10
 	// trusted is how much memory a declared length gets at once; more only as
 	// the bytes arrive.
 	trusted = 256 << 10
@@ -26,47 +23,55 @@ var (
 	errProtocol   = errors.New("unknown protocol byte")
 )
 
+// messages are what links parse into: one that waits needs none.
+var messages = sync.Pool{New: func() any { return new(rpc.Message) }}
+
 func (l *Link) readLoop(h Handler) (Cause, error) {
-	in := bufio.NewReaderSize(flushingReader{l}, readBuffer)
-	var m rpc.Message
+	in := &l.in
+	defer in.release()
 	defer l.flushRelayed()
 	for {
+		// Here and no deeper: the most that an idle link takes is its stack, of which
+		// the collector gives back what is not needed for the wait.
+		if err := in.fill(); err != nil {
+			return readCause(err), err
+		}
 		f, cause, err := l.readFrame(in)
 		if err != nil {
 			return cause, err
 		}
 		l.rx.Add(1)
-		switch f.buf[f.start] {
-		case protocolChainPack:
-			if err := m.Parse(f.Message()); err != nil {
-				f.Release()
-				return ProtocolError, err
-			}
-			f.seal(f.start + 1) // as it came, until somebody changes its head
-			h.Message(&m, f)
-		case protocolReset:
-			h.Reset()
-		default:
-			err := fmt.Errorf("%w %d", errProtocol, f.buf[f.start])
-			f.Release()
+		err = handle(h, f)
+		f.Release()
+		if err != nil {
 			return ProtocolError, err
 		}
-		f.Release()
 	}
 }
 
-// flushingReader reads the connection, after what the read loop has relayed is
-// out: it may be long until there is something to read.
-type flushingReader struct{ l *Link }
-
-func (r flushingReader) Read(b []byte) (int, error) {
-	r.l.flushRelayed()
-	return r.l.conn.Read(b)
+// handle gives h what a frame holds.
+func handle(h Handler, f *Frame) error {
+	switch f.buf[f.start] {
+	case protocolChainPack:
+		m := messages.Get().(*rpc.Message)
+		defer messages.Put(m)
+		if err := m.Parse(f.Message()); err != nil {
+			return err
+		}
+		f.seal(f.start + 1) // as it came, until somebody changes its head
+		h.Message(m, f)
+	case protocolReset:
+		h.Reset()
+	default:
+		return fmt.Errorf("%w %d", errProtocol, f.buf[f.start])
+	}
+	return nil
 }
 
 // readFrame reads one frame. Its length is judged before memory is taken.
-func (l *Link) readFrame(in *bufio.Reader) (*Frame, Cause, error) {
-	length, err := readLength(in)
+func (l *Link) readFrame(in *input) (*Frame, Cause, error) {
+	length, err := l.readLength(in)
+	defer l.pulse.left()
 	if err != nil {
 		return nil, readCause(err), err
 	}
@@ -75,6 +80,9 @@ func (l *Link) readFrame(in *bufio.Reader) (*Frame, Cause, error) {
 		return nil, ProtocolError, errEmptyFrame
 	case length > uint64(limit):
 		return nil, FrameTooLong, fmt.Errorf("%d bytes declared, %d allowed", length, limit)
+	}
+	if uint64(in.buffered()) < length {
+		l.pulse.entered()
 	}
 	f := NewFrame(min(int(length), trusted))
 	for remaining := int(length); ; {
@@ -103,9 +111,12 @@ func (f *Frame) grow(n int) {
 
 // readLength reads a length prefix of any form. An end before its first byte is
 // io.EOF, one within it is io.ErrUnexpectedEOF.
-func readLength(in *bufio.Reader) (uint64, error) {
+func (l *Link) readLength(in *input) (uint64, error) {
 	var b [maxLength]byte
 	for n := 0; ; {
+		if n > 0 && in.buffered() == 0 {
+			l.pulse.entered()
+		}
 		c, err := in.ReadByte()
 		switch {
 		case err == io.EOF && n > 0:

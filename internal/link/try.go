@@ -1,7 +1,6 @@
 package link
 
 import (
-	"net"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -17,10 +16,8 @@ type tryWriter struct {
 	err error
 }
 
-func (w *tryWriter) init(conn net.Conn) {
-	if c, ok := conn.(*net.TCPConn); ok {
-		w.raw, _ = c.SyscallConn()
-	}
+func (w *tryWriter) init(raw syscall.RawConn) {
+	w.raw = raw
 	w.fn = w.attempt // once: a closure for each write would be an allocation
 }
 

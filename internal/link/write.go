@@ -25,24 +25,14 @@ type queue struct {
 	frames  []*Frame // waiting
 	spare   []*Frame // the slice that was written last, to be filled next
 	skip    int      // bytes of the first frame that are out already
-	bytes   int      // of frames waiting and being written
+	bytes   int      // of frames waiting and being written; changed by add
+	gauge   *Gauge   // of many queues; nil: none, or not any more
 	busy    bool     // somebody writes
 	closed  bool
 	waiting []chan<- struct{} // each has room for a token, given when bytes went out
 
-	wake chan struct{} // capacity 1, never closed
-}
-
-func (q *queue) init(limit int) {
-	q.limit = limit
-	q.wake = make(chan struct{}, 1)
-}
-
-func (q *queue) signal() {
-	select {
-	case q.wake <- struct{}{}:
-	default:
-	}
+	begun   bool // Run was called
+	looping bool // the write loop runs
 }
 
 // close lets all senders and the write loop find out.
@@ -51,7 +41,6 @@ func (q *queue) close() {
 	q.closed = true
 	q.announce()
 	q.mu.Unlock()
-	q.signal()
 }
 
 // announce wakes those who wait for room; q.mu is held.
@@ -94,7 +83,7 @@ func (q *queue) accept(f *Frame) error {
 
 // push appends f; q.mu is held.
 func (q *queue) push(f *Frame) {
-	q.bytes += f.Size()
+	q.add(f.Size())
 	if len(q.frames) < crowded || f.Size() > small {
 		f.Retain()
 		q.frames = append(q.frames, f)
@@ -106,7 +95,7 @@ func (q *queue) push(f *Frame) {
 		last.gathers, last.wire = true, last.start
 		q.frames = append(q.frames, last)
 	}
-	last.end += copy(last.buf[last.end:], f.bytes())
+	last.end += copy(last.buf[last.end:], f.Wire())
 }
 
 // Send queues f for the peer. It never waits and does not take the caller's
@@ -120,8 +109,8 @@ func (l *Link) Send(f *Frame) error {
 		return err
 	}
 	l.tx.Add(1)
-	if !q.busy && len(q.frames) == 1 {
-		q.signal()
+	if len(q.frames) == 1 {
+		l.awake()
 	}
 	return nil
 }
@@ -131,6 +120,9 @@ func (l *Link) Send(f *Frame) error {
 // goes out without a switch of goroutines. Nobody else may call it for that
 // link. What cannot be written without waiting is left to the write loop.
 func (l *Link) Relay(f *Frame, from *Link) error {
+	if len(from.relayed) >= maxRelayed {
+		from.flushRelayed()
+	}
 	q := &l.out
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -140,9 +132,9 @@ func (l *Link) Relay(f *Frame, from *Link) error {
 	l.tx.Add(1)
 	switch {
 	case q.busy || len(q.frames) > 1:
-		// Whoever wrote or relayed first has it in hand.
-	case f.Size() >= direct || len(from.relayed) == cap(from.relayed):
-		q.signal()
+		// Whoever writes, or relayed first, has it in hand.
+	case f.Size() >= direct:
+		l.awake()
 	default:
 		from.relayed = append(from.relayed, l)
 	}
@@ -157,6 +149,9 @@ func (l *Link) SendWait(f *Frame, from *Link) error {
 		return err
 	}
 	from.flushRelayed()
+	if from.room == nil {
+		from.room = make(chan struct{}, 1)
+	}
 	from.waiting.Store(true)
 	defer from.waiting.Store(false)
 	for {
@@ -196,12 +191,12 @@ func (l *Link) SendNow(f *Frame) error {
 		return nil
 	}
 	q.busy = true
-	q.bytes += f.Size()
+	q.add(f.Size())
 	q.mu.Unlock()
 
-	_, err := l.conn.Write(f.bytes())
+	_, err := l.conn.Write(f.Wire())
 	l.account(f.Size())
-	q.done(nil, 0)
+	l.wrote(nil, 0)
 	if err != nil {
 		l.end(WriteError, err)
 		return ErrClosed
@@ -223,18 +218,8 @@ func (l *Link) Queued() int {
 // running.
 func (l *Link) Finish(ctx context.Context, cause Cause) {
 	defer l.Close(cause)
-	for written := make(chan struct{}, 1); ; {
-		l.out.await(written)
-		if l.Queued() == 0 {
-			break
-		}
-		select {
-		case <-written:
-		case <-l.done:
-			return
-		case <-ctx.Done():
-			return
-		}
+	if !l.Flush(ctx) {
+		return
 	}
 	half, ok := l.conn.(interface{ CloseWrite() error })
 	if !ok || half.CloseWrite() != nil {
@@ -246,24 +231,80 @@ func (l *Link) Finish(ctx context.Context, cause Cause) {
 	}
 }
 
-// writeLoop writes what is queued until the link ends.
-func (l *Link) writeLoop() {
-	defer l.dropQueued()
-	for {
-		frames, skip, ok := l.take()
-		switch {
-		case !ok:
-			return
-		case frames == nil:
-			<-l.out.wake
-			continue
+// Flush waits until all that is queued was written; false when the link ended or
+// ctx did before.
+func (l *Link) Flush(ctx context.Context) bool {
+	for written := make(chan struct{}, 1); ; {
+		l.out.await(written)
+		if l.Queued() == 0 {
+			return true
 		}
-		_, _, err := l.writeFrames(frames, skip, l.conn.Write)
-		l.out.done(frames[:0], 0)
+		select {
+		case <-written:
+		case <-l.done:
+			return false
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// beginWriting lets the write loop begin, now and whenever there is something to
+// write for it.
+func (l *Link) beginWriting() {
+	l.out.mu.Lock()
+	defer l.out.mu.Unlock()
+	l.out.begun = true
+	if len(l.out.frames) > 0 {
+		l.awake()
+	}
+}
+
+// awake lets the write loop write what waits, unless somebody writes already; out.mu
+// is held.
+func (l *Link) awake() {
+	q := &l.out
+	if q.busy || q.looping || q.closed || !q.begun {
+		return
+	}
+	if l.write == nil {
+		l.write = l.writeLoop // once: a closure for each start would be an allocation
+	}
+	q.looping = true
+	l.writer.Add(1)
+	go l.write()
+}
+
+// writeLoop writes what is queued until nothing is left or the link ends. An idle
+// link has none.
+func (l *Link) writeLoop() {
+	defer l.writer.Done()
+	defer func() {
+		if p := recover(); p != nil {
+			l.end(Bug, AsPanic(p))
+		}
+	}()
+	for {
+		frames, skip := l.takeOrEnd()
+		if frames == nil {
+			return
+		}
+		_, _, err := l.writeFrames(frames, skip, l.writePieces)
+		l.wrote(frames[:0], 0)
 		if err != nil {
 			l.end(WriteError, err)
 		}
 	}
+}
+
+// takeOrEnd is take for the write loop, which ends when it gets nothing: who adds
+// more from then on, or ends to write and leaves something, begins it anew.
+func (l *Link) takeOrEnd() (frames []*Frame, skip int) {
+	l.out.mu.Lock()
+	defer l.out.mu.Unlock()
+	frames, skip = l.out.take()
+	l.out.looping = frames != nil
+	return frames, skip
 }
 
 // flushRelayed writes what the read loop of this link has relayed.
@@ -277,42 +318,42 @@ func (l *Link) flushRelayed() {
 
 // flush writes what waits, as far as that can be done without waiting.
 func (l *Link) flush() {
+	l.out.mu.Lock()
 	if !l.try.usable() {
-		l.out.signal()
+		if len(l.out.frames) > 0 {
+			l.awake()
+		}
+		l.out.mu.Unlock()
 		return
 	}
-	frames, skip, ok := l.take()
-	if !ok || frames == nil {
+	frames, skip := l.out.take()
+	l.out.mu.Unlock()
+	if frames == nil {
 		return
 	}
 	written, skip, err := l.writeFrames(frames, skip, l.try.write)
-	l.out.done(frames[written:], skip)
+	l.wrote(frames[written:], skip)
 	if err != nil {
 		l.end(WriteError, err)
 	}
 }
 
 // take gives the frames that wait and makes the caller the one who writes; nil
-// when there are none or another goroutine writes. Of the first frame, skip bytes
-// are out already. ok is false at the end of the link.
-func (l *Link) take() (frames []*Frame, skip int, ok bool) {
-	q := &l.out
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.closed {
-		return nil, 0, false
-	}
-	if len(q.frames) == 0 || q.busy {
-		return nil, 0, true
+// when there are none, another goroutine writes, or the link has ended. Of the
+// first frame, skip bytes are out already. q.mu is held.
+func (q *queue) take() (frames []*Frame, skip int) {
+	if q.closed || q.busy || len(q.frames) == 0 {
+		return nil, 0
 	}
 	q.busy = true
 	frames, q.frames, q.spare = q.frames, q.spare[:0], q.frames
 	skip, q.skip = q.skip, 0
-	return frames, skip, true
+	return frames, skip
 }
 
-// done ends what take began: rest was not written, but for skip bytes.
-func (q *queue) done(rest []*Frame, skip int) {
+// wrote ends what take began: rest was not written, but for skip bytes.
+func (l *Link) wrote(rest []*Frame, skip int) {
+	q := &l.out
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.busy = false
@@ -322,7 +363,7 @@ func (q *queue) done(rest []*Frame, skip int) {
 		q.spare, q.skip = nil, skip
 	}
 	if len(q.frames) > 0 {
-		q.signal()
+		l.awake()
 	}
 }
 
@@ -339,7 +380,7 @@ func (l *Link) writeFrames(frames []*Frame, skip int, write func([]byte) (int, e
 	pooled := batches.Get().(*batch)
 	defer batches.Put(pooled)
 	for written < len(frames) {
-		b := frames[written].bytes()[skip:]
+		b := frames[written].Wire()[skip:]
 		if written+1 < len(frames) && len(b) < direct {
 			b = gather(pooled.b[:0], frames[written:], skip)
 		}
@@ -367,7 +408,7 @@ func (l *Link) writeFrames(frames []*Frame, skip int, write func([]byte) (int, e
 // gather puts as many whole frames into b as it holds.
 func gather(b []byte, frames []*Frame, skip int) []byte {
 	for _, f := range frames {
-		wire := f.bytes()[skip:]
+		wire := f.Wire()[skip:]
 		if len(wire) >= direct || len(b)+len(wire) > cap(b) {
 			break
 		}
@@ -380,8 +421,9 @@ func gather(b []byte, frames []*Frame, skip int) []byte {
 // account takes n written bytes off the queue.
 func (l *Link) account(n int) {
 	q := &l.out
+	l.pulse.sent.Add(uint64(n))
 	q.mu.Lock()
-	q.bytes -= n
+	q.add(-n)
 	q.announce()
 	q.mu.Unlock()
 }
@@ -394,4 +436,5 @@ func (l *Link) dropQueued() {
 		f.Release()
 	}
 	l.out.frames = nil
+	l.out.leaveGauge()
 }

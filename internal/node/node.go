@@ -103,10 +103,6 @@ func (t *Tree) AddDynamic(path string, nodes Dynamic) {
 	t.dynamic.Set(path, nodes)
 }
 
-// Restrict makes everything at and below a clean path, ls and dir too, take a
-// level.
-func (t *Tree) Restrict(path string, level rpc.Access) { t.floors.Set(path, level) }
-
 // AddServer leaves a clean path, and all below it, to s.
 func (t *Tree) AddServer(path string, s Server) {
 	if _, ok := t.nodes.Get(path); !ok {
@@ -114,6 +110,10 @@ func (t *Tree) AddServer(path string, s Server) {
 	}
 	t.servers.Set(path, s)
 }
+
+// Restrict makes everything at and below a clean path, ls and dir too, take a
+// level.
+func (t *Tree) Restrict(path string, level rpc.Access) { t.floors.Set(path, level) }
 
 // Call serves a request. Its errors are RPC errors, or ErrLater.
 func (t *Tree) Call(r *Request) (chainpack.Value, error) {

@@ -203,8 +203,8 @@ func TestAgentRefusesRecordedGuest(t *testing.T) {
 	p.play(len(p.events))
 }
 
-// What both agents answer alike. Not alike are dir and the children of the root,
-// which tell of what only ours has (protocol.md 7.10, 9.7).
+// What both agents answer alike. Of dir it is names, flags and levels; not alike are
+// its form and the children of the root, which tell of what only ours has (protocol.md 7.10, 9.7).
 func TestAgentAnswersRecordedCalls(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
@@ -241,6 +241,10 @@ func TestAgentAnswersRecordedCalls(t *testing.T) {
 		at, _ := path.AsString()
 		param, _ := v.GetInt(1)
 		switch {
+		case name == "dir" && param.IsNull():
+			p.tell(v)
+			p.due()
+			checkDir(t, p.next(), p.due().frames[0])
 		case name == "dir", name == "ls" && at == "" && param.IsNull():
 			p.due()
 			p.due()
@@ -259,6 +263,34 @@ func TestAgentAnswersRecordedCalls(t *testing.T) {
 	for name, want := range map[string]int{"runCmd": 9, "runScript": 3, "appVersion": 1, "shvVersion": 1, "ls": 4} {
 		if played[name] != want {
 			t.Errorf("%d calls of %s, want %d", played[name], name, want)
+		}
+	}
+}
+
+// checkDir looks for each method of the recorded answer, with its flags and level.
+func checkDir(t *testing.T, ours chainpack.Value, recorded []byte) {
+	t.Helper()
+	const name, flags, level = 1, 2, 5
+	key := func(method chainpack.Value, key int64) string {
+		v, _ := method.GetInt(key)
+		return strings.TrimSuffix(cpon.String(v), "u") // an Int of ours, a UInt of theirs
+	}
+	describe := func(v chainpack.Value) map[string]string {
+		methods := make(map[string]string)
+		result, _ := v.GetInt(2)
+		for _, m := range result.Items() {
+			methods[key(m, name)] = "flags " + key(m, flags) + ", level " + key(m, level)
+		}
+		return methods
+	}
+	v, _ := message(recorded)
+	theirs, got := describe(v), describe(ours)
+	if len(theirs) != 12 {
+		t.Errorf("%d methods were recorded", len(theirs))
+	}
+	for method, want := range theirs {
+		if got[method] != want {
+			t.Errorf("%s: %q, want %q", method, got[method], want)
 		}
 	}
 }

@@ -45,9 +45,9 @@ func (b *book) learn(conn string, recorded, ours chainpack.Value) error {
 	}
 	if was, ok := at(recorded, 2, "clientId").AsInt(); ok {
 		is, _ := at(ours, 2, "clientId").AsInt()
-		for _, used := range b.ids {
-			if is == used || is <= 0 {
-				return fmt.Errorf("client id %d", is)
+		for before, used := range b.ids {
+			if is <= 0 || (is == used) != (before == was) {
+				return fmt.Errorf("client id %d in the place of %d", is, was)
 			}
 		}
 		b.ids[was] = is

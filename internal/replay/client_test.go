@@ -23,7 +23,6 @@ func TestClientLogsInAsRecorded(t *testing.T) {
 		{"a3_agent_login_hbi0_deviceid", "agent", func(l *client.Login) { l.MountPoint, l.DeviceID = "test/agent", "dev-1" }, nil},
 		{"a5_same_mountpoint_twice", "agent2", func(l *client.Login) { l.MountPoint, l.Watchdog = "test/agent", 180*time.Second }, nil},
 		{"b_rsh_session", "rsh", func(*client.Login) {}, nil},
-		{"d_bad_login", "call4", func(l *client.Login) { l.Plain, l.Watchdog = true, 180*time.Second }, noDevice},
 		{"b_rsh_session", "rexec", func(l *client.Login) {
 			*l = client.Login{Tunnel: "555a085622c135b37f0b4c19dae3c516e93bedc1"}
 		}, emptyPassword()},

@@ -10,7 +10,7 @@ import (
 // The rules that make our broker differ from the C++ one, for the deviations of
 // single messages.
 const (
-	loginLate    = "protocol.md 5.5: the answer to a refused login is held back; it does not say what was wrong, nor the peer's address"
+	loginLate    = "protocol.md 5.5: the answer to a refused login is held back, ever longer, and so is one to the login behind it; it does not say what was wrong, nor the peer's address"
 	loginRetry   = "protocol.md 5.5: the connection stays open for a few more logins"
 	loginNoHello = "protocol.md 5.5: a login without hello is answered"
 	loginFirst   = "protocol.md 5.5: a request before the login is answered with error 10, the connection stays open"
@@ -23,10 +23,10 @@ const (
 	tunnelLost = "design.md 6, The broker's part: when a link is lost, the other side gets State 5 with an error"
 	lingers    = "design.md 6, The broker's part: the helper's link is closed 1 s after its tunnel"
 
-	noSuchNode = "protocol.md 7.9: nodes of the C++ broker that are not served"
-	nodesOfV3  = "protocol.md 7.9: nodes and methods of the standard"
-	dirForm    = "protocol.md 7.10: dir has the keys 1 to 6, with the type names of the standard"
-	noSignals  = "issue 2: nobody can subscribe yet"
+	noSuchNode  = "protocol.md 7.9: nodes of the C++ broker that are not served"
+	rightsOfIot = "design.md 9: iot has rd on .broker/**"
+	nodesOfV3   = "protocol.md 7.9: nodes and methods of the standard"
+	dirForm     = "protocol.md 7.10: dir has the keys 1 to 6, with the type names of the standard"
 
 	accessText   = "protocol.md 7.1 b3: the text without its typing error"
 	cleanPath    = "protocol.md 3.10: the path is normalised before the access rules are asked"

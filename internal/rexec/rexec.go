@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -112,18 +111,7 @@ func readLine(in *bufio.Reader) ([]byte, error) {
 
 // open connects to the broker, creates the tunnel and runs the session.
 func open(ctx context.Context, o Options, line launch.Line, notices <-chan string) error {
-	port := strconv.FormatInt(line.Find.Port, 10)
-	if line.Find.Port == 0 {
-		port = transport.DefaultPort
-	}
-	c, err := client.Dial(ctx, client.Options{
-		URL:   transport.URL{Scheme: "tcp", Host: line.Find.Host, Port: port},
-		Login: client.Login{Tunnel: line.Find.Secret},
-		Serve: serveTree(),
-
-		Patient:  true,
-		Blocking: true,
-	})
+	c, err := connect(ctx, line)
 	if err != nil {
 		return err
 	}
@@ -135,6 +123,29 @@ func open(ctx context.Context, o Options, line launch.Line, notices <-chan strin
 		return nil
 	}
 	return s.run(ctx)
+}
+
+// connect logs in to the tunnelling broker, or takes the agent in its place.
+func connect(ctx context.Context, line launch.Line) (*client.Client, error) {
+	if line.InBand {
+		conn, err := transport.Inherited(launch.InBandFD)
+		if err != nil {
+			return nil, fmt.Errorf("no socket to the agent: %w", err)
+		}
+		return client.Direct(conn, client.Options{Serve: serveTree()}), nil
+	}
+	u, err := address(line)
+	if err != nil {
+		return nil, err
+	}
+	return client.Dial(ctx, client.Options{
+		URL:   u,
+		Login: client.Login{Tunnel: line.Find.Secret},
+		Serve: serveTree(),
+
+		Patient:  true,
+		Blocking: true,
+	})
 }
 
 // serveTree is what a helper answers when it is called itself.

@@ -124,7 +124,8 @@ func (s *session) create(ctx context.Context) error {
 	s.readID = s.client.NewID()
 	s.client.Expect(s.readID, s.receive)
 	ctl := s.line.Find
-	ctl.State, ctl.Secret, ctl.RequestID = rpc.CreateTunnelRequest, "", s.readID
+	ctl.State, ctl.RequestID = rpc.CreateTunnelRequest, s.readID
+	ctl.Forget()
 	var key int64
 	var result chainpack.Value
 	if s.line.Call.Extended {

@@ -54,13 +54,18 @@ func appendRequest(dst []byte, id int64, path, method string, param chainpack.Va
 }
 
 // AppendSignal appends a signal of the node at path. Source is the method that
-// it belongs to, "" for the standard's default.
-func AppendSignal(dst []byte, path, name, source string, value chainpack.Value) []byte {
+// it belongs to, "" for the standard's default, and access the level that it takes
+// to get it, AccessNone for the default.
+func AppendSignal(dst []byte, path, name, source string, access Access, value chainpack.Value) []byte {
 	dst = appendHeadStart(dst)
 	dst = chainpack.AppendInt(dst, TagPath)
 	dst = chainpack.AppendString(dst, path)
 	dst = chainpack.AppendInt(dst, TagMethod)
 	dst = chainpack.AppendString(dst, name)
+	if access > AccessNone {
+		dst = chainpack.AppendInt(dst, TagAccessLevel)
+		dst = chainpack.AppendInt(dst, int64(access))
+	}
 	if source != "" {
 		dst = chainpack.AppendInt(dst, TagSource)
 		dst = chainpack.AppendString(dst, source)

@@ -42,8 +42,10 @@ func TestTypicalMessagesHaveTheBytesOfTheStandard(t *testing.T) {
 			"8b 41 41 48 43 ff 8a 43 8a 41 48 42 86 02 6e 6f ff ff"},
 		{"delay", rpc.AppendTunnel(nil, to(3), rpc.Meta{}, rpc.KeyDelay, chainpack.Double(0.5)),
 			"8b 41 41 48 43 ff 8a 44 83 00 00 00 00 00 00 e0 3f ff"},
-		{"signal", rpc.AppendSignal(nil, "test/a", "chng", "get", chainpack.Bool(true)),
+		{"signal", rpc.AppendSignal(nil, "test/a", "chng", "get", rpc.AccessNone, chainpack.Bool(true)),
 			"8b 41 41 49 86 06 74 65 73 74 2f 61 4a 86 04 63 68 6e 67 53 86 03 67 65 74 ff 8a 41 fe ff"},
+		{"signal with a level", rpc.AppendSignal(nil, "a", "lsmod", "ls", rpc.AccessBrowse, chainpack.Null()),
+			"8b 41 41 49 86 01 61 4a 86 05 6c 73 6d 6f 64 51 41 53 86 02 6c 73 ff 8a 41 80 ff"},
 		{"FindTunnelRequest", rpc.AppendTunnel(nil, to(3, 2), rpc.Meta{WantRevCallers: true, Tunnel: find}, 0, null),
 			"8b 41 41 48 43 4b 42 4d 80 4f 8b 41 43 ff 8a 41 41 ff ff 8a ff"},
 		{"data", rpc.AppendResult(nil, to(3, 2), chainpack.List(chainpack.Int(1), str("ls\r\n"))),
@@ -79,7 +81,7 @@ func TestAppendLeavesWhatIsThereAlone(t *testing.T) {
 }
 
 func TestSignalOfTheDefaultSourceNamesNone(t *testing.T) {
-	got := decoded(t, rpc.AppendSignal(nil, "a", "chng", "", chainpack.Null()))
+	got := decoded(t, rpc.AppendSignal(nil, "a", "chng", "", rpc.AccessNone, chainpack.Null()))
 	if want := `<1:1,9:"a",10:"chng">i{1:null}`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}

@@ -45,6 +45,7 @@ type Message struct {
 	id         int64
 	path       []byte
 	method     []byte
+	source     []byte
 	callers    CallerIDs
 	revCallers CallerIDs
 	access     Access
@@ -71,7 +72,7 @@ func bit(tag int64) uint32 {
 func (m *Message) Parse(b []byte) error {
 	m.fields = m.fields[:0]
 	m.present, m.changed = 0, 0
-	m.id, m.path, m.method = 0, nil, nil
+	m.id, m.path, m.method, m.source = 0, nil, nil, nil
 	m.callers, m.revCallers = m.callers[:0], m.revCallers[:0]
 	m.access = AccessNone
 	m.tunnel, m.userID = TunnelCtl{}, chainpack.Value{}
@@ -139,6 +140,8 @@ func (m *Message) parseField(s *chainpack.Scanner, b []byte) error {
 		m.path, err = scanText(s, b)
 	case TagMethod:
 		m.method, err = scanText(s, b)
+	case TagSource:
+		m.source, err = scanText(s, b)
 	case TagCallerIDs:
 		m.callers, err = scanCallers(s, m.callers[:0])
 	case TagRevCallerIDs:
@@ -233,6 +236,9 @@ func (m *Message) Path() []byte { return m.path }
 
 // Method is the method of a request or the name of a signal.
 func (m *Message) Method() []byte { return m.method }
+
+// Source is the method that a signal belongs to, empty where none is named.
+func (m *Message) Source() []byte { return m.source }
 
 // Callers is the stack of caller ids. It is valid until the message is parsed
 // into again.

@@ -1,6 +1,10 @@
 package rpc
 
-import "shvtools/internal/chainpack"
+import (
+	"slices"
+
+	"shvtools/internal/chainpack"
+)
 
 // TunnelState is key 1 of TunnelCtl (protocol.md 3.5).
 type TunnelState int64
@@ -13,6 +17,12 @@ const (
 	CreateTunnelRequest  TunnelState = 3 // helper to client
 	CreateTunnelResponse TunnelState = 4 // client to helper
 	CloseTunnel          TunnelState = 5 // either end, or a broker for a lost one
+)
+
+// Keys of TunnelCtl that C++ peers do not know (docs/protocol.md).
+const (
+	keyOffer   = 7 // [URL, Secret]: where else the tunnel may be made
+	keySchemes = 8 // List of the URL schemes that an agent accepts there
 )
 
 // TunnelCtl is the value of tag 15. Int keys that are not known here are kept
@@ -78,4 +88,66 @@ func (t TunnelCtl) Value() chainpack.Value {
 	}
 	entries = append(entries, t.Extra...)
 	return chainpack.IMap(entries...).WithMeta(chainpack.N(TagMetaType, chainpack.Int(TypeTunnelCtl)))
+}
+
+// Schemes are the URL schemes that an agent accepts in an offer, the best first.
+func (t TunnelCtl) Schemes() (schemes []string) {
+	for _, item := range t.extra(keySchemes).Items() {
+		if scheme, ok := item.AsString(); ok {
+			schemes = append(schemes, scheme)
+		}
+	}
+	return schemes
+}
+
+// Accept names the URL schemes that are accepted in an offer.
+func (t *TunnelCtl) Accept(schemes ...string) {
+	list := make([]chainpack.Value, len(schemes))
+	for i, scheme := range schemes {
+		list[i] = chainpack.String(scheme)
+	}
+	t.setExtra(keySchemes, chainpack.List(list...))
+}
+
+// Offered is the URL of an offer; "" when there is none, or when its secret is not
+// Secret: a broker on the way that knows no offers has written its own address over
+// that of another one.
+func (t TunnelCtl) Offered() string {
+	offer := t.extra(keyOffer)
+	if secret, _ := offer.At(1).AsString(); secret == "" || secret != t.Secret {
+		return ""
+	}
+	url, _ := offer.At(0).AsString()
+	return url
+}
+
+// Offer adds a URL for helpers, with Secret.
+func (t *TunnelCtl) Offer(url string) {
+	t.setExtra(keyOffer, chainpack.List(chainpack.String(url), chainpack.String(t.Secret)))
+}
+
+// Forget takes away what is secret, once it has served its purpose.
+func (t *TunnelCtl) Forget() {
+	t.Secret = ""
+	t.Extra = slices.DeleteFunc(slices.Clone(t.Extra), func(e chainpack.Entry) bool { return e.Key == chainpack.IntKey(keyOffer) })
+}
+
+func (t TunnelCtl) extra(key int64) chainpack.Value {
+	for _, e := range t.Extra {
+		if e.Key == chainpack.IntKey(key) {
+			return e.Value
+		}
+	}
+	return chainpack.Value{}
+}
+
+func (t *TunnelCtl) setExtra(key int64, v chainpack.Value) {
+	for i, e := range t.Extra {
+		if e.Key == chainpack.IntKey(key) {
+			t.Extra = slices.Clone(t.Extra)
+			t.Extra[i].Value = v
+			return
+		}
+	}
+	t.Extra = append(slices.Clip(t.Extra), chainpack.N(key, v))
 }

@@ -57,3 +57,44 @@ func TestUnreadableTunnelStateIsNoTunnel(t *testing.T) {
 		}
 	}
 }
+
+func TestOfferCountsWithItsSecretAlone(t *testing.T) {
+	for ctl, want := range map[string]string{
+		`i{1:2,4:"s",7:["ssl://h:1","s"]}`:     "ssl://h:1",
+		`i{1:2,4:"s",7:["ssl://h:1","s",1]}`:   "ssl://h:1",
+		`i{1:2,4:"s",7:["ssl://h:1","other"]}`: "", // keys 2 to 4 were written over
+		`i{1:2,4:"s",7:["ssl://h:1"]}`:         "",
+		`i{1:2,4:"",7:["ssl://h:1",""]}`:       "",
+		`i{1:2,7:["ssl://h:1",null]}`:          "",
+		`i{1:2,4:"s",7:[1,"s"]}`:               "",
+		`i{1:2,4:"s",7:"ssl://h:1"}`:           "",
+		`i{1:2,4:"s",7:{"0":"ssl://h:1"}}`:     "",
+		`i{1:2,4:"s"}`:                         "",
+	} {
+		if got := parse(t, `<8:3,15:`+ctl+`>i{}`).Tunnel().Offered(); got != want {
+			t.Errorf("%s: %q, want %q", ctl, got, want)
+		}
+	}
+}
+
+func TestOfferIsWrittenAndForgotten(t *testing.T) {
+	received := parse(t, `<8:3,15:i{1:1,8:["ssl",5,"unix"],99:1}>i{}`).Tunnel()
+	if got := received.Schemes(); len(got) != 2 || got[0] != "ssl" || got[1] != "unix" {
+		t.Errorf("schemes %q", got)
+	}
+	ctl := rpc.TunnelCtl{State: rpc.FindTunnelResponse, Host: "h", Port: 1, Secret: "s"}
+	ctl.Accept("tcp")
+	ctl.Accept("ssl", "unix")
+	ctl.Offer("ssl://h:2")
+	if got := cpon.String(ctl.Value()); got != `<1:3>i{1:2,2:"h",3:1,4:"s",8:["ssl","unix"],7:["ssl://h:2","s"]}` {
+		t.Errorf("got %s", got)
+	}
+	kept := ctl
+	ctl.Forget()
+	if got := cpon.String(ctl.Value()); got != `<1:3>i{1:2,2:"h",3:1,4:"",8:["ssl","unix"]}` {
+		t.Errorf("got %s", got)
+	}
+	if kept.Offered() != "ssl://h:2" {
+		t.Error("a copy has lost its offer")
+	}
+}

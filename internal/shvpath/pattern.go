@@ -71,6 +71,24 @@ func isGlob(text string) bool { return strings.ContainsAny(text, `*?[\`) }
 // String is the pattern without needless slashes.
 func (p Pattern) String() string { return p.text }
 
+// Stem is what every path of the set begins with: the names before the first
+// glob, n of them at the most.
+func (p Pattern) Stem(n int) string {
+	stem := p.prefix
+	if p.kind == globs {
+		stem = p.text
+	}
+	end := 0
+	for ; n > 0 && end < len(stem); n-- {
+		name, _, _ := strings.Cut(strings.TrimPrefix(stem[end:], "/"), "/")
+		if p.kind == globs && isGlob(name) {
+			break
+		}
+		end += len(name) + min(end, 1)
+	}
+	return stem[:end]
+}
+
 // Match tells whether a clean path belongs to the set. It does not allocate, and
 // takes the length of the path times that of the pattern at the most.
 func (p Pattern) Match(path []byte) bool {

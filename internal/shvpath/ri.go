@@ -105,3 +105,6 @@ func (r RI) MatchSignal(path, source, signal []byte) bool {
 
 // Method is the glob of the methods.
 func (r RI) Method() string { return string(r.method.glob) }
+
+// OfSignals tells whether the identifier has a SIGNAL, and so means no method.
+func (r RI) OfSignals() bool { return r.parts > 2 }

@@ -108,6 +108,9 @@ func (t *Tree[T]) Children(path string) (names []string, ok bool) {
 	return names, true
 }
 
+// Leads tells whether a clean path has a value or leads to one.
+func (t *Tree[T]) Leads(path string) bool { return path == "" || t.find([]byte(path)) != nil }
+
 // Len is the count of values.
 func (t *Tree[T]) Len() int { return t.size }
 

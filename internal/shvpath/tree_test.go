@@ -109,3 +109,15 @@ func TestChildrenAreSorted(t *testing.T) {
 		t.Errorf("%q", names)
 	}
 }
+
+func TestLeadsTellsNodesOnTheWay(t *testing.T) {
+	tree := mounts("a/b/c")
+	for path, want := range map[string]bool{"": true, "a": true, "a/b": true, "a/b/c": true, "a/b/c/d": false, "b": false, "ab": false} {
+		if got := tree.Leads(path); got != want {
+			t.Errorf("%q: %v", path, got)
+		}
+	}
+	if tree := mounts(); !tree.Leads("") {
+		t.Error("there is always a root")
+	}
+}

@@ -28,8 +28,7 @@ type blockingConn struct {
 	closed bool
 }
 
-// newBlockingConn takes over conn, which must be a TCP connection; conn is not
-// to be used any more.
+// newBlockingConn takes over conn, a socket; conn is not to be used any more.
 func newBlockingConn(conn net.Conn) (net.Conn, error) {
 	defer conn.Close()
 	sc, ok := conn.(syscall.Conn)
@@ -99,7 +98,7 @@ func (c *blockingConn) Read(b []byte) (int, error) {
 		case err == unix.EINTR:
 			continue
 		case err != nil:
-			return 0, &net.OpError{Op: "read", Net: "tcp", Source: c.local, Addr: c.remote, Err: os.NewSyscallError("read", err)}
+			return 0, &net.OpError{Op: "read", Net: c.local.Network(), Source: c.local, Addr: c.remote, Err: os.NewSyscallError("read", err)}
 		case n == 0:
 			return 0, c.endOfInput()
 		}
@@ -131,11 +130,20 @@ func (c *blockingConn) Write(b []byte) (written int, err error) {
 			continue
 		}
 		if err != nil {
-			return written, &net.OpError{Op: "write", Net: "tcp", Source: c.local, Addr: c.remote, Err: os.NewSyscallError("send", err)}
+			return written, &net.OpError{Op: "write", Net: c.local.Network(), Source: c.local, Addr: c.remote, Err: os.NewSyscallError("send", err)}
 		}
 		written += n
 	}
 	return written, nil
+}
+
+// AckNow sends the acknowledgement of what was read, which the system holds back for
+// some 40 ms in the hope of data to go with it.
+func (c *blockingConn) AckNow() {
+	if c.use() {
+		defer c.release()
+		_ = unix.SetsockoptInt(c.fd, unix.IPPROTO_TCP, unix.TCP_QUICKACK, 1) // a socket of another kind needs none
+	}
 }
 
 // PeerClosed tells whether the peer has closed the connection, even if data that

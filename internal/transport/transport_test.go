@@ -13,6 +13,13 @@ func TestURLForms(t *testing.T) {
 		"tcp://[::1]:0":                  {Scheme: "tcp", Host: "::1", Port: "0"},
 		"tcp://eva@host/ignored":         {Scheme: "tcp", Host: "host", Port: "3755", User: "eva", HasUser: true},
 		"tcp://h?user=e@x&password=a%26": {Scheme: "tcp", Host: "h", Port: "3755", User: "e@x", HasUser: true, Password: "a&", HasPassword: true},
+		"ssl://host":                     {Scheme: "ssl", Host: "host", Port: "3756"},
+		"ssl://h:1?ca=/c.pem&verify=0":   {Scheme: "ssl", Host: "h", Port: "1", CA: "/c.pem", NoVerify: true},
+		"ssl://h?cert=c&key=k&verify=1":  {Scheme: "ssl", Host: "h", Port: "3756", Cert: "c", Key: "k"},
+		"unix:///run/a%20b.sock":         {Scheme: "unix", Path: "/run/a b.sock"},
+		"unix:/run/s?mode=660&user=e":    {Scheme: "unix", Path: "/run/s", Mode: 0o660, User: "e", HasUser: true},
+		"h?shapass=ab&token=t":           {Scheme: "tcp", Host: "h", Port: "3755", ShaPass: "ab", Token: "t"},
+		"h?devid=d&devmount=a/b":         {Scheme: "tcp", Host: "h", Port: "3755", DeviceID: "d", MountPoint: "a/b"},
 	} {
 		got, err := ParseURL(text)
 		if err != nil || got != want {
@@ -22,7 +29,9 @@ func TestURLForms(t *testing.T) {
 }
 
 func TestBadURLIsRefusedWithoutShowingItsPassword(t *testing.T) {
-	for _, text := range []string{"ssl://eva:secret@host", "tcp://eva:secret@", "tcp://eva:secret@host:port", "tcp://%zz?password=secret"} {
+	for _, text := range []string{"ws://eva:secret@host", "ssl://eva:secret@?ca=x", "unix://host/path?password=secret",
+		"ssl://h?password=secret&verify=perhaps", "ssl://h?password=secret&crl=", "unix:/a?password=secret&mode=8", "unix:/a?password=secret&mode=0",
+		"tcp://h?password=secret&x=%zz", "tcp://eva:secret@", "tcp://eva:secret@host:port", "tcp://%zz?password=secret"} {
 		if _, err := ParseURL(text); err == nil || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: %v", text, err)
 		}
@@ -53,4 +62,55 @@ func TestOnlyThisMachineIsLoopback(t *testing.T) {
 			t.Errorf("%s: %v, want %v", text, got, want)
 		}
 	}
+}
+
+func TestURLTextIsReadAgain(t *testing.T) {
+	for _, text := range []string{"tcp://h:1", "ssl://[::1]:3756", "unix:///run/a%20b%3Fc.sock"} {
+		u, err := ParseURL(text)
+		if err != nil || u.String() != text {
+			t.Errorf("%s became %s, %v", text, u, err)
+		}
+	}
+}
+
+// A password goes to nobody who has not shown who it is.
+func TestWhoIsTrusted(t *testing.T) {
+	for text, want := range map[string][3]bool{ // local, encrypted, trusted
+		"tcp://127.0.0.1":            {true, false, false},
+		"tcp://h":                    {false, false, false},
+		"ssl://h":                    {false, true, true},
+		"ssl://localhost":            {true, true, true},
+		"ssl://h?verify=false":       {false, true, false},
+		"unix:/run/s":                {true, false, true},
+		"unix:///run/s?verify=false": {true, false, true},
+	} {
+		u, err := ParseURL(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := [3]bool{u.IsLocal(), u.IsEncrypted(), u.IsTrusted()}; got != want {
+			t.Errorf("%s: got %v, want %v", text, got, want)
+		}
+	}
+}
+
+// Whatever is read has the fields of its scheme, shows no password, and is read
+// again from its own text.
+func FuzzParseURL(f *testing.F) {
+	for _, text := range []string{"tcp://eva:secret@h:1?password=secret", "ssl://[::1]?ca=/c&verify=0", "unix:/run/s?mode=660", "h", "unix://h/p", "ssl://h?crl=1", "ssl://h?client-ca=/a&require-client-cert=1", "%"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		u, err := ParseURL(text)
+		if err != nil {
+			return
+		}
+		if socket := u.Scheme == Unix; socket != (u.Path != "") || socket == (u.Host != "" && u.Port != "") {
+			t.Fatalf("%q: %+v", text, u)
+		}
+		again, err := ParseURL(u.String())
+		if err != nil || again.Scheme != u.Scheme || again.Host != u.Host || again.Port != u.Port || again.Path != u.Path {
+			t.Fatalf("%q: %s became %+v, %v", text, u, again, err)
+		}
+	})
 }

@@ -43,8 +43,14 @@ type silence struct {
 	stuck    bool
 }
 
-// watch ends the tunnel with its link or when its peer is dead.
+// watch ends the tunnel with its link or when its peer is dead. A panic of it, or of
+// whom it tells, ends this tunnel alone.
 func (e *End) watch() {
+	defer func() {
+		if p := recover(); p != nil {
+			e.Close(Closing{Err: link.AsPanic(p)})
+		}
+	}()
 	s := silence{Watch: e.opts.Watch}
 	if s.Every == 0 {
 		s.Every = pingEvery

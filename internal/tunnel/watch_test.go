@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -8,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"shvtools/internal/link"
 )
 
 // told collects what Stuck is told.
@@ -239,5 +242,20 @@ func TestPeerOfTheBaseProtocolMaySleep(t *testing.T) {
 		r.keys("x")
 		r.quiet(24 * time.Hour)
 		s.wants(t, "after a day")
+	})
+}
+
+func TestPanicOfTheWatchEndsItsTunnelAlone(t *testing.T) {
+	o := client(true)
+	o.Watch.Stuck = func(time.Duration) { panic("of a status line") }
+	bubbled(t, o, func(t *testing.T, r *raw) {
+		r.swallow()
+		var bug *link.PanicError
+		if c := r.Closing(); !errors.As(c.Err, &bug) || bug.Value != "of a status line" {
+			t.Errorf("%+v", c)
+		}
+		if cause := r.link.Cause(); cause != link.Open {
+			t.Errorf("its link has ended: %v", cause)
+		}
 	})
 }

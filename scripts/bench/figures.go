@@ -31,7 +31,9 @@ var (
 	ofBroker = group{"broker", "Messages through the broker"}
 	ofSSH    = group{"ssh", "Shells and commands, beside OpenSSH"}
 
-	groups = []group{ofBroker, ofSSH}
+	ofLoad = group{"load", "Many clients and many calls"}
+
+	groups = []group{ofBroker, ofLoad, ofSSH}
 )
 
 // figure is one measurement. It starts what it needs and ends it.
@@ -46,6 +48,12 @@ var figures = []figure{
 	{ofBroker, "codec", time.Minute, codecFigure},
 	{ofBroker, "forward", 2 * time.Minute, forwardFigure},
 	{ofBroker, "frames", 2 * time.Minute, framesFigure},
+	{ofLoad, "calls", 3 * time.Minute, callsFigure},
+	{ofLoad, "latency", 2 * time.Minute, latencyFigure},
+	{ofLoad, "stuck", 3 * time.Minute, stuckFigure},
+	{ofLoad, "signal", 2 * time.Minute, signalFigure},
+	{ofLoad, "idle", 5 * time.Minute, idleFigure},
+	{ofLoad, "back", 5 * time.Minute, backFigure},
 	{ofSSH, "keystroke", 2 * time.Minute, keystrokeFigure},
 	{ofSSH, "beside", 4 * time.Minute, besideFigure},
 	{ofSSH, "command", 3 * time.Minute, commandFigure},

@@ -24,9 +24,9 @@ import (
 const defaultOutput = "docs/bench.md"
 
 func main() {
-	if len(os.Args) == 3 && os.Args[1] == relayCommand {
-		if err := serveRelay(os.Args[2]); err != nil {
-			fmt.Fprintln(os.Stderr, "bench: relay:", err)
+	if helped, err := help(os.Args[1:]); helped {
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "bench: %s: %v\n", os.Args[1], err)
 			os.Exit(1)
 		}
 		return
@@ -54,6 +54,19 @@ func main() {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
+}
+
+// help is this program as a helper of itself, in a process of its own.
+func help(args []string) (helped bool, err error) {
+	switch {
+	case len(args) == 2 && args[0] == relayCommand:
+		return true, serveRelay(args[1], relay)
+	case len(args) == 2 && args[0] == pairsCommand:
+		return true, serveRelay(args[1], relayPairs)
+	case len(args) == 1 && args[0] == loadCommand:
+		return true, serveLoad(os.Stdin, os.Stdout)
+	}
+	return false, nil
 }
 
 // run takes the figures one after the other, since each wants the machine for

@@ -35,8 +35,50 @@ func relay(l net.Listener) error {
 	return err
 }
 
+// pairsCommand makes this program a relay of pairs in a process of its own; its
+// argument is the ready file.
+const pairsCommand = "pairs"
+
+// relayPairs carries bytes both ways between the first connection and the second,
+// the third and the fourth, and so on, until the first of all ends.
+func relayPairs(l net.Listener) error {
+	ended := make(chan error, 1)
+	failed := make(chan error, 1)
+	go func() {
+		for {
+			a, err := l.Accept()
+			if err != nil {
+				failed <- err
+				return
+			}
+			b, err := l.Accept()
+			if err != nil {
+				failed <- err
+				return
+			}
+			_ = l.(*net.TCPListener).SetDeadline(time.Time{}) // somebody has come
+			carry := func(to, from net.Conn) {
+				defer to.Close()
+				_, err := io.CopyBuffer(struct{ io.Writer }{to}, struct{ io.Reader }{from}, make([]byte, relayBuffer))
+				select {
+				case ended <- err:
+				default:
+				}
+			}
+			go carry(a, b)
+			go carry(b, a)
+		}
+	}()
+	select {
+	case err := <-ended:
+		return err
+	case err := <-failed:
+		return err
+	}
+}
+
 // serveRelay is the relay's process. It ends with its connections.
-func serveRelay(readyFile string) error {
+func serveRelay(readyFile string, relay func(net.Listener) error) error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err

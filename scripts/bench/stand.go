@@ -26,10 +26,14 @@ type brokerProgram struct {
 }
 
 func startBroker(ctx context.Context, o options) (*brokerProgram, error) {
+	return startBrokerAt(ctx, o, "tcp://127.0.0.1:0")
+}
+
+func startBrokerAt(ctx context.Context, o options, listen string) (*brokerProgram, error) {
 	ready := filepath.Join(o.temp, "broker.ready")
 	_ = os.Remove(ready)
 	p, err := startProgram(o.temp, "shvbroker", filepath.Join(o.bin, "shvbroker"),
-		"--listen", "tcp://127.0.0.1:0", "--ready-file", ready, "--log-level", "warn")
+		"--listen", listen, "--ready-file", ready, "--log-level", "warn")
 	if err != nil {
 		return nil, err
 	}

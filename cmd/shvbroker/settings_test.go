@@ -1,0 +1,18 @@
+package main
+
+import (
+	"testing"
+
+	"shvtools/internal/broker"
+	"shvtools/internal/brokerconf"
+)
+
+// --print-config shows the defaults of the configuration; the broker has its own.
+func TestLimitsOfNoConfigurationAreTheBrokers(t *testing.T) {
+	got := limits(brokerconf.DefaultLimits())
+	want := broker.DefaultLimits()
+	want.LoginPenalty = 0 // no configuration sets it
+	if got != want {
+		t.Errorf("the configuration says %+v, the broker %+v", got, want)
+	}
+}

@@ -1,0 +1,71 @@
+package broker
+
+import (
+	"net"
+	"time"
+
+	"shvtools/internal/link"
+	"shvtools/internal/rpc"
+	"shvtools/internal/transport"
+)
+
+// hintWait is how long telling a refused peer why may take. It never does on a
+// new connection of the system's, whose buffer is empty.
+const hintWait = 10 * time.Millisecond
+
+// start gives a new connection its session and runs it, or closes it at once. It
+// does not wait.
+func (b *Broker) start(conn net.Conn) {
+	from := transport.PeerOf(conn)
+	seat, cause := b.gate.enter(from.Source())
+	if cause != link.Open {
+		b.stats.ended[cause].Add(1)
+		b.opts.Log.Debug().Stringer("peer", from).Stringer("cause", cause).Msg("connection refused")
+		refuse(conn, cause)
+		return
+	}
+	l := link.New(conn, link.Options{MaxFrame: b.limits.LoginFrame, QueueBytes: b.limits.QueueBytes, Gauge: &b.queued})
+	secure, _ := conn.(*transport.TLSConn)
+	s := b.newSession(l, from, secure, seat)
+	if s == nil {
+		b.gate.loggedIn(seat)
+		b.gate.leave()
+		l.Close(link.Shutdown)
+		return
+	}
+	if !b.gate.sit(seat, l) {
+		l.Close(link.TooManyLogins)
+	}
+	go func() {
+		defer b.running.Done()
+		p := &peer{session: s}
+		cause := s.run(p)
+		p.session.end(cause)
+		b.gate.leave()
+		b.stats.ended[cause].Add(1)
+	}()
+}
+
+// run is the life of the connection of s, from its handshake on.
+func (s *session) run(p *peer) link.Cause {
+	if s.secure != nil {
+		if err := s.secure.Handshake(s.broker.handshakes); err != nil {
+			s.link.Close(link.HandshakeFailed)
+			s.log.Debug().Err(err).Msg("no TLS handshake")
+		}
+	}
+	return s.link.Run(p)
+}
+
+// refuse closes a connection, after a word to a peer that can read it: the answer
+// to the first request of most.
+func refuse(conn net.Conn, cause link.Cause) {
+	defer conn.Close()
+	if _, secure := conn.(*transport.TLSConn); secure {
+		return
+	}
+	f := link.NewMessage(rpc.AppendError(nil, rpc.Address{ID: 1}, rpc.Errorf(rpc.CodeTryAgainLater, "%s", cause)))
+	defer f.Release()
+	_ = conn.SetWriteDeadline(time.Now().Add(hintWait))
+	_, _ = conn.Write(f.Wire())
+}

@@ -1,0 +1,84 @@
+package broker
+
+import (
+	"net"
+	"net/netip"
+
+	"shvtools/internal/transport"
+)
+
+// advertised is where a helper of the agent s can connect over plain TCP, as the
+// base protocol has it: the agent's own connection shows an address that it
+// reaches.
+func (b *Broker) advertised(s *session) Address {
+	if b.opts.Advertise != (Address{}) {
+		return b.opts.Advertise
+	}
+	at, ok := b.reachable(s, transport.TCP)
+	if !ok {
+		return Address{}
+	}
+	return Address{Host: at.Addr().String(), Port: int64(at.Port())}
+}
+
+// offer is where a helper of the agent s can connect by a scheme that its agent
+// accepts (docs/protocol.md).
+func (b *Broker) offer(s *session, schemes []string) (u transport.URL, ok bool) {
+	for _, scheme := range schemes {
+		for _, u := range b.opts.AdvertiseURLs {
+			if u.Scheme == scheme {
+				return u, true
+			}
+		}
+		if scheme == transport.Unix {
+			if at, ok := s.link.LocalAddr().(*net.UnixAddr); ok && s.from.Scheme == scheme {
+				return transport.URL{Scheme: scheme, Path: at.Name}, true
+			}
+			continue
+		}
+		if at, ok := b.reachable(s, scheme); ok {
+			u, err := transport.ParseURL(scheme + "://" + at.String())
+			return u, err == nil
+		}
+	}
+	return transport.URL{}, false
+}
+
+// reachable is an address of ours that the peer of s reaches over the scheme, TCP
+// or SSL: where it is connected, or another listener at the same address.
+func (b *Broker) reachable(s *session, scheme string) (at netip.AddrPort, ok bool) {
+	local, ok := s.link.LocalAddr().(*net.TCPAddr)
+	if !ok {
+		return at, false
+	}
+	at = local.AddrPort()
+	at = netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
+	if s.from.Scheme == scheme {
+		return at, true
+	}
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	for l := range b.listeners {
+		other, ok := l.Addr().(*net.TCPAddr)
+		if !ok || transport.ListenURL(l).Scheme != scheme {
+			continue
+		}
+		addr := other.AddrPort().Addr().Unmap()
+		if anywhere := addr.IsUnspecified() && (addr.Is6() || at.Addr().Is4()); anywhere || addr == at.Addr() {
+			return netip.AddrPortFrom(at.Addr(), uint16(other.Port)), true
+		}
+	}
+	return at, false
+}
+
+// mayCome tells whether a helper at the far end of a connection came the way that
+// its secret was given for.
+func (t *ticket) mayCome(from transport.Peer) bool {
+	switch t.scheme {
+	case transport.SSL:
+		return from.IsEncrypted()
+	case transport.Unix:
+		return from.Scheme == transport.Unix
+	}
+	return true
+}

@@ -1,0 +1,211 @@
+package broker
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"time"
+
+	"shvtools/internal/rpc"
+	"shvtools/internal/shvpath"
+)
+
+const (
+	// maxSubscriptions is how many a client may have at once.
+	maxSubscriptions = 1000
+	// maxSubscription bounds the text of one, in bytes.
+	maxSubscription = 512
+	// maxStem is how many names of a path the index looks at.
+	maxStem = 8
+)
+
+// subscriptions are who wants which signals (protocol.md 7.7), those of clients of
+// either generation in one table. A signal is compared with the topics whose
+// stem its path begins with, not with all. The zero value is empty.
+type subscriptions struct {
+	mu     sync.RWMutex
+	topics map[string]*topic   // by their resource identifiers
+	stems  map[string][]*topic // the same, by what their paths begin with
+}
+
+// topic is a set of signals that somebody wants.
+type topic struct {
+	ri      shvpath.RI
+	stem    string
+	members []*subscription
+}
+
+// subscription is one client's wish for a topic.
+type subscription struct {
+	topic   *topic
+	session *session
+	until   time.Time // zero: as long as the session
+}
+
+func (u *subscription) over(now time.Time) bool { return !u.until.IsZero() && !now.Before(u.until) }
+
+// add subscribes a session, or gives a subscription that it has another end; added
+// tells which.
+func (t *subscriptions) add(s *session, ri shvpath.RI, until, now time.Time) (added bool, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.prune(s, now)
+	key := ri.String()
+	if u := s.wanted[key]; u != nil {
+		u.until = until
+		return false, nil
+	}
+	if len(s.wanted) >= maxSubscriptions {
+		return false, rpc.Errorf(rpc.CodeException, "more than %d subscriptions of one client", maxSubscriptions)
+	}
+	if s.wanted == nil {
+		s.wanted = make(map[string]*subscription)
+	}
+	u := &subscription{topic: t.topic(ri, key), session: s, until: until}
+	u.topic.members = append(u.topic.members, u)
+	s.wanted[key] = u
+	return true, nil
+}
+
+// topic gives the topic of ri, a new one where there is none; t.mu is held.
+func (t *subscriptions) topic(ri shvpath.RI, key string) *topic {
+	if at := t.topics[key]; at != nil {
+		return at
+	}
+	at := &topic{ri: ri, stem: ri.Path().Stem(maxStem)}
+	if t.topics == nil {
+		t.topics = make(map[string]*topic)
+		t.stems = make(map[string][]*topic)
+	}
+	t.topics[key] = at
+	t.stems[at.stem] = append(t.stems[at.stem], at)
+	return at
+}
+
+// remove ends a subscription; false when there was none.
+func (t *subscriptions) remove(s *session, key string, now time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.prune(s, now)
+	u := s.wanted[key]
+	if u != nil {
+		t.drop(u, key)
+	}
+	return u != nil
+}
+
+// removeMatching ends those subscriptions of a session that a signal matches.
+func (t *subscriptions) removeMatching(s *session, path, source, signal []byte) (removed bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for key, u := range s.wanted {
+		if u.topic.ri.MatchSignal(path, source, signal) {
+			t.drop(u, key)
+			removed = true
+		}
+	}
+	return removed
+}
+
+// removeAll ends the subscriptions of a session that is gone.
+func (t *subscriptions) removeAll(s *session) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for key, u := range s.wanted {
+		t.drop(u, key)
+	}
+}
+
+// prune drops what is over; t.mu is held.
+func (t *subscriptions) prune(s *session, now time.Time) {
+	for key, u := range s.wanted {
+		if u.over(now) {
+			t.drop(u, key)
+		}
+	}
+}
+
+// drop takes a subscription out; t.mu is held.
+func (t *subscriptions) drop(u *subscription, key string) {
+	delete(u.session.wanted, key)
+	at := u.topic
+	at.members = without(at.members, u)
+	if len(at.members) > 0 {
+		return
+	}
+	delete(t.topics, key)
+	t.stems[at.stem] = without(t.stems[at.stem], at)
+	if len(t.stems[at.stem]) == 0 {
+		delete(t.stems, at.stem)
+	}
+}
+
+// without takes an item out of a list whose order does not matter.
+func without[T comparable](list []T, item T) []T {
+	i := slices.Index(list, item)
+	if i < 0 {
+		return list
+	}
+	var none T
+	last := len(list) - 1
+	list[i], list[last] = list[last], none
+	return list[:last]
+}
+
+// of gives what a session is subscribed to, with what is left of its time; less
+// than 0: no end.
+func (t *subscriptions) of(s *session, now time.Time) map[string]time.Duration {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	all := make(map[string]time.Duration, len(s.wanted))
+	for key, u := range s.wanted {
+		switch {
+		case u.until.IsZero():
+			all[key] = -1
+		case !u.over(now):
+			all[key] = u.until.Sub(now)
+		}
+	}
+	return all
+}
+
+// find appends the sessions that want a signal, each once. It does not allocate
+// when dst has room.
+func (t *subscriptions) find(dst []*session, path, source, signal []byte, now time.Time) []*session {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	topics := 0
+	for end, names := 0, 0; ; names++ {
+		for _, at := range t.stems[string(path[:end])] {
+			if !at.ri.MatchSignal(path, source, signal) {
+				continue
+			}
+			topics++
+			for _, u := range at.members {
+				if !u.over(now) {
+					dst = append(dst, u.session)
+				}
+			}
+		}
+		if end == len(path) || names == maxStem {
+			break
+		}
+		end = nextName(path, end)
+	}
+	if topics < 2 {
+		return dst
+	}
+	slices.SortFunc(dst, func(a, b *session) int { return cmp.Compare(a.id, b.id) })
+	return slices.Compact(dst)
+}
+
+// nextName is where the name ends that comes behind the beginning path[:end].
+func nextName(path []byte, end int) int {
+	if end > 0 {
+		end++ // the slash
+	}
+	for end < len(path) && path[end] != '/' {
+		end++
+	}
+	return end
+}

@@ -1,0 +1,110 @@
+package e2e_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"shvtools/internal/certtest"
+)
+
+// overTLS is a world whose broker knows nothing but ssl, and whose certificate is for
+// a name that the broker itself does not know.
+func overTLS(t *testing.T) setup {
+	t.Helper()
+	c := certtest.Write(t, t.TempDir(), "broker", "localhost")
+	return setup{
+		listen:    "ssl://127.0.0.1:0",
+		brokerTLS: []string{"--tls-cert", c.Cert, "--tls-key", c.Key},
+		clientURL: func(listens string) string {
+			return strings.Replace(listens, "127.0.0.1", "localhost", 1) + "?ca=" + c.Cert
+		},
+	}
+}
+
+func overSocket(t *testing.T) setup {
+	t.Helper()
+	return setup{listen: "unix:" + filepath.Join(t.TempDir(), "broker.sock")}
+}
+
+func TestSessionsOverTLSAndSockets(t *testing.T) {
+	t.Parallel()
+	for name, world := range map[string]func(*testing.T) setup{"ssl": overTLS, "unix": overSocket} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := world(t).start(t)
+			if !strings.HasPrefix(w.url, name+":") {
+				t.Fatalf("the broker is at %s", w.url)
+			}
+			term := w.shell(80, 24)
+			if got := term.run("echo $((40+2))"); got != "42\r\n" {
+				t.Errorf("the shell printed %q", got)
+			}
+			term.resize(100, 30)
+			term.typeKeys(`until [ "$(stty size)" = "30 100" ]; do sleep 0.02; done; exit 3` + "\r")
+			term.ends(3)
+
+			// The address of the session, its secret with it, is in no argv.
+			w.rsh("ps -o args= -p $PPID").wants(t, 0, program("shvrexec")+"\n", "")
+			data := make([]byte, 5<<20)
+			_, _ = rand.Read(data)
+			r := w.rshWith(bytes.NewReader(data), "cat; echo err >&2; exit 7")
+			if r.code != 7 || !bytes.Equal(r.stdout, data) || string(r.stderr) != "err\n" {
+				t.Errorf("exit code %d, %d bytes, stderr %q", r.code, len(r.stdout), r.stderr)
+			}
+			if strings.Contains(w.journal(), "lub42DUB") {
+				t.Error("the journal shows the password")
+			}
+		})
+	}
+}
+
+// Who cannot be sure of the broker says so, and sends no password.
+func TestBrokersThatNobodyVouchesForAreRefused(t *testing.T) {
+	t.Parallel()
+	w := overTLS(t).start(t)
+	trusted := w.url
+	other := certtest.Write(t, t.TempDir(), "other", "localhost")
+	plain, _, _ := strings.Cut(trusted, "?")
+	for query, why := range map[string]string{
+		"":                            "unknown authority",
+		"?ca=" + other.Cert:           "unknown authority",
+		"?ca=/nonexistent/ca":         "/nonexistent/ca",
+		"?ca=" + other.Key:            "holds none",
+		"?crl=x&ca=" + other.Cert:     "revocation list",
+		"?verify=no&ca=" + other.Cert: "verify",
+	} {
+		w.url = plain + query
+		w.rsh("true").wantsFailure(t, why)
+	}
+	w.url = plain + "?verify=false"
+	r := w.rsh("true")
+	if r.code != 0 || !strings.Contains(string(r.stderr), "warning: ") || !strings.Contains(string(r.stderr), "verify=false") {
+		t.Errorf("exit code %d, stderr %q", r.code, r.stderr)
+	}
+	w.url = strings.Replace(trusted, "localhost", "127.0.0.1", 1)
+	w.rsh("true").wantsFailure(t, "127.0.0.1")
+	w.url = strings.Replace(plain, "ssl:", "tcp:", 1)
+	w.rsh("true").wantsFailure(t, "")
+}
+
+// A broker that was killed leaves its socket; the next one takes its place.
+func TestBrokerTakesTheSocketOfADeadOne(t *testing.T) {
+	t.Parallel()
+	s := overSocket(t)
+	w := s.start(t)
+	second := call(w, "shvbroker", "--listen", s.listen)
+	if second.code != 1 || !strings.Contains(string(second.stderr), "another program listens") {
+		t.Errorf("a second broker: %d, %q", second.code, second.stderr)
+	}
+	w.rsh("true").wants(t, 0, "", "")
+	w.kill(w.broker)
+	if _, err := os.Stat(strings.TrimPrefix(s.listen, "unix:")); err != nil {
+		t.Fatal(err)
+	}
+	w.startBroker(s.listen)
+	eventually(t, patience, "the agent is back", func() bool { return w.rsh("true").code == 0 })
+}

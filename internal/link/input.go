@@ -1,0 +1,168 @@
+package link
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// readBuffer is small on purpose: what is larger is read straight into its own
+// frame.
+const readBuffer = 4 << 10
+
+// readBuffers are the buffers of all links that have something in them.
+var readBuffers = sync.Pool{New: func() any { return new([readBuffer]byte) }}
+
+// input is the buffered side of a connection that is read. An idle link holds no
+// buffer: one is taken when the system has something to read. It belongs to the
+// read loop.
+type input struct {
+	link     *Link
+	raw      syscall.RawConn // nil: the connection is no socket of Go's poller
+	buf      *[readBuffer]byte
+	from, to int // what is buffered, in buf
+
+	// Of one read through raw.
+	attempt func(fd uintptr) bool
+	direct  []byte // where to; nil: to buf
+	n       int
+	err     error
+}
+
+func (in *input) init(l *Link, raw syscall.RawConn) {
+	in.link, in.raw = l, raw
+	in.attempt = in.try // once: a closure for each read would be an allocation
+}
+
+// release gives the buffer back.
+func (in *input) release() {
+	if in.buf != nil {
+		readBuffers.Put(in.buf)
+		in.buf, in.from, in.to = nil, 0, 0
+	}
+}
+
+// buffered is how many bytes can be taken without a read.
+func (in *input) buffered() int { return in.to - in.from }
+
+// fill waits until something is buffered.
+func (in *input) fill() error {
+	for in.from == in.to {
+		n, err := in.read(nil)
+		in.from, in.to = 0, n
+		if n == 0 && err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ReadByte takes one byte.
+func (in *input) ReadByte() (byte, error) {
+	if err := in.fill(); err != nil {
+		return 0, err
+	}
+	in.from++
+	return in.buf[in.from-1], nil
+}
+
+// Read takes what is buffered, or reads; a large b is read into as it is.
+func (in *input) Read(b []byte) (int, error) {
+	if in.from == in.to && len(b) >= readBuffer {
+		return in.read(b)
+	}
+	if err := in.fill(); err != nil {
+		return 0, err
+	}
+	n := copy(b, in.buf[in.from:in.to])
+	in.from += n
+	return n, nil
+}
+
+// read reads the connection into b, or into the buffer if that is nil. What the
+// read loop has relayed goes out before: it may be long until there is something
+// to read.
+func (in *input) read(b []byte) (n int, err error) {
+	in.link.flushRelayed()
+	if in.raw != nil {
+		n, err = in.readRaw(b)
+	} else {
+		if b == nil {
+			b = in.take()
+		}
+		n, err = in.link.conn.Read(b)
+	}
+	in.link.pulse.received.Add(uint64(n))
+	return n, err
+}
+
+// take gives the buffer.
+func (in *input) take() []byte {
+	if in.buf == nil {
+		in.buf = readBuffers.Get().(*[readBuffer]byte)
+	}
+	return in.buf[:]
+}
+
+func (in *input) readRaw(b []byte) (int, error) {
+	in.direct, in.n, in.err = b, 0, nil
+	err := in.raw.Read(in.attempt)
+	in.direct = nil
+	switch {
+	case err != nil:
+		return 0, err
+	case in.err != nil:
+		return 0, readError(in.link.conn, in.err)
+	case in.n == 0:
+		return 0, io.EOF
+	}
+	return in.n, nil
+}
+
+// readError is what package net makes of an error of the system.
+func readError(conn net.Conn, err error) error {
+	at := conn.LocalAddr()
+	return &net.OpError{Op: "read", Net: at.Network(), Source: at, Addr: conn.RemoteAddr(), Err: os.NewSyscallError("read", err)}
+}
+
+// try reads what is there; false: there is nothing yet.
+func (in *input) try(fd uintptr) bool {
+	b := in.direct
+	if b == nil {
+		b = in.take()
+	}
+	for {
+		n, err := unix.Read(int(fd), b)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err == unix.EAGAIN:
+			in.release()
+			return false
+		}
+		in.n, in.err = max(n, 0), err
+		return true
+	}
+}
+
+// rawOf is the way around package net to a socket of Go's poller, nil for another
+// connection.
+func rawOf(conn net.Conn) syscall.RawConn {
+	var raw syscall.RawConn
+	err := errors.ErrUnsupported
+	switch c := conn.(type) {
+	case *net.TCPConn:
+		raw, err = c.SyscallConn()
+	case *net.UnixConn:
+		raw, err = c.SyscallConn()
+	}
+	if err != nil {
+		return nil
+	}
+	return raw
+}

@@ -1,0 +1,93 @@
+package transport
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+)
+
+// Slots bound how many handshakes compute at once. A handshake takes one when
+// it has the client's hello and gives it back when it has to wait for the client
+// again: who says nothing takes none.
+type Slots chan struct{}
+
+// NewSlots makes n slots, one at least.
+func NewSlots(n int) Slots { return make(Slots, max(n, 1)) }
+
+// TLSConn is an accepted connection of the scheme ssl. Nothing is read or written
+// before Handshake.
+type TLSConn struct {
+	*tls.Conn
+	gate *gate
+}
+
+func newTLSConn(conn net.Conn, config *tls.Config) *TLSConn {
+	g := &gate{Conn: conn, closed: make(chan struct{})}
+	return &TLSConn{tls.Server(g, config), g}
+}
+
+// Handshake does it, with one of slots. It waits for slot and client until the
+// connection is closed: deadlines are the caller's.
+func (c *TLSConn) Handshake(slots Slots) error {
+	c.gate.slots = slots
+	defer c.gate.release()
+	return c.Conn.Handshake()
+}
+
+// Waiting tells whether the handshake waits for a slot, and not for the client.
+func (c *TLSConn) Waiting() bool { return c.gate.waiting.Load() }
+
+// gate is the connection below a TLSConn.
+type gate struct {
+	net.Conn
+	closing sync.Once
+	closed  chan struct{}
+	waiting atomic.Bool
+
+	// Of the goroutine of the handshake.
+	slots Slots
+	held  atomic.Bool // read by Read, which outlives the handshake
+}
+
+// admitHello takes a slot for a handshake whose hello has come; it is a tls.Config's
+// GetConfigForClient.
+func admitHello(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+	g, ok := hello.Conn.(*gate)
+	if !ok || g.slots == nil {
+		return nil, nil
+	}
+	g.waiting.Store(true)
+	defer g.waiting.Store(false)
+	select {
+	case g.slots <- struct{}{}:
+		g.held.Store(true)
+		return nil, nil
+	case <-g.closed:
+		return nil, errors.New("closed while too many handshakes were under way")
+	}
+}
+
+func (g *gate) release() {
+	if g.held.CompareAndSwap(true, false) {
+		<-g.slots
+	}
+}
+
+// Read gives the slot back before it waits.
+func (g *gate) Read(b []byte) (int, error) {
+	if g.held.Load() {
+		g.release()
+	}
+	return g.Conn.Read(b)
+}
+
+// NetConn is the connection below it.
+func (g *gate) NetConn() net.Conn { return g.Conn }
+
+// Close ends the wait for a slot too.
+func (g *gate) Close() error {
+	g.closing.Do(func() { close(g.closed) })
+	return g.Conn.Close()
+}

@@ -1,0 +1,81 @@
+package transport
+
+import (
+	"net"
+	"net/netip"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// Peer is what a connection shows of who is at its other end.
+type Peer struct {
+	Scheme string     // TCP, SSL or Unix; "" for what this package did not make
+	Addr   netip.Addr // zero but for TCP and SSL
+	Port   uint16
+	UID    int // of the process behind a socket; -1: not known
+}
+
+// PeerOf looks at an accepted connection. It does not wait.
+func PeerOf(conn net.Conn) Peer {
+	p := Peer{UID: -1}
+	switch c := conn.(type) {
+	case *TLSConn:
+		p.Scheme = SSL
+	case *net.TCPConn:
+		p.Scheme = TCP
+	case *net.UnixConn:
+		p.Scheme, p.UID = Unix, uidOf(c)
+	}
+	if addr, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
+		at := addr.AddrPort()
+		p.Addr, p.Port = at.Addr().Unmap(), at.Port()
+	}
+	return p
+}
+
+func uidOf(c *net.UnixConn) int {
+	uid := -1
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return uid
+	}
+	_ = control(raw, func(fd int) error {
+		cred, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
+		if err == nil {
+			uid = int(cred.Uid)
+		}
+		return err
+	})
+	return uid
+}
+
+// IsLocal tells whether the peer is on this machine, as far as that shows.
+func (p Peer) IsLocal() bool { return !p.Addr.IsValid() || p.Addr.IsLoopback() }
+
+// IsEncrypted tells whether nobody on the way can read what is sent.
+func (p Peer) IsEncrypted() bool { return p.Scheme == SSL }
+
+// Source is whom limits count together: an IPv4 address, the /64 of an IPv6
+// address, or a user of this machine.
+func (p Peer) Source() string {
+	switch {
+	case p.Addr.Is4():
+		return p.Addr.String()
+	case p.Addr.Is6():
+		if net, err := p.Addr.WithZone("").Prefix(64); err == nil {
+			return net.String()
+		}
+	case p.Scheme == Unix:
+		return "uid " + strconv.Itoa(p.UID)
+	}
+	return p.Scheme
+}
+
+// String is the peer for logs.
+func (p Peer) String() string {
+	if p.Addr.IsValid() {
+		return netip.AddrPortFrom(p.Addr, p.Port).String()
+	}
+	return p.Source()
+}

@@ -1,0 +1,77 @@
+package transport
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+)
+
+// minTLS is the oldest version that is spoken.
+const minTLS = tls.VersionTLS12
+
+func dialTLS(ctx context.Context, u URL, stall time.Duration) (net.Conn, error) {
+	config, err := u.clientConfig()
+	if err != nil {
+		return nil, err
+	}
+	plain, err := dialPlain(ctx, u, stall)
+	if err != nil {
+		return nil, err
+	}
+	conn := tls.Client(plain, config)
+	if err := conn.HandshakeContext(ctx); err != nil {
+		_ = plain.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+// clientConfig is how the certificate of the broker at u is judged.
+func (u URL) clientConfig() (*tls.Config, error) {
+	c := &tls.Config{MinVersion: minTLS, ServerName: u.Host, InsecureSkipVerify: u.NoVerify}
+	if u.ServerName != "" {
+		c.ServerName = u.ServerName
+	}
+	if u.Cert != "" || u.Key != "" {
+		own := certificate{certFile: u.Cert, keyFile: u.Key}
+		if err := own.read(); err != nil {
+			return nil, err
+		}
+		c.Certificates = []tls.Certificate{*own.pair.Load()}
+	}
+	if u.CRL != "" {
+		if u.NoVerify {
+			return nil, errors.New("the option crl goes with certificates that are verified")
+		}
+		lists, err := readRevoked(u.CRL)
+		if err != nil {
+			return nil, err
+		}
+		c.VerifyConnection = lists.check
+	}
+	if u.CA != "" {
+		pool, err := readPool(u.CA)
+		if err != nil {
+			return nil, err
+		}
+		c.RootCAs = pool
+	}
+	return c, nil
+}
+
+func readPool(file string) (*x509.CertPool, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("certificates to trust: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("certificates to trust: %s holds none in PEM form", file)
+	}
+	return pool, nil
+}

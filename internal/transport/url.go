@@ -1,0 +1,214 @@
+package transport
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// The schemes.
+const (
+	TCP  = "tcp"
+	SSL  = "ssl"
+	Unix = "unix"
+)
+
+// DefaultPort and DefaultTLSPort are those of the schemes tcp and ssl.
+const (
+	DefaultPort    = "3755"
+	DefaultTLSPort = "3756"
+)
+
+// URL is a parsed SHV URL.
+type URL struct {
+	Scheme string // TCP, SSL or Unix
+	Host   string // without brackets; "" for Unix
+	Port   string // never empty but for Unix
+	Path   string // of the socket, absolute; "" but for Unix
+
+	// User and Password of `user@` or of the options user and password;
+	// HasUser and HasPassword tell an empty one from an absent one.
+	User, Password       string
+	HasUser, HasPassword bool
+	// ShaPass is the hex SHA1 of a password, in its place; Token stands for user
+	// and password both.
+	ShaPass, Token string
+	DeviceID       string // option devid
+	MountPoint     string // option devmount
+
+	// Of the scheme ssl: a file of certificates to trust in the place of the
+	// system's, whether the broker's is not judged at all, and in whose name it
+	// must be where that is not Host.
+	CA         string
+	NoVerify   bool
+	ServerName string
+	// Files of a certificate to show and its key, and of the lists of those that
+	// were revoked.
+	Cert, Key, CRL string
+	// Of listeners: a file of whom to trust for clients' certificates, whether a
+	// client must show one, and who may connect to a socket; 0: its owner.
+	ClientCA          string
+	RequireClientCert bool
+	Mode              fs.FileMode
+}
+
+// ParseURL reads `scheme://[user@]host[:port][?options]` or `unix:path[?options]`;
+// without a scheme it is tcp. The errors never repeat a password.
+func ParseURL(text string) (URL, error) {
+	full := text
+	if !strings.Contains(text, "://") && !strings.HasPrefix(text, Unix+":") {
+		full = TCP + "://" + text
+	}
+	parsed, err := url.Parse(full)
+	if err != nil {
+		return URL{}, fmt.Errorf("not a URL of the form tcp://[user@]host[:port]: %s", redact(text))
+	}
+	u := URL{Scheme: parsed.Scheme}
+	switch u.Scheme {
+	case TCP, SSL:
+		err = u.setHost(parsed)
+	case Unix:
+		err = u.setPath(parsed)
+	default:
+		err = fmt.Errorf("scheme %q is not supported, only tcp, ssl and unix are", u.Scheme)
+	}
+	if parsed.User != nil {
+		u.User, u.HasUser = parsed.User.Username(), true
+		u.Password, u.HasPassword = parsed.User.Password()
+	}
+	if err == nil {
+		err = u.setOptions(parsed.RawQuery)
+	}
+	if err != nil {
+		return URL{}, fmt.Errorf("URL %s: %w", redact(text), err)
+	}
+	return u, nil
+}
+
+func (u *URL) setHost(parsed *url.URL) error {
+	u.Host, u.Port = parsed.Hostname(), parsed.Port()
+	if u.Host == "" {
+		return errors.New("no host")
+	}
+	if _, err := netip.ParseAddr(u.Host); err != nil && strings.Contains(u.Host, ":") {
+		return errors.New("its host is neither a name nor an address")
+	}
+	if u.Port == "" {
+		u.Port = DefaultPort
+		if u.Scheme == SSL {
+			u.Port = DefaultTLSPort
+		}
+	}
+	return nil
+}
+
+func (u *URL) setPath(parsed *url.URL) error {
+	if parsed.Host != "" || !strings.HasPrefix(parsed.Path, "/") {
+		return errors.New("the path of a socket begins with a slash, as in unix:///run/shvbroker.sock")
+	}
+	u.Path = parsed.Path
+	return nil
+}
+
+// setOptions takes the options of the standard (protocol.md 4.4). Unknown ones
+// are passed over, as everywhere; what would be safety is not.
+func (u *URL) setOptions(query string) error {
+	options, err := url.ParseQuery(query)
+	if err != nil {
+		return errors.New("unreadable options")
+	}
+	if options.Has("user") {
+		u.User, u.HasUser = options.Get("user"), true
+	}
+	if options.Has("password") {
+		u.Password, u.HasPassword = options.Get("password"), true
+	}
+	u.ShaPass, u.Token = options.Get("shapass"), options.Get("token")
+	u.DeviceID, u.MountPoint = options.Get("devid"), options.Get("devmount")
+	u.CA, u.Cert, u.Key = options.Get("ca"), options.Get("cert"), options.Get("key")
+	u.CRL, u.ClientCA = options.Get("crl"), options.Get("client-ca")
+	if options.Has("crl") && u.CRL == "" {
+		return errors.New("the option crl names no file")
+	}
+	if text := options.Get("require-client-cert"); text != "" {
+		require, err := strconv.ParseBool(text)
+		if err != nil {
+			return errors.New("the option require-client-cert is neither true nor false")
+		}
+		u.RequireClientCert = require
+	}
+	if text := options.Get("verify"); text != "" {
+		verify, err := strconv.ParseBool(text)
+		if err != nil {
+			return errors.New("the option verify is neither true nor false")
+		}
+		u.NoVerify = !verify
+	}
+	if text := options.Get("mode"); text != "" {
+		mode, err := strconv.ParseUint(text, 8, 9)
+		if err != nil || mode == 0 {
+			return errors.New("the option mode is no octal number such as 660")
+		}
+		u.Mode = fs.FileMode(mode)
+	}
+	return nil
+}
+
+// redact leaves out everything of a URL text that may hold a password.
+func redact(text string) string {
+	text, _, _ = strings.Cut(text, "?")
+	if at := strings.LastIndex(text, "@"); at >= 0 {
+		scheme, _, found := strings.Cut(text, "://")
+		if !found {
+			return text[at+1:]
+		}
+		return scheme + "://" + text[at+1:]
+	}
+	return text
+}
+
+// Address is host:port, or the path of a socket.
+func (u URL) Address() string {
+	if u.Scheme == Unix {
+		return u.Path
+	}
+	return net.JoinHostPort(u.Host, u.Port)
+}
+
+// String is the URL without its options and its user.
+func (u URL) String() string {
+	if u.Scheme == Unix {
+		return (&url.URL{Scheme: Unix, Path: u.Path}).String()
+	}
+	return (&url.URL{Scheme: u.Scheme, Host: u.Address()}).String()
+}
+
+// IsLoopback tells whether the URL names this machine only: localhost or a
+// loopback address. No other name is looked up, since whoever answers the
+// look-up would decide who gets the development password.
+func (u URL) IsLoopback() bool {
+	if strings.EqualFold(strings.TrimSuffix(u.Host, "."), "localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(u.Host)
+	return err == nil && addr.Unmap().IsLoopback()
+}
+
+// IsLocal tells whether nothing leaves this machine: a loopback address or a
+// socket.
+func (u URL) IsLocal() bool { return u.Scheme == Unix || u.IsLoopback() }
+
+// IsEncrypted tells whether what goes over the wire is.
+func (u URL) IsEncrypted() bool { return u.Scheme == SSL }
+
+// IsTrusted tells whether the password itself may be sent: the other side has
+// shown who it is and nobody between can read it, or it is on a socket, whose
+// owner the file system tells.
+func (u URL) IsTrusted() bool {
+	return u.Scheme == Unix || u.Scheme == SSL && !u.NoVerify
+}
