@@ -57,7 +57,7 @@ func (w *world) killHelper() {
 func (w *world) awaitMount(n int) {
 	w.t.Helper()
 	eventually(w.t, patience, "the agent connects again", func() bool {
-		return strings.Count(w.journal(), `"mountPoint":"`+device+`"`) >= n
+		return strings.Count(w.journal(), `"device":{"mountPoint":"`+device+`"`) >= n
 	})
 }
 
