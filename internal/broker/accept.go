@@ -25,7 +25,7 @@ func (b *Broker) start(conn net.Conn) {
 	}
 	l := link.New(conn, link.Options{MaxFrame: b.limits.LoginFrame, QueueBytes: b.limits.QueueBytes, Gauge: &b.queued})
 	secure, _ := conn.(*transport.TLSConn)
-	s := b.newSession(l, from, secure)
+	s := b.newSession(l, from, secure, nil)
 	if s == nil {
 		b.gate.loggedIn(from.Source())
 		b.gate.leave()

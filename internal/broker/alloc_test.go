@@ -22,7 +22,7 @@ func TestCallsAllocateNothing(t *testing.T) {
 	unread := func() *session { // nobody takes what is queued for it
 		ours, theirs := net.Pipe()
 		t.Cleanup(func() { _ = ours.Close(); _ = theirs.Close() })
-		s := b.newSession(link.New(ours, link.Options{QueueBytes: 64 << 20}), transport.Peer{}, nil)
+		s := b.newSession(link.New(ours, link.Options{QueueBytes: 64 << 20}), transport.Peer{}, nil, nil)
 		s.stopDeadline()
 		s.login.done = true
 		s.user.Store(b.opts.Users.Load().User("iot"))

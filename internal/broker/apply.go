@@ -57,12 +57,12 @@ func (b *Broker) Apply(d *auth.Directory) []Affected {
 func (b *Broker) endForbidden() (notices []notice, affected []Affected) {
 	for key, t := range b.tunnels {
 		client := t.client.session
-		if key != t.client.key() || t.with.heldBy(client.user.Load()) {
+		if key != t.client.key() || client.holds(t.with) {
 			continue // each tunnel is there twice
 		}
 		why := t.with.String() + " was taken away"
 		b.forget(t)
-		notices = append(notices, closing(t.client, why), closing(t.helper, why))
+		notices = append(notices, t.closing(t.client, why), t.closing(t.helper, why))
 		affected = append(affected, Affected{client.id, client.name(), "tunnel closed: " + why})
 	}
 	for _, t := range b.calls {

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"cmp"
+	"crypto/rand"
 	"errors"
 	"net"
 	"sync"
@@ -84,6 +85,7 @@ type Broker struct {
 	failures   *failures
 	handshakes transport.Slots
 	queued     link.Gauge // over all links
+	runID      string
 
 	running sync.WaitGroup // sessions, Serve calls and the watch
 	done    chan struct{}  // closed by Close
@@ -104,6 +106,8 @@ type Broker struct {
 	tickets    map[secretKey]*ticket   // that nobody redeemed yet
 	calls      map[tunnelKey]*ticket   // by the call that still waits for its tunnel
 	tunnels    map[tunnelKey]*tunnel   // by the key of either end
+	parents    map[*session]struct{}   // the brokers above
+	asking     int                     // brokers that look for those above
 	edits      int                     // changes of rights that are being made
 }
 
@@ -127,6 +131,8 @@ func New(o Options) *Broker {
 		tickets:   make(map[secretKey]*ticket),
 		calls:     make(map[tunnelKey]*ticket),
 		tunnels:   make(map[tunnelKey]*tunnel),
+		parents:   make(map[*session]struct{}),
+		runID:     rand.Text(),
 	}
 	b.addNodes()
 	return b
@@ -177,6 +183,15 @@ func (b *Broker) removeListener(l net.Listener) {
 	delete(b.listeners, l)
 	b.mu.Unlock()
 	_ = l.Close()
+}
+
+// aside does what has to wait for a peer, unless the broker is closed.
+func (b *Broker) aside(wait func()) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	if !b.closed {
+		b.running.Go(wait)
+	}
 }
 
 func (b *Broker) isClosed() bool {

@@ -12,9 +12,14 @@ import (
 // (protocol.md 7.1b).
 func (s *session) request(m *rpc.Message, f *link.Frame) {
 	path := shvpath.Clean(m.Path())
-	level := s.level(path, m.Method())
-	if asked := m.Access(); asked > rpc.AccessNone || m.Has(rpc.TagAccessLevel) {
-		level = min(level, asked)
+	var level rpc.Access
+	if s.up != nil {
+		path, level = s.fromAbove(m, path), m.Access()
+	} else {
+		level = s.level(path, m.Method())
+		if asked := m.Access(); asked > rpc.AccessNone || m.Has(rpc.TagAccessLevel) {
+			level = min(level, asked)
+		}
 	}
 	if level == rpc.AccessNone {
 		s.answer(rpc.AppendError(nil, m.Address(), rpc.Errorf(rpc.CodeException,
@@ -91,7 +96,7 @@ func (s *session) passRequest(m *rpc.Message, f *link.Frame, to *session, asked 
 	if !to.ways.open(m.Callers(), asked) {
 		return rpc.Errorf(rpc.CodeTryAgainLater, "too many callers on one connection")
 	}
-	switch s.forward(m, f, to, false) {
+	switch s.forward(m, f, to, nil, false) {
 	case nil:
 		return nil
 	case link.ErrQueueFull:
@@ -108,6 +113,9 @@ func (s *session) level(path, method []byte) rpc.Access {
 	if user := s.user.Load(); user != nil {
 		return user.Level(path, method)
 	}
+	if s.up != nil {
+		return rpc.AccessSuper // the broker above has judged
+	}
 	// A tunnel login is there for its tunnel, and to show that it lives.
 	if p := string(path); p == ".app" || p == ".broker/app" {
 		return rpc.AccessBrowse
@@ -118,8 +126,8 @@ func (s *session) level(path, method []byte) rpc.Access {
 // extendUserID adds our user to the chain of users, where the caller asked for
 // one (protocol.md 3.8).
 func (s *session) extendUserID(m *rpc.Message) {
-	if !m.Has(rpc.TagUserID) {
-		return
+	if !m.Has(rpc.TagUserID) || s.up != nil {
+		return // a broker above has named its user
 	}
 	v, err := m.MetaValue(rpc.TagUserID)
 	text, ok := v.AsString()
