@@ -34,6 +34,10 @@ func (s *session) request(m *rpc.Message, f *link.Frame) {
 		s.answerSelf(m, path, level)
 		return
 	}
+	if len(m.Callers()) >= maxStack {
+		s.tooDeep(m) // while the answer still has a way back
+		return
+	}
 	asked := call{id: m.ID(), path: path, method: m.Method(), level: level}
 	m.SetPath(rest)
 	m.SetAccess(level)

@@ -25,9 +25,9 @@ type session struct {
 
 	// Of the read loop.
 	login    loginState
-	head     []byte      // the new head of a message that is passed on
-	path     []byte      // the path of a signal, from the root
-	targets  []*session  // of a signal
+	head     []byte     // the new head of a message that is passed on
+	path     []byte     // the path of a signal, from the root
+	targets  []*session // of a signal
 	flows    map[*link.Link]*link.Flow
 	deadline *time.Timer // of the login; nil after it
 	since    time.Time   // never changes

@@ -31,7 +31,7 @@ type queue struct {
 	closed  bool
 	waiting []chan<- struct{} // each has room for a token, given when bytes went out
 
-	fair    *fair // of a link that many streams share; nil for others
+	fair *fair // of a link that many streams share; nil for others
 
 	begun   bool // Run was called
 	looping bool // the write loop runs
