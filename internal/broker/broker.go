@@ -106,6 +106,7 @@ type Broker struct {
 	tickets    map[secretKey]*ticket   // that nobody redeemed yet
 	calls      map[tunnelKey]*ticket   // by the call that still waits for its tunnel
 	tunnels    map[tunnelKey]*tunnel   // by the key of either end
+	over       over                    // the latest tunnels that ended
 	parents    map[*session]struct{}   // the brokers above
 	asking     int                     // brokers that look for those above
 	edits      int                     // changes of rights that are being made

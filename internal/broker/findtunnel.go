@@ -17,7 +17,7 @@ import (
 // goes on when it is not answered here.
 func (s *session) findTunnel(m *rpc.Message, toID int64, with right) (goesOn bool) {
 	b := s.broker
-	to := b.session(toID)
+	to := b.sessionOf(toID)
 	last := len(m.Callers()) == 0
 	if to == nil || !last && to.up == nil {
 		return true // to whoever it is that put caller ids of his own there
@@ -90,8 +90,8 @@ func (s *session) foundTunnel(m *rpc.Message, toID int64) {
 	}
 }
 
-// session gives the one of an id, nil where it is gone.
-func (b *Broker) session(id int64) *session {
+// sessionOf gives the one of an id, nil where it is gone.
+func (b *Broker) sessionOf(id int64) *session {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	return b.sessions[id]

@@ -42,6 +42,9 @@ func (s *session) request(m *rpc.Message, f *link.Frame) {
 	m.SetPath(rest)
 	m.SetAccess(level)
 	s.extendUserID(m)
+	if to.isBroker() {
+		s.broker.reuse(s, m)
+	}
 	m.PushCaller(s.id)
 	refused := s.passRequest(m, f, to, asked)
 	if refused == nil {

@@ -95,7 +95,8 @@ func (b *Broker) route(s *session, m *rpc.Message, toID int64, state rpc.TunnelS
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	to := b.sessions[toID]
-	t := b.tunnels[tunnelKey{toID, m.ID(), string(stack)}]
+	key := tunnelKey{toID, m.ID(), string(stack)}
+	t := b.tunnels[key]
 	switch {
 	case to == nil:
 		return nil, nil, dropQuietly
@@ -103,6 +104,8 @@ func (b *Broker) route(s *session, m *rpc.Message, toID int64, state rpc.TunnelS
 		return to, nil, dropForged
 	case t == nil && (s.ticket != nil && s.ticket.tunnelled || to.ticket != nil):
 		return to, nil, dropQuietly // a straggler of a tunnel that is over
+	case t == nil && b.over.keys[key] == s.id:
+		return to, nil, dropQuietly
 	}
 	return to, t, deliver
 }
@@ -169,6 +172,7 @@ func (b *Broker) forget(t *tunnel) bool {
 		delete(end.session.tunnels, t)
 		end.session.ways.unpin(t.wayOf(end))
 	}
+	b.over.add(t, time.Now())
 	return true
 }
 
