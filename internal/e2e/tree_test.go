@@ -158,7 +158,7 @@ func TestSuspendedUserInATreeHoldsUpNobody(t *testing.T) {
 	w := newTower(t)
 	away := w.open(80, 24, w.eva(w.ns, treeDevice))
 	away.expect(prompt)
-	away.typeKeys("yes | head -c 20000000; echo do''ne\r")
+	away.typeKeys("yes | head -c 5000000; echo do''ne\r")
 	away.expect("y\r\n")
 	stopped := away.shvrsh()
 	if err := syscall.Kill(stopped, syscall.SIGSTOP); err != nil {
@@ -190,11 +190,6 @@ func TestBulkOnASharedLinkDelaysNobody(t *testing.T) {
 			term.expect("x")
 			took[i] = time.Since(began)
 			time.Sleep(2 * time.Millisecond)
-			if i%40 == 39 {
-				term.typeKeys("\r")
-				term.expect("x\r\n")
-				term.expect("x\r\n")
-			}
 		}
 		slices.Sort(took)
 		return took[keys/2], took[keys*99/100]
