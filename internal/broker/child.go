@@ -82,6 +82,13 @@ func (s *session) newBelow(mount string) *below {
 	return d
 }
 
+// setDown lets others know, who look under broker.mu before the login is done.
+func (s *session) setDown(d *below) {
+	s.broker.mu.Lock()
+	s.down = d
+	s.broker.mu.Unlock()
+}
+
 // start begins to subscribe, if the child is mounted.
 func (d *below) start() {
 	b := d.session.broker

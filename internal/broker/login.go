@@ -178,7 +178,7 @@ func (s *session) admit(param, options chainpack.Value, welcome func()) *rpc.Err
 	mountPoint, deviceID := s.place(device)
 	s.log.user = s.name()
 	if isBroker(options) && mountPoint != "" {
-		s.down = s.newBelow(mountPoint)
+		s.setDown(s.newBelow(mountPoint))
 	}
 	if mountPoint == "" {
 		s.log.Info().Msg("client logged in")
@@ -186,7 +186,7 @@ func (s *session) admit(param, options chainpack.Value, welcome func()) *rpc.Err
 		return nil
 	}
 	if refused := s.mount(mountPoint, deviceID, welcome); refused != nil {
-		s.down = nil
+		s.setDown(nil)
 		s.leave()
 		return refused
 	}

@@ -34,7 +34,7 @@ type session struct {
 
 	// Set at login, before others can reach the session.
 	ticket *ticket // of a tunnel login; nil for others; written under broker.mu
-	down   *below  // of a broker below us; nil for others
+	down   *below  // of a broker below us; nil for others; written under broker.mu
 	log    sessionLog
 
 	// user has the rights of now: nil before the login and for a tunnel login.

@@ -177,7 +177,7 @@ func (b *Broker) endTicketsOf(s *session) (notices []notice) {
 			notices = append(notices, notice{to: caller, message: t.refuse("the device's helper has gone")})
 		case t.helper == nil && t.agent == s:
 			b.revoke(t)
-			notices = append(notices, notice{to: caller, message: t.refuse("the device has gone")}) // the caller waits in any case
+			notices = append(notices, notice{to: caller, message: t.refuse("the device has gone")})
 		}
 	}
 	return notices

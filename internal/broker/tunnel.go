@@ -274,5 +274,6 @@ func (s *session) isTunnelData(m *rpc.Message) bool {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	to := b.sessions[toID]
-	return to == nil || to.ticket != nil || b.tunnels[tunnelKey{toID, m.ID(), string(rest.AppendKey(nil))}] != nil
+	key := tunnelKey{toID, m.ID(), string(rest.AppendKey(nil))}
+	return to == nil || to.ticket != nil || b.tunnels[key] != nil || b.over.keys[key] == s.id
 }
