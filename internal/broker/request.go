@@ -100,7 +100,7 @@ func (s *session) passRequest(m *rpc.Message, f *link.Frame, to *session, asked 
 	if s.broker.overloaded() {
 		return rpc.Errorf(rpc.CodeTryAgainLater, "the broker is overloaded: too much waits for peers that do not read")
 	}
-	if !to.ways.open(m.Callers(), asked) {
+	if !to.ways.open(m.Callers(), asked, s.maxWays()) {
 		return rpc.Errorf(rpc.CodeTryAgainLater, "too many callers on one connection")
 	}
 	switch s.forward(m, f, to, nil, false) {

@@ -375,3 +375,20 @@ func TestLoopIsFound(t *testing.T) {
 		user.expectError(3, rpc.CodeInvalidRequest, "caller ids")
 	})
 }
+
+// All clients above come through one link: they are more than one caller.
+func TestManyCallersFromAbove(t *testing.T) {
+	inTree(t, func(t *testing.T) {
+		w := serve(t, Options{})
+		ours, theirs := net.Pipe()
+		w.asParent(&remote{t: t, conn: theirs, in: bufio.NewReader(theirs)}, "", nil)
+		parent := &remote{t: t, conn: ours, in: bufio.NewReader(ours)}
+		defer ours.Close()
+		device := w.device("test/a")
+		for id := range 2 * maxWays {
+			parent.send(`<1:1,8:3,9:"test/a",10:"get",11:%d,17:8>i{}`, id+1)
+			device.send(`<1:1,8:3,11:%s>i{2:1}`, ids(device.next().Callers()))
+			parent.expect(`<1:1,8:3,11:%d>i{2:1}`, id+1)
+		}
+	})
+}

@@ -195,15 +195,16 @@ func TestBulkOnASharedLinkDelaysNobody(t *testing.T) {
 		return took[keys/2], took[keys*99/100]
 	}
 	quiet50, quiet99 := echoes()
-	bulk := w.eva(w.ns, treeDevice, "cat /dev/zero")
+	bulk := w.eva(w.ns, treeDevice, "while :; do head -c 1000000 /dev/zero; sleep 0.02; done")
 	bulk.Stdout = io.Discard
 	p := w.launch(bulk)
 	time.Sleep(200 * time.Millisecond)
 	busy50, busy99 := echoes()
 	p.stop(t)
 	t.Logf("a key takes %v, %v (p99); beside bulk %v, %v", quiet50, quiet99, busy50, busy99)
-	// Six programs share two cores here: the number that counts is in docs/bench.md.
-	if busy50-quiet50 > 30*time.Millisecond {
+	// Seven programs share the cores here, with other tests: what the link itself adds
+	// is judged in internal/link, without them.
+	if busy50-quiet50 > 10*time.Millisecond {
 		t.Errorf("bulk delays keys by %v", busy50-quiet50)
 	}
 	term.typeKeys("\x03")
