@@ -109,6 +109,7 @@ func run(c *cli.Context) error {
 	for path, table := range rights.Tables() {
 		tables[path] = table
 	}
+	address, urls := advertised(s.config.Advertise)
 	b = broker.New(broker.Options{
 		Users:   auth.NewStore(s.config.Directory),
 		Rights:  tables,
@@ -119,9 +120,17 @@ func run(c *cli.Context) error {
 		Version: cliapp.Version(),
 		Commit:  cliapp.Commit(),
 		Limits:  limits(s.config.Limits),
+
+		Advertise:     address,
+		AdvertiseURLs: urls,
 	})
+	up, err := newParents(s.config.Connections, b, log)
+	if err != nil {
+		return err
+	}
 	reload = reloading{rights, listeners, log}
 	defer watchReload(reload)()
+	defer up.run(c.Context)()
 	return serve(c.Context, b, listeners, c.String(cliapp.FlagReadyFile), s.config.Development, log)
 }
 

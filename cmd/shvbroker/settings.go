@@ -130,6 +130,20 @@ func limits(l brokerconf.Limits) broker.Limits {
 	}
 }
 
+// advertised are the addresses where helpers are told to connect, the plain one
+// apart.
+func advertised(all []transport.URL) (plain broker.Address, others []transport.URL) {
+	for _, u := range all {
+		if u.Scheme != transport.TCP {
+			others = append(others, u)
+		} else if plain == (broker.Address{}) {
+			port, _ := strconv.ParseInt(u.Port, 10, 64) // a URL's is a number, or helpers fail
+			plain = broker.Address{Host: u.Host, Port: port}
+		}
+	}
+	return plain, others
+}
+
 // check refuses a configuration that lets in anybody from anywhere.
 func (s *settings) check(c *brokerconf.Config) error {
 	plaintext := c.AllowPlaintext

@@ -26,7 +26,7 @@ func (b *Broker) start(conn net.Conn) {
 	}
 	l := link.New(conn, link.Options{MaxFrame: b.limits.LoginFrame, QueueBytes: b.limits.QueueBytes, Gauge: &b.queued})
 	secure, _ := conn.(*transport.TLSConn)
-	s := b.newSession(l, from, secure, seat)
+	s := b.newSession(l, from, secure, seat, nil)
 	if s == nil {
 		b.gate.loggedIn(seat)
 		b.gate.leave()

@@ -19,16 +19,21 @@ import (
 // What a broker does all day: requests, their responses, and heartbeats.
 func TestCallsAllocateNothing(t *testing.T) {
 	b := New(Options{Users: users()})
-	unread := func() *session { // nobody takes what is queued for it
+	unread := func(up *above) *session { // nobody takes what is queued for it
 		ours, theirs := net.Pipe()
 		t.Cleanup(func() { _ = ours.Close(); _ = theirs.Close() })
-		s := b.newSession(link.New(ours, link.Options{QueueBytes: 64 << 20}), transport.Peer{}, nil, nil)
+		s := b.newSession(link.New(ours, link.Options{QueueBytes: 64 << 20}), transport.Peer{}, nil, nil, up)
+		if up != nil {
+			s.link.Share(64 << 20)
+			return s
+		}
 		s.stopDeadline()
 		s.login.done = true
 		s.user.Store(b.opts.Users.Load().User("iot"))
 		return s
 	}
-	caller, device := unread(), unread()
+	caller, device := unread(nil), unread(nil)
+	parent := unread(&above{ParentOptions{Root: "test"}})
 	if refused := device.mount("test/a", "", func() {}); refused != nil {
 		t.Fatal(refused)
 	}
@@ -40,6 +45,8 @@ func TestCallsAllocateNothing(t *testing.T) {
 		{"request", caller, device, `<1:1,8:3,9:"test/a/b",10:"get">i{1:5}`},
 		{"request with a level", caller, device, `<1:1,8:3,9:"test/a",10:"get",17:8>i{}`},
 		{"response", device, caller, fmt.Sprintf(`<1:1,8:3,11:%d>i{2:5}`, caller.id)},
+		{"request from above", parent, device, `<1:1,8:3,9:"a/b",10:"get",17:8>i{1:5}`},
+		{"response to above", device, parent, fmt.Sprintf(`<1:1,8:3,11:%d>i{2:5}`, parent.id)},
 		{"ping", caller, caller, `<1:1,8:3,9:".app",10:"ping">i{}`},
 		{"ping of SHV 2", caller, caller, `<1:1,8:3,9:".broker/app",10:"ping">i{1:null}`},
 	} {

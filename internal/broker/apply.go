@@ -84,12 +84,12 @@ func (b *Broker) part(told map[*session]link.Cause) {
 func (b *Broker) endForbidden(endings map[*session]link.Cause) (notices []notice, affected []Affected) {
 	for _, t := range b.numbered {
 		client := t.client.session
-		if t.with.heldBy(client.user.Load()) {
+		if client.holds(t.with) {
 			continue
 		}
 		why := lost(t.with, endings[client])
 		b.forget(t)
-		notices = append(notices, closing(t.client, why), closing(t.helper, why))
+		notices = append(notices, t.closing(t.client, why), t.closing(t.helper, why))
 		affected = append(affected, Affected{client.id, client.name(), "tunnel closed: " + why})
 	}
 	for _, t := range b.calls {

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"cmp"
+	"crypto/rand"
 	"errors"
 	"net"
 	"sync"
@@ -85,6 +86,7 @@ type Broker struct {
 	failures   *failures
 	handshakes transport.Slots
 	queued     link.Gauge // over all links
+	runID      string
 
 	running sync.WaitGroup // sessions, Serve calls and the watch
 	done    chan struct{}  // closed by Close
@@ -106,6 +108,9 @@ type Broker struct {
 	calls      map[tunnelKey]*ticket   // by the call that still waits for its tunnel
 	tunnels    map[tunnelKey]*tunnel   // by the key of either end
 	numbered   map[int64]*tunnel       // the same by their numbers
+	over       over                    // the latest tunnels that ended
+	parents    map[*session]struct{}   // the brokers above
+	asking     int                     // brokers that look for those above
 	edits      int                     // changes of rights that are being made
 	renewing   map[string]bool         // users who change their own passwords just now
 }
@@ -132,6 +137,8 @@ func New(o Options) *Broker {
 		tunnels:   make(map[tunnelKey]*tunnel),
 		numbered:  make(map[int64]*tunnel),
 		renewing:  make(map[string]bool),
+		parents:   make(map[*session]struct{}),
+		runID:     rand.Text(),
 	}
 	b.addNodes()
 	return b
@@ -182,6 +189,15 @@ func (b *Broker) removeListener(l net.Listener) {
 	delete(b.listeners, l)
 	b.mu.Unlock()
 	_ = l.Close()
+}
+
+// aside does what has to wait for a peer, unless the broker is closed.
+func (b *Broker) aside(wait func()) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	if !b.closed {
+		b.running.Go(wait)
+	}
 }
 
 func (b *Broker) isClosed() bool {

@@ -43,10 +43,10 @@ func (b *Broker) target(path []byte) (to *session, rest []byte) {
 }
 
 // clientAt finds the client whose id a path begins with. Helpers are none: they
-// serve their tunnel.
+// serve their tunnel; and nobody below calls a broker above.
 func (b *Broker) clientAt(path []byte) (to *session, rest []byte) {
 	text, rest, _ := bytes.Cut(path, []byte("/"))
-	if to = b.loggedIn(parseID(text)); to == nil || to.ticket != nil {
+	if to = b.loggedIn(parseID(text)); to == nil || !to.hasTree() {
 		return nil, nil
 	}
 	return to, rest
@@ -89,6 +89,9 @@ func (b *Broker) everybody() []*session {
 	slices.SortFunc(all, func(x, y *session) int { return cmp.Compare(x.id, y.id) })
 	return all
 }
+
+// hasTree tells whether requests may be sent into the tree of the peer.
+func (s *session) hasTree() bool { return s.ticket == nil && s.up == nil }
 
 // info describes a client as real V3 clients read it (protocol.md 7.9).
 func (s *session) info() chainpack.Value {
@@ -152,11 +155,17 @@ func (s *session) subscribe(param chainpack.Value) (added bool, err error) {
 	if ttl > 0 {
 		until = now.Add(ttl)
 	}
+	if ri, err = s.rooted(ri); err != nil {
+		return false, err
+	}
 	return s.broker.wanted.add(s, ri, until, now)
 }
 
 func (s *session) unsubscribe(param chainpack.Value) (removed bool, err error) {
 	ri, _, err := parseSubscription(param)
+	if err == nil {
+		ri, err = s.rooted(ri)
+	}
 	if err != nil {
 		return false, err
 	}
@@ -168,7 +177,7 @@ func idText(id int64) string { return strconv.FormatInt(id, 10) }
 // clientIDs are the names of clients, with helpers or without.
 func clientIDs(all []*session, helpers bool) (ids []string) {
 	for _, s := range all {
-		if helpers || s.ticket == nil {
+		if helpers || s.hasTree() {
 			ids = append(ids, idText(s.id))
 		}
 	}

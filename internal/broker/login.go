@@ -149,7 +149,7 @@ func (s *session) admission() chainpack.Value {
 		return chainpack.String(s.broker.opts.Users.Issue(s.admitted, time.Now()))
 	}
 	entries := []chainpack.Entry{chainpack.F("clientId", chainpack.Int(s.id))}
-	if s.ticket != nil {
+	if s.ticket != nil && s.ticket.vouched {
 		entries = append(entries, chainpack.F("ext", chainpack.Map(chainpack.F("vouches", chainpack.Bool(true)))))
 	}
 	return chainpack.Map(entries...)
@@ -183,14 +183,21 @@ func (s *session) admit(param, options chainpack.Value, welcome func()) *rpc.Err
 	device, _ := options.Get("device")
 	mountPoint, deviceID := s.place(device)
 	s.log.user = s.name()
+	if isBroker(options) && mountPoint != "" {
+		s.setDown(s.newBelow(mountPoint))
+	}
 	if mountPoint == "" {
 		s.log.Info().Msg("client logged in")
 		welcome()
 		return nil
 	}
 	if refused := s.mount(mountPoint, deviceID, welcome); refused != nil {
+		s.setDown(nil)
 		s.leave()
 		return refused
+	}
+	if s.down != nil {
+		s.down.start()
 	}
 	return nil
 }

@@ -16,6 +16,9 @@ import (
 // broker does.
 const DefaultName = "broker.local"
 
+// ownNode is where every client asks about himself.
+const ownNode = ".broker/currentClient"
+
 // addNodes builds the tree that the broker serves itself (protocol.md 7.8,
 // 7.9). What clients of either generation look for is there; what ls shows makes
 // each choose its own (7.9).
@@ -24,7 +27,7 @@ func (b *Broker) addNodes() {
 	b.nodes.Add(".app", node.App("shvbroker", b.opts.Version, time.Now)...)
 	b.nodes.Add(".broker", b.brokerMethods()...)
 	b.nodes.Add(".broker/app", append(b.oldAppMethods(), b.reloadMethods()...)...)
-	b.nodes.Add(".broker/currentClient", append(currentClientMethods(), b.passwordMethods()...)...)
+	b.nodes.Add(ownNode, append(currentClientMethods(), b.passwordMethods()...)...)
 	b.nodes.AddDynamic(clientNode, b.clientNodes)
 	b.nodes.AddDynamic(clientNodeOld, b.oldClientNodes)
 	b.nodes.AddDynamic(".broker/mounts", b.mountNodes)
@@ -153,8 +156,8 @@ func (b *Broker) oldClientNodes(rest string) ([]node.Method, []string, bool) {
 	case s == nil:
 		return nil, nil, false
 	case below != "":
-		return nil, nil, below == appOfOld && s.ticket == nil
-	case s.ticket != nil:
+		return nil, nil, below == appOfOld && s.hasTree()
+	case !s.hasTree():
 		return b.oldClientMethods(s), nil, true
 	}
 	return b.oldClientMethods(s), []string{appOfOld}, true

@@ -14,6 +14,8 @@ func currentClientMethods() []node.Method {
 		ownGetter("info", "!clientInfo", rpc.AccessBrowse, (*session).info),
 		{Name: "subscribe", Param: "s|[s:RPCRI,i:TTL]", Result: "b", Access: rpc.AccessBrowse, Call: own(boolOf((*session).subscribe))},
 		{Name: "unsubscribe", Param: "s", Result: "b", Access: rpc.AccessBrowse, Call: own(boolOf((*session).unsubscribe))},
+		{Name: "brokersAbove", Param: "[s]", Result: "[s]", Access: rpc.AccessBrowse, Call: askAboveFor,
+			Description: "the ids of this broker and of those above it"},
 		ownGetter("subscriptions", "{i|n}", rpc.AccessBrowse, (*session).subscribed),
 		ownGetter("clientId", "i", rpc.AccessRead, func(s *session) chainpack.Value { return chainpack.Int(s.id) }),
 		ownGetter("mountPoint", "s", rpc.AccessRead, func(s *session) chainpack.Value {
@@ -78,7 +80,26 @@ func (s *session) rejected(param chainpack.Value) (removed bool, err error) {
 	if len(names[0]) > maxSignalPath {
 		return false, rpc.Errorf(rpc.CodeInvalidParam, "a path of %d bytes, more than %d", len(names[0]), maxSignalPath)
 	}
-	return s.broker.wanted.removeMatching(s, shvpath.Clean([]byte(names[0])), source, []byte(names[1])), nil
+	return s.broker.wanted.removeMatching(s, s.rootedPath(shvpath.Clean([]byte(names[0]))), source, []byte(names[1])), nil
+}
+
+// askAboveFor looks for the brokers above in a goroutine of its own.
+func askAboveFor(r *node.Request) (chainpack.Value, error) {
+	s := r.Caller.(*session)
+	b := s.broker
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed || b.asking >= maxAsking {
+		return chainpack.Value{}, rpc.Errorf(rpc.CodeTryAgainLater, "too many brokers ask")
+	}
+	b.asking++
+	b.running.Go(func() {
+		b.brokersAbove(s, r.From, r.Param)
+		b.mu.Lock()
+		b.asking--
+		b.mu.Unlock()
+	})
+	return chainpack.Value{}, node.ErrLater
 }
 
 // own makes a method of the caller.

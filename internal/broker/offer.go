@@ -10,20 +10,26 @@ import (
 // advertised is where a helper of the agent s can connect over plain TCP, as the
 // base protocol has it: the agent's own connection shows an address that it
 // reaches.
-func (b *Broker) advertised(s *session) Address {
-	if b.opts.Advertise != (Address{}) {
-		return b.opts.Advertise
+//
+// public tells whether others than those of our own network can reach us there:
+// that is what an operator says who names an address, or what the address shows.
+func (b *Broker) advertised(s *session) (at Address, public bool) {
+	named := b.opts.Advertise != (Address{})
+	public = named || len(b.opts.AdvertiseURLs) > 0
+	if named {
+		return b.opts.Advertise, public
 	}
-	at, ok := b.reachable(s, transport.TCP)
+	local, ok := b.reachable(s, transport.TCP)
 	if !ok {
-		return Address{}
+		return Address{}, public
 	}
-	return Address{Host: at.Addr().String(), Port: int64(at.Port())}
+	return Address{Host: local.Addr().String(), Port: int64(local.Port())}, public || isPublic(local.Addr())
 }
 
 // offer is where a helper of the agent s can connect by a scheme that its agent
-// accepts (docs/protocol.md).
-func (b *Broker) offer(s *session, schemes []string) (u transport.URL, ok bool) {
+// accepts (docs/protocol.md). The agent may be behind a broker below; then it is
+// not adjacent, and our sockets are none of its machine's.
+func (b *Broker) offer(s *session, schemes []string, adjacent bool) (u transport.URL, ok bool) {
 	for _, scheme := range schemes {
 		for _, u := range b.opts.AdvertiseURLs {
 			if u.Scheme == scheme {
@@ -31,7 +37,7 @@ func (b *Broker) offer(s *session, schemes []string) (u transport.URL, ok bool) 
 			}
 		}
 		if scheme == transport.Unix {
-			if at, ok := s.link.LocalAddr().(*net.UnixAddr); ok && s.from.Scheme == scheme {
+			if at, ok := s.link.LocalAddr().(*net.UnixAddr); ok && adjacent && s.from.Scheme == scheme {
 				return transport.URL{Scheme: scheme, Path: at.Name}, true
 			}
 			continue

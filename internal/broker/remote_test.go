@@ -228,6 +228,7 @@ func users() *auth.Store {
 		&auth.User{Name: "eve", Password: secret, Mounts: mounts("**"), Rules: []auth.Rule{
 			rule("test/closed/**", rpc.AccessNone), rule("test/**", rpc.AccessRead), rule(".app", rpc.AccessBrowse)}},
 		&auth.User{Name: "ann", Password: auth.PlainPassword(uncommon), Mounts: mounts("test/**"), Rules: []auth.Rule{rule("**", rpc.AccessSuper)}},
+		&auth.User{Name: "child", Password: secret, Roles: []string{"broker"}, Mounts: mounts("**"), Rules: []auth.Rule{rule("**", rpc.AccessRead)}},
 		&auth.User{Name: "root", Password: secret, Roles: []string{"admin"}, Mounts: mounts("**"), Rules: []auth.Rule{rule("**", rpc.AccessSuper)}},
 	))
 }

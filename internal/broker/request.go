@@ -13,9 +13,14 @@ import (
 // (protocol.md 7.1b).
 func (s *session) request(m *rpc.Message, f *link.Frame) {
 	path := shvpath.Clean(m.Path())
-	level := s.level(path, m.Method())
-	if asked := m.Access(); asked > rpc.AccessNone || m.Has(rpc.TagAccessLevel) {
-		level = min(level, asked)
+	var level rpc.Access
+	if s.up != nil {
+		path, level = s.fromAbove(m, path), m.Access()
+	} else {
+		level = s.level(path, m.Method())
+		if asked := m.Access(); asked > rpc.AccessNone || m.Has(rpc.TagAccessLevel) {
+			level = min(level, asked)
+		}
 	}
 	if level == rpc.AccessNone {
 		s.answer(rpc.AppendError(nil, m.Address(), rpc.Errorf(rpc.CodeException,
@@ -30,10 +35,17 @@ func (s *session) request(m *rpc.Message, f *link.Frame) {
 		s.answerSelf(m, path, level)
 		return
 	}
+	if len(m.Callers()) >= maxStack {
+		s.tooDeep(m) // while the answer still has a way back
+		return
+	}
 	asked := call{id: m.ID(), path: path, method: m.Method(), level: level}
 	m.SetPath(rest)
 	m.SetAccess(level)
 	s.extendUserID(m)
+	if to.isBroker() {
+		s.broker.reuse(s, m)
+	}
 	m.PushCaller(s.id)
 	refused := s.passRequest(m, f, to, asked)
 	if refused == nil {
@@ -89,10 +101,10 @@ func (s *session) passRequest(m *rpc.Message, f *link.Frame, to *session, asked 
 	if s.broker.overloaded() {
 		return rpc.Errorf(rpc.CodeTryAgainLater, "the broker is overloaded: too much waits for peers that do not read")
 	}
-	if !to.ways.open(m.Callers(), asked) {
+	if !to.ways.open(m.Callers(), asked, s.maxWays()) {
 		return rpc.Errorf(rpc.CodeTryAgainLater, "too many callers on one connection")
 	}
-	switch s.forward(m, f, to, false) {
+	switch s.forward(m, f, to, nil, false) {
 	case nil:
 		return nil
 	case link.ErrQueueFull:
@@ -109,6 +121,9 @@ func (s *session) level(path, method []byte) rpc.Access {
 	if user := s.user.Load(); user != nil {
 		return user.Level(path, method)
 	}
+	if s.up != nil {
+		return rpc.AccessSuper // the broker above has judged
+	}
 	// A tunnel login is there for its tunnel, and to show that it lives.
 	if p := string(path); p == ".app" || p == ".broker/app" {
 		return rpc.AccessBrowse
@@ -119,8 +134,8 @@ func (s *session) level(path, method []byte) rpc.Access {
 // extendUserID adds our user to the chain of users, where the caller asked for
 // one (protocol.md 3.8).
 func (s *session) extendUserID(m *rpc.Message) {
-	if !m.Has(rpc.TagUserID) {
-		return
+	if !m.Has(rpc.TagUserID) || s.up != nil {
+		return // a broker above has named its user
 	}
 	v, err := m.MetaValue(rpc.TagUserID)
 	text, ok := v.AsString()

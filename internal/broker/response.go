@@ -11,6 +11,9 @@ func (s *session) response(m *rpc.Message, f *link.Frame) {
 	stats := &s.broker.stats
 	state := m.Tunnel().State
 	with, allowed := s.mayAnswer(m, state)
+	if s.down != nil && len(m.Callers()) == 0 && s.down.answered(m) {
+		return
+	}
 	toID, ok := m.PopCaller()
 	switch {
 	case !ok:
@@ -22,11 +25,15 @@ func (s *session) response(m *rpc.Message, f *link.Frame) {
 		}
 		return
 	}
-	if state == rpc.FindTunnelRequest && len(m.Callers()) == 0 {
-		s.findTunnel(m, toID, with)
-		return
+	switch state {
+	case rpc.FindTunnelRequest:
+		if !s.findTunnel(m, toID, with) {
+			return
+		}
+	case rpc.FindTunnelResponse:
+		s.foundTunnel(m, toID)
 	}
-	s.pass(m, f, toID, state)
+	s.pass(m, f, toID, state, with)
 }
 
 // mayAnswer tells whether there is a way for m, and for a FindTunnelRequest the
@@ -37,17 +44,19 @@ func (s *session) mayAnswer(m *rpc.Message, state rpc.TunnelState) (with right, 
 	switch {
 	case s.ticket != nil:
 		return right{}, m.ID() == s.ticket.id && state != rpc.FindTunnelRequest && s.ways.has(m.Callers())
-	case state == rpc.FindTunnelRequest:
+	case state == rpc.FindTunnelRequest, state == rpc.CreateTunnelRequest:
 		return s.ways.wasAsked(m.Callers(), m.ID())
+	case state == rpc.FindTunnelResponse && s.up == nil:
+		return right{}, false // it would lead a helper away
 	}
 	return right{}, s.ways.has(m.Callers())
 }
 
 // pass forwards a response to the session toID, if the tunnel that it claims to
 // belong to is the sender's.
-func (s *session) pass(m *rpc.Message, f *link.Frame, toID int64, state rpc.TunnelState) {
+func (s *session) pass(m *rpc.Message, f *link.Frame, toID int64, state rpc.TunnelState, with right) {
 	b := s.broker
-	to, t, verdict := b.route(s, m, toID, state)
+	to, t, verdict := b.route(s, m, toID, state, with)
 	switch verdict {
 	case dropQuietly:
 		b.stats.late.Add(1)
@@ -57,11 +66,11 @@ func (s *session) pass(m *rpc.Message, f *link.Frame, toID int64, state rpc.Tunn
 		s.log.Debug().Int64("to", toID).Msg("response into a tunnel of others dropped")
 		return
 	}
-	if m.Has(rpc.TagRevCallerIDs) && !to.ways.open(m.RevCallers(), call{}) {
+	if m.Has(rpc.TagRevCallerIDs) && !to.ways.open(m.RevCallers(), call{}, s.maxWays()) {
 		b.stats.forged.Add(1) // no honest peer makes that many reverse ways up
 		return
 	}
-	switch err := s.forward(m, f, to, t != nil && state == rpc.NoTunnel); err {
+	switch err := s.forward(m, f, to, t, t != nil && state == rpc.NoTunnel); err {
 	case nil:
 		b.stats.responses.Add(1)
 		if t != nil {

@@ -124,6 +124,9 @@ func (s *session) judge(d *auth.Directory, now time.Time) link.Cause {
 	if loss == auth.Kept && s.ticket == nil && s.mountPoint != "" && !s.mayStand(user, d, s.mountPoint, s.deviceID) {
 		cause = link.MountDenied
 	}
+	if loss == auth.Kept && s.down != nil && !mayBeBroker(user) {
+		cause = link.MountDenied
+	}
 	if cause != link.Open {
 		user = &auth.User{Name: who.admitted.User.Name}
 	}
@@ -138,5 +141,8 @@ func (s *session) judge(d *auth.Directory, now time.Time) link.Cause {
 // call was made with. b.mu is held.
 func (b *Broker) mayTunnel(t *ticket) bool {
 	caller := b.sessions[t.caller]
-	return caller == nil || t.with.heldBy(caller.user.Load())
+	return caller == nil || caller.holds(t.with)
 }
+
+// holds tells whether the peer has a right still. A broker above judges by itself.
+func (s *session) holds(r right) bool { return s.up != nil || r.heldBy(s.user.Load()) }

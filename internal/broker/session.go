@@ -21,18 +21,21 @@ type session struct {
 	from   transport.Peer
 	secure *transport.TLSConn // nil: no handshake is to come
 	id     int64              // the caller id that stands for this session, never used twice
+	up     *above             // the peer is a broker above us; nil: it connected to us
 
 	// Of the read loop.
 	login    loginState
-	head     []byte      // the new head of a message that is passed on
-	path     []byte      // the path of a signal, from the root
-	targets  []*session  // of a signal
+	head     []byte     // the new head of a message that is passed on
+	path     []byte     // the path of a signal, from the root
+	targets  []*session // of a signal
+	flows    map[*link.Link]*link.Flow
 	deadline *time.Timer // of the login; nil after it
 	seat     *seat       // at the gate; nil after the login
 	since    time.Time   // never changes
 
 	// Set at login, before others can reach the session.
 	ticket *ticket // of a tunnel login; nil for others; written under broker.mu
+	down   *below  // of a broker below us; nil for others; written under broker.mu
 	log    sessionLog
 
 	// user has the rights of now: nil before the login and for a tunnel login.
@@ -81,7 +84,7 @@ func (p *peer) Reset() {
 		old.link.Close(cause)
 		return
 	}
-	if s := b.newSession(old.link, old.from, nil, seat); s != nil {
+	if s := b.newSession(old.link, old.from, nil, seat, nil); s != nil {
 		// Both counts of the connection are the one goroutine of its link.
 		b.running.Done()
 		old.link.SetMaxFrame(b.limits.LoginFrame)
@@ -93,7 +96,7 @@ func (p *peer) Reset() {
 }
 
 // newSession registers a session; nil when the broker is closed.
-func (b *Broker) newSession(l *link.Link, from transport.Peer, secure *transport.TLSConn, seat *seat) *session {
+func (b *Broker) newSession(l *link.Link, from transport.Peer, secure *transport.TLSConn, seat *seat, up *above) *session {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
@@ -104,6 +107,11 @@ func (b *Broker) newSession(l *link.Link, from transport.Peer, secure *transport
 	s := &session{broker: b, link: l, from: from, secure: secure, id: b.lastID, since: time.Now(), seat: seat, tunnels: make(map[*tunnel]struct{})}
 	s.log = sessionLog{to: &b.opts.Log, session: s}
 	b.sessions[s.id] = s
+	if up != nil {
+		s.up, s.login.done = up, true
+		b.parents[s] = struct{}{}
+		return s
+	}
 	s.deadline = time.AfterFunc(b.limits.LoginDeadline, s.late)
 	return s
 }
@@ -124,11 +132,15 @@ func (s *session) end(cause link.Cause) {
 	s.leaveSeat()
 	b.mu.Lock()
 	delete(b.sessions, s.id)
+	delete(b.parents, s)
 	s.stopExpiry()
 	unmounted := b.unmount(s)
 	notices := b.endTunnelsOf(s, cause)
 	notices = append(notices, b.endTicketsOf(s)...)
 	b.mu.Unlock()
+	if s.down != nil {
+		s.down.stop()
+	}
 	b.wanted.removeAll(s)
 	b.tellMounts()
 	s.logEnd(cause, unmounted)
@@ -155,7 +167,7 @@ func (s *session) stopDeadline() {
 
 func (s *session) logEnd(cause link.Cause, unmounted string) {
 	event := s.log.Info()
-	if s.user.Load() == nil && s.ticket == nil {
+	if s.user.Load() == nil && s.ticket == nil && s.up == nil {
 		event = s.log.Debug()
 	}
 	var bug *link.PanicError
@@ -219,28 +231,62 @@ func (s *session) answer(message []byte) {
 	}
 }
 
-// answerWait is answer that waits for room; no read loop of a live link may call
-// it.
-func (s *session) answerWait(message []byte) {
+// answerIn is answer as a part of a stream, behind what waits of it, however long
+// the peer takes: somebody else waits there.
+func (s *session) answerIn(flow *link.Flow, message []byte) {
 	s.broker.opts.Journal.Sent(s.id, message, false)
 	f := link.NewMessage(message)
-	defer f.Release()
-	_ = s.link.SendNow(f) // the peer may be gone
+	if s.link.SendIn(flow, f) == link.ErrQueueFull {
+		s.broker.aside(func() {
+			_ = s.link.SendPatiently(flow, f) // the peer may be gone
+			f.Release()
+		})
+		return
+	}
+	f.Release()
 }
 
 // errTooBig: with its new head, the message would be longer than peers take.
 var errTooBig = errors.New("broker: message too big")
 
 // forward gives f the head of m and queues it for to.
-func (s *session) forward(m *rpc.Message, f *link.Frame, to *session, data bool) error {
+// t is the tunnel that m belongs to; nil: none.
+func (s *session) forward(m *rpc.Message, f *link.Frame, to *session, t *tunnel, data bool) error {
 	if err := s.rehead(m, f); err != nil {
 		return err
 	}
 	s.broker.opts.Journal.Sent(to.id, f.Message(), data)
+	flow := s.flowTo(to, t)
 	if s.ticket != nil {
-		return to.link.SendWait(f, s.link)
+		return to.link.SendWaitIn(flow, f, s.link)
 	}
-	return to.link.Relay(f, s.link)
+	return to.link.RelayIn(flow, f, s.link)
+}
+
+// flowTo is the stream, of those that share the link of a broker, in which a
+// message goes: that of its tunnel, or that of this peer. So bulk of one does not
+// hold up another. Nil where the link is not shared.
+func (s *session) flowTo(to *session, t *tunnel) *link.Flow {
+	switch {
+	case !to.isBroker():
+		return nil
+	case t != nil:
+		return t.flowTo(to)
+	}
+	flow := s.flows[to.link]
+	if flow == nil {
+		if s.flows == nil {
+			s.flows = make(map[*link.Link]*link.Flow)
+		}
+		for l := range s.flows {
+			if l.Cause() != link.Open {
+				delete(s.flows, l)
+			}
+		}
+		flow = new(link.Flow)
+		s.flows[to.link] = flow
+	}
+	return flow
 }
 
 // rehead gives f the head of m.
@@ -281,6 +327,8 @@ func (s *session) name() string {
 		return user.Name
 	case s.ticket != nil:
 		return "tunnel of client " + strconv.FormatInt(s.ticket.caller, 10)
+	case s.up != nil:
+		return "parent broker " + s.up.Name
 	}
 	return ""
 }

@@ -111,6 +111,10 @@ func (b *Broker) publish(f *link.Frame, a audience, from *session) {
 		granted bool
 	)
 	for _, to := range a.sessions {
+		if to.up != nil {
+			b.publishUp(f, to, from)
+			continue
+		}
 		now := to.user.Load()
 		if now == nil {
 			continue // it has just lost everything
@@ -125,6 +129,27 @@ func (b *Broker) publish(f *link.Frame, a audience, from *session) {
 			to.missed.Add(1)
 			b.stats.missed.Add(1)
 		}
+	}
+}
+
+// publishUp queues a signal for a broker above, which judges who may have it.
+func (b *Broker) publishUp(f *link.Frame, to, from *session) {
+	own := b.cutFor(to, f)
+	if own == nil {
+		return
+	}
+	defer own.Release()
+	var err error
+	if from == nil {
+		err = b.sendSignal(own, to, nil)
+	} else if b.opts.Journal.Sent(to.id, own.Message(), false); b.hasRoomFor(own, to) {
+		err = to.link.RelayIn(from.flowTo(to, nil), own, from.link)
+	} else {
+		err = link.ErrQueueFull
+	}
+	if err == link.ErrQueueFull {
+		to.missed.Add(1)
+		b.stats.missed.Add(1)
 	}
 }
 

@@ -107,9 +107,7 @@ func oldField(param chainpack.Value, names ...string) (string, error) {
 		case strings.Contains(text, ":"):
 			return "", rpc.Errorf(rpc.CodeInvalidParam, "%s must not hold a colon", name)
 		}
-		return globEscaper.Replace(text), nil
+		return shvpath.Escape(text), nil
 	}
 	return "", nil
 }
-
-var globEscaper = strings.NewReplacer(`*`, `\*`, `?`, `\?`, `[`, `\[`, `\`, `\\`)

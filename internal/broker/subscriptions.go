@@ -13,6 +13,8 @@ import (
 const (
 	// maxSubscriptions is how many a client may have at once.
 	maxSubscriptions = 1000
+	// maxForParent is how many a broker above may have, for all its clients.
+	maxForParent = 20 * maxSubscriptions
 	// maxSubscription bounds the text of one, in bytes.
 	maxSubscription = 512
 	// maxStem is how many names of a path the index looks at.
@@ -26,6 +28,11 @@ type subscriptions struct {
 	mu     sync.RWMutex
 	topics map[string]*topic   // by their resource identifiers
 	stems  map[string][]*topic // the same, by what their paths begin with
+
+	// Brokers below, which learn of topics that begin or end to be wanted. The lock
+	// is taken after mu.
+	watching sync.Mutex
+	children map[*below]struct{}
 }
 
 // topic is a set of signals that somebody wants.
@@ -55,8 +62,12 @@ func (t *subscriptions) add(s *session, ri shvpath.RI, until, now time.Time) (ad
 		u.until = until
 		return false, nil
 	}
-	if len(s.wanted) >= maxSubscriptions {
-		return false, rpc.Errorf(rpc.CodeException, "more than %d subscriptions of one client", maxSubscriptions)
+	limit := maxSubscriptions
+	if s.up != nil {
+		limit = maxForParent
+	}
+	if len(s.wanted) >= limit {
+		return false, rpc.Errorf(rpc.CodeException, "more than %d subscriptions of one client", limit)
 	}
 	if s.wanted == nil {
 		s.wanted = make(map[string]*subscription)
@@ -64,6 +75,7 @@ func (t *subscriptions) add(s *session, ri shvpath.RI, until, now time.Time) (ad
 	u := &subscription{topic: t.topic(ri, key), session: s, until: until}
 	u.topic.members = append(u.topic.members, u)
 	s.wanted[key] = u
+	t.tellChildren(u.topic)
 	return true, nil
 }
 
@@ -130,6 +142,7 @@ func (t *subscriptions) drop(u *subscription, key string) {
 	delete(u.session.wanted, key)
 	at := u.topic
 	at.members = without(at.members, u)
+	t.tellChildren(at)
 	if len(at.members) > 0 {
 		return
 	}
@@ -150,6 +163,48 @@ func without[T comparable](list []T, item T) []T {
 	last := len(list) - 1
 	list[i], list[last] = list[last], none
 	return list[:last]
+}
+
+// watch lets a broker below learn of changes.
+func (t *subscriptions) watch(d *below) {
+	t.watching.Lock()
+	defer t.watching.Unlock()
+	if t.children == nil {
+		t.children = make(map[*below]struct{})
+	}
+	t.children[d] = struct{}{}
+}
+
+func (t *subscriptions) unwatch(d *below) {
+	t.watching.Lock()
+	defer t.watching.Unlock()
+	delete(t.children, d)
+}
+
+// tellChildren tells brokers below that a topic has begun or ended to be wanted;
+// with two members, one may be the broker itself. t.mu is held.
+func (t *subscriptions) tellChildren(at *topic) {
+	if len(at.members) > 2 {
+		return
+	}
+	t.watching.Lock()
+	defer t.watching.Unlock()
+	for d := range t.children {
+		d.concerns(at.ri)
+	}
+}
+
+// below gives what others than s want below a clean path, as it is called there.
+func (t *subscriptions) below(s *session, path string, now time.Time) (all []shvpath.RI) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for _, at := range t.topics {
+		wants := func(u *subscription) bool { return u.session != s && !u.over(now) }
+		if slices.ContainsFunc(at.members, wants) {
+			all = append(all, at.ri.Below(path)...)
+		}
+	}
+	return all
 }
 
 // of gives what a session is subscribed to, with what is left of its time; less

@@ -1,18 +1,23 @@
 package broker
 
 import (
-	"crypto/rand"
 	"crypto/sha256"
-	"encoding/hex"
 	"time"
 
-	"shvtools/internal/chainpack"
 	"shvtools/internal/link"
 	"shvtools/internal/rpc"
 )
 
 // maxTickets is how many secrets one agent may hold unredeemed.
 const maxTickets = 64
+
+// maxTickets is for the peer: a broker below asks for all its agents.
+func (s *session) maxTickets() int {
+	if s.down != nil {
+		return 16 * maxTickets
+	}
+	return maxTickets
+}
 
 // secretKey is a hash of a secret: looking it up in a map tells nobody how much
 // of a guess was right.
@@ -26,6 +31,7 @@ type ticket struct {
 	caller int64         // session that the call came from
 	id     int64         // request id of the call
 	asked  rpc.CallerIDs // caller ids of the call, caller on top
+	back   rpc.CallerIDs // reverse caller ids behind agent
 	scheme string        // of the address that was offered with the secret; "": none
 	with   right         // that the call was made with
 	timer  *time.Timer
@@ -33,6 +39,8 @@ type ticket struct {
 	// Guarded by broker.mu.
 	helper    *session // that redeemed it
 	tunnelled bool     // its helper has created the tunnel
+	offered   bool     // to a broker above, which may know a better address
+	vouched   bool     // all brokers on the way tell when the client is lost
 }
 
 func (t *ticket) rest() rpc.CallerIDs { return t.asked[:len(t.asked)-1] }
@@ -47,32 +55,6 @@ func (t *ticket) refuse(why string) []byte {
 	return rpc.AppendError(nil, rpc.Address{ID: t.id, Callers: t.rest()}, rpc.Errorf(rpc.CodeException, "no tunnel: %s", why))
 }
 
-// findTunnel answers an agent's FindTunnelRequest with an address and a secret
-// (protocol.md 7.4). toID was popped from the caller ids of m.
-func (s *session) findTunnel(m *rpc.Message, toID int64, with right) {
-	b := s.broker
-	asked := append(append(rpc.CallerIDs(nil), m.Callers()...), toID)
-	back := append(rpc.CallerIDs(nil), m.RevCallers()...)
-	back, _, _ = back.Pop() // our own entry of s
-	to := rpc.Address{ID: m.ID(), Callers: back}
-
-	raw := make([]byte, 20)
-	_, _ = rand.Read(raw)
-	secret := hex.EncodeToString(raw)
-	t := &ticket{key: sha256.Sum256([]byte(secret)), agent: s, caller: toID, id: m.ID(), asked: asked, with: with}
-	address := b.advertised(s)
-	ctl := rpc.TunnelCtl{State: rpc.FindTunnelResponse, Host: address.Host, Port: address.Port, Secret: secret, CallerIDs: asked}
-	if u, ok := b.offer(s, m.Tunnel().Schemes()); ok {
-		ctl.Offer(u.String())
-		t.scheme = u.Scheme
-	}
-	if refused := b.issue(t); refused != "" {
-		s.answer(rpc.AppendError(nil, to, rpc.Errorf(rpc.CodeException, "%s", refused)))
-		return
-	}
-	s.answer(rpc.AppendTunnel(nil, to, rpc.Meta{Tunnel: &ctl}, 0, chainpack.Value{}))
-}
-
 // issue registers a ticket and starts its life; refused says why it may not.
 func (b *Broker) issue(t *ticket) (refused string) {
 	b.mu.Lock()
@@ -85,7 +67,7 @@ func (b *Broker) issue(t *ticket) (refused string) {
 		return "this call waits for a tunnel already"
 	case !b.mayTunnel(t):
 		return t.with.String() + " was taken away"
-	case t.agent.tickets >= maxTickets:
+	case t.agent.tickets >= t.agent.maxTickets():
 		return "too many tunnels are being opened on this device"
 	}
 	t.agent.tickets++
@@ -141,8 +123,9 @@ func (b *Broker) expire(t *ticket) {
 	b.mu.Lock()
 	n := notice{to: b.sessions[t.caller], message: t.refuse("the device's helper did not connect in time")}
 	late := t.helper == nil && b.revoke(t)
+	offered := t.offered
 	b.mu.Unlock()
-	if late {
+	if late && !offered { // who gave the address that is used tells the caller
 		n.send()
 	}
 }
@@ -180,7 +163,7 @@ func (s *session) admitTunnel(secret string) *rpc.Error {
 // given to an agent, the call that a helper has not answered, and the helpers
 // that are on their way to a caller. b.mu is held.
 func (b *Broker) endTicketsOf(s *session) (notices []notice) {
-	if s.user.Load() == nil && s.ticket == nil {
+	if s.user.Load() == nil && s.ticket == nil && s.up == nil {
 		return nil
 	}
 	for _, t := range b.calls {

@@ -26,7 +26,16 @@ type tunnel struct {
 	agentAt        string   // its mount point then
 	since          time.Time
 
-	toClient, toHelper atomic.Int64 // bytes of bodies that were passed on
+	toClient, toHelper         atomic.Int64 // bytes of bodies that were passed on
+	clientStream, helperStream link.Flow    // towards either, where its link is shared
+}
+
+// flowTo is the stream towards an end.
+func (t *tunnel) flowTo(to *session) *link.Flow {
+	if to == t.client.session {
+		return &t.clientStream
+	}
+	return &t.helperStream
 }
 
 // count notes that a message of n bytes was passed on to an end.
@@ -77,16 +86,17 @@ const (
 
 // route finds the session that a response goes to and the tunnel that it
 // belongs to, nil if none. The caller ids of m are popped already.
-func (b *Broker) route(s *session, m *rpc.Message, toID int64, state rpc.TunnelState) (*session, *tunnel, verdict) {
+func (b *Broker) route(s *session, m *rpc.Message, toID int64, state rpc.TunnelState, with right) (*session, *tunnel, verdict) {
 	if state == rpc.CreateTunnelRequest {
-		return b.create(s, m, toID)
+		return b.create(s, m, toID, with)
 	}
 	var buf [32]byte
 	stack := m.Callers().AppendKey(buf[:0])
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	to := b.sessions[toID]
-	t := b.tunnels[tunnelKey{toID, m.ID(), string(stack)}]
+	key := tunnelKey{toID, m.ID(), string(stack)}
+	t := b.tunnels[key]
 	switch {
 	case to == nil:
 		return nil, nil, dropQuietly
@@ -94,13 +104,17 @@ func (b *Broker) route(s *session, m *rpc.Message, toID int64, state rpc.TunnelS
 		return to, nil, dropForged
 	case t == nil && (s.ticket != nil && s.ticket.tunnelled || to.ticket != nil):
 		return to, nil, dropQuietly // a straggler of a tunnel that is over
+	case t == nil && b.over.keys[key] == s.id:
+		return to, nil, dropQuietly
 	}
 	return to, t, deliver
 }
 
 // create records the tunnel of a CreateTunnelRequest. Only the helper that
-// redeemed a secret may ask for one, and only for the call of that secret.
-func (b *Broker) create(s *session, m *rpc.Message, toID int64) (*session, *tunnel, verdict) {
+// redeemed a secret may ask for one, and only for the call of that secret, or a
+// broker below for one that did so there, if the call went to it. with is the right
+// of that call.
+func (b *Broker) create(s *session, m *rpc.Message, toID int64, with right) (*session, *tunnel, verdict) {
 	ctl := *m.Tunnel()
 	readID := ctl.RequestID
 	if readID == 0 {
@@ -113,25 +127,31 @@ func (b *Broker) create(s *session, m *rpc.Message, toID int64) (*session, *tunn
 	if to == nil {
 		return nil, nil, dropQuietly
 	}
-	if s.ticket == nil || s.ticket.tunnelled || !m.Has(rpc.TagRevCallerIDs) {
+	agent := s
+	if s.ticket != nil {
+		with, agent = s.ticket.with, s.ticket.agent
+	}
+	if s.ticket == nil && s.down == nil || s.ticket != nil && s.ticket.tunnelled || !m.Has(rpc.TagRevCallerIDs) || !to.holds(with) {
 		return to, nil, dropForged
 	}
 	t := &tunnel{
 		client:  tunnelEnd{to, m.ID(), append(rpc.CallerIDs(nil), m.Callers()...)},
 		helper:  tunnelEnd{s, readID, append(rpc.CallerIDs(nil), back...)},
-		with:    s.ticket.with,
-		agent:   s.ticket.agent,
-		agentAt: s.ticket.agent.mountPoint,
+		with:    with,
+		agent:   agent,
+		agentAt: agent.mountPoint,
 		since:   time.Now(),
 	}
 	if b.tunnels[t.client.key()] != nil {
 		return to, nil, dropForged
 	}
-	s.ticket.tunnelled = true
+	if s.ticket != nil {
+		s.ticket.tunnelled = true
+		delete(b.calls, s.ticket.call())
+	}
 	b.lastTunnel++
 	t.number = b.lastTunnel
 	b.numbered[t.number] = t
-	delete(b.calls, s.ticket.call())
 	for _, end := range []tunnelEnd{t.client, t.helper} {
 		b.tunnels[end.key()] = t
 		end.session.tunnels[t] = struct{}{}
@@ -154,6 +174,7 @@ func (b *Broker) forget(t *tunnel) bool {
 		delete(end.session.tunnels, t)
 		end.session.ways.unpin(t.wayOf(end))
 	}
+	b.over.add(t, time.Now())
 	return true
 }
 
@@ -173,8 +194,8 @@ func (b *Broker) closeTunnel(t *tunnel, why string) {
 	if !forgotten {
 		return
 	}
-	closing(t.client, why).send()
-	closing(t.helper, why).send()
+	t.closing(t.client, why).send()
+	t.closing(t.helper, why).send()
 }
 
 // endTunnelsOf closes the tunnels of a session that is gone towards their other
@@ -183,11 +204,9 @@ func (b *Broker) endTunnelsOf(s *session, cause link.Cause) (notices []notice) {
 	for t := range s.tunnels {
 		b.forget(t)
 		if s == t.client.session {
-			notices = append(notices, closing(t.helper, "the user has gone: "+cause.String()))
+			notices = append(notices, t.closing(t.helper, "the user has gone: "+cause.String()))
 		} else {
-			n := closing(t.client, "the device's helper has gone: "+cause.String())
-			n.patient = true
-			notices = append(notices, n)
+			notices = append(notices, t.closing(t.client, "the device's helper has gone: "+cause.String()))
 		}
 	}
 	return notices
@@ -205,7 +224,8 @@ type notice struct {
 	to      *session // nil: nobody is there any more
 	message []byte   // nil: none
 	linger  bool
-	patient bool // it waits for room: the reader is slow, but owes us nothing
+	patient bool       // it waits for room: the reader is slow, but owes us nothing
+	flow    *link.Flow // that it belongs to
 }
 
 func (n notice) send() {
@@ -215,7 +235,7 @@ func (n notice) send() {
 	switch {
 	case n.message == nil:
 	case n.patient:
-		n.to.answerWait(n.message)
+		n.to.answerIn(n.flow, n.message)
 	default:
 		n.to.answer(n.message)
 	}
@@ -226,10 +246,12 @@ func (n notice) send() {
 
 // closing is the CloseTunnel that tells an end that the other one is lost. It
 // never looks like a normal end.
-func closing(end tunnelEnd, why string) notice {
+func (t *tunnel) closing(end tunnelEnd, why string) notice {
 	return notice{
-		to:     end.session,
-		linger: true,
+		to:      end.session,
+		linger:  true,
+		patient: end.session == t.client.session || end.session.isBroker(),
+		flow:    t.flowTo(end.session),
 		message: rpc.AppendTunnel(nil, rpc.Address{ID: end.id, Callers: end.callers},
 			rpc.Meta{Tunnel: &rpc.TunnelCtl{State: rpc.CloseTunnel}},
 			rpc.KeyError, rpc.Errorf(rpc.CodeException, "%s", why).Value()),
@@ -254,5 +276,6 @@ func (s *session) isTunnelData(m *rpc.Message) bool {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	to := b.sessions[toID]
-	return to == nil || to.ticket != nil || b.tunnels[tunnelKey{toID, m.ID(), string(rest.AppendKey(nil))}] != nil
+	key := tunnelKey{toID, m.ID(), string(rest.AppendKey(nil))}
+	return to == nil || to.ticket != nil || b.tunnels[key] != nil || b.over.keys[key] == s.id
 }

@@ -43,7 +43,7 @@ func (b *Broker) stalled(now time.Time) map[*session]link.Cause {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	for _, s := range b.sessions {
-		cause := s.watched.look(s.link.Pulse(), len(s.tunnels) > 0 || s.ticket != nil, now, b.limits)
+		cause := s.watched.look(s.link.Pulse(), len(s.tunnels) > 0 && !s.isBroker() || s.ticket != nil, now, b.limits)
 		if cause == link.Open {
 			continue
 		}

@@ -18,6 +18,8 @@ const (
 	// An ordinary client needs one; a client that makes caller ids up must not
 	// cost more.
 	maxWays = 1024
+	// maxWaysOfBroker is that for a broker, on behalf of all behind it.
+	maxWaysOfBroker = 20 * maxWays
 	// maxAsked is how many request ids a way remembers: an agent asks for a
 	// tunnel at once.
 	maxAsked = 16
@@ -95,16 +97,23 @@ func (r right) String() string {
 	return "the right to call " + r.method + " on " + strconv.Quote(r.path)
 }
 
+// maxWays is how many ways onto one link the peer may open.
+func (s *session) maxWays() int {
+	if s.isBroker() {
+		return maxWaysOfBroker
+	}
+	return maxWays
+}
+
 // open lets the link answer with the stack callers; asked is the request that
 // goes to it, the zero one for a response. It fails when the session on top of
-// the stack has too many ways onto this link. In steady state it does not
-// allocate.
-func (w *ways) open(callers rpc.CallerIDs, asked call) bool {
+// the stack has limit ways onto this link. In steady state it does not allocate.
+func (w *ways) open(callers rpc.CallerIDs, asked call, limit int) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	at := w.find(callers)
 	if at == nil {
-		if w.opened[opener(callers)] >= maxWays {
+		if w.opened[opener(callers)] >= limit {
 			return false
 		}
 		at = w.add(callers)

@@ -17,6 +17,7 @@ import (
 	"slices"
 
 	"shvtools/internal/auth"
+	"shvtools/internal/transport"
 	"shvtools/internal/yamlread"
 )
 
@@ -36,7 +37,9 @@ type Config struct {
 	Listen         []Listen // empty: the caller's default
 	AllowPlaintext bool
 	Limits         Limits
-	AccessFile     string // "": rights cannot be changed at run time
+	Connections    []Connection    // to brokers above
+	Advertise      []transport.URL // where helpers are told to connect; empty: where their agents did
+	AccessFile     string          // "": rights cannot be changed at run time
 	Access         auth.Access
 	Directory      *auth.Directory // of Access
 	Development    bool            // nothing says who may log in: the development user serves
@@ -184,7 +187,9 @@ func (r *reader) config(root *node, c *Config) (hasAccess bool) {
 			c.AllowPlaintext = r.truth(k.value, "allow-plaintext")
 			c.note("allow-plaintext", k.value.text, k.at)
 		},
-		"limits": func(k key) { r.limits(k.value, &c.Limits, c) },
+		"connections": func(k key) { r.connections(k.value, c) },
+		"tunnel":      func(k key) { r.tunnel(k.value, c) },
+		"limits":      func(k key) { r.limits(k.value, &c.Limits, c) },
 		"access": func(k key) {
 			hasAccess = true
 			r.access(k.value, "access", c.base, false)
@@ -202,7 +207,7 @@ func (r *reader) config(root *node, c *Config) (hasAccess bool) {
 
 		// Of the Rust broker. Both generations of clients are always served.
 		"shv2_compatibility": func(k key) { r.truth(k.value, k.name) },
-		"connections":        ignored, "tunnelling": ignored, "use_access_db": ignored, "time_broadcast": ignored,
+		"tunnelling":         ignored, "use_access_db": ignored, "time_broadcast": ignored,
 		"data_directory": ignored, "azure": ignored, "google_auth": ignored, "trusted_user_ids_role": ignored,
 		"deactivate_after_days": ignored,
 	})

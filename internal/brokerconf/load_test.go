@@ -63,6 +63,9 @@ func TestEveryKeyIsRead(t *testing.T) {
 	levels(t, c, "eva", map[string]rpc.Access{
 		"test/closed/a:get": rpc.AccessNone, "test/a:set": rpc.AccessWrite, "test/a:reset": rpc.AccessNone, "x:get": rpc.AccessRead, "x:set": rpc.AccessNone,
 	})
+	if got := fmt.Sprint(c.Connections, c.Advertise); got != "[{headquarters ssl://hq.example.com:3756 plant-7 testdata/secret sites/plant7 serial-9 shv/plant 1m30s 30s testdata/whole.yaml:23:5}] [tcp://plant.example.com:3755 ssl://plant.example.com:3756]" {
+		t.Errorf("connections and addresses %s", got)
+	}
 	eva := c.Directory.User("eva")
 	for path, want := range map[string]bool{"desk/a": true, "test/a/b": true, "x": false} {
 		if eva.MayMount([]byte(path)) != want {
@@ -125,7 +128,7 @@ func TestTheCPlusPlusBrokersDirectory(t *testing.T) {
 }
 
 func TestWhatHasNoEffectIsToldWithItsPlace(t *testing.T) {
-	c := load(t, brokerconf.Sources{File: write(t, "f", `connections: [{name: up, enabled: true}]
+	c := load(t, brokerconf.Sources{File: write(t, "f", `connections: [{name: up, enabled: true, connection_settings: {imported_shv_root: x}, client: {url: "tcp://h", mount: m}}, {name: off, client: {url: "can:x"}}]
 tunnelling: {enabled: true}
 listen: [{url: "tcp://127.0.0.1:0"}, {url: "ws://x:1"}]
 access:
@@ -134,7 +137,7 @@ access:
     r: {access: [{shvRI: "test/**:*:*", grant: su}], profile: {x: 1}}
 `)})
 	for _, want := range []string{
-		"f:1:1: connections is not used", "f:2:1: tunnelling is not used", "f:3:44: the broker does not listen on ws://x:1",
+		"f:1:63: imported_shv_root is not used", "f:2:1: tunnelling is not used", "f:3:44: the broker does not listen on ws://x:1",
 		`f:5:25: the password of user "a" is empty`, `f:5:11: user "a": there is no role "ghost"`,
 		`f:7:26: rule 1 of role "r" has no effect`, `f:7:54: profile of role "r" is not used`,
 	} {

@@ -62,6 +62,21 @@ func (in GivenLogin) Credentials(c *cli.Context, u transport.URL) (Login, error)
 	return login, err
 }
 
+// ConfiguredLogin is the login of a connection that a configuration names: nothing of
+// it comes from the environment or from somebody who is asked. Warnings are lines
+// for a log.
+func ConfiguredLogin(u transport.URL, user, passwordFile string) (Login, error) {
+	input := LoginInput{
+		URL:          u,
+		User:         user,
+		PasswordFile: passwordFile,
+		LookupEnv:    func(string) (string, bool) { return "", false },
+		ReadFile:     readPasswordFile,
+		Prompt:       func(string) (string, error) { return "", errors.New("nobody is there") },
+	}
+	return input.Resolve()
+}
+
 // readPasswordFile reads a password file, which may be a pipe, and warns where
 // everyone on the machine can read it too.
 func readPasswordFile(path string) (text, warning string, err error) {

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"time"
 )
@@ -9,6 +10,7 @@ import (
 // twice as long after each failure up to a minute, a random part of it, so that
 // a fleet does not come back all at once. The zero value is ready.
 type Backoff struct {
+	Longest  time.Duration // in the place of a minute; 0: a minute
 	failures int
 }
 
@@ -25,7 +27,7 @@ func (b *Backoff) Next(lasted time.Duration) time.Duration {
 	if lasted >= healthy {
 		b.failures = 0
 	}
-	limit := min(firstWait<<min(b.failures, 10), longest)
+	limit := min(firstWait<<min(b.failures, 10), cmp.Or(b.Longest, longest))
 	b.failures++
 	return max(rand.N(limit), firstWait/10)
 }

@@ -35,6 +35,7 @@ type Login struct {
 	MountPoint     string
 	DeviceID       string
 	Watchdog       time.Duration // how long the broker may hear nothing from us; 0: for ever
+	Broker         bool          // we are a broker below the one that we log in to
 }
 
 // Options of a client. Zero fields have defaults.
@@ -60,6 +61,12 @@ type Options struct {
 	// Begin, if set, is given the Client before anything is read: a request may
 	// follow the answer to the login at once.
 	Begin func(*Client)
+	// Relay, if set, takes everything that is no answer to a call of this Client:
+	// requests, signals, and responses that somebody behind us waits for. It is
+	// called by the read loop; Serve and Tunnel then have no use.
+	Relay func(m *rpc.Message, f *link.Frame)
+	// Link bounds what the connection carries.
+	Link link.Options
 }
 
 // ErrRefused is matched by the error of Dial when the broker refused the login.
@@ -109,7 +116,7 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 // Direct is a client of the peer on conn, which wants no login. The Client must be
 // closed; it takes conn over.
 func Direct(conn net.Conn, o Options) *Client {
-	c := &Client{opts: o, link: link.New(conn, link.Options{}), receivers: make(map[int64]Receiver)}
+	c := &Client{opts: o, link: link.New(conn, o.Link), receivers: make(map[int64]Receiver)}
 	if o.Begin != nil {
 		o.Begin(c)
 	}
@@ -158,6 +165,9 @@ func (c *Client) login(ctx context.Context) error {
 // C++ programs.
 func (l Login) param(u transport.URL, nonce string) chainpack.Value {
 	var options, device []chainpack.Entry
+	if l.Broker {
+		options = append(options, chainpack.F("broker", chainpack.Map()))
+	}
 	if l.DeviceID != "" {
 		device = append(device, chainpack.F("deviceId", chainpack.String(l.DeviceID)))
 	}
@@ -330,6 +340,10 @@ func (c *Client) endOr(err error) error {
 
 // Message takes a message of the broker; it is the link's.
 func (c *Client) Message(m *rpc.Message, f *link.Frame) {
+	if c.opts.Relay != nil && (m.Kind() != rpc.Response || len(m.Callers()) > 0) {
+		c.opts.Relay(m, f)
+		return
+	}
 	switch m.Kind() {
 	case rpc.Response:
 		c.response(m, f)

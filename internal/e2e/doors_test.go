@@ -102,6 +102,7 @@ func TestBrokerTakesTheSocketOfADeadOne(t *testing.T) {
 	}
 	w.rsh("true").wants(t, 0, "", "")
 	w.kill(w.broker)
+	eventually(t, patience, "the broker is dead", func() bool { return !w.broker.running() })
 	if _, err := os.Stat(strings.TrimPrefix(s.listen, "unix:")); err != nil {
 		t.Fatal(err)
 	}

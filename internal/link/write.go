@@ -31,6 +31,8 @@ type queue struct {
 	closed  bool
 	waiting []chan<- struct{} // each has room for a token, given when bytes went out
 
+	fair *fair // of a link that many streams share; nil for others
+
 	begun   bool // Run was called
 	looping bool // the write loop runs
 }
@@ -69,47 +71,67 @@ func (q *queue) await(waiter chan<- struct{}) {
 // limit passes when it is alone.
 func (q *queue) fits(size int) bool { return q.bytes == 0 || q.bytes+size <= q.limit }
 
-// accept queues f, unless the link has ended or there is no room; q.mu is held.
-func (q *queue) accept(f *Frame) error {
+// empty tells whether nothing waits; q.mu is held.
+func (q *queue) empty() bool { return len(q.frames) == 0 && (q.fair == nil || q.fair.empty()) }
+
+// accept queues f, unless the link has ended or there is no room; first tells
+// whether nothing waited before. flow is the stream that f belongs to; nil: none.
+// q.mu is held.
+func (q *queue) accept(flow *Flow, f *Frame) (first bool, err error) {
+	shared := q.fair != nil && flow != nil
 	switch {
 	case q.closed:
-		return ErrClosed
-	case !q.fits(f.Size()):
-		return ErrQueueFull
+		return false, ErrClosed
+	case !q.fits(f.Size()), shared && !q.fair.has(flow, f.Size()):
+		return false, ErrQueueFull
 	}
-	q.push(f)
-	return nil
+	first = q.empty()
+	if !shared {
+		q.push(f)
+		return first, nil
+	}
+	q.add(f.Size())
+	q.fair.push(f, flow)
+	return first, nil
 }
 
 // push appends f; q.mu is held.
 func (q *queue) push(f *Frame) {
 	q.add(f.Size())
-	if len(q.frames) < crowded || f.Size() > small {
+	q.frames = appendFrame(q.frames, f)
+}
+
+// appendFrame appends f, or a copy of a small one to the last of many.
+func appendFrame(frames []*Frame, f *Frame) []*Frame {
+	if len(frames) < crowded || f.Size() > small {
 		f.Retain()
-		q.frames = append(q.frames, f)
-		return
+		return append(frames, f)
 	}
-	last := q.frames[len(q.frames)-1]
+	last := frames[len(frames)-1]
 	if !last.gathers || len(last.buf)-last.end < f.Size() {
 		last = NewFrame(4 * small)
 		last.gathers, last.wire = true, last.start
-		q.frames = append(q.frames, last)
+		frames = append(frames, last)
 	}
 	last.end += copy(last.buf[last.end:], f.Wire())
+	return frames
 }
 
 // Send queues f for the peer. It never waits and does not take the caller's
 // hold of f. ErrQueueFull leaves the link as it is: what follows is the
 // caller's decision.
-func (l *Link) Send(f *Frame) error {
+func (l *Link) Send(f *Frame) error { return l.send(nil, f) }
+
+func (l *Link) send(flow *Flow, f *Frame) error {
 	q := &l.out
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if err := q.accept(f); err != nil {
+	first, err := q.accept(flow, f)
+	if err != nil {
 		return err
 	}
 	l.tx.Add(1)
-	if len(q.frames) == 1 {
+	if first {
 		l.awake()
 	}
 	return nil
@@ -119,19 +141,22 @@ func (l *Link) Send(f *Frame) error {
 // has nothing left to read: many frames go out in one write, and a single one
 // goes out without a switch of goroutines. Nobody else may call it for that
 // link. What cannot be written without waiting is left to the write loop.
-func (l *Link) Relay(f *Frame, from *Link) error {
+func (l *Link) Relay(f *Frame, from *Link) error { return l.relay(nil, f, from) }
+
+func (l *Link) relay(flow *Flow, f *Frame, from *Link) error {
 	if len(from.relayed) >= maxRelayed {
 		from.flushRelayed()
 	}
 	q := &l.out
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if err := q.accept(f); err != nil {
+	first, err := q.accept(flow, f)
+	if err != nil {
 		return err
 	}
 	l.tx.Add(1)
 	switch {
-	case q.busy || len(q.frames) > 1:
+	case q.busy || !first:
 		// Whoever writes, or relayed first, has it in hand.
 	case f.Size() >= direct:
 		l.awake()
@@ -143,8 +168,10 @@ func (l *Link) Relay(f *Frame, from *Link) error {
 
 // SendWait is Relay that waits for room, until the link or from has ended. Only
 // the read loop of a link that serves nothing but this receiver may call it.
-func (l *Link) SendWait(f *Frame, from *Link) error {
-	err := l.Relay(f, from)
+func (l *Link) SendWait(f *Frame, from *Link) error { return l.sendWait(nil, f, from) }
+
+func (l *Link) sendWait(flow *Flow, f *Frame, from *Link) error {
+	err := l.relay(flow, f, from)
 	if err != ErrQueueFull {
 		return err
 	}
@@ -156,7 +183,7 @@ func (l *Link) SendWait(f *Frame, from *Link) error {
 	defer from.waiting.Store(false)
 	for {
 		l.out.await(from.room) // before the next try, so that nothing is missed
-		if err := l.Relay(f, from); err != ErrQueueFull {
+		if err := l.relay(flow, f, from); err != ErrQueueFull {
 			return err
 		}
 		select {
@@ -185,7 +212,7 @@ func (l *Link) SendNow(f *Frame) error {
 		return ErrClosed
 	}
 	l.tx.Add(1)
-	if q.busy || len(q.frames) > 0 {
+	if q.busy || !q.empty() {
 		q.push(f)
 		q.mu.Unlock()
 		return nil
@@ -255,7 +282,7 @@ func (l *Link) beginWriting() {
 	l.out.mu.Lock()
 	defer l.out.mu.Unlock()
 	l.out.begun = true
-	if len(l.out.frames) > 0 {
+	if !l.out.empty() {
 		l.awake()
 	}
 }
@@ -320,7 +347,7 @@ func (l *Link) flushRelayed() {
 func (l *Link) flush() {
 	l.out.mu.Lock()
 	if !l.try.usable() {
-		if len(l.out.frames) > 0 {
+		if !l.out.empty() {
 			l.awake()
 		}
 		l.out.mu.Unlock()
@@ -342,11 +369,15 @@ func (l *Link) flush() {
 // when there are none, another goroutine writes, or the link has ended. Of the
 // first frame, skip bytes are out already. q.mu is held.
 func (q *queue) take() (frames []*Frame, skip int) {
-	if q.closed || q.busy || len(q.frames) == 0 {
+	if q.closed || q.busy || q.empty() {
 		return nil, 0
 	}
 	q.busy = true
-	frames, q.frames, q.spare = q.frames, q.spare[:0], q.frames
+	frames, q.frames = q.frames, q.spare[:0]
+	if q.fair != nil {
+		frames = q.fair.take(frames, slice)
+	}
+	q.spare = frames
 	skip, q.skip = q.skip, 0
 	return frames, skip
 }
@@ -362,7 +393,7 @@ func (l *Link) wrote(rest []*Frame, skip int) {
 		q.frames = append(append(make([]*Frame, 0, len(rest)+len(q.frames)), rest...), q.frames...)
 		q.spare, q.skip = nil, skip
 	}
-	if len(q.frames) > 0 {
+	if !q.empty() {
 		l.awake()
 	}
 }
@@ -436,5 +467,8 @@ func (l *Link) dropQueued() {
 		f.Release()
 	}
 	l.out.frames = nil
+	if l.out.fair != nil {
+		l.out.fair.drop()
+	}
 	l.out.leaveGauge()
 }

@@ -60,6 +60,7 @@ var scenarios = []struct {
 			`i{1:"info",2:2,3:"",4:"!clientInfo",5:1,6:{}}`,
 			`i{1:"subscribe",2:0,3:"s|[s:RPCRI,i:TTL]",4:"b",5:1,6:{}}`,
 			`i{1:"unsubscribe",2:0,3:"s",4:"b",5:1,6:{}}`,
+			`i{1:"brokersAbove",2:0,3:"[s]",4:"[s]",5:1,6:{},63:{"description":"the ids of this broker and of those above it"}}`,
 			`i{1:"subscriptions",2:2,3:"",4:"{i|n}",5:1,6:{}}`,
 			`i{1:"clientId",2:2,3:"",4:"i",5:8,6:{}}`,
 			`i{1:"mountPoint",2:2,3:"",4:"s",5:8,6:{}}`,

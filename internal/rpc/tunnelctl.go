@@ -23,6 +23,7 @@ const (
 const (
 	keyOffer   = 7 // [URL, Secret]: where else the tunnel may be made
 	keySchemes = 8 // List of the URL schemes that an agent accepts there
+	keyVouches = 9 // how many brokers on the way promise to tell when an end is lost
 )
 
 // TunnelCtl is the value of tag 15. Int keys that are not known here are kept
@@ -126,10 +127,33 @@ func (t *TunnelCtl) Offer(url string) {
 	t.setExtra(keyOffer, chainpack.List(chainpack.String(url), chainpack.String(t.Secret)))
 }
 
+// Withdraw takes an offer away, since what is in the other keys goes before it.
+func (t *TunnelCtl) Withdraw() { t.dropExtra(keyOffer) }
+
 // Forget takes away what is secret, once it has served its purpose.
 func (t *TunnelCtl) Forget() {
 	t.Secret = ""
-	t.Extra = slices.DeleteFunc(slices.Clone(t.Extra), func(e chainpack.Entry) bool { return e.Key == chainpack.IntKey(keyOffer) })
+	t.Withdraw()
+}
+
+// Vouchers is how many brokers on the way have promised to tell when an end of the
+// tunnel is lost.
+func (t TunnelCtl) Vouchers() int64 {
+	n, _ := t.extra(keyVouches).AsInt()
+	return n
+}
+
+// Vouch says how many brokers promise; 0 takes it away.
+func (t *TunnelCtl) Vouch(brokers int64) {
+	if brokers == 0 {
+		t.dropExtra(keyVouches)
+		return
+	}
+	t.setExtra(keyVouches, chainpack.Int(brokers))
+}
+
+func (t *TunnelCtl) dropExtra(key int64) {
+	t.Extra = slices.DeleteFunc(slices.Clone(t.Extra), func(e chainpack.Entry) bool { return e.Key == chainpack.IntKey(key) })
 }
 
 func (t TunnelCtl) extra(key int64) chainpack.Value {

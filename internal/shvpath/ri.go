@@ -88,6 +88,20 @@ func (r RI) String() string {
 	return text
 }
 
+// ExactMethod and ExactSignal are the names that are meant, "" where a glob may mean
+// more than one.
+func (r RI) ExactMethod() string { return r.method.exact() }
+
+// ExactSignal is as ExactMethod.
+func (r RI) ExactSignal() string { return r.signal.exact() }
+
+func (n name) exact() string {
+	if n.kind != exact {
+		return ""
+	}
+	return string(n.glob)
+}
+
 // Path is the pattern of the paths.
 func (r RI) Path() Pattern { return r.path }
 

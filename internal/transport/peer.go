@@ -27,11 +27,22 @@ func PeerOf(conn net.Conn) Peer {
 	case *net.UnixConn:
 		p.Scheme, p.UID = Unix, uidOf(c)
 	}
-	if addr, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
+	p.setAddr(conn.RemoteAddr())
+	return p
+}
+
+// PeerAt is the peer of a connection that was made to an address by a scheme.
+func PeerAt(scheme string, addr net.Addr) Peer {
+	p := Peer{Scheme: scheme, UID: -1}
+	p.setAddr(addr)
+	return p
+}
+
+func (p *Peer) setAddr(addr net.Addr) {
+	if addr, ok := addr.(*net.TCPAddr); ok {
 		at := addr.AddrPort()
 		p.Addr, p.Port = at.Addr().Unmap(), at.Port()
 	}
-	return p
 }
 
 func uidOf(c *net.UnixConn) int {

@@ -1,0 +1,131 @@
+package link
+
+import (
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// slice is how much goes to the connection of a shared link before another
+	// stream has its turn, and quantum how much of it is of one stream.
+	slice   = 32 << 10
+	quantum = 16 << 10
+	// unsent is how much of a shared link the system may hold that is not on its
+	// way yet: nobody overtakes there.
+	unsent = 64 << 10
+	// sharing is how many times the room of one stream a shared link has in all.
+	sharing = 16
+)
+
+// Flow is one of the streams that share a link, in one direction: its frames keep
+// their order, and those of others pass by them. It belongs to one link and must
+// not be used with another. The zero value is ready.
+type Flow struct {
+	// Guarded by the lock of the link's queue.
+	frames []*Frame
+	bytes  int
+}
+
+// fair holds what waits for a link that many streams share, by stream, in the order
+// of their turns.
+type fair struct {
+	limit int     // bytes of one stream
+	fresh []*Flow // those that had nothing waiting, and so go before the others
+	ring  []*Flow // those that have had a turn
+}
+
+func (r *fair) empty() bool { return len(r.fresh) == 0 && len(r.ring) == 0 }
+
+// Share makes the link one that many streams share, each with room for so many
+// bytes. It is called before any Flow is used with it.
+func (l *Link) Share(bytes int) {
+	q := &l.out
+	q.mu.Lock()
+	if q.fair == nil {
+		q.fair = &fair{limit: bytes}
+		q.limit = sharing * bytes
+	}
+	q.mu.Unlock()
+	if l.try.raw == nil {
+		return
+	}
+	// It fails where there is no TCP, and no need.
+	_ = l.try.raw.Control(func(fd uintptr) {
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, unsent)
+	})
+}
+
+// has tells whether the stream may have size bytes more waiting.
+func (r *fair) has(flow *Flow, size int) bool { return flow.bytes == 0 || flow.bytes+size <= r.limit }
+
+// push appends f to its stream.
+func (r *fair) push(f *Frame, flow *Flow) {
+	if flow.bytes == 0 {
+		r.fresh = append(r.fresh, flow)
+	}
+	flow.bytes += f.Size()
+	flow.frames = appendFrame(flow.frames, f)
+}
+
+// take appends what is to go next, about size bytes.
+func (r *fair) take(frames []*Frame, size int) []*Frame {
+	for size > 0 && !r.empty() {
+		list := &r.ring
+		if len(r.fresh) > 0 {
+			list = &r.fresh
+		}
+		flow := (*list)[0]
+		copy(*list, (*list)[1:]) // there are few
+		(*list)[len(*list)-1] = nil
+		*list = (*list)[:len(*list)-1]
+
+		n, bytes := 0, 0
+		for n < len(flow.frames) && bytes < quantum {
+			bytes += flow.frames[n].Size()
+			n++
+		}
+		frames = append(frames, flow.frames[:n]...)
+		size -= bytes
+		flow.bytes -= bytes
+		left := copy(flow.frames, flow.frames[n:])
+		clear(flow.frames[left:])
+		flow.frames = flow.frames[:left]
+		if left > 0 {
+			r.ring = append(r.ring, flow)
+		}
+	}
+	return frames
+}
+
+// drop gives everything back.
+func (r *fair) drop() {
+	for _, list := range [][]*Flow{r.fresh, r.ring} {
+		for _, flow := range list {
+			for _, f := range flow.frames {
+				f.Release()
+			}
+			flow.frames, flow.bytes = nil, 0
+		}
+	}
+	r.fresh, r.ring = nil, nil
+}
+
+// SendIn is Send as a part of a stream.
+func (l *Link) SendIn(flow *Flow, f *Frame) error { return l.send(flow, f) }
+
+// RelayIn is Relay as a part of a stream.
+func (l *Link) RelayIn(flow *Flow, f *Frame, from *Link) error { return l.relay(flow, f, from) }
+
+// SendPatiently is SendIn that waits for room until the link has ended. No read loop
+// may call it.
+func (l *Link) SendPatiently(flow *Flow, f *Frame) error {
+	for room := make(chan struct{}, 1); ; {
+		l.out.await(room) // before the next try, so that nothing is missed
+		if err := l.send(flow, f); err != ErrQueueFull {
+			return err
+		}
+		<-room
+	}
+}
+
+// SendWaitIn is SendWait as a part of a stream: it waits for the room of that.
+func (l *Link) SendWaitIn(flow *Flow, f *Frame, from *Link) error { return l.sendWait(flow, f, from) }

@@ -1,0 +1,217 @@
+package link
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// sharedPipe is a link that is shared, and the other end of its connection.
+func sharedPipe(t *testing.T, room int) (*Link, net.Conn) {
+	t.Helper()
+	ours, theirs := net.Pipe()
+	l := New(ours, Options{})
+	l.Share(room)
+	ended := make(chan struct{})
+	go func() {
+		l.Run(nothing{})
+		close(ended)
+	}()
+	t.Cleanup(func() {
+		l.Close(Done)
+		_ = theirs.Close()
+		<-ended
+	})
+	return l, theirs
+}
+
+// nothing takes what comes and does nothing with it.
+type nothing struct{ Handler }
+
+func named(name byte, size int) *Frame {
+	return NewMessage(bytes.Repeat([]byte{name}, size))
+}
+
+// order reads frames of the given total and tells the first byte of each.
+func order(t *testing.T, from net.Conn, frames int) (names string) {
+	t.Helper()
+	in := newFrames(from)
+	for range frames {
+		f, err := in.next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		names += string(f[1])
+	}
+	return names
+}
+
+// frames reads frames from a connection.
+type frames struct{ conn io.Reader }
+
+func newFrames(conn io.Reader) *frames { return &frames{conn} }
+
+func (r *frames) next() ([]byte, error) {
+	var head [5]byte
+	if _, err := io.ReadFull(r.conn, head[:1]); err != nil {
+		return nil, err
+	}
+	// The forms of a length that the tests use: one byte, two, three.
+	n, more := int(head[0]), 0
+	switch {
+	case head[0]&0x80 == 0:
+	case head[0]&0x40 == 0:
+		n, more = n&0x3f, 1
+	default:
+		n, more = n&0x1f, 2
+	}
+	for range more {
+		if _, err := io.ReadFull(r.conn, head[:1]); err != nil {
+			return nil, err
+		}
+		n = n<<8 | int(head[0])
+	}
+	payload := make([]byte, n)
+	_, err := io.ReadFull(r.conn, payload)
+	return payload, err
+}
+
+// Streams have turns; what is of none goes before them, and each keeps its order.
+func TestStreamsOfASharedLinkHaveTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, peer := sharedPipe(t, 1<<20)
+		var a, b, c Flow
+		send := func(flow *Flow, name byte, size int) {
+			f := named(name, size)
+			defer f.Release()
+			if err := l.SendIn(flow, f); err != nil {
+				t.Fatal(err)
+			}
+		}
+		send(nil, '-', 1) // it occupies the writer
+		synctest.Wait()
+		for _, name := range "ABCDEF" {
+			send(&a, byte(name), 16<<10)
+		}
+		for _, name := range "abcdef" {
+			send(&b, byte(name), 16<<10)
+		}
+		send(&c, '1', 10)
+		send(&c, '2', 10)
+		send(nil, '+', 10)
+		if got := order(t, peer, 16); got != "-+Aa12BbCcDdEeFf" && got != "-+Aa12bBcCdDeEfF" {
+			t.Errorf("order %s", got)
+		}
+	})
+}
+
+// A stream that is full refuses, and leaves the others their room.
+func TestFullStreamLeavesOthersTheirRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, peer := sharedPipe(t, 64<<10)
+		var full, other Flow
+		f := named('x', 16<<10)
+		defer f.Release()
+		_ = l.Send(f)
+		synctest.Wait()
+		sent := 0
+		for l.SendIn(&full, f) == nil {
+			sent++
+		}
+		if sent < 3 || sent > 4 {
+			t.Errorf("%d frames of 16 KiB fit in 64", sent)
+		}
+		if err := l.SendIn(&other, f); err != nil {
+			t.Error(err)
+		}
+		waited := make(chan error, 1)
+		go func() { waited <- l.SendPatiently(&full, f) }()
+		synctest.Wait()
+		select {
+		case err := <-waited:
+			t.Fatalf("it did not wait: %v", err)
+		default:
+		}
+		if got := order(t, peer, sent+3); len(got) != sent+3 {
+			t.Errorf("%q", got)
+		}
+		if err := <-waited; err != nil {
+			t.Error(err)
+		}
+		go func() { waited <- l.SendPatiently(&full, f) }()
+		synctest.Wait()
+		l.Close(Done)
+		<-waited
+	})
+}
+
+// Bulk in one stream delays those of others by no more than 5 ms, on a line of 100
+// Mbit/s; and one that is stuck by nothing.
+func TestBulkInOneStreamDelaysOthersByLittle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, peer := sharedPipe(t, 4<<20)
+		const perMillisecond = 100_000_000 / 8 / 1000
+		type arrival struct {
+			name byte
+			at   time.Time
+		}
+		arrived := make(chan arrival, 10000)
+		var running sync.WaitGroup
+		running.Go(func() { // a line of that speed
+			in := newFrames(slow{peer, perMillisecond})
+			for {
+				f, err := in.next()
+				if err != nil {
+					return
+				}
+				arrived <- arrival{f[1], time.Now()}
+			}
+		})
+		var bulk, keys Flow
+		big, small := named('B', 32<<10), named('k', 20)
+		defer big.Release()
+		defer small.Release()
+		running.Go(func() {
+			for l.SendPatiently(&bulk, big) == nil {
+			}
+		})
+		time.Sleep(100 * time.Millisecond)
+		var took []time.Duration
+		for range 200 {
+			time.Sleep(7 * time.Millisecond)
+			began := time.Now()
+			if err := l.SendIn(&keys, small); err != nil {
+				t.Fatal(err)
+			}
+			for a := range arrived {
+				if a.name == 'k' {
+					took = append(took, a.at.Sub(began))
+					break
+				}
+			}
+		}
+		slices.Sort(took)
+		if p99 := took[len(took)*99/100]; p99 > 5*time.Millisecond {
+			t.Errorf("p99 %v, median %v", p99, took[len(took)/2])
+		}
+		l.Close(Done)
+		running.Wait()
+	})
+}
+
+// slow reads so many bytes in a millisecond.
+type slow struct {
+	net.Conn
+	rate int
+}
+
+func (s slow) Read(p []byte) (int, error) {
+	n, err := s.Conn.Read(p[:min(len(p), s.rate)])
+	time.Sleep(time.Duration(n) * time.Millisecond / time.Duration(s.rate))
+	return n, err
+}
