@@ -28,6 +28,9 @@ const groupGrace = 5 * time.Second
 // lineWait is how long a helper may take to read its line.
 const lineWait = 5 * time.Second
 
+// stoppedText is what users are told whose session ends with the agent.
+const stoppedText = "the agent on the device was stopped"
+
 // helpers are the running helpers of an agent. They outlive a connection to the
 // broker, for they have their own.
 type helpers struct {
@@ -209,7 +212,7 @@ func (h *helpers) stop(grace time.Duration) {
 	if h.refusal == nil {
 		h.refusal = errors.New("the agent is stopping")
 	}
-	h.order(launch.Order{Stop: "the agent on the device was stopped"})
+	h.order(launch.Order{Stop: stoppedText})
 	for p := range h.running {
 		_ = p.stdin.Close()
 	}

@@ -18,7 +18,8 @@ import (
 // farewell is how long the last messages may take to reach the broker.
 const farewell = time.Second
 
-var errStopping = errors.New("the agent on the device has gone")
+// errStopping is the end of sessions when the agent stops.
+var errStopping = errors.New(stoppedText)
 
 // offer makes the session that the caller may take where no broker knows tunnels.
 func (c *connection) offer(cl *client.Client, s *search) {

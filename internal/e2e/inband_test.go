@@ -276,8 +276,25 @@ func TestAgentThatStopsInBand(t *testing.T) {
 		if code := p.codeWithin(t, told); code != 255 {
 			t.Errorf("exit code %d", code)
 		}
-		wantsLine(t, p.log.String(), device, "the agent on the device has gone")
+		wantsLine(t, p.log.String(), device, "the agent on the device was stopped")
 		eventually(t, told, command+" ends", func() bool { return len(living(command)) == 0 })
+	})
+}
+
+// Sessions in band are judged and counted as all others are.
+func TestPolicyInBand(t *testing.T) {
+	throughForeign(t, func(t *testing.T, w *world) {
+		config := w.newFile("shvagent.yaml")
+		w.configure(config, "sessions: {total: 1}\nrules: [{name: few, commands: [echo **, sh **]}]\n")
+		w.agent.stop(t)
+		w.setup.agentUser = []string{"--config", config}
+		w.startAgent()
+		w.rsh("id").wantsFailure(t, device, `rule "few" (shvagent.yaml:2) does not allow the command "id"`)
+		w.rsh("echo yes").wants(t, 0, "yes\n", "")
+		eventually(t, patience, "the first session has gone", func() bool { return len(w.helpers()) == 0 })
+		p, _ := w.started("sh -c 'echo ready; exec sleep 60'")
+		w.rsh("echo yes").wantsFailure(t, device, "1 sessions are open on this device")
+		p.stop(t)
 	})
 }
 

@@ -89,6 +89,38 @@ func TestBrokersTakeTurns(t *testing.T) {
 	w.stillServes()
 }
 
+// What one URL says of trust, user and place holds for no other one, and goes
+// before what the file says of all.
+func TestEachBrokerHasItsOwnTrustAndPlace(t *testing.T) {
+	t.Parallel()
+	s := overTLS(t)
+	s.noAgent = true
+	w := s.start(t)
+	config := w.newFile("shvagent.yaml")
+	other := strings.Replace(w.url, "?ca=", "?devmount=test/other&no-ca=", 1)
+	for _, tt := range []struct{ urls, place, options string }{
+		{other + "', '" + w.url + "&devmount=" + device + "&devid=d7", device, ""},
+		{"unix:" + w.dir + "/none?devmount=test/other', '" + w.url, "test/all", ""},
+		{w.url + "&devmount=test/other", "test/flag", "test/flag"},
+	} {
+		w.configure(config, "connection: {mount: test/all, url: ['"+tt.urls+"']}\n")
+		options := []string{"--config", config}
+		if tt.options != "" {
+			options = append(options, "--mount", tt.options)
+		}
+		w.startAgentWith(options...)
+		// Its helper comes by TLS, as it must for an agent that does.
+		w.finish(w.shvrsh(tt.place, "echo alive")).wants(t, 0, "alive\n", "")
+		if text := string(w.status().stdout); !strings.Contains(text, "device: "+tt.place+",") && !strings.Contains(text, "device: "+tt.place+" ") {
+			t.Errorf("the status tells %q", text)
+		}
+		w.agent.stop(t)
+	}
+	if text := w.journal(); !strings.Contains(text, `"device":{"deviceId":"d7","mountPoint":"`+device+`"}`) || strings.Contains(text, "test/other") {
+		t.Error("the logins have another place or id")
+	}
+}
+
 func TestSecondAgentOnTheSamePoint(t *testing.T) {
 	t.Parallel()
 	w := setup{agentEnv: []string{"WHICH=first"}}.start(t)

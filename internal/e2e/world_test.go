@@ -133,9 +133,15 @@ func (w *world) startAgent() {
 // startAgentAt starts the agent with options that say where the broker is.
 func (w *world) startAgentAt(where ...string) {
 	w.t.Helper()
+	w.startAgentWith(append([]string{"--mount", device}, where...)...)
+}
+
+// startAgentWith starts it with options that say where it is mounted, too.
+func (w *world) startAgentWith(options ...string) {
+	w.t.Helper()
 	ready := w.newFile("agent.ready")
-	cmd := exec.Command(program("shvagent"), "--mount", device, "--ready-file", ready, "--socket", w.socket())
-	cmd.Args = append(append(cmd.Args, where...), w.setup.agentUser...)
+	cmd := exec.Command(program("shvagent"), "--ready-file", ready, "--socket", w.socket())
+	cmd.Args = append(append(cmd.Args, options...), w.setup.agentUser...)
 	if w.setup.helper != "" {
 		cmd.Args = append(cmd.Args, "--shvrexec", w.setup.helper)
 	}
