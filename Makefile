@@ -35,6 +35,10 @@ test: build ## run the tests
 test-long: build ## run the tests that take long, too
 	SHV_LONG=1 go test -timeout 60m ./...
 
+.PHONY: interop
+interop: ## run the tests with pyshv and shvcli, which it installs below tmp/
+	@scripts/interop.sh
+
 .PHONY: race
 race: ## run the tests, and the programs in them, with the race detector
 	SHV_RACE=1 CGO_ENABLED=1 go test -race ./...
@@ -81,7 +85,7 @@ cross: ## build the programs for each of CROSS
 # One after the other, also with -j: each uses all cores, and demo the terminal.
 .PHONY: check
 check: ## all that CI runs beyond build and test
-	@for check in format vet staticcheck scripts race fuzz cross demo; do \
+	@for check in format vet staticcheck scripts interop race fuzz cross demo; do \
 	  $(MAKE) --no-print-directory $$check || exit 1; \
 	done
 

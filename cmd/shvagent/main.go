@@ -20,7 +20,8 @@ const description = `Without arguments it mounts this machine as test/agent at t
 Examples:
    shvagent
    shvagent --url tcp://pump7@broker:3755 --mount test/pump7 --password-file /etc/shv/password
-   shvagent --url 'ssl://pump7@broker?ca=/etc/shv/ca.pem&devmount=test/pump7'`
+   shvagent --url 'ssl://pump7@broker?ca=/etc/shv/ca.pem&devmount=test/pump7'
+   shvagent --sysfs-rootdir /srv/pump --fs-read-only`
 
 func main() {
 	app := &cli.App{
@@ -35,7 +36,7 @@ func main() {
 			&cli.StringFlag{Name: "shvrexec", Usage: "start `FILE` for each session; without it, the shvrexec beside this program"},
 			&cli.DurationFlag{Name: "heartbeat", Value: agent.DefaultHeartbeat, Usage: "ping the broker every `TIME`"},
 			cliapp.ReadyFileFlag(),
-		}, cliapp.LoginFlags()...), cliapp.LogFlags("info")...),
+		}, append(serviceFlags(), cliapp.LoginFlags()...)...), cliapp.LogFlags("info")...),
 	}
 	os.Exit(cliapp.Main(app, os.Args))
 }
@@ -70,7 +71,7 @@ func run(c *cli.Context) error {
 	if file := c.String(cliapp.FlagReadyFile); file != "" {
 		defer os.Remove(file) // who reads it later would be led astray
 	}
-	return agent.Run(c.Context, agent.Options{
+	o := agent.Options{
 		URL:        u,
 		User:       login.User,
 		Password:   login.Password,
@@ -87,7 +88,11 @@ func run(c *cli.Context) error {
 			}
 			return nil
 		},
-	})
+	}
+	if err := setServices(c, &o); err != nil {
+		return err
+	}
+	return agent.Run(c.Context, o)
 }
 
 // given is the value of a flag, or where nobody gave one what the URL says.

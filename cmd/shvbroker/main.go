@@ -103,6 +103,7 @@ func run(c *cli.Context) error {
 		return err
 	}
 	var b *broker.Broker
+	var reload reloading
 	rights := brokerconf.NewRights(s.sources, s.config, s.check, func(d *auth.Directory) { b.Apply(d) })
 	tables := make(map[string]broker.RightsTable)
 	for path, table := range rights.Tables() {
@@ -112,6 +113,7 @@ func run(c *cli.Context) error {
 	b = broker.New(broker.Options{
 		Users:   auth.NewStore(s.config.Directory),
 		Rights:  tables,
+		Reload:  func() error { return reload.reload() },
 		Log:     log,
 		Journal: records,
 		Name:    s.config.Name,
@@ -126,7 +128,8 @@ func run(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	defer watchReload(reloading{rights, listeners, log})()
+	reload = reloading{rights, listeners, log}
+	defer watchReload(reload)()
 	defer up.run(c.Context)()
 	return serve(c.Context, b, listeners, c.String(cliapp.FlagReadyFile), s.config.Development, log)
 }

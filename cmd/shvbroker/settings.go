@@ -214,7 +214,7 @@ func watchReload(r reloading) (stop func()) {
 		for {
 			select {
 			case <-signals:
-				r.reload()
+				_ = r.reload() // it is logged
 			case <-done:
 				return
 			}
@@ -228,10 +228,11 @@ func watchReload(r reloading) (stop func()) {
 }
 
 // reload reads rights and certificates again. What cannot be read leaves the old
-// in force, each by itself.
-func (r reloading) reload() {
+// in force, each by itself. All of it is logged, and one error is given back.
+func (r reloading) reload() (failed error) {
 	for _, l := range r.listeners {
 		if err := l.Reload(); err != nil {
+			failed = err
 			r.log.Error().Err(err).Stringer("url", l.URL()).Msg("certificate not reloaded, the old one stays in force")
 		}
 	}
@@ -240,10 +241,11 @@ func (r reloading) reload() {
 		for line := range strings.Lines(err.Error()) {
 			r.log.Error().Str("fault", strings.TrimSpace(line)).Msg("configuration not reloaded, the old one stays in force")
 		}
-		return
+		return err
 	}
 	for _, text := range c.Warnings {
 		r.log.Warn().Msg(text)
 	}
 	r.log.Info().Int("users", len(c.Access.Users)).Msg("configuration reloaded: rights and certificates are in force, all else with a restart")
+	return failed
 }

@@ -11,10 +11,10 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"shvtools/internal/chainpack"
+	"shvtools/internal/calls"
 	"shvtools/internal/client"
-	"shvtools/internal/node"
-	"shvtools/internal/rpc"
+	"shvtools/internal/fsnode"
+	"shvtools/internal/inband"
 	"shvtools/internal/transport"
 )
 
@@ -38,14 +38,21 @@ type Options struct {
 	Helper         string   // path of shvrexec
 	Environ        []string // what helpers inherit
 	Version        string
+	GitCommit      string
+	Commands       Commands
+	ScriptDir      string // where scripts are kept; made when it is needed
+	Tester         bool   // the nodes tester/prop1 … prop4
+	Device         Device
+	Files          fsnode.Options // exported as sys/fs, if its Dir is set
 	Log            zerolog.Logger
 	Ready          func() error // called once, after the first login; may be nil
 }
 
 // Agent is a running agent.
 type Agent struct {
-	opts    Options
-	helpers helpers
+	opts     Options
+	helpers  helpers
+	services *services
 
 	readyOnce sync.Once
 	readyErr  error
@@ -57,7 +64,8 @@ func Run(ctx context.Context, o Options) error {
 	if o.Heartbeat == 0 {
 		o.Heartbeat = DefaultHeartbeat
 	}
-	a := &Agent{opts: o, helpers: helpers{opts: o, running: make(map[*helper]struct{})}}
+	o.Commands.setDefaults()
+	a := &Agent{opts: o, helpers: helpers{opts: o, running: make(map[*helper]struct{})}, services: newServices(o)}
 	defer a.helpers.stop(stopGrace)
 	var backoff client.Backoff
 	for {
@@ -81,7 +89,8 @@ func Run(ctx context.Context, o Options) error {
 
 // serve is one connection, from its login to its end.
 func (a *Agent) serve(ctx context.Context) error {
-	conn := &connection{agent: a, finding: make(map[int64]*search)}
+	conn := &connection{agent: a, finding: make(map[int64]*search), sessions: make(map[string]*inband.Session)}
+	conn.calls = calls.NewTable(func(answer []byte) error { return conn.client.SendNow(answer) }, a.opts.Log)
 	c, err := client.Dial(ctx, client.Options{
 		URL: a.opts.URL,
 		Login: client.Login{
@@ -109,24 +118,11 @@ func (a *Agent) serve(ctx context.Context) error {
 		select {
 		case <-c.Done():
 		case <-ctx.Done():
+			conn.stopSessions()
 		}
 	}
 	err = c.Err()
 	c.Close()
 	conn.wait()
 	return err
-}
-
-// tree is what the agent serves (protocol.md 9.1).
-func (c *connection) tree() *node.Tree {
-	o := c.agent.opts
-	tree := new(node.Tree)
-	tree.Add("",
-		node.Constant("appName", "s", rpc.AccessBrowse, chainpack.String("shvagent")),
-		node.Constant("deviceId", "s", rpc.AccessBrowse, chainpack.String(o.DeviceID)),
-		node.Constant("deviceType", "s", rpc.AccessBrowse, chainpack.String("ShvAgent")),
-		node.Method{Name: "launchRexec", Flags: node.FlagNotIdem, Param: "{?}", Result: "?", Access: rpc.AccessCommand, Call: c.launchRexec},
-	)
-	tree.Add(".app", node.App("shvagent", o.Version, time.Now)...)
-	return tree
 }

@@ -49,14 +49,15 @@ type helper struct {
 	group atomic.Int64   // process group of its session, 0 before that began
 }
 
-// start starts a helper for line and watches over it. failed is called when it
+// start starts a helper for line and watches over it. A socket, if there is one,
+// is for the helper; start does not close it. failed is called when it
 // ended before its session began, without having told the caller why.
-func (h *helpers) start(line launch.Line, failed func(error)) error {
+func (h *helpers) start(line launch.Line, socket *os.File, failed func(error)) error {
 	text := line.Append(nil)
 	if len(text) > launch.MaxLine {
 		return rpc.Errorf(rpc.CodeInvalidParam, "the command is too long: %d bytes with all that belongs to it, %d are allowed", len(text), launch.MaxLine)
 	}
-	p, err := h.spawn(failed)
+	p, err := h.spawn(socket, failed)
 	if err != nil {
 		return err
 	}
@@ -70,7 +71,7 @@ func (h *helpers) start(line launch.Line, failed func(error)) error {
 }
 
 // spawn starts the program.
-func (h *helpers) spawn(failed func(error)) (*helper, error) {
+func (h *helpers) spawn(socket *os.File, failed func(error)) (*helper, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
@@ -82,6 +83,9 @@ func (h *helpers) spawn(failed func(error)) (*helper, error) {
 	cmd := exec.Command(h.opts.Helper)
 	cmd.Env = h.opts.Environ
 	cmd.Stderr = os.Stderr
+	if socket != nil {
+		cmd.ExtraFiles = []*os.File{socket} // launch.InBandFD
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C for us is not for it
 	pipe, err := cmd.StdinPipe()
 	if err != nil {

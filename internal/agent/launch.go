@@ -2,12 +2,15 @@ package agent
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
+	"shvtools/internal/calls"
 	"shvtools/internal/chainpack"
 	"shvtools/internal/client"
 	"shvtools/internal/cpon"
+	"shvtools/internal/inband"
 	"shvtools/internal/launch"
 	"shvtools/internal/node"
 	"shvtools/internal/rpc"
@@ -23,29 +26,42 @@ var clientEnv = []string{"TERM", "LANG", "LC_*", "COLORTERM", "GIT_PROTOCOL"}
 type connection struct {
 	agent    *Agent
 	searches sync.WaitGroup
+	calls    *calls.Table
 	client   *client.Client // set before the read loop begins
 
-	mu      sync.Mutex
-	finding map[int64]*search // by the request id of the call
+	mu       sync.Mutex
+	finding  map[int64]*search          // by the request id of the call
+	sessions map[string]*inband.Session // that were offered or run, by the name of their node
 }
 
 // search is the way from a call to its helper. Answers of brokers are told
 // apart by their request id alone, and every shvrsh calls with the same one, so
 // those of one id wait for each other.
 type search struct {
-	call   launch.Call
-	from   rpc.Address
-	user   string
-	answer chan rpc.TunnelCtl // capacity 1
-	find   rpc.TunnelCtl
-	next   []*search
+	call     launch.Call
+	from     rpc.Address
+	user     string
+	answer   chan rpc.TunnelCtl // capacity 1
+	find     rpc.TunnelCtl
+	next     []*search
+	answered func() // the call no longer runs
+
+	// Of a caller who can do without a tunnel.
+	inBandID string          // "": it cannot
+	session  *inband.Session // from the offer on
+	attached chan struct{}   // capacity 1: the caller took the offer
 }
 
 // begun takes the client, before any request comes.
 func (c *connection) begun(cl *client.Client) { c.client = cl }
 
-// wait ends when no search is under way.
-func (c *connection) wait() { c.searches.Wait() }
+// wait ends what the connection carries when it has ended, and waits until no call
+// and no search is under way.
+func (c *connection) wait() {
+	c.endSessions()
+	c.calls.Close(callGrace)
+	c.searches.Wait()
+}
 
 // launchRexec starts the search for a tunnel. The call is answered by the
 // helper, or by an error.
@@ -57,15 +73,20 @@ func (c *connection) launchRexec(r *node.Request) (chainpack.Value, error) {
 		user:   userChain(r.UserID),
 		answer: make(chan rpc.TunnelCtl, 1),
 	}
+	if s.call.Extended && slices.Contains(s.call.Ext.Features, inband.Feature) {
+		s.inBandID, s.attached = inband.NewID(), make(chan struct{}, 1)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if before := c.finding[s.from.ID]; before != nil {
 		if len(before.next) >= maxSessions {
 			return chainpack.Value{}, rpc.Errorf(rpc.CodeTryAgainLater, "too many sessions are being opened on this device")
 		}
+		s.answered = c.calls.Hold(s.from)
 		before.next = append(before.next, s)
 		return chainpack.Value{}, node.ErrLater
 	}
+	s.answered = c.calls.Hold(s.from)
 	c.begin(cl, s)
 	return chainpack.Value{}, node.ErrLater
 }
@@ -92,17 +113,21 @@ func (c *connection) found(m *rpc.Message) {
 
 // search waits for the answer and starts the helper.
 func (c *connection) search(cl *client.Client, s *search) {
-	err := c.find(cl, s)
-	c.mu.Lock()
-	delete(c.finding, s.from.ID)
-	if len(s.next) > 0 {
-		next := s.next[0]
-		next.next = s.next[1:]
-		c.begin(cl, next)
+	defer s.answered()
+	if s.inBandID != "" {
+		c.offer(cl, s)
 	}
-	c.mu.Unlock()
+	inBand, err := c.find(cl, s)
+	c.release(cl, s)
+	if inBand {
+		c.carry(s)
+		return
+	}
+	if s.session != nil {
+		s.session.End()
+	}
 	if err == nil {
-		err = c.agent.helpers.start(s.line(trust(c.agent.opts.URL)), func(why error) { _ = cl.Send(rpc.AppendError(nil, s.from, rpc.AsError(why))) })
+		err = c.agent.helpers.start(s.line(trust(c.agent.opts.URL)), nil, func(why error) { _ = cl.Send(rpc.AppendError(nil, s.from, rpc.AsError(why))) })
 	}
 	if err != nil {
 		c.agent.opts.Log.Warn().Err(err).Str("user", s.user).Msg("no session")
@@ -110,22 +135,60 @@ func (c *connection) search(cl *client.Client, s *search) {
 	}
 }
 
-func (c *connection) find(cl *client.Client, s *search) error {
-	ctl := request(c.agent.opts.URL)
-	err := cl.Send(rpc.AppendTunnel(nil, s.from, rpc.Meta{WantRevCallers: true, Tunnel: &ctl}, 0, chainpack.Value{}))
+// release lets the next search with the id of s begin.
+func (c *connection) release(cl *client.Client, s *search) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.finding[s.from.ID] != s {
+		return
+	}
+	delete(c.finding, s.from.ID)
+	if len(s.next) > 0 {
+		next := s.next[0]
+		next.next = s.next[1:]
+		c.begin(cl, next)
+	}
+}
+
+// find waits for a tunnel, or for the caller to take the offer of a session
+// without one; the first of them wins.
+func (c *connection) find(cl *client.Client, s *search) (inBand bool, err error) {
+	ctl, key, offer := request(c.agent.opts.URL), int64(0), chainpack.Value{}
+	var again <-chan time.Time
+	if s.inBandID != "" {
+		key, offer = rpc.KeyResult, inband.Offer(s.inBandID)
+		timer := time.NewTimer(inband.OfferAgain)
+		defer timer.Stop()
+		again = timer.C
+	}
+	err = cl.Send(rpc.AppendTunnel(nil, s.from, rpc.Meta{WantRevCallers: true, Tunnel: &ctl}, key, offer))
 	if err != nil {
-		return err
+		return false, err
 	}
 	late := time.NewTimer(findWait)
 	defer late.Stop()
-	select {
-	case s.find = <-s.answer:
-		s.find.RequestID = s.from.ID
-		return judge(c.agent.opts.URL, s.find)
-	case <-late.C:
-		return errors.New("no broker offered a tunnel to this device")
-	case <-cl.Done():
-		return cl.Err()
+	for {
+		select {
+		case s.find = <-s.answer:
+			s.find.RequestID = s.from.ID
+			return false, judge(c.agent.opts.URL, s.find)
+		case <-s.attached:
+			return true, nil
+		case <-again:
+			// A broker may not pass on what it does not know.
+			_ = cl.Send(rpc.AppendResult(nil, s.from, offer))
+		case <-late.C:
+			if s.inBandID != "" && again != nil {
+				// Who may not take the offer holds up nobody else.
+				c.release(cl, s)
+				again = nil
+				late.Reset(inband.FindWait - findWait)
+				continue
+			}
+			return false, errors.New("no broker offered a tunnel to this device")
+		case <-cl.Done():
+			return false, cl.Err()
+		}
 	}
 }
 

@@ -34,7 +34,7 @@ func judge(own transport.URL, find rpc.TunnelCtl) error {
 func trust(own transport.URL) launch.Trust {
 	switch own.Scheme {
 	case transport.SSL:
-		return launch.Trust{CA: own.CA, NoVerify: own.NoVerify, Name: own.Host}
+		return launch.Trust{CA: own.CA, CRL: own.CRL, Cert: own.Cert, Key: own.Key, NoVerify: own.NoVerify, Name: own.Host}
 	case transport.Unix:
 		return launch.Trust{Socket: own.Path}
 	}

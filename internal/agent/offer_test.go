@@ -62,6 +62,7 @@ func TestTrustIsTheAgentsOwn(t *testing.T) {
 		"tcp://h?ca=x":                     {},
 		"ssl://h?ca=/x":                    {CA: "/x", Name: "h"},
 		"ssl://h?verify=0":                 {NoVerify: true, Name: "h"},
+		"ssl://h?crl=/l&cert=/c&key=/k":    {CRL: "/l", Cert: "/c", Key: "/k", Name: "h"},
 		"unix:/s":                          {Socket: "/s"},
 		"ssl://eva:secret@h?password=p&ca": {Name: "h"},
 	} {

@@ -41,8 +41,9 @@ type owner struct {
 func TestThirdPartyPackagesHaveOneOwner(t *testing.T) {
 	for _, rule := range []owner{
 		{ptyPath, module + "/internal/ptyproc", []string{
-			module + "/internal/e2e",    // drives shvrsh as its user's terminal
-			module + "/internal/replay", // types into a shvrsh that the recorded helper answers
+			module + "/internal/e2e",     // drives shvrsh as its user's terminal
+			module + "/internal/interop", // the same, at other people's brokers
+			module + "/internal/replay",  // types into a shvrsh that the recorded helper answers
 			module + "/internal/rsh",
 			module + "/internal/tty",
 		}},

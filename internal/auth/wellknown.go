@@ -1,6 +1,9 @@
 package auth
 
-import "slices"
+import (
+	"crypto/subtle"
+	"slices"
+)
 
 // wellKnown are passwords that stand in manuals, samples and sources of SHV
 // programs, and those that everybody tries first.
@@ -9,8 +12,14 @@ var wellKnown = []string{
 	"guest", "iot", "shv", "root", "password", "secret", "changeme", "12345678", "123456", "1234",
 }
 
+// isWellKnown tells whether everybody knows a password, or guesses it from the name
+// of its user.
+func isWellKnown(user, password string) bool {
+	return password == user || slices.Contains(wellKnown, password)
+}
+
 // WellKnown lists the users whose password everybody knows, or is their name.
-// What is behind an argon2id hash it does not see.
+// What is behind an argon2id hash it does not see: WellKnownLogin does.
 func WellKnown(a Access) (users []string) {
 	hashed := make(map[string]bool, len(wellKnown))
 	for _, text := range wellKnown {
@@ -19,7 +28,7 @@ func WellKnown(a Access) (users []string) {
 	for _, name := range sorted(a.Users) {
 		switch p := a.Users[name].Password; p.form {
 		case FormPlain:
-			if p.text == name || slices.Contains(wellKnown, p.text) {
+			if isWellKnown(name, p.text) {
 				users = append(users, name)
 			}
 		case FormSHA1:
@@ -29,4 +38,19 @@ func WellKnown(a Access) (users []string) {
 		}
 	}
 	return users
+}
+
+// WellKnownLogin tells whether what a user was let in with, by a login of a type
+// with a nonce, is a password that everybody knows. It sees them behind any stored
+// form, and whoever has set them when.
+func WellKnownLogin(user, password, loginType, nonce string) bool {
+	if loginType == Plain {
+		return isWellKnown(user, password)
+	}
+	for _, known := range append([]string{user}, wellKnown...) {
+		if subtle.ConstantTimeCompare([]byte(password), []byte(Hash(nonce, known))) == 1 {
+			return true
+		}
+	}
+	return false
 }

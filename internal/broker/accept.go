@@ -17,7 +17,8 @@ const hintWait = 10 * time.Millisecond
 // does not wait.
 func (b *Broker) start(conn net.Conn) {
 	from := transport.PeerOf(conn)
-	if cause := b.gate.enter(from.Source()); cause != link.Open {
+	seat, cause := b.gate.enter(from.Source())
+	if cause != link.Open {
 		b.stats.ended[cause].Add(1)
 		b.opts.Log.Debug().Stringer("peer", from).Stringer("cause", cause).Msg("connection refused")
 		refuse(conn, cause)
@@ -25,12 +26,15 @@ func (b *Broker) start(conn net.Conn) {
 	}
 	l := link.New(conn, link.Options{MaxFrame: b.limits.LoginFrame, QueueBytes: b.limits.QueueBytes, Gauge: &b.queued})
 	secure, _ := conn.(*transport.TLSConn)
-	s := b.newSession(l, from, secure, nil)
+	s := b.newSession(l, from, secure, seat, nil)
 	if s == nil {
-		b.gate.loggedIn(from.Source())
+		b.gate.loggedIn(seat)
 		b.gate.leave()
 		l.Close(link.Shutdown)
 		return
+	}
+	if !b.gate.sit(seat, l) {
+		l.Close(link.TooManyLogins)
 	}
 	go func() {
 		defer b.running.Done()

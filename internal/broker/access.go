@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/rs/zerolog"
@@ -121,11 +122,22 @@ func (b *Broker) later(r *node.Request, s *session, change func() error, names .
 		return chainpack.Value{}, rpc.Errorf(rpc.CodeTryAgainLater, "too many changes of rights are being made")
 	}
 	b.edits++
+	b.answerLater(r, s, func() error {
+		defer func() {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			b.edits--
+		}()
+		return change()
+	}, names...)
+	return chainpack.Value{}, node.ErrLater
+}
+
+// answerLater makes a change in a goroutine of its own and answers the call. b.mu is
+// held, and the broker is not closed.
+func (b *Broker) answerLater(r *node.Request, s *session, change func() error, names ...string) {
 	b.running.Go(func() {
 		err := change()
-		b.mu.Lock()
-		b.edits--
-		b.mu.Unlock()
 		about := func(e *zerolog.Event) *zerolog.Event {
 			return e.Str("path", r.Path).Str("method", r.Method).Strs("entry", names)
 		}
@@ -137,8 +149,30 @@ func (b *Broker) later(r *node.Request, s *session, change func() error, names .
 		about(s.log.Info()).Msg("rights changed")
 		s.answer(rpc.AppendResult(nil, r.From, chainpack.Bool(true)))
 	})
-	return chainpack.Value{}, node.ErrLater
 }
+
+// reloadMethods is the one of .broker/app that reads the configuration again
+// (protocol.md 7.8). What was wrong stands in the log alone: it names users, and the
+// level is not that of the rights.
+func (b *Broker) reloadMethods() []node.Method {
+	if b.opts.Reload == nil {
+		return nil
+	}
+	return []node.Method{{Name: "reloadConfig", Result: "b", Access: rpc.AccessService, Call: func(r *node.Request) (chainpack.Value, error) {
+		s, ok := r.Caller.(*session)
+		if !ok {
+			return chainpack.Value{}, rpc.Errorf(rpc.CodeNotImplemented, "the configuration is reloaded by clients only")
+		}
+		return b.later(r, s, func() error {
+			if b.opts.Reload() != nil {
+				return errNotReloaded
+			}
+			return nil
+		})
+	}}}
+}
+
+var errNotReloaded = errors.New("configuration not reloaded, the old one stays in force: the log of the broker says why")
 
 // oneLine puts several faults into a line.
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -158,6 +159,41 @@ func TestChangesThatWaitForTheDiskHoldNobodyUp(t *testing.T) {
 	})
 }
 
+func TestReloadByCall(t *testing.T) {
+	a := access()
+	role(&a, "operators", func(r *auth.RoleEntry) {
+		r.Rules = []auth.Rule{auth.MustRule(".broker/app:*", rpc.AccessService)}
+	})
+	d, _ := auth.Build(a)
+	var result error
+	reloads := 0
+	reload := func() error { reloads++; return result }
+	bubbled(t, Options{Users: auth.NewStore(d), Reload: reload}, func(t *testing.T, w *world) {
+		eva := w.as("eva", "{}")
+		ask := func(id int, level string) {
+			eva.send(`<1:1,8:%d,9:".broker/app",10:"reloadConfig"%s>i{}`, id, level)
+		}
+		ask(10, "")
+		eva.expect(`<1:1,8:10>i{2:true}`)
+		result = errors.New("users.yaml:3:1: the password of eva is wrong")
+		ask(11, "")
+		m := eva.expectError(11, rpc.CodeException, "the log of the broker says why")
+		if strings.Contains(asText(t, m.Body()), "eva") {
+			t.Error("the fault is told")
+		}
+		ask(12, ",17:32")
+		eva.expectError(12, rpc.CodeException, "srv")
+		if reloads != 2 {
+			t.Errorf("%d reloads", reloads)
+		}
+	})
+	bubbled(t, Options{Users: auth.NewStore(d)}, func(t *testing.T, w *world) {
+		eva := w.as("eva", "{}")
+		eva.send(`<1:1,8:10,9:".broker/app",10:"reloadConfig">i{}`)
+		eva.expectError(10, rpc.CodeMethodNotFound, "reloadConfig")
+	})
+}
+
 // storing is a users table that puts its changes in force, as that of a file does.
 type storing struct {
 	*tableOf
@@ -210,6 +246,20 @@ func TestChangingOnesOwnPassword(t *testing.T) {
 		}
 		change(20, `["wrong","new"]`)
 		eva.expectError(20, rpc.CodeException, "old password is wrong")
+		// Guesses of one user take no place of other changes, however many come.
+		for id := int64(30); id < 30+2*maxEdits; id++ {
+			change(id, `["wrong","new"]`)
+			if id > 30 {
+				eva.expectError(id, rpc.CodeTryAgainLater, "is being changed")
+			}
+		}
+		w.mu.RLock()
+		edits := w.edits
+		w.mu.RUnlock()
+		if edits != 0 {
+			t.Errorf("guesses take %d places of changes of rights", edits)
+		}
+		eva.expectError(30, rpc.CodeException, "old password is wrong")
 		table.fail = true
 		change(21, fmt.Sprintf(`[%q,"new"]`, password))
 		eva.expectError(21, rpc.CodeException, "disk full")

@@ -22,7 +22,7 @@ func TestCallsAllocateNothing(t *testing.T) {
 	unread := func(up *above) *session { // nobody takes what is queued for it
 		ours, theirs := net.Pipe()
 		t.Cleanup(func() { _ = ours.Close(); _ = theirs.Close() })
-		s := b.newSession(link.New(ours, link.Options{QueueBytes: 64 << 20}), transport.Peer{}, nil, up)
+		s := b.newSession(link.New(ours, link.Options{QueueBytes: 64 << 20}), transport.Peer{}, nil, nil, up)
 		if up != nil {
 			s.link.Share(64 << 20)
 			return s

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"time"
 
 	"shvtools/internal/auth"
@@ -20,31 +21,42 @@ type Affected struct {
 // from the next request on. Nobody else notices. What was lost is told, and
 // logged.
 func (b *Broker) Apply(d *auth.Directory) []Affected {
-	type ending struct {
-		session *session
-		cause   link.Cause
-	}
 	var (
 		affected []Affected
-		endings  []ending
+		endings  = make(map[*session]link.Cause)
 		now      = time.Now()
 	)
 	b.mu.Lock()
 	b.opts.Users.Swap(d)
 	for _, s := range b.sessions {
 		if cause := s.judge(d, now); cause != link.Open {
-			endings = append(endings, ending{s, cause})
+			endings[s] = cause
 			affected = append(affected, Affected{s.id, s.name(), "disconnected: " + cause.String()})
 		}
 	}
-	notices, tunnels := b.endForbidden()
+	notices, tunnels := b.endForbidden(endings)
+	told := make(map[*session]link.Cause)
+	if !b.closed {
+		for _, n := range notices {
+			if cause, ends := endings[n.to]; ends && n.to.mountPoint == "" {
+				told[n.to] = cause
+				delete(endings, n.to)
+			}
+		}
+	}
+	if len(told) > 0 {
+		b.running.Add(1) // for part
+	}
 	b.mu.Unlock()
 	affected = append(affected, tunnels...)
 	for _, n := range notices {
 		n.send()
 	}
-	for _, e := range endings {
-		e.session.link.Close(e.cause)
+	for s, cause := range endings {
+		s.link.Close(cause)
+	}
+	if len(told) > 0 {
+		go b.part(told)
 	}
 	for _, a := range affected {
 		b.opts.Log.Warn().Int64("client", a.Client).Str("user", a.User).Str("lost", a.What).Msg("rights taken away")
@@ -52,15 +64,30 @@ func (b *Broker) Apply(d *auth.Directory) []Affected {
 	return affected
 }
 
+// part closes links to which something was said just now: that is to be written
+// first. They have no rights any more.
+func (b *Broker) part(told map[*session]link.Cause) {
+	defer b.running.Done()
+	ctx, stop := context.WithTimeout(context.Background(), lingering)
+	defer stop()
+	for s := range told {
+		s.link.Flush(ctx)
+	}
+	for s, cause := range told {
+		s.link.Close(cause)
+	}
+}
+
 // endForbidden ends the tunnels, and the calls that wait for theirs, whose users
-// lost the right that they were made with. b.mu is held.
-func (b *Broker) endForbidden() (notices []notice, affected []Affected) {
-	for key, t := range b.tunnels {
+// lost the right that they were made with, or their login; endings tells whose links
+// are to end. b.mu is held.
+func (b *Broker) endForbidden(endings map[*session]link.Cause) (notices []notice, affected []Affected) {
+	for _, t := range b.numbered {
 		client := t.client.session
-		if key != t.client.key() || client.holds(t.with) {
-			continue // each tunnel is there twice
+		if client.holds(t.with) {
+			continue
 		}
-		why := t.with.String() + " was taken away"
+		why := lost(t.with, endings[client])
 		b.forget(t)
 		notices = append(notices, t.closing(t.client, why), t.closing(t.helper, why))
 		affected = append(affected, Affected{client.id, client.name(), "tunnel closed: " + why})
@@ -69,11 +96,19 @@ func (b *Broker) endForbidden() (notices []notice, affected []Affected) {
 		if b.mayTunnel(t) {
 			continue
 		}
-		why := t.with.String() + " was taken away"
 		caller := b.sessions[t.caller]
+		why := lost(t.with, endings[caller])
 		b.revoke(t)
 		notices = append(notices, notice{to: caller, message: t.refuse(why)}, notice{to: t.helper, linger: true})
 		affected = append(affected, Affected{caller.id, caller.name(), "tunnel refused: " + why})
 	}
 	return notices, affected
+}
+
+// lost says why a tunnel may not go on, for its ends: the login is gone, or the right.
+func lost(r right, cause link.Cause) string {
+	if cause != link.Open {
+		return cause.String()
+	}
+	return r.String() + " was taken away"
 }

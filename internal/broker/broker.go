@@ -55,6 +55,7 @@ var ErrClosed = errors.New("broker: closed")
 type Options struct {
 	Users      *auth.Store            // who may log in; changed by Apply
 	Rights     map[string]RightsTable // that calls may read and change, by the path of their node
+	Reload     func() error           // reads the configuration again, for .broker/app:reloadConfig; nil: no such method
 	Log        zerolog.Logger
 	Journal    *journal.Writer // nil: none
 	Name       string          // what the broker calls itself; "": DefaultName
@@ -109,7 +110,9 @@ type Broker struct {
 	over       over                    // the latest tunnels that ended
 	parents    map[*session]struct{}   // the brokers above
 	asking     int                     // brokers that look for those above
+	numbered   map[int64]*tunnel       // the same by their numbers
 	edits      int                     // changes of rights that are being made
+	renewing   map[string]bool         // users who change their own passwords just now
 }
 
 // New makes a broker.
@@ -134,6 +137,8 @@ func New(o Options) *Broker {
 		tunnels:   make(map[tunnelKey]*tunnel),
 		parents:   make(map[*session]struct{}),
 		runID:     rand.Text(),
+		numbered:  make(map[int64]*tunnel),
+		renewing:  make(map[string]bool),
 	}
 	b.addNodes()
 	return b

@@ -104,7 +104,7 @@ func (s *session) info() chainpack.Value {
 		chainpack.F("userName", chainpack.String(s.userName())),
 		chainpack.F("mountPoint", mountPoint),
 		chainpack.F("subscriptions", s.subscribed()),
-		chainpack.F("peer", chainpack.String(s.link.RemoteAddr().String())),
+		chainpack.F("peer", chainpack.String(s.from.String())),
 		chainpack.F("since", chainpack.Time(s.since)),
 		chainpack.F("signalsMissed", chainpack.Int(int64(s.missed.Load()))),
 	)

@@ -13,54 +13,117 @@ type gate struct {
 
 	mu      sync.Mutex
 	all     int
-	waiting int            // without a login
-	sources map[string]int // of waiting
+	waiting int                           // without a login
+	sources map[string]map[*seat]struct{} // of waiting
 }
 
-func newGate(l Limits) *gate { return &gate{limits: l, sources: make(map[string]int)} }
+// seat is the place of a connection without a login.
+type seat struct {
+	source string
+	// Guarded by gate.mu.
+	taken bool       // for somebody else, or given back
+	link  *link.Link // nil: not yet known
+}
+
+func newGate(l Limits) *gate {
+	return &gate{limits: l, sources: make(map[string]map[*seat]struct{})}
+}
 
 // enter lets a new connection in; any other cause than link.Open refuses it.
-func (g *gate) enter(source string) link.Cause {
+func (g *gate) enter(source string) (*seat, link.Cause) {
 	g.mu.Lock()
-	defer g.mu.Unlock()
 	if g.all >= g.limits.Connections {
-		return link.TooManyConnections
+		g.mu.Unlock()
+		return nil, link.TooManyConnections
 	}
-	if cause := g.wait(source); cause != link.Open {
-		return cause
+	p, crowded, cause := g.wait(source, nil)
+	if cause == link.Open {
+		g.all++
 	}
-	g.all++
-	return link.Open
+	g.mu.Unlock()
+	if crowded != nil {
+		crowded.Close(link.TooManyLogins)
+	}
+	return p, cause
 }
 
-// wait counts a connection that has no login; g.mu is held.
-func (g *gate) wait(source string) link.Cause {
-	switch {
-	case g.sources[source] >= g.limits.UnauthenticatedPerSource:
-		return link.TooManyFromSource
-	case g.waiting >= g.limits.Unauthenticated:
-		return link.TooManyLogins
+// wait counts a connection that has no login. Where there are too many in all, one
+// of the source that has most gives its place, so that a few sources cannot shut
+// the door for all others; its link is to be closed. g.mu is held.
+func (g *gate) wait(source string, l *link.Link) (p *seat, crowded *link.Link, cause link.Cause) {
+	own := len(g.sources[source])
+	if own >= g.limits.UnauthenticatedPerSource {
+		return nil, nil, link.TooManyFromSource
+	}
+	if g.waiting >= g.limits.Unauthenticated {
+		victim := g.largest(own)
+		if victim == nil {
+			return nil, nil, link.TooManyLogins
+		}
+		g.remove(victim)
+		crowded = victim.link
 	}
 	g.waiting++
-	g.sources[source]++
-	return link.Open
+	if own == 0 {
+		g.sources[source] = make(map[*seat]struct{})
+	}
+	p = &seat{source: source, link: l}
+	g.sources[source][p] = struct{}{}
+	return p, crowded, link.Open
+}
+
+// largest gives any place of the source that has most, nil where none has more
+// than own. g.mu is held.
+func (g *gate) largest(own int) (found *seat) {
+	var places map[*seat]struct{}
+	for _, of := range g.sources {
+		if len(of) > max(own, len(places)) {
+			places = of
+		}
+	}
+	for p := range places {
+		return p
+	}
+	return nil
+}
+
+// remove takes a place away, once. g.mu is held.
+func (g *gate) remove(p *seat) {
+	if p.taken {
+		return
+	}
+	p.taken = true
+	g.waiting--
+	of := g.sources[p.source]
+	if delete(of, p); len(of) == 0 {
+		delete(g.sources, p.source)
+	}
+}
+
+// sit tells which link has a place; false when that is somebody else's already.
+func (g *gate) sit(p *seat, l *link.Link) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	p.link = l
+	return !p.taken
 }
 
 // loggedIn takes a connection from those without a login.
-func (g *gate) loggedIn(source string) {
+func (g *gate) loggedIn(p *seat) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.waiting--
-	if g.sources[source]--; g.sources[source] == 0 {
-		delete(g.sources, source)
-	}
+	g.remove(p)
 }
 
 // loggedOut puts a connection back among those without a login, as a reset does.
-func (g *gate) loggedOut(source string) link.Cause {
+func (g *gate) loggedOut(source string, l *link.Link) (*seat, link.Cause) {
 	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.wait(source)
+	p, crowded, cause := g.wait(source, l)
+	g.mu.Unlock()
+	if crowded != nil {
+		crowded.Close(link.TooManyLogins)
+	}
+	return p, cause
 }
 
 // leave ends a connection that was let in; one that waits for its login calls

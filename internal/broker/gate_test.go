@@ -33,7 +33,6 @@ func TestConnectionsAreBounded(t *testing.T) {
 		w.connectFrom("[2001:db8::1]:1")
 		w.connectFrom("[2001:db8::2]:1")
 		w.connectFrom("[2001:db8::3]:1").refusedAtOnce(link.TooManyFromSource)
-		w.connectFrom("10.0.0.2:1").refusedAtOnce(link.TooManyLogins)
 		synctest.Wait()
 		if n := w.Stats().Unauthenticated; n != 4 {
 			t.Errorf("%d without a login", n)
@@ -60,13 +59,49 @@ func TestConnectionsAreBounded(t *testing.T) {
 		}
 		_ = one.conn.Close()
 		for cause, want := range map[link.Cause]uint64{
-			link.TooManyFromSource: 3, link.TooManyLogins: 1, link.TooManyConnections: 1, link.LoginTimeout: 4, link.PeerClosed: 1,
+			link.TooManyFromSource: 3, link.TooManyConnections: 1, link.LoginTimeout: 4, link.PeerClosed: 1,
 		} {
 			if got := w.ended(cause); got != want {
 				t.Errorf("%v: %d, want %d", cause, got, want)
 			}
 		}
 		w.connectFrom("10.0.0.9:1").login("ann", uncommon, "{}").fence()
+	})
+}
+
+// A few sources that fill the table do not shut the door for all others.
+func TestCrowdGivesPlacesToOtherSources(t *testing.T) {
+	limits := Limits{Unauthenticated: 6, UnauthenticatedPerSource: 3}
+	bubbled(t, Options{Limits: limits}, func(t *testing.T, w *world) {
+		crowd := make(map[string][]*remote)
+		for i := range 6 {
+			source := fmt.Sprintf("10.0.0.%d", i%2)
+			crowd[source] = append(crowd[source], w.connectFrom(fmt.Sprintf("%s:%d", source, 1+i)))
+		}
+		in := w.connectFrom("10.0.1.1:1")
+		if n := w.ended(link.TooManyLogins); n != 1 {
+			t.Errorf("%d gave their places, want 1", n)
+		}
+		in.login("ann", uncommon, "{}").fence()
+		// With a place free again, nobody has to go.
+		w.connectFrom("10.0.1.2:1")
+		if n := w.ended(link.TooManyLogins); n != 1 {
+			t.Errorf("%d gave their places, want 1", n)
+		}
+		// Places go until all sources have as many: then the newcomer is refused.
+		w.connectFrom("10.0.1.3:1")
+		w.connectFrom("10.0.1.4:1")
+		w.connectFrom("10.0.1.5:1")
+		w.connectFrom("10.0.1.6:1")
+		synctest.Wait()
+		if s := w.Stats(); s.Unauthenticated != 6 || s.Ended[link.TooManyLogins] != 5 {
+			t.Errorf("%d wait, %d gave their places", s.Unauthenticated, s.Ended[link.TooManyLogins])
+		}
+		w.connectFrom("10.0.1.6:2").refusedAtOnce(link.TooManyLogins)
+		time.Sleep(DefaultLoginDeadline)
+		if n := w.ended(link.LoginTimeout); n != 6 || w.Stats().Unauthenticated != 0 {
+			t.Errorf("%d ended, %d wait", n, w.Stats().Unauthenticated)
+		}
 	})
 }
 

@@ -72,6 +72,12 @@ func (s *session) tryLogin(m *rpc.Message, from rpc.Address) {
 		s.answer(rpc.AppendError(nil, from, rpc.Errorf(rpc.CodeInvalidParam, "unreadable login: %v", err)))
 		return
 	}
+	if content.Key == rpc.KeyAbort {
+		// A client that waits for a held back answer asks whether its login is still
+		// being worked at. That is no guess, and was read after the answer.
+		s.answer(rpc.AppendError(nil, from, rpc.Errorf(rpc.CodeRequestInvalid, "no such request is running")))
+		return
+	}
 	b := s.broker
 	if b.overloaded() {
 		b.stats.loginsRefused.Add(1)
@@ -129,7 +135,7 @@ func (s *session) holdBack(d time.Duration) bool {
 func (s *session) welcome(from rpc.Address, options chainpack.Value) {
 	s.login.done = true
 	s.stopDeadline()
-	s.broker.gate.loggedIn(s.from.Source())
+	s.leaveSeat()
 	s.link.SetMaxFrame(s.broker.limits.MaxFrame)
 	s.link.SetIdle(idleLimit(options))
 	s.answer(rpc.AppendResult(nil, from, s.admission()))
@@ -168,7 +174,7 @@ func (s *session) admit(param, options chainpack.Value, welcome func()) *rpc.Err
 		return errPassword
 	}
 	name, loginType := s.name(), stringField(login, "type")
-	if !s.from.IsLocal() && auth.IsWellKnown(stringField(login, "password"), loginType, s.login.nonce) {
+	if !s.from.IsLocal() && auth.WellKnownLogin(name, stringField(login, "password"), loginType, s.login.nonce) {
 		s.leave()
 		return rpc.Errorf(rpc.CodeException, "the password of user %s is one that everybody knows: it is good on the broker's own machine only", name)
 	}

@@ -67,6 +67,29 @@ func TestGuessingPasswordsCostsTimeAndEndsTheLink(t *testing.T) {
 	})
 }
 
+// pyshv asks each second after a login that is not answered yet. Each question was
+// once taken for a guess at the password of the user "".
+func TestQueriesOfALoginAreNoGuesses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := serve(t, Options{})
+		r := w.connect()
+		begun := time.Now()
+		r.send(plainLogin, 1, "guess", "PLAIN", "iot")
+		for range 2 * maxLogins {
+			r.send(`<8:1,10:"login">i{5:false}`)
+		}
+		r.expectError(1, rpc.CodeException, "wrong password")
+		for range 2 * maxLogins {
+			r.expectError(1, rpc.CodeRequestInvalid, "no such request")
+		}
+		if took := time.Since(begun); took != DefaultLoginPenalty {
+			t.Errorf("one wrong password took %v", took)
+		}
+		r.send(plainLogin, 2, password, "PLAIN", "iot")
+		r.expect(`<1:1,8:2>i{2:{"clientId":1}}`)
+	})
+}
+
 // A reset before login once began the deadline and the count of failures anew.
 func TestResetsEvadeNeitherDeadlineNorPenaltyNorIDs(t *testing.T) {
 	reset := []byte{1, 0}

@@ -26,7 +26,7 @@ func (b *Broker) addNodes() {
 	b.nodes.Add("")
 	b.nodes.Add(".app", node.App("shvbroker", b.opts.Version, time.Now)...)
 	b.nodes.Add(".broker", b.brokerMethods()...)
-	b.nodes.Add(".broker/app", b.oldAppMethods()...)
+	b.nodes.Add(".broker/app", append(b.oldAppMethods(), b.reloadMethods()...)...)
 	b.nodes.Add(ownNode, append(currentClientMethods(), b.passwordMethods()...)...)
 	b.nodes.AddDynamic(clientNode, b.clientNodes)
 	b.nodes.AddDynamic(clientNodeOld, b.oldClientNodes)

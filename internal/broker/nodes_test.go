@@ -2,6 +2,7 @@ package broker
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -9,6 +10,21 @@ import (
 
 	"shvtools/internal/rpc"
 )
+
+// Clients see where others come from as the log says it.
+func TestPeersOfClients(t *testing.T) {
+	d := openDoors(t, Options{})
+	root := d.connect("tcp").login("root", password, "{}")
+	local := d.connect("unix").login("root", password, "{}")
+	for at, want := range map[*remote]string{
+		root:  fmt.Sprintf(`"peer":"%s"`, root.conn.LocalAddr()),
+		local: fmt.Sprintf(`"peer":"uid %d"`, os.Getuid()),
+	} {
+		if got := at.ask(".broker/currentClient", "info", ""); !strings.Contains(got, want) {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}
 
 func TestWhatClientsOfEitherGenerationFind(t *testing.T) {
 	bubbled(t, Options{Version: "1.2.3"}, func(t *testing.T, w *world) {
@@ -19,7 +35,7 @@ func TestWhatClientsOfEitherGenerationFind(t *testing.T) {
 		w.mounted("iot", "test/b/deep") // 5
 		root.subscribe(`"x"`)
 		info := func(id int, user, mount, wanted string) string {
-			return fmt.Sprintf(`{2:{"clientId":%d,"userName":"%s","mountPoint":%s,"subscriptions":%s,"peer":"pipe","since":d"2000-01-01T00:00:00Z","signalsMissed":0}}`,
+			return fmt.Sprintf(`{2:{"clientId":%d,"userName":"%s","mountPoint":%s,"subscriptions":%s,"peer":"","since":d"2000-01-01T00:00:00Z","signalsMissed":0}}`,
 				id, user, mount, wanted)
 		}
 		for _, tt := range []struct{ path, method, param, want string }{
@@ -175,12 +191,15 @@ func TestTunnelsAreListedAndClosed(t *testing.T) {
 				p.toUser("out")
 				p.user.next()
 				synctest.Wait()
-				want := fmt.Sprintf(`{"id":1,"user":"iot","clientId":%d,"peer":"pipe","path":"test/agent","method":"launchRexec",`+
-					`"agent":{"clientId":%d,"mountPoint":"test/agent","peer":"pipe"},"helperId":%d,"since":d"2000-01-01T00:00:00Z","bytesToDevice":12,"bytesToClient":24}`,
+				want := fmt.Sprintf(`{"id":1,"user":"iot","clientId":%d,"peer":"","path":"test/agent","method":"launchRexec",`+
+					`"agent":{"clientId":%d,"mountPoint":"test/agent","peer":""},"helperId":%d,"since":d"2000-01-01T00:00:00Z","bytesToDevice":12,"bytesToClient":24}`,
 					p.user.id, p.agent.id, p.helper.id)
 				if got := root.ask(".broker/tunnels", "list", ""); got != "{2:["+want+"]}" {
 					t.Errorf("got  %s\nwant %s", got, want)
 				}
+				helper := fmt.Sprintf(".broker/client/%d", p.helper.id) // serves its tunnel, nothing else
+				root.send(`<1:1,8:5,9:"%s",10:"ls">i{}`, helper)
+				root.expectError(5, rpc.CodeMethodNotFound, helper)
 				if got := root.ask(".broker/tunnels/1", "info", ""); got != "{2:"+want+"}" {
 					t.Errorf("got  %s\nwant %s", got, want)
 				}

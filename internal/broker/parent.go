@@ -41,7 +41,7 @@ func (b *Broker) LinkOptions() link.Options {
 // from it. The error is ErrClosed.
 func (b *Broker) AddParent(l *link.Link, from transport.Peer, o ParentOptions) (*Parent, error) {
 	o.Root = string(shvpath.Clean([]byte(o.Root)))
-	s := b.newSession(l, from, nil, &above{o})
+	s := b.newSession(l, from, nil, nil, &above{o})
 	if s == nil {
 		return nil, ErrClosed
 	}

@@ -26,8 +26,30 @@ func (b *Broker) passwordMethods() []node.Method {
 		if r.Param.Kind() != chainpack.KindList || r.Param.Len() != 2 || !okOld || !okNew || next == "" || !ok {
 			return chainpack.Value{}, rpc.Errorf(rpc.CodeInvalidParam, "changePassword takes a list of the old and the new password")
 		}
-		return b.later(r, s, func() error { return s.changePassword(table, was, next) })
+		return b.renewLater(r, s, func() error { return s.changePassword(table, was, next) })
 	}}}
+}
+
+// renewLater is later for what everybody may call. Each user has one change at a
+// time and takes no place of the others': guesses, which are held back, must not keep
+// the rights from being changed.
+func (b *Broker) renewLater(r *node.Request, s *session, change func() error) (chainpack.Value, error) {
+	user := s.name()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed || b.renewing[user] {
+		return chainpack.Value{}, rpc.Errorf(rpc.CodeTryAgainLater, "the password of user %s is being changed", user)
+	}
+	b.renewing[user] = true
+	b.answerLater(r, s, func() error {
+		defer func() {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			delete(b.renewing, user)
+		}()
+		return change()
+	})
+	return chainpack.Value{}, node.ErrLater
 }
 
 // changePassword changes the password of the session's user. The session goes on;

@@ -284,6 +284,33 @@ func TestCallsThatWaitForTheirTunnelLoseTheirRightToo(t *testing.T) {
 	})
 }
 
+// Who has a shell open learns why it ends, and one that does not read is not
+// waited for.
+func TestShellIsToldWhyItsUserHasToGo(t *testing.T) {
+	for _, reads := range []bool{true, false} {
+		withAccess(t, func(t *testing.T, w *world) {
+			eva, agent := w.as("eva", "{}"), w.device("test/agent")
+			p := w.tunnel(eva, agent, 41, 3)
+			s := w.session(eva)
+			w.Apply(changed(t, func(a *auth.Access) { user(a, "eva", func(e *auth.UserEntry) { e.Deactivated = true }) }))
+			p.helper.expectError(3, rpc.CodeException, "user deactivated")
+			if reads {
+				m := eva.expectError(41, rpc.CodeException, "user deactivated")
+				if m.Tunnel().State != rpc.CloseTunnel {
+					t.Errorf("no CloseTunnel: %+v", m)
+				}
+				eva.gone()
+			}
+			time.Sleep(lingering)
+			synctest.Wait()
+			if got := s.link.Cause(); got != link.UserDeactivated {
+				t.Errorf("reads %v: cause %v", reads, got)
+			}
+			agent.fence()
+		})
+	}
+}
+
 func TestHelpersGoWithTheUserOfTheirAgent(t *testing.T) {
 	withAccess(t, func(t *testing.T, w *world) {
 		eva, agent := w.as("eva", "{}"), w.device("test/agent")
@@ -296,6 +323,25 @@ func TestHelpersGoWithTheUserOfTheirAgent(t *testing.T) {
 			t.Errorf("the user is not told: %+v", m)
 		}
 		eva.fence()
+	})
+}
+
+func TestHelpersExpireWithTheUserOfTheirAgent(t *testing.T) {
+	withAccess(t, func(t *testing.T, w *world) {
+		w.Apply(changed(t, func(a *auth.Access) {
+			user(a, "iot", func(e *auth.UserEntry) { e.Expires = time.Now().Add(time.Minute) })
+		}))
+		eva, agent := w.as("eva", "{}"), w.device("test/agent")
+		p := w.tunnel(eva, agent, 41, 3)
+		_ = agent.conn.Close() // which ends no shell by itself
+		p.works()
+		s := w.session(p.helper)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := s.link.Cause(); got != link.UserExpired {
+			t.Errorf("cause %v", got)
+		}
+		p.helper.gone()
 	})
 }
 

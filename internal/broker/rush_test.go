@@ -75,7 +75,12 @@ func TestRushOfClientsLosesNobodyAndLeavesNothing(t *testing.T) {
 	}
 	rush() // maps and what is remembered of mount points get their size
 	const most = 1 << 10
-	if grown := rush(); grown > int64(clients)*most {
+	// What is lost is lost each time; a map that grew once more is not.
+	grown := rush()
+	for tries := 0; tries < 3 && grown > int64(clients)*most; tries++ {
+		grown = rush()
+	}
+	if grown > int64(clients)*most {
 		t.Errorf("%d clients left %d bytes", clients, grown)
 	}
 }

@@ -30,6 +30,7 @@ type session struct {
 	targets  []*session // of a signal
 	flows    map[*link.Link]*link.Flow
 	deadline *time.Timer // of the login; nil after it
+	seat     *seat       // at the gate; nil after the login
 	since    time.Time   // never changes
 
 	// Set at login, before others can reach the session.
@@ -78,23 +79,24 @@ func (p *peer) Reset() {
 	}
 	old.end(link.Done)
 	b := old.broker
-	if cause := b.gate.loggedOut(old.from.Source()); cause != link.Open {
+	seat, cause := b.gate.loggedOut(old.from.Source(), old.link)
+	if cause != link.Open {
 		old.link.Close(cause)
 		return
 	}
-	if s := b.newSession(old.link, old.from, nil, nil); s != nil {
+	if s := b.newSession(old.link, old.from, nil, seat, nil); s != nil {
 		// Both counts of the connection are the one goroutine of its link.
 		b.running.Done()
 		old.link.SetMaxFrame(b.limits.LoginFrame)
 		p.session = s
 	} else {
-		b.gate.loggedIn(old.from.Source())
+		b.gate.loggedIn(seat)
 		old.link.Close(link.Shutdown)
 	}
 }
 
 // newSession registers a session; nil when the broker is closed.
-func (b *Broker) newSession(l *link.Link, from transport.Peer, secure *transport.TLSConn, up *above) *session {
+func (b *Broker) newSession(l *link.Link, from transport.Peer, secure *transport.TLSConn, seat *seat, up *above) *session {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
@@ -102,7 +104,7 @@ func (b *Broker) newSession(l *link.Link, from transport.Peer, secure *transport
 	}
 	b.running.Add(1)
 	b.lastID++
-	s := &session{broker: b, link: l, from: from, secure: secure, id: b.lastID, since: time.Now(), tunnels: make(map[*tunnel]struct{})}
+	s := &session{broker: b, link: l, from: from, secure: secure, id: b.lastID, since: time.Now(), seat: seat, tunnels: make(map[*tunnel]struct{})}
 	s.log = sessionLog{to: &b.opts.Log, session: s}
 	b.sessions[s.id] = s
 	if up != nil {
@@ -127,9 +129,7 @@ func (s *session) late() {
 func (s *session) end(cause link.Cause) {
 	b := s.broker
 	s.stopDeadline()
-	if !s.login.done {
-		b.gate.loggedIn(s.from.Source())
-	}
+	s.leaveSeat()
 	b.mu.Lock()
 	delete(b.sessions, s.id)
 	delete(b.parents, s)
@@ -146,6 +146,14 @@ func (s *session) end(cause link.Cause) {
 	s.logEnd(cause, unmounted)
 	for _, n := range notices {
 		n.send()
+	}
+}
+
+// leaveSeat gives back the place among those without a login.
+func (s *session) leaveSeat() {
+	if s.seat != nil {
+		s.broker.gate.loggedIn(s.seat)
+		s.seat = nil
 	}
 }
 

@@ -259,10 +259,18 @@ func TestSubscriberThatDoesNotRead(t *testing.T) {
 		if missed == 0 || missed >= signals || w.Stats().Missed != missed || w.session(user).missed.Load() != 0 {
 			t.Errorf("missed %d, in all %d", missed, w.Stats().Missed)
 		}
+		if waiting := w.session(lazy).link.Queued(); waiting > 32<<10 {
+			t.Errorf("signals fill %d bytes of the queue, more than half", waiting)
+		}
 		for i := range signals - missed {
 			lazy.expect(`<9:"test/a",10:"chng">i{1:[%d,"%s"]}`, i, text)
 		}
 		lazy.fence()
+		// Who keeps up gets a signal that is longer than half of a queue.
+		long := strings.Repeat("x", 40<<10)
+		device.send(`<10:"chng">i{1:"%s"}`, long)
+		user.expect(`<9:"test/a",10:"chng">i{1:"%s"}`, long)
+		lazy.expect(`<9:"test/a",10:"chng">i{1:"%s"}`, long)
 		if got := lazy.ask(".broker/currentClient", "info", ""); !strings.Contains(got, fmt.Sprintf(`"signalsMissed":%d`, missed)) {
 			t.Errorf("info: %s", got)
 		}

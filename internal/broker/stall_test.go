@@ -158,7 +158,7 @@ func TestForwardingTunnelDataDoesNotAllocate(t *testing.T) {
 		ours, theirs := net.Pipe()
 		t.Cleanup(func() { _ = ours.Close(); _ = theirs.Close() })
 		l := link.New(ours, link.Options{QueueBytes: 64 << 20})
-		s := b.newSession(l, transport.Peer{}, nil, nil)
+		s := b.newSession(l, transport.Peer{}, nil, nil, nil)
 		s.deadline.Stop()
 		s.login.done = true
 		return s

@@ -151,6 +151,7 @@ func (b *Broker) create(s *session, m *rpc.Message, toID int64, with right) (*se
 	}
 	b.lastTunnel++
 	t.number = b.lastTunnel
+	b.numbered[t.number] = t
 	for _, end := range []tunnelEnd{t.client, t.helper} {
 		b.tunnels[end.key()] = t
 		end.session.tunnels[t] = struct{}{}
@@ -167,6 +168,7 @@ func (b *Broker) forget(t *tunnel) bool {
 	if b.tunnels[t.client.key()] != t {
 		return false
 	}
+	delete(b.numbered, t.number)
 	for _, end := range []tunnelEnd{t.client, t.helper} {
 		delete(b.tunnels, end.key())
 		delete(end.session.tunnels, t)

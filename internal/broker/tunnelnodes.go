@@ -3,6 +3,7 @@ package broker
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 
 	"shvtools/internal/chainpack"
@@ -18,23 +19,15 @@ const maxReason = 256
 func (b *Broker) liveTunnels() []*tunnel {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	all := make([]*tunnel, 0, len(b.tunnels)/2)
-	for key, t := range b.tunnels {
-		if key == t.client.key() { // each is there twice
-			all = append(all, t)
-		}
-	}
+	all := slices.Collect(maps.Values(b.numbered))
 	slices.SortFunc(all, func(x, y *tunnel) int { return cmp.Compare(x.number, y.number) })
 	return all
 }
 
 func (b *Broker) liveTunnel(number int64) *tunnel {
-	for _, t := range b.liveTunnels() {
-		if t.number == number {
-			return t
-		}
-	}
-	return nil
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.numbered[number]
 }
 
 // tunnelMethods are those of .broker/tunnels.
@@ -78,13 +71,13 @@ func (t *tunnel) info() chainpack.Value {
 		chainpack.F("id", chainpack.Int(t.number)),
 		chainpack.F("user", chainpack.String(t.client.session.userName())),
 		chainpack.F("clientId", chainpack.Int(t.client.session.id)),
-		chainpack.F("peer", chainpack.String(t.client.session.link.RemoteAddr().String())),
+		chainpack.F("peer", chainpack.String(t.client.session.from.String())),
 		chainpack.F("path", chainpack.String(t.with.path)),
 		chainpack.F("method", chainpack.String(t.with.method)),
 		chainpack.F("agent", chainpack.Map(
 			chainpack.F("clientId", chainpack.Int(t.agent.id)),
 			chainpack.F("mountPoint", chainpack.String(t.agentAt)),
-			chainpack.F("peer", chainpack.String(t.agent.link.RemoteAddr().String())),
+			chainpack.F("peer", chainpack.String(t.agent.from.String())),
 		)),
 		chainpack.F("helperId", chainpack.Int(t.helper.session.id)),
 		chainpack.F("since", chainpack.Time(t.since)),

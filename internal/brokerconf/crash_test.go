@@ -46,7 +46,7 @@ func TestAfterAKillTheFileIsTheOldOneOrTheNewOne(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "access.yaml")
 	for round := range 30 {
 		child := exec.Command(os.Args[0])
-		child.Env = append(os.Environ(), writerEnv+"="+file)
+		child.Env = append(os.Environ(), writerEnv+"="+file, "TMPDIR="+filepath.Dir(file)) // it cannot clean up
 		out, err := child.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)

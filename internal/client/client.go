@@ -110,13 +110,20 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 	return start(ctx, conn, o)
 }
 
-// start logs in on a connection, which it takes over.
-func start(ctx context.Context, conn net.Conn, o Options) (*Client, error) {
+// Direct is a client of the peer on conn, which wants no login. The Client must be
+// closed; it takes conn over.
+func Direct(conn net.Conn, o Options) *Client {
 	c := &Client{opts: o, link: link.New(conn, o.Link), receivers: make(map[int64]Receiver)}
 	if o.Begin != nil {
 		o.Begin(c)
 	}
 	c.running.Go(func() { c.link.Run(c) })
+	return c
+}
+
+// start logs in on a connection, which it takes over.
+func start(ctx context.Context, conn net.Conn, o Options) (*Client, error) {
+	c := Direct(conn, o)
 	if err := c.login(ctx); err != nil {
 		c.Close()
 		return nil, err

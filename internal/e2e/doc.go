@@ -7,5 +7,7 @@
 // most, and show the logs of all programs when that was not enough.
 //
 // SHV_RACE=1 builds the programs with the race detector, SHV_LONG=1 selects the
-// long forms.
+// long forms. SHV_INTEROP_VENV names a Python environment with pyshv, and
+// SHV_INTEROP_RUST_BROKER the shvbroker of crates.io (scripts/rust-broker.sh builds
+// it): both know no tunnels.
 package e2e

@@ -74,7 +74,7 @@ func TestBrokersThatNobodyVouchesForAreRefused(t *testing.T) {
 		"?ca=" + other.Cert:           "unknown authority",
 		"?ca=/nonexistent/ca":         "/nonexistent/ca",
 		"?ca=" + other.Key:            "holds none",
-		"?crl=x&ca=" + other.Cert:     "crl",
+		"?crl=x&ca=" + other.Cert:     "revocation list",
 		"?verify=no&ca=" + other.Cert: "verify",
 	} {
 		w.url = plain + query

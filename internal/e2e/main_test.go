@@ -3,9 +3,10 @@ package e2e_test
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"shvtools/internal/programs"
 )
 
 const (
@@ -43,28 +44,11 @@ func buildAndRun(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	bin = dir
-	if out, err := build(dir).CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
+	if err := programs.Build(dir, commit, race); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return m.Run()
 }
-
-func build(dir string) *exec.Cmd {
-	args := []string{"build", "-buildvcs=false", "-o", dir, "-ldflags", "-X shvtools/internal/cliapp.commit=" + commit}
-	cgo := "CGO_ENABLED=0"
-	if race {
-		args = append(args, "-race")
-		cgo = "CGO_ENABLED=1"
-	}
-	for _, name := range programs {
-		args = append(args, "shvtools/cmd/"+name)
-	}
-	cmd := exec.Command("go", args...)
-	cmd.Env = append(os.Environ(), cgo)
-	return cmd
-}
-
-var programs = []string{"shvbroker", "shvagent", "shvrexec", "shvrsh"}
 
 func program(name string) string { return filepath.Join(bin, name) }

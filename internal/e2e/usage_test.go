@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"shvtools/internal/programs"
 )
 
 // call runs one of the programs by itself.
@@ -17,7 +19,7 @@ func call(w *world, name string, args ...string) result {
 func TestHelpAndVersion(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	for _, name := range programs {
+	for _, name := range programs.Names {
 		help := call(w, name, "--help")
 		text := string(help.stdout)
 		if help.code != 0 || len(help.stderr) > 0 || !strings.Contains(text, "Example") || !strings.Contains(text, "--version") {
@@ -67,6 +69,9 @@ func TestCommandLinesThatCannotBeRead(t *testing.T) {
 		{"shvagent", []string{"extra"}, 2, "extra"},
 		{"shvagent", []string{"--heartbeat", "1ms"}, 2, "--heartbeat"},
 		{"shvagent", []string{"--url", "tcp://u@h:x"}, 2, "tcp"},
+		{"shvagent", []string{"--fs", ".", "--fs-max-file", "1T"}, 2, "--fs-max-file"},
+		{"shvagent", []string{"--cmd-max-output", "9M"}, 2, "--cmd-max-output"},
+		{"shvagent", []string{"--cmd-timeout", "0s"}, 2, "--cmd-timeout"},
 		{"shvrexec", []string{"--no-such"}, 2, "unknown option"},
 		{"shvrexec", nil, 1, "no line from the agent"},
 	} {

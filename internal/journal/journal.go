@@ -73,7 +73,7 @@ func (j *Writer) appendMessage(dst, message []byte, data bool) []byte {
 	dst = append(dst, '>')
 
 	body := message[n:]
-	if !j.unsafe && (data || len(body) >= abbreviated || changesPassword(meta)) {
+	if !j.unsafe && (data || len(body) >= abbreviated || isSecret(meta)) {
 		return fmt.Appendf(dst, `" ... %d bytes of data ... "`, len(body))
 	}
 	v, _, err := chainpack.Decode(body, chainpack.Limits{})

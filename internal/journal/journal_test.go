@@ -45,11 +45,17 @@ func TestMasks(t *testing.T) {
 		`<8:3,15:<1:3>i{1:3,4:""}>i{}`:   `<id:3,tctl:<T:TunnelCtl>i{State:3,Secret:""}>i{}`,
 		`<8:3,15:i{1:3,4:"s",4:"t"}>i{}`: `<id:3,tctl:i{State:3,Secret:"***",Secret:"***"}>i{}`,
 		`<8:3,10:"launchRexec">i{1:{"method":"m","ext":{"version":1,"window":5,"run":{"exec":"x"},"env":{"A":"b"},"inband":"i"}}}`: `<id:3,method:"launchRexec">i{params:{"method":"m","ext":{"version":1,"window":5,"run":"***","env":"***","inband":"***"}}}`,
+		`<8:3,9:"test/a/.rexec/i",10:"write">i{1:[0,4,b"typed"]}`:                                                                  `<id:3,shvPath:"test/a/.rexec/***",method:"write">i{params:"***"}`,
+		`<8:3>i{2:[1,b"shown",4]}`:                                                                         `<id:3>i{result:"***"}`,
+		`<8:3,9:".rexec/i",10:"attach">i{}`:                                                                `<id:3,shvPath:".rexec/***",method:"attach">i{}`,
+		`<8:3,9:"a.rexec/i",10:"get">i{1:[1,2,3]}`:                                                         `<id:3,shvPath:"a.rexec/i",method:"get">i{params:[1,2,3]}`,
 		`<8:3>i{2:{"ext":{"inband":"i","session":"n"}}}`:                                                   `<id:3>i{result:{"ext":{"inband":"***","session":"n"}}}`,
 		`<8:3>i{2:<5:1>{"ext":<5:2>{"inband":"i"}}}`:                                                       `<id:3>i{result:<5:1>{"ext":<5:2>{"inband":"***"}}}`,
 		`<8:3>i{2:{"user":"u","ext":"x","options":[1]}}`:                                                   `<id:3>i{result:{"user":"u","ext":"x","options":[1]}}`,
 		`<8:3,9:".broker/access/users",10:"setValue">i{1:["u",{"password":{"Plain":"p"},"tokens":["t"]}]}`: `<id:3,shvPath:".broker/access/users",method:"setValue">i{params:["u",{"password":"***","tokens":"***"}]}`,
 		`<8:3>i{2:"session-token:ABC"}`:                                                                    `<id:3>i{result:"***"}`,
+		`<8:3,10:"runCmd">i{1:["sh",["-c","x"],{"A":"b"}]}`:                                                `<id:3,method:"runCmd">" ... 26 bytes of data ... "`,
+		`<8:3,10:"runScript">i{1:"x"}`:                                                                     `<id:3,method:"runScript">" ... 6 bytes of data ... "`,
 		`<8:3,10:"changePassword">i{1:["o","n"]}`:                                                          `<id:3,method:"changePassword">" ... 11 bytes of data ... "`,
 	} {
 		b := message(t, in)

@@ -30,10 +30,31 @@ var secretFields = map[string]map[string]bool{
 	"ext":     {"env": true, "run": true, "inband": true},
 }
 
+// inBandNode is the node below which each session in band has a secret name.
+const inBandNode = ".rexec/"
+
+// maskPath hides the name of a session in band.
+func maskPath(path string) string {
+	if at := strings.Index(path, inBandNode); at == 0 || at > 0 && path[at-1] == '/' {
+		return path[:at+len(inBandNode)] + "***"
+	}
+	return path
+}
+
+// inBandData tells whether a param or result is [channel, offset, Blob] or
+// [channel, Blob, offset]: what is typed or shown in a session in band.
+func inBandData(v chainpack.Value) bool {
+	return v.Kind() == chainpack.KindList && v.Len() == 3 && v.At(0).Kind() == chainpack.KindInt &&
+		(v.At(1).Kind() == chainpack.KindBlob || v.At(2).Kind() == chainpack.KindBlob)
+}
+
 // maskBody hides what is secret in a param or a result.
 func maskBody(body chainpack.Value) chainpack.Value {
 	return mapEntries(body, func(key chainpack.Key, value chainpack.Value) chainpack.Value {
 		if key.IsInt() && (key.Int() == rpc.KeyParam || key.Int() == rpc.KeyResult) {
+			if inBandData(value) {
+				return masked
+			}
 			return maskAccess(maskFields(value))
 		}
 		return value
@@ -117,10 +138,13 @@ func mapEntries(v chainpack.Value, f func(chainpack.Key, chainpack.Value) chainp
 	return chainpack.Map(entries...).WithMeta(v.Meta()...)
 }
 
-// changesPassword tells whether a message calls the method whose param is two
-// passwords.
-func changesPassword(meta []chainpack.Entry) bool {
+// isSecret tells whether a message calls a method whose param is secret as a whole:
+// two passwords, or a command with its environment.
+func isSecret(meta []chainpack.Entry) bool {
 	v, _ := chainpack.Lookup(meta, chainpack.IntKey(rpc.TagMethod))
-	name, _ := v.AsString()
-	return name == "changePassword"
+	switch name, _ := v.AsString(); name {
+	case "changePassword", "runCmd", "runScript":
+		return true
+	}
+	return false
 }

@@ -45,6 +45,10 @@ func (j *Writer) appendMetaEntry(dst []byte, e chainpack.Entry) []byte {
 		return append(dst, "RpcMessage"...)
 	case e.Key.Int() == rpc.TagTunnelCtl:
 		return j.appendTunnel(dst, e.Value)
+	case e.Key.Int() == rpc.TagPath && !j.unsafe:
+		if path, ok := e.Value.AsString(); ok {
+			return cpon.Append(dst, chainpack.String(maskPath(path)))
+		}
 	}
 	return cpon.Append(dst, e.Value)
 }

@@ -59,10 +59,12 @@ type Policy struct {
 // Trust is by what the agent itself judges the broker that it is connected to, for
 // a helper that connects to an offered address.
 type Trust struct {
-	CA       string // file of certificates; "": the system's
-	NoVerify bool
-	Name     string // in which a certificate must be, where the address has none
-	Socket   string // path of the broker's socket as the agent sees it
+	CA        string // file of certificates; "": the system's
+	CRL       string // file of revocation lists; "": none
+	NoVerify  bool
+	Cert, Key string // files of what to show of oneself; "": nothing
+	Name      string // in which a certificate must be, where the address has none
+	Socket    string // path of the broker's socket as the agent sees it
 }
 
 // Line is the line for the helper.
@@ -71,8 +73,14 @@ type Line struct {
 	Call   Call
 	Policy Policy
 	User   string // chain of the users who called, for logs
+	// InBand: there is no tunnel to log in to. The agent carries the session, on a
+	// socket that the helper has as file descriptor InBandFD.
+	InBand bool
 	Trust  Trust
 }
+
+// InBandFD is where a helper finds the socket to its agent.
+const InBandFD = 3
 
 // Append appends the line with its newline.
 func (l Line) Append(dst []byte) []byte {
@@ -86,6 +94,9 @@ func (l Line) Append(dst []byte) []byte {
 		chainpack.F("policy", chainpack.Map(chainpack.F("env", chainpack.List(env...)))),
 		chainpack.F("caller", chainpack.Map(chainpack.F("user", chainpack.String(l.User)))),
 	}
+	if l.InBand {
+		entries = append(entries, chainpack.F("inband", chainpack.Bool(true)))
+	}
 	if l.Trust != (Trust{}) {
 		entries = append(entries, chainpack.F("trust", l.Trust.value()))
 	}
@@ -98,6 +109,9 @@ func (t Trust) value() chainpack.Value {
 		chainpack.F("verify", chainpack.Bool(!t.NoVerify)),
 		chainpack.F("name", chainpack.String(t.Name)),
 		chainpack.F("socket", chainpack.String(t.Socket)),
+		chainpack.F("crl", chainpack.String(t.CRL)),
+		chainpack.F("cert", chainpack.String(t.Cert)),
+		chainpack.F("key", chainpack.String(t.Key)),
 	)
 }
 
@@ -109,6 +123,7 @@ func trustOf(v chainpack.Value) (t Trust) {
 		return s
 	}
 	t.CA, t.Name, t.Socket = text("ca"), text("name"), text("socket")
+	t.CRL, t.Cert, t.Key = text("crl"), text("cert"), text("key")
 	verify, _ := v.Get("verify")
 	yes, ok := verify.AsBool()
 	t.NoVerify = ok && !yes
@@ -140,6 +155,8 @@ func ParseLine(text []byte) (Line, error) {
 	caller, _ := v.Get("caller")
 	user, _ := caller.Get("user")
 	l.User, _ = user.AsString()
+	inBand, _ := v.Get("inband")
+	l.InBand, _ = inBand.AsBool()
 	trust, _ := v.Get("trust")
 	l.Trust = trustOf(trust)
 	return l, nil

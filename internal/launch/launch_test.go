@@ -51,14 +51,14 @@ func TestOurLineStartsAsTheCppAgents(t *testing.T) {
 
 func TestLineRoundTrip(t *testing.T) {
 	ext := tunnel.Ext{Version: 1, Window: 1 << 20, Run: tunnel.Run{Kind: tunnel.RunExec, Text: "echo \"a\n\x00\xff\""},
-		Env: []tunnel.EnvVar{{Name: "TERM", Value: "xterm"}, {Name: "LANG", Value: "cs\nCZ"}}}
+		Env: []tunnel.EnvVar{{Name: "TERM", Value: "xterm"}, {Name: "LANG", Value: "cs\nCZ"}}, Features: []string{"inband", "x"}}
 	lines := []launch.Line{
 		{Find: rpc.TunnelCtl{State: rpc.FindTunnelResponse, Host: "::1", Port: 1, Secret: "s", RequestID: 3, CallerIDs: rpc.CallerIDs{2, 4}}},
 		{
 			Find:   rpc.TunnelCtl{State: rpc.FindTunnelResponse, Extra: []chainpack.Entry{chainpack.N(7, chainpack.List(chainpack.String("u")))}},
 			Call:   launch.Call{Method: "runCmd", Params: chainpack.String("a\nb"), Ext: ext, Extended: true},
-			Policy: launch.Policy{Env: []string{"TERM", "LC_*"}}, User: "iot:\"broker\"\n",
-			Trust: launch.Trust{CA: "/etc/c a.pem", NoVerify: true, Name: "broker.example", Socket: "/run/\"s"},
+			Policy: launch.Policy{Env: []string{"TERM", "LC_*"}}, User: "iot:\"broker\"\n", InBand: true,
+			Trust: launch.Trust{CA: "/etc/c a.pem", CRL: "/l", Cert: "/c", Key: "/k", NoVerify: true, Name: "broker.example", Socket: "/run/\"s"},
 		},
 		{Find: rpc.TunnelCtl{State: rpc.FindTunnelResponse}, Trust: launch.Trust{Name: "h"}},
 	}
@@ -71,7 +71,7 @@ func TestLineRoundTrip(t *testing.T) {
 		if got := again.Append(nil); string(got) != string(text) {
 			t.Errorf("%s became %s", text, got)
 		}
-		if again.Trust != l.Trust || again.User != l.User || len(again.Policy.Env) != len(l.Policy.Env) || again.Call.Method != l.Call.Method ||
+		if again.Trust != l.Trust || again.InBand != l.InBand || again.User != l.User || len(again.Policy.Env) != len(l.Policy.Env) || again.Call.Method != l.Call.Method ||
 			!again.Call.Ext.Value().Equal(l.Call.Ext.Value()) && l.Call.Extended {
 			t.Errorf("%+v became %+v", l, again)
 		}

@@ -196,6 +196,14 @@ func (l *Link) PeerGone() bool {
 	return ok && c.PeerClosed()
 }
 
+// AckNow lets the system acknowledge what was read at once, where the connection
+// can do that: a peer that holds small segments back until then (Nagle) goes on.
+func (l *Link) AckNow() {
+	if c, ok := l.conn.(interface{ AckNow() }); ok {
+		c.AckNow()
+	}
+}
+
 // SetMaxFrame changes the limit for frames from now on, in bytes of payload.
 func (l *Link) SetMaxFrame(n int) { l.maxFrame.Store(int64(n)) }
 

@@ -245,18 +245,8 @@ func (l *Link) Queued() int {
 // running.
 func (l *Link) Finish(ctx context.Context, cause Cause) {
 	defer l.Close(cause)
-	for written := make(chan struct{}, 1); ; {
-		l.out.await(written)
-		if l.Queued() == 0 {
-			break
-		}
-		select {
-		case <-written:
-		case <-l.done:
-			return
-		case <-ctx.Done():
-			return
-		}
+	if !l.Flush(ctx) {
+		return
 	}
 	half, ok := l.conn.(interface{ CloseWrite() error })
 	if !ok || half.CloseWrite() != nil {
@@ -265,6 +255,24 @@ func (l *Link) Finish(ctx context.Context, cause Cause) {
 	select {
 	case <-l.done:
 	case <-ctx.Done():
+	}
+}
+
+// Flush waits until all that is queued was written; false when the link ended or
+// ctx did before.
+func (l *Link) Flush(ctx context.Context) bool {
+	for written := make(chan struct{}, 1); ; {
+		l.out.await(written)
+		if l.Queued() == 0 {
+			return true
+		}
+		select {
+		case <-written:
+		case <-l.done:
+			return false
+		case <-ctx.Done():
+			return false
+		}
 	}
 }
 

@@ -12,12 +12,42 @@ import (
 // nil when the answer comes later. level is the caller's access level, caller what
 // the tree's methods see as Request.Caller.
 //
-// An abort or a query of a call (body key 5) never runs the method: nothing
-// that this tree serves is still running, so the answer is RequestInvalid
-// (protocol.md 3.7).
+// An abort or a query of a call (body key 5) never runs the method. A query of a
+// call that runs is answered by Delay, and so is the call itself when it comes
+// again; an abort, and a query of anything else, by RequestInvalid (protocol.md
+// 3.7).
 func Answer(tree *Tree, m *rpc.Message, level rpc.Access, caller any) []byte {
 	from := m.Address()
-	result, err := call(tree, m, level, from, caller)
+	content, err := m.Content()
+	if tree.Running != nil {
+		switch abort, _ := content.Value.AsBool(); {
+		case content.Key == rpc.KeyAbort && abort:
+			tree.Running.Abort(from)
+		default:
+			if progress, ok := tree.Running.Progress(from); ok {
+				return rpc.AppendDelay(nil, from, progress)
+			}
+		}
+	}
+	var result chainpack.Value
+	switch {
+	case err != nil:
+		err = rpc.Errorf(rpc.CodeInvalidParam, "unreadable request: %v", err)
+	case content.Key == rpc.KeyAbort:
+		err = rpc.Errorf(rpc.CodeRequestInvalid, "no such request is running")
+	default:
+		userID, _ := m.MetaValue(rpc.TagUserID)
+		result, err = tree.Call(&Request{
+			Path:   string(shvpath.Clean(m.Path())),
+			Method: string(m.Method()),
+			Param:  content.Value,
+			Access: level,
+			From:   from,
+			UserID: userID,
+			Caller: caller,
+			Size:   len(m.Body()),
+		})
+	}
 	switch {
 	case errors.Is(err, ErrLater):
 		return nil
@@ -25,24 +55,4 @@ func Answer(tree *Tree, m *rpc.Message, level rpc.Access, caller any) []byte {
 		return rpc.AppendError(nil, from, rpc.AsError(err))
 	}
 	return rpc.AppendResult(nil, from, result)
-}
-
-func call(tree *Tree, m *rpc.Message, level rpc.Access, from rpc.Address, caller any) (chainpack.Value, error) {
-	content, err := m.Content()
-	switch {
-	case err != nil:
-		return chainpack.Value{}, rpc.Errorf(rpc.CodeInvalidParam, "unreadable request: %v", err)
-	case content.Key == rpc.KeyAbort:
-		return chainpack.Value{}, rpc.Errorf(rpc.CodeRequestInvalid, "no such request is running")
-	}
-	userID, _ := m.MetaValue(rpc.TagUserID)
-	return tree.Call(&Request{
-		Path:   string(shvpath.Clean(m.Path())),
-		Method: string(m.Method()),
-		Param:  content.Value,
-		Access: level,
-		From:   from,
-		UserID: userID,
-		Caller: caller,
-	})
 }

@@ -31,25 +31,30 @@ func oldForm(param chainpack.Value) (name string, mask int64, ok bool) {
 	return name, mask, ok
 }
 
-// ls answers the names of the children, whether one is there, or in the form of
-// 2022 whether they have children.
+// ls answers the names of the children, or whether one is there.
 func (t *Tree) ls(r *Request, at place) (chainpack.Value, error) {
 	if name, ok := r.Param.AsString(); ok {
 		return chainpack.Bool(slices.Contains(at.children, name)), nil
 	}
-	name, mask, _ := oldForm(r.Param)
-	items := make([]chainpack.Value, 0, len(at.children))
-	for _, child := range at.children {
-		path := shvpath.Join(r.Path, child)
+	shown := slices.DeleteFunc(at.children, func(child string) bool { return t.Hidden[shvpath.Join(r.Path, child)] })
+	return Names(r.Param, shown, func(child string) chainpack.Value { return t.hasChildren(shvpath.Join(r.Path, child)) }), nil
+}
+
+// Names is the result of ls for a param that is no name: the names of the children,
+// or what the form of 2022 asks for.
+func Names(param chainpack.Value, children []string, hasChildren func(name string) chainpack.Value) chainpack.Value {
+	name, mask, _ := oldForm(param)
+	items := make([]chainpack.Value, 0, len(children))
+	for _, child := range children {
 		switch {
-		case t.Hidden[path] || name != "" && name != child:
+		case name != "" && name != child:
 		case mask&lsHasChildren != 0:
-			items = append(items, chainpack.List(chainpack.String(child), t.hasChildren(path)))
+			items = append(items, chainpack.List(chainpack.String(child), hasChildren(child)))
 		default:
 			items = append(items, chainpack.String(child))
 		}
 	}
-	return chainpack.List(items...), nil
+	return chainpack.List(items...)
 }
 
 // hasChildren is Null for a node that others serve: it is for them to tell.

@@ -35,6 +35,7 @@ type Request struct {
 	From   rpc.Address // where the answer goes
 	UserID chainpack.Value
 	Caller any // who calls, as Answer's caller knows it; nil where nobody asks
+	Size   int // of the body, in bytes
 }
 
 // Method is a method of a node.
@@ -57,16 +58,36 @@ type Method struct {
 // called concurrently where the tree is.
 type Dynamic func(rest string) (methods []Method, children []string, ok bool)
 
+// Server serves all requests at and below a path, ls and dir too, with Serve. rest
+// is the clean path from there. It must not wait: one that takes time answers
+// later.
+type Server func(r *Request, rest string) (chainpack.Value, error)
+
+// Running knows the calls that are answered later.
+type Running interface {
+	// Progress of the call with this address, from 0 to 1; ok is false where
+	// none runs.
+	Progress(rpc.Address) (progress float64, ok bool)
+	// Abort ends the call with this address, if it runs; it gets no answer.
+	Abort(rpc.Address)
+}
+
 // Tree is a tree of nodes. It must not be changed while it serves.
 type Tree struct {
 	nodes   shvpath.Tree[[]Method]
 	dynamic shvpath.Tree[Dynamic]
 	floors  shvpath.Tree[rpc.Access]
+	servers shvpath.Tree[Server]
 	// More gives names below a path that are not in the tree itself; ok says
 	// that the path exists there. Nil: none.
 	More func(path string) (names []string, ok bool)
 	// Hidden are clean paths that ls does not show, though they answer.
 	Hidden map[string]bool
+	// Running are the calls that are answered later. Nil: there are none.
+	Running Running
+	// Calling is told of each method but ls and dir just before it runs. Nil: nobody
+	// is.
+	Calling func(*Request, Method)
 }
 
 // Add puts a node with methods at a clean path; the nodes above it come to
@@ -82,6 +103,14 @@ func (t *Tree) AddDynamic(path string, nodes Dynamic) {
 	t.dynamic.Set(path, nodes)
 }
 
+// AddServer leaves a clean path, and all below it, to s.
+func (t *Tree) AddServer(path string, s Server) {
+	if _, ok := t.nodes.Get(path); !ok {
+		t.nodes.Set(path, nil) // so that it is listed
+	}
+	t.servers.Set(path, s)
+}
+
 // Restrict makes everything at and below a clean path, ls and dir too, take a
 // level.
 func (t *Tree) Restrict(path string, level rpc.Access) { t.floors.Set(path, level) }
@@ -91,27 +120,37 @@ func (t *Tree) Call(r *Request) (chainpack.Value, error) {
 	if floor, _, ok := t.floors.Lookup([]byte(r.Path)); ok && r.Access < floor {
 		return chainpack.Value{}, rpc.Denied(r.Method, r.Path, r.Access, floor)
 	}
+	if s, rest, ok := t.servers.Lookup([]byte(r.Path)); ok {
+		return s(r, string(rest))
+	}
 	at := t.find(r.Path)
 	if !at.exists {
 		return chainpack.Value{}, rpc.NotFound(r.Method, r.Path)
 	}
-	methods := append(builtin[:len(builtin):len(builtin)], at.methods...)
-	for _, m := range methods {
-		if m.Name != r.Method {
-			continue
-		}
-		if r.Access < m.Access {
-			return chainpack.Value{}, rpc.Denied(r.Method, r.Path, r.Access, m.Access)
-		}
-		switch m.Name {
-		case "ls":
-			return t.ls(r, at)
-		case "dir":
-			return dir(r.Param, methods)
-		}
-		return m.Call(r)
+	return t.Serve(r, at.methods, func(*Request) (chainpack.Value, error) { return t.ls(r, at) })
+}
+
+// Serve serves a request to one node: dir, ls as given, and its methods.
+func (t *Tree) Serve(r *Request, methods []Method, ls func(*Request) (chainpack.Value, error)) (chainpack.Value, error) {
+	methods = append(builtin[:len(builtin):len(builtin)], methods...)
+	i := slices.IndexFunc(methods, func(m Method) bool { return m.Name == r.Method })
+	if i < 0 {
+		return chainpack.Value{}, rpc.NotFound(r.Method, r.Path)
 	}
-	return chainpack.Value{}, rpc.NotFound(r.Method, r.Path)
+	m := methods[i]
+	if r.Access < m.Access {
+		return chainpack.Value{}, rpc.Denied(r.Method, r.Path, r.Access, m.Access)
+	}
+	switch m.Name {
+	case "ls":
+		return ls(r)
+	case "dir":
+		return dir(r.Param, methods)
+	}
+	if t.Calling != nil {
+		t.Calling(r, m)
+	}
+	return m.Call(r)
 }
 
 // place is what is known of a path.

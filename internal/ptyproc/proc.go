@@ -44,7 +44,7 @@ func Start(spec Spec) (*Proc, error) {
 		return nil, err
 	}
 	env := spec.environ()
-	path, err := lookup(spec.Path, spec.Dir, env)
+	path, err := lookup(spec.Path, spec.Dir, spec.searchEnv(env))
 	if err != nil {
 		return nil, err
 	}

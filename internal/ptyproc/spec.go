@@ -15,9 +15,11 @@ func (s Size) isSet() bool { return s.Cols != 0 && s.Rows != 0 }
 
 // Spec says what to start, and how.
 type Spec struct {
-	// Path is the program. Without a slash it is looked up in the PATH of
-	// Env; a relative one with a slash is meant from Dir.
+	// Path is the program. Without a slash it is looked up in Search; a
+	// relative one with a slash is meant from Dir.
 	Path string
+	// Search is the PATH in which Path is looked up; empty: that of Env.
+	Search string
 	// Argv holds the arguments, argv[0] first: "-bash" makes a login shell.
 	// Empty means {Path}.
 	Argv []string
@@ -31,6 +33,14 @@ type Spec struct {
 	Pty *Size
 	// Credential is the user to run as; nil: unchanged.
 	Credential *syscall.Credential
+}
+
+// searchEnv is env with the PATH that the program is looked up in.
+func (s Spec) searchEnv(env []string) []string {
+	if s.Search == "" {
+		return env
+	}
+	return append(env[:len(env):len(env)], "PATH="+s.Search)
 }
 
 func (s Spec) argv() []string {

@@ -3,9 +3,11 @@ package replay
 import (
 	"bufio"
 	"context"
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 	"shvtools/internal/agent"
 	"shvtools/internal/chainpack"
 	"shvtools/internal/cpon"
+	"shvtools/internal/fsnode"
 	"shvtools/internal/launch"
 )
 
@@ -32,11 +35,19 @@ func runAgent(t *testing.T, s *server, helper string, environ ...string) {
 	})
 }
 
-// noCmdlog: the signal is optional (protocol.md 9.4), ours sends none.
-func noCmdlog(v chainpack.Value) (chainpack.Value, bool) {
+// ourCmdlog: ours has another time, and masks what may be secret (protocol.md 9.4).
+func ourCmdlog(v chainpack.Value) (chainpack.Value, bool) {
 	method, _ := tag(v, 10)
-	name, _ := method.AsString()
-	return v, name != "cmdlog"
+	if name, _ := method.AsString(); name != "cmdlog" {
+		return v, true
+	}
+	entry, _ := v.GetInt(1)
+	entries := entry.Entries()
+	for _, key := range []string{"epochMsec", "timestamp", "value"} {
+		entries = replaced(entries, chainpack.StringKey(key), func(chainpack.Value) chainpack.Value { return chainpack.String("*") })
+	}
+	entry = chainpack.Map(entries...).WithMeta(entry.Meta()...)
+	return chainpack.IMap(chainpack.N(1, entry)).WithMeta(v.Meta()...), true
 }
 
 // lines is where the helpers of a test hand over their lines.
@@ -87,7 +98,7 @@ func TestAgentAnswersRecordedCallsAndStartsAHelperThatCppTakes(t *testing.T) {
 			runAgent(t, s, os.Args[0], helperEnv+"="+lines.path,
 				"GORACE=atexit_sleep_ms=0") // else each helper takes a second under -race
 			p := s.accept(tt.scenario, "agent")
-			p.ours = noCmdlog
+			p.ours = ourCmdlog
 			p.play(4) // login
 			for range tt.launches {
 				call, _ := message(p.events[0].frames[0])
@@ -165,7 +176,7 @@ func TestAgentWithoutHelperAnswersTheRecordedCall(t *testing.T) {
 	s := serve(t)
 	runAgent(t, s, filepath.Join(t.TempDir(), "shvrexec"))
 	p := s.accept("f2_rexec_missing_or_unreachable", "agent")
-	p.ours = noCmdlog
+	p.ours = ourCmdlog
 	p.play(8)
 	p.expect(parse(t, `<1:1,8:3,11:3>i{3:i{1:8,2:"*"}}`))
 }
@@ -194,28 +205,113 @@ func TestAgentRefusesRecordedGuest(t *testing.T) {
 	p.play(len(p.events))
 }
 
-// What both agents know about themselves. The other methods of the recorded
-// calls (versions, runCmd, runScript, files) are not served yet, and dir has its
-// own form (protocol.md 7.10).
-func TestAgentTellsWhatItIsAsRecorded(t *testing.T) {
+// What both agents answer alike. Of dir it is names, flags and levels; not alike are
+// its form and the children of the root, which tell of what only ours has (protocol.md 7.10, 9.7).
+func TestAgentAnswersRecordedCalls(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
-	runAgent(t, s, filepath.Join(t.TempDir(), "shvrexec"))
+	exported := t.TempDir()
+	if err := errors.Join(os.Mkdir(filepath.Join(exported, "broker"), 0o755), os.WriteFile(filepath.Join(exported, "empty.conf"), nil, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	start(t, func(ctx context.Context) error {
+		return agent.Run(ctx, agent.Options{
+			URL: s.url, User: "iot", Password: "lub42DUB", MountPoint: "test/agent",
+			Environ:   []string{"PATH=" + os.Getenv("PATH")},
+			Version:   "0.0.2",
+			GitCommit: "N/A",
+			ScriptDir: filepath.Join(t.TempDir(), "scripts"),
+			Files:     fsnode.Options{Dir: exported},
+			Log:       zerolog.Nop(),
+		})
+	})
 	p := s.accept("c_calls", "agent")
+	p.ours = func(v chainpack.Value) (chainpack.Value, bool) {
+		result, ok := v.GetInt(2)
+		if !ok {
+			return ourCmdlog(v)
+		}
+		return chainpack.IMap(chainpack.N(2, ourResult(result))).WithMeta(v.Meta()...), true
+	}
 	p.play(4) // login
-	answered := 0
+	played := make(map[string]int)
 	for len(p.events) > 0 {
 		v, _ := message(p.events[0].frames[0])
 		method, _ := tag(v, 10)
-		switch name, _ := method.AsString(); name {
-		case "appName", "deviceId", "deviceType":
-			p.play(2)
-			answered++
-		default:
+		path, _ := tag(v, 9)
+		name, _ := method.AsString()
+		at, _ := path.AsString()
+		param, _ := v.GetInt(1)
+		switch {
+		case name == "dir" && param.IsNull():
+			p.tell(v)
 			p.due()
+			checkDir(t, p.next(), p.due().frames[0])
+		case name == "dir", name == "ls" && at == "" && param.IsNull():
+			p.due()
+			p.due()
+			continue
+		case cpon.String(param) == `["sleep",["8"]]`: // nobody waited for its answer
+			p.due()
+			p.due()
+			continue
+		case name == "runCmd", name == "runScript":
+			p.play(3) // call, cmdlog, result
+		default:
+			p.play(2)
+		}
+		played[name]++
+	}
+	for name, want := range map[string]int{"runCmd": 9, "runScript": 3, "appVersion": 1, "shvVersion": 1, "ls": 4} {
+		if played[name] != want {
+			t.Errorf("%d calls of %s, want %d", played[name], name, want)
 		}
 	}
-	if answered != 3 {
-		t.Errorf("%d calls were answered, want 3", answered)
+}
+
+// checkDir looks for each method of the recorded answer, with its flags and level.
+func checkDir(t *testing.T, ours chainpack.Value, recorded []byte) {
+	t.Helper()
+	const name, flags, level = 1, 2, 5
+	key := func(method chainpack.Value, key int64) string {
+		v, _ := method.GetInt(key)
+		return strings.TrimSuffix(cpon.String(v), "u") // an Int of ours, a UInt of theirs
 	}
+	describe := func(v chainpack.Value) map[string]string {
+		methods := make(map[string]string)
+		result, _ := v.GetInt(2)
+		for _, m := range result.Items() {
+			methods[key(m, name)] = "flags " + key(m, flags) + ", level " + key(m, level)
+		}
+		return methods
+	}
+	v, _ := message(recorded)
+	theirs, got := describe(v), describe(ours)
+	if len(theirs) != 12 {
+		t.Errorf("%d methods were recorded", len(theirs))
+	}
+	for method, want := range theirs {
+		if got[method] != want {
+			t.Errorf("%s: %q, want %q", method, got[method], want)
+		}
+	}
+}
+
+// ourResult is a recorded result in which the output of another machine may be
+// any, and the argument of a script is not lost.
+func ourResult(v chainpack.Value) chainpack.Value {
+	text, ok := v.AsString()
+	switch {
+	case cpon.String(v) == `[4,"\n"]`:
+		return chainpack.List(chainpack.Int(4), chainpack.String("argA\n"))
+	case ok && (strings.HasPrefix(text, "total ") || strings.HasPrefix(text, "apt.log") || strings.HasSuffix(text, "/opt/device\n")):
+		return chainpack.String("*")
+	case v.Kind() != chainpack.KindList:
+		return v
+	}
+	items := make([]chainpack.Value, v.Len())
+	for i, item := range v.Items() {
+		items[i] = ourResult(item)
+	}
+	return chainpack.List(items...)
 }

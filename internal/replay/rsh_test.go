@@ -14,6 +14,7 @@ import (
 
 	"shvtools/internal/chainpack"
 	"shvtools/internal/cpon"
+	"shvtools/internal/inband"
 	"shvtools/internal/rsh"
 	"shvtools/internal/tunnel"
 )
@@ -134,6 +135,8 @@ func offer(window int64, run tunnel.Run) chainpack.Value {
 		Window:  window,
 		Run:     run,
 		Env:     []tunnel.EnvVar{{Name: "TERM", Value: "xterm"}},
+
+		Features: []string{inband.Feature},
 	}.Value()
 }
 

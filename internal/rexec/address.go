@@ -29,7 +29,8 @@ func address(line launch.Line) (transport.URL, error) {
 	u := transport.URL{Scheme: offered.Scheme, Host: offered.Host, Port: offered.Port, Path: offered.Path}
 	switch u.Scheme {
 	case transport.SSL:
-		u.CA, u.NoVerify = trust.CA, trust.NoVerify
+		u.CA, u.CRL, u.NoVerify = trust.CA, trust.CRL, trust.NoVerify
+		u.Cert, u.Key = trust.Cert, trust.Key
 		if _, err := netip.ParseAddr(u.Host); err == nil {
 			// What the broker knows of its name is the address that the agent
 			// reached; its certificate is for the name by which the agent did.

@@ -22,6 +22,7 @@ import (
 	"shvtools/internal/launch"
 	"shvtools/internal/node"
 	"shvtools/internal/rpc"
+	"shvtools/internal/transport"
 )
 
 const (
@@ -86,18 +87,7 @@ func readLine(in *bufio.Reader) ([]byte, error) {
 
 // open connects to the broker, creates the tunnel and runs the session.
 func open(ctx context.Context, o Options, line launch.Line) error {
-	u, err := address(line)
-	if err != nil {
-		return err
-	}
-	c, err := client.Dial(ctx, client.Options{
-		URL:   u,
-		Login: client.Login{Tunnel: line.Find.Secret},
-		Serve: serveTree(),
-
-		Patient:  true,
-		Blocking: true,
-	})
+	c, err := connect(ctx, line)
 	if err != nil {
 		return err
 	}
@@ -108,6 +98,29 @@ func open(ctx context.Context, o Options, line launch.Line) error {
 		return nil
 	}
 	return s.run(ctx)
+}
+
+// connect logs in to the tunnelling broker, or takes the agent in its place.
+func connect(ctx context.Context, line launch.Line) (*client.Client, error) {
+	if line.InBand {
+		conn, err := transport.Inherited(launch.InBandFD)
+		if err != nil {
+			return nil, fmt.Errorf("no socket to the agent: %w", err)
+		}
+		return client.Direct(conn, client.Options{Serve: serveTree()}), nil
+	}
+	u, err := address(line)
+	if err != nil {
+		return nil, err
+	}
+	return client.Dial(ctx, client.Options{
+		URL:   u,
+		Login: client.Login{Tunnel: line.Find.Secret},
+		Serve: serveTree(),
+
+		Patient:  true,
+		Blocking: true,
+	})
 }
 
 // serveTree is what a helper answers when it is called itself.

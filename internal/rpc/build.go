@@ -71,6 +71,12 @@ func AppendError(dst []byte, to Address, err *Error) []byte {
 	return appendBody(AppendResponseHead(dst, to, Meta{}), KeyError, err.Value())
 }
 
+// AppendDelay appends the response that says that a call still runs, with its
+// progress from 0 to 1 (protocol.md 3.7). It must only answer who asked.
+func AppendDelay(dst []byte, to Address, progress float64) []byte {
+	return appendBody(AppendResponseHead(dst, to, Meta{}), KeyDelay, chainpack.Double(progress))
+}
+
 // AppendTunnel appends a tunnel message: a response with a TunnelCtl. The body
 // is empty where key is 0.
 func AppendTunnel(dst []byte, to Address, meta Meta, key int64, value chainpack.Value) []byte {

@@ -1,6 +1,7 @@
 package rsh
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -79,5 +80,27 @@ func TestOfflineIsToldApart(t *testing.T) {
 	e.Data = chainpack.Map(chainpack.F("offlineSince", chainpack.String("today")))
 	if _, ok := offlineSince(e); ok {
 		t.Error("offline since a text")
+	}
+}
+
+// A broker that knows no tunnels passes the agent's request for one on to us.
+func TestBrokerWithoutTunnelsIsSaid(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		ctl  *rpc.TunnelCtl
+		says string
+	}{
+		{"request of an agent", &rpc.TunnelCtl{State: rpc.FindTunnelRequest}, "knows no tunnels"},
+		{"result of another method", nil, "no agent"},
+	} {
+		var m rpc.Message
+		if err := m.Parse(rpc.AppendTunnel(nil, rpc.Address{ID: 3}, rpc.Meta{Tunnel: tt.ctl}, rpc.KeyResult, chainpack.Null())); err != nil {
+			t.Fatal(err)
+		}
+		s := &session{failed: make(chan error, 1)}
+		s.receive(&m, nil)
+		if err := <-s.failed; !strings.Contains(err.Error(), tt.says) {
+			t.Errorf("%s: %v, want %q", tt.name, err, tt.says)
+		}
 	}
 }

@@ -67,6 +67,9 @@ func (s *session) state() []string {
 	if s.extended {
 		helper = "flow control, resize and exit status"
 	}
+	if !s.byTunnel {
+		helper += ", in band: the broker knows no tunnels"
+	}
 	return []string{
 		fmt.Sprintf("device    %s", s.opts.Path),
 		fmt.Sprintf("broker    %s, we are client %d", s.opts.URL, s.client.ID()),

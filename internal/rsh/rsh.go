@@ -15,6 +15,7 @@ import (
 
 	"shvtools/internal/chainpack"
 	"shvtools/internal/client"
+	"shvtools/internal/inband"
 	"shvtools/internal/node"
 	"shvtools/internal/rpc"
 	"shvtools/internal/transport"
@@ -80,6 +81,7 @@ func Run(ctx context.Context, o Options) (code int, err error) {
 	}
 	defer c.Close()
 	s.client = c
+	defer s.leave()
 	return s.run(ctx)
 }
 
@@ -95,7 +97,7 @@ func serveTree() *node.Tree {
 func (s *session) call() chainpack.Value {
 	o := &s.opts
 	line := strings.Join(o.Command, " ")
-	offer := tunnel.Ext{Version: tunnel.Version, Window: s.window(), Env: o.Env}
+	offer := tunnel.Ext{Version: tunnel.Version, Window: s.window(), Env: o.Env, Features: []string{inband.Feature}}
 	shell := o.Shell
 	program := chainpack.List(chainpack.String("/bin/sh"), chainpack.String("-c"), chainpack.String(line))
 	switch {

@@ -12,6 +12,7 @@ import (
 
 	"shvtools/internal/chainpack"
 	"shvtools/internal/client"
+	"shvtools/internal/inband"
 	"shvtools/internal/link"
 	"shvtools/internal/ptyproc"
 	"shvtools/internal/rpc"
@@ -34,12 +35,14 @@ type session struct {
 	failed   chan error    // the call was answered by something else
 	extended bool          // the helper knows the additions; set before opened
 	end      *tunnel.End   // set by the read loop, before opened
+	byTunnel bool          // a tunnel carries it; set before opened
 
 	mu      sync.Mutex
-	running *tunnel.End // that signals go to; nil before and after
-	signals int         // that were passed on
-	raw     *tty.State  // nil: the terminal is as the user had it
-	over    bool        // the terminal is the user's again, for good
+	inBand  *inband.User // what else carries it; set by the read loop
+	running *tunnel.End  // that signals go to; nil before and after
+	signals int          // that were passed on
+	raw     *tty.State   // nil: the terminal is as the user had it
+	over    bool         // the terminal is the user's again, for good
 }
 
 // run calls the agent and carries the session.
@@ -146,7 +149,7 @@ func (s *session) open(ctx context.Context) error {
 	case <-s.opened:
 		return nil
 	case err := <-s.failed:
-		return err
+		return s.elsewise(err)
 	case <-s.client.Done():
 		select {
 		case err := <-s.failed: // the answer came just before the end
@@ -164,7 +167,11 @@ func (s *session) open(ctx context.Context) error {
 // receive takes the responses to the call. The end of the tunnel is made in the
 // read loop, so that nothing that follows is missed.
 func (s *session) receive(m *rpc.Message, f *link.Frame) {
-	if s.end != nil {
+	switch {
+	case s.end != nil && s.inBand != nil && !s.byTunnel:
+		s.inBand.Receive(m, f)
+		return
+	case s.end != nil:
 		s.end.Receive(m, f)
 		return
 	}
@@ -176,11 +183,18 @@ func (s *session) receive(m *rpc.Message, f *link.Frame) {
 		s.create(m, content)
 		return
 	}
+	if id, ok := inband.OfferOf(content.Value); ok && content.Key == rpc.KeyResult {
+		s.attach(id)
+		return
+	}
 	switch {
 	case err != nil:
 		err = fmt.Errorf("unreadable answer: %w", err)
 	case content.Error != nil:
 		err = content.Error
+	case m.Tunnel().State == rpc.FindTunnelRequest:
+		// Which is for a broker; one that does not know it takes it for a result.
+		err = errors.New("the broker knows no tunnels, and the agent there cannot do without them")
 	default:
 		err = errors.New("what answers there is no agent: it offered no tunnel")
 	}
@@ -196,15 +210,22 @@ func (s *session) create(m *rpc.Message, content rpc.Content) {
 	if writeID == 0 {
 		writeID = s.readID
 	}
-	ext, extended := tunnel.ExtOf(content.Value)
+	to := rpc.Address{ID: writeID, Callers: append(rpc.CallerIDs(nil), m.RevCallers()...)}
+	s.byTunnel = true
+	s.makeEnd(s.client.Link(), to, content.Value)
+}
+
+// makeEnd makes our end of a session whose helper answered the offer.
+func (s *session) makeEnd(carrier tunnel.Carrier, to rpc.Address, answer chainpack.Value) {
+	ext, extended := tunnel.ExtOf(answer)
 	s.extended = extended
 	watch := s.opts.Watch
 	if s.local {
 		watch.Stuck = s.stuck
 	}
 	s.end = tunnel.New(tunnel.Options{
-		Link:       s.client.Link(),
-		To:         rpc.Address{ID: writeID, Callers: append(rpc.CallerIDs(nil), m.RevCallers()...)},
+		Link:       carrier,
+		To:         to,
 		ErrorEnds:  true,
 		Extended:   extended,
 		Window:     s.window(),
@@ -246,6 +267,10 @@ const maxDirect = 4 << 10
 
 // accept sends the CreateTunnelResponse, upon which the helper starts.
 func (s *session) accept() error {
+	if !s.byTunnel {
+		s.inBand.Begin()
+		return nil
+	}
 	ctl := rpc.TunnelCtl{State: rpc.CreateTunnelResponse}
 	return s.client.Send(rpc.AppendTunnel(nil, s.end.To(), rpc.Meta{WantRevCallers: true, Tunnel: &ctl}, 0, chainpack.Null()))
 }

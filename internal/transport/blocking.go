@@ -137,6 +137,15 @@ func (c *blockingConn) Write(b []byte) (written int, err error) {
 	return written, nil
 }
 
+// AckNow sends the acknowledgement of what was read, which the system holds back for
+// some 40 ms in the hope of data to go with it.
+func (c *blockingConn) AckNow() {
+	if c.use() {
+		defer c.release()
+		_ = unix.SetsockoptInt(c.fd, unix.IPPROTO_TCP, unix.TCP_QUICKACK, 1) // a socket of another kind needs none
+	}
+}
+
 // PeerClosed tells whether the peer has closed the connection, even if data that
 // it sent before is still to be read.
 func (c *blockingConn) PeerClosed() bool {

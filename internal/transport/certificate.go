@@ -18,7 +18,7 @@ type certificate struct {
 // read reads the files anew. On an error, what was read before stays in force.
 func (c *certificate) read() error {
 	if c.certFile == "" || c.keyFile == "" {
-		return errors.New("a listener of the scheme ssl needs a certificate and its key")
+		return errors.New("scheme ssl: a certificate goes with its key, and a listener needs both")
 	}
 	cert, err := os.ReadFile(c.certFile)
 	if err != nil {

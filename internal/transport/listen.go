@@ -3,7 +3,9 @@ package transport
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
+	"sync/atomic"
 )
 
 // ListenOptions are what a listener needs beyond its URL, whose own options go
@@ -16,9 +18,10 @@ type ListenOptions struct {
 // whose handshake has not happened. All methods may be called concurrently.
 type Listener struct {
 	net.Listener
-	url  URL
-	cert *certificate // nil but for ssl
-	tls  *tls.Config
+	url     URL
+	cert    *certificate // nil but for ssl
+	tls     *tls.Config
+	revoked atomic.Pointer[revoked] // nil without a list
 }
 
 // Listen opens a listener for u, whose port 0 means any free one. A socket file
@@ -36,6 +39,9 @@ func Listen(ctx context.Context, u URL, o ListenOptions) (*Listener, error) {
 			return nil, err
 		}
 		l.tls = &tls.Config{MinVersion: minTLS, GetCertificate: l.cert.get, GetConfigForClient: admitHello}
+		if err := l.judgeClients(); err != nil {
+			return nil, err
+		}
 	}
 	lc := net.ListenConfig{KeepAliveConfig: keepAlive}
 	inner, err := lc.Listen(ctx, TCP, u.Address())
@@ -45,6 +51,38 @@ func Listen(ctx context.Context, u URL, o ListenOptions) (*Listener, error) {
 	l.Listener = inner
 	l.url.Host, l.url.Port, _ = net.SplitHostPort(inner.Addr().String())
 	return l, nil
+}
+
+// judgeClients sets how the certificates of clients are judged.
+func (l *Listener) judgeClients() error {
+	if l.url.ClientCA == "" {
+		if l.url.RequireClientCert || l.url.CRL != "" {
+			return errors.New("the options require-client-cert and crl of a listener go with client-ca")
+		}
+		return nil
+	}
+	pool, err := readPool(l.url.ClientCA)
+	if err != nil {
+		return err
+	}
+	l.tls.ClientCAs, l.tls.ClientAuth = pool, tls.VerifyClientCertIfGiven
+	if l.url.RequireClientCert {
+		l.tls.ClientAuth = tls.RequireAndVerifyClientCert
+	}
+	l.tls.SessionTicketsDisabled = true // each connection shows its certificate anew
+	if l.url.CRL == "" {
+		return nil
+	}
+	l.tls.VerifyConnection = func(state tls.ConnectionState) error { return l.revoked.Load().check(state) }
+	return l.readRevoked()
+}
+
+func (l *Listener) readRevoked() error {
+	lists, err := readRevoked(l.url.CRL)
+	if err == nil {
+		l.revoked.Store(&lists)
+	}
+	return err
 }
 
 func first(a, b string) string {
@@ -63,13 +101,17 @@ func (l *Listener) Accept() (net.Conn, error) {
 	return newTLSConn(conn, l.tls), nil
 }
 
-// Reload reads the certificate and its key again, for the connections from now
-// on. On an error, which names the file, the old ones stay.
+// Reload reads the certificate with its key and the revocation list again, for
+// the connections from now on. On an error, which names the file, the old ones stay.
 func (l *Listener) Reload() error {
 	if l.cert == nil {
 		return nil
 	}
-	return l.cert.read()
+	err := l.cert.read()
+	if l.url.CRL != "" {
+		err = errors.Join(err, l.readRevoked())
+	}
+	return err
 }
 
 // URL is where the listener listens, with the port that it got.

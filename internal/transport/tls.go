@@ -33,22 +33,45 @@ func dialTLS(ctx context.Context, u URL, stall time.Duration) (net.Conn, error) 
 
 // clientConfig is how the certificate of the broker at u is judged.
 func (u URL) clientConfig() (*tls.Config, error) {
-	if u.Cert != "" || u.Key != "" {
-		return nil, errors.New("client certificates, the options cert and key, are not supported")
-	}
 	c := &tls.Config{MinVersion: minTLS, ServerName: u.Host, InsecureSkipVerify: u.NoVerify}
 	if u.ServerName != "" {
 		c.ServerName = u.ServerName
 	}
-	if u.CA != "" {
-		text, err := os.ReadFile(u.CA)
+	if u.Cert != "" || u.Key != "" {
+		own := certificate{certFile: u.Cert, keyFile: u.Key}
+		if err := own.read(); err != nil {
+			return nil, err
+		}
+		c.Certificates = []tls.Certificate{*own.pair.Load()}
+	}
+	if u.CRL != "" {
+		if u.NoVerify {
+			return nil, errors.New("the option crl goes with certificates that are verified")
+		}
+		lists, err := readRevoked(u.CRL)
 		if err != nil {
-			return nil, fmt.Errorf("certificates to trust: %w", err)
+			return nil, err
 		}
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(text) {
-			return nil, fmt.Errorf("certificates to trust: %s holds none in PEM form", u.CA)
+		c.VerifyConnection = lists.check
+	}
+	if u.CA != "" {
+		pool, err := readPool(u.CA)
+		if err != nil {
+			return nil, err
 		}
+		c.RootCAs = pool
 	}
 	return c, nil
+}
+
+func readPool(file string) (*x509.CertPool, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("certificates to trust: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("certificates to trust: %s holds none in PEM form", file)
+	}
+	return pool, nil
 }

@@ -83,7 +83,7 @@ func TestTLSJudgesTheCertificate(t *testing.T) {
 		{"not judged", other, func(u *URL) { u.NoVerify = true }, ""},
 		{"no file to trust", good, func(u *URL) { u.CA = dir + "/none" }, dir + "/none"},
 		{"nothing to trust in it", good, func(u *URL) { u.CA = good.Key }, good.Key},
-		{"client certificate", good, func(u *URL) { u.CA, u.Cert = good.Cert, good.Cert }, "not supported"},
+		{"client certificate", good, func(u *URL) { u.CA, u.Cert = good.Cert, good.Cert }, "with its key"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			l := listen(t, "ssl://127.0.0.1:0", ListenOptions{CertFile: tt.shown.Cert, KeyFile: tt.shown.Key})

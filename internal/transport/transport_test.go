@@ -30,7 +30,7 @@ func TestURLForms(t *testing.T) {
 
 func TestBadURLIsRefusedWithoutShowingItsPassword(t *testing.T) {
 	for _, text := range []string{"ws://eva:secret@host", "ssl://eva:secret@?ca=x", "unix://host/path?password=secret",
-		"ssl://h?password=secret&verify=perhaps", "ssl://h?password=secret&crl=f", "unix:/a?password=secret&mode=8", "unix:/a?password=secret&mode=0",
+		"ssl://h?password=secret&verify=perhaps", "ssl://h?password=secret&crl=", "unix:/a?password=secret&mode=8", "unix:/a?password=secret&mode=0",
 		"tcp://h?password=secret&x=%zz", "tcp://eva:secret@", "tcp://eva:secret@host:port", "tcp://%zz?password=secret"} {
 		if _, err := ParseURL(text); err == nil || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: %v", text, err)
@@ -97,7 +97,7 @@ func TestWhoIsTrusted(t *testing.T) {
 // Whatever is read has the fields of its scheme, shows no password, and is read
 // again from its own text.
 func FuzzParseURL(f *testing.F) {
-	for _, text := range []string{"tcp://eva:secret@h:1?password=secret", "ssl://[::1]?ca=/c&verify=0", "unix:/run/s?mode=660", "h", "unix://h/p", "ssl://h?crl=1", "%"} {
+	for _, text := range []string{"tcp://eva:secret@h:1?password=secret", "ssl://[::1]?ca=/c&verify=0", "unix:/run/s?mode=660", "h", "unix://h/p", "ssl://h?crl=1", "ssl://h?client-ca=/a&require-client-cert=1", "%"} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -47,10 +47,14 @@ type URL struct {
 	CA         string
 	NoVerify   bool
 	ServerName string
-	// Of listeners: the files of certificate and key, and who may connect to a
-	// socket; 0: its owner.
-	Cert, Key string
-	Mode      fs.FileMode
+	// Files of a certificate to show and its key, and of the lists of those that
+	// were revoked.
+	Cert, Key, CRL string
+	// Of listeners: a file of whom to trust for clients' certificates, whether a
+	// client must show one, and who may connect to a socket; 0: its owner.
+	ClientCA          string
+	RequireClientCert bool
+	Mode              fs.FileMode
 }
 
 // ParseURL reads `scheme://[user@]host[:port][?options]` or `unix:path[?options]`;
@@ -127,8 +131,16 @@ func (u *URL) setOptions(query string) error {
 	u.ShaPass, u.Token = options.Get("shapass"), options.Get("token")
 	u.DeviceID, u.MountPoint = options.Get("devid"), options.Get("devmount")
 	u.CA, u.Cert, u.Key = options.Get("ca"), options.Get("cert"), options.Get("key")
-	if options.Has("crl") {
-		return errors.New("the option crl is not supported")
+	u.CRL, u.ClientCA = options.Get("crl"), options.Get("client-ca")
+	if options.Has("crl") && u.CRL == "" {
+		return errors.New("the option crl names no file")
+	}
+	if text := options.Get("require-client-cert"); text != "" {
+		require, err := strconv.ParseBool(text)
+		if err != nil {
+			return errors.New("the option require-client-cert is neither true nor false")
+		}
+		u.RequireClientCert = require
 	}
 	if text := options.Get("verify"); text != "" {
 		verify, err := strconv.ParseBool(text)

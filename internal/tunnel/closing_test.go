@@ -165,6 +165,7 @@ func TestOffers(t *testing.T) {
 		{Ext{Version: 1, Window: 5000, Run: Run{RunShell, ""}}, `{"version":1,"window":5000,"run":{"shell":null}}`},
 		{Ext{Version: 1, Run: Run{RunShell, "/bin/zsh"}}, `{"version":1,"run":{"shell":"/bin/zsh"}}`},
 		{Ext{Version: 1, Run: Run{RunExec, "ls -l"}, Env: []EnvVar{{"TERM", "xterm"}, {"LANG", "C"}}}, `{"version":1,"run":{"exec":"ls -l"},"env":{"TERM":"xterm","LANG":"C"}}`},
+		{Ext{Version: 1, Features: []string{"inband", "new"}}, `{"version":1,"features":["inband","new"]}`},
 		{Ext{Version: 1, Run: Run{RunSubsystem, "sftp"}, Session: "s1"}, `{"version":1,"run":{"subsystem":"sftp"},"session":"s1"}`},
 	} {
 		if got := cpon.String(tt.ext.Value()); got != tt.wire {

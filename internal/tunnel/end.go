@@ -39,9 +39,20 @@ const (
 // ErrClosed is returned by sending methods after the end of the tunnel.
 var ErrClosed = errors.New("the tunnel is closed")
 
+// Carrier is what the frames of a tunnel go over, in order and without loss: a
+// link to a broker that knows tunnels, or package inband. Its methods are those
+// of link.Link.
+type Carrier interface {
+	Send(*link.Frame) error
+	SendNow(*link.Frame) error
+	Done() <-chan struct{}
+	Err() error
+	PeerGone() bool
+}
+
 // Options of an End.
 type Options struct {
-	Link *link.Link
+	Link Carrier
 	To   rpc.Address // how the other end is reached
 
 	// ErrorEnds: an error in the place of data ends the tunnel. That is so for
@@ -144,7 +155,7 @@ func (e *End) Receive(m *rpc.Message, f *link.Frame) {
 		e.Close(closingOf(m))
 		return
 	}
-	channel, data, ok := parseData(m.Body())
+	channel, data, ok := ParseData(m.Body())
 	if ok && channel >= 0 && channel < channels {
 		if e.consumes(int(channel)) {
 			e.data(int(channel), data, f)
@@ -181,10 +192,10 @@ func (e *End) data(channel int, data []byte, f *link.Frame) {
 	}
 }
 
-// parseData reads the body of a data frame, `i{2:[channel,String]}`, without
+// ParseData reads the body of a data frame, `i{2:[channel,String]}`, without
 // building values. A bare String is taken for channel 0, as the C++ helper does
 // it (protocol.md 8.6).
-func parseData(body []byte) (channel int64, data []byte, ok bool) {
+func ParseData(body []byte) (channel int64, data []byte, ok bool) {
 	s := chainpack.NewScanner(body, chainpack.Limits{})
 	if s.Enter(chainpack.ByteIMap) != nil {
 		return 0, nil, false

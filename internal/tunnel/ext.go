@@ -37,6 +37,8 @@ type Ext struct {
 	Run     Run
 	Env     []EnvVar // in the order of the wire
 	Session string   // name of the session in logs and lists
+
+	Features []string // optional features by name
 }
 
 // EnvVar is one variable of the environment.
@@ -57,6 +59,13 @@ func (e Ext) Value() chainpack.Value {
 			env[i] = chainpack.F(v.Name, chainpack.String(v.Value))
 		}
 		entries = append(entries, chainpack.F("env", chainpack.Map(env...)))
+	}
+	if len(e.Features) > 0 {
+		features := make([]chainpack.Value, len(e.Features))
+		for i, name := range e.Features {
+			features[i] = chainpack.String(name)
+		}
+		entries = append(entries, chainpack.F("features", chainpack.List(features...)))
 	}
 	if e.Session != "" {
 		entries = append(entries, chainpack.F("session", chainpack.String(e.Session)))
@@ -98,6 +107,12 @@ func ExtFromValue(v chainpack.Value) (e Ext, ok bool) {
 	for _, entry := range env.Entries() {
 		if text, ok := entry.Value.AsString(); ok && !entry.Key.IsInt() {
 			e.Env = append(e.Env, EnvVar{entry.Key.Str(), text})
+		}
+	}
+	features, _ := v.Get("features")
+	for _, item := range features.Items() {
+		if name, ok := item.AsString(); ok {
+			e.Features = append(e.Features, name)
 		}
 	}
 	session, _ := v.Get("session")

@@ -254,7 +254,7 @@ func TestPanicOfTheWatchEndsItsTunnelAlone(t *testing.T) {
 		if c := r.Closing(); !errors.As(c.Err, &bug) || bug.Value != "of a status line" {
 			t.Errorf("%+v", c)
 		}
-		if cause := r.opts.Link.Cause(); cause != link.Open {
+		if cause := r.link.Cause(); cause != link.Open {
 			t.Errorf("its link has ended: %v", cause)
 		}
 	})

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+
+	"github.com/urfave/cli/v2"
+
+	"shvtools/internal/agent"
+	"shvtools/internal/cliapp"
+	"shvtools/internal/command"
+	"shvtools/internal/fsnode"
+)
+
+// serviceFlags are the options of what the agent offers besides sessions.
+func serviceFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "sysfs-rootdir", Aliases: []string{"fs"}, Usage: "export the directory `DIR` as sys/fs"},
+		&cli.BoolFlag{Name: "fs-read-only", DisableDefaultText: true, Usage: "let nobody change what --sysfs-rootdir exports"},
+		&cli.StringFlag{Name: "fs-max-file", Value: "1G", Usage: "let files there grow to `SIZE`; 0: to any"},
+		&cli.DurationFlag{Name: "cmd-timeout", Value: agent.DefaultCommandTime, Usage: "end what runCmd and runScript run after `TIME`"},
+		&cli.StringFlag{Name: "cmd-max-output", Value: "4M", Usage: "end what writes more than `SIZE` to stdout and stderr, 8M at the most"},
+		&cli.StringFlag{Name: "state-dir", EnvVars: []string{"SHV_STATE_DIR", "STATE_DIRECTORY"}, DefaultText: "/var/lib/shvagent for root, else ~/.local/state/shvagent",
+			Usage: "keep the scripts of runScript in `DIR`"},
+		&cli.StringFlag{Name: "device-serial", Usage: "tell `TEXT` as .device:serialNumber"},
+		&cli.StringFlag{Name: "device-reset", Usage: "offer .device:reset, which runs `COMMAND` in a shell"},
+		&cli.BoolFlag{Name: "tester", DisableDefaultText: true, Usage: "offer the nodes tester/prop1 to prop4, for tests of other programs"},
+	}
+}
+
+// setServices puts them into o.
+func setServices(c *cli.Context, o *agent.Options) error {
+	maxFile, err := cliapp.ParseSize(c.String("fs-max-file"))
+	if err != nil {
+		return cliapp.Usagef("--fs-max-file: %w", err)
+	}
+	output, err := cliapp.ParseSize(c.String("cmd-max-output"))
+	switch {
+	case err != nil:
+		return cliapp.Usagef("--cmd-max-output: %w", err)
+	case output < 1 || output > command.MaxOutput:
+		return cliapp.Usagef("--cmd-max-output must be between 1 byte and 8M, more does not fit an answer")
+	case c.Duration("cmd-timeout") <= 0:
+		return cliapp.Usagef("--cmd-timeout must be more than nothing, such as 5m")
+	}
+	if dir := c.String("sysfs-rootdir"); dir != "" {
+		if dir, err = filepath.Abs(dir); err != nil {
+			return err
+		}
+		o.Files = fsnode.Options{Dir: dir, ReadOnly: c.Bool("fs-read-only"), MaxFile: maxFile}
+	}
+	o.GitCommit = cliapp.Commit()
+	o.Commands = agent.Commands{Time: c.Duration("cmd-timeout"), Output: int(output)}
+	o.ScriptDir = scriptDir(c.String("state-dir"))
+	o.Device = agent.Device{Serial: c.String("device-serial"), Reset: c.String("device-reset")}
+	o.Tester = c.Bool("tester")
+	return nil
+}
+
+// scriptDir is where scripts are kept; "" where no directory is ours.
+func scriptDir(state string) string {
+	home, err := os.UserHomeDir()
+	switch {
+	case state != "":
+	case os.Geteuid() == 0:
+		state = "/var/lib/shvagent"
+	case os.Getenv("XDG_STATE_HOME") != "":
+		state = filepath.Join(os.Getenv("XDG_STATE_HOME"), "shvagent")
+	case err == nil:
+		state = filepath.Join(home, ".local/state/shvagent")
+	default:
+		return ""
+	}
+	dir, err := filepath.Abs(filepath.Join(state, "scripts"))
+	if err != nil {
+		return ""
+	}
+	return dir
+}

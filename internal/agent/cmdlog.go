@@ -1,0 +1,104 @@
+package agent
+
+import (
+	"strings"
+	"time"
+
+	"shvtools/internal/chainpack"
+	"shvtools/internal/command"
+	"shvtools/internal/cpon"
+	"shvtools/internal/node"
+	"shvtools/internal/rpc"
+)
+
+const (
+	// typeJournalEntry is the type of the value of a cmdlog signal (protocol.md 3.5).
+	typeJournalEntry = 8
+	// spontaneous is the flag that the C++ agent sets in it.
+	spontaneous = 2
+	// maxLogged bounds what is shown of a name from afar, in bytes.
+	maxLogged = 200
+)
+
+// masked stands where a secret may be: whoever may subscribe reads it.
+var masked = chainpack.String("***")
+
+// logCall tells of each call of a method above write before it runs (protocol.md
+// 9.4).
+func (c *connection) logCall(r *node.Request, m node.Method) {
+	if m.Access <= rpc.AccessWrite && m.Flags&node.FlagUserID == 0 {
+		return
+	}
+	now := time.Now()
+	err := c.signal(r.Path, "cmdlog", chainpack.Map(
+		chainpack.F("domain", chainpack.String("cmdlog")),
+		chainpack.F("epochMsec", chainpack.Int(now.UnixMilli())),
+		chainpack.F("timestamp", chainpack.Time(now)),
+		chainpack.F("userId", chainpack.String(strings.ToValidUTF8(cpon.String(r.UserID), "?"))),
+		chainpack.F("value", chainpack.String(r.Method+"("+cpon.String(shown(r.Method, r.Param))+")")),
+		chainpack.F("valueFlags", chainpack.UInt(spontaneous)),
+	).WithMeta(chainpack.N(rpc.TagMetaType, chainpack.Int(typeJournalEntry))))
+	if err != nil {
+		c.agent.opts.Log.Warn().Err(err).Str("method", r.Method).Str("user", userChain(r.UserID)).Msg("cmdlog signal lost")
+	}
+}
+
+// signal sends one of the node at path.
+func (c *connection) signal(path, name string, value chainpack.Value) error {
+	return c.client.Send(rpc.AppendSignal(nil, path, name, "", rpc.AccessNone, value))
+}
+
+// shown is a param without what may be secret: arguments, environments, the text
+// of scripts, and whatever else it is not certain of.
+func shown(method string, param chainpack.Value) chainpack.Value {
+	switch method {
+	case "runCmd":
+		return shownCommand(param, func(program string) string { return firstWord(program) })
+	case "runScript":
+		return shownCommand(param, func(script string) string { return command.SHA1([]byte(script)) })
+	case "launchRexec":
+		name, _ := param.Get("method")
+		text, ok := name.AsString()
+		if !ok {
+			return masked
+		}
+		return chainpack.Map(chainpack.F("method", chainpack.String(firstWord(text))))
+	}
+	switch param.Kind() {
+	case chainpack.KindNull, chainpack.KindBool:
+		return param
+	}
+	return masked
+}
+
+// shownCommand keeps the shape of a param of runCmd or runScript.
+func shownCommand(param chainpack.Value, name func(string) string) chainpack.Value {
+	if text, ok := param.AsString(); ok {
+		return chainpack.String(name(text))
+	}
+	if param.Kind() != chainpack.KindList {
+		return shown("", param)
+	}
+	items := make([]chainpack.Value, param.Len())
+	for i, item := range param.Items() {
+		items[i] = masked
+		if text, ok := item.AsString(); ok {
+			items[i] = chainpack.String(name(text))
+		} else if n, ok := item.AsInt(); ok {
+			items[i] = chainpack.Int(n)
+		}
+	}
+	return chainpack.List(items...)
+}
+
+// firstWord is a name; what follows it may be a secret.
+func firstWord(text string) string {
+	name, rest, cut := strings.Cut(strings.ToValidUTF8(text, "?"), " ")
+	if cut && rest != "" {
+		name += " ***"
+	}
+	if len(name) > maxLogged {
+		name = strings.ToValidUTF8(name[:maxLogged], "") + "…"
+	}
+	return name
+}

@@ -1,0 +1,108 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"shvtools/internal/client"
+	"shvtools/internal/inband"
+	"shvtools/internal/launch"
+	"shvtools/internal/node"
+	"shvtools/internal/rpc"
+	"shvtools/internal/transport"
+)
+
+// farewell is how long the last messages may take to reach the broker.
+const farewell = time.Second
+
+var errStopping = errors.New("the agent on the device has gone")
+
+// offer makes the session that the caller may take where no broker knows tunnels.
+func (c *connection) offer(cl *client.Client, s *search) {
+	batch := inband.CommandBatch
+	if s.call.Method == "runPtyCmd" {
+		batch = inband.PtyBatch
+	}
+	s.session = inband.NewSession(inband.SessionOptions{
+		Call:   s.from,
+		Batch:  batch,
+		Send:   cl.Send,
+		Attach: func() { s.attached <- struct{}{} },
+		Ended: func() {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			delete(c.sessions, s.inBandID)
+		},
+	})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sessions[s.inBandID] = s.session
+}
+
+// carry starts the helper of a session that the caller took, and carries it. It
+// returns at the end of the session's helper.
+func (c *connection) carry(s *search) {
+	ours, theirs, err := transport.Pair()
+	if err == nil {
+		err = c.agent.helpers.start(s.inBandLine(), theirs, s.session.Refuse)
+		_ = theirs.Close()
+		if err != nil {
+			_ = ours.Close()
+		}
+	}
+	if err != nil {
+		c.agent.opts.Log.Warn().Err(err).Str("user", s.user).Msg("no session")
+		s.session.Refuse(err)
+		return
+	}
+	s.session.Start(ours)
+}
+
+// inBandLine is the helper's line without a tunnel.
+func (s *search) inBandLine() launch.Line {
+	line := s.line(launch.Trust{})
+	line.Find = rpc.TunnelCtl{State: rpc.FindTunnelResponse, RequestID: s.from.ID}
+	line.InBand = true
+	return line
+}
+
+// sessionNode are the methods of the session with that name. None is listed.
+func (c *connection) sessionNode(id string) (methods []node.Method, children []string, ok bool) {
+	c.mu.Lock()
+	session := c.sessions[id]
+	c.mu.Unlock()
+	if session == nil {
+		return nil, nil, false
+	}
+	return session.Methods(), nil, true
+}
+
+// endSessions ends all sessions of a connection that is lost.
+func (c *connection) endSessions() {
+	for _, session := range c.allSessions() {
+		session.End()
+	}
+}
+
+// stopSessions ends them when the agent stops, and lets their users know.
+func (c *connection) stopSessions() {
+	sessions := c.allSessions()
+	if len(sessions) == 0 {
+		return
+	}
+	for _, session := range sessions {
+		session.Stop(errStopping)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), farewell)
+	defer cancel()
+	c.client.Finish(ctx)
+}
+
+func (c *connection) allSessions() []*inband.Session {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Collect(maps.Values(c.sessions))
+}

@@ -1,0 +1,302 @@
+package calls_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"shvtools/internal/calls"
+	"shvtools/internal/chainpack"
+	"shvtools/internal/cpon"
+	"shvtools/internal/node"
+	"shvtools/internal/rpc"
+)
+
+// stand is a table and what it has answered.
+type stand struct {
+	t     *testing.T
+	table *calls.Table
+
+	mu      sync.Mutex
+	answers []string
+}
+
+func newStand(t *testing.T) *stand {
+	s := &stand{t: t}
+	s.table = calls.NewTable(s.send, zerolog.Nop())
+	return s
+}
+
+func (s *stand) send(b []byte) error {
+	v, _, err := chainpack.Decode(b, chainpack.Limits{})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answers = append(s.answers, cpon.String(v))
+	return err
+}
+
+// expect compares what was answered since the last time.
+func (s *stand) expect(want ...string) {
+	s.t.Helper()
+	synctest.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !slices.Equal(s.answers, want) {
+		s.t.Errorf("answered %q, want %q", s.answers, want)
+	}
+	s.answers = nil
+}
+
+func from(id int64) *node.Request {
+	return &node.Request{From: rpc.Address{ID: id, Callers: rpc.CallerIDs{7}}, Size: 10}
+}
+
+// start starts a call that gives its id when open is closed.
+func (s *stand) start(l *calls.Lane, id int64, order string, open <-chan struct{}) error {
+	_, err := s.table.Start(l, from(id), order, func(ctx context.Context, progress func(float64)) (chainpack.Value, error) {
+		progress(0.5)
+		select {
+		case <-open:
+			return chainpack.Int(id), nil
+		case <-ctx.Done():
+			return chainpack.Value{}, context.Cause(ctx)
+		}
+	})
+	if errors.Is(err, node.ErrLater) {
+		return nil
+	}
+	return err
+}
+
+func answer(id int64) string { return fmt.Sprintf("<1:1,8:%d,11:7>i{2:%d}", id, id) }
+
+func lane(limits calls.Limits) *calls.Lane { return calls.NewLane("calls", limits) }
+
+func TestCallIsAnsweredOnceAndKnownUntilThen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, open := newStand(t), make(chan struct{})
+		l := lane(calls.Limits{Running: 1, Bytes: 100})
+		if err := s.start(l, 1, "", open); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if p, ok := s.table.Progress(from(1).From); !ok || p != 0.5 {
+			t.Errorf("progress %v, %v", p, ok)
+		}
+		if _, ok := s.table.Progress(rpc.Address{ID: 1, Callers: rpc.CallerIDs{8}}); ok {
+			t.Error("another caller's request runs")
+		}
+		if err := s.start(l, 1, "", open); err != nil {
+			t.Errorf("the same again: %v", err)
+		}
+		close(open)
+		s.expect(answer(1))
+		if _, ok := s.table.Progress(from(1).From); ok {
+			t.Error("still known")
+		}
+		s.table.Close(time.Second)
+	})
+}
+
+func TestAbortedCallsGetNoAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, open := newStand(t), make(chan struct{})
+		l := lane(calls.Limits{Running: 1, Waiting: 2, Bytes: 100})
+		for id := range int64(3) {
+			if err := s.start(l, id+1, "", open); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.table.Abort(from(2).From) // waits
+		s.table.Abort(from(1).From) // runs
+		s.table.Abort(from(9).From) // is none
+		synctest.Wait()
+		if _, ok := s.table.Progress(from(2).From); ok {
+			t.Error("an aborted call is known")
+		}
+		close(open)
+		s.expect(answer(3))
+		s.table.Close(time.Second)
+	})
+}
+
+func TestLaneBoundsWhatIsUnderWay(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		limits calls.Limits
+		taken  int
+		refuse string
+	}{
+		{"running", calls.Limits{Running: 2, Bytes: 1000}, 2, "2 calls are under way"},
+		{"waiting", calls.Limits{Running: 2, Waiting: 3, Bytes: 1000}, 5, "5 calls are under way"},
+		{"bytes", calls.Limits{Running: 2, Waiting: 100, Bytes: 45}, 4, "too much is under way"},
+		{"one that is too large passes alone", calls.Limits{Running: 2, Waiting: 100, Bytes: 5}, 1, "too much is under way"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, open, l := newStand(t), make(chan struct{}), lane(test.limits)
+				var want []string
+				for id := range int64(test.taken) {
+					if err := s.start(l, id+1, "", open); err != nil {
+						t.Fatalf("call %d: %v", id+1, err)
+					}
+					want = append(want, answer(id+1))
+				}
+				err := s.start(l, 100, "", open)
+				if rpc.AsError(err).Code != rpc.CodeTryAgainLater || !strings.Contains(err.Error(), test.refuse) {
+					t.Errorf("one more: %v", err)
+				}
+				close(open)
+				synctest.Wait()
+				slices.Sort(s.answers)
+				s.expect(want...)
+				if err := s.start(l, 100, "", open); err != nil {
+					t.Errorf("after them: %v", err)
+				}
+				s.table.Close(time.Second)
+			})
+		})
+	}
+}
+
+func TestCallsOfOneOrderRunOneAfterTheOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, first, others := newStand(t), make(chan struct{}), make(chan struct{})
+		close(others)
+		l := lane(calls.Limits{Running: 4, Waiting: 10, Bytes: 1000})
+		for _, c := range []struct {
+			id    int64
+			order string
+			open  chan struct{}
+		}{{1, "a", first}, {2, "a", others}, {3, "b", others}, {4, "a", others}, {5, "", others}, {6, "", others}} {
+			if err := s.start(l, c.id, c.order, c.open); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		slices.Sort(s.answers)
+		s.expect(answer(3), answer(5), answer(6))
+		close(first)
+		s.expect(answer(1), answer(2), answer(4))
+		s.table.Close(time.Second)
+	})
+}
+
+func TestCallEndsWithItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStand(t)
+		if err := s.start(lane(calls.Limits{Running: 1, Bytes: 100, Time: time.Minute}), 1, "", nil); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute - 1)
+		s.expect()
+		time.Sleep(time.Nanosecond)
+		s.expect(`<1:1,8:1,11:7>i{3:i{1:8,2:"not done within 1m0s, the limit on this device"}}`)
+		s.table.Close(time.Second)
+	})
+}
+
+func TestCloseEndsAllWithoutAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, l := newStand(t), lane(calls.Limits{Running: 2, Waiting: 2, Bytes: 100})
+		for id := range int64(4) {
+			if err := s.start(l, id+1, "", nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		began := time.Now()
+		s.table.Close(time.Hour)
+		if took := time.Since(began); took != 0 {
+			t.Errorf("took %v", took)
+		}
+		s.expect()
+		if err := s.start(l, 9, "", nil); !errors.Is(err, calls.ErrLost) {
+			t.Errorf("a call after the end: %v", err)
+		}
+		other, open := newStand(t), make(chan struct{})
+		close(open)
+		if err := other.start(l, 1, "", open); err != nil {
+			t.Errorf("the lane is not free again: %v", err)
+		}
+		other.expect(answer(1))
+		other.table.Close(0)
+	})
+}
+
+// A read of a dead network disk hangs in the kernel, whatever its context says.
+func TestCloseDoesNotWaitForEverForAStuckCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, open := newStand(t), make(chan struct{})
+		_, _ = s.table.Start(lane(calls.Limits{Running: 1, Bytes: 100}), from(1), "", func(context.Context, func(float64)) (chainpack.Value, error) {
+			<-open
+			return chainpack.Null(), nil
+		})
+		began := time.Now()
+		s.table.Close(5 * time.Second)
+		if took := time.Since(began); took != 5*time.Second {
+			t.Errorf("took %v", took)
+		}
+		close(open)
+		s.expect()
+	})
+}
+
+func TestPanicBecomesAnError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStand(t)
+		l := lane(calls.Limits{Running: 1, Bytes: 100})
+		_, _ = s.table.Start(l, from(1), "", func(context.Context, func(float64)) (chainpack.Value, error) { panic("a bug") })
+		s.expect(`<1:1,8:1,11:7>i{3:i{1:4,2:"internal error"}}`)
+		s.table.Close(time.Second)
+	})
+}
+
+func TestHeldCallIsKnownUntilItsRelease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStand(t)
+		release := s.table.Hold(from(1).From)
+		s.table.Hold(from(1).From)() // a second one changes nothing
+		if _, ok := s.table.Progress(from(1).From); !ok {
+			t.Error("not known")
+		}
+		s.table.Abort(from(1).From)
+		if _, ok := s.table.Progress(from(1).From); !ok {
+			t.Error("somebody else's call was aborted")
+		}
+		release()
+		if _, ok := s.table.Progress(from(1).From); ok {
+			t.Error("still known")
+		}
+		s.table.Close(time.Second)
+	})
+}
+
+// An answer that waits for room is not out yet: who asks then must not be told
+// that the call does not run, or would call again.
+func TestCallIsKnownWhileItsAnswerIsSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		room := make(chan struct{})
+		table := calls.NewTable(func([]byte) error { <-room; return nil }, zerolog.Nop())
+		_, _ = table.Start(lane(calls.Limits{Running: 1, Bytes: 100}), from(1), "", func(context.Context, func(float64)) (chainpack.Value, error) {
+			return chainpack.Null(), nil
+		})
+		synctest.Wait()
+		if _, ok := table.Progress(from(1).From); !ok {
+			t.Error("not known")
+		}
+		close(room)
+		synctest.Wait()
+		if _, ok := table.Progress(from(1).From); ok {
+			t.Error("still known")
+		}
+		table.Close(0)
+	})
+}

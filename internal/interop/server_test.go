@@ -1,0 +1,175 @@
+package interop_test
+
+import (
+	"crypto/sha1"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// server is a program that runs until the end of a test.
+type server struct {
+	name  string
+	cmd   *exec.Cmd
+	file  string // what it writes
+	ended chan struct{}
+}
+
+// start starts a program; the end of the test ends it, and shows what it wrote if
+// the test has failed.
+func start(t *testing.T, cmd *exec.Cmd) *server {
+	t.Helper()
+	s := &server{name: filepath.Base(cmd.Path), cmd: cmd, file: filepath.Join(t.TempDir(), "log"), ended: make(chan struct{})}
+	log, err := os.Create(s.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		_ = cmd.Wait() // ProcessState says it all
+		close(s.ended)
+	}()
+	t.Cleanup(func() { s.stop(t) })
+	return s
+}
+
+func (s *server) stop(t *testing.T) {
+	_ = s.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-s.ended:
+	case <-time.After(patience):
+		t.Errorf("%s did not end on SIGTERM", s.name)
+		_ = s.cmd.Process.Kill()
+		<-s.ended
+	}
+	if t.Failed() {
+		t.Logf("%s (%s) wrote:\n%s", s.name, s.cmd.ProcessState, s.log())
+	}
+}
+
+func (s *server) log() string {
+	text, _ := os.ReadFile(s.file)
+	return string(text)
+}
+
+// await waits until done, or fails the test when the program has ended.
+func (s *server) await(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for began := time.Now(); !done(); time.Sleep(5 * time.Millisecond) {
+		select {
+		case <-s.ended:
+			t.Fatalf("%s ended before this: %s", s.name, what)
+		default:
+		}
+		if time.Since(began) > patience {
+			t.Fatalf("%s: %s: not within %v", s.name, what, patience)
+		}
+	}
+}
+
+// awaitReady waits for a ready file and gives its lines.
+func (s *server) awaitReady(t *testing.T, file string) []string {
+	t.Helper()
+	var text []byte
+	s.await(t, "it is ready", func() bool {
+		text, _ = os.ReadFile(file)
+		return len(text) > 0
+	})
+	return strings.Fields(string(text))
+}
+
+// environment keeps the settings of whoever runs the tests away from the programs.
+func environment(home string, more ...string) []string {
+	return append([]string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + home, "XDG_CONFIG_HOME=" + home, "XDG_CACHE_HOME=" + home,
+		"TERM=dumb", "PYTHONUNBUFFERED=1", "PYTHONDONTWRITEBYTECODE=1",
+	}, more...)
+}
+
+// broker is a shvbroker with its development user.
+type broker struct {
+	*server
+	listens []string // its URLs
+	journal string   // the file
+}
+
+func startBroker(t *testing.T, args ...string) *broker {
+	t.Helper()
+	dir := t.TempDir()
+	b := &broker{journal: filepath.Join(dir, "journal")}
+	ready := filepath.Join(dir, "ready")
+	if len(args) == 0 {
+		args = []string{"--listen", "tcp://127.0.0.1:0"}
+	}
+	cmd := exec.Command(program("shvbroker"), append(args, "--ready-file", ready, "--journal", b.journal)...)
+	cmd.Env = environment(dir)
+	b.server = start(t, cmd)
+	b.listens = b.awaitReady(t, ready)
+	return b
+}
+
+// count tells how many messages in the journal have a text.
+func (b *broker) count(text string) int {
+	journal, _ := os.ReadFile(b.journal)
+	return strings.Count(string(journal), text)
+}
+
+// login makes a URL of pyshv's out of one of the broker's, with more queries. The
+// one of its user and password is the development user's, else.
+func (b *broker) login(queries ...string) string {
+	if len(queries) == 0 {
+		queries = []string{"user=iot", "password=lub42DUB"}
+	}
+	return withQueries(b.listens[0], queries...)
+}
+
+func withQueries(url string, queries ...string) string {
+	return url + "?" + strings.Join(queries, "&")
+}
+
+// startAgent mounts our agent at test/agent of a broker, as a user.
+func startAgent(t *testing.T, url, user, password string) *server {
+	t.Helper()
+	dir := t.TempDir()
+	ready := filepath.Join(dir, "ready")
+	cmd := exec.Command(program("shvagent"), "--url", url, "--user", user, "--mount", "test/agent", "--device-id", "interop", "--ready-file", ready)
+	cmd.Env = environment(dir, "SHV_PASSWORD="+password)
+	s := start(t, cmd)
+	s.awaitReady(t, ready)
+	return s
+}
+
+// listensAt gives the port of 127.0.0.1 that a process listens on, 0 if none.
+func listensAt(pid int) (port int) {
+	sockets := map[string]bool{}
+	open, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+	for _, fd := range open {
+		if target, _ := os.Readlink(fd); strings.HasPrefix(target, "socket:[") {
+			sockets[strings.Trim(target, "socket:[]")] = true
+		}
+	}
+	connections, _ := os.ReadFile(fmt.Sprintf("/proc/%d/net/tcp", pid))
+	for line := range strings.Lines(string(connections)) {
+		const local, state, inode, listening = 1, 3, 9, "0A"
+		fields := strings.Fields(line)
+		if len(fields) > inode && fields[state] == listening && sockets[fields[inode]] {
+			_, _ = fmt.Sscanf(fields[local], "0100007F:%X", &port)
+		}
+	}
+	return port
+}
+
+func sha1Of(password string) string {
+	sum := sha1.Sum([]byte(password))
+	return hex.EncodeToString(sum[:])
+}

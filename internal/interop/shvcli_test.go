@@ -1,0 +1,193 @@
+package interop_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
+)
+
+// shvcli is one at a terminal: it lists nothing without one.
+type shvcli struct {
+	t      *testing.T
+	master *os.File
+	ended  chan struct{} // closed when all that it wrote is read
+
+	mu      sync.Mutex
+	output  string
+	changed chan struct{} // closed and replaced at each read
+}
+
+// settings: by itself it asks for what it may complete, while we type.
+const settings = "[option]\nautoprobe = \"false\"\n"
+
+func startShvcli(t *testing.T, url string, more ...string) *shvcli {
+	t.Helper()
+	dir := t.TempDir()
+	config := filepath.Join(dir, "shvcli.toml")
+	if err := os.WriteFile(config, []byte(settings), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(inVenv("shvcli"), append([]string{"-c", config, url}, more...)...)
+	cmd.Env = environment(dir)
+	master, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 50, Cols: 200})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &shvcli{t: t, master: master, ended: make(chan struct{}), changed: make(chan struct{})}
+	go c.read()
+	t.Cleanup(func() {
+		c.awaitReading()
+		_, _ = master.Write([]byte{4}) // Ctrl-D
+		select {
+		case <-c.ended:
+		case <-time.After(patience):
+			t.Error("shvcli did not end on Ctrl-D")
+			_ = cmd.Process.Signal(syscall.SIGKILL)
+		}
+		_ = cmd.Wait() // it was asked to end, or killed
+		_ = master.Close()
+		if t.Failed() {
+			t.Logf("shvcli showed:\n%s", c.output)
+		}
+	})
+	c.await("its prompt", 0, func(text string) bool { return prompt.MatchString(text) })
+	return c
+}
+
+// prompt is the end of the output of a shvcli that waits for a line.
+var prompt = regexp.MustCompile(`(^|\n)[^\n>]*> $`)
+
+// colours are what it writes beside text.
+var colours = regexp.MustCompile(`\x1b\[[0-9;?]*[a-zA-Z]|\r`)
+
+func (c *shvcli) read() {
+	defer close(c.ended)
+	buf := make([]byte, 4096)
+	for {
+		n, err := c.master.Read(buf)
+		if err != nil {
+			return // the terminal is gone with its last program
+		}
+		c.mu.Lock()
+		c.output += string(buf[:n])
+		close(c.changed)
+		c.changed = make(chan struct{})
+		c.mu.Unlock()
+	}
+}
+
+// await waits until enough likes the text behind a place, and gives it.
+func (c *shvcli) await(what string, from int, enough func(string) bool) string {
+	c.t.Helper()
+	late := time.After(patience)
+	for {
+		c.mu.Lock()
+		text, changed := colours.ReplaceAllString(c.output[from:], ""), c.changed
+		c.mu.Unlock()
+		if enough(text) {
+			return text
+		}
+		select {
+		case <-changed:
+		case <-c.ended:
+			c.t.Fatalf("shvcli ended before %s", what)
+		case <-late:
+			c.t.Fatalf("shvcli did not show %s within %v", what, patience)
+		}
+	}
+}
+
+// awaitReading waits until the terminal does not edit lines any more: what is typed
+// before that goes through the kernel's hands, which keep a Ctrl-D.
+func (c *shvcli) awaitReading() {
+	for began := time.Now(); time.Since(began) < patience; time.Sleep(2 * time.Millisecond) {
+		modes, err := unix.IoctlGetTermios(int(c.master.Fd()), unix.TCGETS)
+		if err != nil || modes.Lflag&unix.ICANON == 0 {
+			return
+		}
+	}
+	c.t.Error("shvcli does not read keys")
+}
+
+// run enters a line and gives what is shown until the next prompt. Ctrl-O enters
+// lines too that shvcli takes for wrong, as calls of what it did not see.
+func (c *shvcli) run(line string) string {
+	c.t.Helper()
+	c.mu.Lock()
+	from := len(c.output)
+	c.mu.Unlock()
+	c.awaitReading()
+	if _, err := c.master.WriteString(line + "\x0f"); err != nil {
+		c.t.Fatal(err)
+	}
+	text := c.await("a prompt behind "+line, from, func(text string) bool {
+		_, behind, entered := strings.Cut(text, "\n")
+		return entered && prompt.MatchString("\n"+behind)
+	})
+	_, text, _ = strings.Cut(text, "\n")
+	return prompt.ReplaceAllString("\n"+text, "")
+}
+
+// shows runs a line that must show each of these, in lines that may begin with
+// spaces.
+func (c *shvcli) shows(line string, wanted ...string) {
+	c.t.Helper()
+	text := c.run(line)
+	for _, want := range wanted {
+		if !strings.Contains(strings.Join(strings.Fields(text), " ")+" ", want+" ") {
+			c.t.Errorf("%s shows\n%s\nand not %s", line, text, want)
+		}
+	}
+}
+
+func TestShvcliBrowsesOurBroker(t *testing.T) {
+	covers(t, "shvcli", "shvbroker and shvagent", "ls, dir with values, calls, errors, cd, scan")
+	b := startBroker(t)
+	startAgent(t, b.listens[0], "iot", "lub42DUB")
+	c := startShvcli(t, b.login())
+	c.shows("ls", ".app .broker test")
+	c.shows(".app:dir", "dir ls", "shvVersionMajor 3", "shvVersionMinor 0", `name "shvbroker"`, "ls:lsmod")
+	c.shows(".broker:ls", "app client currentClient")
+	c.shows(".broker/currentClient:info", `"userName":"iot"`, `"mountPoint":null,`)
+	c.shows("test:ls", "agent")
+	c.shows("test/agent:dir", `appName "shvagent"`, `deviceId "interop"`, "launchRexec")
+	c.shows("test/agent:appName", `"shvagent"`)
+	c.shows("test/agent/.app:ping", "null")
+	c.shows("test/nosuch:get", "RpcMethodNotFoundError:")
+	c.shows("test/agent:nosuch", "RpcMethodNotFoundError:")
+	c.shows("test/nosuch/", "Invalid path: test/nosuch")
+	c.run("test/")
+	c.shows("ls", "agent")
+	c.shows("agent:deviceType", `"ShvAgent"`)
+	c.run("!scan")
+	c.shows("!tree", "agent", ".app")
+}
+
+func TestShvcliShowsSignals(t *testing.T) {
+	covers(t, "shvcli and pyshv device", ours, "subscribe, subscriptions, signals, set, unsubscribe, signals of mounts")
+	b := startBroker(t)
+	c := startShvcli(t, b.login(), "--subscribe", "**:ls:lsmod")
+	d := mounted(t, b)
+	c.await("the mount", 0, func(text string) bool { return strings.Contains(text, `:ls:lsmod: {"test":true}`) })
+	// Of a pattern with three parts shvcli 0.8.1 drops the second.
+	c.run("!sub test/**:get")
+	c.shows("!subs", "test/**:get:*", "**:*:lsmod")
+	c.run("test/device/value:set 7")
+	c.await("the signal", 0, func(text string) bool { return strings.Contains(text, "test/device/value:get:chng: 7") })
+	c.shows("test/device/value:get", "7")
+	c.run("!usub test/**:get")
+	if text := c.run("!subs"); strings.Contains(text, "test") {
+		t.Errorf("subscriptions after !usub: %s", text)
+	}
+	d.must("disconnect", nil, nil)
+	c.await("the end of the mount", 0, func(text string) bool { return strings.Contains(text, `:ls:lsmod: {"test":false}`) })
+}

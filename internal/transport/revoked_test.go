@@ -1,0 +1,124 @@
+package transport
+
+import (
+	"context"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"shvtools/internal/certtest"
+)
+
+// met tells whether a client at u is served: over TLS 1.3 it learns only from what
+// it reads that its own certificate was refused.
+func met(t *testing.T, u URL) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	conn, err := Dial(ctx, u, time.Minute)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	if _, err := conn.Write([]byte("x")); err != nil {
+		return err
+	}
+	_, err = conn.Read(make([]byte, 1))
+	return err
+}
+
+func wantMet(t *testing.T, name string, err error, want string) {
+	t.Helper()
+	if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+		t.Errorf("%s: got %v, want %q", name, err, want)
+	}
+}
+
+func TestCertificatesOfClientsAreJudged(t *testing.T) {
+	dir, later := t.TempDir(), time.Now().Add(time.Hour)
+	a, strange := certtest.NewAuthority(t, dir, "ca"), certtest.NewAuthority(t, dir, "strange")
+	broker, eva := a.Issue(t, "broker", 2, later), a.Issue(t, "eva", 3, later)
+	lost, old := a.Issue(t, "lost", 4, later), a.Issue(t, "old", 5, time.Now().Add(-time.Hour))
+	other := strange.Issue(t, "other", 6, later)
+	forged := certtest.NewAuthority(t, t.TempDir(), "ca").Issue(t, "eva", 3, later)
+	crl := dir + "/crl.pem"
+	a.Revoke(t, crl, later, 4)
+	l := listen(t, "ssl://127.0.0.1:0?require-client-cert=true&client-ca="+a.CA+"&crl="+crl, ListenOptions{CertFile: broker.Cert, KeyFile: broker.Key})
+	echo(t, l, NewSlots(1))
+	try := func(f certtest.Files) error {
+		u := URL{Scheme: SSL, Host: "127.0.0.1", CA: a.CA, Cert: f.Cert, Key: f.Key}
+		_, u.Port, _ = net.SplitHostPort(l.Addr().String())
+		return met(t, u)
+	}
+	wantMet(t, "good", try(eva), "")
+	wantMet(t, "none", try(certtest.Files{}), "certificate required")
+	wantMet(t, "revoked", try(lost), "bad certificate")
+	wantMet(t, "expired", try(old), "expired")
+	wantMet(t, "another authority's", try(other), "certificate required")
+	wantMet(t, "another authority's of the same name", try(forged), "tls: ")
+
+	a.Revoke(t, crl, time.Now().Add(-time.Minute))
+	wantMet(t, "reload of an expired list", l.Reload(), "expired on")
+	wantMet(t, "revoked, by the list before", try(lost), "bad certificate")
+	a.Revoke(t, crl, later, 3)
+	if err := l.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	wantMet(t, "revoked by the new list", try(eva), "bad certificate")
+	wantMet(t, "not revoked any more", try(lost), "")
+}
+
+func TestRevokedBrokersAreRefused(t *testing.T) {
+	dir, later := t.TempDir(), time.Now().Add(time.Hour)
+	a, strange := certtest.NewAuthority(t, dir, "ca"), certtest.NewAuthority(t, dir, "ca2")
+	broker := a.Issue(t, "broker", 2, later)
+	l := listen(t, "ssl://127.0.0.1:0", ListenOptions{CertFile: broker.Cert, KeyFile: broker.Key})
+	echo(t, l, NewSlots(1))
+	u := l.URL()
+	u.Cert, u.Key, u.CA, u.CRL = "", "", a.CA, dir+"/crl.pem"
+	wantMet(t, "no list", met(t, u), "crl.pem")
+	a.Revoke(t, u.CRL, later, 9)
+	wantMet(t, "another revoked", met(t, u), "")
+	a.Revoke(t, u.CRL, later, 2)
+	wantMet(t, "revoked", met(t, u), "was revoked")
+	a.Revoke(t, u.CRL, time.Now().Add(-time.Minute))
+	wantMet(t, "expired list", met(t, u), "expired on")
+	strange.Revoke(t, u.CRL, later, 2)
+	wantMet(t, "list of another authority", met(t, u), "")
+	if err := os.WriteFile(u.CRL, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wantMet(t, "no list in it", met(t, u), "holds none")
+	u.NoVerify = true
+	wantMet(t, "not verified", met(t, u), "crl")
+}
+
+func TestExpiredBrokersAreRefused(t *testing.T) {
+	dir := t.TempDir()
+	a := certtest.NewAuthority(t, dir, "ca")
+	broker := a.Issue(t, "broker", 2, time.Now().Add(-time.Hour))
+	l := listen(t, "ssl://127.0.0.1:0", ListenOptions{CertFile: broker.Cert, KeyFile: broker.Key})
+	echo(t, l, NewSlots(1))
+	u := l.URL()
+	u.CA = a.CA
+	wantMet(t, "expired", met(t, u), "expired")
+}
+
+// A listener that cannot judge clients as it was told does not open.
+func TestListenersWithoutWhatJudgesClientsDoNotOpen(t *testing.T) {
+	dir := t.TempDir()
+	own := certtest.Write(t, dir, "own", "127.0.0.1")
+	for _, query := range []string{"crl=/x", "require-client-cert=1", "client-ca=/x", "client-ca=" + own.Cert + "&crl=/x"} {
+		u, err := ParseURL("ssl://127.0.0.1:0?" + query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l, err := Listen(t.Context(), u, ListenOptions{CertFile: own.Cert, KeyFile: own.Key}); err == nil {
+			_ = l.Close()
+			t.Errorf("%s: opened", query)
+		}
+	}
+}
