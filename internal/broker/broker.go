@@ -108,6 +108,7 @@ type Broker struct {
 	calls      map[tunnelKey]*ticket   // by the call that still waits for its tunnel
 	tunnels    map[tunnelKey]*tunnel   // by the key of either end
 	over       over                    // the latest tunnels that ended
+	awaited    awaited                 // tunnels that brokers below may make
 	parents    map[*session]struct{}   // the brokers above
 	asking     int                     // brokers that look for those above
 	numbered   map[int64]*tunnel       // the same by their numbers
