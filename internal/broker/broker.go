@@ -107,11 +107,11 @@ type Broker struct {
 	tickets    map[secretKey]*ticket   // that nobody redeemed yet
 	calls      map[tunnelKey]*ticket   // by the call that still waits for its tunnel
 	tunnels    map[tunnelKey]*tunnel   // by the key of either end
+	numbered   map[int64]*tunnel       // the same by their numbers
 	over       over                    // the latest tunnels that ended
 	awaited    awaited                 // tunnels that brokers below may make
 	parents    map[*session]struct{}   // the brokers above
 	asking     int                     // brokers that look for those above
-	numbered   map[int64]*tunnel       // the same by their numbers
 	edits      int                     // changes of rights that are being made
 	renewing   map[string]bool         // users who change their own passwords just now
 }
@@ -136,10 +136,10 @@ func New(o Options) *Broker {
 		tickets:   make(map[secretKey]*ticket),
 		calls:     make(map[tunnelKey]*ticket),
 		tunnels:   make(map[tunnelKey]*tunnel),
-		parents:   make(map[*session]struct{}),
-		runID:     rand.Text(),
 		numbered:  make(map[int64]*tunnel),
 		renewing:  make(map[string]bool),
+		parents:   make(map[*session]struct{}),
+		runID:     rand.Text(),
 	}
 	b.addNodes()
 	return b

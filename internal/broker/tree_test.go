@@ -349,7 +349,7 @@ func TestLoopIsFound(t *testing.T) {
 					items = append(items, fmt.Sprintf("%q", id))
 				}
 				answer := r.ask(ownNode, "brokersAbove", "["+strings.Join(items, ",")+"]")
-				return strings.Split(strings.Trim(answer, `{}2:["]`), `","`)
+				return strings.Split(strings.TrimSuffix(strings.TrimPrefix(answer, `{2:["`), `"]}`), `","`)
 			}
 		}
 		attach := func(i int) {
