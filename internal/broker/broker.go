@@ -109,6 +109,7 @@ type Broker struct {
 	tunnels    map[tunnelKey]*tunnel   // by the key of either end
 	numbered   map[int64]*tunnel       // the same by their numbers
 	over       over                    // the latest tunnels that ended
+	awaited    awaited                 // tunnels that brokers below may make
 	parents    map[*session]struct{}   // the brokers above
 	asking     int                     // brokers that look for those above
 	edits      int                     // changes of rights that are being made

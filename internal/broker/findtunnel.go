@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"net/netip"
 	"slices"
+	"time"
 
 	"shvtools/internal/chainpack"
 	"shvtools/internal/rpc"
@@ -21,6 +22,11 @@ func (s *session) findTunnel(m *rpc.Message, toID int64, with right) (goesOn boo
 	last := len(m.Callers()) == 0
 	if to == nil || !last && to.up == nil {
 		return true // to whoever it is that put caller ids of his own there
+	}
+	if s.down != nil {
+		b.mu.Lock()
+		b.awaited.add(tunnelKey{toID, m.ID(), string(m.Callers().AppendKey(nil))}, s, with, time.Now())
+		b.mu.Unlock()
 	}
 	back := append(rpc.CallerIDs(nil), m.RevCallers()...)
 	back, _, _ = back.Pop() // our own entry of s

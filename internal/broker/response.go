@@ -33,7 +33,7 @@ func (s *session) response(m *rpc.Message, f *link.Frame) {
 	case rpc.FindTunnelResponse:
 		s.foundTunnel(m, toID)
 	}
-	s.pass(m, f, toID, state, with)
+	s.pass(m, f, toID, state)
 }
 
 // mayAnswer tells whether there is a way for m, and for a FindTunnelRequest the
@@ -44,7 +44,7 @@ func (s *session) mayAnswer(m *rpc.Message, state rpc.TunnelState) (with right, 
 	switch {
 	case s.ticket != nil:
 		return right{}, m.ID() == s.ticket.id && state != rpc.FindTunnelRequest && s.ways.has(m.Callers())
-	case state == rpc.FindTunnelRequest, state == rpc.CreateTunnelRequest:
+	case state == rpc.FindTunnelRequest:
 		return s.ways.wasAsked(m.Callers(), m.ID())
 	case state == rpc.FindTunnelResponse && s.up == nil:
 		return right{}, false // it would lead a helper away
@@ -54,9 +54,9 @@ func (s *session) mayAnswer(m *rpc.Message, state rpc.TunnelState) (with right, 
 
 // pass forwards a response to the session toID, if the tunnel that it claims to
 // belong to is the sender's.
-func (s *session) pass(m *rpc.Message, f *link.Frame, toID int64, state rpc.TunnelState, with right) {
+func (s *session) pass(m *rpc.Message, f *link.Frame, toID int64, state rpc.TunnelState) {
 	b := s.broker
-	to, t, verdict := b.route(s, m, toID, state, with)
+	to, t, verdict := b.route(s, m, toID, state)
 	switch verdict {
 	case dropQuietly:
 		b.stats.late.Add(1)

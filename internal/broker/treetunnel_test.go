@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bufio"
+	"fmt"
 	"net"
 	"strings"
 	"testing"
@@ -364,5 +365,43 @@ func TestTunnelWithoutAcksIsClosedOnASharedLink(t *testing.T) {
 		}
 		flood.user.fence()
 		fine.works(t)
+	})
+}
+
+// A broker below makes a tunnel for a call that it has asked one for, once, whatever
+// else its caller calls meanwhile.
+func TestChildMakesTheTunnelsThatItAskedFor(t *testing.T) {
+	inTree(t, func(t *testing.T) {
+		w := serve(t, Options{})
+		user := w.root()
+		child := w.connect().login("child", password, `{"broker":{},"device":{"mountPoint":"c"}}`)
+		child.expect(`<1:1,8:1,9:".broker",10:"ls",14:"su",17:63>i{}`)
+		child.send(`<1:1,8:1>i{2:["client"]}`)
+		create := fmt.Sprintf(`<1:1,8:41,11:%d,13:7,15:<1:3>i{1:3,2:"h",3:1,4:"s",5:5}>i{}`, user.id)
+		user.send(`<1:1,8:41,9:"c/x",10:"launchRexec">i{}`)
+		child.next()
+		child.send("%s", create) // it has not asked
+		child.fence()
+		child.send(`<1:1,8:41,11:%d,13:7,15:<1:3>i{1:1,2:"low",3:1,4:"abc",6:[1,2]}>i{}`, user.id)
+		if ctl := child.next().Tunnel(); ctl.Host != "low" {
+			t.Fatalf("%+v", ctl)
+		}
+		for id := range 2 * maxAsked {
+			user.send(`<1:1,8:%d,9:"c/x",10:"get">i{}`, 100+id)
+			child.next()
+		}
+		child.send("%s", create)
+		if m := user.next(); m.Tunnel().State != rpc.CreateTunnelRequest || m.ID() != 41 {
+			t.Fatalf("no CreateTunnelRequest: %x", m.Body())
+		}
+		child.send(`<1:1,8:41,11:%d,15:<1:3>i{1:5}>i{2:null}`, user.id)
+		user.expect(`<1:1,8:41,15:<1:3>i{1:5}>i{2:null}`)
+		child.send("%s", create) // once
+		child.send(`<1:1,8:41,11:%d>i{2:[1,"late"]}`, user.id)
+		child.fence()
+		user.fence()
+		if n := w.Stats().Forged; n != 2 {
+			t.Errorf("%d messages were dropped as forged", n)
+		}
 	})
 }

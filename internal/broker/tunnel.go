@@ -86,9 +86,9 @@ const (
 
 // route finds the session that a response goes to and the tunnel that it
 // belongs to, nil if none. The caller ids of m are popped already.
-func (b *Broker) route(s *session, m *rpc.Message, toID int64, state rpc.TunnelState, with right) (*session, *tunnel, verdict) {
+func (b *Broker) route(s *session, m *rpc.Message, toID int64, state rpc.TunnelState) (*session, *tunnel, verdict) {
 	if state == rpc.CreateTunnelRequest {
-		return b.create(s, m, toID, with)
+		return b.create(s, m, toID)
 	}
 	var buf [32]byte
 	stack := m.Callers().AppendKey(buf[:0])
@@ -112,9 +112,9 @@ func (b *Broker) route(s *session, m *rpc.Message, toID int64, state rpc.TunnelS
 
 // create records the tunnel of a CreateTunnelRequest. Only the helper that
 // redeemed a secret may ask for one, and only for the call of that secret, or a
-// broker below for one that did so there, if the call went to it. with is the right
-// of that call.
-func (b *Broker) create(s *session, m *rpc.Message, toID int64, with right) (*session, *tunnel, verdict) {
+// broker below for one that did so there, if it has asked for the tunnel of that
+// call before.
+func (b *Broker) create(s *session, m *rpc.Message, toID int64) (*session, *tunnel, verdict) {
 	ctl := *m.Tunnel()
 	readID := ctl.RequestID
 	if readID == 0 {
@@ -127,11 +127,15 @@ func (b *Broker) create(s *session, m *rpc.Message, toID int64, with right) (*se
 	if to == nil {
 		return nil, nil, dropQuietly
 	}
+	var with right
+	var may bool
 	agent := s
 	if s.ticket != nil {
-		with, agent = s.ticket.with, s.ticket.agent
+		with, agent, may = s.ticket.with, s.ticket.agent, !s.ticket.tunnelled
+	} else {
+		with, may = b.awaited.take(tunnelKey{toID, m.ID(), string(m.Callers().AppendKey(nil))}, s, time.Now())
 	}
-	if s.ticket == nil && s.down == nil || s.ticket != nil && s.ticket.tunnelled || !m.Has(rpc.TagRevCallerIDs) || !to.holds(with) {
+	if !may || !m.Has(rpc.TagRevCallerIDs) || !to.holds(with) {
 		return to, nil, dropForged
 	}
 	t := &tunnel{

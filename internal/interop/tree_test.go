@@ -46,7 +46,7 @@ func TestPyshvFindsItsWayThroughTheTree(t *testing.T) {
 		for path, want := range map[string]string{
 			"":                      "dir 1, ls 1 lsmod",
 			"test":                  "dir 1, ls 1 lsmod",
-			".broker/currentClient": "dir 1, ls 1 lsmod, info 1, subscribe 1, unsubscribe 1, subscriptions 1",
+			".broker/currentClient": "dir 1, ls 1 lsmod, info 1, subscribe 1, unsubscribe 1, brokersAbove 1, subscriptions 1",
 			"test/device/value":     "dir 1, ls 1 lsmod, get 8 chng, set 16",
 		} {
 			var methods []struct {

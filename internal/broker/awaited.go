@@ -1,0 +1,51 @@
+package broker
+
+import "time"
+
+const (
+	// awaitFor is how long a tunnel is awaited that was asked for, far above what
+	// any secret lives, and maxAwaited how many are.
+	awaitFor   = time.Minute
+	maxAwaited = 10_000
+)
+
+// awaited are the calls whose tunnels a broker below has asked for: it may make each
+// once. It is guarded by broker.mu. The zero value has none.
+type awaited struct {
+	calls map[tunnelKey]awaitedCall
+	swept time.Time
+}
+
+type awaitedCall struct {
+	from int64 // the session of the broker below
+	with right
+	at   time.Time
+}
+
+// add notes a call; one too many is forgotten, and its tunnel not made.
+func (a *awaited) add(call tunnelKey, from *session, with right, now time.Time) {
+	if a.calls == nil {
+		a.calls = make(map[tunnelKey]awaitedCall)
+	}
+	if now.Sub(a.swept) > awaitFor {
+		for key, c := range a.calls {
+			if now.Sub(c.at) > awaitFor {
+				delete(a.calls, key)
+			}
+		}
+		a.swept = now
+	}
+	if len(a.calls) < maxAwaited {
+		a.calls[call] = awaitedCall{from.id, with, now}
+	}
+}
+
+// take gives the right that a call was made with, if a session may make its tunnel.
+func (a *awaited) take(call tunnelKey, from *session, now time.Time) (with right, ok bool) {
+	c, ok := a.calls[call]
+	if !ok || c.from != from.id || now.Sub(c.at) > awaitFor {
+		return right{}, false
+	}
+	delete(a.calls, call)
+	return c.with, true
+}
