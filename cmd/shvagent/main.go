@@ -40,6 +40,7 @@ Examples:
    shvagent status`
 
 func main() {
+	cliapp.Calm() // each heartbeat would have the monitor thread wake up some fifty times
 	app := &cli.App{
 		Name:        "shvagent",
 		Usage:       "makes this machine a device of an SHV broker, with a remote shell",
