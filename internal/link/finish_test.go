@@ -100,3 +100,38 @@ func TestFinishOfAnEndedLinkReturns(t *testing.T) {
 		synctest.Wait()
 	})
 }
+
+// A helper still acknowledged what came while it finished: that write failed, for the
+// direction was closed, the link ended at once, and the exit status before it never
+// arrived.
+func TestFinishTakesNoMoreFrames(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ours, peer := duplexPair()
+		l := link.New(ours, link.Options{})
+		ended := start(t, l, handler{})
+		if err := send(l, message(1, 20)); err != nil {
+			t.Fatal(err)
+		}
+		finished := make(chan struct{})
+		go func() { l.Finish(t.Context(), link.Done); close(finished) }()
+		synctest.Wait() // nobody has read the frame yet
+		if err := send(l, message(2, 20)); err != link.ErrClosed {
+			t.Errorf("Send: %v", err)
+		}
+		if err := sendNow(l, message(3, 20)); err != link.ErrClosed {
+			t.Errorf("SendNow: %v", err)
+		}
+		all, err := io.ReadAll(peer)
+		if got := ids(t, all); err != nil || !ascending(got, 1) {
+			t.Errorf("frames %v, %v", got, err)
+		}
+		if err := sendNow(l, message(4, 20)); err != link.ErrClosed {
+			t.Errorf("SendNow behind the end: %v", err)
+		}
+		_ = peer.CloseWrite()
+		<-finished
+		if cause := <-ended; cause != link.PeerClosed {
+			t.Errorf("cause %v", cause)
+		}
+	})
+}

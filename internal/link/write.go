@@ -29,6 +29,7 @@ type queue struct {
 	gauge   *Gauge   // of many queues; nil: none, or not any more
 	busy    bool     // somebody writes
 	closed  bool
+	last    bool              // no more is taken: the link ends when this is out
 	waiting []chan<- struct{} // each has room for a token, given when bytes went out
 
 	fair *fair // of a link that many streams share; nil for others
@@ -41,6 +42,14 @@ type queue struct {
 func (q *queue) close() {
 	q.mu.Lock()
 	q.closed = true
+	q.announce()
+	q.mu.Unlock()
+}
+
+// finish lets all senders find out that no more is taken.
+func (q *queue) finish() {
+	q.mu.Lock()
+	q.last = true
 	q.announce()
 	q.mu.Unlock()
 }
@@ -80,7 +89,7 @@ func (q *queue) empty() bool { return len(q.frames) == 0 && (q.fair == nil || q.
 func (q *queue) accept(flow *Flow, f *Frame) (first bool, err error) {
 	shared := q.fair != nil && flow != nil
 	switch {
-	case q.closed:
+	case q.closed || q.last:
 		return false, ErrClosed
 	case !q.fits(f.Size()), shared && !q.fair.has(flow, f.Size()):
 		return false, ErrQueueFull
@@ -200,14 +209,14 @@ func (l *Link) sendWait(flow *Flow, f *Frame, from *Link) error {
 func (l *Link) SendNow(f *Frame) error {
 	q := &l.out
 	q.mu.Lock()
-	for !q.closed && !q.fits(f.Size()) {
+	for !q.closed && !q.last && !q.fits(f.Size()) {
 		room := make(chan struct{}, 1)
 		q.waiting = append(q.waiting, room)
 		q.mu.Unlock()
 		<-room
 		q.mu.Lock()
 	}
-	if q.closed {
+	if q.closed || q.last {
 		q.mu.Unlock()
 		return ErrClosed
 	}
@@ -238,13 +247,15 @@ func (l *Link) Queued() int {
 	return l.out.bytes
 }
 
-// Finish ends the link in good order: what is queued is written, the peer is
+// Finish ends the link in good order: what is queued is written and no more is
+// taken, for a write behind the last one would fail and take it along; the peer is
 // told that no more comes, and what it still sends goes to the Handler until it
 // closes too, for a close before that could cost it our last frames. The cause
 // then is PeerClosed. It waits for ctx at the most. The read loop must be
 // running.
 func (l *Link) Finish(ctx context.Context, cause Cause) {
 	defer l.Close(cause)
+	l.out.finish()
 	if !l.Flush(ctx) {
 		return
 	}
