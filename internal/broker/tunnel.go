@@ -152,6 +152,7 @@ func (b *Broker) forget(t *tunnel) bool {
 		delete(end.session.tunnels, t)
 		end.session.ways.unpin(t.wayOf(end))
 	}
+	b.noteIdle()
 	return true
 }
 
