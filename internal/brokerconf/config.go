@@ -36,6 +36,7 @@ type Config struct {
 	Listen         []Listen // empty: the caller's default
 	AllowPlaintext bool
 	Limits         Limits
+	Operation      Operation
 	AccessFile     string // "": rights cannot be changed at run time
 	Access         auth.Access
 	Directory      *auth.Directory // of Access
@@ -94,7 +95,7 @@ func Load(s Sources) (*Config, error) {
 
 // load is Load with what stands in s.File.
 func load(s Sources, data []byte) (*Config, error) {
-	c := &Config{Limits: DefaultLimits(), AccessFile: s.AccessFile, base: newPart()}
+	c := &Config{Limits: DefaultLimits(), Operation: DefaultOperation(), AccessFile: s.AccessFile, base: newPart()}
 	if c.AccessFile != "" {
 		c.note("access-file", c.AccessFile, "--access-file")
 	}
@@ -184,7 +185,9 @@ func (r *reader) config(root *node, c *Config) (hasAccess bool) {
 			c.AllowPlaintext = r.truth(k.value, "allow-plaintext")
 			c.note("allow-plaintext", k.value.text, k.at)
 		},
-		"limits": func(k key) { r.limits(k.value, &c.Limits, c) },
+		"limits":  func(k key) { r.limits(k.value, &c.Limits, c) },
+		"metrics": func(k key) { r.metrics(k.value, c) },
+		"drain":   func(k key) { r.drain(k.value, c) },
 		"access": func(k key) {
 			hasAccess = true
 			r.access(k.value, "access", c.base, false)
