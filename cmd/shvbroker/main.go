@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -18,6 +17,7 @@ import (
 	"shvtools/internal/brokerconf"
 	"shvtools/internal/cliapp"
 	"shvtools/internal/journal"
+	"shvtools/internal/sdnotify"
 	"shvtools/internal/transport"
 )
 
@@ -69,6 +69,9 @@ func main() {
 			&cli.BoolFlag{Name: "allow-plaintext", DisableDefaultText: true, Usage: "listen on tcp off loopback, where everyone on the way can read along"},
 			&cli.StringFlag{Name: "journal", Usage: "write each message to `FILE`, - for stderr; secrets and what is typed are left out"},
 			&cli.BoolFlag{Name: "journal-unsafe", DisableDefaultText: true, Usage: "let the journal show everything, passwords and keystrokes too"},
+			&cli.StringFlag{Name: "metrics-listen", Usage: "serve /metrics, /healthz and /readyz over HTTP on `HOST:PORT`, as 127.0.0.1:9375; to whoever can reach it"},
+			&cli.DurationFlag{Name: "drain-grace", DefaultText: "10s", Usage: "let open tunnels go on for `TIME` after TERM, none new; a second TERM ends at once"},
+			&cli.DurationFlag{Name: "drain-spread", DefaultText: "0s", Usage: "close connections then at random moments within `TIME`"},
 			cliapp.ReadyFileFlag(),
 		}, cliapp.LogFlags("info")...),
 	}
@@ -128,10 +131,14 @@ func run(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	reload = reloading{rights, listeners, log}
+	notify := sdnotify.FromEnviron(os.Getenv)
+	reload = reloading{rights, listeners, notify, log}
 	defer watchReload(reload)()
 	defer up.run(c.Context)()
-	return serve(c.Context, b, listeners, c.String(cliapp.FlagReadyFile), s.config.Development, log)
+	return serving{
+		broker: b, listeners: listeners, readyFile: c.String(cliapp.FlagReadyFile), development: s.config.Development,
+		operation: s.config.Operation, notify: notify, log: log,
+	}.run(c.Context)
 }
 
 // openJournal opens what --journal names.
@@ -190,35 +197,4 @@ func listen(ctx context.Context, doors []door) (listeners []*transport.Listener,
 		listeners = append(listeners, l)
 	}
 	return listeners, nil
-}
-
-// serve runs the broker until ctx ends.
-func serve(ctx context.Context, b *broker.Broker, listeners []*transport.Listener, readyFile string, development bool, log zerolog.Logger) error {
-	failed := make(chan error, len(listeners))
-	var urls []string
-	for _, l := range listeners {
-		urls = append(urls, l.URL().String())
-		go func() { failed <- b.Serve(l) }()
-	}
-	defer b.Close()
-	message := "listening"
-	if development {
-		message = "listening; the development user iot is let in"
-	}
-	log.Info().Strs("urls", urls).Msg(message)
-	if readyFile != "" {
-		if err := cliapp.WriteReadyFile(readyFile, urls); err != nil {
-			return err
-		}
-		defer os.Remove(readyFile) // who reads it later would be led astray
-	}
-	select {
-	case err := <-failed:
-		if !errors.Is(err, broker.ErrClosed) {
-			return err
-		}
-	case <-ctx.Done():
-		log.Info().AnErr("cause", context.Cause(ctx)).Msg("stopping")
-	}
-	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/urfave/cli/v2"
@@ -18,6 +19,7 @@ import (
 	"shvtools/internal/broker"
 	"shvtools/internal/brokerconf"
 	"shvtools/internal/cliapp"
+	"shvtools/internal/sdnotify"
 	"shvtools/internal/transport"
 	"shvtools/internal/tty"
 )
@@ -59,7 +61,32 @@ func (s *settings) load() error {
 	if c.IsSet("allow-plaintext") {
 		s.config.Override("allow-plaintext", "--allow-plaintext", strconv.FormatBool(c.Bool("allow-plaintext")))
 	}
+	if err := s.overrideOperation(); err != nil {
+		return err
+	}
 	return s.check(s.config)
+}
+
+// overrideOperation takes the flags that go before metrics and drain.
+func (s *settings) overrideOperation() error {
+	c, o := s.command, &s.config.Operation
+	if c.IsSet("metrics-listen") {
+		o.Metrics = c.String("metrics-listen")
+		s.config.Override("metrics.listen", "--metrics-listen", o.Metrics)
+	}
+	for _, each := range []struct {
+		flag, key string
+		value     *time.Duration
+	}{{"drain-grace", "drain.grace", &o.Grace}, {"drain-spread", "drain.spread", &o.Spread}} {
+		if !c.IsSet(each.flag) {
+			continue
+		}
+		if *each.value = c.Duration(each.flag); *each.value < 0 {
+			return cliapp.Usagef("--%s must not be negative", each.flag)
+		}
+		s.config.Override(each.key, "--"+each.flag, each.value.String())
+	}
+	return nil
 }
 
 // tell prints each fault of a configuration in a line of its own.
@@ -199,6 +226,7 @@ func hashPassword(c *cli.Context) error {
 type reloading struct {
 	rights    *brokerconf.Rights
 	listeners []*transport.Listener
+	notify    sdnotify.Notifier
 	log       zerolog.Logger
 }
 
@@ -230,6 +258,8 @@ func watchReload(r reloading) (stop func()) {
 // reload reads rights and certificates again. What cannot be read leaves the old
 // in force, each by itself. All of it is logged, and one error is given back.
 func (r reloading) reload() (failed error) {
+	_ = r.notify.Reloading() // what cannot be told is no reason to fail
+	defer func() { _ = r.notify.Ready("serving") }()
 	for _, l := range r.listeners {
 		if err := l.Reload(); err != nil {
 			failed = err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -48,7 +49,7 @@ const (
 	lingering = time.Second
 )
 
-// ErrClosed is returned by Serve after Close.
+// ErrClosed is returned by Serve after Drain or Close.
 var ErrClosed = errors.New("broker: closed")
 
 // Options of a broker. Zero fields have defaults, but for Users.
@@ -88,15 +89,18 @@ type Broker struct {
 	queued     link.Gauge // over all links
 	runID      string
 
-	running sync.WaitGroup // sessions, Serve calls and the watch
-	done    chan struct{}  // closed by Close
-	serving sync.Once
+	running  sync.WaitGroup // sessions, Serve calls and the watch
+	done     chan struct{}  // closed by Close
+	idle     chan struct{}  // has one when the last tunnel went; for Drain
+	draining atomic.Bool    // nobody new comes in
+	serving  sync.Once
 
 	wanted  subscriptions
 	telling sync.Mutex // keeps changes of mounts in order; taken before mu
 
 	mu         sync.RWMutex
 	closed     bool
+	leaving    bool // connections are being closed, since the broker stops
 	listeners  map[net.Listener]struct{}
 	lastID     int64
 	lastTunnel int64
@@ -130,6 +134,7 @@ func New(o Options) *Broker {
 		failures:   newFailures(limits.LoginPenalty),
 		handshakes: transport.NewSlots(limits.Handshakes),
 		done:       make(chan struct{}),
+		idle:       make(chan struct{}, 1),
 
 		listeners: make(map[net.Listener]struct{}),
 		sessions:  make(map[int64]*session),
@@ -145,7 +150,7 @@ func New(o Options) *Broker {
 	return b
 }
 
-// Serve accepts connections from l until Close, then returns ErrClosed; any
+// Serve accepts connections from l until Drain or Close, then returns ErrClosed; any
 // other error is the listener's. It closes l.
 func (b *Broker) Serve(l net.Listener) error {
 	if !b.addListener(l) {
@@ -161,7 +166,7 @@ func (b *Broker) Serve(l net.Listener) error {
 			pause = 0
 			b.start(conn)
 			continue
-		case b.isClosed():
+		case b.Draining():
 			return ErrClosed
 		case errors.Is(err, net.ErrClosed):
 			return err
@@ -176,7 +181,7 @@ func (b *Broker) Serve(l net.Listener) error {
 func (b *Broker) addListener(l net.Listener) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closed {
+	if b.closed || b.draining.Load() {
 		return false
 	}
 	b.listeners[l] = struct{}{}

@@ -84,12 +84,18 @@ func (s *session) tryLogin(m *rpc.Message, from rpc.Address) {
 		s.answer(rpc.AppendError(nil, from, rpc.Errorf(rpc.CodeTryAgainLater, "the broker is overloaded")))
 		return
 	}
+	options, _ := content.Value.Get("options")
+	_, tunnel := tunnelSecret(options)
+	if !tunnel && b.draining.Load() {
+		b.stats.loginsRefused.Add(1)
+		s.answer(rpc.AppendError(nil, from, rpc.Errorf(rpc.CodeTryAgainLater, stopping)))
+		return
+	}
 	s.deadline.Stop() // what follows is not the peer's time
 	login, _ := content.Value.Get("login")
-	options, _ := content.Value.Get("options")
 	by := attempt{s.from.Source(), stringField(login, "user")}
 	began := time.Now()
-	if _, tunnel := tunnelSecret(options); !tunnel && !s.holdBack(b.failures.held(by)) {
+	if !tunnel && !s.holdBack(b.failures.held(by)) {
 		return
 	}
 	refused := s.admit(content.Value, options, func() { s.welcome(from, options) })
@@ -303,7 +309,7 @@ func (b *Broker) unmount(s *session) string {
 	}
 	if len(at.sessions) == 0 {
 		b.mounts.Delete(s.mountPoint)
-		if !b.closed {
+		if !b.closed && !b.leaving {
 			parent, name := b.step(s.mountPoint)
 			b.changes = append(b.changes, mountChange{s.mountPoint, parent, name, false})
 		}

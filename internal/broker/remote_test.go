@@ -293,5 +293,7 @@ func (w *world) client() *remote {
 // device logs the user iot in and mounts at a path.
 func (w *world) device(path string) *remote {
 	w.t.Helper()
-	return w.connect().login("iot", password, fmt.Sprintf(`{"device":{"mountPoint":"%s"}}`, path))
+	r := w.connect().login("iot", password, fmt.Sprintf(`{"device":{"mountPoint":"%s"}}`, path))
+	r.fence() // everybody has been told of it
+	return r
 }

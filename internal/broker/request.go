@@ -9,6 +9,9 @@ import (
 	"shvtools/internal/shvpath"
 )
 
+// launchMethod of a device opens a tunnel.
+const launchMethod = "launchRexec"
+
 // request carries a request to the device that it is for, or answers it
 // (protocol.md 7.1b).
 func (s *session) request(m *rpc.Message, f *link.Frame) {
@@ -100,6 +103,9 @@ func isPlain(body []byte) bool {
 func (s *session) passRequest(m *rpc.Message, f *link.Frame, to *session, asked call) *rpc.Error {
 	if s.broker.overloaded() {
 		return rpc.Errorf(rpc.CodeTryAgainLater, "the broker is overloaded: too much waits for peers that do not read")
+	}
+	if s.broker.draining.Load() && string(asked.method) == launchMethod {
+		return rpc.Errorf(rpc.CodeTryAgainLater, stopping)
 	}
 	if !to.ways.open(m.Callers(), asked, s.maxWays()) {
 		return rpc.Errorf(rpc.CodeTryAgainLater, "too many callers on one connection")

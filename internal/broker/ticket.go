@@ -61,6 +61,8 @@ func (b *Broker) issue(t *ticket) (refused string) {
 	defer b.mu.Unlock()
 	call := t.call()
 	switch _, open := b.tunnels[call]; {
+	case b.draining.Load():
+		return stopping
 	case open:
 		return "this call has a tunnel already"
 	case b.calls[call] != nil:
@@ -98,6 +100,7 @@ func (b *Broker) revoke(t *ticket) bool {
 		return false
 	}
 	delete(b.calls, call)
+	b.noteIdle()
 	return true
 }
 

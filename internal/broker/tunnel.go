@@ -179,6 +179,7 @@ func (b *Broker) forget(t *tunnel) bool {
 		end.session.ways.unpin(t.wayOf(end))
 	}
 	b.over.add(t, time.Now())
+	b.noteIdle()
 	return true
 }
 

@@ -37,6 +37,7 @@ type Config struct {
 	Listen         []Listen // empty: the caller's default
 	AllowPlaintext bool
 	Limits         Limits
+	Operation      Operation
 	Connections    []Connection    // to brokers above
 	Advertise      []transport.URL // where helpers are told to connect; empty: where their agents did
 	AccessFile     string          // "": rights cannot be changed at run time
@@ -97,7 +98,7 @@ func Load(s Sources) (*Config, error) {
 
 // load is Load with what stands in s.File.
 func load(s Sources, data []byte) (*Config, error) {
-	c := &Config{Limits: DefaultLimits(), AccessFile: s.AccessFile, base: newPart()}
+	c := &Config{Limits: DefaultLimits(), Operation: DefaultOperation(), AccessFile: s.AccessFile, base: newPart()}
 	if c.AccessFile != "" {
 		c.note("access-file", c.AccessFile, "--access-file")
 	}
@@ -190,6 +191,8 @@ func (r *reader) config(root *node, c *Config) (hasAccess bool) {
 		"connections": func(k key) { r.connections(k.value, c) },
 		"tunnel":      func(k key) { r.tunnel(k.value, c) },
 		"limits":      func(k key) { r.limits(k.value, &c.Limits, c) },
+		"metrics":     func(k key) { r.metrics(k.value, c) },
+		"drain":       func(k key) { r.drain(k.value, c) },
 		"access": func(k key) {
 			hasAccess = true
 			r.access(k.value, "access", c.base, false)

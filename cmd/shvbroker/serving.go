@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"shvtools/internal/broker"
+	"shvtools/internal/brokerconf"
+	"shvtools/internal/cliapp"
+	"shvtools/internal/monitor"
+	"shvtools/internal/sdnotify"
+	"shvtools/internal/transport"
+)
+
+// serving is a broker at work, with what tells others how it is.
+type serving struct {
+	broker      *broker.Broker
+	listeners   []*transport.Listener
+	readyFile   string
+	development bool
+	operation   brokerconf.Operation
+	notify      sdnotify.Notifier
+	log         zerolog.Logger
+}
+
+// run serves until ctx ends, and then drains.
+func (s serving) run(ctx context.Context) error {
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	watch, cancel := context.WithCancel(context.Background()) // it goes on while the broker drains
+	defer cancel()
+	if s.operation.Metrics != "" {
+		m, err := monitor.Listen(ctx, s.operation.Metrics, monitor.Sources{
+			Healthy: s.healthy,
+			Ready:   func() bool { return !s.broker.Draining() },
+			Metrics: func() []monitor.Family { return families(s.broker.Stats()) },
+		})
+		if err != nil {
+			return err
+		}
+		defer m.Close()
+		s.log.Info().Stringer("address", m.Addr()).Msg("metrics and health are served over HTTP")
+		watching.Go(func() {
+			if err := m.Serve(); err != nil {
+				s.log.Error().Err(err).Msg("metrics are not served any more")
+			}
+		})
+	}
+	failed := make(chan error, len(s.listeners))
+	var urls []string
+	for _, l := range s.listeners {
+		urls = append(urls, l.URL().String())
+		go func() { failed <- s.broker.Serve(l) }()
+	}
+	defer s.broker.Close()
+	message := "listening"
+	if s.development {
+		message = "listening; the development user iot is let in"
+	}
+	s.log.Info().Strs("urls", urls).Msg(message)
+	if s.readyFile != "" {
+		if err := cliapp.WriteReadyFile(s.readyFile, urls); err != nil {
+			return err
+		}
+		defer os.Remove(s.readyFile) // who reads it later would be led astray
+	}
+	if err := s.notify.Ready("serving"); err != nil {
+		s.log.Warn().Err(err).Msg("systemd was not told")
+	}
+	watching.Go(func() { s.notify.Watch(watch, s.healthy) })
+	select {
+	case err := <-failed:
+		if !errors.Is(err, broker.ErrClosed) {
+			return err
+		}
+	case <-ctx.Done():
+		s.drain(context.Cause(ctx))
+	}
+	return nil
+}
+
+// drain ends in good order. A second signal ends the process meanwhile.
+func (s serving) drain(cause error) {
+	_ = s.notify.Stopping("draining")
+	s.log.Info().AnErr("cause", cause).Int("tunnels", s.broker.Stats().Tunnels).Stringer("grace", s.operation.Grace).Msg("stopping")
+	s.broker.Drain(context.Background(), broker.Drain{Grace: s.operation.Grace, Spread: s.operation.Spread})
+}
+
+// healthWait is how long the broker may take to show that it is not stuck.
+const healthWait = 2 * time.Second
+
+// healthy tells whether the locks of the broker are to be had.
+func (s serving) healthy() bool {
+	ctx, cancel := context.WithTimeout(context.Background(), healthWait)
+	defer cancel()
+	return s.broker.Healthy(ctx)
+}

@@ -1,0 +1,43 @@
+package brokerconf
+
+import "time"
+
+// Operation is how the program is run and watched.
+type Operation struct {
+	Metrics string        // host and port of metrics and health; "": none
+	Grace   time.Duration // of open tunnels when the broker stops
+	Spread  time.Duration // over which it closes connections then
+}
+
+// DefaultOperation is that of a configuration that says nothing.
+func DefaultOperation() Operation { return Operation{Grace: 10 * time.Second} }
+
+// maxDrain bounds both times of drain: who stops a broker waits for them.
+const maxDrain = time.Hour
+
+func (r *reader) metrics(n *node, c *Config) {
+	r.fields(n, "metrics", map[string]func(key){
+		"listen": func(k key) {
+			c.Operation.Metrics = r.text(k.value, "listen of metrics")
+			c.note("metrics.listen", c.Operation.Metrics, k.at)
+		},
+	})
+}
+
+func (r *reader) drain(n *node, c *Config) {
+	read := func(d *time.Duration) func(key) {
+		return func(k key) {
+			value, err := time.ParseDuration(k.value.text)
+			if k.value.kind != scalar || err != nil || value < 0 || value > maxDrain {
+				r.fail(k.value.at, "drain: %s is a time from 0s to %s, such as 10s", k.name, maxDrain)
+				return
+			}
+			*d = value
+			c.note("drain."+k.name, value.String(), k.at)
+		}
+	}
+	r.fields(n, "drain", map[string]func(key){
+		"grace":  read(&c.Operation.Grace),
+		"spread": read(&c.Operation.Spread),
+	})
+}

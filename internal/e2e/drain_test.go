@@ -1,0 +1,52 @@
+package e2e_test
+
+import (
+	"syscall"
+	"testing"
+)
+
+// A broker that is stopped lets sessions end by themselves for a time; those that do
+// not are told why they end.
+func TestDrainWithOpenShells(t *testing.T) {
+	t.Parallel()
+	w := setup{brokerTLS: []string{"--drain-grace", "2s"}}.start(t)
+	stays := w.shell(80, 24)
+	command := marker()
+	ends, _ := w.started("echo ready; exec " + command)
+	awaitStart(t, command)
+
+	w.broker.signal(t, syscall.SIGTERM)
+	eventually(t, patience, "no new session is let in", func() bool { return w.rsh("true").code == 255 })
+	ends.signal(t, syscall.SIGTERM) // reaches the command, as ever
+	if code := ends.code(t); code != 128+int(syscall.SIGTERM) {
+		t.Errorf("a command that ended within the grace: exit code %d", code)
+	}
+	stays.ends(255)
+	wantsLine(t, stays.stderr(), device, "the broker is stopping")
+	if code := w.broker.code(t); code != 0 {
+		t.Errorf("the broker's exit code is %d", code)
+	}
+}
+
+// Without sessions nobody has to be waited for.
+func TestDrainWithoutSessionsIsOverAtOnce(t *testing.T) {
+	t.Parallel()
+	w := setup{brokerTLS: []string{"--drain-grace", "1h"}}.start(t)
+	w.rsh("true").wants(t, 0, "", "")
+	w.broker.signal(t, syscall.SIGTERM)
+	if code := w.broker.code(t); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// A second TERM ends a broker that still waits for sessions.
+func TestSecondSignalEndsADrain(t *testing.T) {
+	t.Parallel()
+	w := setup{brokerTLS: []string{"--drain-grace", "1h"}}.start(t)
+	term := w.shell(80, 24)
+	w.broker.signal(t, syscall.SIGTERM)
+	eventually(t, patience, "no new session is let in", func() bool { return w.rsh("true").code == 255 })
+	w.broker.signal(t, syscall.SIGTERM)
+	term.ends(255)
+	w.broker.code(t)
+}
