@@ -5,6 +5,7 @@ package rsh
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"shvtools/internal/chainpack"
 	"shvtools/internal/client"
 	"shvtools/internal/inband"
+	"shvtools/internal/link"
 	"shvtools/internal/node"
 	"shvtools/internal/rpc"
 	"shvtools/internal/transport"
@@ -136,8 +138,9 @@ func (s *session) window() int64 {
 
 // outcome turns the end of the tunnel into an exit code or an error.
 func (s *session) outcome(end tunnel.Closing) (code int, err error) {
+	var lost *link.EndError // what we were told before the connection ended is another reason
 	switch {
-	case s.client.Err() != nil && end.Err != nil:
+	case errors.As(end.Err, &lost):
 		return 0, fmt.Errorf("%s: session ended: connection to the broker lost: %w", s.opts.Path, end.Err)
 	case end.Err != nil:
 		return 0, fmt.Errorf("%s: session ended: %w", s.opts.Path, end.Err)
