@@ -32,8 +32,18 @@ func all(int) bool { return true }
 // everyNth drops every n-th message.
 func everyNth(n int) passes { return func(i int) bool { return i%n != n-1 } }
 
-// bursts drops count messages after each span of them.
-func bursts(span, count int) passes { return func(i int) bool { return i%(span+count) < span } }
+// bursts drops count messages after each span of them, and no longer than 10 s: a
+// queue that overflows has room again soon, however little is sent meanwhile.
+func bursts(span, count int) passes {
+	var began time.Time
+	return func(i int) bool {
+		at := i % (span + count)
+		if at == span {
+			began = time.Now()
+		}
+		return at < span || time.Since(began) > 10*time.Second
+	}
+}
 
 // broker is a broker that knows no tunnels and loses messages, but the first few,
 // which are not of this package.
