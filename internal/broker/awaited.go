@@ -4,15 +4,17 @@ import "time"
 
 const (
 	// awaitFor is how long a tunnel is awaited that was asked for, far above what
-	// any secret lives, and maxAwaited how many are.
+	// any secret lives, and maxAwaited how many are of one broker below: none can
+	// keep others from theirs.
 	awaitFor   = time.Minute
-	maxAwaited = 10_000
+	maxAwaited = 1000
 )
 
 // awaited are the calls whose tunnels a broker below has asked for: it may make each
 // once. It is guarded by broker.mu. The zero value has none.
 type awaited struct {
 	calls map[tunnelKey]awaitedCall
+	count map[int64]int // of them, by session
 	swept time.Time
 }
 
@@ -26,17 +28,29 @@ type awaitedCall struct {
 func (a *awaited) add(call tunnelKey, from *session, with right, now time.Time) {
 	if a.calls == nil {
 		a.calls = make(map[tunnelKey]awaitedCall)
+		a.count = make(map[int64]int)
 	}
 	if now.Sub(a.swept) > awaitFor {
 		for key, c := range a.calls {
 			if now.Sub(c.at) > awaitFor {
-				delete(a.calls, key)
+				a.forget(key, c)
 			}
 		}
 		a.swept = now
 	}
-	if len(a.calls) < maxAwaited {
+	if before, ok := a.calls[call]; ok {
+		a.forget(call, before)
+	}
+	if a.count[from.id] < maxAwaited {
 		a.calls[call] = awaitedCall{from.id, with, now}
+		a.count[from.id]++
+	}
+}
+
+func (a *awaited) forget(call tunnelKey, c awaitedCall) {
+	delete(a.calls, call)
+	if a.count[c.from]--; a.count[c.from] == 0 {
+		delete(a.count, c.from)
 	}
 }
 
@@ -46,6 +60,6 @@ func (a *awaited) take(call tunnelKey, from *session, now time.Time) (with right
 	if !ok || c.from != from.id || now.Sub(c.at) > awaitFor {
 		return right{}, false
 	}
-	delete(a.calls, call)
+	a.forget(call, c)
 	return c.with, true
 }

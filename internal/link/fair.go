@@ -31,6 +31,10 @@ type fair struct {
 	limit int     // bytes of one stream
 	fresh []*Flow // those that had nothing waiting, and so go before the others
 	ring  []*Flow // those that have had a turn
+
+	// passed is how much of fresh streams went since the ring last had a turn while
+	// it waits: many small ones together must not hold up a large one for ever.
+	passed int
 }
 
 func (r *fair) empty() bool { return len(r.fresh) == 0 && len(r.ring) == 0 }
@@ -70,7 +74,7 @@ func (r *fair) push(f *Frame, flow *Flow) {
 func (r *fair) take(frames []*Frame, size int) []*Frame {
 	for size > 0 && !r.empty() {
 		list := &r.ring
-		if len(r.fresh) > 0 {
+		if len(r.ring) == 0 || len(r.fresh) > 0 && r.passed < slice {
 			list = &r.fresh
 		}
 		flow := (*list)[0]
@@ -85,6 +89,11 @@ func (r *fair) take(frames []*Frame, size int) []*Frame {
 		}
 		frames = append(frames, flow.frames[:n]...)
 		size -= bytes
+		if list == &r.fresh && len(r.ring) > 0 {
+			r.passed += bytes
+		} else {
+			r.passed = 0
+		}
 		flow.bytes -= bytes
 		left := copy(flow.frames, flow.frames[n:])
 		clear(flow.frames[left:])

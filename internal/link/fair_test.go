@@ -110,6 +110,57 @@ func TestStreamsOfASharedLinkHaveTurns(t *testing.T) {
 	})
 }
 
+// Small frames go before a large stream, but however many they are it gets its turns.
+func TestManySmallStreamsDoNotStarveALargeOne(t *testing.T) {
+	var r fair
+	var large Flow
+	push := func(flow *Flow, size int) {
+		f := named('x', size)
+		defer f.Release()
+		r.push(f, flow)
+	}
+	for range 8 {
+		push(&large, quantum)
+	}
+	left := 8
+	for turn := 0; left > 0; turn++ {
+		if turn == 100 {
+			t.Fatalf("%d frames of the large stream still wait", left)
+		}
+		for range 40 { // more than goes at a time, each with nothing else waiting
+			push(new(Flow), 1<<10)
+		}
+		for _, f := range r.take(nil, slice) {
+			f.Release()
+		}
+		left = len(large.frames)
+	}
+	r.drop()
+}
+
+// Streams that are full together leave room for the keys of others.
+func TestFullStreamsLeaveRoomForThoseThatHaveNothingWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, _ := sharedPipe(t, 64<<10)
+		f := named('x', 16<<10)
+		defer f.Release()
+		full := make([]Flow, 2*sharing)
+		for i := range full {
+			for l.SendIn(&full[i], f) == nil {
+			}
+		}
+		if q := l.Queued(); q > (sharing+1)*64<<10 {
+			t.Errorf("%d bytes wait", q)
+		}
+		key := named('k', 10)
+		defer key.Release()
+		var other Flow
+		if err := l.SendIn(&other, key); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // A stream that is full refuses, and leaves the others their room.
 func TestFullStreamLeavesOthersTheirRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -88,10 +88,16 @@ func (q *queue) empty() bool { return len(q.frames) == 0 && (q.fair == nil || q.
 // q.mu is held.
 func (q *queue) accept(flow *Flow, f *Frame) (first bool, err error) {
 	shared := q.fair != nil && flow != nil
+	room := q.fits(f.Size())
+	if shared {
+		// Full streams leave one more of room to keys of those that have nothing waiting.
+		key := flow.bytes == 0 && f.Size() <= small
+		room = q.fair.has(flow, f.Size()) && (room || key && q.fits(f.Size()-q.fair.limit))
+	}
 	switch {
 	case q.closed || q.last:
 		return false, ErrClosed
-	case !q.fits(f.Size()), shared && !q.fair.has(flow, f.Size()):
+	case !room:
 		return false, ErrQueueFull
 	}
 	first = q.empty()
