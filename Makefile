@@ -89,10 +89,14 @@ cross: ## build the programs for each of CROSS
 	  done; \
 	done
 
+.PHONY: units
+units: ## check the units of systemd, and how well the broker's shuts it in
+	@scripts/units.sh
+
 # One after the other, also with -j: each uses all cores, and demo the terminal.
 .PHONY: check
 check: ## all that CI runs beyond build and test
-	@for check in format vet staticcheck scripts interop race fuzz cross demo; do \
+	@for check in format vet staticcheck scripts units interop race fuzz cross demo; do \
 	  $(MAKE) --no-print-directory $$check || exit 1; \
 	done
 
