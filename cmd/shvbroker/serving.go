@@ -24,7 +24,7 @@ type serving struct {
 	readyFile   string
 	development bool
 	operation   brokerconf.Operation
-	notify      sdnotify.Notifier
+	notify      *sdnotify.Notifier
 	log         zerolog.Logger
 }
 
@@ -86,15 +86,18 @@ func (s serving) run(ctx context.Context) error {
 
 // drain ends in good order. A second signal ends the process meanwhile.
 func (s serving) drain(cause error) {
-	_ = s.notify.Stopping("draining")
+	_ = s.notify.Stopping("draining", s.operation.Grace+s.operation.Spread+closeWait)
 	s.log.Info().AnErr("cause", cause).Int("tunnels", s.broker.Stats().Tunnels).Stringer("grace", s.operation.Grace).Msg("stopping")
 	s.broker.Drain(context.Background(), broker.Drain{Grace: s.operation.Grace, Spread: s.operation.Spread})
 }
 
+// closeWait is what ending takes when the drain is over, and more.
+const closeWait = 15 * time.Second
+
 // healthWait is how long the broker may take to show that it is not stuck.
 const healthWait = 2 * time.Second
 
-// healthy tells whether the locks of the broker are to be had.
+// healthy tells whether what the broker's clients share answers.
 func (s serving) healthy() bool {
 	ctx, cancel := context.WithTimeout(context.Background(), healthWait)
 	defer cancel()

@@ -226,7 +226,7 @@ func hashPassword(c *cli.Context) error {
 type reloading struct {
 	rights    *brokerconf.Rights
 	listeners []*transport.Listener
-	notify    sdnotify.Notifier
+	notify    *sdnotify.Notifier
 	log       zerolog.Logger
 }
 

@@ -94,6 +94,7 @@ type Broker struct {
 	idle     chan struct{}  // has one when the last tunnel went; for Drain
 	draining atomic.Bool    // nobody new comes in
 	serving  sync.Once
+	looked   atomic.Pointer[time.Time] // when the watch last came round; nil: there is none yet
 
 	wanted  subscriptions
 	telling sync.Mutex // keeps changes of mounts in order; taken before mu

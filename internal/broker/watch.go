@@ -23,9 +23,11 @@ type watched struct {
 // watch ends links that stand still, until the broker closes. One goroutine looks
 // at all of them: a timer for each frame would cost more than the frame.
 func (b *Broker) watch() {
-	ticker := time.NewTicker(max(min(b.limits.WriteStall, b.limits.FrameStall)/looks, time.Millisecond))
+	ticker := time.NewTicker(b.lookEvery())
 	defer ticker.Stop()
 	for {
+		began := time.Now()
+		b.looked.Store(&began)
 		select {
 		case now := <-ticker.C:
 			for s, cause := range b.stalled(now) {
@@ -35,6 +37,11 @@ func (b *Broker) watch() {
 			return
 		}
 	}
+}
+
+// lookEvery is the time between two looks of the watch.
+func (b *Broker) lookEvery() time.Duration {
+	return max(min(b.limits.WriteStall, b.limits.FrameStall)/looks, time.Millisecond)
 }
 
 // stalled finds the sessions that stand still.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -23,14 +24,17 @@ const sendWait = time.Second
 type Notifier struct {
 	socket   string
 	watchdog time.Duration // 0: not watched
+
+	mu       sync.Mutex // keeps the messages in order
+	stopping bool
 }
 
 // FromEnviron reads NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID by getenv, and
 // gives the Notifier of this process. What cannot be read counts as not there.
-func FromEnviron(getenv func(string) string) Notifier {
-	n := Notifier{socket: getenv("NOTIFY_SOCKET")}
+func FromEnviron(getenv func(string) string) *Notifier {
+	n := &Notifier{socket: getenv("NOTIFY_SOCKET")}
 	if n.socket == "" || n.socket[0] != '/' && n.socket[0] != '@' {
-		return Notifier{}
+		return &Notifier{}
 	}
 	if pid := getenv("WATCHDOG_PID"); pid != "" && pid != strconv.Itoa(os.Getpid()) {
 		return n
@@ -42,25 +46,34 @@ func FromEnviron(getenv func(string) string) Notifier {
 }
 
 // Ready tells that the service serves, also after a reload; status is for people.
-func (n Notifier) Ready(status string) error { return n.send("READY=1", "STATUS="+line(status)) }
+// A service that stops is not ready any more: after Stopping it tells nothing.
+func (n *Notifier) Ready(status string) error { return n.tell("READY=1", "STATUS="+line(status)) }
+
+// Status tells people how the service is, until Stopping.
+func (n *Notifier) Status(status string) error { return n.tell("STATUS=" + line(status)) }
 
 // Reloading tells that the service reads its configuration again. Ready follows.
-func (n Notifier) Reloading() error {
+// After Stopping it tells nothing.
+func (n *Notifier) Reloading() error {
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
 		return fmt.Errorf("sdnotify: %w", err)
 	}
-	return n.send("RELOADING=1", fmt.Sprintf("MONOTONIC_USEC=%d", now.Nano()/1000))
+	return n.tell("RELOADING=1", fmt.Sprintf("MONOTONIC_USEC=%d", now.Nano()/1000))
 }
 
-// Stopping tells that the service is about to end.
-func (n Notifier) Stopping(status string) error {
-	return n.send("STOPPING=1", "STATUS="+line(status))
+// Stopping tells that the service is about to end, and has systemd wait so long for
+// that, where it would wait for less.
+func (n *Notifier) Stopping(status string, longest time.Duration) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.stopping = true
+	return n.send("STOPPING=1", "STATUS="+line(status), fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", longest.Microseconds()))
 }
 
 // Watch feeds the watchdog at half of its time while healthy agrees, until ctx
 // ends. It returns at once where nobody watches.
-func (n Notifier) Watch(ctx context.Context, healthy func() bool) {
+func (n *Notifier) Watch(ctx context.Context, healthy func() bool) {
 	if n.watchdog < 2 {
 		return
 	}
@@ -81,7 +94,17 @@ func (n Notifier) Watch(ctx context.Context, healthy func() bool) {
 // line keeps a text from being several assignments.
 func line(text string) string { return strings.Join(strings.Fields(text), " ") }
 
-func (n Notifier) send(assignments ...string) error {
+// tell sends what is not to be told any more once the service stops.
+func (n *Notifier) tell(assignments ...string) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.stopping {
+		return nil
+	}
+	return n.send(assignments...)
+}
+
+func (n *Notifier) send(assignments ...string) error {
 	if n.socket == "" {
 		return nil
 	}

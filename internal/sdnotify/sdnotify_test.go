@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -52,7 +53,8 @@ func TestMessages(t *testing.T) {
 			}{
 				{n.Ready("serving\nMAINPID=1"), `^READY=1\nSTATUS=serving MAINPID=1$`},
 				{n.Reloading(), `^RELOADING=1\nMONOTONIC_USEC=[1-9][0-9]*$`},
-				{n.Stopping("bye"), `^STOPPING=1\nSTATUS=bye$`},
+				{n.Status("well"), `^STATUS=well$`},
+				{n.Stopping("bye", 90*time.Second), `^STOPPING=1\nSTATUS=bye\nEXTEND_TIMEOUT_USEC=90000000$`},
 			} {
 				if tt.err != nil {
 					t.Fatal(tt.err)
@@ -65,11 +67,27 @@ func TestMessages(t *testing.T) {
 	}
 }
 
+// A reload while a service stops must not have systemd take it for one that runs.
+func TestNothingIsToldAfterStopping(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "notify")
+	conn := systemd(t, socket)
+	n := FromEnviron(environ(map[string]string{"NOTIFY_SOCKET": socket}))
+	_ = n.Stopping("first", 0)
+	_ = n.Reloading()
+	_ = n.Ready("serving")
+	_ = n.Status("serving")
+	_ = n.Stopping("last", 0)
+	told(t, conn)
+	if got := told(t, conn); !strings.Contains(got, "STATUS=last") {
+		t.Errorf("told %q", got)
+	}
+}
+
 func TestNobodyAsks(t *testing.T) {
 	for _, socket := range []string{"", "relative", "vsock:2:1"} {
 		n := FromEnviron(environ(map[string]string{"NOTIFY_SOCKET": socket, "WATCHDOG_USEC": "1000"}))
-		if n != (Notifier{}) || n.Ready("") != nil {
-			t.Errorf("%q: %+v", socket, n)
+		if n.socket != "" || n.watchdog != 0 || n.Ready("") != nil {
+			t.Errorf("%q: sends to %q", socket, n.socket)
 		}
 	}
 }
