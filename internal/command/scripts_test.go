@@ -9,10 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"shvtools/internal/chainpack"
 	"shvtools/internal/command"
+	"shvtools/internal/nstest"
 )
 
 // shelf is a directory of scripts, with a clock that goes on with each use.
@@ -222,10 +221,7 @@ func TestFullDiskRefusesAScriptAndKeepsTheOthers(t *testing.T) {
 	if err := os.MkdirAll(disk, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Mount("tmpfs", disk, "tmpfs", 0, "size=64k"); err != nil {
-		t.Skipf("a small file system needs the right to mount one: %v", err)
-	}
-	t.Cleanup(func() { _ = unix.Unmount(disk, unix.MNT_DETACH) })
+	nstest.Disk(t, disk, "64k")
 	s.run(t, `"echo hi"`)
 	got := s.run(t, `"exit 0 # `+strings.Repeat("x", 100<<10)+`"`)
 	if want := "8 the script cannot be kept on this device: no space left on device"; got != want {

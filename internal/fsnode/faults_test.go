@@ -17,16 +17,14 @@ import (
 	"shvtools/internal/cpon"
 	"shvtools/internal/fsnode"
 	"shvtools/internal/node"
+	"shvtools/internal/nstest"
 	"shvtools/internal/rpc"
 )
 
 // smallDisk is an export on a file system with room for a few pages.
 func smallDisk(t *testing.T) *export {
 	e := newExport(t)
-	if err := unix.Mount("tmpfs", e.dir, "tmpfs", 0, "size=64k"); err != nil {
-		t.Skipf("a small file system needs the right to mount one: %v", err)
-	}
-	t.Cleanup(func() { _ = unix.Unmount(e.dir, unix.MNT_DETACH) })
+	nstest.Disk(t, e.dir, "64k")
 	e.write("a.txt", "old")
 	return e
 }

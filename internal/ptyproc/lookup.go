@@ -160,10 +160,21 @@ func startError(name string, err error) *StartError {
 	return e
 }
 
+// openError explains why there are no pipes or no terminal.
+func openError(name string, err error) *StartError {
+	if errors.Is(err, syscall.ENOSPC) { // a limit of devpts, no disk is full
+		err = fmt.Errorf("no terminal is left on the device: %w", errnoOf(err))
+	}
+	return &StartError{Path: name, Code: codeNotExecutable, Err: err}
+}
+
 // execError explains what fork and exec said of a file that lookup accepted.
 func execError(name string, err error) *StartError {
-	if notFound(err) {
+	switch {
+	case notFound(err):
 		return &StartError{Path: name, Code: codeNotExecutable, Err: errNoInterpreter}
+	case errors.Is(err, syscall.EAGAIN):
+		return &StartError{Path: name, Code: codeNotExecutable, Err: fmt.Errorf("no process can be started on the device: %w", errnoOf(err))}
 	}
 	return &StartError{Path: name, Code: codeNotExecutable, Err: errnoOf(err)}
 }

@@ -54,7 +54,7 @@ func Start(spec Spec) (*Proc, error) {
 	}
 	f, err := open(spec)
 	if err != nil {
-		return nil, &StartError{Path: spec.Path, Code: codeNotExecutable, Err: err}
+		return nil, openError(spec.Path, err)
 	}
 	hideInherited()
 	var pid int
