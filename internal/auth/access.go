@@ -24,7 +24,8 @@ type Access struct {
 type UserEntry struct {
 	Password          Password
 	Roles             []string
-	Tokens            []string // that log the user in without a password
+	Tokens            []string   // that log the user in without a password
+	Certificates      []CertName // that do so
 	Deactivated       bool
 	DeactivatedReason string
 	Expires           time.Time         // zero: never

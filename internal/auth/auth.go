@@ -25,6 +25,9 @@ const (
 	Plain = "PLAIN"
 	SHA1  = "SHA1"
 	Token = "TOKEN"
+	// External has no password: the client certificate of the connection stands for
+	// it (docs/protocol.md).
+	External = "EXTERNAL"
 )
 
 // ErrLogin is the one answer to every refused login: a wrong user and a wrong

@@ -14,17 +14,18 @@ type tokenKey [sha256.Size]byte
 // Directory is a set of users. It does not change and may be used
 // concurrently.
 type Directory struct {
-	users   map[string]*User
-	tokens  map[tokenKey]*User
-	devices map[string]string
+	users        map[string]*User
+	tokens       map[tokenKey]*User
+	certificates map[CertName]*User
+	devices      map[string]string
 	// dearest is the argon2id password that takes longest; zero when there is
 	// none. A PLAIN login of somebody without one is made to take as long.
 	dearest Password
 }
 
-// NewDirectory makes a directory of users, without tokens and devices.
+// NewDirectory makes a directory of users, without tokens, certificates and devices.
 func NewDirectory(users ...*User) *Directory {
-	d := &Directory{users: make(map[string]*User, len(users)), tokens: make(map[tokenKey]*User)}
+	d := &Directory{users: make(map[string]*User, len(users)), tokens: make(map[tokenKey]*User), certificates: make(map[CertName]*User)}
 	for _, u := range users {
 		d.add(u)
 	}
@@ -56,6 +57,7 @@ func Build(a Access) (*Directory, []Fault) {
 			}
 			d.tokens[key] = u
 		}
+		faults = append(faults, d.addCertificates(u, a.Users[name].Certificates)...)
 	}
 	d.devices = make(map[string]string, len(a.Devices))
 	for id, device := range a.Devices {

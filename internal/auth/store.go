@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -45,12 +46,17 @@ type Attempt struct {
 	Nonce    string // that its hello was given, "" for none
 	From     netip.Addr
 	Now      time.Time
+	// Certificate has the names of the client certificate that was verified; empty:
+	// there was none.
+	Certificate []CertName
 }
 
 // Login is an attempt that was let in.
 type Login struct {
-	User  *User    // as it was then
-	token tokenKey // of a static token; zero for others
+	User        *User      // as it was then
+	token       tokenKey   // of a static token; zero for others
+	certificate []CertName // of the connection
+	external    bool       // it stood for a password
 }
 
 // Lost judges a login against another directory. Where nothing is lost it gives
@@ -60,6 +66,9 @@ func (l Login) Lost(d *Directory, from netip.Addr, now time.Time) (*User, Loss) 
 	switch {
 	case u == nil:
 		return nil, Removed
+	case l.external && !slices.Contains(d.holders(l.certificate), u), d.forbids(l.certificate, u):
+		return nil, CertificateTaken
+	case l.external: // no password was given
 	case l.token != tokenKey{} && d.tokens[l.token] != u,
 		l.token == tokenKey{} && u.Password != l.User.Password:
 		return nil, PasswordChanged
@@ -73,12 +82,22 @@ func (l Login) Lost(d *Directory, from netip.Addr, now time.Time) (*User, Loss) 
 // Check judges an attempt. The error is ErrLogin for the peer; its text is for
 // the log. A PLAIN login may take some tens of milliseconds, and waits for its
 // turn until done is closed.
+//
+// Whose connection shows a certificate of some users logs in as one of them, in
+// whatever way. The error is ErrCertificate where that is not so, whether or not the
+// password was right.
 func (s *Store) Check(done <-chan struct{}, a Attempt) (Login, error) {
 	d := s.Load()
-	if a.Type == Token {
+	switch a.Type {
+	case Token:
 		return s.checkToken(d, a)
+	case External:
+		return checkCertificate(d, a)
 	}
 	u := d.users[a.User]
+	if d.forbids(a.Certificate, u) {
+		return Login{}, notYours(a, a.User)
+	}
 	var stored Password
 	if u != nil {
 		stored = u.Password
@@ -94,7 +113,7 @@ func (s *Store) Check(done <-chan struct{}, a Attempt) (Login, error) {
 	case !ok:
 		return Login{}, refusal("wrong password of user %s", u.Name)
 	}
-	return admit(Login{User: u}, a)
+	return admit(Login{User: u, certificate: a.Certificate}, a)
 }
 
 func admit(l Login, a Attempt) (Login, error) {
@@ -151,17 +170,25 @@ func (s *Store) checkToken(d *Directory, a Attempt) (Login, error) {
 	}
 	key := tokenKey(sha256.Sum256([]byte(text)))
 	if u := d.tokens[key]; u != nil {
-		return admit(Login{User: u, token: key}, a)
+		if d.forbids(a.Certificate, u) {
+			return Login{}, notYours(a, u.Name)
+		}
+		return admit(Login{User: u, token: key, certificate: a.Certificate}, a)
 	}
 	login, ok := s.sessions.find(strings.TrimPrefix(text, tokenPrefix), a.Now)
 	if !ok {
 		return Login{}, refusal("an unknown token, or one that is too old")
 	}
+	if login.external && !slices.Equal(login.certificate, a.Certificate) {
+		return Login{}, foreign("a session token of user %s is good beside the certificate that it was made with", login.User.Name)
+	}
+	login.certificate = a.Certificate
 	u, loss := login.Lost(d, a.From, a.Now)
 	if loss != Kept {
 		return Login{}, refusal("user %s: %s", login.User.Name, loss)
 	}
-	return Login{User: u, token: login.token}, nil
+	login.User = u
+	return login, nil
 }
 
 // Issue makes a session token for a login (protocol.md 5.4): for SessionLife it

@@ -56,21 +56,23 @@ type Loss int
 
 // The losses.
 const (
-	Kept            Loss = iota
-	Removed              // there is no such user any more
-	Deactivated          // the user is deactivated
-	Expired              // the user's time is over
-	PasswordChanged      // the password or token is another one now
-	AddressDenied        // the user may not come from that address any more
+	Kept             Loss = iota
+	Removed               // there is no such user any more
+	Deactivated           // the user is deactivated
+	Expired               // the user's time is over
+	PasswordChanged       // the password or token is another one now
+	AddressDenied         // the user may not come from that address any more
+	CertificateTaken      // the certificate is not the user's any more
 )
 
 var lossTexts = [...]string{
-	Kept:            "nothing is lost",
-	Removed:         "the user was removed",
-	Deactivated:     "the user is deactivated",
-	Expired:         "the user has expired",
-	PasswordChanged: "the password was changed",
-	AddressDenied:   "the user may not come from this address",
+	Kept:             "nothing is lost",
+	Removed:          "the user was removed",
+	Deactivated:      "the user is deactivated",
+	Expired:          "the user has expired",
+	PasswordChanged:  "the password was changed",
+	AddressDenied:    "the user may not come from this address",
+	CertificateTaken: "the certificate is not that of the user any more",
 }
 
 // String is the loss in words for people.

@@ -44,6 +44,9 @@ func WellKnown(a Access) (users []string) {
 // with a nonce, is a password that everybody knows. It sees them behind any stored
 // form, and whoever has set them when.
 func WellKnownLogin(user, password, loginType, nonce string) bool {
+	if loginType == External {
+		return false // it has none
+	}
 	if loginType == Plain {
 		return isWellKnown(user, password)
 	}

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"crypto/rand"
+	"errors"
 	"math/big"
 	"strings"
 	"time"
@@ -47,7 +48,11 @@ func (s *session) beforeLogin(m *rpc.Message) {
 		}
 		s.answer(rpc.AppendResult(nil, from, chainpack.Map(chainpack.F("nonce", chainpack.String(s.login.nonce)))))
 	case len(m.Path()) == 0 && method == "workflows":
-		s.answer(rpc.AppendResult(nil, from, chainpack.List(chainpack.String(auth.Plain), chainpack.String(auth.SHA1), chainpack.String(auth.Token))))
+		ways := []chainpack.Value{chainpack.String(auth.Plain), chainpack.String(auth.SHA1), chainpack.String(auth.Token)}
+		if s.certificate() != nil {
+			ways = append(ways, chainpack.String(auth.External))
+		}
+		s.answer(rpc.AppendResult(nil, from, chainpack.List(ways...)))
 	case len(m.Path()) == 0 && method == "login":
 		s.tryLogin(m, from)
 	default:
@@ -106,7 +111,7 @@ func (s *session) tryLogin(m *rpc.Message, from rpc.Address) {
 	s.login.failures++
 	b.stats.loginsRefused.Add(1)
 	penalty := b.limits.LoginPenalty
-	if refused == errPassword {
+	if refused == errPassword || refused == errCertificate {
 		penalty = b.failures.failed(by)
 		refused = rpc.Errorf(rpc.CodeException, "Invalid authentication for user: %s reason: %s", by.user, refused.Message)
 	}
@@ -161,8 +166,11 @@ func (s *session) admission() chainpack.Value {
 	return chainpack.Map(entries...)
 }
 
-// errPassword is the refusal that counts as a guess.
-var errPassword = rpc.Errorf(rpc.CodeException, "%s", auth.ErrLogin)
+// errPassword and errCertificate are the refusals that count as a guess.
+var (
+	errPassword    = rpc.Errorf(rpc.CodeException, "%s", auth.ErrLogin)
+	errCertificate = rpc.Errorf(rpc.CodeException, "%s: the broker's log tells its names, which belong into certificates of the user", auth.ErrCertificate)
+)
 
 // admit checks a login and registers what it asks for. welcome answers the login;
 // it is called before the first request can reach a device.
@@ -177,6 +185,9 @@ func (s *session) admit(param, options chainpack.Value, welcome func()) *rpc.Err
 	login, _ := param.Get("login")
 	if err := s.enter(login); err != nil {
 		s.log.Info().Err(err).Msg("why a login is refused")
+		if errors.Is(err, auth.ErrCertificate) {
+			return errCertificate
+		}
 		return errPassword
 	}
 	name, loginType := s.name(), stringField(login, "type")

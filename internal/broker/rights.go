@@ -20,6 +20,8 @@ func (s *session) enter(login chainpack.Value) error {
 		Nonce:    s.login.nonce,
 		From:     s.from.Addr,
 		Now:      time.Now(),
+
+		Certificate: auth.CertNames(s.certificate()),
 	})
 	if err != nil {
 		return err
@@ -28,7 +30,11 @@ func (s *session) enter(login chainpack.Value) error {
 	defer b.mu.Unlock()
 	// The rights may have changed meanwhile, and Apply has not seen the session.
 	user, loss := admitted.Lost(b.opts.Users.Load(), s.from.Addr, time.Now())
-	if loss != auth.Kept {
+	switch loss {
+	case auth.Kept:
+	case auth.CertificateTaken:
+		return auth.ErrCertificate
+	default:
 		return auth.ErrLogin
 	}
 	s.admitted = admitted
@@ -100,11 +106,12 @@ func (s *session) expire() {
 
 // causes of links that end for a loss.
 var causes = map[auth.Loss]link.Cause{
-	auth.Removed:         link.UserRemoved,
-	auth.Deactivated:     link.UserDeactivated,
-	auth.Expired:         link.UserExpired,
-	auth.PasswordChanged: link.PasswordChanged,
-	auth.AddressDenied:   link.AddressDenied,
+	auth.Removed:          link.UserRemoved,
+	auth.Deactivated:      link.UserDeactivated,
+	auth.Expired:          link.UserExpired,
+	auth.PasswordChanged:  link.PasswordChanged,
+	auth.AddressDenied:    link.AddressDenied,
+	auth.CertificateTaken: link.CertificateTaken,
 }
 
 // judge gives the session the rights of a directory; if it may not go on, it

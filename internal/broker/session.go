@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"crypto/x509"
 	"errors"
 	"strconv"
 	"sync/atomic"
@@ -19,7 +20,7 @@ type session struct {
 	broker *Broker
 	link   *link.Link
 	from   transport.Peer
-	secure *transport.TLSConn // nil: no handshake is to come
+	secure *transport.TLSConn // nil: it is not over TLS
 	id     int64              // the caller id that stands for this session, never used twice
 	up     *above             // the peer is a broker above us; nil: it connected to us
 
@@ -84,7 +85,7 @@ func (p *peer) Reset() {
 		old.link.Close(cause)
 		return
 	}
-	if s := b.newSession(old.link, old.from, nil, seat, nil); s != nil {
+	if s := b.newSession(old.link, old.from, old.secure, seat, nil); s != nil {
 		// Both counts of the connection are the one goroutine of its link.
 		b.running.Done()
 		old.link.SetMaxFrame(b.limits.LoginFrame)
@@ -147,6 +148,14 @@ func (s *session) end(cause link.Cause) {
 	for _, n := range notices {
 		n.send()
 	}
+}
+
+// certificate is what the peer has shown of itself, nil for nothing that was verified.
+func (s *session) certificate() *x509.Certificate {
+	if s.secure == nil {
+		return nil
+	}
+	return s.secure.Certificate()
 }
 
 // leaveSeat gives back the place among those without a login.

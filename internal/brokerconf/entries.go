@@ -50,6 +50,7 @@ func (r *reader) user(n *node, what string, before auth.UserEntry) auth.UserEntr
 		"roles":              func(k key) { u.Roles = r.texts(k.value, "roles of "+what) },
 		"grants":             func(k key) { u.Roles = r.texts(k.value, "grants of "+what) },
 		"tokens":             func(k key) { u.Tokens = r.tokens(k.value, what) },
+		"certificates":       func(k key) { u.Certificates = r.certificates(k.value, "certificates of "+what) },
 		"deactivated":        func(k key) { u.Deactivated = r.truth(k.value, "deactivated of "+what) },
 		"deactivated_reason": func(k key) { u.DeactivatedReason = k.value.text },
 		"expires":            func(k key) { u.Expires = r.date(k.value, "expires of "+what) },
@@ -63,7 +64,7 @@ func (r *reader) user(n *node, what string, before auth.UserEntry) auth.UserEntr
 	if n.child("tokens") == nil {
 		u.Tokens = before.Tokens
 	}
-	if n.kind == table && u.Password == (auth.Password{}) && u.Tokens == nil && n.child("password") == nil {
+	if n.kind == table && u.Password == (auth.Password{}) && u.Tokens == nil && u.Certificates == nil && n.child("password") == nil {
 		r.fail(n.at, "%s has no password; %s was expected", what, passwordForms)
 	}
 	return u
@@ -162,6 +163,16 @@ func (r *reader) tokens(n *node, what string) []string {
 		}
 	}
 	return all
+}
+
+// certificates reads which certificates are the user's.
+func (r *reader) certificates(n *node, what string) (names []auth.CertName) {
+	r.eachText(n, what, `["cn:pump-7"]`, func(_ *node, text string) error {
+		name, err := auth.ParseCertName(text)
+		names = append(names, name)
+		return err
+	})
+	return names
 }
 
 const ruleExample = `{shvRI: "test/**:*", grant: rd}`

@@ -119,6 +119,12 @@ func TestChangesAreInForceAndOnDisk(t *testing.T) {
 	if f.applied != 9 {
 		t.Errorf("put in force %d times", f.applied)
 	}
+	if err := f.set(users, "cert", `{"certificates":["cn:a","dns:A.example"]}`); err != nil || f.value(users, "cert") != `{"certificates":["cn:a","dns:a.example"],"roles":[]}` {
+		t.Errorf("certificates: %v, %s", err, f.value(users, "cert"))
+	}
+	if _, err := auth.NewStore(f.kept().Directory).Check(nil, auth.Attempt{Type: auth.External, Certificate: []auth.CertName{"dns:a.example"}}); err != nil {
+		t.Errorf("a certificate is lost: %v", err)
+	}
 	if got := f.value(roles, "operator"); got != `{"access":[{"grant":"wr","shvRI":"test/**"},{"grant":"rd","shvRI":"x:get"}],"mount-points":["test/**"],"roles":["boss"]}` {
 		t.Errorf("the halves of a role: %s", got)
 	}

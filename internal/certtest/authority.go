@@ -46,11 +46,14 @@ func NewAuthority(t testing.TB, dir, name string) *Authority {
 	return a
 }
 
-// Issue makes a certificate of a serial number, for 127.0.0.1, that ends at a
-// time.
-func (a *Authority) Issue(t testing.TB, name string, serial int64, ends time.Time) Files {
+// Issue makes a certificate of a serial number that ends at a time, for names, which
+// may be addresses; without any it is for 127.0.0.1.
+func (a *Authority) Issue(t testing.TB, name string, serial int64, ends time.Time, names ...string) Files {
 	t.Helper()
-	own := Write(t, a.dir, name, "127.0.0.1")
+	if names == nil {
+		names = []string{"127.0.0.1"}
+	}
+	own := Write(t, a.dir, name, names...)
 	text, err := os.ReadFile(own.Cert)
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +64,7 @@ func (a *Authority) Issue(t testing.TB, name string, serial int64, ends time.Tim
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(serial), Subject: cert.Subject, IPAddresses: cert.IPAddresses,
+		SerialNumber: big.NewInt(serial), Subject: cert.Subject, IPAddresses: cert.IPAddresses, DNSNames: cert.DNSNames,
 		NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: ends, KeyUsage: x509.KeyUsageDigitalSignature,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, cert.PublicKey, a.key)

@@ -40,7 +40,8 @@ type LoginInput struct {
 // Resolve chooses the login. User and password each come from the first of: a
 // flag, the environment, the URL, the development default (towards this machine,
 // and the password only for that user), and a prompt (the password only). Within one
-// source a password stands before the name of a file.
+// source a password stands before the name of a file. A URL with a certificate needs
+// neither: the broker knows whose it is.
 func (in *LoginInput) Resolve() (Login, error) {
 	var login Login
 	if in.URL.IsEncrypted() && in.URL.NoVerify {
@@ -48,7 +49,7 @@ func (in *LoginInput) Resolve() (Login, error) {
 	}
 	login.User = firstOf(in.User, in.env(envUser), in.URL.User)
 	local := in.URL.IsLocal()
-	if login.User == "" && in.URL.Token == "" {
+	if login.User == "" && in.URL.Token == "" && in.URL.Cert == "" {
 		if !local {
 			return Login{}, Usagef("no user for %s: set --%s or %s", in.URL.Address(), FlagUser, envUser)
 		}
@@ -58,8 +59,8 @@ func (in *LoginInput) Resolve() (Login, error) {
 	switch {
 	case err != nil:
 		return Login{}, err
-	case given, in.URL.Token != "", in.URL.ShaPass != "":
-		return login, nil // the client takes the latter two from the URL
+	case given, in.URL.Token != "", in.URL.ShaPass != "", in.URL.Cert != "":
+		return login, nil // the client takes the others from the URL
 	case local && login.User == auth.DevelopmentUser:
 		login.Password = auth.DevelopmentPassword
 		return login, nil

@@ -95,6 +95,9 @@ func TestLoginComesFromTheNearestSource(t *testing.T) {
 		{"development over TLS", testInput{url: "ssl://localhost"}, "iot", "lub42DUB"},
 		{"token needs no user", testInput{url: far + "?token=t"}, "", ""},
 		{"hash needs no password", testInput{url: near + "?user=iot&shapass=00"}, "iot", ""},
+		{"a certificate needs neither", testInput{url: "ssl://broker.example?cert=c&key=k"}, "", ""},
+		{"nor on loopback", testInput{url: "ssl://iot@localhost?cert=c&key=k"}, "iot", ""},
+		{"password before the certificate", testInput{url: "ssl://q:p@broker.example?cert=c&key=k"}, "q", "p"},
 		{"password before the URL's hash", testInput{url: far + "?user=q&shapass=00&password=p"}, "q", "p"},
 		{"windows newline", testInput{url: near, passFile: "contains:p w\r\n"}, "iot", "p w"},
 	} {

@@ -28,7 +28,8 @@ const DefaultTimeout = 10 * time.Second
 const stalled = 60 * time.Second
 
 // Login is what a client logs in with. Without a password, the URL may have one
-// in another form: a token, or a hash.
+// in another form: a token, a hash, or a certificate that stands for user and
+// password both.
 type Login struct {
 	User, Password string
 	Tunnel         string // secret of a tunnel; user and password then do not matter
@@ -201,6 +202,11 @@ func (l Login) credentials(u transport.URL, nonce string) chainpack.Value {
 		)
 	case l.Password == "" && u.ShaPass != "":
 		password = auth.HashSHA1(nonce, u.ShaPass)
+	case l.Password == "" && u.Cert != "":
+		return chainpack.Map(
+			chainpack.F("type", chainpack.String(auth.External)),
+			chainpack.F("user", chainpack.String(l.User)),
+		)
 	case u.IsTrusted():
 		password, kind = l.Password, auth.Plain
 	}

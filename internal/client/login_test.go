@@ -37,6 +37,12 @@ func TestLoginsAreTheSeeds(t *testing.T) {
 			"ssl://h?shapass=" + fmt.Sprintf("%x", sha1.Sum([]byte("lub42DUB")))},
 		{"password before hash and token", "", Login{User: "u", Password: "p"},
 			`{"login":{"password":"p","type":"PLAIN","user":"u"},"options":{"idleWatchDogTimeOut":0}}`, "ssl://h?shapass=00&token=t"},
+		{"certificate", "1", Login{},
+			`{"login":{"type":"EXTERNAL","user":""},"options":{"idleWatchDogTimeOut":0}}`, "ssl://h?cert=c&key=k"},
+		{"certificate of a named user", "1", Login{User: "u"},
+			`{"login":{"type":"EXTERNAL","user":"u"},"options":{"idleWatchDogTimeOut":0}}`, "ssl://h?cert=c&key=k"},
+		{"password beside a certificate", "1", Login{User: "u", Password: "p"},
+			`{"login":{"password":"p","type":"PLAIN","user":"u"},"options":{"idleWatchDogTimeOut":0}}`, "ssl://h?cert=c&key=k"},
 		{"token", "1", Login{User: "u"},
 			`{"login":{"token":"t","type":"TOKEN"},"options":{"idleWatchDogTimeOut":0}}`, "tcp://h?shapass=00&token=t"},
 	} {

@@ -31,6 +31,7 @@ const (
 	UserExpired                     // the user's time is over
 	PasswordChanged                 // the user's password or token is another one now
 	AddressDenied                   // the user may not come from there any more
+	CertificateTaken                // the client certificate is not the user's any more
 	MountDenied                     // the device may not be mounted there any more
 	Dropped                         // somebody with the right to disconnected the client
 	Bug                             // this program failed on a message
@@ -65,6 +66,7 @@ var causeTexts = [...]string{
 	UserExpired:        "user expired",
 	PasswordChanged:    "password changed",
 	AddressDenied:      "address not allowed any more",
+	CertificateTaken:   "certificate not the user's any more",
 	MountDenied:        "mount point not allowed any more",
 	Dropped:            "disconnected by an administrator",
 	Bug:                "internal error",

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"net"
 	"sync"
@@ -20,12 +21,13 @@ func NewSlots(n int) Slots { return make(Slots, max(n, 1)) }
 // before Handshake.
 type TLSConn struct {
 	*tls.Conn
-	gate *gate
+	gate  *gate
+	shown atomic.Pointer[x509.Certificate]
 }
 
 func newTLSConn(conn net.Conn, config *tls.Config) *TLSConn {
 	g := &gate{Conn: conn, closed: make(chan struct{})}
-	return &TLSConn{tls.Server(g, config), g}
+	return &TLSConn{Conn: tls.Server(g, config), gate: g}
 }
 
 // Handshake does it, with one of slots. It waits for slot and client until the
@@ -33,8 +35,18 @@ func newTLSConn(conn net.Conn, config *tls.Config) *TLSConn {
 func (c *TLSConn) Handshake(slots Slots) error {
 	c.gate.slots = slots
 	defer c.gate.release()
-	return c.Conn.Handshake()
+	if err := c.Conn.Handshake(); err != nil {
+		return err
+	}
+	if state := c.ConnectionState(); len(state.VerifiedChains) > 0 {
+		c.shown.Store(state.PeerCertificates[0])
+	}
+	return nil
 }
+
+// Certificate is the one that the client has shown, and that the listener has
+// verified; nil for none, and before the handshake is done. It does not wait.
+func (c *TLSConn) Certificate() *x509.Certificate { return c.shown.Load() }
 
 // Waiting tells whether the handshake waits for a slot, and not for the client.
 func (c *TLSConn) Waiting() bool { return c.gate.waiting.Load() }

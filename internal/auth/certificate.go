@@ -1,0 +1,164 @@
+package auth
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/asn1"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// CertName is one of the names by which a certificate is known, in the form that
+// ParseCertName gives it: `sha256:` with the hex SHA-256 of the whole certificate,
+// `cn:` with the common name of its subject, or `dns:`, `email:` or `uri:` with an
+// alternative name. Two of them are compared as they are: a wildcard is no more
+// than its text.
+type CertName string
+
+// Kinds of a CertName.
+const (
+	certFingerprint = "sha256"
+	certCommonName  = "cn"
+	certDNS         = "dns"
+	certEmail       = "email"
+	certURI         = "uri"
+)
+
+// CertNameForms tells people what ParseCertName reads.
+const CertNameForms = "sha256:HEX, cn:NAME, dns:NAME, email:ADDRESS or uri:URI"
+
+// ParseCertName reads a name as a configuration has it. A fingerprint may have
+// colons between its bytes.
+func ParseCertName(text string) (CertName, error) {
+	kind, name, _ := strings.Cut(text, ":")
+	switch kind {
+	case certFingerprint:
+		name = strings.ToLower(strings.ReplaceAll(name, ":", ""))
+		if sum, err := hex.DecodeString(name); err != nil || len(sum) != sha256.Size {
+			return "", fmt.Errorf("%q is no SHA-256 of a certificate: 64 hex digits are", text)
+		}
+	case certDNS:
+		name = strings.ToLower(name)
+	case certCommonName, certEmail, certURI:
+	default:
+		return "", fmt.Errorf("%q is no name of a certificate: %s was expected", text, CertNameForms)
+	}
+	if name == "" {
+		return "", fmt.Errorf("%q names no certificate", text)
+	}
+	return CertName(kind + ":" + name), nil
+}
+
+// Fingerprint is the first of the names of a certificate, and no other's.
+func Fingerprint(cert *x509.Certificate) CertName {
+	sum := sha256.Sum256(cert.Raw)
+	return CertName(certFingerprint + ":" + hex.EncodeToString(sum[:]))
+}
+
+// CertNames are all names of a certificate, its fingerprint first; nil has none.
+func CertNames(cert *x509.Certificate) []CertName {
+	if cert == nil {
+		return nil
+	}
+	names := []CertName{Fingerprint(cert)}
+	add := func(kind, name string) {
+		if name != "" {
+			names = append(names, CertName(kind+":"+name))
+		}
+	}
+	if name, ok := commonName(cert); ok {
+		add(certCommonName, name)
+	}
+	for _, name := range cert.DNSNames {
+		add(certDNS, strings.ToLower(name))
+	}
+	for _, name := range cert.EmailAddresses {
+		add(certEmail, name)
+	}
+	for _, uri := range cert.URIs {
+		add(certURI, uri.String())
+	}
+	return names
+}
+
+var oidCommonName = asn1.ObjectIdentifier{2, 5, 4, 3}
+
+// commonName is that of the subject; one that has several has none, for an
+// authority may have looked at another one than we.
+func commonName(cert *x509.Certificate) (name string, ok bool) {
+	for _, attribute := range cert.Subject.Names {
+		if !attribute.Type.Equal(oidCommonName) {
+			continue
+		}
+		if ok {
+			return "", false
+		}
+		name, ok = attribute.Value.(string)
+	}
+	return name, ok
+}
+
+// ErrCertificate is the answer to a login for which the certificate that was shown
+// is none, or somebody else's. It tells nothing of users: what wraps it does, for
+// the log alone.
+var ErrCertificate = errors.New("the client certificate of this connection is not one of this user")
+
+// addCertificates notes whose certificate names are.
+func (d *Directory) addCertificates(u *User, names []CertName) (faults []Fault) {
+	for _, name := range names {
+		if other := d.certificates[name]; other != nil && other != u {
+			faults = append(faults, Fault{Users, u.Name, fmt.Errorf("its certificate %s is one of user %s too", name, other.Name)})
+		}
+		d.certificates[name] = u
+	}
+	return faults
+}
+
+// holders are the users whose certificate the names are.
+func (d *Directory) holders(names []CertName) (users []*User) {
+	for _, name := range names {
+		if u := d.certificates[name]; u != nil && !slices.Contains(users, u) {
+			users = append(users, u)
+		}
+	}
+	return users
+}
+
+// forbids tells whether a user may not log in beside a certificate: it is that of
+// others. One that is nobody's says nothing.
+func (d *Directory) forbids(names []CertName, u *User) bool {
+	holders := d.holders(names)
+	return len(holders) > 0 && !slices.Contains(holders, u)
+}
+
+// checkCertificate judges a login of the type External. Without a name it is that
+// of the one user whose certificate was shown.
+func checkCertificate(d *Directory, a Attempt) (Login, error) {
+	holders := d.holders(a.Certificate)
+	if a.User != "" {
+		holders = slices.DeleteFunc(holders, func(u *User) bool { return u.Name != a.User })
+	}
+	switch {
+	case len(a.Certificate) == 0:
+		return Login{}, foreign("none was shown, or the listener has no client-ca")
+	case len(holders) == 0 && a.User != "":
+		return Login{}, foreign("%s is not named at user %q", a.Certificate[0], a.User)
+	case len(holders) == 0:
+		return Login{}, foreign("%s is named at no user", a.Certificate[0])
+	case len(holders) > 1:
+		return Login{}, foreign("%s is that of several users, and the login names none", a.Certificate[0])
+	}
+	return admit(Login{User: holders[0], certificate: a.Certificate, external: true}, a)
+}
+
+// notYours refuses a login beside a certificate of others.
+func notYours(a Attempt, user string) error {
+	return foreign("%s is named at others, and not at user %q", a.Certificate[0], user)
+}
+
+func foreign(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrCertificate, fmt.Sprintf(format, args...))
+}
