@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"runtime"
 	"sync"
 	"time"
 )
@@ -31,6 +32,7 @@ type Report struct {
 	LastError  string    `json:"lastError,omitempty"`
 	LastBroker string    `json:"lastBroker,omitempty"` // whose error it is
 	Sessions   []Session `json:"sessions"`
+	Goroutines int       `json:"goroutines"` // of the program
 }
 
 // Session is one that is open.
@@ -54,7 +56,7 @@ func (s *Status) Report() Report {
 	// Sub uses the monotonic clock, and since is told by the wall clock of now.
 	passed := s.now().Sub(since)
 	r.Since, r.For = s.now().Add(-passed).Round(0).Truncate(time.Second), passed.Seconds()
-	r.Sessions = list()
+	r.Sessions, r.Goroutines = list(), runtime.NumGoroutine()
 	return r
 }
 

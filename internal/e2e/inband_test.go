@@ -91,15 +91,18 @@ func throughForeign(t *testing.T, test func(t *testing.T, w *world)) {
 			if err := os.WriteFile(config, fmt.Appendf(nil, f.config, port), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			w.broker = w.launch(exec.Command(program, "--config", config))
 			address := fmt.Sprintf("127.0.0.1:%d", port)
-			eventually(t, patience, f.name+" listens", func() bool {
-				conn, err := net.Dial("tcp", address)
-				if err == nil {
-					_ = conn.Close()
-				}
-				return err == nil
-			})
+			w.restart = func() {
+				w.broker = w.launch(exec.Command(program, "--config", config))
+				eventually(t, patience, f.name+" listens", func() bool {
+					conn, err := net.Dial("tcp", address)
+					if err == nil {
+						_ = conn.Close()
+					}
+					return err == nil
+				})
+			}
+			w.restart()
 			w.url = "tcp://" + address
 			w.startAgent()
 			test(t, w)

@@ -41,6 +41,7 @@ type world struct {
 
 	url           string
 	broker, agent *process
+	restart       func() // starts the broker that was lost; nil: not in this world
 
 	mu  sync.Mutex
 	all []*process
