@@ -54,6 +54,14 @@ func options(t *testing.T) agent.Options {
 // newWorld starts an agent and lets it log in.
 func newWorld(t *testing.T, o agent.Options) *world {
 	t.Helper()
+	w := loneWorld(t, o)
+	w.accept()
+	return w
+}
+
+// loneWorld starts an agent, which connects.
+func loneWorld(t *testing.T, o agent.Options) *world {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +73,6 @@ func newWorld(t *testing.T, o agent.Options) *world {
 		w.stop()
 		_ = l.Close()
 	})
-	w.accept()
 	return w
 }
 
@@ -95,6 +102,17 @@ func runAgent(t *testing.T, o agent.Options) (stop func()) {
 // accept takes the next connection of the agent, and its login.
 func (w *world) accept() {
 	w.t.Helper()
+	w.greet()
+	w.send(`<1:1,8:2>i{2:{"clientId":1}}`)
+	for id := range 2 { // where it is mounted, in both dialects
+		w.next()
+		w.send(`<1:1,8:%d>i{3:i{1:2}}`, 3+id)
+	}
+}
+
+// greet takes the next connection of the agent up to its login, request 2.
+func (w *world) greet() {
+	w.t.Helper()
 	_ = w.listener.SetDeadline(time.Now().Add(deadline))
 	conn, err := w.listener.Accept()
 	if err != nil {
@@ -104,12 +122,7 @@ func (w *world) accept() {
 	w.conn, w.in = conn, bufio.NewReader(conn)
 	w.next() // hello
 	w.send(`<1:1,8:1>i{2:{"nonce":"1"}}`)
-	w.next() // login
-	w.send(`<1:1,8:2>i{2:{"clientId":1}}`)
-	for id := range 2 { // where it is mounted, in both dialects
-		w.next()
-		w.send(`<1:1,8:%d>i{3:i{1:2}}`, 3+id)
-	}
+	w.next()
 }
 
 // send sends a message in CPON.

@@ -24,6 +24,7 @@ type setup struct {
 	unsafe    bool     // the journal shows everything
 	helper    string   // another shvrexec
 	agentEnv  []string // in addition
+	mounts    string   // script that mounts things for the agent alone
 	noAgent   bool
 	agentUser []string                    // options of the agent in place of none
 	url       string                      // a broker that the test runs itself
@@ -145,6 +146,9 @@ func (w *world) startAgentWith(options ...string) {
 	cmd.Args = append(append(cmd.Args, options...), w.setup.agentUser...)
 	if w.setup.helper != "" {
 		cmd.Args = append(cmd.Args, "--shvrexec", w.setup.helper)
+	}
+	if w.setup.mounts != "" {
+		cmd = withMounts(w.t, w.setup.mounts, cmd)
 	}
 	cmd.Env = append(environment(), append(w.shellSettings(), w.setup.agentEnv...)...)
 	w.agent = w.launch(cmd)

@@ -37,7 +37,7 @@ func (l *limits) look() (again time.Duration, end error) {
 		if again = left; !l.warned && l.total > warning {
 			if again = left - warning; again <= 0 {
 				l.warned, again = true, left
-				l.show(fmt.Sprintf("this session ends in %v: %s allows it %v", left.Round(time.Second), l.rule, l.total))
+				l.tell(fmt.Sprintf("this session ends in %v: %s allows it %v", left.Round(time.Second), l.rule, l.total))
 			}
 		}
 	}
@@ -53,14 +53,22 @@ func (l *limits) look() (again time.Duration, end error) {
 	}
 	if !l.warnedIdle && l.idle > warning && quiet >= l.idle-warning {
 		l.warnedIdle = true
-		l.show(fmt.Sprintf("this session is idle, and ends in %v: %s", (l.idle - quiet).Round(time.Second), l.rule))
-		l.seen = l.activity() // the text itself is none
+		l.tell(fmt.Sprintf("this session is idle, and ends in %v: %s", (l.idle - quiet).Round(time.Second), l.rule))
 	}
 	step := max(l.idle/idleSteps, time.Millisecond)
 	if again == 0 || step < again {
 		again = step
 	}
 	return again, nil
+}
+
+// tell shows the user a text, which is no activity of his.
+func (l *limits) tell(text string) {
+	quiet := l.activity() == l.seen
+	l.show(text)
+	if quiet {
+		l.seen = l.activity()
+	}
 }
 
 // idleSteps is how often a session is looked at within its idle time.
@@ -97,8 +105,7 @@ func (s *session) limited() <-chan error {
 			select {
 			case <-timer:
 			case text := <-s.notices:
-				s.show(text)
-				l.seen = l.activity()
+				l.tell(text)
 			case <-s.end.Closed():
 				return
 			}
