@@ -6,6 +6,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -17,6 +18,7 @@ import (
 	"shvtools/internal/agent"
 	"shvtools/internal/agentconf"
 	"shvtools/internal/cliapp"
+	"shvtools/internal/sdnotify"
 )
 
 const description = `Without arguments it mounts this machine as test/agent at the broker on
@@ -114,6 +116,7 @@ func run(c *cli.Context) error {
 	}
 	told, stopTelling := tell(c.Context, config, log)
 	defer stopTelling()
+	defer notify(c.Context, told, config.Drain, log)()
 	cut, stopWatching := secondSignal()
 	defer stopWatching()
 	o := agent.Options{
@@ -172,6 +175,36 @@ func tell(ctx context.Context, config *agentconf.Config, log zerolog.Logger) (*a
 	}
 }
 
+// endWait is what the end of the agent takes when its sessions have had their time,
+// and more.
+const endWait = 20 * time.Second
+
+// notify tells systemd how the agent is, where it asks for that, until the function
+// that it returns is called. A device that finds no broker is up: whoever waits for
+// the agent to be ready must not wait for a network.
+func notify(ctx context.Context, told *agent.Status, drain time.Duration, log zerolog.Logger) (stop func()) {
+	systemd := sdnotify.FromEnviron(os.Getenv)
+	begun := false
+	told.Tell(func(text string) {
+		tell := systemd.Status
+		if !begun {
+			begun, tell = true, systemd.Ready
+		}
+		if err := tell(text); err != nil {
+			log.Warn().Err(err).Msg("systemd was not told")
+		}
+	})
+	unregister := context.AfterFunc(ctx, func() { _ = systemd.Stopping("stopping", drain+endWait) })
+	watch, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var watching sync.WaitGroup
+	watching.Go(func() { systemd.Watch(watch, told.Healthy) })
+	return func() {
+		unregister()
+		cancel()
+		watching.Wait()
+	}
+}
+
 // secondSignal closes cut at the second signal that asks the agent to end: the
 // first one lets sessions go on for a time.
 func secondSignal() (cut <-chan struct{}, stop func()) {
@@ -201,13 +234,24 @@ func secondSignal() (cut <-chan struct{}, stop func()) {
 }
 
 // helperEnviron is our environment without what configures us: neither a helper
-// nor its sessions have any business with the agent's password.
+// nor its sessions have any business with the agent's password, or with what systemd
+// has told this service alone.
 func helperEnviron(environ []string) []string {
 	var kept []string
 	for _, v := range environ {
-		if !strings.HasPrefix(v, "SHV_") || strings.HasPrefix(v, "SHV_LOG_") {
+		name, _, _ := strings.Cut(v, "=")
+		switch {
+		case strings.HasPrefix(name, "SHV_") && !strings.HasPrefix(name, "SHV_LOG_"),
+			slices.Contains(ofService, name):
+		default:
 			kept = append(kept, v)
 		}
 	}
 	return kept
+}
+
+// ofService are the variables by which systemd talks to one service (systemd.exec(5)).
+var ofService = []string{
+	"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "MAINPID", "INVOCATION_ID", "JOURNAL_STREAM", "SYSTEMD_EXEC_PID",
+	"STATE_DIRECTORY", "RUNTIME_DIRECTORY", "CREDENTIALS_DIRECTORY", "MEMORY_PRESSURE_WATCH", "MEMORY_PRESSURE_WRITE",
 }

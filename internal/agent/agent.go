@@ -28,6 +28,10 @@ const (
 	DefaultSessions = 32
 	// stopGrace is how long helpers may take to end when the agent stops.
 	stopGrace = 7 * time.Second
+	// unanswered is how many heartbeats a connection lasts at the most when nothing
+	// comes from the broker any more; endWait is for what happens at its end.
+	unanswered = 3
+	endWait    = 30 * time.Second
 )
 
 // Options of an agent.
@@ -97,7 +101,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	o.Commands.setDefaults()
 	a := &Agent{opts: o, helpers: helpers{opts: o, running: make(map[*helper]struct{})}, services: newServices(o)}
-	o.Status.begin(o, a.helpers.list)
+	o.Status.begin(o, &a.helpers)
 	defer a.helpers.stop(stopGrace)
 	serving, finish := context.WithCancel(context.Background())
 	var draining sync.WaitGroup
@@ -125,6 +129,10 @@ func (a *Agent) place(b Broker) Broker {
 func (a *Agent) serve(ctx context.Context, b Broker) error {
 	conn := &connection{agent: a, broker: a.place(b), finding: make(map[int64]*search), sessions: make(map[string]*inband.Session)}
 	b = conn.broker
+	status := a.opts.Status
+	status.connecting(b)
+	status.within(cmp.Or(a.opts.Timeout, client.DefaultTimeout) + mountWait)
+	alive := func() { status.within(unanswered * a.opts.Heartbeat) }
 	conn.calls = calls.NewTable(func(answer []byte) error { return conn.client.SendNow(answer) }, a.opts.Log)
 	c, err := client.Dial(ctx, client.Options{
 		URL:     b.URL,
@@ -137,6 +145,7 @@ func (a *Agent) serve(ctx context.Context, b Broker) error {
 			Watchdog:   3 * a.opts.Heartbeat,
 		},
 		Heartbeat: a.opts.Heartbeat,
+		Alive:     alive,
 		Serve:     conn.tree(),
 		Tunnel:    conn.found,
 		Signal:    conn.signalled,
@@ -147,8 +156,10 @@ func (a *Agent) serve(ctx context.Context, b Broker) error {
 	}
 	err = conn.mounted(ctx, c)
 	if err == nil {
+		alive()
 		err = a.connected(ctx, conn, c)
 	}
+	status.within(endWait)
 	c.Close()
 	conn.wait()
 	if refused := conn.refused(); refused != nil {

@@ -242,6 +242,15 @@ func (h *helpers) closing() error {
 	return h.refusal
 }
 
+// free tells whether the lock is to be had at once.
+func (h *helpers) free() bool {
+	if !h.mu.TryLock() {
+		return false
+	}
+	h.mu.Unlock()
+	return true
+}
+
 // list tells of the running ones, the oldest first.
 func (h *helpers) list() []Session {
 	h.mu.Lock()

@@ -1,21 +1,25 @@
 package agent
 
 import (
+	"fmt"
 	"runtime"
 	"sync"
 	"time"
 )
 
-// Status is what is told of an agent: over its socket, and by the file of its
-// connection. Its methods may be called concurrently.
+// Status is what is told of an agent: over its socket, by the file of its
+// connection, and to who supervises it. Its methods may be called concurrently.
 type Status struct {
 	now     func() time.Time
 	changed chan struct{} // capacity 1: connected or not
+	told    func(string)  // set before Run
 
 	mu     sync.Mutex
 	report Report
 	since  time.Time // of the connection, or of its loss
+	due    time.Time // when the agent is to be heard of again; zero: before Run
 	list   func() []Session
+	free   func() bool
 }
 
 // Report is the state of an agent at one moment.
@@ -45,8 +49,16 @@ type Session struct {
 
 // NewStatus is the status of an agent that is not connected yet.
 func NewStatus(now func() time.Time) *Status {
-	return &Status{now: now, changed: make(chan struct{}, 1), since: now(), list: func() []Session { return nil }}
+	return &Status{
+		now: now, changed: make(chan struct{}, 1), told: func(string) {}, since: now(),
+		list: func() []Session { return nil }, free: func() bool { return true },
+	}
 }
+
+// Tell has f told, in words, what the agent does about its broker: before its first
+// try to connect, and at each change from then on. f must not call the Status. It
+// is called before Run.
+func (s *Status) Tell(f func(text string)) { s.told = f }
 
 // Report tells the state.
 func (s *Status) Report() Report {
@@ -64,11 +76,11 @@ func (s *Status) Report() Report {
 // once may count as one.
 func (s *Status) Changed() <-chan struct{} { return s.changed }
 
-func (s *Status) begin(o Options, list func() []Session) {
+func (s *Status) begin(o Options, h *helpers) {
 	s.update(func(r *Report) { r.Version, r.Mount, r.DeviceID = o.Version, o.MountPoint, o.DeviceID })
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.list = list
+	s.list, s.free = h.list, h.free
 }
 
 func (s *Status) update(change func(*Report)) {
@@ -86,11 +98,14 @@ func (s *Status) update(change func(*Report)) {
 	}
 }
 
+func (s *Status) connecting(b Broker) { s.told("connecting to " + b.URL.String()) }
+
 func (s *Status) connected(b Broker, id int64) {
 	s.update(func(r *Report) {
 		r.Connected, r.Broker, r.ClientID = true, b.URL.String(), id
 		r.Mount, r.DeviceID = b.MountPoint, b.DeviceID
 	})
+	s.told(fmt.Sprintf("connected to %s as client %d, mounted at %s", b.URL, id, b.MountPoint))
 }
 
 func (s *Status) disconnected() {
@@ -98,9 +113,50 @@ func (s *Status) disconnected() {
 }
 
 func (s *Status) failed(broker string, err error) {
-	if err != nil {
-		s.update(func(r *Report) { r.LastBroker, r.LastError = broker, err.Error() })
+	if err == nil {
+		return
 	}
+	s.update(func(r *Report) { r.LastBroker, r.LastError = broker, err.Error() })
+	s.told("not connected: " + err.Error())
 }
 
 func (s *Status) stopping() { s.update(func(r *Report) { r.Stopping = true }) }
+
+const (
+	// lag is how much later than it should the agent may be heard of, on a machine
+	// that has much to do.
+	lag = 30 * time.Second
+	// freeWait is how long one may wait for a lock of the agent, and freePause is
+	// between two looks at it.
+	freeWait  = 2 * time.Second
+	freePause = 10 * time.Millisecond
+)
+
+// within says when the loop that keeps the agent connected is to be heard of again.
+func (s *Status) within(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.due = s.now().Add(d)
+}
+
+// Healthy tells whether the agent does its work: the loop that keeps it connected
+// was heard of when it had to be, which while it is connected takes a broker's
+// answer through its read loop, and the locks are to be had. That there is no broker
+// is no illness.
+func (s *Status) Healthy() bool {
+	for end := time.Now().Add(freeWait); ; time.Sleep(freePause) {
+		if s.mu.TryLock() {
+			free, late := s.free, !s.due.IsZero() && s.now().After(s.due.Add(lag))
+			s.mu.Unlock()
+			if late {
+				return false
+			}
+			if free() {
+				return true
+			}
+		}
+		if time.Now().After(end) {
+			return false
+		}
+	}
+}

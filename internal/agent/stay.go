@@ -34,6 +34,7 @@ func (a *Agent) stayConnected(ctx context.Context) error {
 				continue
 			}
 			wait := backoff.Next(longest)
+			a.opts.Status.within(wait)
 			a.opts.Log.Warn().Err(err).Str("retryIn", wait.Round(time.Millisecond).String()).Msg("not connected to the broker")
 			select {
 			case <-time.After(wait):

@@ -45,6 +45,9 @@ type Options struct {
 	Login     Login
 	Timeout   time.Duration // of Dial
 	Heartbeat time.Duration // between pings; 0: none
+	// Alive is called after each answered ping, by a goroutine of its own; nil: nobody
+	// wants to know.
+	Alive func()
 	// Patient: the broker may stop reading us for long, and that is no reason
 	// to give the connection up.
 	Patient bool

@@ -28,6 +28,9 @@ func (c *Client) heartbeat() {
 		}
 		if c.ping(ctx) {
 			unanswered = 0
+			if c.opts.Alive != nil {
+				c.opts.Alive()
+			}
 		} else if unanswered++; unanswered >= maxUnanswered {
 			c.link.Close(link.IdleTimeout)
 			return

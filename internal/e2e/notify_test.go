@@ -1,0 +1,96 @@
+package e2e_test
+
+import (
+	"net"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// supervisor stands in for systemd's notify socket.
+type supervisor struct {
+	t    *testing.T
+	conn *net.UnixConn
+}
+
+// supervised gives one, and the environment of who is to talk to it.
+func supervised(w *world) (s *supervisor, environ []string) {
+	w.t.Helper()
+	socket := filepath.Join(w.dir, "notify")
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = conn.Close() })
+	return &supervisor{w.t, conn}, []string{"NOTIFY_SOCKET=" + socket, "WATCHDOG_USEC=200000"}
+}
+
+// hears waits until it is told something with all these parts, and gives what it is
+// told before.
+func (s *supervisor) hears(parts ...string) (before []string) {
+	s.t.Helper()
+	buf := make([]byte, 4096)
+	_ = s.conn.SetReadDeadline(time.Now().Add(patience))
+next:
+	for {
+		n, err := s.conn.Read(buf)
+		if err != nil {
+			s.t.Fatalf("was not told %q but %q", parts, before)
+		}
+		text := string(buf[:n])
+		for _, part := range parts {
+			if !strings.Contains(text, part) {
+				before = append(before, text)
+				continue next
+			}
+		}
+		return before
+	}
+}
+
+// A device must come up without its broker, and its supervisor know why nobody
+// reaches it.
+func TestAgentTellsSystemdHowItIs(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.startBroker("tcp://127.0.0.1:0")
+	url := w.url
+	w.broker.stop(t)
+	systemd, environ := supervised(w)
+	cmd := exec.Command(program("shvagent"), "--mount", device, "--url", url, "--socket", w.socket(), "--drain", "1m")
+	cmd.Env = append(environment(environ...), w.shellSettings()...)
+	w.agent = w.launch(cmd)
+	systemd.hears("READY=1", "STATUS=connecting to "+url)
+	systemd.hears("STATUS=not connected: ")
+	systemd.hears("WATCHDOG=1")
+	w.startBroker(url)
+	systemd.hears("STATUS=connected to " + url + " as client ")
+	// What a session sent there, systemd would take for the agent's word.
+	w.rsh("echo $NOTIFY_SOCKET$WATCHDOG_USEC").wants(t, 0, "\n", "")
+	systemd.hears("WATCHDOG=1")
+	w.agent.signal(t, syscall.SIGTERM)
+	systemd.hears("STOPPING=1", "EXTEND_TIMEOUT_USEC=80000000")
+	w.agent.code(t)
+}
+
+func TestBrokerTellsSystemdHowItIs(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	systemd, environ := supervised(w)
+	cmd := exec.Command(program("shvbroker"), "--listen", "tcp://127.0.0.1:0", "--drain-grace", "1m", "--drain-spread", "5s")
+	cmd.Env = environment(environ...)
+	w.broker = w.launch(cmd)
+	if before := systemd.hears("READY=1"); len(before) > 0 {
+		t.Errorf("before it was ready it told %q", before)
+	}
+	systemd.hears("WATCHDOG=1")
+	w.broker.signal(t, syscall.SIGHUP)
+	systemd.hears("RELOADING=1", "MONOTONIC_USEC=")
+	systemd.hears("READY=1")
+	w.broker.signal(t, syscall.SIGTERM)
+	systemd.hears("STOPPING=1", "EXTEND_TIMEOUT_USEC=80000000")
+	w.broker.code(t)
+}
