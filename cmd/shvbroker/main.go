@@ -132,12 +132,13 @@ func run(c *cli.Context) error {
 		return err
 	}
 	notify := sdnotify.FromEnviron(os.Getenv)
-	reload = reloading{rights, listeners, notify, log}
+	files := newFileWatch(listeners, log)
+	reload = reloading{b, rights, listeners, files, notify, log}
 	defer watchReload(reload)()
 	defer up.run(c.Context)()
 	return serving{
 		broker: b, listeners: listeners, readyFile: c.String(cliapp.FlagReadyFile), development: s.config.Development,
-		operation: s.config.Operation, notify: notify, log: log,
+		operation: s.config.Operation, files: files, notify: notify, log: log,
 	}.run(c.Context)
 }
 

@@ -24,6 +24,7 @@ type serving struct {
 	readyFile   string
 	development bool
 	operation   brokerconf.Operation
+	files       *fileWatch
 	notify      *sdnotify.Notifier
 	log         zerolog.Logger
 }
@@ -73,6 +74,7 @@ func (s serving) run(ctx context.Context) error {
 		s.log.Warn().Err(err).Msg("systemd was not told")
 	}
 	watching.Go(func() { s.notify.Watch(watch, s.healthy) })
+	watching.Go(func() { s.files.run(watch) })
 	select {
 	case err := <-failed:
 		if !errors.Is(err, broker.ErrClosed) {

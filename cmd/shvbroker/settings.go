@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -19,7 +17,6 @@ import (
 	"shvtools/internal/broker"
 	"shvtools/internal/brokerconf"
 	"shvtools/internal/cliapp"
-	"shvtools/internal/sdnotify"
 	"shvtools/internal/transport"
 	"shvtools/internal/tty"
 )
@@ -220,62 +217,4 @@ func hashPassword(c *cli.Context) error {
 	}
 	_, err = fmt.Fprintln(c.App.Writer, auth.HashPassword(password))
 	return err
-}
-
-// reloading is what a reload changes.
-type reloading struct {
-	rights    *brokerconf.Rights
-	listeners []*transport.Listener
-	notify    *sdnotify.Notifier
-	log       zerolog.Logger
-}
-
-// watchReload reloads at each HUP and USR1, until the function that it returns is
-// called.
-func watchReload(r reloading) (stop func()) {
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGHUP, syscall.SIGUSR1)
-	ended := make(chan struct{})
-	done := make(chan struct{})
-	go func() {
-		defer close(ended)
-		for {
-			select {
-			case <-signals:
-				_ = r.reload() // it is logged
-			case <-done:
-				return
-			}
-		}
-	}()
-	return func() {
-		signal.Stop(signals)
-		close(done)
-		<-ended
-	}
-}
-
-// reload reads rights and certificates again. What cannot be read leaves the old
-// in force, each by itself. All of it is logged, and one error is given back.
-func (r reloading) reload() (failed error) {
-	_ = r.notify.Reloading() // what cannot be told is no reason to fail
-	defer func() { _ = r.notify.Ready("serving") }()
-	for _, l := range r.listeners {
-		if err := l.Reload(); err != nil {
-			failed = err
-			r.log.Error().Err(err).Stringer("url", l.URL()).Msg("certificate not reloaded, the old one stays in force")
-		}
-	}
-	c, err := r.rights.Reload()
-	if err != nil {
-		for line := range strings.Lines(err.Error()) {
-			r.log.Error().Str("fault", strings.TrimSpace(line)).Msg("configuration not reloaded, the old one stays in force")
-		}
-		return err
-	}
-	for _, text := range c.Warnings {
-		r.log.Warn().Msg(text)
-	}
-	r.log.Info().Int("users", len(c.Access.Users)).Msg("configuration reloaded: rights and certificates are in force, all else with a restart")
-	return failed
 }

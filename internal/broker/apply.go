@@ -2,10 +2,13 @@ package broker
 
 import (
 	"context"
+	"crypto/x509"
+	"errors"
 	"time"
 
 	"shvtools/internal/auth"
 	"shvtools/internal/link"
+	"shvtools/internal/transport"
 )
 
 // Affected is a client that lost something by a change of rights.
@@ -21,18 +24,66 @@ type Affected struct {
 // from the next request on. Nobody else notices. What was lost is told, and
 // logged.
 func (b *Broker) Apply(d *auth.Directory) []Affected {
-	var (
-		affected []Affected
-		endings  = make(map[*session]link.Cause)
-		now      = time.Now()
-	)
+	endings, now := make(map[*session]link.Cause), time.Now()
 	b.mu.Lock()
 	b.opts.Users.Swap(d)
 	for _, s := range b.sessions {
 		if cause := s.judge(d, now); cause != link.Open {
 			endings[s] = cause
-			affected = append(affected, Affected{s.id, s.name(), "disconnected: " + cause.String()})
 		}
+	}
+	return b.takeAway(endings)
+}
+
+// Rejudge ends the sessions of clients whose certificates are not good any more by
+// what their listeners have read last. What was lost is told, and logged.
+func (b *Broker) Rejudge() []Affected {
+	var certified []*session
+	b.mu.RLock()
+	for _, s := range b.sessions {
+		if s.certificate() != nil {
+			certified = append(certified, s)
+		}
+	}
+	b.mu.RUnlock()
+	found := make(map[*session]link.Cause)
+	for _, s := range certified { // it takes a while
+		if err := s.secure.Judge(); err != nil {
+			found[s] = certificateCause(err)
+			s.log.Info().Err(err).Msg("why a certificate is not good any more")
+		}
+	}
+	endings := make(map[*session]link.Cause)
+	b.mu.Lock()
+	for s, cause := range found {
+		if s.link.Cause() != link.Open {
+			continue
+		}
+		endings[s] = cause
+		if user := s.user.Load(); user != nil {
+			s.user.Store(&auth.User{Name: user.Name})
+		}
+	}
+	return b.takeAway(endings)
+}
+
+// certificateCause is why a certificate that was good is so no more.
+func certificateCause(err error) link.Cause {
+	var invalid x509.CertificateInvalidError
+	switch {
+	case errors.Is(err, transport.ErrRevoked):
+		return link.CertificateRevoked
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return link.CertificateExpired
+	}
+	return link.CertificateUntrusted
+}
+
+// takeAway ends sessions, which have no rights any more, and the tunnels that were
+// made with rights that are gone. b.mu is held; it is unlocked.
+func (b *Broker) takeAway(endings map[*session]link.Cause) (affected []Affected) {
+	for s, cause := range endings {
+		affected = append(affected, Affected{s.id, s.name(), "disconnected: " + cause.String()})
 	}
 	notices, tunnels := b.endForbidden(endings)
 	told := make(map[*session]link.Cause)

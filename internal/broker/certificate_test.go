@@ -3,6 +3,7 @@ package broker
 import (
 	"bufio"
 	"context"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -35,7 +36,7 @@ func openCertified(t *testing.T, options string) *certified {
 		t.Fatal(err)
 	}
 	c := &certified{
-		doors:     &doors{Broker: New(Options{Users: auth.NewStore(withCertificate(t, "cn:eva"))}), t: t},
+		doors:     &doors{Broker: New(Options{Users: auth.NewStore(withCertificate(t, "cn:eva")), Limits: Limits{FrameStall: time.Second}}), t: t},
 		authority: a, listener: l,
 	}
 	t.Cleanup(c.Close)
@@ -122,4 +123,67 @@ func TestWhoLosesACertificateIsDisconnectedAtOnce(t *testing.T) {
 		t.Errorf("lost: %+v", lost)
 	}
 	bob.gone()
+}
+
+// reload puts the files of the listener in force, and judges by them.
+func (c *certified) reload() []Affected {
+	c.t.Helper()
+	use, err := c.listener.Reload()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	use()
+	return c.Rejudge()
+}
+
+func TestRevokedCertificatesEndTheirSessions(t *testing.T) {
+	crl := t.TempDir() + "/crl.pem"
+	later := time.Now().Add(time.Hour)
+	certtest.NewAuthority(t, t.TempDir(), "ca").Revoke(t, crl, later) // of another one with this name
+	c := openCertified(t, "&crl="+crl)
+	c.authority.Revoke(t, crl, later, 9)
+	c.reload()
+	eva := c.show(c.authority.Issue(t, "eva", 3, later)).external()
+	agent := c.show(c.authority.Issue(t, "agent", 4, later)).login("iot", password, `{"device":{"mountPoint":"test/agent"}}`)
+	bob := c.show(certtest.Files{}).login("bob", password, "{}")
+	waiting := c.show(c.authority.Issue(t, "waiting", 5, later)) // has not logged in
+	waiting.nonce()
+	if lost := c.reload(); len(lost) != 0 {
+		t.Errorf("lost for nothing: %+v", lost)
+	}
+	c.authority.Revoke(t, crl, later, 3, 4, 5)
+	if lost := c.reload(); len(lost) != 3 {
+		t.Errorf("lost: %+v", lost)
+	}
+	eva.gone()
+	agent.gone()
+	waiting.gone()
+	bob.fence()
+	c.eventually("the cause", func() bool { return c.Stats().Ended[link.CertificateRevoked] == 3 })
+}
+
+func TestCertificatesOfAnAuthorityThatIsGoneEndTheirSessions(t *testing.T) {
+	c := openCertified(t, "")
+	eva := c.show(c.authority.Issue(t, "eva", 3, time.Now().Add(time.Hour))).external()
+	next := certtest.NewAuthority(t, t.TempDir(), "next")
+	text, err := os.ReadFile(next.CA)
+	if err == nil {
+		err = os.WriteFile(c.authority.CA, text, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lost := c.reload(); len(lost) != 1 || !strings.Contains(lost[0].What, link.CertificateUntrusted.String()) {
+		t.Errorf("lost: %+v", lost)
+	}
+	eva.gone()
+}
+
+func TestCertificatesThatExpireEndTheirSessions(t *testing.T) {
+	c := openCertified(t, "")
+	eva := c.show(c.authority.Issue(t, "eva", 3, time.Now().Add(2*time.Second))).external()
+	bob := c.show(certtest.Files{}).login("bob", password, "{}")
+	eva.gone()
+	c.eventually("the cause", func() bool { return c.Stats().Ended[link.CertificateExpired] == 1 })
+	bob.fence()
 }

@@ -20,7 +20,8 @@ type watched struct {
 	awayWriting, awayReading bool
 }
 
-// watch ends links that stand still, until the broker closes. One goroutine looks
+// watch ends links that stand still, or whose client certificates expire, until the
+// broker closes. One goroutine looks
 // at all of them: a timer for each frame would cost more than the frame.
 func (b *Broker) watch() {
 	ticker := time.NewTicker(b.lookEvery())
@@ -44,13 +45,16 @@ func (b *Broker) lookEvery() time.Duration {
 	return max(min(b.limits.WriteStall, b.limits.FrameStall)/looks, time.Millisecond)
 }
 
-// stalled finds the sessions that stand still.
+// stalled finds the sessions that stand still, or whose time is over.
 func (b *Broker) stalled(now time.Time) map[*session]link.Cause {
 	var found map[*session]link.Cause
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	for _, s := range b.sessions {
 		cause := s.watched.look(s.link.Pulse(), len(s.tunnels) > 0 && !s.isBroker() || s.ticket != nil, now, b.limits)
+		if s.secure != nil && s.secure.Expired(now) {
+			cause = link.CertificateExpired
+		}
 		if cause == link.Open {
 			continue
 		}

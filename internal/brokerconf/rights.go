@@ -51,8 +51,9 @@ func (r *Rights) held() (c *Config, changes, sum *part) {
 
 // Reload reads all files again and puts their rights in force, all at once. On an
 // error everything stays as it was. The file of changed rights stays the one
-// that the broker was started with.
-func (r *Rights) Reload() (*Config, error) {
+// that the broker was started with. ready is called before, when all is fine: it may
+// refuse the reload too, and put in force what else belongs to it.
+func (r *Rights) Reload(ready func() error) (*Config, error) {
 	r.changing.Lock()
 	defer r.changing.Unlock()
 	old, _, _ := r.held()
@@ -65,6 +66,9 @@ func (r *Rights) Reload() (*Config, error) {
 		return nil, err
 	}
 	if err := r.check(c); err != nil {
+		return nil, err
+	}
+	if err := ready(); err != nil {
 		return nil, err
 	}
 	r.hold(c, c.changes)

@@ -227,7 +227,7 @@ func TestReloadKeepsTheOldOnAnyError(t *testing.T) {
 		{f.changes, "users: {new: {}}\n", f.changes + ":1:14: "},
 	} {
 		rewrite(broken.file, broken.text)
-		if _, err := f.Reload(); err == nil || !strings.Contains(err.Error(), broken.want) {
+		if _, err := f.Reload(func() error { return nil }); err == nil || !strings.Contains(err.Error(), broken.want) {
 			t.Errorf("%s: %v", broken.text, err)
 		}
 		rewrite(f.file, base)
@@ -237,12 +237,12 @@ func TestReloadKeepsTheOldOnAnyError(t *testing.T) {
 		}
 	}
 	f.refuse = errors.New("too easy")
-	if _, err := f.Reload(); err == nil || f.applied != 1 {
+	if _, err := f.Reload(func() error { return nil }); err == nil || f.applied != 1 {
 		t.Error("what the program refuses is in force")
 	}
 	f.refuse = nil
 	rewrite(f.file, strings.Replace(base, "    tom:", "    tim:", 1))
-	if _, err := f.Reload(); err != nil || f.applied != 2 {
+	if _, err := f.Reload(func() error { return nil }); err != nil || f.applied != 2 {
 		t.Fatalf("%v, applied %d times", err, f.applied)
 	}
 	if f.inForce.User("tom") != nil || f.inForce.User("tim") == nil || f.inForce.User("new") == nil {
@@ -260,7 +260,7 @@ func TestChangesAndReloadsAtOnce(t *testing.T) {
 					t.Error(err)
 				}
 				f.value(users, "eva")
-				if _, err := f.Reload(); err != nil {
+				if _, err := f.Reload(func() error { return nil }); err != nil {
 					t.Error(err)
 				}
 			}

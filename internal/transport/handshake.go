@@ -7,6 +7,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Slots bound how many handshakes compute at once. A handshake takes one when
@@ -21,13 +22,20 @@ func NewSlots(n int) Slots { return make(Slots, max(n, 1)) }
 // before Handshake.
 type TLSConn struct {
 	*tls.Conn
-	gate  *gate
-	shown atomic.Pointer[x509.Certificate]
+	gate     *gate
+	listener *Listener
+	shown    atomic.Pointer[proof]
 }
 
-func newTLSConn(conn net.Conn, config *tls.Config) *TLSConn {
+// proof is what a client has shown of itself, and what was verified.
+type proof struct {
+	certificates []*x509.Certificate // its own first
+	ends         time.Time
+}
+
+func newTLSConn(conn net.Conn, l *Listener) *TLSConn {
 	g := &gate{Conn: conn, closed: make(chan struct{})}
-	return &TLSConn{Conn: tls.Server(g, config), gate: g}
+	return &TLSConn{Conn: tls.Server(g, l.trust.Load().config), gate: g, listener: l}
 }
 
 // Handshake does it, with one of slots. It waits for slot and client until the
@@ -38,15 +46,41 @@ func (c *TLSConn) Handshake(slots Slots) error {
 	if err := c.Conn.Handshake(); err != nil {
 		return err
 	}
-	if state := c.ConnectionState(); len(state.VerifiedChains) > 0 {
-		c.shown.Store(state.PeerCertificates[0])
+	state := c.ConnectionState()
+	if len(state.VerifiedChains) == 0 {
+		return nil
 	}
-	return nil
+	c.shown.Store(&proof{state.PeerCertificates, lastDay(state.VerifiedChains)})
+	// A reload that came meanwhile has not seen this certificate.
+	return c.Judge()
 }
 
 // Certificate is the one that the client has shown, and that the listener has
 // verified; nil for none, and before the handshake is done. It does not wait.
-func (c *TLSConn) Certificate() *x509.Certificate { return c.shown.Load() }
+func (c *TLSConn) Certificate() *x509.Certificate {
+	if s := c.shown.Load(); s != nil {
+		return s.certificates[0]
+	}
+	return nil
+}
+
+// Expired tells whether the certificate of the client is at its end. It does not
+// wait.
+func (c *TLSConn) Expired(now time.Time) bool {
+	s := c.shown.Load()
+	return s != nil && now.After(s.ends)
+}
+
+// Judge tells whether the client would be let in with its certificate by the files
+// that the listener has read last; one that has shown none would be. It computes a
+// little, and does not wait.
+func (c *TLSConn) Judge() error {
+	s := c.shown.Load()
+	if s == nil {
+		return nil
+	}
+	return c.listener.trust.Load().judge(s.certificates)
+}
 
 // Waiting tells whether the handshake waits for a slot, and not for the client.
 func (c *TLSConn) Waiting() bool { return c.gate.waiting.Load() }

@@ -2,10 +2,9 @@ package transport
 
 import (
 	"context"
-	"crypto/tls"
-	"errors"
 	"net"
 	"sync/atomic"
+	"time"
 )
 
 // ListenOptions are what a listener needs beyond its URL, whose own options go
@@ -18,30 +17,26 @@ type ListenOptions struct {
 // whose handshake has not happened. All methods may be called concurrently.
 type Listener struct {
 	net.Listener
-	url     URL
-	cert    *certificate // nil but for ssl
-	tls     *tls.Config
-	revoked atomic.Pointer[revoked] // nil without a list
+	url   URL
+	opts  ListenOptions
+	trust atomic.Pointer[trust] // nil but for ssl
 }
 
 // Listen opens a listener for u, whose port 0 means any free one. A socket file
 // on which nobody answers any more is replaced, one in use is an error.
 func Listen(ctx context.Context, u URL, o ListenOptions) (*Listener, error) {
-	l := &Listener{url: u}
+	l := &Listener{url: u, opts: o}
 	if u.Scheme == Unix {
 		socket, err := listenUnix(ctx, u)
 		l.Listener = socket
 		return l, err
 	}
 	if u.Scheme == SSL {
-		l.cert = &certificate{certFile: first(u.Cert, o.CertFile), keyFile: first(u.Key, o.KeyFile)}
-		if err := l.cert.read(); err != nil {
+		t, err := readTrust(u, o)
+		if err != nil {
 			return nil, err
 		}
-		l.tls = &tls.Config{MinVersion: minTLS, GetCertificate: l.cert.get, GetConfigForClient: admitHello}
-		if err := l.judgeClients(); err != nil {
-			return nil, err
-		}
+		l.trust.Store(t)
 	}
 	lc := net.ListenConfig{KeepAliveConfig: keepAlive}
 	inner, err := lc.Listen(ctx, TCP, u.Address())
@@ -51,38 +46,6 @@ func Listen(ctx context.Context, u URL, o ListenOptions) (*Listener, error) {
 	l.Listener = inner
 	l.url.Host, l.url.Port, _ = net.SplitHostPort(inner.Addr().String())
 	return l, nil
-}
-
-// judgeClients sets how the certificates of clients are judged.
-func (l *Listener) judgeClients() error {
-	if l.url.ClientCA == "" {
-		if l.url.RequireClientCert || l.url.CRL != "" {
-			return errors.New("the options require-client-cert and crl of a listener go with client-ca")
-		}
-		return nil
-	}
-	pool, err := readPool(l.url.ClientCA)
-	if err != nil {
-		return err
-	}
-	l.tls.ClientCAs, l.tls.ClientAuth = pool, tls.VerifyClientCertIfGiven
-	if l.url.RequireClientCert {
-		l.tls.ClientAuth = tls.RequireAndVerifyClientCert
-	}
-	l.tls.SessionTicketsDisabled = true // each connection shows its certificate anew
-	if l.url.CRL == "" {
-		return nil
-	}
-	l.tls.VerifyConnection = func(state tls.ConnectionState) error { return l.revoked.Load().check(state) }
-	return l.readRevoked()
-}
-
-func (l *Listener) readRevoked() error {
-	lists, err := readRevoked(l.url.CRL)
-	if err == nil {
-		l.revoked.Store(&lists)
-	}
-	return err
 }
 
 func first(a, b string) string {
@@ -95,23 +58,38 @@ func first(a, b string) string {
 // Accept waits for the next connection.
 func (l *Listener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
-	if err != nil || l.tls == nil {
+	if err != nil || l.trust.Load() == nil {
 		return conn, err
 	}
-	return newTLSConn(conn, l.tls), nil
+	return newTLSConn(conn, l), nil
 }
 
-// Reload reads the certificate with its key and the revocation list again, for
-// the connections from now on. On an error, which names the file, the old ones stay.
-func (l *Listener) Reload() error {
-	if l.cert == nil {
+// Reload reads all files again: the certificate with its key, whom to trust for
+// those of clients, and the revocation list, which must not be outdated. use puts
+// them in force, for the handshakes from now on and for TLSConn.Judge. On an error,
+// which names the file, there is nothing to use.
+func (l *Listener) Reload() (use func(), err error) {
+	if l.trust.Load() == nil {
+		return func() {}, nil
+	}
+	t, err := readTrust(l.url, l.opts)
+	if err == nil && t.revoked != nil {
+		err = t.revoked.current(time.Now())
+	}
+	if err != nil {
+		return nil, err
+	}
+	return func() { l.trust.Store(t) }, nil
+}
+
+// Notices are what an operator should know about the files of the listener at a
+// time, a line each: a revocation list that is outdated.
+func (l *Listener) Notices(now time.Time) []string {
+	t := l.trust.Load()
+	if t == nil {
 		return nil
 	}
-	err := l.cert.read()
-	if l.url.CRL != "" {
-		err = errors.Join(err, l.readRevoked())
-	}
-	return err
+	return t.notices(now)
 }
 
 // URL is where the listener listens, with the port that it got.

@@ -2,7 +2,6 @@ package transport
 
 import (
 	"bytes"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -11,16 +10,28 @@ import (
 	"time"
 )
 
-// revoked are the revocation lists of one file.
-type revoked []*x509.RevocationList
+// Errors about certificates that others of this package's wrap.
+var (
+	// ErrRevoked: a certificate was revoked by who has signed it.
+	ErrRevoked = errors.New("was revoked")
+	// ErrOutdated: a revocation list says of itself that there is a newer one, so
+	// nobody can tell what was revoked since.
+	ErrOutdated = errors.New("is outdated")
+)
 
-// readRevoked reads lists in PEM form. One that has expired is an error, for
-// nobody can tell what was revoked since.
-func readRevoked(file string) (lists revoked, err error) {
+// revoked are the revocation lists of one file.
+type revoked struct {
+	file  string
+	lists []*x509.RevocationList
+}
+
+// readRevoked reads lists in PEM form. Whether they are outdated it does not ask.
+func readRevoked(file string) (*revoked, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("revocation list: %w", err)
 	}
+	r := &revoked{file: file}
 	for {
 		var block *pem.Block
 		if block, text = pem.Decode(text); block == nil {
@@ -33,32 +44,49 @@ func readRevoked(file string) (lists revoked, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("revocation list %s: %w", file, err)
 		}
-		if !list.NextUpdate.IsZero() && time.Now().After(list.NextUpdate) {
-			return nil, fmt.Errorf("revocation list %s: expired on %s", file, list.NextUpdate.Format(time.RFC3339))
-		}
-		lists = append(lists, list)
+		r.lists = append(r.lists, list)
 	}
-	if lists == nil {
+	if r.lists == nil {
 		return nil, fmt.Errorf("revocation list: %s holds none in PEM form", file)
 	}
-	return lists, nil
+	return r, nil
 }
 
-// check refuses a peer all of whose chains hold a revoked certificate. A peer
-// that showed none passes: whether it must show one is asked elsewhere.
-func (r revoked) check(state tls.ConnectionState) (err error) {
-	for _, chain := range state.VerifiedChains {
-		if err = r.checkChain(chain); err == nil {
+// current refuses lists of which one is outdated.
+func (r *revoked) current(now time.Time) error {
+	for _, list := range r.lists {
+		if err := r.outdated(list, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *revoked) outdated(list *x509.RevocationList, now time.Time) error {
+	if list.NextUpdate.IsZero() || now.Before(list.NextUpdate) {
+		return nil
+	}
+	return fmt.Errorf("revocation list %s of %s %w: it expired on %s; put the authority's new one there",
+		r.file, list.Issuer, ErrOutdated, list.NextUpdate.UTC().Format(time.RFC3339))
+}
+
+// check refuses a peer all of whose chains hold a certificate that is revoked, or of
+// which an outdated list cannot tell. A peer without chains passes: whether it must
+// have one is asked elsewhere.
+func (r *revoked) check(chains [][]*x509.Certificate, now time.Time) (err error) {
+	for _, chain := range chains {
+		if err = r.checkChain(chain, now); err == nil {
 			return nil
 		}
 	}
 	return err
 }
 
-func (r revoked) checkChain(chain []*x509.Certificate) error {
+// checkChain is check for one chain; a zero time asks for no date.
+func (r *revoked) checkChain(chain []*x509.Certificate, now time.Time) error {
 	for i, cert := range chain {
 		issuer := chain[min(i+1, len(chain)-1)]
-		for _, list := range r {
+		for _, list := range r.lists {
 			if !bytes.Equal(list.RawIssuer, cert.RawIssuer) {
 				continue
 			}
@@ -67,8 +95,14 @@ func (r revoked) checkChain(chain []*x509.Certificate) error {
 			}
 			for _, entry := range list.RevokedCertificateEntries {
 				if entry.SerialNumber.Cmp(cert.SerialNumber) == 0 {
-					return fmt.Errorf("the certificate of %s was revoked", cert.Subject)
+					return fmt.Errorf("the certificate of %s %w", cert.Subject, ErrRevoked)
 				}
+			}
+			if now.IsZero() {
+				continue
+			}
+			if err := r.outdated(list, now); err != nil {
+				return err
 			}
 		}
 	}

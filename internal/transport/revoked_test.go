@@ -30,6 +30,15 @@ func met(t *testing.T, u URL) error {
 	return err
 }
 
+// reload is a reload whose files are put in force.
+func reload(l *Listener) error {
+	use, err := l.Reload()
+	if err == nil {
+		use()
+	}
+	return err
+}
+
 func wantMet(t *testing.T, name string, err error, want string) {
 	t.Helper()
 	if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
@@ -61,14 +70,45 @@ func TestCertificatesOfClientsAreJudged(t *testing.T) {
 	wantMet(t, "another authority's of the same name", try(forged), "tls: ")
 
 	a.Revoke(t, crl, time.Now().Add(-time.Minute))
-	wantMet(t, "reload of an expired list", l.Reload(), "expired on")
+	wantMet(t, "reload of an expired list", reload(l), "expired on")
 	wantMet(t, "revoked, by the list before", try(lost), "bad certificate")
 	a.Revoke(t, crl, later, 3)
-	if err := l.Reload(); err != nil {
+	if err := reload(l); err != nil {
 		t.Fatal(err)
 	}
 	wantMet(t, "revoked by the new list", try(eva), "bad certificate")
 	wantMet(t, "not revoked any more", try(lost), "")
+}
+
+// An outdated list lets nobody in with a certificate that it is about, keeps out
+// nobody else, and is told.
+func TestOutdatedListsRefuseCertificates(t *testing.T) {
+	dir, later := t.TempDir(), time.Now().Add(time.Hour)
+	a := certtest.NewAuthority(t, dir, "ca")
+	broker, eva := a.Issue(t, "broker", 2, later), a.Issue(t, "eva", 3, later)
+	crl := dir + "/crl.pem"
+	a.Revoke(t, crl, time.Now().Add(-time.Minute))
+	l := listen(t, "ssl://127.0.0.1:0?client-ca="+a.CA+"&crl="+crl, ListenOptions{CertFile: broker.Cert, KeyFile: broker.Key})
+	echo(t, l, NewSlots(1))
+	u := l.URL()
+	u.CA, u.CRL = a.CA, ""
+	wantMet(t, "without a certificate", met(t, u), "")
+	u.Cert, u.Key = eva.Cert, eva.Key
+	wantMet(t, "with one", met(t, u), "bad certificate")
+	if got := strings.Join(l.Notices(time.Now()), "\n"); !strings.Contains(got, crl) || !strings.Contains(got, "outdated") {
+		t.Errorf("notices: %s", got)
+	}
+	a.Revoke(t, crl, later)
+	if err := reload(l); err != nil {
+		t.Fatal(err)
+	}
+	wantMet(t, "with the new list", met(t, u), "")
+	if got := l.Notices(time.Now()); len(got) != 0 {
+		t.Errorf("notices: %s", got)
+	}
+	if got := l.Notices(later.Add(time.Minute)); len(got) != 1 {
+		t.Errorf("notices of later: %s", got)
+	}
 }
 
 func TestRevokedBrokersAreRefused(t *testing.T) {

@@ -38,21 +38,24 @@ func (u URL) clientConfig() (*tls.Config, error) {
 		c.ServerName = u.ServerName
 	}
 	if u.Cert != "" || u.Key != "" {
-		own := certificate{certFile: u.Cert, keyFile: u.Key}
-		if err := own.read(); err != nil {
+		own, err := readPair(u.Cert, u.Key)
+		if err != nil {
 			return nil, err
 		}
-		c.Certificates = []tls.Certificate{*own.pair.Load()}
+		c.Certificates = []tls.Certificate{*own}
 	}
 	if u.CRL != "" {
 		if u.NoVerify {
 			return nil, errors.New("the option crl goes with certificates that are verified")
 		}
 		lists, err := readRevoked(u.CRL)
+		if err == nil {
+			err = lists.current(time.Now())
+		}
 		if err != nil {
 			return nil, err
 		}
-		c.VerifyConnection = lists.check
+		c.VerifyConnection = func(state tls.ConnectionState) error { return lists.check(state.VerifiedChains, time.Now()) }
 	}
 	if u.CA != "" {
 		pool, err := readPool(u.CA)

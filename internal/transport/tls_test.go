@@ -155,7 +155,7 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 	echo(t, l, NewSlots(1))
 	fails := func(file string) {
 		t.Helper()
-		if err := l.Reload(); err == nil || !strings.Contains(err.Error(), file) {
+		if err := reload(l); err == nil || !strings.Contains(err.Error(), file) {
 			t.Errorf("reload: %v, want one that names %s", err, file)
 		}
 		if got := shown(t, l); got != "old" {
@@ -168,7 +168,7 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 	fails(at.Cert)
 	put(next.Cert, at.Cert)
 	put(next.Key, at.Key)
-	if err := l.Reload(); err != nil {
+	if err := reload(l); err != nil {
 		t.Fatal(err)
 	}
 	if got := shown(t, l); got != "next" {

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"shvtools/internal/broker"
+	"shvtools/internal/brokerconf"
+	"shvtools/internal/sdnotify"
+	"shvtools/internal/transport"
+)
+
+// reloading is what a reload changes.
+type reloading struct {
+	broker    *broker.Broker
+	rights    *brokerconf.Rights
+	listeners []*transport.Listener
+	files     *fileWatch
+	notify    *sdnotify.Notifier
+	log       zerolog.Logger
+}
+
+// watchReload reloads at each HUP and USR1, until the function that it returns is
+// called.
+func watchReload(r reloading) (stop func()) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGHUP, syscall.SIGUSR1)
+	ended := make(chan struct{})
+	done := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-signals:
+				_ = r.reload() // it is logged
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(signals)
+		close(done)
+		<-ended
+	}
+}
+
+// reload reads rights, certificates and revocation lists again. All is read first
+// and put in force at once; where anything is wrong, all stays as it was. It is
+// logged, and an error given back.
+func (r reloading) reload() error {
+	_ = r.notify.Reloading() // what cannot be told is no reason to fail
+	defer func() { _ = r.notify.Ready("serving") }()
+	var uses []func()
+	var faults []error
+	for _, l := range r.listeners {
+		use, err := l.Reload()
+		uses, faults = append(uses, use), append(faults, err)
+	}
+	wrong := errors.Join(faults...)
+	c, err := r.rights.Reload(func() error {
+		if wrong != nil {
+			return errListeners
+		}
+		for _, use := range uses {
+			use()
+		}
+		return nil
+	})
+	if err != nil {
+		if !errors.Is(err, errListeners) {
+			wrong = errors.Join(wrong, err)
+		}
+		for line := range strings.Lines(wrong.Error()) {
+			r.log.Error().Str("fault", strings.TrimSpace(line)).Msg("configuration not reloaded, the old one stays in force, rights and certificates both")
+		}
+		return wrong
+	}
+	r.broker.Rejudge()
+	for _, text := range c.Warnings {
+		r.log.Warn().Msg(text)
+	}
+	r.files.look(time.Now())
+	r.log.Info().Int("users", len(c.Access.Users)).Msg("configuration reloaded: rights and certificates are in force, all else with a restart")
+	return nil
+}
+
+// errListeners refuses a reload for the files of the listeners.
+var errListeners = errors.New("files of listeners")
