@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"shvtools/internal/cliapp"
+	"shvtools/internal/command"
 	"shvtools/internal/rexec"
 	"shvtools/internal/runas"
 	"shvtools/internal/sftpd"
@@ -20,6 +21,10 @@ import (
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == "--"+runas.LimitedFlag {
 		limited(os.Args[2:])
+	}
+	if len(os.Args) > 1 && os.Args[1] == "--"+command.GuardFlag {
+		command.RunGuard(os.Stdin)
+		return
 	}
 	slack.OnlyMonitor() // the agent gave us more
 	app := &cli.App{

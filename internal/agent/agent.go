@@ -84,8 +84,8 @@ type Agent struct {
 }
 
 // Run serves until ctx ends and the sessions have ended or had their time,
-// connecting again whenever the broker is lost. Its helpers have ended when it
-// returns.
+// connecting again whenever the broker is lost. Its helpers and commands have ended
+// when it returns.
 func Run(ctx context.Context, o Options) error {
 	if o.Heartbeat == 0 {
 		o.Heartbeat = DefaultHeartbeat
@@ -102,6 +102,7 @@ func Run(ctx context.Context, o Options) error {
 	o.Commands.setDefaults()
 	a := &Agent{opts: o, helpers: helpers{opts: o, running: make(map[*helper]struct{})}, services: newServices(o)}
 	o.Status.begin(o, &a.helpers)
+	defer a.services.host.Guard.Close()
 	defer a.helpers.stop(stopGrace)
 	serving, finish := context.WithCancel(context.Background())
 	var draining sync.WaitGroup

@@ -64,9 +64,10 @@ type services struct {
 }
 
 func newServices(o Options) *services {
+	guard := command.NewGuard(o.Helper, o.Environ, func(err error) { o.Log.Warn().Err(err).Msg("a command runs unguarded") })
 	s := &services{
 		commands: calls.NewLane("commands", calls.Limits{Running: maxCommands, Bytes: maxCommandBytes, Time: o.Commands.Time}),
-		host:     command.Host{Environ: o.Environ, Search: pathOf(o.Environ), Output: min(o.Commands.Output, command.MaxOutput)},
+		host:     command.Host{Environ: o.Environ, Search: pathOf(o.Environ), Output: min(o.Commands.Output, command.MaxOutput), Guard: guard},
 		scripts:  command.NewScripts(o.ScriptDir, time.Now),
 	}
 	if o.Tester {

@@ -29,6 +29,7 @@ type Host struct {
 	Output  int      // bytes of stdout and stderr together, MaxOutput at the most
 	// Under, if set, puts what is about to start under a policy.
 	Under func(*ptyproc.Spec)
+	Guard *Guard // of what runs here; nil: none
 }
 
 // Run runs the program of c and gives the result for its caller. When ctx ends,
@@ -70,6 +71,9 @@ func (h Host) run(ctx context.Context, c Call, program string, args []string) (c
 		return chainpack.Value{}, &StartError{err}
 	}
 	defer p.Close()
+	if h.Guard != nil {
+		defer h.Guard.watch(p.Pid())()
+	}
 	_ = p.CloseStdin()
 	out := h.collect(p, c)
 	select {

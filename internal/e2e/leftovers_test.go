@@ -16,10 +16,7 @@ import (
 	"time"
 
 	"shvtools/internal/auth"
-	"shvtools/internal/chainpack"
 	"shvtools/internal/client"
-	"shvtools/internal/rpc"
-	"shvtools/internal/transport"
 )
 
 // counts are what a device and its broker have, by what it is.
@@ -203,21 +200,10 @@ func (e *ending) call() (command string) {
 	t := e.t
 	t.Helper()
 	if e.caller == nil {
-		u, err := transport.ParseURL(e.near.url())
-		if err != nil {
-			t.Fatal(err)
-		}
-		e.caller, err = client.Dial(t.Context(), client.Options{URL: u, Login: client.Login{User: e.user, Password: e.password}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(e.caller.Close)
+		e.caller = logInAt(t, e.near.url(), e.user, e.password)
 	}
 	command = marker()
-	script := chainpack.List(text("-c"), text(command+"; true"))
-	if err := e.caller.Send(rpc.AppendRequest(nil, e.caller.NewID(), device, "runCmd", chainpack.List(text("sh"), script))); err != nil {
-		t.Fatal(err)
-	}
+	runs(t, e.caller, command+"; true")
 	return command
 }
 
@@ -300,7 +286,7 @@ var waysToEnd = []wayToEnd{
 		e.broker.stop(e.t)
 		e.restart()
 	}},
-	{name: "agent killed", end: func(e *ending) {
+	{name: "agent killed", calls: true, end: func(e *ending) {
 		e.kill(e.agent)
 		e.agent.code(e.t)
 		e.lost()

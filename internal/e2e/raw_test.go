@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"context"
 	"strings"
 	"testing"
 	"time"
@@ -24,21 +23,24 @@ type outcome struct {
 func (w *world) rawSession(param chainpack.Value) outcome {
 	t := w.t
 	t.Helper()
-	u, err := transport.ParseURL(w.url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	c, err := client.Dial(ctx, client.Options{
-		URL:   u,
-		Login: client.Login{User: auth.DevelopmentUser, Password: auth.DevelopmentPassword},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := logInAt(t, w.url, auth.DevelopmentUser, auth.DevelopmentPassword)
 	defer c.Close()
 	return w.sessionOf(c, param)
+}
+
+// logInAt gives a client of a broker, for the test at the most.
+func logInAt(t *testing.T, url, user, password string) *client.Client {
+	t.Helper()
+	u, err := transport.ParseURL(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := client.Dial(t.Context(), client.Options{URL: u, Login: client.Login{User: user, Password: password}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
 }
 
 // sessionOf is rawSession for a client, which tells who it is.

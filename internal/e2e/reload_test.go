@@ -57,16 +57,7 @@ func (w *world) configure(file, text string) {
 // logIn gives a client of the broker.
 func (w *world) logIn(user string) *client.Client {
 	w.t.Helper()
-	url, err := transport.ParseURL(w.url)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	c, err := client.Dial(context.Background(), client.Options{URL: url, Login: client.Login{User: user, Password: "pw-" + user}})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.t.Cleanup(c.Close)
-	return c
+	return logInAt(w.t, w.url, user, "pw-"+user)
 }
 
 func callOf(c *client.Client, path, method, param string) (chainpack.Value, error) {

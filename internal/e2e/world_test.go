@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -202,7 +203,16 @@ func (w *world) awaitCalls(n int) {
 }
 
 // helpers returns the running helpers of the agent.
-func (w *world) helpers() []int { return childrenOf(w.agent.pid(), program("shvrexec")) }
+func (w *world) helpers() []int {
+	return slices.DeleteFunc(childrenOf(w.agent.pid(), program("shvrexec")), isGuard)
+}
+
+// guards are the guards of the agent's commands.
+func (w *world) guards() []int {
+	return slices.DeleteFunc(childrenOf(w.agent.pid(), program("shvrexec")), func(pid int) bool { return !isGuard(pid) })
+}
+
+func isGuard(pid int) bool { return strings.HasSuffix(commandLine(pid), " --guard") }
 
 // newFile names a file of the world that does not exist.
 func (w *world) newFile(name string) string {

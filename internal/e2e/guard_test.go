@@ -1,0 +1,67 @@
+package e2e_test
+
+import (
+	"testing"
+
+	"shvtools/internal/auth"
+	"shvtools/internal/chainpack"
+	"shvtools/internal/client"
+	"shvtools/internal/rpc"
+)
+
+// runs has the device's runCmd run a script, whose end nobody waits for.
+func runs(t *testing.T, c *client.Client, script string) {
+	t.Helper()
+	words := chainpack.List(text("sh"), chainpack.List(text("-c"), text(script)))
+	if err := c.Send(rpc.AppendRequest(nil, c.NewID(), device, "runCmd", words)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// An agent that is killed can end no commands itself.
+func TestKilledAgentLeavesNoCommands(t *testing.T) {
+	t.Parallel()
+	w := setup{agentUser: []string{"--state-dir", t.TempDir()}}.start(t)
+	c := logInAt(t, w.url, auth.DevelopmentUser, auth.DevelopmentPassword)
+	plain, deaf, script, early := marker(), marker(), marker(), marker()
+
+	runs(t, c, early+"; true")
+	awaitStart(t, early)
+	guards := w.guards()
+	if len(guards) != 1 {
+		t.Fatalf("guards: %v", guards)
+	}
+	w.killPid(guards[0]) // its successor knows of that command, too
+	eventually(t, patience, "the guard ends", func() bool { return len(w.guards()) == 0 })
+
+	runs(t, c, plain+" & "+plain+"1; true")
+	runs(t, c, "trap '' HUP; "+deaf+"; true")
+	if err := c.Send(rpc.AppendRequest(nil, c.NewID(), device, "runScript", text(script+"; true"))); err != nil {
+		t.Fatal(err)
+	}
+	all := []string{early, plain, plain + "1", deaf, script}
+	for _, command := range all {
+		awaitStart(t, command)
+	}
+	w.kill(w.agent)
+	for _, command := range all {
+		awaitEnd(t, patience, command)
+	}
+	eventually(t, patience, "the guard ends, too", func() bool { return len(w.sessionsLeft()) == 0 })
+}
+
+// What a command leaves in the background on purpose is none of the guard's
+// business, nor is there a guard without commands.
+func TestGuardEndsWithTheCommands(t *testing.T) {
+	t.Parallel()
+	w := setup{}.start(t)
+	c := logInAt(t, w.url, auth.DevelopmentUser, auth.DevelopmentPassword)
+	stays := marker()
+	if _, err := callOf(c, device, "runCmd", `["sh",["-c","`+stays+` >/dev/null 2>&1 &"]]`); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, patience, "the guard ends", func() bool { return len(w.guards()) == 0 })
+	w.kill(w.agent)
+	w.agent.code(t)
+	awaitStart(t, stays)
+}
