@@ -63,7 +63,7 @@ func main() {
 			&cli.BoolFlag{Name: "check-config", DisableDefaultText: true, Usage: "tell what is wrong with the configuration, and end"},
 			&cli.BoolFlag{Name: "print-config", DisableDefaultText: true, Usage: "print the configuration with the source of each value, without passwords, and end"},
 			&cli.BoolFlag{Name: "hash-password", DisableDefaultText: true, Usage: "read a password, print its argon2id hash for the configuration, and end"},
-			&cli.StringSliceFlag{Name: "listen", Usage: "listen on `URL`: tcp://HOST:PORT, ssl://HOST:PORT or unix:PATH; may be given several times; port 0 is any free one"},
+			&cli.StringSliceFlag{Name: "listen", Usage: "listen on `URL`: tcp://HOST:PORT, ssl://HOST:PORT, tcps://HOST:PORT or unix:PATH; may be given several times; port 0 is any free one"},
 			&cli.StringFlag{Name: "tls-cert", Usage: "show the certificate in `FILE` (PEM, with those between it and its root) at ssl listeners"},
 			&cli.StringFlag{Name: "tls-key", Usage: "its private key is in `FILE`"},
 			&cli.BoolFlag{Name: "allow-plaintext", DisableDefaultText: true, Usage: "listen on tcp off loopback, where everyone on the way can read along"},

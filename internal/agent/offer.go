@@ -32,10 +32,10 @@ func judge(own transport.URL, find rpc.TunnelCtl) error {
 
 // trust is what a helper needs to know to judge the broker as its agent does.
 func trust(own transport.URL) launch.Trust {
-	switch own.Scheme {
-	case transport.SSL:
+	switch {
+	case own.IsEncrypted():
 		return launch.Trust{CA: own.CA, CRL: own.CRL, Cert: own.Cert, Key: own.Key, NoVerify: own.NoVerify, Name: own.Host}
-	case transport.Unix:
+	case own.Scheme == transport.Unix:
 		return launch.Trust{Socket: own.Path}
 	}
 	return launch.Trust{}

@@ -60,12 +60,14 @@ func (s *session) run(p *peer) link.Cause {
 // refuse closes a connection, after a word to a peer that can read it: the answer
 // to the first request of most.
 func refuse(conn net.Conn, cause link.Cause) {
-	defer conn.Close()
 	if _, secure := conn.(*transport.TLSConn); secure {
+		_ = conn.Close()
 		return
 	}
+	_ = conn.SetWriteDeadline(time.Now().Add(hintWait))
+	l := link.New(conn, link.Options{}) // for its framing
+	defer l.Close(cause)
 	f := link.NewMessage(rpc.AppendError(nil, rpc.Address{ID: 1}, rpc.Errorf(rpc.CodeTryAgainLater, "%s", cause)))
 	defer f.Release()
-	_ = conn.SetWriteDeadline(time.Now().Add(hintWait))
-	_, _ = conn.Write(f.Wire())
+	_ = l.SendNow(f)
 }

@@ -50,8 +50,8 @@ func (b *Broker) offer(s *session, schemes []string, adjacent bool) (u transport
 	return transport.URL{}, false
 }
 
-// reachable is an address of ours that the peer of s reaches over the scheme, TCP
-// or SSL: where it is connected, or another listener at the same address.
+// reachable is an address of ours that the peer of s reaches over a scheme of TCP
+// connections: where it is connected, or another listener at the same address.
 func (b *Broker) reachable(s *session, scheme string) (at netip.AddrPort, ok bool) {
 	local, ok := s.link.LocalAddr().(*net.TCPAddr)
 	if !ok {
@@ -80,10 +80,10 @@ func (b *Broker) reachable(s *session, scheme string) (at netip.AddrPort, ok boo
 // mayCome tells whether a helper at the far end of a connection came the way that
 // its secret was given for.
 func (t *ticket) mayCome(from transport.Peer) bool {
-	switch t.scheme {
-	case transport.SSL:
+	switch {
+	case transport.Encrypts(t.scheme):
 		return from.IsEncrypted()
-	case transport.Unix:
+	case t.scheme == transport.Unix:
 		return from.Scheme == transport.Unix
 	}
 	return true

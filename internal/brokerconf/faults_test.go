@@ -31,7 +31,7 @@ func TestFaultsHaveTheirPlaceAndSayWhatWasExpected(t *testing.T) {
 		{"listen", "listen: tcp://127.0.0.1\n", `f:1:9: listen is a single value; a list was expected, such as [{url: "tcp://127.0.0.1:3755"}]`},
 		{"listen entry", "listen:\n- tcp://127.0.0.1\n", `f:2:3: an entry of listen is a single value; a map`},
 		{"no url", "listen:\n- {cert: a, key: b}\n", `f:2:3: an entry of listen has no url`},
-		{"url", "listen:\n- url: http://x:1\n", `f:2:8: a url of listen: http://x:1: the scheme is none of tcp, ssl, unix`},
+		{"url", "listen:\n- url: http://x:1\n", `f:2:8: a url of listen: http://x:1: the scheme is none of tcp, ssl, tcps and unix`},
 		{"no host", "listen:\n- url: 'tcp://'\n", `f:2:8: a url of listen: URL tcp://: no host`},
 		{"no ssl host", "listen:\n- url: 'ssl://'\n", `f:2:8: a url of listen: URL ssl://: no host`},
 		{"nowhere", "listen:\n- url: ws://x:1\n", `f:2:1: the broker would listen nowhere`},

@@ -30,9 +30,11 @@ func overSocket(t *testing.T) setup {
 	return setup{listen: "unix:" + filepath.Join(t.TempDir(), "broker.sock")}
 }
 
-func TestSessionsOverTLSAndSockets(t *testing.T) {
+func overSerial(*testing.T) setup { return setup{listen: "tcps://127.0.0.1:0"} }
+
+func TestSessionsOverAllTransports(t *testing.T) {
 	t.Parallel()
-	for name, world := range map[string]func(*testing.T) setup{"ssl": overTLS, "unix": overSocket} {
+	for name, world := range map[string]func(*testing.T) setup{"ssl": overTLS, "tcps": overSerial, "unix": overSocket} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := world(t).start(t)

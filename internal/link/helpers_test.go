@@ -114,8 +114,11 @@ func (o outcome) String() string {
 }
 
 // read lets a link read until it ends.
-func read(o link.Options, reads ...[]byte) (got outcome) {
-	l := link.New(&script{reads: reads}, o)
+func read(o link.Options, reads ...[]byte) outcome { return readOf(&script{reads: reads}, o) }
+
+// readOf is read of a connection.
+func readOf(conn net.Conn, o link.Options) (got outcome) {
+	l := link.New(conn, o)
 	got.cause = l.Run(handler{
 		message: func(_ *rpc.Message, f *link.Frame) { got.messages = append(got.messages, string(f.Message())) },
 		reset:   func() { got.resets++ },

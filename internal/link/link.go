@@ -47,7 +47,8 @@ type Options struct {
 
 // Link is one connection. All methods may be called concurrently, Run once.
 type Link struct {
-	conn net.Conn
+	conn    net.Conn
+	framing framing // nil: block
 
 	maxFrame atomic.Int64
 	rx, tx   atomic.Uint64 // frames read and queued
@@ -86,8 +87,9 @@ func New(conn net.Conn, o Options) *Link {
 	if o.QueueBytes <= 0 {
 		o.QueueBytes = DefaultQueueBytes
 	}
-	l := &Link{conn: conn, done: make(chan struct{})}
-	raw := rawOf(conn)
+	l := &Link{done: make(chan struct{})}
+	l.framing, l.conn = framingOf(conn)
+	raw := rawOf(l.conn)
 	l.try.init(raw)
 	l.in.init(l, raw)
 	l.maxFrame.Store(int64(o.MaxFrame))

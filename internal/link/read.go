@@ -36,7 +36,7 @@ func (l *Link) readLoop(h Handler) (Cause, error) {
 		if err := in.fill(); err != nil {
 			return readCause(err), err
 		}
-		f, cause, err := l.readFrame(in)
+		f, cause, err := l.nextFrame(in)
 		if err != nil {
 			return cause, err
 		}
@@ -47,6 +47,14 @@ func (l *Link) readLoop(h Handler) (Cause, error) {
 			return ProtocolError, err
 		}
 	}
+}
+
+// nextFrame reads one frame.
+func (l *Link) nextFrame(in *input) (*Frame, Cause, error) {
+	if l.framing != nil {
+		return l.framing.readFrame(l)
+	}
+	return l.readFrame(in)
 }
 
 // handle gives h what a frame holds.
@@ -68,7 +76,7 @@ func handle(h Handler, f *Frame) error {
 	return nil
 }
 
-// readFrame reads one frame. Its length is judged before memory is taken.
+// readFrame reads one frame of the block framing. Its length is judged before memory is taken.
 func (l *Link) readFrame(in *input) (*Frame, Cause, error) {
 	length, err := l.readLength(in)
 	defer l.pulse.left()

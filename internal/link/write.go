@@ -236,7 +236,7 @@ func (l *Link) SendNow(f *Frame) error {
 	q.add(f.Size())
 	q.mu.Unlock()
 
-	_, err := l.conn.Write(f.Wire())
+	err := l.writeAlone(f)
 	l.account(f.Size())
 	l.wrote(nil, 0)
 	if err != nil {
@@ -244,6 +244,15 @@ func (l *Link) SendNow(f *Frame) error {
 		return ErrClosed
 	}
 	return nil
+}
+
+// writeAlone writes a frame that no other one goes out with.
+func (l *Link) writeAlone(f *Frame) error {
+	if l.framing != nil {
+		return l.writeWire(f.Wire(), false)
+	}
+	_, err := l.conn.Write(f.Wire())
+	return err
 }
 
 // Queued is how many bytes wait for the peer.
@@ -333,7 +342,12 @@ func (l *Link) writeLoop() {
 		if frames == nil {
 			return
 		}
-		_, _, err := l.writeFrames(frames, skip, l.writePieces)
+		var err error
+		if l.framing != nil {
+			err = l.writeFramed(frames)
+		} else {
+			_, _, err = l.writeFrames(frames, skip, l.writePieces)
+		}
 		l.wrote(frames[:0], 0)
 		if err != nil {
 			l.end(WriteError, err)
@@ -363,7 +377,7 @@ func (l *Link) flushRelayed() {
 // flush writes what waits, as far as that can be done without waiting.
 func (l *Link) flush() {
 	l.out.mu.Lock()
-	if !l.try.usable() {
+	if !l.try.usable() || l.framing != nil {
 		if !l.out.empty() {
 			l.awake()
 		}

@@ -27,8 +27,8 @@ func address(line launch.Line) (transport.URL, error) {
 		return offered, fmt.Errorf("the broker's offer: %w", err)
 	}
 	u := transport.URL{Scheme: offered.Scheme, Host: offered.Host, Port: offered.Port, Path: offered.Path}
-	switch u.Scheme {
-	case transport.SSL:
+	switch {
+	case u.IsEncrypted():
 		u.CA, u.CRL, u.NoVerify = trust.CA, trust.CRL, trust.NoVerify
 		u.Cert, u.Key = trust.Cert, trust.Key
 		if _, err := netip.ParseAddr(u.Host); err == nil {
@@ -36,7 +36,7 @@ func address(line launch.Line) (transport.URL, error) {
 			// reached; its certificate is for the name by which the agent did.
 			u.ServerName = trust.Name
 		}
-	case transport.Unix:
+	case u.Scheme == transport.Unix:
 		if trust.Socket != "" {
 			u.Path = trust.Socket // the broker may see it under another name
 		}

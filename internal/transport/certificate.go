@@ -11,7 +11,7 @@ import (
 // himself.
 func readPair(certFile, keyFile string) (*tls.Certificate, error) {
 	if certFile == "" || keyFile == "" {
-		return nil, errors.New("scheme ssl: a certificate goes with its key, and a listener needs both")
+		return nil, errors.New("TLS: a certificate goes with its key, and a listener needs both")
 	}
 	cert, err := os.ReadFile(certFile)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 // ListenOptions are what a listener needs beyond its URL, whose own options go
 // before them.
 type ListenOptions struct {
-	CertFile, KeyFile string // in PEM form, for the scheme ssl
+	CertFile, KeyFile string // in PEM form, for the schemes with TLS
 }
 
 // Listener accepts connections at a URL. Those of the scheme ssl are *TLSConn,
@@ -19,7 +19,7 @@ type Listener struct {
 	net.Listener
 	url   URL
 	opts  ListenOptions
-	trust atomic.Pointer[trust] // nil but for ssl
+	trust atomic.Pointer[trust] // nil without TLS
 }
 
 // Listen opens a listener for u, whose port 0 means any free one. A socket file
@@ -31,7 +31,7 @@ func Listen(ctx context.Context, u URL, o ListenOptions) (*Listener, error) {
 		l.Listener = socket
 		return l, err
 	}
-	if u.Scheme == SSL {
+	if u.IsEncrypted() {
 		t, err := readTrust(u, o)
 		if err != nil {
 			return nil, err
@@ -58,10 +58,13 @@ func first(a, b string) string {
 // Accept waits for the next connection.
 func (l *Listener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
-	if err != nil || l.trust.Load() == nil {
-		return conn, err
+	if err != nil {
+		return nil, err
 	}
-	return newTLSConn(conn, l), nil
+	if l.trust.Load() != nil {
+		conn = newTLSConn(conn, l)
+	}
+	return framed(conn, l.url.Scheme), nil
 }
 
 // Reload reads all files again: the certificate with its key, whom to trust for

@@ -10,8 +10,8 @@ import (
 
 // Peer is what a connection shows of who is at its other end.
 type Peer struct {
-	Scheme string     // TCP, SSL or Unix; "" for what this package did not make
-	Addr   netip.Addr // zero but for TCP and SSL
+	Scheme string     // "" for what this package did not make
+	Addr   netip.Addr // zero for Unix
 	Port   uint16
 	UID    int // of the process behind a socket; -1: not known
 }
@@ -22,6 +22,8 @@ func PeerOf(conn net.Conn) Peer {
 	switch c := conn.(type) {
 	case *TLSConn:
 		p.Scheme = SSL
+	case *SerialConn:
+		p.Scheme = TCPS
 	case *net.TCPConn:
 		p.Scheme = TCP
 	case *net.UnixConn:
@@ -65,7 +67,7 @@ func uidOf(c *net.UnixConn) int {
 func (p Peer) IsLocal() bool { return !p.Addr.IsValid() || p.Addr.IsLoopback() }
 
 // IsEncrypted tells whether nobody on the way can read what is sent.
-func (p Peer) IsEncrypted() bool { return p.Scheme == SSL }
+func (p Peer) IsEncrypted() bool { return Encrypts(p.Scheme) }
 
 // Source is whom limits count together: an IPv4 address, the /64 of an IPv6
 // address, or a user of this machine.

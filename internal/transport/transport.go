@@ -1,6 +1,6 @@
 // Package transport turns SHV URLs into connections and listeners
 // (protocol.md 4.4, 4.5): tcp, ssl (TLS 1.2 and newer, the server shows a
-// certificate) and unix. What runs over a connection is package link's matter.
+// certificate), tcps and unix. What runs over a connection is package link's matter.
 package transport
 
 import (
@@ -21,7 +21,30 @@ import (
 // that is alive but does not read as one that does not acknowledge, so stall is
 // for connections whose peer always reads.
 func Dial(ctx context.Context, u URL, stall time.Duration) (net.Conn, error) {
-	if u.Scheme == SSL {
+	conn, err := dialSocket(ctx, u, stall)
+	if err != nil {
+		return nil, err
+	}
+	return framed(conn, u.Scheme), nil
+}
+
+// framed is a connection of the scheme, with the framing that is spoken on it.
+func framed(conn net.Conn, scheme string) net.Conn {
+	if scheme == TCPS {
+		return &SerialConn{conn}
+	}
+	return conn
+}
+
+// SerialConn is a connection on which the serial framing is spoken.
+type SerialConn struct{ net.Conn }
+
+// Serial gives the connection itself.
+func (c *SerialConn) Serial() net.Conn { return c.Conn }
+
+// dialSocket connects to u, up to its TLS.
+func dialSocket(ctx context.Context, u URL, stall time.Duration) (net.Conn, error) {
+	if u.IsEncrypted() {
 		return dialTLS(ctx, u, stall)
 	}
 	return dialPlain(ctx, u, stall)
@@ -40,13 +63,19 @@ func dialPlain(ctx context.Context, u URL, stall time.Duration) (net.Conn, error
 
 // DialBlocking is Dial for a program with one connection: each read and write
 // blocks a thread, which is quicker than Go's poller. Such a connection knows no
-// deadlines. TLS needs them, so with ssl it is Dial.
+// deadlines. TLS needs them, so with it this is Dial.
 func DialBlocking(ctx context.Context, u URL, stall time.Duration) (net.Conn, error) {
-	conn, err := Dial(ctx, u, stall)
-	if err != nil || u.Scheme == SSL {
-		return conn, err
+	if u.IsEncrypted() {
+		return Dial(ctx, u, stall)
 	}
-	return newBlockingConn(conn)
+	conn, err := dialPlain(ctx, u, stall)
+	if err != nil {
+		return nil, err
+	}
+	if conn, err = newBlockingConn(conn); err != nil {
+		return nil, err
+	}
+	return framed(conn, u.Scheme), nil
 }
 
 // keepAlive finds a dead peer of an idle connection after a minute.

@@ -16,6 +16,7 @@ func TestURLForms(t *testing.T) {
 		"ssl://host":                     {Scheme: "ssl", Host: "host", Port: "3756"},
 		"ssl://h:1?ca=/c.pem&verify=0":   {Scheme: "ssl", Host: "h", Port: "1", CA: "/c.pem", NoVerify: true},
 		"ssl://h?cert=c&key=k&verify=1":  {Scheme: "ssl", Host: "h", Port: "3756", Cert: "c", Key: "k"},
+		"tcps://host":                    {Scheme: "tcps", Host: "host", Port: "3765"},
 		"unix:///run/a%20b.sock":         {Scheme: "unix", Path: "/run/a b.sock"},
 		"unix:/run/s?mode=660&user=e":    {Scheme: "unix", Path: "/run/s", Mode: 0o660, User: "e", HasUser: true},
 		"h?shapass=ab&token=t":           {Scheme: "tcp", Host: "h", Port: "3755", ShaPass: "ab", Token: "t"},
@@ -78,6 +79,7 @@ func TestWhoIsTrusted(t *testing.T) {
 	for text, want := range map[string][3]bool{ // local, encrypted, trusted
 		"tcp://127.0.0.1":            {true, false, false},
 		"tcp://h":                    {false, false, false},
+		"tcps://h":                   {false, false, false},
 		"ssl://h":                    {false, true, true},
 		"ssl://localhost":            {true, true, true},
 		"ssl://h?verify=false":       {false, true, false},

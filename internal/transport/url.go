@@ -15,18 +15,32 @@ import (
 const (
 	TCP  = "tcp"
 	SSL  = "ssl"
+	TCPS = "tcps" // the serial framing over TCP
 	Unix = "unix"
 )
 
-// DefaultPort and DefaultTLSPort are those of the schemes tcp and ssl.
-const (
-	DefaultPort    = "3755"
-	DefaultTLSPort = "3756"
-)
+// DefaultPort is that of the scheme tcp.
+const DefaultPort = "3755"
+
+// kinds are the schemes of TCP connections.
+var kinds = map[string]struct {
+	port string // where the URL names none
+	tls  bool
+}{
+	TCP:  {port: DefaultPort},
+	SSL:  {port: "3756", tls: true},
+	TCPS: {port: "3765"},
+}
+
+// Schemes are those that are supported, in words.
+const Schemes = "tcp, ssl, tcps and unix"
+
+// Encrypts tells whether what goes over a connection of the scheme is encrypted.
+func Encrypts(scheme string) bool { return kinds[scheme].tls }
 
 // URL is a parsed SHV URL.
 type URL struct {
-	Scheme string // TCP, SSL or Unix
+	Scheme string // one of the constants
 	Host   string // without brackets; "" for Unix
 	Port   string // never empty but for Unix
 	Path   string // of the socket, absolute; "" but for Unix
@@ -41,7 +55,7 @@ type URL struct {
 	DeviceID       string // option devid
 	MountPoint     string // option devmount
 
-	// Of the scheme ssl: a file of certificates to trust in the place of the
+	// Of the schemes with TLS: a file of certificates to trust in the place of the
 	// system's, whether the broker's is not judged at all, and in whose name it
 	// must be where that is not Host.
 	CA         string
@@ -69,13 +83,13 @@ func ParseURL(text string) (URL, error) {
 		return URL{}, fmt.Errorf("not a URL of the form tcp://[user@]host[:port]: %s", redact(text))
 	}
 	u := URL{Scheme: parsed.Scheme}
-	switch u.Scheme {
-	case TCP, SSL:
+	switch _, known := kinds[u.Scheme]; {
+	case known:
 		err = u.setHost(parsed)
-	case Unix:
+	case u.Scheme == Unix:
 		err = u.setPath(parsed)
 	default:
-		err = fmt.Errorf("scheme %q is not supported, only tcp, ssl and unix are", u.Scheme)
+		err = fmt.Errorf("scheme %q is not supported, only %s are", u.Scheme, Schemes)
 	}
 	if parsed.User != nil {
 		u.User, u.HasUser = parsed.User.Username(), true
@@ -99,10 +113,7 @@ func (u *URL) setHost(parsed *url.URL) error {
 		return errors.New("its host is neither a name nor an address")
 	}
 	if u.Port == "" {
-		u.Port = DefaultPort
-		if u.Scheme == SSL {
-			u.Port = DefaultTLSPort
-		}
+		u.Port = kinds[u.Scheme].port
 	}
 	return nil
 }
@@ -204,11 +215,11 @@ func (u URL) IsLoopback() bool {
 func (u URL) IsLocal() bool { return u.Scheme == Unix || u.IsLoopback() }
 
 // IsEncrypted tells whether what goes over the wire is.
-func (u URL) IsEncrypted() bool { return u.Scheme == SSL }
+func (u URL) IsEncrypted() bool { return Encrypts(u.Scheme) }
 
 // IsTrusted tells whether the password itself may be sent: the other side has
 // shown who it is and nobody between can read it, or it is on a socket, whose
 // owner the file system tells.
 func (u URL) IsTrusted() bool {
-	return u.Scheme == Unix || u.Scheme == SSL && !u.NoVerify
+	return u.Scheme == Unix || u.IsEncrypted() && !u.NoVerify
 }
