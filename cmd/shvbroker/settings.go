@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -114,6 +115,8 @@ func (s *settings) doors() (doors []door, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", l.At, err)
 		}
+		u.ClientCA, u.CRL = cmp.Or(u.ClientCA, l.ClientCA), cmp.Or(u.CRL, l.CRL)
+		u.RequireClientCert = u.RequireClientCert || l.RequireClientCert
 		own := tls
 		if l.Cert != "" {
 			own = transport.ListenOptions{CertFile: l.Cert, KeyFile: l.Key}

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"net"
 	"time"
 
@@ -51,7 +52,12 @@ func (s *session) run(p *peer) link.Cause {
 	if s.secure != nil {
 		if err := s.secure.Handshake(s.broker.handshakes); err != nil {
 			s.link.Close(link.HandshakeFailed)
-			s.log.Debug().Err(err).Msg("no TLS handshake")
+			var refused *transport.CertificateError
+			if errors.As(err, &refused) {
+				s.log.Warn().Err(err).Msg("client certificate refused")
+			} else {
+				s.log.Debug().Err(err).Msg("no TLS handshake")
+			}
 		}
 	}
 	return s.link.Run(p)

@@ -55,7 +55,10 @@ type Config struct {
 type Listen struct {
 	URL       string
 	Cert, Key string // files; "" where the URL says it, or none is needed
-	At        string // file, line and column
+	// The same of how clients are judged.
+	ClientCA, CRL     string
+	RequireClientCert bool
+	At                string // file, line and column
 }
 
 // Setting is one line of --print-config. No secret stands in it.
@@ -249,6 +252,10 @@ func (r *reader) listen(n *node, c *Config) {
 			},
 			"cert": func(k key) { l.Cert = beside(k.at, r.text(k.value, "cert")) },
 			"key":  func(k key) { l.Key = beside(k.at, r.text(k.value, "key")) },
+
+			"client-ca":           func(k key) { l.ClientCA = beside(k.at, r.text(k.value, k.name)) },
+			"crl":                 func(k key) { l.CRL = beside(k.at, r.text(k.value, k.name)) },
+			"require-client-cert": func(k key) { l.RequireClientCert = r.truth(k.value, k.name) },
 		})
 		if l.URL == "" && item.kind == table && item.child("url") == nil {
 			r.fail(item.at, "an entry of listen has no url")

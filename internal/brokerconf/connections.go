@@ -1,6 +1,7 @@
 package brokerconf
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -71,10 +72,15 @@ func (r *reader) connection(n *node) (up Connection, enabled bool) {
 		return up, enabled
 	}
 	var url *node
+	var trust transport.URL
 	r.fields(client, "client of a connection", map[string]func(key){
 		"url":                func(k key) { url = k.value },
 		"user":               func(k key) { up.User = r.text(k.value, k.name) },
 		"password-file":      func(k key) { up.PasswordFile = beside(k.at, r.text(k.value, k.name)) },
+		"ca":                 func(k key) { trust.CA = beside(k.at, r.text(k.value, k.name)) },
+		"cert":               func(k key) { trust.Cert = beside(k.at, r.text(k.value, k.name)) },
+		"key":                func(k key) { trust.Key = beside(k.at, r.text(k.value, k.name)) },
+		"crl":                func(k key) { trust.CRL = beside(k.at, r.text(k.value, k.name)) },
 		"mount":              func(k key) { up.MountPoint = r.path(k.value, k.name) },
 		"device_id":          func(k key) { up.DeviceID = r.text(k.value, k.name) },
 		"heartbeat_interval": func(k key) { up.Heartbeat = r.interval(k.value, k.name) },
@@ -90,6 +96,11 @@ func (r *reader) connection(n *node) (up Connection, enabled bool) {
 	var err error
 	if up.URL, err = transport.ParseURL(r.text(url, "url")); err != nil {
 		r.fail(url.at, "a url of connections: %w", err)
+	}
+	up.URL.CA, up.URL.CRL = cmp.Or(up.URL.CA, trust.CA), cmp.Or(up.URL.CRL, trust.CRL)
+	up.URL.Cert, up.URL.Key = cmp.Or(up.URL.Cert, trust.Cert), cmp.Or(up.URL.Key, trust.Key)
+	if (up.URL.Cert == "") != (up.URL.Key == "") {
+		r.fail(client.at, "cert and key go together")
 	}
 	if up.MountPoint == "" && up.DeviceID == "" {
 		up.MountPoint, up.DeviceID = string(shvpath.Clean([]byte(up.URL.MountPoint))), up.URL.DeviceID

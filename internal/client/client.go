@@ -144,6 +144,10 @@ func start(ctx context.Context, conn net.Conn, o Options) (*Client, error) {
 // login says hello and logs in.
 func (c *Client) login(ctx context.Context) error {
 	hello, err := c.Call(ctx, "", "hello", chainpack.Null())
+	var certificate *transport.CertificateError
+	if errors.As(err, &certificate) {
+		return fmt.Errorf("cannot connect to %s: %w", c.opts.URL, certificate)
+	}
 	if err != nil {
 		return fmt.Errorf("no login at %s: hello: %w", c.opts.URL, err)
 	}

@@ -1,7 +1,10 @@
 package e2e_test
 
 import (
+	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,12 +23,19 @@ type certified struct {
 	base      string // URL of the broker
 }
 
+// listenEntry is a list with one entry that shows a certificate, and more keys.
+func listenEntry(own certtest.Files, more string) string {
+	return fmt.Sprintf("listen: [{url: 'ssl://127.0.0.1:0', cert: %q, key: %q, %s}]\n", own.Cert, own.Key, more)
+}
+
 const certifiedUsers = `access:
   users:
     device: {certificates: ["cn:device"], roles: [devices]}
     eva: {certificates: ["dns:eva.example"], roles: [operators]}
+    kid: {certificates: ["cn:kid"], roles: [broker]}
   roles:
     devices: {access: [{shvRI: "**:*", grant: bws}], mount-points: ["test/**"]}
+    broker: {access: [{shvRI: "**", grant: bws}], mount-points: ["sites/**"]}
     operators: {access: [{shvRI: "**:*", grant: cmd}]}
 `
 
@@ -37,8 +47,7 @@ func newCertified(t *testing.T) *certified {
 	own := w.authority.Issue(t, "broker", 2, later, "localhost")
 	w.crl = w.newFile("crl.pem")
 	w.authority.Revoke(t, w.crl, later)
-	w.file = w.configuredBroker(`listen: [{url: "ssl://127.0.0.1:0?require-client-cert=true&client-ca=` + w.authority.CA + `&crl=` + w.crl +
-		`", cert: "` + own.Cert + `", key: "` + own.Key + `"}]` + "\n" + certifiedUsers)
+	w.file = w.configuredBroker(listenEntry(own, "client-ca: ca.crt, crl: crl.pem, require-client-cert: true") + certifiedUsers)
 	w.base = strings.Replace(w.url, "127.0.0.1", "localhost", 1)
 	w.startAgentAt("--url", w.as(w.authority.Issue(t, "device", 3, later)))
 	return w
@@ -103,4 +112,70 @@ func TestCertificatesInThePlaceOfPasswords(t *testing.T) {
 	w.broker.signal(t, syscall.SIGHUP)
 	eventually(t, patience, "the device is gone", func() bool { return strings.Count(w.broker.log.String(), "certificate revoked") >= 2 })
 	w.runs(eva).wantsFailure(t, "test/agent")
+}
+
+// Each fault is one line for who can do something about it: the user, and the log of
+// the broker.
+func TestFaultsOfCertificatesAreToldInOneLine(t *testing.T) {
+	t.Parallel()
+	w := newCertified(t)
+	later, before := time.Now().Add(time.Hour), time.Now().Add(-time.Hour)
+	w.authority.Revoke(t, w.crl, later, 6, 16)
+	w.broker.signal(t, syscall.SIGHUP)
+	w.logged("configuration reloaded")
+	strange := certtest.NewAuthority(t, w.dir, "strange")
+	for _, fault := range []struct {
+		shown        certtest.Files
+		user, broker string
+	}{
+		{certtest.Files{}, "add cert and key to the URL", "the client's URL needs cert and key"},
+		{w.authority.Issue(t, "expired", 5, before), "expired.crt: remote error: tls: expired certificate; renew it", "CN=expired has expired on"},
+		{w.authority.Issue(t, "revoked", 6, later), "revoked.crt: remote error: tls: bad certificate; it was revoked, or", "CN=revoked was revoked; who uses it needs a new one"},
+		{strange.Issue(t, "other", 7, later), "other.crt: remote error: tls: unknown certificate authority; have it signed", "CN=other: x509: certificate signed by unknown authority"},
+	} {
+		w.runs(fault.shown).wantsFailure(t, "cannot connect to "+w.base, fault.user)
+		w.logged(fault.broker)
+	}
+
+	// And those of brokers: all at once, at listeners of one broker.
+	own := map[string]certtest.Files{
+		"CN=old has expired on":              w.authority.Issue(t, "old", 15, before, "localhost"),
+		"CN=lost was revoked":                w.authority.Issue(t, "lost", 16, later, "localhost"),
+		"it is for broker.example, and not":  w.authority.Issue(t, "elsewhere", 17, later, "broker.example"),
+		"does not have the certificate of w": strange.Issue(t, "stranger", 18, later, "localhost"),
+	}
+	text, wants := "listen:\n", []string(nil)
+	for want, files := range own {
+		text += fmt.Sprintf("- {url: 'ssl://127.0.0.1:0', cert: %q, key: %q}\n", files.Cert, files.Key)
+		wants = append(wants, want)
+	}
+	w.configuredBroker(text + certifiedUsers)
+	ready, err := os.ReadFile(filepath.Join(w.dir, "broker.ready"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, base := range strings.Fields(string(ready)) {
+		w.base = strings.Replace(base, "127.0.0.1", "localhost", 1)
+		w.url = w.as(certtest.Files{}) + "&crl=" + w.crl
+		w.rsh("true").wantsFailure(t, "the broker's certificate: ", wants[i], "; ")
+	}
+}
+
+func TestBrokersConnectUpwardsByCertificate(t *testing.T) {
+	t.Parallel()
+	w := newCertified(t)
+	w.configure(filepath.Join(w.dir, "kid.yaml"), "listen: [{url: 'tcp://127.0.0.1:0'}]\nconnections: [{name: up, enabled: true, client: {url: '"+w.base+
+		"', ca: ca.crt, cert: kid.crt, key: kid.key, mount: sites/kid, reconnect_interval: 1s}}]\n")
+	start := func() *process {
+		cmd := exec.Command(program("shvbroker"), "--config", filepath.Join(w.dir, "kid.yaml"))
+		cmd.Env = environment()
+		return w.launch(cmd)
+	}
+	w.authority.Issue(t, "kid", 4, time.Now().Add(-time.Hour))
+	kid := start()
+	eventually(t, patience, "the child says why", func() bool { return strings.Contains(kid.log.String(), "renew it") })
+	w.authority.Issue(t, "kid", 4, time.Now().Add(time.Hour)) // it is read anew at each try
+	eventually(t, patience, "the child is mounted", func() bool {
+		return strings.Contains(w.broker.log.String(), "device mounted") && strings.Contains(w.broker.log.String(), "sites/kid")
+	})
 }

@@ -39,12 +39,13 @@ func newTLSConn(conn net.Conn, l *Listener) *TLSConn {
 }
 
 // Handshake does it, with one of slots. It waits for slot and client until the
-// connection is closed: deadlines are the caller's.
+// connection is closed: deadlines are the caller's. The error is a *CertificateError
+// where it is about the certificate of the client.
 func (c *TLSConn) Handshake(slots Slots) error {
 	c.gate.slots = slots
 	defer c.gate.release()
 	if err := c.Conn.Handshake(); err != nil {
-		return err
+		return judgedClient(err)
 	}
 	state := c.ConnectionState()
 	if len(state.VerifiedChains) == 0 {
@@ -52,7 +53,10 @@ func (c *TLSConn) Handshake(slots Slots) error {
 	}
 	c.shown.Store(&proof{state.PeerCertificates, lastDay(state.VerifiedChains)})
 	// A reload that came meanwhile has not seen this certificate.
-	return c.Judge()
+	if err := c.Judge(); err != nil {
+		return &CertificateError{err, "it was good until the last reload"}
+	}
+	return nil
 }
 
 // Certificate is the one that the client has shown, and that the listener has

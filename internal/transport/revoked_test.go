@@ -66,7 +66,7 @@ func TestCertificatesOfClientsAreJudged(t *testing.T) {
 	wantMet(t, "none", try(certtest.Files{}), "certificate required")
 	wantMet(t, "revoked", try(lost), "bad certificate")
 	wantMet(t, "expired", try(old), "expired")
-	wantMet(t, "another authority's", try(other), "certificate required")
+	wantMet(t, "another authority's", try(other), "unknown certificate authority")
 	wantMet(t, "another authority's of the same name", try(forged), "tls: ")
 
 	a.Revoke(t, crl, time.Now().Add(-time.Minute))

@@ -26,9 +26,9 @@ func dialTLS(ctx context.Context, u URL, stall time.Duration) (net.Conn, error) 
 	conn := tls.Client(plain, config)
 	if err := conn.HandshakeContext(ctx); err != nil {
 		_ = plain.Close()
-		return nil, err
+		return nil, judgedByBroker(u, judgedBroker(u, err))
 	}
-	return conn, nil
+	return newTLSClient(conn, u), nil
 }
 
 // clientConfig is how the certificate of the broker at u is judged.
@@ -42,7 +42,9 @@ func (u URL) clientConfig() (*tls.Config, error) {
 		if err != nil {
 			return nil, err
 		}
-		c.Certificates = []tls.Certificate{*own}
+		// It is shown whoever the broker says that it trusts: else the broker could
+		// only say that it was given none.
+		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return own, nil }
 	}
 	if u.CRL != "" {
 		if u.NoVerify {
