@@ -67,7 +67,8 @@ type Broker struct {
 	MountPoint, DeviceID string
 }
 
-// Sessions are how many may be open at once.
+// Sessions are how many may be open at once, calls of runCmd and runScript among
+// them.
 type Sessions struct {
 	Total   int // 0: DefaultSessions
 	PerUser int // 0: as many as Total
@@ -100,7 +101,7 @@ func Run(ctx context.Context, o Options) error {
 		o.Status = NewStatus(time.Now)
 	}
 	o.Commands.setDefaults()
-	a := &Agent{opts: o, helpers: helpers{opts: o, running: make(map[*helper]struct{})}, services: newServices(o)}
+	a := &Agent{opts: o, helpers: helpers{opts: o, running: make(map[*helper]struct{}), calls: make(map[string]int)}, services: newServices(o)}
 	o.Status.begin(o, &a.helpers)
 	defer a.services.host.Guard.Close()
 	defer a.helpers.stop(stopGrace)

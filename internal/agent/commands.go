@@ -12,7 +12,6 @@ import (
 	"shvtools/internal/node"
 	"shvtools/internal/policy"
 	"shvtools/internal/ptyproc"
-	"shvtools/internal/rpc"
 	"shvtools/internal/runas"
 )
 
@@ -48,17 +47,19 @@ func (c *connection) run(r *node.Request, use policy.Use, run runner) (chainpack
 	if err != nil {
 		return chainpack.Value{}, err
 	}
-	host, err := c.agent.host(grant, &call, use)
+	host, err := c.agent.host(grant, &call)
 	if err != nil {
 		return chainpack.Value{}, err
 	}
-	method, user := r.Method, userChain(r.UserID)
+	method, user, owner := r.Method, userChain(r.UserID), policy.UserOf(r.UserID)
 	return c.calls.Start(c.agent.services.commands, r, "", func(ctx context.Context, _ func(float64)) (chainpack.Value, error) {
-		if grant.Total > 0 {
-			var cancel context.CancelFunc
-			ctx, cancel = context.WithTimeoutCause(ctx, grant.Total, rpc.Errorf(rpc.CodeException, "ended: %s allows %v", grant.Rule, grant.Total))
-			defer cancel()
+		leave, err := c.agent.helpers.enter(owner)
+		if err != nil {
+			return chainpack.Value{}, err
 		}
+		defer leave()
+		ctx, cancel := limitTime(ctx, grant)
+		defer cancel()
 		result, err := run(ctx, host, call)
 		var notStarted *command.StartError
 		if errors.As(err, &notStarted) { // the caller is told no reason, as by the C++ agent
@@ -69,17 +70,14 @@ func (c *connection) run(r *node.Request, use policy.Use, run runner) (chainpack
 }
 
 // host is where a call runs under a grant.
-func (a *Agent) host(g *policy.Grant, call *command.Call, use policy.Use) (command.Host, error) {
+func (a *Agent) host(g *policy.Grant, call *command.Call) (command.Host, error) {
 	host := a.services.host
 	account, err := runas.Lookup(g)
 	if err != nil {
 		return host, err
 	}
 	if account.Other() {
-		if use == policy.Scripts && g.Force == "" {
-			return host, rpc.Errorf(rpc.CodeException, "refused: %s runs as user %s, who cannot read the agent's scripts; send it as a command", g.Rule, account.Name)
-		}
-		host.Environ = account.Environ(host.Environ)
+		host.Environ, host.Foreign = account.Environ(host.Environ), true
 	}
 	if g.Strict() && call.Env != nil {
 		// A variable could make an allowed program do anything.

@@ -39,8 +39,9 @@ type helpers struct {
 
 	mu      sync.Mutex
 	running map[*helper]struct{}
-	refusal error         // of new sessions, once the agent stops
-	none    chan struct{} // closed when none runs any more; nil: nobody waits
+	calls   map[string]int // of runCmd and runScript that run, by user
+	refusal error          // of new sessions, once the agent stops
+	none    chan struct{}  // closed when none runs any more; nil: nobody waits
 }
 
 // deadlineWriter is the pipe to a helper's stdin.
@@ -126,25 +127,42 @@ func (h *helpers) spawn(j job) (*helper, error) {
 
 // admit says whether one more may begin; h.mu is held.
 func (h *helpers) admit(owner string) error {
-	limits := h.opts.Sessions
-	switch {
-	case h.refusal != nil:
+	if h.refusal != nil {
 		return h.refusal
-	case len(h.running) >= limits.Total:
-		return rpc.Errorf(rpc.CodeTryAgainLater, "%d sessions are open on this device, no more are allowed", len(h.running))
-	case limits.PerUser == 0:
-		return nil
 	}
-	own := 0
+	all, own := len(h.running), h.calls[owner]
+	for _, n := range h.calls {
+		all += n
+	}
 	for p := range h.running {
 		if p.user == owner {
 			own++
 		}
 	}
-	if own >= limits.PerUser {
-		return rpc.Errorf(rpc.CodeTryAgainLater, "%d sessions of user %q are open on this device, no more are allowed", own, owner)
+	switch limits := h.opts.Sessions; {
+	case all >= limits.Total:
+		return rpc.Errorf(rpc.CodeTryAgainLater, "%d sessions are open on this device, no more are allowed (sessions.total)", all)
+	case limits.PerUser > 0 && own >= limits.PerUser:
+		return rpc.Errorf(rpc.CodeTryAgainLater, "%d sessions of user %q are open on this device, no more are allowed (sessions.per-user)", own, owner)
 	}
 	return nil
+}
+
+// enter counts a call that runs something as a session, until leave.
+func (h *helpers) enter(owner string) (leave func(), err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := h.admit(owner); err != nil {
+		return nil, err
+	}
+	h.calls[owner]++
+	return func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if h.calls[owner]--; h.calls[owner] == 0 {
+			delete(h.calls, owner)
+		}
+	}, nil
 }
 
 // watch reads what the helper says, waits for its end and cleans up behind it.

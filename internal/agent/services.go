@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"context"
 	"strings"
 	"time"
 
@@ -11,7 +10,6 @@ import (
 	"shvtools/internal/fsnode"
 	"shvtools/internal/inband"
 	"shvtools/internal/node"
-	"shvtools/internal/policy"
 	"shvtools/internal/rpc"
 )
 
@@ -127,16 +125,7 @@ func (c *connection) tree() *node.Tree {
 		s.tester.addTo(tree, c)
 	}
 	if s.files != nil {
-		tree.AddServer("sys/fs", func(r *node.Request, rest string) (chainpack.Value, error) {
-			// One after the other for each caller and file: a write that was sent
-			// before another is done before it.
-			if _, err := c.agent.allow(r, policy.Wanted{Use: policy.Files}); err != nil {
-				return chainpack.Value{}, err
-			}
-			return c.calls.Start(s.fileJobs, r, "/"+rest, func(ctx context.Context, progress func(float64)) (chainpack.Value, error) {
-				return s.files.Serve(ctx, progress, tree, r, rest)
-			})
-		})
+		tree.AddServer("sys/fs", c.fileNodes(tree))
 	}
 	return tree
 }

@@ -104,7 +104,7 @@ func TestWhatGoesBeforeWhat(t *testing.T) {
 		false: {"connection.url: tcp://env:9  # $SHV_URL\n", "connection.mount: a/b  # --mount\n", "drain: 45s  # " + file + ":7:1\n", "connection.timeout: 10s  # default\n"},
 		true: {"drain: 45s  # " + file + ":7:1; how long", `rule "operators" (shvagent.yaml:11): eva, ops-* with the level cmd or above may use commands; commands only "uptime", "systemctl status *"`,
 			`rule "4" (shvagent.yaml:22): everybody may not use shell`, "as user pump; with the groups dialout; umask 027; in ~/work; idle for 10m0s at the most; for 1h0m0s at the most; nofile 64; nproc 20",
-			`what runs is always "/usr/bin/menu"; umask 027; idle for 10m0s at the most; clients may set no variables`},
+			`what runs is always "/usr/bin/menu", and files are refused; umask 027; idle for 10m0s at the most; clients may set no variables`},
 	} {
 		var b strings.Builder
 		if err := c.Print(&b, explain); err != nil {
@@ -146,6 +146,7 @@ func TestFaultsHaveTheirPlace(t *testing.T) {
 		{"rules: [{force: ''}]", "1:17", "empty"},
 		{"rules: [{commands: [a], use: [commands, shell]}]", "1:10", "limits nothing"},
 		{"rules: [{commands: [a], force: b}]", "1:25", "either"},
+		{"rules: [{use: [files], force: b}]", "1:24", "no files"},
 		{"rules: [{commands: a}]", "1:20", "not a list"},
 		{"rules:\n- commands:\n  - a\n  - 'b *'\n  - '* c'", "5:5", "any program"},
 		{"rules: [{umask: 999}]", "1:17", "no umask"},

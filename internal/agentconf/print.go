@@ -63,7 +63,7 @@ func ruleText(r *policy.Rule) string {
 		fmt.Fprintf(&b, "; commands only %s", strings.Join(texts, ", "))
 	}
 	if r.Force != "" {
-		fmt.Fprintf(&b, "; what runs is always %q", r.Force)
+		fmt.Fprintf(&b, "; what runs is always %q, and files are refused", r.Force)
 	}
 	l := &r.Limits
 	if l.User != "" {

@@ -62,6 +62,8 @@ func (r *reader) complete(rule *policy.Rule, given map[string]ast.Node) {
 	switch {
 	case rule.Commands != nil && rule.Force != "":
 		r.Fail(given["force"], "a rule has either commands or force")
+	case rule.Force != "" && given["use"] != nil && slices.Contains(rule.Uses, policy.Files):
+		r.Fail(given["force"], "a rule with force serves no files")
 	case rule.Deny && (rule.Commands != nil || rule.Force != ""):
 		r.Fail(given["deny"], "a rule that denies has neither commands nor force")
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +28,9 @@ type Host struct {
 	Search  string   // PATH in which programs are looked up; "": a usual one
 	Dir     string   // working directory; "": our own
 	Output  int      // bytes of stdout and stderr together, MaxOutput at the most
+	// Foreign tells that programs run as a user who cannot read what is ours:
+	// scripts are handed over.
+	Foreign bool
 	// Under, if set, puts what is about to start under a policy.
 	Under func(*ptyproc.Spec)
 	Guard *Guard // of what runs here; nil: none
@@ -37,7 +41,7 @@ type Host struct {
 // process group is left; the error then is the cause. A job that the program left
 // in the background when it ended by itself runs on.
 func (h Host) Run(ctx context.Context, c Call) (chainpack.Value, error) {
-	return h.run(ctx, c, c.Text, c.Args)
+	return h.run(ctx, c, c.Text, c.Args, nil)
 }
 
 // Exit is Run for the exit code alone.
@@ -48,7 +52,8 @@ func (h Host) Exit(ctx context.Context, c Call) (code int, err error) {
 	return int(n), err
 }
 
-func (h Host) run(ctx context.Context, c Call, program string, args []string) (chainpack.Value, error) {
+// run runs a program, which has handed, if set, as ptyproc.HandedFD.
+func (h Host) run(ctx context.Context, c Call, program string, args []string, handed *os.File) (chainpack.Value, error) {
 	if ctx.Err() != nil {
 		return chainpack.Value{}, context.Cause(ctx)
 	}
@@ -62,6 +67,7 @@ func (h Host) run(ctx context.Context, c Call, program string, args []string) (c
 		Argv:   append([]string{program}, args...),
 		Env:    env,
 		Dir:    h.Dir,
+		Handed: handed,
 	}
 	if h.Under != nil {
 		h.Under(&spec)

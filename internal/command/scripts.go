@@ -17,7 +17,10 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"shvtools/internal/chainpack"
+	"shvtools/internal/ptyproc"
 	"shvtools/internal/rpc"
 )
 
@@ -55,13 +58,43 @@ func (h Host) RunScript(ctx context.Context, s *Scripts, c Call) (chainpack.Valu
 		return chainpack.Value{}, err
 	}
 	defer release()
+	var handed *os.File
+	if h.Foreign {
+		if handed, err = handOver(file); err != nil {
+			return chainpack.Value{}, rpc.Errorf(rpc.CodeException, "the script cannot be handed to another user on this device: %v", err)
+		}
+		defer handed.Close()
+		file = fmt.Sprintf("/dev/fd/%d", ptyproc.HandedFD)
+	}
 	args := append([]string{file}, c.Args...)
-	result, err := h.run(ctx, c, "bash", args)
+	result, err := h.run(ctx, c, "bash", args, handed)
 	var start *StartError
 	if errors.As(err, &start) && start.notFound() {
-		return h.run(ctx, c, "sh", args)
+		return h.run(ctx, c, "sh", args, handed)
 	}
 	return result, err
+}
+
+// handOver makes a copy of a script that has no place in any directory and that
+// nobody can change, for a user who cannot reach the script itself.
+func handOver(script string) (*os.File, error) {
+	text, err := os.ReadFile(script)
+	if err != nil {
+		return nil, err
+	}
+	fd, err := unix.MemfdCreate("script", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	if err != nil {
+		return nil, os.NewSyscallError("memfd_create", err)
+	}
+	file := os.NewFile(uintptr(fd), "script")
+	if _, err = file.Write(text); err == nil {
+		_, err = unix.FcntlInt(file.Fd(), unix.F_ADD_SEALS, unix.F_SEAL_SEAL|unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_WRITE)
+	}
+	if err != nil {
+		_ = file.Close()
+		return nil, err
+	}
+	return file, nil
 }
 
 // take gives the file of a script, which stays until release.

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"crypto/sha1"
 	"fmt"
 	"os"
 	"os/exec"
@@ -174,8 +175,12 @@ rules:
 	if got := w.answerTo(root, device, "runCmd", `["sh",["-c",`+cpon.String(text("id -un; umask; ulimit -n; pwd"))+`],1]`); got != `[0,"nobody\n0027\n64\n/usr\n"]` {
 		t.Errorf("runCmd: %s", got)
 	}
-	if got := w.answerTo(root, device, "runScript", `"id"`); !strings.Contains(got, "cannot read the agent's scripts") {
-		t.Errorf("runScript: %s", got)
+	// The script comes by another way than for ourselves, also the second time.
+	const script = `id -un; umask; ulimit -n; pwd; echo $1`
+	for _, text := range []string{script, fmt.Sprintf("%x", sha1.Sum([]byte(script)))} {
+		if got := w.answerTo(root, device, "runScript", `["`+text+`",["a b"],1]`); got != `[0,"nobody\n0027\n64\n/usr\na b\n"]` {
+			t.Errorf("runScript: %s", got)
+		}
 	}
 	if r := w.finish(w.as("eva", "no-such-program-at-all; exit 3")); r.code != 3 {
 		t.Errorf("%d, %q", r.code, r.stderr)

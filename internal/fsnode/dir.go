@@ -204,7 +204,7 @@ func (o *op) mkfile(r *node.Request) (chainpack.Value, error) {
 func (o *op) mkdir(r *node.Request) (chainpack.Value, error) {
 	at, err := o.child(r.Param)
 	if err == nil {
-		err = o.root.Mkdir(at.name, 0o755)
+		err = o.root.Mkdir(at.name, 0o777&^o.umask)
 	}
 	return chainpack.Bool(err == nil), err
 }

@@ -43,10 +43,31 @@ type Options struct {
 }
 
 // FS serves a directory. Its methods may be called concurrently.
-type FS struct{ opts Options }
+type FS struct {
+	opts  Options
+	umask fs.FileMode
+}
+
+// usualUmask holds for what is made, beside the umask of the process.
+const usualUmask = 0o022
 
 // New serves the directory of o, which need not exist all the time.
-func New(o Options) *FS { return &FS{o} }
+func New(o Options) *FS { return &FS{o, usualUmask} }
+
+// Within serves the same directory under the limits of a caller: a umask (negative:
+// the usual one), and the bytes that a file may grow to (negative: no limit but
+// ours; 0: nothing can be written).
+func (f *FS) Within(umask int, maxFile int64) *FS {
+	within := *f
+	if umask >= 0 {
+		within.umask = fs.FileMode(umask) & fs.ModePerm
+	}
+	within.opts.ReadOnly = f.opts.ReadOnly || maxFile == 0
+	if maxFile > 0 && (f.opts.MaxFile == 0 || maxFile < f.opts.MaxFile) {
+		within.opts.MaxFile = maxFile
+	}
+	return &within
+}
 
 // Check tells why a directory cannot be served at the moment.
 func Check(dir string) error {
@@ -149,13 +170,19 @@ func (o *op) open(flags int) (*os.File, fs.FileInfo, error) {
 	if err != nil && (flags&os.O_CREATE == 0 || !errors.Is(err, fs.ErrNotExist)) {
 		return nil, nil, err
 	}
-	file, err := o.root.OpenFile(o.name, flags|syscall.O_NONBLOCK, 0o644)
+	file, err := o.root.OpenFile(o.name, flags|syscall.O_NONBLOCK, 0o666&^o.umask)
 	if err != nil {
 		return nil, nil, err
 	}
 	info, err = file.Stat()
-	if err == nil && !info.Mode().IsRegular() {
+	switch {
+	case err != nil:
+	case !info.Mode().IsRegular():
 		err = errNotRegular
+	case flags&(os.O_WRONLY|os.O_RDWR) != 0 && info.Mode()&(fs.ModeSetuid|fs.ModeSetgid) != 0:
+		// The kernel does it for all but root: what comes from afar must not run as
+		// the owner of what was there.
+		err = file.Chmod(info.Mode().Perm())
 	}
 	if err != nil {
 		_ = file.Close()

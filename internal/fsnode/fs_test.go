@@ -27,8 +27,15 @@ type export struct {
 	t            *testing.T
 	dir, outside string
 	opts         fsnode.Options
+	within       *within
 	level        rpc.Access
 	ctx          context.Context
+}
+
+// within are the limits of a caller.
+type within struct {
+	umask   int
+	maxFile int64
 }
 
 func newExport(t *testing.T) *export {
@@ -70,7 +77,11 @@ func (e *export) content(name string) string {
 // value calls a method.
 func (e *export) value(rest, method string, param chainpack.Value) (chainpack.Value, error) {
 	r := &node.Request{Path: strings.TrimSuffix("sys/fs/"+rest, "/"), Method: method, Param: param, Access: e.level}
-	return fsnode.New(e.opts).Serve(e.ctx, func(float64) {}, new(node.Tree), r, rest)
+	fs := fsnode.New(e.opts)
+	if e.within != nil {
+		fs = fs.Within(e.within.umask, e.within.maxFile)
+	}
+	return fs.Serve(e.ctx, func(float64) {}, new(node.Tree), r, rest)
 }
 
 // call gives the result in CPON, or the code and the text of the error.
@@ -460,4 +471,73 @@ func TestMissingDirectory(t *testing.T) {
 	e.check([][4]string{{"", "ls", `null`, `8 the exported directory is not there: no such file or directory`}})
 	must(t, os.Mkdir(e.opts.Dir, 0o755))
 	e.check([][4]string{{"", "ls", `null`, `[]`}})
+}
+
+// What comes from afar must not run with the rights of an owner. For root the kernel
+// leaves the bits where they are.
+func TestWritesIntoAFileTakeItsSetIDBits(t *testing.T) {
+	e := newExport(t)
+	for method, param := range map[string]string{"append": `b"x"`, "write": `[0,b"x"]`, "truncate": `3`} {
+		must(t, os.Chmod(e.path("a.txt"), 0o755|os.ModeSetuid|os.ModeSetgid))
+		if got := e.call("a.txt", method, param); got != "null" {
+			t.Errorf("%s: %s", method, got)
+		}
+		if info, err := os.Stat(e.path("a.txt")); err != nil || info.Mode() != 0o755 {
+			t.Errorf("%s leaves %v, %v", method, info.Mode(), err)
+		}
+	}
+}
+
+// made tells the modes of what all methods make that make something.
+func (e *export) made() (modes string) {
+	e.check([][4]string{
+		{"", "mkfile", `["new1","x"]`, `true`}, {"new2", "write", `"x"`, `true`}, {"new3", "append", `b"x"`, `null`},
+		{"new4", "write", `[0,b"x"]`, `null`}, {"new5", "truncate", `1`, `null`}, {"", "mkdir", `"new6"`, `true`},
+	})
+	for i := range 6 {
+		name := fmt.Sprintf("new%d", i+1)
+		info, err := os.Stat(e.path(name))
+		must(e.t, err, os.Remove(e.path(name)))
+		modes += fmt.Sprintf("%o ", info.Mode().Perm())
+	}
+	return modes
+}
+
+func TestModesOfWhatIsMade(t *testing.T) {
+	old := unix.Umask(0) // which must not matter, and no other test runs meanwhile
+	defer unix.Umask(old)
+	e := newExport(t)
+	if got := e.made(); got != "644 644 644 644 644 755 " {
+		t.Errorf("usually: %s", got)
+	}
+	e.within = &within{umask: 0o27, maxFile: -1}
+	if got := e.made(); got != "640 640 640 640 640 750 " {
+		t.Errorf("with a umask of 027: %s", got)
+	}
+	e.write("secret", "s")
+	must(t, os.Chmod(e.path("secret"), 0o600))
+	e.within = &within{umask: 0, maxFile: -1}
+	e.check([][4]string{{"secret", "write", `"new"`, `true`}})
+	if info, err := os.Stat(e.path("secret")); err != nil || info.Mode() != 0o600 {
+		t.Errorf("a file that only its owner reads becomes %v, %v", info.Mode(), err)
+	}
+}
+
+func TestFilesOfACallerGrowToHisLimit(t *testing.T) {
+	e := newExport(t)
+	e.opts.MaxFile = 20
+	for _, tt := range []struct {
+		limit int64
+		size  int // that is too much
+		text  string
+	}{{5, 6, "3 a file may have 5 bytes on this device, not 6"}, {100, 21, "3 a file may have 20 bytes on this device, not 21"}, {-1, 21, "3 a file may have 20 bytes on this device, not 21"}} {
+		e.within = &within{umask: -1, maxFile: tt.limit}
+		if got := e.call("n", "write", fmt.Sprintf("%q", strings.Repeat("x", tt.size))); got != tt.text {
+			t.Errorf("%d: %s", tt.limit, got)
+		}
+	}
+	e.within = &within{umask: -1, maxFile: 0}
+	if got := e.call("a.txt", "write", `"x"`); got != notFound("write", "a.txt") {
+		t.Errorf("no limit of zero: %s", got)
+	}
 }

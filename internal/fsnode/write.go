@@ -141,13 +141,23 @@ func (o *op) replace(content string) error {
 		return err
 	}
 	temporary := path.Join(path.Dir(name), ".shvagent-"+rand.Text())
-	file, err := o.root.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	old, err := o.root.Stat(name)
+	mode := 0o666 &^ o.umask
+	switch {
+	case err == nil && !old.Mode().IsRegular():
+		return errNotRegular
+	case err == nil:
+		mode = 0o600 // what nobody else may read is not shown to him meanwhile
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	file, err := o.root.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return err
 	}
 	_, err = file.WriteString(content)
-	if err == nil {
-		err = o.dress(file, name)
+	if err == nil && old != nil {
+		err = dress(file, old)
 	}
 	if err == nil {
 		err = file.Sync()
@@ -164,20 +174,11 @@ func (o *op) replace(content string) error {
 
 // dress gives a new file the mode of the old one, without set-id bits, and its
 // owner, as far as we may.
-func (o *op) dress(file *os.File, name string) error {
-	info, err := o.root.Stat(name)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return err
-	case !info.Mode().IsRegular():
-		return errNotRegular
-	}
-	if sys, ok := info.Sys().(*syscall.Stat_t); ok {
+func dress(file *os.File, old fs.FileInfo) error {
+	if sys, ok := old.Sys().(*syscall.Stat_t); ok {
 		_ = file.Chown(int(sys.Uid), int(sys.Gid))
 	}
-	return file.Chmod(info.Mode().Perm())
+	return file.Chmod(old.Mode().Perm())
 }
 
 // target is the file that the name stands for: a link stays, and what it leads to

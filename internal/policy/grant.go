@@ -33,6 +33,22 @@ func ResourceNames() []string {
 	return []string{"as", "core", "cpu", "data", "fsize", "memlock", "nofile", "nproc", "stack"}
 }
 
+// eased tells whether o allows nothing that l does not.
+func (l *Limits) eased(o *Limits) bool {
+	account := l.User == "" && l.Group == nil || l.User == o.User && slices.Equal(l.Group, o.Group) && (l.Group == nil) == (o.Group == nil)
+	return account && (l.Shell == "" || l.Shell == o.Shell) && (l.Dir == "" || l.Dir == o.Dir) && (l.Umask < 0 || l.Umask == o.Umask) &&
+		noLonger(o.Idle, l.Idle) && noLonger(o.Total, l.Total) &&
+		!slices.ContainsFunc(o.Env, func(pattern string) bool { return !slices.Contains(l.Env, pattern) }) &&
+		!slices.ContainsFunc(ResourceNames(), func(name string) bool {
+			most, limited := l.Resources[name]
+			n, there := o.Resources[name]
+			return limited && (!there || n > most)
+		})
+}
+
+// noLonger tells whether the limit a is one of at most b; 0 is none.
+func noLonger(a, b time.Duration) bool { return b == 0 || a > 0 && a <= b }
+
 // Grant is a yes of the judge: what may be done, and within which limits. Its
 // zero value allows nothing.
 type Grant struct {
@@ -50,6 +66,9 @@ const OriginalEnv = "SHV_ORIGINAL_COMMAND"
 func (g *Grant) Check(w Wanted) error {
 	if !slices.Contains(g.Uses, w.Use) {
 		return g.denied("does not allow %s", w.Use)
+	}
+	if w.Use == Files && g.Force != "" {
+		return g.denied("runs one command whatever is asked for, and serves no files")
 	}
 	if w.Use != Commands || g.Commands == nil || g.Force != "" {
 		return nil

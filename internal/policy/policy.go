@@ -42,42 +42,58 @@ func Default() *Policy {
 }
 
 // Judge answers whether a is allowed. The first rule that fits user, level and
-// use decides. Its errors are for the caller, and say which rule refused.
+// use decides. Who does not tell his user is judged as whoever would fare worst:
+// he must gain nothing by that. Its errors are for the caller, and say which rule
+// refused.
 func (p *Policy) Judge(a Ask) (*Grant, error) {
-	var near *Rule // fits but for the level
-	unknown := false
+	var near *Rule    // fits but for the level
+	var named []*Rule // one of these would decide, if the user were told
 	for i := range p.Rules {
 		r := &p.Rules[i]
-		if !slices.Contains(r.Uses, a.Use) {
-			continue
-		}
-		if r.Users != nil && a.User == "" {
-			unknown = true
-			continue
-		}
-		if !r.isFor(a.User) {
-			continue
-		}
-		if a.Level < r.Level {
+		switch {
+		case !slices.Contains(r.Uses, a.Use):
+		case a.User == "" && r.Users != nil:
+			if a.Level >= r.Level {
+				named = append(named, r)
+			}
+		case !r.isFor(a.User):
+		case a.Level < r.Level:
 			if near == nil {
 				near = r
 			}
-			continue
+		default:
+			for _, other := range named {
+				if r.Deny || !other.eased(r) {
+					return nil, userNeeded(other, a.Use)
+				}
+			}
+			if r.Deny {
+				return nil, rpc.Errorf(rpc.CodeException, "refused: %s denies %s", r, a.Use)
+			}
+			g := &Grant{Rule: r.String(), Uses: r.Uses, Commands: r.Commands, Force: r.Force, Limits: r.Limits}
+			return g, g.Check(a.Wanted)
 		}
-		if r.Deny {
-			return nil, rpc.Errorf(rpc.CodeException, "refused: %s denies %s", r, a.Use)
-		}
-		g := &Grant{Rule: r.String(), Uses: r.Uses, Commands: r.Commands, Force: r.Force, Limits: r.Limits}
-		return g, g.Check(a.Wanted)
 	}
 	switch {
-	case unknown:
-		// Who knows the standard sends it again, with the tag (protocol.md 3.6).
-		return nil, rpc.Errorf(rpc.CodeUserIDRequired, "refused: no rule allows %s to a caller whose user is not told; the call needs a user id", a.Use)
+	case len(named) > 0:
+		return nil, userNeeded(named[0], a.Use)
 	case near != nil:
 		return nil, rpc.Errorf(rpc.CodeException, "refused: %s takes the access level %s for %s, and the caller has %s", near, near.Level, a.Use, a.Level)
 	}
 	return nil, rpc.Errorf(rpc.CodeException, "refused: no rule of this device allows %s to user %q", a.Use, a.User)
+}
+
+// userNeeded is told to a caller of whom nobody knows who he is. Who knows the
+// standard sends the call again, with the tag (protocol.md 3.6).
+func userNeeded(r *Rule, use Use) error {
+	return rpc.Errorf(rpc.CodeUserIDRequired, "refused: %s judges by the user, and for %s the user is not told; the call needs a user id", r, use)
+}
+
+// eased tells whether nobody for whom r decides gains anything when o does.
+func (r *Rule) eased(o *Rule) bool {
+	return !r.Deny && (r.Force == "" || r.Force == o.Force) &&
+		(r.Commands == nil || slices.EqualFunc(r.Commands, o.Commands, slices.Equal[Command])) &&
+		r.Limits.eased(&o.Limits)
 }
 
 func (r *Rule) isFor(user string) bool {

@@ -64,8 +64,9 @@ func TestJudge(t *testing.T) {
 		{"root", rpc.AccessService, line("a | b"), `rule "all"`, true},
 		{"eva", rpc.AccessCommand, policy.Wanted{Use: policy.SFTP}, `rule "files"`, true},
 		{"bob", rpc.AccessCommand, policy.Wanted{Use: policy.SFTP}, `rule "all" (f:4) takes`, false},
-		{"", rpc.AccessSuper, shell, `rule "all"`, true},
+		{"", rpc.AccessSuper, shell, `rule "out" (f:1) judges by the user`, false},
 		{"", rpc.AccessCommand, argv("uptime"), "user is not told", false},
+		{"guest", rpc.AccessSuper, policy.Wanted{Use: policy.Files}, `rule "all"`, true},
 	} {
 		g, err := p.Judge(policy.Ask{User: tt.user, Level: tt.level, Wanted: tt.wanted})
 		text := ""
@@ -84,6 +85,70 @@ func TestJudge(t *testing.T) {
 	var told *rpc.Error
 	if _, err := p.Judge(policy.Ask{Level: rpc.AccessCommand, Wanted: argv("uptime")}); !errors.As(err, &told) || told.Code != rpc.CodeUserIDRequired {
 		t.Errorf("a caller without a name: %v", err)
+	}
+}
+
+// Who leaves out his name must not escape what is meant for him.
+func TestCallersWithoutANameGainNothing(t *testing.T) {
+	t.Parallel()
+	limits := func(change func(*policy.Limits)) policy.Limits {
+		l := policy.DefaultLimits()
+		change(&l)
+		return l
+	}
+	plain := policy.DefaultLimits()
+	for _, tt := range []struct {
+		name    string
+		named   policy.Rule // of a user
+		general policy.Rule // of everybody
+		ok      bool
+	}{
+		{"what is denied", policy.Rule{Deny: true}, policy.Rule{}, false},
+		{"what everybody may, and is denied", policy.Rule{}, policy.Rule{Deny: true}, false},
+		{"few commands", policy.Rule{Commands: commands(t, "uptime")}, policy.Rule{}, false},
+		{"the same commands", policy.Rule{Commands: commands(t, "uptime")}, policy.Rule{Commands: commands(t, "uptime")}, true},
+		{"other commands", policy.Rule{Commands: commands(t, "date")}, policy.Rule{Commands: commands(t, "uptime")}, false},
+		{"a forced command", policy.Rule{Force: "menu"}, policy.Rule{}, false},
+		{"a forced command for others", policy.Rule{}, policy.Rule{Force: "menu"}, true},
+		{"no limits", policy.Rule{Limits: plain}, policy.Rule{Limits: plain}, true},
+		{"a level that he has not", policy.Rule{Level: rpc.AccessSuper, Deny: true}, policy.Rule{}, true},
+		{"another user", policy.Rule{Limits: limits(func(l *policy.Limits) { l.User = "pump" })}, policy.Rule{Limits: plain}, false},
+		{"another user for others", policy.Rule{Limits: plain}, policy.Rule{Limits: limits(func(l *policy.Limits) { l.User = "pump" })}, true},
+		{"groups for others", policy.Rule{Limits: limits(func(l *policy.Limits) { l.User = "a" })}, policy.Rule{Limits: limits(func(l *policy.Limits) { l.User, l.Group = "a", []string{"disk"} })}, false},
+		{"a shell", policy.Rule{Limits: limits(func(l *policy.Limits) { l.Shell = "/bin/menu" })}, policy.Rule{Limits: plain}, false},
+		{"a directory", policy.Rule{Limits: limits(func(l *policy.Limits) { l.Dir = "/tmp" })}, policy.Rule{Limits: plain}, false},
+		{"a umask", policy.Rule{Limits: limits(func(l *policy.Limits) { l.Umask = 0o77 })}, policy.Rule{Limits: plain}, false},
+		{"no time", policy.Rule{Limits: limits(func(l *policy.Limits) { l.Total = time.Hour })}, policy.Rule{Limits: plain}, false},
+		{"less time for others", policy.Rule{Limits: limits(func(l *policy.Limits) { l.Total = time.Hour })}, policy.Rule{Limits: limits(func(l *policy.Limits) { l.Total = time.Minute })}, true},
+		{"idle for long", policy.Rule{Limits: limits(func(l *policy.Limits) { l.Idle = time.Hour })}, policy.Rule{Limits: limits(func(l *policy.Limits) { l.Idle = 2 * time.Hour })}, false},
+		{"few variables", policy.Rule{Limits: limits(func(l *policy.Limits) { l.Env = nil })}, policy.Rule{Limits: plain}, false},
+		{"few files", policy.Rule{Limits: limits(func(l *policy.Limits) { l.Resources = map[string]uint64{"nofile": 9} })}, policy.Rule{Limits: plain}, false},
+		{"fewer files for others", policy.Rule{Limits: limits(func(l *policy.Limits) { l.Resources = map[string]uint64{"nofile": 9} })},
+			policy.Rule{Limits: limits(func(l *policy.Limits) { l.Resources = map[string]uint64{"nofile": 8, "nproc": 1} })}, true},
+	} {
+		tt.named.Name, tt.named.Users, tt.named.Uses = "his", []string{"eva"}, policy.Uses()
+		tt.general.Name, tt.general.Uses = "all", policy.Uses()
+		p := &policy.Policy{Rules: []policy.Rule{tt.named, tt.general}}
+		g, err := p.Judge(policy.Ask{Level: rpc.AccessCommand, Wanted: policy.Wanted{Use: policy.Commands, Argv: []string{"uptime"}}})
+		var told *rpc.Error
+		switch {
+		case tt.ok && (err != nil || g.Rule != `rule "all"`):
+			t.Errorf("%s: %v", tt.name, err)
+		case !tt.ok && (!errors.As(err, &told) || told.Code != rpc.CodeUserIDRequired || !strings.Contains(told.Message, `rule "his"`)):
+			t.Errorf("%s: granted, or %v", tt.name, err)
+		}
+	}
+}
+
+// A forced command is the only thing that its user gets.
+func TestForcedCommandServesNoFiles(t *testing.T) {
+	t.Parallel()
+	p := &policy.Policy{Rules: []policy.Rule{{Name: "menu", Uses: policy.Uses(), Force: "menu"}, {Name: "all", Uses: policy.Uses()}}}
+	for _, use := range policy.Uses() {
+		_, err := p.Judge(policy.Ask{User: "eva", Level: rpc.AccessCommand, Wanted: policy.Wanted{Use: use, Argv: []string{"x"}}})
+		if (err != nil) != (use == policy.Files) || err != nil && !strings.Contains(err.Error(), `rule "menu" runs one command whatever is asked for, and serves no files`) {
+			t.Errorf("%s: %v", use, err)
+		}
 	}
 }
 

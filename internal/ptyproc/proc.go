@@ -57,12 +57,16 @@ func Start(spec Spec) (*Proc, error) {
 		return nil, openError(spec.Path, err)
 	}
 	hideInherited()
+	fds := []uintptr{uintptr(f.child[0]), uintptr(f.child[1]), uintptr(f.child[2])}
+	if spec.Handed != nil {
+		fds = append(fds, spec.Handed.Fd())
+	}
 	var pid int
 	err = slack.Start(slack.System, func() (err error) {
 		pid, err = syscall.ForkExec(path, argv, &syscall.ProcAttr{
 			Dir:   spec.Dir,
 			Env:   env,
-			Files: []uintptr{uintptr(f.child[0]), uintptr(f.child[1]), uintptr(f.child[2])},
+			Files: fds,
 			Sys: &syscall.SysProcAttr{
 				Setsid:     true,
 				Setctty:    spec.Pty != nil,

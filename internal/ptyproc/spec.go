@@ -1,6 +1,7 @@
 package ptyproc
 
 import (
+	"os"
 	"strings"
 	"syscall"
 )
@@ -12,6 +13,9 @@ type Size struct {
 }
 
 func (s Size) isSet() bool { return s.Cols != 0 && s.Rows != 0 }
+
+// HandedFD is where a process finds the file that it is handed.
+const HandedFD = 3
 
 // Spec says what to start, and how.
 type Spec struct {
@@ -31,6 +35,9 @@ type Spec struct {
 	// Pty asks for a terminal of that size (a zero Size: a terminal without
 	// a size). Nil: three pipes.
 	Pty *Size
+	// Handed, if set, is a file that the process has as descriptor HandedFD. Start
+	// does not close it.
+	Handed *os.File
 	// Credential is the user to run as; nil: unchanged.
 	Credential *syscall.Credential
 	// Via, if set, says what is executed in the place of the program that was

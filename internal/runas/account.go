@@ -147,6 +147,11 @@ func loginShell(file, name string) (shell, missing string) {
 // Other tells whether it is another user, or has other groups, than ours.
 func (a Account) Other() bool { return a.credential != nil }
 
+// Foreign tells whether it is another user than ours, whatever the groups.
+func (a Account) Foreign() bool {
+	return a.credential != nil && int(a.credential.Uid) != os.Geteuid()
+}
+
 // Env are the variables that a login sets.
 func (a Account) Env() []string {
 	return []string{"HOME=" + a.Home, "USER=" + a.Name, "LOGNAME=" + a.Name, "SHELL=" + a.Shell}
