@@ -29,8 +29,8 @@ The configuration is read from --config, else from ` + agentconf.DefaultFile + `
 may do what, and within which limits. A flag goes before the environment, and
 that before the file.
 
-TERM and INT end it: new sessions are refused, and running ones may go on for
---drain. A second signal ends them at once.
+TERM and INT end it: new sessions and calls are refused, and running ones may go
+on for --drain. A second signal ends them at once.
 
 Examples:
    shvagent
@@ -66,7 +66,7 @@ func flags() []cli.Flag {
 		&cli.StringFlag{Name: "device-id", Aliases: []string{"id"}, Usage: "tell the broker that the device is `ID`"},
 		&cli.StringFlag{Name: "shvrexec", Usage: "start `FILE` for each session; without it, the shvrexec beside this program"},
 		&cli.StringFlag{Name: "heartbeat", DefaultText: agent.DefaultHeartbeat.String(), Usage: "ping the broker every `TIME`"},
-		&cli.StringFlag{Name: "drain", DefaultText: "0s", Usage: "when stopped, let sessions go on for `TIME`"},
+		&cli.StringFlag{Name: "drain", DefaultText: "0s", Usage: "when stopped, let sessions and calls go on for `TIME`"},
 		&cli.StringFlag{Name: "socket", Usage: "answer `shvagent status` at `FILE`, none for nowhere; without it, /run/shvagent.sock or $XDG_RUNTIME_DIR/shvagent.sock"},
 		&cli.StringFlag{Name: "conn-status-file", Aliases: []string{"cf"}, DefaultText: "/tmp/shvagent/conn-status.txt", Usage: "write 1 to `FILE` while connected, else 0; see the next one"},
 		&cli.StringFlag{Name: "conn-status-update-interval", Aliases: []string{"cu"}, DefaultText: "0", Usage: "write it every `TIME`; 0: never"},

@@ -52,7 +52,7 @@ type Options struct {
 	Files      fsnode.Options // exported as sys/fs, if its Dir is set
 	Policy     *policy.Policy // nil: policy.Default
 	Sessions   Sessions
-	Drain      time.Duration   // how long sessions may go on when ctx has ended
+	Drain      time.Duration   // how long sessions and calls may go on when ctx has ended
 	Cut        <-chan struct{} // closed: they may not
 	Status     *Status         // what is told of the agent; nil: to nobody
 	Log        zerolog.Logger
@@ -84,7 +84,7 @@ type Agent struct {
 	readyErr  error
 }
 
-// Run serves until ctx ends and the sessions have ended or had their time,
+// Run serves until ctx ends and what is under way has ended or had its time,
 // connecting again whenever the broker is lost. Its helpers and commands have ended
 // when it returns.
 func Run(ctx context.Context, o Options) error {
@@ -110,7 +110,7 @@ func Run(ctx context.Context, o Options) error {
 	draining.Go(func() {
 		<-ctx.Done()
 		o.Status.stopping()
-		a.helpers.drain(o.Drain, o.Cut)
+		a.drain()
 		finish()
 	})
 	err := a.stayConnected(serving)
@@ -185,7 +185,7 @@ func (a *Agent) connected(ctx context.Context, conn *connection, c *client.Clien
 		select {
 		case <-c.Done():
 		case <-ctx.Done():
-			conn.stopSessions()
+			conn.farewell()
 		}
 	}
 	return c.Err()

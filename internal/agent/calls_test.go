@@ -123,6 +123,7 @@ func TestStopOfTheAgentEndsCommands(t *testing.T) {
 	if left := living(t, group); len(left) > 0 {
 		t.Errorf("%q are left", left)
 	}
+	w.expect(1, `i{3:i{1:8,2:"the agent on the device was stopped"}}`)
 }
 
 func TestTooManyCommandsAtOnce(t *testing.T) {

@@ -36,9 +36,6 @@ func (c *connection) run(r *node.Request, use policy.Use, run runner) (chainpack
 	if err != nil {
 		return chainpack.Value{}, err
 	}
-	if err := c.agent.helpers.closing(); err != nil {
-		return chainpack.Value{}, err
-	}
 	wanted := policy.Wanted{Use: use}
 	if use == policy.Commands {
 		wanted.Argv = append([]string{call.Text}, call.Args...)

@@ -201,27 +201,26 @@ func (h *helpers) order(o launch.Order) {
 	}
 }
 
-// drain refuses new sessions and lets the running ones go on for a time, or until
-// cut is closed.
-func (h *helpers) drain(limit time.Duration, cut <-chan struct{}) {
+// refuse takes no new sessions any more. It gives how many run, and a channel that
+// is closed when they have ended.
+func (h *helpers) refuse() (running int, none <-chan struct{}) {
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.refusal = rpc.Errorf(rpc.CodeTryAgainLater, "the agent on this device is stopping, and takes no new sessions")
-	if len(h.running) == 0 || limit <= 0 {
-		h.mu.Unlock()
-		return
+	ended := make(chan struct{})
+	if len(h.running) == 0 {
+		close(ended)
+	} else {
+		h.none = ended
 	}
-	none := make(chan struct{})
-	h.none = none
-	h.opts.Log.Info().Int("sessions", len(h.running)).Str("limit", limit.String()).Msg("stopping when the sessions have ended")
-	h.order(launch.Order{Notice: fmt.Sprintf("the agent of this device stops, and this session ends in %v", limit)})
-	h.mu.Unlock()
-	late := time.NewTimer(limit)
-	defer late.Stop()
-	select {
-	case <-none:
-	case <-late.C:
-	case <-cut:
-	}
+	return len(h.running), ended
+}
+
+// warn tells the users of all sessions.
+func (h *helpers) warn(text string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.order(launch.Order{Notice: text})
 }
 
 // stop ends all helpers and waits for them, for grace at the most.
@@ -251,13 +250,6 @@ func (h *helpers) stop(grace time.Duration) {
 	}
 	h.mu.Unlock()
 	<-ended
-}
-
-// closing is the refusal of whatever is new, nil while the agent does not stop.
-func (h *helpers) closing() error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.refusal
 }
 
 // free tells whether the lock is to be had at once.

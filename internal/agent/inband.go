@@ -15,10 +15,10 @@ import (
 	"shvtools/internal/transport"
 )
 
-// farewell is how long the last messages may take to reach the broker.
-const farewell = time.Second
+// farewellWait is how long the last messages may take to reach the broker.
+const farewellWait = time.Second
 
-// errStopping is the end of sessions when the agent stops.
+// errStopping is the end of sessions and calls when the agent stops.
 var errStopping = errors.New(stoppedText)
 
 // offer makes the session that the caller may take where no broker knows tunnels.
@@ -88,16 +88,14 @@ func (c *connection) endSessions() {
 	}
 }
 
-// stopSessions ends them when the agent stops, and lets their users know.
-func (c *connection) stopSessions() {
-	sessions := c.allSessions()
-	if len(sessions) == 0 {
-		return
-	}
-	for _, session := range sessions {
+// farewell ends the sessions and calls of a connection when the agent stops, and
+// lets who waits for them know why.
+func (c *connection) farewell() {
+	for _, session := range c.allSessions() {
 		session.Stop(errStopping)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), farewell)
+	c.calls.Stop(errStopping)
+	ctx, cancel := context.WithTimeout(context.Background(), farewellWait)
 	defer cancel()
 	c.client.Finish(ctx)
 }

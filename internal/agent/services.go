@@ -81,6 +81,14 @@ func newServices(o Options) *services {
 	return s
 }
 
+// lanes are those of all calls.
+func (s *services) lanes() []*calls.Lane {
+	if s.fileJobs == nil {
+		return []*calls.Lane{s.commands}
+	}
+	return []*calls.Lane{s.commands, s.fileJobs}
+}
+
 // pathOf is PATH, since programs are looked up in ours even where the caller
 // brings an environment.
 func pathOf(environ []string) (path string) {

@@ -28,6 +28,8 @@ type Lane struct {
 	bytes   int
 	orders  map[string]bool // of the calls that run
 	waiting []*job
+	refusal error         // of all calls; nil: they are taken
+	none    chan struct{} // closed when none is under way any more; nil: nobody waits
 }
 
 // job is one call in a lane.
@@ -50,10 +52,32 @@ func NewLane(what string, limits Limits) *Lane {
 	return &Lane{limits: limits, what: what, orders: make(map[string]bool)}
 }
 
+// Refuse takes no calls any more: their error is refusal. It gives how many are
+// under way, and a channel that is closed when they have ended. It is called once.
+func (l *Lane) Refuse(refusal error) (left int, none <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ended := make(chan struct{})
+	l.refusal, l.none = refusal, ended
+	l.tellNone()
+	return l.running + len(l.waiting), ended
+}
+
+// tellNone tells who waits that no call is under way, if so; l.mu is held.
+func (l *Lane) tellNone() {
+	if l.none != nil && l.running+len(l.waiting) == 0 {
+		close(l.none)
+		l.none = nil
+	}
+}
+
 // add runs j, now or when it is its turn.
 func (l *Lane) add(j *job) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.refusal != nil {
+		return l.refusal
+	}
 	if l.bytes > 0 && l.bytes+j.size > l.limits.Bytes {
 		return rpc.Errorf(rpc.CodeTryAgainLater, "too much is under way on this device, no more %s are taken", l.what)
 	}
@@ -106,6 +130,7 @@ func (l *Lane) ended(j *job) {
 		l.waiting = slices.Delete(l.waiting, i, i+1)
 		l.begin(next)
 	}
+	l.tellNone()
 }
 
 // remove takes j away if it still waits.
@@ -118,5 +143,6 @@ func (l *Lane) remove(j *job) bool {
 	}
 	l.waiting = slices.Delete(l.waiting, i, i+1)
 	l.bytes -= j.size
+	l.tellNone()
 	return true
 }

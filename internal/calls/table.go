@@ -171,6 +171,25 @@ func (t *Table) end(c *call, cause error) {
 	}
 }
 
+// Stop ends all calls, each with why for an answer, and does not wait for what they
+// do; Close does. No others begin.
+func (t *Table) Stop(why error) {
+	t.mu.Lock()
+	t.closed = true
+	var stopped []*call
+	for _, c := range t.calls {
+		if c.lane != nil {
+			stopped = append(stopped, c)
+			delete(t.calls, c.key)
+			t.end(c, why)
+		}
+	}
+	t.mu.Unlock()
+	for _, c := range stopped {
+		_ = t.send(rpc.AppendError(nil, c.from, rpc.AsError(why)))
+	}
+}
+
 // Close ends all calls, without answers, and waits for them, for grace at the
 // most: one may be stuck in the kernel. No others begin.
 func (t *Table) Close(grace time.Duration) {

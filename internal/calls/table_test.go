@@ -232,6 +232,60 @@ func TestCloseEndsAllWithoutAnswers(t *testing.T) {
 }
 
 // A read of a dead network disk hangs in the kernel, whatever its context says.
+func TestStopTellsAllCallersWhy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStand(t)
+		l := lane(calls.Limits{Running: 1, Waiting: 1, Bytes: 100})
+		if err := errors.Join(s.start(l, 1, "", nil), s.start(l, 2, "", nil)); err != nil {
+			t.Fatal(err)
+		}
+		s.table.Hold(from(3).From) // is answered elsewhere
+		synctest.Wait()
+		s.table.Stop(errors.New("stopped"))
+		s.table.Close(time.Second)
+		slices.Sort(s.answers)
+		s.expect(`<1:1,8:1,11:7>i{3:i{1:8,2:"stopped"}}`, `<1:1,8:2,11:7>i{3:i{1:8,2:"stopped"}}`)
+		if err := s.start(l, 4, "", nil); !errors.Is(err, calls.ErrLost) {
+			t.Errorf("one more: %v", err)
+		}
+	})
+}
+
+// A lane that refuses calls says when those that it took have had their turn.
+func TestLaneThatRefusesFinishesWhatItTook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, open := newStand(t), make(chan struct{})
+		l := lane(calls.Limits{Running: 1, Waiting: 2, Bytes: 100})
+		for id := range 3 {
+			if err := s.start(l, int64(id), "", open); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		left, none := l.Refuse(errors.New("no more"))
+		if left != 3 {
+			t.Errorf("%d calls are left", left)
+		}
+		if err := s.start(l, 4, "", open); err == nil || err.Error() != "no more" {
+			t.Errorf("a new one: %v", err)
+		}
+		s.table.Abort(from(2).From)
+		synctest.Wait()
+		select {
+		case <-none:
+			t.Error("none is said to be left")
+		default:
+		}
+		close(open)
+		<-none
+		s.expect(answer(0), answer(1))
+		s.table.Close(time.Second)
+		if _, none := lane(calls.Limits{}).Refuse(nil); none != nil {
+			<-none // without any call, at once
+		}
+	})
+}
+
 func TestCloseDoesNotWaitForEverForAStuckCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, open := newStand(t), make(chan struct{})

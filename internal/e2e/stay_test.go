@@ -7,6 +7,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"shvtools/internal/auth"
+	"shvtools/internal/cpon"
 )
 
 // status is what `shvagent status` says.
@@ -158,6 +161,60 @@ func TestStopOfTheAgentDrains(t *testing.T) {
 	if code := w.agent.code(t); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
+}
+
+// Calls are waited for as shells are, and their answers arrive.
+func TestStopOfTheAgentWaitsForCalls(t *testing.T) {
+	t.Parallel()
+	served := t.TempDir()
+	w := setup{agentUser: []string{"--drain", "1h", "--sysfs-rootdir", served}}.start(t)
+	c := logInAt(t, w.url, auth.DevelopmentUser, auth.DevelopmentPassword)
+	file, command := w.newFile("go-on"), marker()
+	answer := make(chan string, 1)
+	go func() {
+		v, err := callOf(c, device, "runCmd", `["sh",["-c","`+command+`; until [ -e `+file+` ]; do sleep 0.02; done; echo done"],1]`)
+		answer <- fmt.Sprint(cpon.String(v), err)
+	}()
+	pid := awaitStart(t, command)
+	w.agent.signal(t, syscall.SIGTERM)
+	for _, call := range [][3]string{{device, "runCmd", `"true"`}, {device, "runScript", `"true"`}, {device + "/sys/fs/f", "write", `"x"`}} {
+		eventually(t, patience, call[1]+" is refused", func() bool {
+			_, err := callOf(c, call[0], call[1], call[2])
+			return err != nil && strings.Contains(err.Error(), "is stopping, and takes no new calls")
+		})
+	}
+	if v, err := callOf(c, device, "appName", "null"); err != nil {
+		t.Errorf("appName: %s, %v", cpon.String(v), err)
+	}
+	w.killPid(pid)
+	write(t, file, nil, 0o644)
+	if got := <-answer; got != `[0,"done\n"]<nil>` {
+		t.Errorf("the call came to %s", got)
+	}
+	if code := w.agent.code(t); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// Who waits for a call that is not waited for is told.
+func TestSecondSignalEndsCalls(t *testing.T) {
+	t.Parallel()
+	w := setup{agentUser: []string{"--drain", "1h"}}.start(t)
+	c := logInAt(t, w.url, auth.DevelopmentUser, auth.DevelopmentPassword)
+	command, answer := marker(), make(chan error, 1)
+	go func() {
+		_, err := callOf(c, device, "runCmd", `["sh",["-c","`+command+`; true"],1]`)
+		answer <- err
+	}()
+	awaitStart(t, command)
+	w.agent.signal(t, syscall.SIGTERM)
+	eventually(t, patience, "it drains", func() bool { return strings.Contains(w.agent.log.String(), "stopping when the sessions and calls") })
+	w.agent.signal(t, syscall.SIGTERM)
+	if err := <-answer; err == nil || !strings.Contains(err.Error(), "the agent on the device was stopped") {
+		t.Errorf("the caller was told %v", err)
+	}
+	w.agent.code(t)
+	awaitEnd(t, patience, command)
 }
 
 func TestSecondSignalStopsTheAgentAtOnce(t *testing.T) {
