@@ -17,6 +17,7 @@ import (
 	"shvtools/internal/brokerconf"
 	"shvtools/internal/cliapp"
 	"shvtools/internal/journal"
+	"shvtools/internal/sdlisten"
 	"shvtools/internal/sdnotify"
 	"shvtools/internal/transport"
 )
@@ -38,6 +39,7 @@ Examples:
    shvbroker --listen tcp://127.0.0.1:4000 --listen 'tcp://[::1]:4000'
    shvbroker --listen ssl://localhost --tls-cert broker.crt --tls-key broker.key
    shvbroker --listen 'unix:/run/shvbroker.sock?mode=660'
+   shvbroker --listen 'tcp://127.0.0.1?socket=shv'      on the socket shv of systemd
    shvbroker --journal -          each message on stderr, secrets left out`
 
 // garbage is by how many percent memory may grow between two collections. What a
@@ -69,7 +71,7 @@ func main() {
 			&cli.BoolFlag{Name: "allow-plaintext", DisableDefaultText: true, Usage: "listen on tcp off loopback, where everyone on the way can read along"},
 			&cli.StringFlag{Name: "journal", Usage: "write each message to `FILE`, - for stderr; secrets and what is typed are left out"},
 			&cli.BoolFlag{Name: "journal-unsafe", DisableDefaultText: true, Usage: "let the journal show everything, passwords and keystrokes too"},
-			&cli.StringFlag{Name: "metrics-listen", Usage: "serve /metrics, /healthz and /readyz over HTTP on `HOST:PORT`, as 127.0.0.1:9375; to whoever can reach it"},
+			&cli.StringFlag{Name: "metrics-listen", Usage: "serve /metrics, /healthz and /readyz over HTTP on `HOST:PORT`, as 127.0.0.1:9375, or on socket:NAME; to whoever can reach it"},
 			&cli.DurationFlag{Name: "drain-grace", DefaultText: "10s", Usage: "let open tunnels go on for `TIME` after TERM, none new; a second TERM ends at once"},
 			&cli.DurationFlag{Name: "drain-spread", DefaultText: "0s", Usage: "close connections then at random moments within `TIME`"},
 			cliapp.ReadyFileFlag(),
@@ -89,12 +91,20 @@ func run(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	sockets, err := sdlisten.FromEnviron(os.Getenv, os.Unsetenv)
+	if err != nil {
+		return err
+	}
 	s := settings{command: c, log: log}
 	if err := s.load(); err != nil {
 		return err
 	}
 	if c.Bool("check-config") || c.Bool("print-config") {
 		return s.show()
+	}
+	metrics, err := s.give(sockets)
+	if err != nil {
+		return err
 	}
 	records, closeJournal, err := openJournal(c, log)
 	if err != nil {
@@ -138,7 +148,7 @@ func run(c *cli.Context) error {
 	defer up.run(c.Context)()
 	return serving{
 		broker: b, listeners: listeners, readyFile: c.String(cliapp.FlagReadyFile), development: s.config.Development,
-		operation: s.config.Operation, files: files, notify: notify, log: log,
+		operation: s.config.Operation, metrics: metrics, files: files, notify: notify, log: log,
 	}.run(c.Context)
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"net"
 	"os"
 	"sync"
 	"time"
@@ -24,6 +25,7 @@ type serving struct {
 	readyFile   string
 	development bool
 	operation   brokerconf.Operation
+	metrics     net.Listener // in the place of one at operation.Metrics; nil: none
 	files       *fileWatch
 	notify      *sdnotify.Notifier
 	log         zerolog.Logger
@@ -36,11 +38,7 @@ func (s serving) run(ctx context.Context) error {
 	watch, cancel := context.WithCancel(context.Background()) // it goes on while the broker drains
 	defer cancel()
 	if s.operation.Metrics != "" {
-		m, err := monitor.Listen(ctx, s.operation.Metrics, monitor.Sources{
-			Healthy: s.healthy,
-			Ready:   func() bool { return !s.broker.Draining() },
-			Metrics: func() []monitor.Family { return families(s.broker.Stats()) },
-		})
+		m, err := s.listenMetrics(ctx)
 		if err != nil {
 			return err
 		}
@@ -84,6 +82,18 @@ func (s serving) run(ctx context.Context) error {
 		s.drain(context.Cause(ctx))
 	}
 	return nil
+}
+
+func (s serving) listenMetrics(ctx context.Context) (*monitor.Server, error) {
+	sources := monitor.Sources{
+		Healthy: s.healthy,
+		Ready:   func() bool { return !s.broker.Draining() },
+		Metrics: func() []monitor.Family { return families(s.broker.Stats()) },
+	}
+	if s.metrics != nil {
+		return monitor.On(s.metrics, sources), nil
+	}
+	return monitor.Listen(ctx, s.operation.Metrics, sources)
 }
 
 // drain ends in good order. A second signal ends the process meanwhile.

@@ -116,6 +116,7 @@ func (s *settings) doors() (doors []door, err error) {
 			return nil, fmt.Errorf("%s: %w", l.At, err)
 		}
 		u.ClientCA, u.CRL = cmp.Or(u.ClientCA, l.ClientCA), cmp.Or(u.CRL, l.CRL)
+		u.Socket = cmp.Or(u.Socket, l.Socket)
 		u.RequireClientCert = u.RequireClientCert || l.RequireClientCert
 		own := tls
 		if l.Cert != "" {

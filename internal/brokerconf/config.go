@@ -58,6 +58,7 @@ type Listen struct {
 	// The same of how clients are judged.
 	ClientCA, CRL     string
 	RequireClientCert bool
+	Socket            string // name of one that the broker is given; "": it opens its own
 	At                string // file, line and column
 }
 
@@ -255,6 +256,7 @@ func (r *reader) listen(n *node, c *Config) {
 
 			"client-ca":           func(k key) { l.ClientCA = beside(k.at, r.text(k.value, k.name)) },
 			"crl":                 func(k key) { l.CRL = beside(k.at, r.text(k.value, k.name)) },
+			"socket":              func(k key) { l.Socket = r.text(k.value, k.name) },
 			"require-client-cert": func(k key) { l.RequireClientCert = r.truth(k.value, k.name) },
 		})
 		if l.URL == "" && item.kind == table && item.child("url") == nil {

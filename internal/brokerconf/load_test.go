@@ -57,13 +57,13 @@ func TestEveryKeyIsRead(t *testing.T) {
 	if c.Limits != want || c.Name != "broker.local" || !c.AllowPlaintext || c.AccessFile != "/var/lib/shvbroker/access.yaml" || c.Development {
 		t.Errorf("%+v", c)
 	}
-	if got := fmt.Sprint(c.Listen); got != "[{tcp://127.0.0.1:3755     false testdata/whole.yaml:4:10} {ssl://0.0.0.0:3756 testdata/cert.pem /etc/shv/key.pem testdata/devices.pem /etc/shv/crl.pem true testdata/whole.yaml:5:10}]" {
+	if got := fmt.Sprint(c.Listen); got != "[{tcp://127.0.0.1:3755     false  testdata/whole.yaml:4:10} {ssl://0.0.0.0:3756 testdata/cert.pem /etc/shv/key.pem testdata/devices.pem /etc/shv/crl.pem true shv testdata/whole.yaml:5:10}]" {
 		t.Errorf("listen %s", got)
 	}
 	levels(t, c, "eva", map[string]rpc.Access{
 		"test/closed/a:get": rpc.AccessNone, "test/a:set": rpc.AccessWrite, "test/a:reset": rpc.AccessNone, "x:get": rpc.AccessRead, "x:set": rpc.AccessNone,
 	})
-	if got := fmt.Sprint(c.Connections, c.Advertise); got != "[{headquarters ssl://hq.example.com:3756 plant-7 testdata/secret sites/plant7 serial-9 shv/plant 1m30s 30s testdata/whole.yaml:26:5}] [tcp://plant.example.com:3755 ssl://plant.example.com:3756]" {
+	if got := fmt.Sprint(c.Connections, c.Advertise); got != "[{headquarters ssl://hq.example.com:3756 plant-7 testdata/secret sites/plant7 serial-9 shv/plant 1m30s 30s testdata/whole.yaml:27:5}] [tcp://plant.example.com:3755 ssl://plant.example.com:3756]" {
 		t.Errorf("connections and addresses %s", got)
 	}
 	if up := c.Connections[0].URL; up.CA != "testdata/hq.pem" || up.Cert != "testdata/own.pem" || up.Key != "/etc/shv/of-the-url" || up.CRL != "testdata/hq.crl" {
@@ -200,7 +200,7 @@ func TestPrintShowsSourcesAndNoSecrets(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"name: broker.local  # testdata/whole.yaml:2:1\n", "limits.frame: 1MiB  # testdata/whole.yaml:14:3\n",
+		"name: broker.local  # testdata/whole.yaml:2:1\n", "limits.frame: 1MiB  # testdata/whole.yaml:15:3\n",
 		`access.users."eva": {`, `"password":{"Plain":"(hidden)"}`, "access.yaml:1:10\n",
 	} {
 		if !strings.Contains(b.String(), want) {

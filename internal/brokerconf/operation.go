@@ -4,7 +4,7 @@ import "time"
 
 // Operation is how the program is run and watched.
 type Operation struct {
-	Metrics string        // host and port of metrics and health; "": none
+	Metrics string        // host and port of metrics and health, or socket:NAME; "": none
 	Grace   time.Duration // of open tunnels when the broker stops
 	Spread  time.Duration // over which it closes connections then
 }

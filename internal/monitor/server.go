@@ -37,6 +37,11 @@ func Listen(ctx context.Context, address string, s Sources) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen for metrics: %w", err)
 	}
+	return On(l, s), nil
+}
+
+// On is Listen with a listener that is open; the server closes it.
+func On(l net.Listener, s Sources) *Server {
 	return &Server{
 		listener: &bounded{Listener: l, slots: make(chan struct{}, maxConnections)},
 		http: &http.Server{
@@ -47,7 +52,7 @@ func Listen(ctx context.Context, address string, s Sources) (*Server, error) {
 			MaxHeaderBytes: maxHeader,
 			ErrorLog:       log.New(io.Discard, "", 0), // what strangers send is no news
 		},
-	}, nil
+	}
 }
 
 // Addr is where it listens.

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"sync/atomic"
 	"time"
@@ -11,6 +12,9 @@ import (
 // before them.
 type ListenOptions struct {
 	CertFile, KeyFile string // in PEM form, for the schemes with TLS
+	// Socket, if set, is listened on in the place of a new one: somebody else has
+	// opened it. Its address goes before that of the URL.
+	Socket net.Listener
 }
 
 // Listener accepts connections at a URL. Those of the scheme ssl are *TLSConn,
@@ -23,10 +27,17 @@ type Listener struct {
 }
 
 // Listen opens a listener for u, whose port 0 means any free one. A socket file
-// on which nobody answers any more is replaced, one in use is an error.
+// on which nobody answers any more is replaced, one in use is an error. A Socket of
+// the options is closed by the listener; on an error it is left to the caller.
 func Listen(ctx context.Context, u URL, o ListenOptions) (*Listener, error) {
 	l := &Listener{url: u, opts: o}
-	if u.Scheme == Unix {
+	if o.Socket != nil {
+		var err error
+		if l.url, err = At(u, o.Socket.Addr()); err != nil {
+			return nil, err
+		}
+	}
+	if u.Scheme == Unix && o.Socket == nil {
 		socket, err := listenUnix(ctx, u)
 		l.Listener = socket
 		return l, err
@@ -38,6 +49,10 @@ func Listen(ctx context.Context, u URL, o ListenOptions) (*Listener, error) {
 		}
 		l.trust.Store(t)
 	}
+	if o.Socket != nil {
+		l.Listener = inherited{o.Socket}
+		return l, nil
+	}
 	lc := net.ListenConfig{KeepAliveConfig: keepAlive}
 	inner, err := lc.Listen(ctx, TCP, u.Address())
 	if err != nil {
@@ -46,6 +61,36 @@ func Listen(ctx context.Context, u URL, o ListenOptions) (*Listener, error) {
 	l.Listener = inner
 	l.url.Host, l.url.Port, _ = net.SplitHostPort(inner.Addr().String())
 	return l, nil
+}
+
+// At is u at an address that somebody else has chosen. It is an error where the scheme
+// needs another kind of it.
+func At(u URL, addr net.Addr) (URL, error) {
+	switch addr := addr.(type) {
+	case *net.TCPAddr:
+		if u.Scheme != Unix {
+			u.Host, u.Port, _ = net.SplitHostPort(addr.String())
+			return u, nil
+		}
+	case *net.UnixAddr:
+		if u.Scheme == Unix {
+			u.Path = addr.Name
+			return u, nil
+		}
+	}
+	return u, fmt.Errorf("the scheme %s cannot be spoken on a socket of the kind %s", u.Scheme, addr.Network())
+}
+
+// inherited is a listener that somebody else has opened: its connections are to be
+// found dead as soon as those of our own.
+type inherited struct{ net.Listener }
+
+func (l inherited) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if c, ok := conn.(*net.TCPConn); ok {
+		_ = c.SetKeepAliveConfig(keepAlive) // as good as the system's where it fails
+	}
+	return conn, err
 }
 
 func first(a, b string) string {

@@ -68,7 +68,9 @@ type URL struct {
 	// client must show one, and who may connect to a socket; 0: its owner.
 	ClientCA          string
 	RequireClientCert bool
-	Mode              fs.FileMode
+	// Socket names one that the listener's parent has opened for it; "": none.
+	Socket string
+	Mode   fs.FileMode
 }
 
 // ParseURL reads `scheme://[user@]host[:port][?options]` or `unix:path[?options]`;
@@ -142,6 +144,7 @@ func (u *URL) setOptions(query string) error {
 	u.ShaPass, u.Token = options.Get("shapass"), options.Get("token")
 	u.DeviceID, u.MountPoint = options.Get("devid"), options.Get("devmount")
 	u.CA, u.Cert, u.Key = options.Get("ca"), options.Get("cert"), options.Get("key")
+	u.Socket = options.Get("socket")
 	u.CRL, u.ClientCA = options.Get("crl"), options.Get("client-ca")
 	if options.Has("crl") && u.CRL == "" {
 		return errors.New("the option crl names no file")

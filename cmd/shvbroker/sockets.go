@@ -1,0 +1,79 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+
+	"shvtools/internal/sdlisten"
+	"shvtools/internal/transport"
+)
+
+// metricsSocket stands before the name of a socket in metrics.listen.
+const metricsSocket = "socket:"
+
+// give gives each listener the sockets that it asks for by name; where there are
+// several of the name, it gets all. What does not fit is an error: a socket that
+// nobody takes would keep clients waiting for ever. metrics is nil where they ask for
+// none. The rules about where to listen hold for the addresses that the sockets have.
+func (s *settings) give(sockets []sdlisten.Socket) (metrics net.Listener, err error) {
+	taken := make(map[string]bool)
+	var doors []door
+	for _, d := range s.listen {
+		if d.url.Socket == "" {
+			doors = append(doors, d)
+			continue
+		}
+		named := bearing(sockets, d.url.Socket)
+		if len(named) == 0 || taken[d.url.Socket] {
+			return nil, noSocket(d.at, d.url.Socket, sockets, taken)
+		}
+		taken[d.url.Socket] = true
+		for _, k := range named {
+			given := d
+			if given.url, err = transport.At(d.url, k.Addr()); err != nil {
+				return nil, fmt.Errorf("%s: socket %q: %w", d.at, k.Name, err)
+			}
+			given.tls.Socket = k.Listener
+			doors = append(doors, given)
+		}
+	}
+	if name, ok := strings.CutPrefix(s.config.Operation.Metrics, metricsSocket); ok {
+		named := bearing(sockets, name)
+		switch {
+		case len(named) == 0 || taken[name]:
+			return nil, noSocket("metrics", name, sockets, taken)
+		case len(named) > 1:
+			return nil, fmt.Errorf("metrics: %d sockets %q were passed, and one is listened on", len(named), name)
+		}
+		metrics, taken[name] = named[0].Listener, true
+	}
+	for _, k := range sockets {
+		if !taken[k.Name] {
+			return nil, fmt.Errorf("the socket %q at %s was passed (LISTEN_FDNAMES), and nothing listens on it: name it by `socket: %s` of an entry of listen, or take it out of the .socket unit", k.Name, k.Addr(), k.Name)
+		}
+	}
+	s.listen = doors
+	return metrics, s.check(s.config)
+}
+
+// bearing are the sockets of a name.
+func bearing(sockets []sdlisten.Socket, name string) []sdlisten.Socket {
+	return slices.DeleteFunc(slices.Clone(sockets), func(k sdlisten.Socket) bool { return k.Name != name })
+}
+
+// noSocket says why nobody can be given a socket.
+func noSocket(at, name string, sockets []sdlisten.Socket, taken map[string]bool) error {
+	if taken[name] {
+		return fmt.Errorf("%s: the socket %q is asked for twice", at, name)
+	}
+	passed := make([]string, len(sockets))
+	for i, k := range sockets {
+		passed[i] = fmt.Sprintf("%q", k.Name)
+	}
+	if len(passed) == 0 {
+		passed = []string{"none"}
+	}
+	return fmt.Errorf("%s: no socket %q was passed to the broker (LISTEN_FDNAMES), but %s: give it that FileDescriptorName in the .socket unit, or take `socket` away", at, name, strings.Join(passed, ", "))
+}
