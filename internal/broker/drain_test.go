@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"shvtools/internal/rpc"
@@ -11,6 +12,7 @@ import (
 
 // drain begins to drain; ended gets how long it took.
 func (w *world) drain(ctx context.Context, d Drain) (ended chan time.Duration) {
+	synctest.Wait() // whoever was just let in may read that before the broker is ready for him
 	ended = make(chan time.Duration, 1)
 	began := time.Now()
 	go func() {
