@@ -79,6 +79,7 @@ type Agent struct {
 	opts     Options
 	helpers  helpers
 	services *services
+	memory   memory // of the heartbeat
 
 	readyOnce sync.Once
 	readyErr  error
@@ -134,7 +135,10 @@ func (a *Agent) serve(ctx context.Context, b Broker) error {
 	status := a.opts.Status
 	status.connecting(b)
 	status.within(cmp.Or(a.opts.Timeout, client.DefaultTimeout) + mountWait)
-	alive := func() { status.within(unanswered * a.opts.Heartbeat) }
+	alive := func() {
+		status.within(unanswered * a.opts.Heartbeat)
+		a.memory.tidy()
+	}
 	conn.calls = calls.NewTable(func(answer []byte) error { return conn.client.SendNow(answer) }, a.opts.Log)
 	c, err := client.Dial(ctx, client.Options{
 		URL:     b.URL,

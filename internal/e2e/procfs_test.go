@@ -78,6 +78,15 @@ func withVariable(entry string) []int {
 	})
 }
 
+// threadsOf gives the ids of the threads of a process.
+func threadsOf(pid int) (ids []string) {
+	entries, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	for _, e := range entries {
+		ids = append(ids, e.Name())
+	}
+	return ids
+}
+
 func descriptors(t testing.TB, pid int) int {
 	t.Helper()
 	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))

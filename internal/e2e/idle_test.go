@@ -1,0 +1,96 @@
+package e2e_test
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+)
+
+const (
+	// small is what an idle agent may have of memory, in KiB, and smallRoom by how
+	// much of it more after sessions.
+	small     = 15 << 10
+	smallRoom = 3 << 10
+)
+
+// An agent that has nothing to do is small, also when it has had much to do.
+func TestIdleAgentIsSmall(t *testing.T) {
+	if race {
+		t.Skip("the race detector takes much memory")
+	}
+	t.Parallel()
+	w := setup{agentUser: []string{"--heartbeat", "1s"}}.start(t)
+	w.stillServes()
+	sized := func(limit int) {
+		t.Helper()
+		now := 0
+		defer func() { t.Logf("%d KiB, at most %d", now, limit) }()
+		eventually(t, patience, "the agent is small", func() bool {
+			now = resident(w.agent.pid())
+			return now > 0 && now <= limit
+		})
+	}
+	sized(small)
+	before := resident(w.agent.pid())
+	var users sync.WaitGroup
+	for range 4 {
+		users.Go(func() {
+			for range 25 {
+				if r := w.rsh("true"); r.code != 0 {
+					t.Errorf("a session: %d, %s", r.code, r.stderr)
+				}
+			}
+		})
+	}
+	users.Wait()
+	sized(min(small, before+smallRoom))
+}
+
+var switchesLine = regexp.MustCompile(`(?m)^(?:non)?voluntary_ctxt_switches:\s*(\d+)$`)
+
+// switches counts how often the threads of a process have been let run.
+func switches(t testing.TB, p *process) (n int) {
+	t.Helper()
+	threads := threadsOf(p.pid())
+	for _, thread := range threads {
+		for _, m := range switchesLine.FindAllStringSubmatch(procFile(p.pid(), "task/"+thread+"/status"), -1) {
+			count, _ := strconv.Atoi(m[1])
+			n += count
+		}
+	}
+	if n == 0 {
+		t.Fatalf("%s: nothing is known of its threads %q", p.name, threads)
+	}
+	return n
+}
+
+// Each wake-up costs a device on a battery, or with other things to do.
+func TestIdleAgentWakesForItsHeartbeatAlone(t *testing.T) {
+	t.Parallel()
+	w := setup{agentUser: []string{"--heartbeat", "1s"}}.start(t)
+	beating := w.agent
+	w.setup.agentUser = []string{"--heartbeat", "1h", "--socket", "none"}
+	w.startAgentWith("--mount", "test/still", "--url", w.url)
+	still := w.agent
+	beats := func() int { return strings.Count(w.journal(), `method:"ping"`) }
+	await := func(n int) { // in which time the other one is to do nothing
+		t.Helper()
+		eventually(t, patience, "heartbeats", func() bool { return beats() >= n })
+	}
+	// What follows the start has time to be done.
+	first := beats() + 3
+	await(first)
+	const count = 5
+	before := []int{switches(t, beating), switches(t, still)}
+	await(first + count)
+	each, idle := (switches(t, beating)-before[0])/count, switches(t, still)-before[1]
+	t.Logf("%d switches for a heartbeat, %d without one", each, idle)
+	if each > 40 {
+		t.Errorf("%d switches for each heartbeat", each)
+	}
+	if idle > 10 {
+		t.Errorf("%d switches in the time of %d heartbeats of another agent", idle, count)
+	}
+}
