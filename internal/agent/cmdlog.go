@@ -3,6 +3,8 @@ package agent
 import (
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"shvtools/internal/chainpack"
 	"shvtools/internal/command"
@@ -53,9 +55,9 @@ func (c *connection) signal(path, name string, value chainpack.Value) error {
 func shown(method string, param chainpack.Value) chainpack.Value {
 	switch method {
 	case "runCmd":
-		return shownCommand(param, func(program string) string { return firstWord(program) })
+		return shownCommand(param, firstWord)
 	case "runScript":
-		return shownCommand(param, func(script string) string { return command.SHA1([]byte(script)) })
+		return shownCommand(param, command.ScriptName)
 	case "launchRexec":
 		name, _ := param.Get("method")
 		text, ok := name.AsString()
@@ -91,14 +93,30 @@ func shownCommand(param chainpack.Value, name func(string) string) chainpack.Val
 	return chainpack.List(items...)
 }
 
-// firstWord is a name; what follows it may be a secret.
+// firstWord is the name of a program; what follows it may be a secret, and so may
+// what is no name, such as a URL or a variable that is set before the program.
 func firstWord(text string) string {
-	name, rest, cut := strings.Cut(strings.ToValidUTF8(text, "?"), " ")
-	if cut && rest != "" {
-		name += " ***"
+	end := strings.IndexFunc(text, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) })
+	name, more := text, ""
+	if end >= 0 {
+		name = text[:end]
+		if strings.TrimSpace(text[end:]) != "" {
+			more = " ***"
+		}
+	}
+	if !isProgram(name) {
+		return "***"
 	}
 	if len(name) > maxLogged {
 		name = strings.ToValidUTF8(name[:maxLogged], "") + "…"
 	}
-	return name
+	return name + more
+}
+
+// isProgram tells whether a text looks like the name of a program or a method.
+func isProgram(name string) bool {
+	return utf8.ValidString(name) && !strings.HasPrefix(name, "-") && !strings.Contains(name, "//") &&
+		!strings.ContainsFunc(name, func(r rune) bool {
+			return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("/._+-", r)
+		})
 }

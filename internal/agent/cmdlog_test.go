@@ -15,7 +15,7 @@ import (
 // What anybody who subscribes may read holds no secret.
 func TestCmdlogHoldsNoSecrets(t *testing.T) {
 	o := options(t)
-	o.Files = fsnode.Options{Dir: t.TempDir()}
+	o.Files, o.Device.Reset = fsnode.Options{Dir: t.TempDir()}, "true"
 	if err := os.Mkdir(filepath.Join(o.Files.Dir, "d"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -25,6 +25,27 @@ func TestCmdlogHoldsNoSecrets(t *testing.T) {
 		{"", "runCmd", `"mysql -pSECRET"`, `runCmd("mysql ***")`},
 		{"", "runCmd", `["sh",["-c","curl -u me:SECRET x"],1,2,{"PASSWORD":"SECRET"}]`, `runCmd(["sh","***",1,2,"***"])`},
 		{"", "runCmd", `{"SECRET":"SECRET"}`, `runCmd("***")`},
+		{"", "runCmd", `"mysql\t-pSECRET"`, `runCmd("mysql ***")`},
+		{"", "runCmd", `"mysql\n-pSECRET"`, `runCmd("mysql ***")`},
+		{"", "runCmd", `"PASSWORD=SECRET mysql"`, `runCmd("***")`},
+		{"", "runCmd", `["https://me:SECRET@host/x",1]`, `runCmd(["***",1])`},
+		{"", "runCmd", `["//me/SECRET"]`, `runCmd(["***"])`},
+		{"", "runCmd", `["--token=SECRET"]`, `runCmd(["***"])`},
+		{"", "runCmd", `["-pSECRET"]`, `runCmd(["***"])`},
+		{"", "runCmd", `["mysql;echo$SECRET"]`, `runCmd(["***"])`},
+		{"", "runCmd", `["/usr/bin/curl",["-H","Authorization: Bearer SECRET","https://me:SECRET@host"],1]`, `runCmd(["/usr/bin/curl","***",1])`},
+		{"", "runCmd", `["passwd",["--stdin"],{"LD_PRELOAD":"SECRET"},"chpasswd"]`, `runCmd(["passwd","***","***","chpasswd"])`},
+		{"", "runCmd", `["ls",b"SECRET"]`, `runCmd(["ls","***"])`},
+		{"", "runCmd", `[["SECRET"],[["SECRET"]],i{1:"SECRET"},<1:"SECRET">"ls"]`, `runCmd(["***","***","***","ls"])`},
+		{"", "runScript", `"0123456789012345678901234567890123456789"`, `runScript("0123456789012345678901234567890123456789")`},
+		{"", "launchRexec", `{"method":"SECRET=SECRET"}`, `launchRexec({"method":"***"})`},
+		{"", "launchRexec", `{"method":"runCmd","params":["login","-p","SECRET"],"password":"SECRET","ext":{"password":"SECRET"}}`, `launchRexec({"method":"runCmd"})`},
+		{"", "launchRexec", `["SECRET"]`, `launchRexec("***")`},
+		{"", "launchRexec", `"SECRET"`, `launchRexec("***")`},
+		{".device", "reset", `{"password":"SECRET"}`, `reset("***")`},
+		{".device", "reset", `"SECRET"`, `reset("***")`},
+		{"sys/fs/d", "rmdir", `"SECRET"`, `rmdir("***")`},
+		{"sys/fs/d", "rmdir", `[5,"SECRET"]`, `rmdir("***")`},
 		{"", "runCmd", `null`, `runCmd(null)`},
 		{"", "runScript", `"echo SECRET"`, `runScript("5314f206083b26e0332490e043a8ca35038095ee")`},
 		{"", "runScript", `["echo SECRET",["SECRET"],{"A":"SECRET"},1]`, `runScript(["5314f206083b26e0332490e043a8ca35038095ee","***","***",1])`},

@@ -106,12 +106,11 @@ func (s *Scripts) take(text string) (file string, release func(), err error) {
 		return "", nil, rpc.Errorf(rpc.CodeException, "scripts cannot be kept on this device: %v", err)
 	}
 	defer root.Close()
-	name := strings.ToLower(text)
-	if !isSHA1(name) {
+	name := ScriptName(text)
+	if !isSHA1(strings.ToLower(text)) {
 		if len(text) > maxScript {
 			return "", nil, rpc.Errorf(rpc.CodeInvalidParam, "the script is too long: %d bytes, %d are allowed", len(text), maxScript)
 		}
-		name = SHA1([]byte(text))
 		if err := s.keep(root, name, text); err != nil {
 			return "", nil, rpc.Errorf(rpc.CodeException, "the script cannot be kept on this device: %v", err)
 		}
@@ -243,6 +242,14 @@ func sound(root *os.Root, name string) bool {
 func SHA1(b []byte) string {
 	sum := sha1.Sum(b)
 	return hex.EncodeToString(sum[:])
+}
+
+// ScriptName is the name of a script for what a caller gives, its text or the name.
+func ScriptName(text string) string {
+	if name := strings.ToLower(text); isSHA1(name) {
+		return name
+	}
+	return SHA1([]byte(text))
 }
 
 // isSHA1 tells a name, in lower case, from a text.
