@@ -216,8 +216,17 @@ func TestSessionsThatLastTooLong(t *testing.T) {
 rules:
 - {name: short, users: [eva], time: 1s}
 - {name: lazy, users: [bob], idle: 1s}
+- {name: long, users: [root], time: 61s}
 - {}
 `)
+	// A minute before.
+	p, _ := w.awaitReadyLine(w.as("root", "echo ready; exec sleep 60"))
+	// Calls have no user to warn, and the same last line.
+	for method, param := range map[string]string{"runCmd": `["sleep",["60"]]`, "runScript": `"sleep 60"`} {
+		if got, want := w.answerTo(w.logIn("eva"), device, method, param), `error: ended: rule "short" (shvagent.yaml:3) allows 1s`; got != want {
+			t.Errorf("%s: %s", method, got)
+		}
+	}
 	r := w.finish(w.as("eva", "sleep 60"))
 	r.wantsFailure(t, device, `the device's agent ended the session: rule "short" (shvagent.yaml:3) allows it 1s`)
 	r = w.finish(w.as("bob", "sleep 60"))
@@ -225,6 +234,10 @@ rules:
 	if r = w.finish(w.as("bob", "for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.3; done")); r.code != 0 {
 		t.Errorf("a busy session was ended: %s", r.stderr)
 	}
+	eventually(t, patience, "a warning", func() bool {
+		return strings.Contains(p.log.String(), `this session ends in 1m0s: rule "long" (shvagent.yaml:5) allows it 1m1s`)
+	})
+	p.stop(t)
 	eventually(t, patience, "all is gone", func() bool { return len(w.sessionsLeft()) == 0 })
 }
 
