@@ -138,11 +138,12 @@ func withQueries(url string, queries ...string) string {
 }
 
 // startAgent mounts our agent at test/agent of a broker, as a user.
-func startAgent(t *testing.T, url, user, password string) *server {
+func startAgent(t *testing.T, url, user, password string, options ...string) *server {
 	t.Helper()
 	dir := t.TempDir()
 	ready := filepath.Join(dir, "ready")
 	cmd := exec.Command(program("shvagent"), "--url", url, "--user", user, "--mount", "test/agent", "--device-id", "interop", "--ready-file", ready)
+	cmd.Args = append(cmd.Args, options...)
 	cmd.Env = environment(dir, "SHV_PASSWORD="+password)
 	s := start(t, cmd)
 	s.awaitReady(t, ready)
