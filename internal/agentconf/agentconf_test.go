@@ -115,9 +115,42 @@ func TestWhatGoesBeforeWhat(t *testing.T) {
 				t.Errorf("no %q in\n%s", part, &b)
 			}
 		}
+		if strings.Contains(b.String(), "#   users: ") != explain {
+			t.Errorf("explained: %v\n%s", explain, &b)
+		}
 	}
 	if _, err := agentconf.Load(sources(file, map[string]string{"heartbeat": "1ms"}, nil)); err == nil || !strings.HasPrefix(err.Error(), "--heartbeat: ") {
 		t.Errorf("a bad flag: %v", err)
+	}
+}
+
+// What the reader of rules knows and what is explained must be the same.
+func TestEachKeyOfARuleIsExplained(t *testing.T) {
+	t.Parallel()
+	_, err := agentconf.Load(sources(write(t, "rules: [{no-such-key: 1}]"), nil, nil))
+	if err == nil {
+		t.Fatal("an unknown key is taken")
+	}
+	_, known, _ := strings.Cut(err.Error(), "known are ")
+	c, err := agentconf.Load(sources("", nil, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	if err := c.Print(&b, true); err != nil {
+		t.Fatal(err)
+	}
+	var explained []string
+	for line := range strings.Lines(b.String()) {
+		if key, ok := strings.CutPrefix(line, "#   "); ok {
+			key, text, _ := strings.Cut(key, ": ")
+			if explained = append(explained, key); len(text) < 10 {
+				t.Errorf("%s is hardly explained", key)
+			}
+		}
+	}
+	if got := strings.Join(explained, ", "); got != known {
+		t.Errorf("explained are %s; known are %s", got, known)
 	}
 }
 

@@ -29,8 +29,34 @@ func (c *Config) Print(w io.Writer, explain bool) error {
 	for i := range c.Policy.Rules {
 		fmt.Fprintf(&b, "  %s\n", ruleText(&c.Policy.Rules[i]))
 	}
+	if explain {
+		b.WriteString("# What a rule may hold; those from env on may also stand in defaults, for all rules:\n")
+		for _, each := range policyKeys {
+			fmt.Fprintf(&b, "#   %s: %s\n", each.key, each.about)
+		}
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// policyKeys are the keys of a rule, in the order of ruleNames and limitNames.
+var policyKeys = []struct{ key, about string }{
+	{"name", "what refusals and logs call the rule; else its number"},
+	{"users", "whom it is for, as patterns of names; else for everybody. Who is not told who he is gains nothing by that"},
+	{"level", "the access level that the caller needs at least; what is not for him is judged by the rules below"},
+	{"use", "of shell, commands, scripts, files, sftp; else all, but commands alone where there is a list of them"},
+	{"deny", "true: what fits is refused, and the rules below are not asked"},
+	{"commands", "the only commands that may run, without a shell: * is one word, ** at the end any number of them"},
+	{"force", "a line that runs in the place of whatever is asked for, which it finds in $" + policy.OriginalEnv},
+	{"env", "patterns of the variables that clients may set"},
+	{"run-as", "the user that all runs as; needs an agent that is root. File nodes, which the agent serves itself, are then refused"},
+	{"groups", "the only supplementary groups of what runs; else those of the user"},
+	{"shell", "the shell in the place of the user's own"},
+	{"umask", "permissions that nobody gets on new files, in octal; of file nodes, too"},
+	{"dir", "where all begins, absolute or below ~; else the home directory, or the agent's directory for a plain command"},
+	{"idle", "how long a session may be without a byte in either direction; its user is told a minute before"},
+	{"time", "how long a session or a call may last in all; the user of a session is told a minute before"},
+	{"resources", "limits of each process, as setrlimit(2) has them: " + strings.Join(policy.ResourceNames(), ", ") + "; fsize is for file nodes, too"},
 }
 
 // ruleText is a rule as a sentence.
@@ -60,7 +86,7 @@ func ruleText(r *policy.Rule) string {
 		for i, command := range r.Commands {
 			texts[i] = fmt.Sprintf("%q", command.String())
 		}
-		fmt.Fprintf(&b, "; commands only %s", strings.Join(texts, ", "))
+		fmt.Fprintf(&b, "; commands only %s (what else is used, the rules below judge)", strings.Join(texts, ", "))
 	}
 	if r.Force != "" {
 		fmt.Fprintf(&b, "; what runs is always %q, and files are refused", r.Force)

@@ -65,8 +65,8 @@ var settings = []setting{
 	{key: "conn-status-update-interval", flag: "conn-status-update-interval", about: "how often that file is written; 0: never", set: setStatusEvery, show: func(c *Config) string { return c.StatusEvery.String() }},
 	text("socket", "socket", "", "where `shvagent status` asks", func(c *Config) *string { return &c.Socket }, nil),
 	duration("drain", "drain", "how long sessions and calls may go on when the agent stops", func(c *Config) *time.Duration { return &c.Drain }, 0, 24*time.Hour),
-	number("sessions.total", "sessions at once", func(c *Config) *int { return &c.Total }, 1),
-	number("sessions.per-user", "sessions at once of one user; 0: as many as in all", func(c *Config) *int { return &c.PerUser }, 0),
+	number("sessions.total", "sessions at once, running calls of runCmd and runScript among them", func(c *Config) *int { return &c.Total }, 1),
+	number("sessions.per-user", "those of one user, who must be told then; 0: as many as in all", func(c *Config) *int { return &c.PerUser }, 0),
 }
 
 func text(key, flag, env, about string, field func(*Config) *string, check func(string) error) setting {
