@@ -41,6 +41,10 @@ Examples:
    shvagent --config shvagent.yaml --check-config
    shvagent status`
 
+// spareThreads are enough for the agent to refuse sessions, and to run a few
+// commands, while the device has no processes left. They take some 20 KiB each.
+const spareThreads = 16
+
 func main() {
 	cliapp.Calm() // each heartbeat would have the monitor thread wake up some fifty times
 	app := &cli.App{
@@ -114,6 +118,7 @@ func run(c *cli.Context) error {
 	if file := c.String(cliapp.FlagReadyFile); file != "" {
 		defer os.Remove(file) // who reads it later would be led astray
 	}
+	cliapp.SpareThreads(spareThreads)
 	told, stopTelling := tell(c.Context, config, log)
 	defer stopTelling()
 	defer notify(c.Context, told, config.Drain, log)()

@@ -3,28 +3,35 @@ package e2e_test
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
+
+	"shvtools/internal/auth"
 )
 
 // withMounts makes a program run where a script has mounted what only it sees.
-func withMounts(t *testing.T, script string, cmd *exec.Cmd) *exec.Cmd {
+func withMounts(t *testing.T, script string) func(*exec.Cmd) *exec.Cmd {
 	t.Helper()
 	enter := []string{"--mount", "--propagation", "private", "sh", "-c", "set -e\n" + script + "\nexec \"$@\"", "sh"}
 	probe := append(enter[:len(enter):len(enter)], "true")
 	if out, err := exec.Command("unshare", probe...).CombinedOutput(); err != nil {
 		t.Skipf("mount namespaces cannot be had here: %v: %s", err, strings.TrimSpace(string(out)))
 	}
-	return exec.Command("unshare", append(enter, append([]string{cmd.Path}, cmd.Args[1:]...)...)...)
+	return func(cmd *exec.Cmd) *exec.Cmd {
+		return exec.Command("unshare", append(enter, append([]string{cmd.Path}, cmd.Args[1:]...)...)...)
+	}
 }
 
 // A device on which all pseudo-terminals are taken refuses one more shell, says
 // why, and does all else.
 func TestDeviceWithoutTerminals(t *testing.T) {
 	t.Parallel()
-	w := setup{mounts: `
+	w := setup{under: withMounts(t, `
 mount -t devpts -o newinstance,ptmxmode=0666,max=1 devpts /dev/pts
-mount --bind /dev/pts/ptmx /dev/ptmx`}.start(t)
+mount --bind /dev/pts/ptmx /dev/ptmx`)}.start(t)
 	term := w.shell(80, 24)
 	for range 2 {
 		r := w.on(opts("-tt", "-n"), "true")
@@ -51,7 +58,7 @@ func TestUserWithoutHomeOrShell(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	w := setup{mounts: "mount --bind " + dir + "/passwd /etc/passwd", agentUser: []string{"--config", dir + "/shvagent.yaml"}}.start(t)
+	w := setup{under: withMounts(t, "mount --bind "+dir+"/passwd /etc/passwd"), agentUser: []string{"--config", dir + "/shvagent.yaml"}}.start(t)
 	const home = "the home directory /home/gone is not there, / stands in"
 	r := w.rsh("echo $HOME $PWD $SHELL; id -u")
 	if r.code != 0 || string(r.stdout) != "/ / /bin/sh\n54322\n" || !strings.Contains(string(r.stderr), home) {
@@ -60,10 +67,94 @@ func TestUserWithoutHomeOrShell(t *testing.T) {
 	term := w.open(80, 24, w.shvrsh(device))
 	term.expect("$ ") // our prompt is not passed on to another user
 	term.typeKeys("echo $((40+2)); exit 3\r")
+	term.expect("42\r\n")
 	term.ends(3)
-	for _, want := range []string{home, "the login shell /bin/gone cannot be run, /bin/sh stands in", "42\r\n"} {
+	for _, want := range []string{home, "the login shell /bin/gone cannot be run, /bin/sh stands in"} {
 		if shown := term.screen.String(); !strings.Contains(shown, want) {
 			t.Errorf("no %q in %q", want, shown)
 		}
+	}
+}
+
+// While nothing can be forked, the agent stays, says so to whoever wants something,
+// and serves again when there is room. The runtime of Go ends a program that finds
+// no thread.
+func TestDeviceWithoutProcesses(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("a user without processes takes root")
+	}
+	t.Parallel()
+	const uid, most = 54323, "80" // nobody's; the limit is the agent's alone
+	if err := os.Chmod(bin, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t)
+	if err := os.Chmod(filepath.Dir(w.dir), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(w.dir, uid, uid); err != nil {
+		t.Fatal(err)
+	}
+	w.startBroker("tcp://127.0.0.1:0")
+	w.setup.agentUser = []string{"--state-dir", w.newFile("state"), "--sysfs-rootdir", w.dir}
+	large := w.newFile("large")
+	if err := os.WriteFile(large, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(large, 64<<20); err != nil {
+		t.Fatal(err)
+	}
+	w.setup.under = func(cmd *exec.Cmd) *exec.Cmd {
+		limited := exec.Command("prlimit", append([]string{"--nproc=" + most, cmd.Path}, cmd.Args[1:]...)...)
+		limited.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+		return limited
+	}
+	w.startAgent()
+	serves := func(when string) {
+		t.Helper()
+		if r := w.rsh("echo alive"); r.code != 0 || string(r.stdout) != "alive\n" {
+			t.Errorf("%s it serves no session: %d, %q", when, r.code, r.stderr)
+		}
+	}
+	serves("before")
+	iot := logInAt(t, w.url, auth.DevelopmentUser, auth.DevelopmentPassword)
+	var crowd []*exec.Cmd
+	clear := func() {
+		for _, cmd := range crowd {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		}
+		crowd = nil
+	}
+	defer clear()
+	for range 80 {
+		cmd := exec.Command("sleep", "1000")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		crowd = append(crowd, cmd)
+	}
+	var reading sync.WaitGroup // each is a thread that waits for the system
+	defer reading.Wait()
+	for range 4 {
+		reading.Go(func() {
+			if got := w.answerTo(iot, device+"/sys/fs/large", "sha1", "null"); !strings.HasPrefix(got, `b"`) {
+				t.Errorf("sha1 of a file: %s", got)
+			}
+		})
+	}
+	for range 5 {
+		w.rsh("true").wantsFailure(t, device, "cannot start the helper on the device", "resource temporarily unavailable")
+		for _, method := range []string{"runCmd", "runScript"} {
+			if got, want := w.answerTo(iot, device, method, `"true"`), "error: Failed to start process (file not found, resource error)"; got != want {
+				t.Errorf("%s: %s", method, got)
+			}
+		}
+	}
+	clear()
+	serves("after")
+	if got := w.answerTo(iot, device, "runCmd", `["echo",["a"],1]`); got != `[0,"a\n"]` {
+		t.Errorf("then runCmd gives %s", got)
 	}
 }

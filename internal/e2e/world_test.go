@@ -22,10 +22,10 @@ const (
 
 // setup is what a test wants its world to be like.
 type setup struct {
-	unsafe    bool     // the journal shows everything
-	helper    string   // another shvrexec
-	agentEnv  []string // in addition
-	mounts    string   // script that mounts things for the agent alone
+	unsafe    bool                            // the journal shows everything
+	helper    string                          // another shvrexec
+	agentEnv  []string                        // in addition
+	under     func(agent *exec.Cmd) *exec.Cmd // starts the agent in circumstances of its own
 	noAgent   bool
 	agentUser []string                    // options of the agent in place of none
 	url       string                      // a broker that the test runs itself
@@ -148,8 +148,8 @@ func (w *world) startAgentWith(options ...string) {
 	if w.setup.helper != "" {
 		cmd.Args = append(cmd.Args, "--shvrexec", w.setup.helper)
 	}
-	if w.setup.mounts != "" {
-		cmd = withMounts(w.t, w.setup.mounts, cmd)
+	if w.setup.under != nil {
+		cmd = w.setup.under(cmd)
 	}
 	cmd.Env = append(environment(), append(w.shellSettings(), w.setup.agentEnv...)...)
 	w.agent = w.launch(cmd)

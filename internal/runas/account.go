@@ -109,7 +109,10 @@ func number(text string) (uint32, error) {
 // complete puts something into the place of what is missing. shell is one that
 // goes before the user's own.
 func complete(a Account, shell string) Account {
-	if info, err := os.Stat(a.Home); err != nil || !info.IsDir() {
+	if a.Home == "" {
+		a.Missing = append(a.Missing, "the user has no home directory, / stands in")
+		a.Home = "/"
+	} else if info, err := os.Stat(a.Home); err != nil || !info.IsDir() {
 		a.Missing = append(a.Missing, fmt.Sprintf("the home directory %s is not there, / stands in", a.Home))
 		a.Home = "/"
 	}
