@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -97,13 +99,31 @@ func TestCommandEndsWithItsTime(t *testing.T) {
 	}
 }
 
-// A command that never stops writing.
+// A command that never stops writing, and does not end when it is told to.
 func TestEndlessOutputIsAnError(t *testing.T) {
 	o := options(t)
 	o.Commands.Output = 100_000
 	w := newWorld(t, o)
-	w.check(1, "", "runCmd", `["yes",1]`, `i{3:i{1:8,2:"the output is longer than 100000 bytes, the limit on this device; the program was ended"}}`)
-	w.check(2, "", "runScript", `"yes >&2 & yes"`, `i{3:i{1:8,2:"the output is longer than 100000 bytes, the limit on this device; the program was ended"}}`)
+	const tooLong = `i{3:i{1:8,2:"the output is longer than 100000 bytes, the limit on this device; the program was ended"}}`
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	w.check(1, "", "runCmd", `["yes",1]`, tooLong)
+	w.check(2, "", "runScript", `"yes >&2 & yes"`, tooLong)
+	file := filepath.Join(w.dir, "pid")
+	w.check(3, "", "runCmd", fmt.Sprintf(`["sh",["-c","echo $$ > %s; trap '' HUP TERM PIPE; yes & while :; do yes; done"],1,2]`, file), tooLong)
+	text, _ := os.ReadFile(file)
+	group, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left := living(t, group); len(left) > 0 {
+		t.Errorf("%q are left", left)
+	}
+	runtime.ReadMemStats(&after)
+	const most = 16 << 20 // in two seconds yes writes gigabytes
+	if taken := int64(after.Sys) - int64(before.Sys); taken > most {
+		t.Errorf("it took %d bytes of memory", taken)
+	}
 }
 
 func TestLostConnectionEndsItsCommands(t *testing.T) {
