@@ -2,6 +2,9 @@ package agent_test
 
 import (
 	"bytes"
+	"context"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -115,4 +118,31 @@ func TestJumpOfTheClockMovesNoDuration(t *testing.T) {
 			t.Errorf("a jump by %v: since %v", by, r.Since)
 		}
 	}
+}
+
+func TestStatusFileThatCannotBeWrittenIsToldOnce(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "disk")
+	if err := os.WriteFile(dir, nil, 0o600); err != nil { // no directory can be there
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "status")
+	failures := make(chan error, 100)
+	ctx, cancel := context.WithCancel(t.Context())
+	var writing sync.WaitGroup
+	writing.Go(func() {
+		agent.NewStatus(time.Now).WriteStatus(ctx, file, time.Millisecond, func(err error) { failures <- err })
+	})
+	defer writing.Wait()
+	defer cancel()
+	if err := <-failures; err == nil {
+		t.Error("no cause")
+	}
+	time.Sleep(20 * time.Millisecond) // some more failures, of which nothing is heard
+	if len(failures) > 0 {
+		t.Errorf("told again: %v", <-failures)
+	}
+	if err := os.Remove(dir); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is written", func() bool { text, _ := os.ReadFile(file); return string(text) == "0" })
 }
