@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"slices"
 
 	"github.com/rs/zerolog"
 	"github.com/urfave/cli/v2"
@@ -201,6 +202,7 @@ func listen(ctx context.Context, doors []door) (listeners []*transport.Listener,
 		}
 	}()
 	for _, d := range doors {
+		d.tls.OnlyIPv6 = splits(d, doors)
 		l, err := transport.Listen(ctx, d.url, d.tls)
 		if err != nil {
 			return listeners, fmt.Errorf("cannot listen on %s (%s): %w", d.url, d.at, err)
@@ -208,4 +210,12 @@ func listen(ctx context.Context, doors []door) (listeners []*transport.Listener,
 		listeners = append(listeners, l)
 	}
 	return listeners, nil
+}
+
+// splits tells whether a listener on [::], to which IPv4 comes too, must leave that to
+// another one of the same port.
+func splits(d door, all []door) bool {
+	return d.url.Host == "::" && slices.ContainsFunc(all, func(other door) bool {
+		return other.url.Host == "0.0.0.0" && other.url.Port == d.url.Port && d.url.Port != "0" && other.tls.Socket == nil
+	})
 }

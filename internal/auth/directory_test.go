@@ -121,6 +121,7 @@ func TestWhoMayComeFromWhere(t *testing.T) {
 		Users: map[string]auth.UserEntry{
 			"anywhere": {Password: auth.PlainPassword("p"), Roles: []string{"free"}},
 			"own":      {Password: auth.PlainPassword("p"), Networks: prefixes("10.0.0.0/8", "::1/128")},
+			"six":      {Password: auth.PlainPassword("p"), Networks: prefixes("2001:db8::/32", "fe80::/10")},
 			"role":     {Password: auth.PlainPassword("p"), Roles: []string{"free", "near", "far"}},
 			"both":     {Password: auth.PlainPassword("p"), Roles: []string{"near"}, Networks: prefixes("192.168.7.0/24")},
 			"nowhere":  {Password: auth.PlainPassword("p"), Roles: []string{"closed"}},
@@ -141,6 +142,12 @@ func TestWhoMayComeFromWhere(t *testing.T) {
 		{"own", "10.1.2.3", true},
 		{"own", "::ffff:10.1.2.3", true}, // a v4 peer of a v6 listener
 		{"own", "11.1.2.3", false},
+		{"own", "::1", true},
+		{"own", "2001:db8::1", false},
+		{"six", "2001:db8:7::1", true},
+		{"six", "2001:db9::1", false},
+		{"six", "fe80::1%eth0", true}, // a peer on the same wire has a zone, a network none
+		{"six", "127.0.0.1", false},
 		{"own", "", true}, // a unix socket is this machine, and ::1 is in the list
 		{"role", "192.168.1.1", true},
 		{"role", "172.16.1.1", true},

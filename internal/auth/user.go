@@ -99,7 +99,7 @@ func (u *User) barred(from netip.Addr, now time.Time) Loss {
 // admits judges the address of a peer. Who comes by another way than IP, such as
 // a unix socket, is on this machine.
 func (u *User) admits(from netip.Addr) bool {
-	addresses := []netip.Addr{from.Unmap()}
+	addresses := []netip.Addr{from.Unmap().WithZone("")} // no network has a zone
 	if !from.IsValid() {
 		addresses = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}
 	}

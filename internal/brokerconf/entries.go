@@ -262,6 +262,9 @@ func (r *reader) networks(n *node, what string) (networks []netip.Prefix) {
 		if err != nil {
 			return fmt.Errorf("%q is no network such as 10.0.0.0/8", text)
 		}
+		if addr := p.Addr(); addr.Is4In6() && p.Bits() >= 96 {
+			p = netip.PrefixFrom(addr.Unmap(), p.Bits()-96) // as peers are compared
+		}
 		networks = append(networks, p.Masked())
 		return nil
 	})

@@ -72,6 +72,9 @@ func TestEveryKeyIsRead(t *testing.T) {
 	if got := fmt.Sprint(c.Access.Users["eva"].Certificates); got != "[cn:eva]" {
 		t.Errorf("certificates of eva %s", got)
 	}
+	if got := fmt.Sprint(c.Access.Users["eva"].Networks); got != "[10.0.0.0/8 ::1/128 192.168.0.0/16 192.168.7.1/32]" {
+		t.Errorf("addresses of eva %s", got) // a v4 peer of a v6 listener is compared as v4
+	}
 	eva := c.Directory.User("eva")
 	for path, want := range map[string]bool{"desk/a": true, "test/a/b": true, "x": false} {
 		if eva.MayMount([]byte(path)) != want {

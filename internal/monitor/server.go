@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"shvtools/internal/transport"
 )
 
 // Bounds of the server: whoever reaches it must not cost the program much.
@@ -33,7 +35,8 @@ type Server struct {
 
 // Listen opens a listener at host and port; Serve is still to be called.
 func Listen(ctx context.Context, address string, s Sources) (*Server, error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	host, _, _ := net.SplitHostPort(address) // Listen tells what is wrong with it
+	l, err := new(net.ListenConfig).Listen(ctx, transport.Network(host), address)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen for metrics: %w", err)
 	}

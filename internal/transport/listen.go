@@ -15,6 +15,8 @@ type ListenOptions struct {
 	// Socket, if set, is listened on in the place of a new one: somebody else has
 	// opened it. Its address goes before that of the URL.
 	Socket net.Listener
+	// OnlyIPv6: who comes by IPv4 is another listener's, where the host is [::].
+	OnlyIPv6 bool
 }
 
 // Listener accepts connections at a URL. Those of the scheme ssl are *TLSConn,
@@ -54,13 +56,26 @@ func Listen(ctx context.Context, u URL, o ListenOptions) (*Listener, error) {
 		return l, nil
 	}
 	lc := net.ListenConfig{KeepAliveConfig: keepAlive}
-	inner, err := lc.Listen(ctx, TCP, u.Address())
+	network := Network(u.Host)
+	if o.OnlyIPv6 {
+		network = "tcp6"
+	}
+	inner, err := lc.Listen(ctx, network, u.Address())
 	if err != nil {
 		return nil, err
 	}
 	l.Listener = inner
 	l.url.Host, l.url.Port, _ = net.SplitHostPort(inner.Addr().String())
 	return l, nil
+}
+
+// Network is that of package net for a listener on a host. Go listens to IPv6 too on
+// 0.0.0.0, which nobody means who writes that.
+func Network(host string) string {
+	if host == "0.0.0.0" {
+		return "tcp4"
+	}
+	return "tcp"
 }
 
 // At is u at an address that somebody else has chosen. It is an error where the scheme

@@ -132,3 +132,39 @@ func TestSources(t *testing.T) {
 		}
 	}
 }
+
+// One port of both kinds, as two listeners: each has its own addresses alone.
+func TestListenersOfBothKindsShareAPort(t *testing.T) {
+	six, err := net.Listen("tcp6", "[::1]:0")
+	if err != nil {
+		t.Skip("no IPv6 here: ", err)
+	}
+	_ = six.Close()
+	four := listen(t, "tcp://0.0.0.0:0", ListenOptions{})
+	defer four.Close()
+	u := four.URL()
+	u.Host = "::"
+	if l, err := Listen(t.Context(), u, ListenOptions{}); err == nil {
+		_ = l.Close()
+		t.Error("both listen to IPv4")
+	}
+	l, err := Listen(t.Context(), u, ListenOptions{OnlyIPv6: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for host, at := range map[string]*Listener{"127.0.0.1": four, "::1": l} {
+		conn, err := net.Dial("tcp", net.JoinHostPort(host, u.Port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		accepted, err := at.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := PeerOf(accepted).Addr.String(); got != host {
+			t.Errorf("from %s, as %s", host, got)
+		}
+		_, _ = conn.Close(), accepted.Close()
+	}
+}

@@ -10,6 +10,8 @@ func TestURLForms(t *testing.T) {
 		"tcp://host":                     {Scheme: "tcp", Host: "host", Port: "3755"},
 		"host":                           {Scheme: "tcp", Host: "host", Port: "3755"},
 		"host:77":                        {Scheme: "tcp", Host: "host", Port: "77"},
+		"[2001:db8::1]":                  {Scheme: "tcp", Host: "2001:db8::1", Port: "3755"},
+		"tcp://[fe80::1%25eth0]:77":      {Scheme: "tcp", Host: "fe80::1%eth0", Port: "77"},
 		"tcp://[::1]:0":                  {Scheme: "tcp", Host: "::1", Port: "0"},
 		"tcp://eva@host/ignored":         {Scheme: "tcp", Host: "host", Port: "3755", User: "eva", HasUser: true},
 		"tcp://h?user=e@x&password=a%26": {Scheme: "tcp", Host: "h", Port: "3755", User: "e@x", HasUser: true, Password: "a&", HasPassword: true},
@@ -32,7 +34,7 @@ func TestURLForms(t *testing.T) {
 func TestBadURLIsRefusedWithoutShowingItsPassword(t *testing.T) {
 	for _, text := range []string{"ws://eva:secret@host", "ssl://eva:secret@?ca=x", "unix://host/path?password=secret",
 		"ssl://h?password=secret&verify=perhaps", "ssl://h?password=secret&crl=", "unix:/a?password=secret&mode=8", "unix:/a?password=secret&mode=0",
-		"tcp://h?password=secret&x=%zz", "tcp://eva:secret@", "tcp://eva:secret@host:port", "tcp://%zz?password=secret"} {
+		"tcp://h?password=secret&x=%zz", "tcp://eva:secret@", "tcp://eva:secret@host:port", "tcp://eva:secret@2001:db8::5:1", "tcp://eva:secret@::1", "tcp://%zz?password=secret"} {
 		if _, err := ParseURL(text); err == nil || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: %v", text, err)
 		}
@@ -66,7 +68,7 @@ func TestOnlyThisMachineIsLoopback(t *testing.T) {
 }
 
 func TestURLTextIsReadAgain(t *testing.T) {
-	for _, text := range []string{"tcp://h:1", "ssl://[::1]:3756", "unix:///run/a%20b%3Fc.sock"} {
+	for _, text := range []string{"tcp://h:1", "ssl://[::1]:3756", "tcp://[fe80::1%25eth0]:77", "unix:///run/a%20b%3Fc.sock"} {
 		u, err := ParseURL(text)
 		if err != nil || u.String() != text {
 			t.Errorf("%s became %s, %v", text, u, err)

@@ -111,6 +111,9 @@ func (u *URL) setHost(parsed *url.URL) error {
 	if u.Host == "" {
 		return errors.New("no host")
 	}
+	if strings.Contains(u.Host, ":") && !strings.HasPrefix(parsed.Host, "[") {
+		return errors.New("an IPv6 address stands in brackets, as in tcp://[::1]:3755")
+	}
 	if _, err := netip.ParseAddr(u.Host); err != nil && strings.Contains(u.Host, ":") {
 		return errors.New("its host is neither a name nor an address")
 	}
