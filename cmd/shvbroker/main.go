@@ -149,7 +149,7 @@ func run(c *cli.Context) error {
 	defer up.run(c.Context)()
 	return serving{
 		broker: b, listeners: listeners, readyFile: c.String(cliapp.FlagReadyFile), development: s.config.Development,
-		operation: s.config.Operation, metrics: metrics, files: files, notify: notify, log: log,
+		operation: s.config.Operation, up: up, metrics: metrics, files: files, notify: notify, log: log,
 	}.run(c.Context)
 }
 

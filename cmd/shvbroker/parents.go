@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/rs/zerolog"
 
@@ -16,7 +17,48 @@ import (
 )
 
 // parents are the connections to brokers above, ready to begin.
-type parents []uplink.Options
+type parents []parent
+
+// parent is one of them, and how it is.
+type parent struct {
+	uplink.Options
+	connected *atomic.Bool
+	connects  *atomic.Uint64
+}
+
+// uplinkState is how a connection to a broker above is.
+type uplinkState struct {
+	Name      string
+	Connected bool
+	Connects  uint64
+}
+
+// states tells how all are.
+func (all parents) states() (states []uplinkState) {
+	for _, p := range all {
+		states = append(states, uplinkState{p.Name, p.connected.Load(), p.connects.Load()})
+	}
+	return states
+}
+
+// watched is a session that notes when it begins and ends to be one.
+type watched struct {
+	uplink.Session
+	parent
+}
+
+// Ready notes that the broker above is connected.
+func (w watched) Ready() {
+	w.connects.Add(1)
+	w.connected.Store(true)
+	w.Session.Ready()
+}
+
+// End notes that it is not.
+func (w watched) End() {
+	w.connected.Store(false)
+	w.Session.End()
+}
 
 // newParents resolves the logins of all connections.
 func newParents(connections []brokerconf.Connection, b *broker.Broker, log zerolog.Logger) (all parents, err error) {
@@ -28,7 +70,8 @@ func newParents(connections []brokerconf.Connection, b *broker.Broker, log zerol
 		for _, text := range login.Warnings {
 			log.Warn().Str("connection", c.Name).Msg(text)
 		}
-		all = append(all, uplink.Options{
+		up := parent{connected: new(atomic.Bool), connects: new(atomic.Uint64)}
+		up.Options = uplink.Options{
 			Name:        c.Name,
 			URL:         c.URL,
 			User:        login.User,
@@ -45,10 +88,11 @@ func newParents(connections []brokerconf.Connection, b *broker.Broker, log zerol
 				if err != nil {
 					return nil, err
 				}
-				return p, nil
+				return watched{p, up}, nil
 			},
 			Log: log,
-		})
+		}
+		all = append(all, up)
 	}
 	return all, nil
 }
@@ -57,8 +101,8 @@ func newParents(connections []brokerconf.Connection, b *broker.Broker, log zerol
 func (all parents) run(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
-	for _, o := range all {
-		running.Go(func() { uplink.Run(ctx, o) })
+	for _, p := range all {
+		running.Go(func() { uplink.Run(ctx, p.Options) })
 	}
 	return func() {
 		cancel()

@@ -26,6 +26,7 @@ type serving struct {
 	development bool
 	operation   brokerconf.Operation
 	metrics     net.Listener // in the place of one at operation.Metrics; nil: none
+	up          parents
 	files       *fileWatch
 	notify      *sdnotify.Notifier
 	log         zerolog.Logger
@@ -43,7 +44,11 @@ func (s serving) run(ctx context.Context) error {
 			return err
 		}
 		defer m.Close()
-		s.log.Info().Stringer("address", m.Addr()).Msg("metrics and health are served over HTTP")
+		event := s.log.Info()
+		if at, ok := m.Addr().(*net.TCPAddr); !ok || !at.IP.IsLoopback() {
+			event = s.log.Warn().Str("risk", "whoever reaches this address can read them, and nothing is encrypted")
+		}
+		event.Stringer("address", m.Addr()).Msg("metrics and health are served over HTTP")
 		watching.Go(func() {
 			if err := m.Serve(); err != nil {
 				s.log.Error().Err(err).Msg("metrics are not served any more")
@@ -88,7 +93,7 @@ func (s serving) listenMetrics(ctx context.Context) (*monitor.Server, error) {
 	sources := monitor.Sources{
 		Healthy: s.healthy,
 		Ready:   func() bool { return !s.broker.Draining() },
-		Metrics: func() []monitor.Family { return families(s.broker.Stats()) },
+		Metrics: func() []monitor.Family { return families(s.broker.Stats(), s.up.states()) },
 	}
 	if s.metrics != nil {
 		return monitor.On(s.metrics, sources), nil

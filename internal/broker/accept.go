@@ -16,8 +16,9 @@ const hintWait = 10 * time.Millisecond
 
 // start gives a new connection its session and runs it, or closes it at once. It
 // does not wait.
-func (b *Broker) start(conn net.Conn) {
+func (b *Broker) start(conn net.Conn, e *entrance) {
 	from := transport.PeerOf(conn)
+	e.accepted.Add(1)
 	seat, cause := b.gate.enter(from.Source())
 	if cause != link.Open {
 		b.stats.ended[cause].Add(1)
@@ -37,8 +38,10 @@ func (b *Broker) start(conn net.Conn) {
 	if !b.gate.sit(seat, l) {
 		l.Close(link.TooManyLogins)
 	}
+	e.open.Add(1)
 	go func() {
 		defer b.running.Done()
+		defer e.open.Add(-1)
 		p := &peer{session: s}
 		cause := s.run(p)
 		p.session.end(cause)

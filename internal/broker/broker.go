@@ -103,6 +103,8 @@ type Broker struct {
 	closed     bool
 	leaving    bool // connections are being closed, since the broker stops
 	listeners  map[net.Listener]struct{}
+	entrances  []*entrance // of all listeners there ever were; few
+	past       past
 	lastID     int64
 	lastTunnel int64
 	sessions   map[int64]*session
@@ -154,7 +156,8 @@ func New(o Options) *Broker {
 // Serve accepts connections from l until Drain or Close, then returns ErrClosed; any
 // other error is the listener's. It closes l.
 func (b *Broker) Serve(l net.Listener) error {
-	if !b.addListener(l) {
+	from := newEntrance(l)
+	if !b.addListener(l, from) {
 		_ = l.Close()
 		return ErrClosed
 	}
@@ -165,7 +168,7 @@ func (b *Broker) Serve(l net.Listener) error {
 		switch {
 		case err == nil:
 			pause = 0
-			b.start(conn)
+			b.start(conn, from)
 			continue
 		case b.Draining():
 			return ErrClosed
@@ -179,13 +182,14 @@ func (b *Broker) Serve(l net.Listener) error {
 	}
 }
 
-func (b *Broker) addListener(l net.Listener) bool {
+func (b *Broker) addListener(l net.Listener, e *entrance) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed || b.draining.Load() {
 		return false
 	}
 	b.listeners[l] = struct{}{}
+	b.entrances = append(b.entrances, e)
 	b.running.Add(1)
 	b.serving.Do(func() { b.running.Go(b.watch) })
 	return true

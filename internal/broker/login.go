@@ -85,14 +85,14 @@ func (s *session) tryLogin(m *rpc.Message, from rpc.Address) {
 	}
 	b := s.broker
 	if b.overloaded() {
-		b.stats.loginsRefused.Add(1)
+		b.stats.logins[LoginOverloaded].Add(1)
 		s.answer(rpc.AppendError(nil, from, rpc.Errorf(rpc.CodeTryAgainLater, "the broker is overloaded")))
 		return
 	}
 	options, _ := content.Value.Get("options")
 	_, tunnel := tunnelSecret(options)
 	if !tunnel && b.draining.Load() {
-		b.stats.loginsRefused.Add(1)
+		b.stats.logins[LoginStopping].Add(1)
 		s.answer(rpc.AppendError(nil, from, rpc.Errorf(rpc.CodeTryAgainLater, stopping)))
 		return
 	}
@@ -103,13 +103,14 @@ func (s *session) tryLogin(m *rpc.Message, from rpc.Address) {
 	if !tunnel && !s.holdBack(b.failures.held(by)) {
 		return
 	}
+	judging := time.Now()
 	refused := s.admit(content.Value, options, func() { s.welcome(from, options) })
+	b.stats.loginDone(resultOf(refused, tunnel), time.Since(judging))
 	if refused == nil {
 		b.failures.passed(by)
 		return
 	}
 	s.login.failures++
-	b.stats.loginsRefused.Add(1)
 	penalty := b.limits.LoginPenalty
 	if refused == errPassword || refused == errCertificate {
 		penalty = b.failures.failed(by)
@@ -125,6 +126,19 @@ func (s *session) tryLogin(m *rpc.Message, from rpc.Address) {
 		return
 	}
 	s.deadline.Reset(b.limits.LoginDeadline)
+}
+
+// resultOf is what became of a login.
+func resultOf(refused *rpc.Error, tunnel bool) LoginResult {
+	switch {
+	case refused == nil && tunnel:
+		return LoginOfHelper
+	case refused == nil:
+		return LoginAccepted
+	case refused == errPassword, refused == errCertificate:
+		return LoginInvalid
+	}
+	return LoginRefused
 }
 
 // holdBack waits; false when the link has ended meanwhile.

@@ -47,7 +47,7 @@ func TestFailedLoginsAreHeldBackEverLonger(t *testing.T) {
 		if took, in := w.guess(here, "ann", uncommon); took != 0 || !in {
 			t.Errorf("right password again: %v, let in: %v", took, in)
 		}
-		if n := w.Stats().LoginsRefused; n != 9 {
+		if n := w.Stats().Logins[LoginInvalid]; n != 9 {
 			t.Errorf("%d refused", n)
 		}
 	})

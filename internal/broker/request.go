@@ -26,6 +26,7 @@ func (s *session) request(m *rpc.Message, f *link.Frame) {
 		}
 	}
 	if level == rpc.AccessNone {
+		s.broker.stats.requestsDenied.Add(1)
 		s.answer(rpc.AppendError(nil, m.Address(), rpc.Errorf(rpc.CodeException,
 			"Access to SHV path '%s' not granted for user '%s'", path, s.name())))
 		return
@@ -162,6 +163,7 @@ func (s *session) extendUserID(m *rpc.Message) {
 // answerSelf answers a request for a node of the broker's own.
 func (s *session) answerSelf(m *rpc.Message, path []byte, level rpc.Access) {
 	if s.ticket != nil && string(m.Method()) != "ping" {
+		s.broker.stats.requestsDenied.Add(1)
 		s.answer(rpc.AppendError(nil, m.Address(), rpc.Denied(string(m.Method()), string(path), rpc.AccessNone, rpc.AccessBrowse)))
 		return
 	}

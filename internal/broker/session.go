@@ -30,9 +30,10 @@ type session struct {
 	path     []byte     // the path of a signal, from the root
 	targets  []*session // of a signal
 	flows    map[*link.Link]*link.Flow
-	deadline *time.Timer // of the login; nil after it
-	seat     *seat       // at the gate; nil after the login
-	since    time.Time   // never changes
+	deadline *time.Timer  // of the login; nil after it
+	seat     *seat        // at the gate; nil after the login
+	since    time.Time    // never changes
+	before   link.Traffic // of the link, until this session began; never changes
 
 	// Set at login, before others can reach the session.
 	ticket *ticket // of a tunnel login; nil for others; written under broker.mu
@@ -105,7 +106,7 @@ func (b *Broker) newSession(l *link.Link, from transport.Peer, secure *transport
 	}
 	b.running.Add(1)
 	b.lastID++
-	s := &session{broker: b, link: l, from: from, secure: secure, id: b.lastID, since: time.Now(), seat: seat, tunnels: make(map[*tunnel]struct{})}
+	s := &session{broker: b, link: l, from: from, secure: secure, id: b.lastID, since: time.Now(), before: l.Traffic(), seat: seat, tunnels: make(map[*tunnel]struct{})}
 	s.log = sessionLog{to: &b.opts.Log, session: s}
 	b.sessions[s.id] = s
 	if up != nil {
@@ -134,6 +135,7 @@ func (s *session) end(cause link.Cause) {
 	b.mu.Lock()
 	delete(b.sessions, s.id)
 	delete(b.parents, s)
+	b.past.traffic = b.past.traffic.Plus(s.traffic())
 	s.stopExpiry()
 	unmounted := b.unmount(s)
 	notices := b.endTunnelsOf(s, cause)

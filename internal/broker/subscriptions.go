@@ -26,6 +26,7 @@ const (
 // stem its path begins with, not with all. The zero value is empty.
 type subscriptions struct {
 	mu     sync.RWMutex
+	total  int                 // subscriptions
 	topics map[string]*topic   // by their resource identifiers
 	stems  map[string][]*topic // the same, by what their paths begin with
 
@@ -74,6 +75,7 @@ func (t *subscriptions) add(s *session, ri shvpath.RI, until, now time.Time) (ad
 	}
 	u := &subscription{topic: t.topic(ri, key), session: s, until: until}
 	u.topic.members = append(u.topic.members, u)
+	t.total++
 	s.wanted[key] = u
 	t.tellChildren(u.topic)
 	return true, nil
@@ -140,6 +142,7 @@ func (t *subscriptions) prune(s *session, now time.Time) {
 // drop takes a subscription out; t.mu is held.
 func (t *subscriptions) drop(u *subscription, key string) {
 	delete(u.session.wanted, key)
+	t.total--
 	at := u.topic
 	at.members = without(at.members, u)
 	t.tellChildren(at)
@@ -205,6 +208,13 @@ func (t *subscriptions) below(s *session, path string, now time.Time) (all []shv
 		}
 	}
 	return all
+}
+
+// count is how many there are, those included that are over and not yet dropped.
+func (t *subscriptions) count() int {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.total
 }
 
 // of gives what a session is subscribed to, with what is left of its time; less

@@ -178,6 +178,8 @@ func (b *Broker) forget(t *tunnel) bool {
 		delete(end.session.tunnels, t)
 		end.session.ways.unpin(t.wayOf(end))
 	}
+	b.past.toClient += t.toClient.Load()
+	b.past.toHelper += t.toHelper.Load()
 	b.over.add(t, time.Now())
 	b.noteIdle()
 	return true

@@ -215,7 +215,7 @@ func TestBytesQueuedInAllAreBounded(t *testing.T) {
 		late := w.connect()
 		late.send(plainLogin, 1, password, "PLAIN", "iot")
 		late.expectError(1, rpc.CodeTryAgainLater, "overloaded")
-		if s := w.Stats(); s.RequestsRefused != 1 || s.LoginsRefused != 1 || s.Queued < 300<<10 || s.Requests != 3 {
+		if s := w.Stats(); s.RequestsRefused != 1 || s.Logins[LoginOverloaded] != 1 || s.Queued < 300<<10 || s.Requests != 3 {
 			t.Errorf("%+v", s)
 		}
 		for range 3 {

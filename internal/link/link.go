@@ -52,6 +52,7 @@ type Link struct {
 
 	maxFrame atomic.Int64
 	rx, tx   atomic.Uint64 // frames read and queued
+	txBytes  atomic.Uint64 // of those that were queued
 	waiting  atomic.Bool   // the read loop waits in SendWait
 	done     chan struct{} // closed when the link has ended
 
@@ -217,3 +218,28 @@ func (l *Link) RemoteAddr() net.Addr { return l.conn.RemoteAddr() }
 
 // Frames gives how many frames were read and queued so far.
 func (l *Link) Frames() (read, queued uint64) { return l.rx.Load(), l.tx.Load() }
+
+// Traffic is what has passed a link, or several: what was read, and what was queued
+// for the peer.
+type Traffic struct{ FramesIn, FramesOut, BytesIn, BytesOut uint64 }
+
+// Traffic gives what has passed so far. It does not wait.
+func (l *Link) Traffic() Traffic {
+	return Traffic{l.rx.Load(), l.tx.Load(), l.pulse.received.Load(), l.txBytes.Load()}
+}
+
+// Plus is the sum of both.
+func (t Traffic) Plus(o Traffic) Traffic {
+	return Traffic{t.FramesIn + o.FramesIn, t.FramesOut + o.FramesOut, t.BytesIn + o.BytesIn, t.BytesOut + o.BytesOut}
+}
+
+// Minus is what came after o.
+func (t Traffic) Minus(o Traffic) Traffic {
+	return Traffic{t.FramesIn - o.FramesIn, t.FramesOut - o.FramesOut, t.BytesIn - o.BytesIn, t.BytesOut - o.BytesOut}
+}
+
+// sent counts a frame that was queued.
+func (l *Link) sent(f *Frame) {
+	l.tx.Add(1)
+	l.txBytes.Add(uint64(f.Size()))
+}

@@ -145,7 +145,7 @@ func (l *Link) send(flow *Flow, f *Frame) error {
 	if err != nil {
 		return err
 	}
-	l.tx.Add(1)
+	l.sent(f)
 	if first {
 		l.awake()
 	}
@@ -169,7 +169,7 @@ func (l *Link) relay(flow *Flow, f *Frame, from *Link) error {
 	if err != nil {
 		return err
 	}
-	l.tx.Add(1)
+	l.sent(f)
 	switch {
 	case q.busy || !first:
 		// Whoever writes, or relayed first, has it in hand.
@@ -226,7 +226,7 @@ func (l *Link) SendNow(f *Frame) error {
 		q.mu.Unlock()
 		return ErrClosed
 	}
-	l.tx.Add(1)
+	l.sent(f)
 	if q.busy || !q.empty() {
 		q.push(f)
 		q.mu.Unlock()

@@ -8,6 +8,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"shvtools/internal/transport"
@@ -88,13 +89,19 @@ func handler(s Sources) http.Handler {
 	}
 	tell("/healthz", s.Healthy)
 	tell("/readyz", func() bool { return s.Healthy() && s.Ready() })
+	var one sync.Mutex // who asks without end takes one processor at the most
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
 		if !s.Healthy() { // else requests would pile up at its locks
 			http.Error(w, "no", http.StatusServiceUnavailable)
 			return
 		}
+		text := func() []byte {
+			one.Lock()
+			defer one.Unlock()
+			return appendText(nil, s.Metrics())
+		}()
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-		_, _ = w.Write(appendText(nil, s.Metrics()))
+		_, _ = w.Write(text)
 	})
 	return mux
 }

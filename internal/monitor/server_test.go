@@ -15,7 +15,8 @@ func TestAnswers(t *testing.T) {
 		Healthy: func() bool { return healthy },
 		Ready:   func() bool { return ready },
 		Metrics: func() []Family {
-			return []Family{{"x_total", "Of\nx.", Counter, []Sample{{"cause", `a "b"`, 3}, {"", "", 1e6}}}}
+			return []Family{{"x_total", "Of\nx.", Counter, []Sample{Of(3, "cause", `a "b"`, "at", "x"), Of(1e6)}}, {Name: "none"},
+				{"d", "D.", Histogram, HistogramOf([]time.Duration{time.Millisecond, 2500 * time.Millisecond}, []uint64{1, 0, 2}, time.Minute)}}
 		},
 	})
 	if err != nil {
@@ -42,7 +43,8 @@ func TestAnswers(t *testing.T) {
 		{"/readyz", true, false, 503, "no\n"},
 		{"/readyz", false, true, 503, "no\n"},
 		{"/metrics", false, true, 503, "no\n"},
-		{"/metrics", true, false, 200, "# HELP x_total Of\\nx.\n# TYPE x_total counter\nx_total{cause=\"a \\\"b\\\"\"} 3\nx_total 1e+06\n"},
+		{"/metrics", true, false, 200, "# HELP x_total Of\\nx.\n# TYPE x_total counter\nx_total{cause=\"a \\\"b\\\"\",at=\"x\"} 3\nx_total 1e+06\n" +
+			"# HELP d D.\n# TYPE d histogram\nd_bucket{le=\"0.001\"} 1\nd_bucket{le=\"2.5\"} 1\nd_bucket{le=\"+Inf\"} 3\nd_sum 60\nd_count 3\n"},
 		{"/", true, true, 404, "404 page not found\n"},
 	} {
 		healthy, ready = tt.healthy, tt.ready
