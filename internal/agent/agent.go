@@ -16,6 +16,7 @@ import (
 	"shvtools/internal/client"
 	"shvtools/internal/fsnode"
 	"shvtools/internal/inband"
+	"shvtools/internal/oftlog"
 	"shvtools/internal/policy"
 	"shvtools/internal/transport"
 )
@@ -80,6 +81,7 @@ type Agent struct {
 	helpers  helpers
 	services *services
 	memory   memory // of the heartbeat
+	often    *oftlog.Lines
 
 	readyOnce sync.Once
 	readyErr  error
@@ -103,6 +105,10 @@ func Run(ctx context.Context, o Options) error {
 	}
 	o.Commands.setDefaults()
 	a := &Agent{opts: o, helpers: helpers{opts: o, running: make(map[*helper]struct{}), calls: make(map[string]int)}, services: newServices(o)}
+	a.often = oftlog.New(func(message string, times int, latest string) {
+		o.Log.Warn().Int("times", times).Str("latest", latest).Msg(message + ", again and again")
+	})
+	defer a.often.Close()
 	o.Status.begin(o, &a.helpers)
 	defer a.services.host.Guard.Close()
 	defer a.helpers.stop(stopGrace)

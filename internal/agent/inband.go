@@ -55,7 +55,7 @@ func (c *connection) carry(s *search) {
 		}
 	}
 	if err != nil {
-		c.agent.opts.Log.Warn().Err(err).Str("user", s.user).Msg("no session")
+		c.agent.noSession(s, err)
 		s.session.Refuse(err)
 		return
 	}

@@ -76,7 +76,9 @@ func (a *Agent) allow(r *node.Request, w policy.Wanted) (*policy.Grant, error) {
 		err = rpc.Errorf(rpc.CodeUserIDRequired, "refused: this device counts the sessions of each user (sessions.per-user), and the user is not told; the call needs a user id")
 	}
 	if err != nil {
-		a.opts.Log.Warn().Err(err).Str("user", userChain(r.UserID)).Stringer("access", r.Access).Stringer("use", w.Use).Msg("refused")
+		if user := userChain(r.UserID); a.often.Pass("refused", user) {
+			a.opts.Log.Warn().Err(err).Str("user", user).Stringer("access", r.Access).Stringer("use", w.Use).Msg("refused")
+		}
 		return nil, err
 	}
 	return grant, nil
@@ -168,8 +170,15 @@ func (c *connection) search(cl *client.Client, s *search) {
 		})
 	}
 	if err != nil {
-		c.agent.opts.Log.Warn().Err(err).Str("user", s.user).Msg("no session")
+		c.agent.noSession(s, err)
 		_ = cl.Send(rpc.AppendError(nil, s.from, rpc.AsError(err)))
+	}
+}
+
+// noSession logs that a call got no session.
+func (a *Agent) noSession(s *search, err error) {
+	if a.often.Pass("no session", s.user) {
+		a.opts.Log.Warn().Err(err).Str("user", s.user).Msg("no session")
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"net"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"shvtools/internal/link"
 	"shvtools/internal/rpc"
 	"shvtools/internal/transport"
@@ -22,7 +24,10 @@ func (b *Broker) start(conn net.Conn, e *entrance) {
 	seat, cause := b.gate.enter(from.Source())
 	if cause != link.Open {
 		b.stats.ended[cause].Add(1)
-		b.opts.Log.Debug().Stringer("peer", from).Stringer("cause", cause).Msg("connection refused")
+		message := "connection refused: " + cause.String()
+		if e := b.provoked(message, from, ""); e != nil {
+			e.Stringer("peer", from).Msg(message)
+		}
 		refuse(conn, cause)
 		return
 	}
@@ -57,7 +62,7 @@ func (s *session) run(p *peer) link.Cause {
 			s.link.Close(link.HandshakeFailed)
 			var refused *transport.CertificateError
 			if errors.As(err, &refused) {
-				s.log.Warn().Err(err).Msg("client certificate refused")
+				s.log.Provoked("client certificate refused", func(e *zerolog.Event) { e.Err(err) })
 			} else {
 				s.log.Debug().Err(err).Msg("no TLS handshake")
 			}

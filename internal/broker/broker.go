@@ -15,6 +15,7 @@ import (
 	"shvtools/internal/journal"
 	"shvtools/internal/link"
 	"shvtools/internal/node"
+	"shvtools/internal/oftlog"
 	"shvtools/internal/shvpath"
 	"shvtools/internal/transport"
 )
@@ -82,6 +83,7 @@ type Broker struct {
 	limits Limits
 	nodes  node.Tree
 	stats  counters
+	often  *oftlog.Lines
 
 	gate       *gate
 	failures   *failures
@@ -149,6 +151,7 @@ func New(o Options) *Broker {
 		parents:   make(map[*session]struct{}),
 		runID:     rand.Text(),
 	}
+	b.often = provocable(&b.opts.Log)
 	b.addNodes()
 	return b
 }
@@ -236,4 +239,5 @@ func (b *Broker) Close() {
 		l.Close(link.Shutdown)
 	}
 	b.running.Wait()
+	b.often.Close()
 }

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"shvtools/internal/auth"
 	"shvtools/internal/chainpack"
 	"shvtools/internal/cpon"
@@ -74,7 +76,7 @@ type below struct {
 // newBelow makes what a child at a mount point has; nil where its user may be none.
 func (s *session) newBelow(mount string) *below {
 	if !mayBeBroker(s.user.Load()) {
-		s.log.Warn().Strs("roles", brokerRoles).Msg("taken for a device and not for a broker: its user has no such role")
+		s.log.Provoked("taken for a device and not for a broker: its user has no such role", func(e *zerolog.Event) { e.Strs("roles", brokerRoles) })
 		return nil
 	}
 	d := &below{session: s, mount: mount, poke: make(chan struct{}, 1), calls: make(map[int64]chan<- error), have: make(map[string]chainpack.Value)}

@@ -1,17 +1,23 @@
 package broker
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"math/big"
 	"strings"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"shvtools/internal/auth"
 	"shvtools/internal/chainpack"
 	"shvtools/internal/link"
 	"shvtools/internal/rpc"
 )
+
+// maxRefusal bounds what is logged of why a login is refused, in bytes.
+const maxRefusal = 300
 
 // maxBeforeLogin is how many messages a peer may send before it is logged in.
 const maxBeforeLogin = 32
@@ -22,6 +28,7 @@ type loginState struct {
 	nonce    string // "" before hello
 	failures int
 	messages int
+	why      error // a login is refused, for the log alone
 	// wantsToken: the answer to the login is to be a session token.
 	wantsToken bool
 }
@@ -111,12 +118,21 @@ func (s *session) tryLogin(m *rpc.Message, from rpc.Address) {
 		return
 	}
 	s.login.failures++
+	var why error = refused
+	if s.login.why != nil {
+		why = s.login.why
+	}
 	penalty := b.limits.LoginPenalty
 	if refused == errPassword || refused == errCertificate {
 		penalty = b.failures.failed(by)
 		refused = rpc.Errorf(rpc.CodeException, "Invalid authentication for user: %s reason: %s", by.user, refused.Message)
 	}
-	s.log.Warn().Err(refused).Stringer("heldBack", penalty).Msg("login refused")
+	s.log.user = cmp.Or(s.log.user, short(by).user) // who it is not, but says so
+	s.log.Provoked("login refused", func(e *zerolog.Event) {
+		text := why.Error() // with the name again, as long as it is
+		e.Str(zerolog.ErrorFieldName, text[:min(len(text), maxRefusal)]).Stringer("heldBack", penalty)
+	})
+	s.log.user, s.login.why = "", nil
 	if !s.holdBack(penalty - time.Since(began)) {
 		return
 	}
@@ -198,7 +214,7 @@ func (s *session) admit(param, options chainpack.Value, welcome func()) *rpc.Err
 	}
 	login, _ := param.Get("login")
 	if err := s.enter(login); err != nil {
-		s.log.Info().Err(err).Msg("why a login is refused")
+		s.login.why = err
 		if errors.Is(err, auth.ErrCertificate) {
 			return errCertificate
 		}
@@ -276,7 +292,7 @@ var reserved = map[string]bool{".broker": true, ".app": true, ".local": true}
 func (s *session) mount(path, deviceID string, welcome func()) *rpc.Error {
 	first, _, _ := strings.Cut(path, "/")
 	if len(path) > maxMount || strings.Count(path, "/") >= maxMountDepth {
-		s.log.Warn().Int("length", len(path)).Msg("device not mounted: its mount point is too long")
+		s.log.Provoked("device not mounted: its mount point is too long", func(e *zerolog.Event) { e.Int("length", len(path)) })
 		welcome()
 		return nil
 	}
@@ -284,7 +300,7 @@ func (s *session) mount(path, deviceID string, welcome func()) *rpc.Error {
 	b.mu.Lock()
 	if reserved[first] || !s.mayStand(s.user.Load(), b.opts.Users.Load(), path, deviceID) {
 		b.mu.Unlock()
-		s.log.Warn().Str("mount", path).Msg("device not mounted: its user may not mount there")
+		s.log.Provoked("device not mounted: its user may not mount there", func(e *zerolog.Event) { e.Str("mount", path) })
 		welcome()
 		return nil
 	}

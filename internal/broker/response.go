@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"github.com/rs/zerolog"
+
 	"shvtools/internal/link"
 	"shvtools/internal/rpc"
 )
@@ -85,7 +87,7 @@ func (s *session) pass(m *rpc.Message, f *link.Frame, toID int64, state rpc.Tunn
 		to.link.Close(link.SlowPeer)
 	case errTooBig:
 		b.stats.malformed.Add(1)
-		s.log.Warn().Int64("to", toID).Msg("response that is too big to be passed on dropped")
+		s.log.Provoked("response that is too big to be passed on dropped", func(e *zerolog.Event) { e.Int64("to", toID) })
 	}
 	switch {
 	case t != nil && state == rpc.CloseTunnel:
