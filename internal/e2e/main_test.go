@@ -43,6 +43,11 @@ func buildAndRun(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
+	// Users that a device is made to run as start shvrexec from there.
+	if err := os.Chmod(dir, 0o755); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	bin = dir
 	if err := programs.Build(dir, commit, race); err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -158,9 +158,6 @@ func TestRunsAsThePolicySays(t *testing.T) {
 		t.Skip("only root can become another user")
 	}
 	t.Parallel()
-	if err := os.Chmod(bin, 0o755); err != nil { // the user starts shvrexec from there
-		t.Fatal(err)
-	}
 	w := policed(t, `
 rules:
 - {run-as: nobody, shell: /bin/sh, groups: [daemon], umask: 027, dir: /usr, resources: {nofile: 64, core: 0}}
