@@ -298,6 +298,26 @@ func TestPolicyInBand(t *testing.T) {
 		p, _ := w.started("sh -c 'echo ready; exec sleep 60'")
 		w.rsh("echo yes").wantsFailure(t, device, "1 sessions are open on this device")
 		p.stop(t)
+
+		if os.Geteuid() != 0 {
+			return // only root can become another user
+		}
+		w.configure(config, `
+rules:
+- {name: out, users: [iot], use: [shell, sftp], deny: true}
+- {name: as, users: [iot], run-as: nobody, shell: /bin/sh, umask: 027, dir: /usr, resources: {nofile: 64}, time: 3s}
+- {name: rest, level: su}
+`)
+		w.agent.stop(t)
+		w.startAgent()
+		shell := w.rshCommand()
+		shell.Stdin = strings.NewReader("id\n")
+		w.finish(shell).wantsFailure(t, device, `rule "out" (shvagent.yaml:3) denies shell`)
+		w.on(opts("-s"), "sftp").wantsFailure(t, device, `rule "out" (shvagent.yaml:3) denies sftp`)
+		if r := w.rsh("id -un; umask; ulimit -n; pwd"); r.code != 0 || string(r.stdout) != "nobody\n0027\n64\n/usr\n" {
+			t.Errorf("%d, %q, %q", r.code, r.stdout, r.stderr)
+		}
+		w.rsh("sleep 60").wantsFailure(t, device, `the device's agent ended the session: rule "as" (shvagent.yaml:4) allows it 3s`)
 	})
 }
 
