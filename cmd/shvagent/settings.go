@@ -12,6 +12,8 @@ import (
 	"shvtools/internal/agent"
 	"shvtools/internal/agentconf"
 	"shvtools/internal/cliapp"
+	"shvtools/internal/policy"
+	"shvtools/internal/runas"
 )
 
 // load reads the configuration that the flags name, or the default one.
@@ -96,9 +98,20 @@ func socketPath(config *agentconf.Config) string {
 	return ""
 }
 
-// show prints the configuration instead of using it.
+// show prints the configuration instead of using it. What may be right elsewhere
+// and is not here, and now, is a warning.
 func show(c *cli.Context, config *agentconf.Config) error {
-	return config.Print(c.App.Writer, c.Bool("check-config"))
+	check := c.Bool("check-config")
+	if err := config.Print(c.App.Writer, check); err != nil || !check {
+		return err
+	}
+	for i := range config.Policy.Rules {
+		rule := &config.Policy.Rules[i]
+		for _, text := range runas.Check(&policy.Grant{Rule: rule.String(), Limits: rule.Limits}) {
+			_, _ = fmt.Fprintf(c.App.ErrWriter, "%s: warning: %s: %s\n", c.App.Name, rule, text)
+		}
+	}
+	return nil
 }
 
 // helperPath is the shvrexec to start. One that is not there is no reason to

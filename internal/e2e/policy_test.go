@@ -247,6 +247,11 @@ func TestAgentConfigurationOnTheCommandLine(t *testing.T) {
 	if out := string(r.stdout); r.code != 0 || !strings.Contains(out, "connection.mount: a/b  # "+file+":1:14; where the device is") || !strings.Contains(out, `rule "x" (shvagent.yaml:2): everybody with the level su`) {
 		t.Errorf("%d, %s%s", r.code, out, r.stderr)
 	}
+	w.configure(file, "rules: [{name: x, run-as: no-such-user}]\n")
+	r = call(w, "shvagent", "--config", file, "--check-config")
+	if r.code != 0 || !strings.Contains(string(r.stderr), `shvagent: warning: rule "x" (shvagent.yaml:1): the policy of this device wants to run as user "no-such-user"`) {
+		t.Errorf("%d, %s", r.code, r.stderr)
+	}
 	r = call(w, "shvagent", "--config", file, "--mount", "c", "--print-config")
 	if out := string(r.stdout); r.code != 0 || !strings.Contains(out, "connection.mount: c  # --mount\n") {
 		t.Errorf("%d, %s%s", r.code, out, r.stderr)

@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"shvtools/internal/policy"
+	"shvtools/internal/ptyproc"
 	"shvtools/internal/rpc"
 )
 
@@ -126,6 +127,31 @@ func complete(a Account, shell string) Account {
 	return a
 }
 
+// Check tells, for people, what of a grant cannot be had on this machine.
+func Check(g *policy.Grant) (faults []string) {
+	account, err := Lookup(g)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	if g.User != "" {
+		faults = account.Missing
+	}
+	if g.Shell != "" && !runnable(g.Shell) {
+		faults = append(faults, fmt.Sprintf("the shell %s cannot be run", g.Shell))
+	}
+	spec := ptyproc.Spec{}
+	account.Apply(g, &spec, "")
+	if info, err := os.Stat(spec.Dir); spec.Dir != "" && (err != nil || !info.IsDir()) {
+		faults = append(faults, fmt.Sprintf("the directory %s is not there, so nothing can begin in it", spec.Dir))
+	}
+	return faults
+}
+
+func runnable(file string) bool {
+	info, err := os.Stat(file)
+	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
+}
+
 // loginShell finds the user's shell in a passwd file. missing is one that cannot
 // be run.
 func loginShell(file, name string) (shell, missing string) {
@@ -139,7 +165,7 @@ func loginShell(file, name string) (shell, missing string) {
 		if len(fields) < 7 || fields[0] != name || fields[6] == "" {
 			continue
 		}
-		if info, err := os.Stat(fields[6]); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+		if runnable(fields[6]) {
 			return fields[6], ""
 		}
 		return fallbackShell, fields[6]

@@ -3,7 +3,10 @@ package runas
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
+
+	"shvtools/internal/policy"
 )
 
 func TestLoginShell(t *testing.T) {
@@ -22,5 +25,22 @@ func TestLoginShell(t *testing.T) {
 	}
 	if shell, missing := loginShell(file+".none", "root"); shell != fallbackShell || missing != "" {
 		t.Errorf("without a file: %q, %q", shell, missing)
+	}
+}
+
+func TestWhatOfAGrantCannotBeHad(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		limits policy.Limits
+		want   []string
+	}{
+		{policy.Limits{Dir: "/", Shell: "/bin/sh"}, nil},
+		{policy.Limits{Dir: "/nonexistent"}, []string{"the directory /nonexistent is not there, so nothing can begin in it"}},
+		{policy.Limits{Shell: "/etc/passwd"}, []string{"the shell /etc/passwd cannot be run"}},
+		{policy.Limits{User: "no-such-user", Dir: "/nonexistent"}, []string{`the policy of this device wants to run as user "no-such-user": user: unknown user no-such-user`}},
+	} {
+		if got := Check(&policy.Grant{Limits: tt.limits}); !slices.Equal(got, tt.want) {
+			t.Errorf("%+v: %q, want %q", tt.limits, got, tt.want)
+		}
 	}
 }
