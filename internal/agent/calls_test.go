@@ -187,6 +187,34 @@ func TestSlowFilesDoNotHoldUpTheReadLoop(t *testing.T) {
 	w.check(101, "sys/fs/large", "size", "null", `i{2:1099511627776}`)
 }
 
+// A user with many slow requests for files holds up no other one.
+func TestFilesOfOneUserLeaveRoomForOthers(t *testing.T) {
+	o := options(t)
+	o.Files.Dir = t.TempDir()
+	const files = 20
+	for id := range files {
+		file := filepath.Join(o.Files.Dir, fmt.Sprint("large", id))
+		if err := os.WriteFile(file, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(file, 1<<40); err != nil {
+			t.Skipf("the disk takes no file with holes: %v", err)
+		}
+	}
+	w := newWorld(t, o)
+	for id := range files {
+		w.send(`<1:1,8:%d,9:"sys/fs/large%d",10:"sha1",11:7,16:"eva",17:63>i{}`, id+1, id)
+	}
+	w.send(`<1:1,8:100,9:"sys/fs/large0",10:"size",11:8,16:"bob",17:63>i{}`)
+	if got := w.answer(); got != `<1:1,8:100,11:8>i{2:1099511627776}` {
+		t.Errorf("got %s", got)
+	}
+	for id := range files {
+		w.ask(id+1, fmt.Sprint("sys/fs/large", id), "sha1", true)
+		w.expect(id+1, noSuch)
+	}
+}
+
 // Writes that were sent one after the other are done in that order.
 func TestCallsForOneFileKeepTheirOrder(t *testing.T) {
 	o := options(t)

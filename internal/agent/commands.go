@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"shvtools/internal/calls"
 	"shvtools/internal/chainpack"
 	"shvtools/internal/command"
 	"shvtools/internal/node"
@@ -49,7 +50,7 @@ func (c *connection) run(r *node.Request, use policy.Use, run runner) (chainpack
 		return chainpack.Value{}, err
 	}
 	method, user, owner := r.Method, userChain(r.UserID), policy.UserOf(r.UserID)
-	return c.calls.Start(c.agent.services.commands, r, "", func(ctx context.Context, _ func(float64)) (chainpack.Value, error) {
+	return c.calls.Start(c.agent.services.commands, r, calls.Turn{}, func(ctx context.Context, _ func(float64)) (chainpack.Value, error) {
 		leave, err := c.agent.helpers.enter(owner)
 		if err != nil {
 			return chainpack.Value{}, err

@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"shvtools/internal/calls"
 	"shvtools/internal/chainpack"
 	"shvtools/internal/command"
 	"shvtools/internal/node"
@@ -49,7 +50,7 @@ func uptime() chainpack.Value {
 func (c *connection) reset(r *node.Request) (chainpack.Value, error) {
 	reset := command.Call{Text: "/bin/sh", Args: []string{"-c", c.agent.opts.Device.Reset}}
 	s := c.agent.services
-	return c.calls.Start(s.commands, r, "", func(ctx context.Context, _ func(float64)) (chainpack.Value, error) {
+	return c.calls.Start(s.commands, r, calls.Turn{}, func(ctx context.Context, _ func(float64)) (chainpack.Value, error) {
 		code, err := s.host.Exit(ctx, reset)
 		switch {
 		case err != nil:

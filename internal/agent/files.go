@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 
+	"shvtools/internal/calls"
 	"shvtools/internal/chainpack"
 	"shvtools/internal/fsnode"
 	"shvtools/internal/node"
@@ -25,7 +26,7 @@ func (c *connection) fileNodes(tree *node.Tree) func(*node.Request, string) (cha
 		}
 		// One after the other for each caller and file: a write that was sent before
 		// another is done before it.
-		return c.calls.Start(s.fileJobs, r, "/"+rest, func(ctx context.Context, progress func(float64)) (chainpack.Value, error) {
+		return c.calls.Start(s.fileJobs, r, calls.Turn{User: policy.UserOf(r.UserID), Order: "/" + rest}, func(ctx context.Context, progress func(float64)) (chainpack.Value, error) {
 			ctx, cancel := limitTime(ctx, grant)
 			defer cancel()
 			return files.Serve(ctx, progress, tree, r, rest)

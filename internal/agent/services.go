@@ -26,11 +26,14 @@ const (
 	maxCommandBytes = 32 << 20
 	// maxFileJobs is how many requests for files are served at once, of those that
 	// may wait; fileTime is how long each may take, and maxFileBytes bounds what
-	// they carry.
-	maxFileJobs    = 4
-	maxFileWaiting = 256
-	maxFileBytes   = 32 << 20
-	fileTime       = 10 * time.Minute
+	// they carry. Some of all that is left for others by each user.
+	maxFileJobs        = 6
+	maxUserFileJobs    = 2
+	maxFileWaiting     = 1024
+	maxUserFileWaiting = 256
+	maxFileBytes       = 32 << 20
+	maxUserFileBytes   = 16 << 20
+	fileTime           = 10 * time.Minute
 	// callGrace is how long calls may take to end with their connection: the
 	// processes of a command get HUP, and KILL two seconds later.
 	callGrace = 5 * time.Second
@@ -76,7 +79,10 @@ func newServices(o Options) *services {
 			o.Log.Warn().Err(err).Msg("what is to be sys/fs is not there")
 		}
 		s.files = fsnode.New(o.Files)
-		s.fileJobs = calls.NewLane("file calls", calls.Limits{Running: maxFileJobs, Waiting: maxFileWaiting, Bytes: maxFileBytes, Time: fileTime})
+		s.fileJobs = calls.NewLane("file calls", calls.Limits{
+			Running: maxFileJobs, Waiting: maxFileWaiting, Bytes: maxFileBytes, Time: fileTime,
+			PerUser: calls.Share{Running: maxUserFileJobs, Waiting: maxUserFileWaiting, Bytes: maxUserFileBytes},
+		})
 	}
 	return s
 }

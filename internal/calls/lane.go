@@ -11,14 +11,21 @@ import (
 
 // Limits of a lane.
 type Limits struct {
-	Running int           // calls that run at once
-	Waiting int           // calls that wait for their turn
-	Bytes   int           // of the requests of all of them
+	Running int // calls that run at once
+	Waiting int // calls that wait for their turn
+	Bytes   int // of the requests of all of them
+	PerUser Share
 	Time    time.Duration // that a call may run; 0: for ever
 }
 
-// Lane runs calls of one kind, of all connections. It holds no goroutines while
-// there are none. All methods may be called concurrently.
+// Share is what one user may have of a lane. Zero fields: all of it.
+type Share struct {
+	Running, Waiting, Bytes int
+}
+
+// Lane runs calls of one kind, of all connections. Those that wait have their turn
+// in the order in which they came, but who has less under way goes first. It holds
+// no goroutines while there are none. All methods may be called concurrently.
 type Lane struct {
 	limits Limits
 	what   string
@@ -26,7 +33,8 @@ type Lane struct {
 	mu      sync.Mutex
 	running int
 	bytes   int
-	orders  map[string]bool // of the calls that run
+	orders  map[string]bool  // of the calls that run
+	users   map[string]Share // what each has under way; nobody else is in it
 	waiting []*job
 	refusal error         // of all calls; nil: they are taken
 	none    chan struct{} // closed when none is under way any more; nil: nobody waits
@@ -34,6 +42,7 @@ type Lane struct {
 
 // job is one call in a lane.
 type job struct {
+	user  string
 	order string
 	size  int
 	run   func()
@@ -49,7 +58,7 @@ func (e *TimeError) Error() string {
 
 // NewLane makes a lane for calls that are named what, in the plural, in errors.
 func NewLane(what string, limits Limits) *Lane {
-	return &Lane{limits: limits, what: what, orders: make(map[string]bool)}
+	return &Lane{limits: limits, what: what, orders: make(map[string]bool), users: make(map[string]Share)}
 }
 
 // Refuse takes no calls any more: their error is refusal. It gives how many are
@@ -78,23 +87,42 @@ func (l *Lane) add(j *job) error {
 	if l.refusal != nil {
 		return l.refusal
 	}
-	if l.bytes > 0 && l.bytes+j.size > l.limits.Bytes {
+	own, share := l.users[j.user], l.limits.PerUser
+	switch {
+	case l.bytes > 0 && l.bytes+j.size > l.limits.Bytes:
 		return rpc.Errorf(rpc.CodeTryAgainLater, "too much is under way on this device, no more %s are taken", l.what)
-	}
-	if !l.mayRun(j) {
-		if len(l.waiting) >= l.limits.Waiting {
-			return rpc.Errorf(rpc.CodeTryAgainLater, "%d %s are under way on this device, no more are taken", l.running+len(l.waiting), l.what)
-		}
-		l.waiting = append(l.waiting, j)
-	} else {
+	case share.Bytes > 0 && own.Bytes > 0 && own.Bytes+j.size > share.Bytes:
+		return rpc.Errorf(rpc.CodeTryAgainLater, "too much of one user is under way on this device, no more of his %s are taken", l.what)
+	case l.mayRun(j):
 		l.begin(j)
+	case len(l.waiting) >= l.limits.Waiting:
+		return rpc.Errorf(rpc.CodeTryAgainLater, "%d %s are under way on this device, no more are taken", l.running+len(l.waiting), l.what)
+	case share.Waiting > 0 && own.Waiting >= share.Waiting:
+		return rpc.Errorf(rpc.CodeTryAgainLater, "%d %s of one user are under way on this device, no more of his are taken", own.Running+own.Waiting, l.what)
+	default:
+		l.waiting = append(l.waiting, j)
+		l.count(j, Share{Waiting: 1})
 	}
 	l.bytes += j.size
+	l.count(j, Share{Bytes: j.size})
 	return nil
 }
 
+// count adds to what the user of j has under way; l.mu is held.
+func (l *Lane) count(j *job, more Share) {
+	own := l.users[j.user]
+	own.Running += more.Running
+	own.Waiting += more.Waiting
+	own.Bytes += more.Bytes
+	if own == (Share{}) {
+		delete(l.users, j.user)
+	} else {
+		l.users[j.user] = own
+	}
+}
+
 func (l *Lane) mayRun(j *job) bool {
-	return l.running < l.limits.Running && !l.orders[j.order] && !l.precedes(j)
+	return l.running < l.limits.Running && !l.orders[j.order] && !l.precedes(j) && l.hasShare(j)
 }
 
 // precedes tells whether one of the same order waits already.
@@ -102,9 +130,16 @@ func (l *Lane) precedes(j *job) bool {
 	return j.order != "" && slices.ContainsFunc(l.waiting, func(w *job) bool { return w != j && w.order == j.order })
 }
 
+// hasShare tells whether one more of the user of j may run.
+func (l *Lane) hasShare(j *job) bool {
+	most := l.limits.PerUser.Running
+	return most == 0 || l.users[j.user].Running < most
+}
+
 // begin runs j; l.mu is held.
 func (l *Lane) begin(j *job) {
 	l.running++
+	l.count(j, Share{Running: 1})
 	if j.order != "" {
 		l.orders[j.order] = true
 	}
@@ -120,17 +155,37 @@ func (l *Lane) ended(j *job) {
 	defer l.mu.Unlock()
 	l.running--
 	l.bytes -= j.size
+	l.count(j, Share{Running: -1, Bytes: -j.size})
 	delete(l.orders, j.order)
-	for i := 0; i < len(l.waiting) && l.running < l.limits.Running; {
-		next := l.waiting[i]
-		if l.orders[next.order] {
-			i++
-			continue
+	for l.running < l.limits.Running {
+		i := l.next()
+		if i < 0 {
+			break
 		}
+		next := l.waiting[i]
 		l.waiting = slices.Delete(l.waiting, i, i+1)
+		l.count(next, Share{Waiting: -1})
 		l.begin(next)
 	}
 	l.tellNone()
+}
+
+// next finds the one of those that wait whose turn it is, -1 if it is nobody's;
+// l.mu is held.
+func (l *Lane) next() int {
+	turn, before := -1, make(map[string]bool)
+	for i, j := range l.waiting {
+		if j.order != "" {
+			if l.orders[j.order] || before[j.order] {
+				continue
+			}
+			before[j.order] = true
+		}
+		if l.hasShare(j) && (turn < 0 || l.users[j.user].Running < l.users[l.waiting[turn].user].Running) {
+			turn = i
+		}
+	}
+	return turn
 }
 
 // remove takes j away if it still waits.
@@ -143,6 +198,7 @@ func (l *Lane) remove(j *job) bool {
 	}
 	l.waiting = slices.Delete(l.waiting, i, i+1)
 	l.bytes -= j.size
+	l.count(j, Share{Waiting: -1, Bytes: -j.size})
 	l.tellNone()
 	return true
 }

@@ -60,15 +60,24 @@ func NewTable(send func([]byte) error, log zerolog.Logger) *Table {
 	return &Table{send: send, log: log, calls: make(map[string]*call)}
 }
 
-// Start lets lane run a call and answers it. Calls of one caller with the same
-// order run one after the other; "" is no order. It never waits: the error is
+// Turn says when it is the turn of a call in its lane.
+type Turn struct {
+	User  string // who calls; "": whoever is at the other end of the caller's connection
+	Order string // calls of one caller with the same one run one after the other; "": none
+}
+
+// Start lets lane run a call and answers it. It never waits: the error is
 // node.ErrLater, or tells why the call will not run.
-func (t *Table) Start(lane *Lane, r *node.Request, order string, run Func) (chainpack.Value, error) {
+func (t *Table) Start(lane *Lane, r *node.Request, turn Turn, run Func) (chainpack.Value, error) {
 	c := &call{key: keyOf(r.From), from: r.From, lane: lane}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	c.job = job{size: r.Size, run: func() { t.run(c, run) }}
-	if order != "" {
-		c.job.order = string(r.From.Callers.AppendKey(nil)) + "/" + order
+	caller := string(r.From.Callers.AppendKey(nil))
+	if c.job.user = "user " + turn.User; turn.User == "" {
+		c.job.user = "caller " + caller
+	}
+	if turn.Order != "" {
+		c.job.order = caller + "/" + turn.Order
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -61,7 +61,12 @@ func from(id int64) *node.Request {
 
 // start starts a call that gives its id when open is closed.
 func (s *stand) start(l *calls.Lane, id int64, order string, open <-chan struct{}) error {
-	_, err := s.table.Start(l, from(id), order, func(ctx context.Context, progress func(float64)) (chainpack.Value, error) {
+	return s.startFor(l, "", id, order, open)
+}
+
+// startFor is start for a user.
+func (s *stand) startFor(l *calls.Lane, user string, id int64, order string, open <-chan struct{}) error {
+	_, err := s.table.Start(l, from(id), calls.Turn{User: user, Order: order}, func(ctx context.Context, progress func(float64)) (chainpack.Value, error) {
 		progress(0.5)
 		select {
 		case <-open:
@@ -190,6 +195,63 @@ func TestCallsOfOneOrderRunOneAfterTheOther(t *testing.T) {
 	})
 }
 
+// Whatever one user has under way, others have their turn.
+func TestOneUserLeavesRoomForOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, slow, done := newStand(t), make(chan struct{}), make(chan struct{})
+		close(done)
+		l := lane(calls.Limits{Running: 3, Waiting: 100, Bytes: 1000, PerUser: calls.Share{Running: 2, Waiting: 3, Bytes: 45}})
+		id := int64(0)
+		start := func(user string, open chan struct{}) error {
+			id++
+			return s.startFor(l, user, id, "", open)
+		}
+		for range 4 {
+			if err := start("eva", slow); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := start("eva", slow); err == nil || !strings.Contains(err.Error(), "too much of one user") {
+			t.Errorf("more bytes of one: %v", err)
+		}
+		if err := start("bob", done); err != nil { // 6
+			t.Error(err)
+		}
+		s.expect(answer(6))
+		// All run, of eva and bob; when one ends, it is not for the user with more.
+		for _, user := range []string{"bob", "eve"} { // 7, 8
+			if err := start(user, slow); err != nil {
+				t.Error(err)
+			}
+		}
+		s.table.Abort(from(1).From)
+		synctest.Wait()
+		if err := start("bob", done); err != nil { // 9
+			t.Error(err)
+		}
+		s.expect() // eve runs, bob waits
+		for range 2 {
+			_ = start("bob", done) // 10, 11
+		}
+		if err := start("bob", done); err == nil {
+			t.Error("bob has more than his share of what waits")
+		}
+		close(slow)
+		synctest.Wait()
+		s.mu.Lock()
+		n := len(s.answers)
+		s.answers = nil
+		s.mu.Unlock()
+		if n != 8 {
+			t.Errorf("%d answers", n)
+		}
+		if err := errors.Join(start("eva", done), start("bob", done), start("eve", done)); err != nil {
+			t.Errorf("after all that: %v", err)
+		}
+		s.table.Close(time.Second)
+	})
+}
+
 func TestCallEndsWithItsTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStand(t)
@@ -289,7 +351,7 @@ func TestLaneThatRefusesFinishesWhatItTook(t *testing.T) {
 func TestCloseDoesNotWaitForEverForAStuckCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, open := newStand(t), make(chan struct{})
-		_, _ = s.table.Start(lane(calls.Limits{Running: 1, Bytes: 100}), from(1), "", func(context.Context, func(float64)) (chainpack.Value, error) {
+		_, _ = s.table.Start(lane(calls.Limits{Running: 1, Bytes: 100}), from(1), calls.Turn{}, func(context.Context, func(float64)) (chainpack.Value, error) {
 			<-open
 			return chainpack.Null(), nil
 		})
@@ -307,7 +369,7 @@ func TestPanicBecomesAnError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStand(t)
 		l := lane(calls.Limits{Running: 1, Bytes: 100})
-		_, _ = s.table.Start(l, from(1), "", func(context.Context, func(float64)) (chainpack.Value, error) { panic("a bug") })
+		_, _ = s.table.Start(l, from(1), calls.Turn{}, func(context.Context, func(float64)) (chainpack.Value, error) { panic("a bug") })
 		s.expect(`<1:1,8:1,11:7>i{3:i{1:4,2:"internal error"}}`)
 		s.table.Close(time.Second)
 	})
@@ -339,7 +401,7 @@ func TestCallIsKnownWhileItsAnswerIsSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		room := make(chan struct{})
 		table := calls.NewTable(func([]byte) error { <-room; return nil }, zerolog.Nop())
-		_, _ = table.Start(lane(calls.Limits{Running: 1, Bytes: 100}), from(1), "", func(context.Context, func(float64)) (chainpack.Value, error) {
+		_, _ = table.Start(lane(calls.Limits{Running: 1, Bytes: 100}), from(1), calls.Turn{}, func(context.Context, func(float64)) (chainpack.Value, error) {
 			return chainpack.Null(), nil
 		})
 		synctest.Wait()
