@@ -261,10 +261,14 @@ func TestLargeAnswersWaitForRoom(t *testing.T) {
 	o.Commands = agent.Commands{Output: 2 << 20}
 	o.Files = fsnode.Options{Dir: t.TempDir()}
 	w := newWorld(t, o)
+	ended := filepath.Join(w.dir, "ended")
 	for id := range 8 {
-		w.request(id+1, "", "runCmd", `["head",["-c","2000000","/dev/zero"],1]`)
+		w.request(id+1, "", "runCmd", fmt.Sprintf(`["sh",["-c","head -c 2000000 /dev/zero; echo >> %s"],1]`, ended))
 	}
-	time.Sleep(300 * time.Millisecond) // nobody reads meanwhile; whatever is queued is
+	eventually(t, "all commands have ended", func() bool { // nobody reads meanwhile
+		lines, _ := os.ReadFile(ended)
+		return len(lines) == 8
+	})
 	for range 8 {
 		if got := w.answer(); len(got) < 2_000_000 {
 			t.Fatalf("got %.200s", got)

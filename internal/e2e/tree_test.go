@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"crypto/rand"
 	"fmt"
-	"io"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -196,9 +196,13 @@ func TestBulkOnASharedLinkDelaysNobody(t *testing.T) {
 	}
 	quiet50, quiet99 := echoes()
 	bulk := w.eva(w.ns, treeDevice, "while :; do head -c 1000000 /dev/zero; sleep 0.02; done")
-	bulk.Stdout = io.Discard
+	var flowed atomic.Int64
+	bulk.Stdout = writerFunc(func(b []byte) (int, error) {
+		flowed.Add(int64(len(b)))
+		return len(b), nil
+	})
 	p := w.launch(bulk)
-	time.Sleep(200 * time.Millisecond)
+	eventually(t, patience, "bulk flows", func() bool { return flowed.Load() > 5_000_000 })
 	busy50, busy99 := echoes()
 	p.stop(t)
 	t.Logf("a key takes %v, %v (p99); beside bulk %v, %v", quiet50, quiet99, busy50, busy99)
@@ -273,7 +277,9 @@ func TestLoopOfBrokersIsTold(t *testing.T) {
 	}
 	eventually(t, patience, "the loop of one is told", told(self))
 	eventually(t, patience, "the loop of two is told", told(w.all[0], w.all[1]))
-	time.Sleep(time.Second)
+	for range 40 { // which takes a while, in which it must not go round
+		w.finish(w.eva(ns, treeDevice, "true")).wantsFailure(t, "no such device")
+	}
 	for _, p := range w.all {
 		if n := strings.Count(p.log.String(), "\n"); n > 200 {
 			t.Errorf("%d lines of log", n)
