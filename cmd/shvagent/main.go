@@ -36,6 +36,7 @@ Examples:
    shvagent
    shvagent --url tcp://pump7@broker:3755 --mount test/pump7 --password-file /etc/shv/password
    shvagent --url 'ssl://pump7@broker?ca=/etc/shv/ca.pem&devmount=test/pump7'
+   shvagent --url 'ssl://broker?cert=pump7.pem&key=pump7.key' --mount test/pump7     no password
    shvagent --url tcp://broker:3755 --url tcp://spare:3755
    shvagent --sysfs-rootdir /srv/pump --fs-read-only
    shvagent --config shvagent.yaml --check-config

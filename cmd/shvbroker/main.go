@@ -39,6 +39,7 @@ Examples:
    shvbroker --hash-password < password.txt
    shvbroker --listen tcp://127.0.0.1:4000 --listen 'tcp://[::1]:4000'
    shvbroker --listen ssl://localhost --tls-cert broker.crt --tls-key broker.key
+   shvbroker --listen 'ssl://[::]?client-ca=ca.crt&crl=crl.pem' …    judge certificates of clients
    shvbroker --listen 'unix:/run/shvbroker.sock?mode=660'
    shvbroker --listen 'tcp://127.0.0.1?socket=shv'      on the socket shv of systemd
    shvbroker --journal -          each message on stderr, secrets left out`

@@ -201,8 +201,27 @@ func (s *settings) show() error {
 	if s.command.Bool("print-config") {
 		return s.config.Print(out)
 	}
+	if err := s.checkFiles(); err != nil {
+		return s.tell(err)
+	}
 	_, err := fmt.Fprintln(out, "the configuration is fine")
 	return err
+}
+
+// checkFiles reads the certificates and lists that listeners and connections name.
+func (s *settings) checkFiles() error {
+	var faults []error
+	for _, d := range s.listen {
+		if err := transport.CheckListen(d.url, d.tls); err != nil {
+			faults = append(faults, fmt.Errorf("%s: %w", d.at, err))
+		}
+	}
+	for _, c := range s.config.Connections {
+		if err := transport.CheckDial(c.URL); err != nil {
+			faults = append(faults, fmt.Errorf("%s: %w", c.At, err))
+		}
+	}
+	return errors.Join(faults...)
 }
 
 // maxPassword bounds what --hash-password reads, in bytes.

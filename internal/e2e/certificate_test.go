@@ -179,3 +179,31 @@ func TestBrokersConnectUpwardsByCertificate(t *testing.T) {
 		return strings.Contains(w.broker.log.String(), "device mounted") && strings.Contains(w.broker.log.String(), "sites/kid")
 	})
 }
+
+// The example is what people copy; it has to be right, and --check-config has to see
+// the files that it names.
+func TestExampleConfiguration(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	text, err := os.ReadFile("../../docs/shvbroker.example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(w.dir, "shvbroker.yaml")
+	w.configure(file, string(text))
+	check := func() result { return call(w, "shvbroker", "--config", file, "--check-config") }
+	if r := check(); r.code != 1 || !strings.Contains(string(r.stderr), "shvbroker: "+file+":9:10: certificate: open "+filepath.Join(w.dir, "plant.pem")) {
+		t.Errorf("without its files: %d, %s", r.code, r.stderr)
+	}
+	devices := certtest.NewAuthority(t, w.dir, "devices-ca")
+	own := certtest.Write(t, w.dir, "plant", "plant.example.com")
+	for from, to := range map[string]string{own.Cert: "plant.pem", devices.CA: "devices-ca.pem"} {
+		if err := os.Rename(from, filepath.Join(w.dir, to)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	devices.Revoke(t, filepath.Join(w.dir, "devices-crl.pem"), time.Now().Add(time.Hour))
+	if r := check(); r.code != 0 || len(r.stderr) != 0 {
+		t.Errorf("%d, %s", r.code, r.stderr)
+	}
+}

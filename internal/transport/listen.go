@@ -69,6 +69,15 @@ func Listen(ctx context.Context, u URL, o ListenOptions) (*Listener, error) {
 	return l, nil
 }
 
+// CheckListen reads the files that Listen would, and tells what is wrong with them.
+func CheckListen(u URL, o ListenOptions) error {
+	if !u.IsEncrypted() {
+		return nil
+	}
+	_, err := readTrust(u, o)
+	return err
+}
+
 // Network is that of package net for a listener on a host. Go listens to IPv6 too on
 // 0.0.0.0, which nobody means who writes that.
 func Network(host string) string {
@@ -146,7 +155,8 @@ func (l *Listener) Reload() (use func(), err error) {
 }
 
 // Notices are what an operator should know about the files of the listener at a
-// time, a line each: a revocation list that is outdated.
+// time, a line each: a revocation list that is outdated, a certificate in the last
+// tenth of its life or past it.
 func (l *Listener) Notices(now time.Time) []string {
 	t := l.trust.Load()
 	if t == nil {

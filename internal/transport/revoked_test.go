@@ -106,7 +106,15 @@ func TestOutdatedListsRefuseCertificates(t *testing.T) {
 	if got := l.Notices(time.Now()); len(got) != 0 {
 		t.Errorf("notices: %s", got)
 	}
-	if got := l.Notices(later.Add(time.Minute)); len(got) != 1 {
+	for at, want := range map[time.Time]string{
+		later.Add(-time.Minute): "broker.crt expires on",
+		later.Add(time.Minute):  "broker.crt has expired on",
+	} {
+		if got := l.Notices(at); len(got) == 0 || !strings.Contains(got[0], want) {
+			t.Errorf("notices of later: %s, want %s", got, want)
+		}
+	}
+	if got := l.Notices(later.Add(time.Minute)); len(got) != 2 || !strings.Contains(got[1], "outdated") {
 		t.Errorf("notices of later: %s", got)
 	}
 }

@@ -31,6 +31,15 @@ func dialTLS(ctx context.Context, u URL, stall time.Duration) (net.Conn, error) 
 	return newTLSClient(conn, u), nil
 }
 
+// CheckDial reads the files that Dial would, and tells what is wrong with them.
+func CheckDial(u URL) error {
+	if !u.IsEncrypted() {
+		return nil
+	}
+	_, err := u.clientConfig()
+	return err
+}
+
 // clientConfig is how the certificate of the broker at u is judged.
 func (u URL) clientConfig() (*tls.Config, error) {
 	c := &tls.Config{MinVersion: minTLS, ServerName: u.Host, InsecureSkipVerify: u.NoVerify}

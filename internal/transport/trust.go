@@ -4,23 +4,26 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"time"
 )
 
 // trust is what a listener shows of itself, and how it judges clients, by one
 // reading of its files. It does not change.
 type trust struct {
-	config  *tls.Config
-	revoked *revoked // nil without a list
+	certFile string
+	config   *tls.Config
+	revoked  *revoked // nil without a list
 }
 
 // readTrust reads the files that a listener at u of the scheme ssl names.
 func readTrust(u URL, o ListenOptions) (*trust, error) {
-	pair, err := readPair(first(u.Cert, o.CertFile), first(u.Key, o.KeyFile))
+	certFile := first(u.Cert, o.CertFile)
+	pair, err := readPair(certFile, first(u.Key, o.KeyFile))
 	if err != nil {
 		return nil, err
 	}
-	t := &trust{config: &tls.Config{MinVersion: minTLS, Certificates: []tls.Certificate{*pair}, GetConfigForClient: admitHello}}
+	t := &trust{certFile: certFile, config: &tls.Config{MinVersion: minTLS, Certificates: []tls.Certificate{*pair}, GetConfigForClient: admitHello}}
 	if u.ClientCA == "" {
 		if u.RequireClientCert || u.CRL != "" {
 			return nil, errors.New("the options require-client-cert and crl of a listener go with client-ca")
@@ -69,6 +72,14 @@ func (t *trust) judge(shown []*x509.Certificate) error {
 
 // notices are what an operator should know of the files of a listener at a time.
 func (t *trust) notices(now time.Time) (texts []string) {
+	if own := t.config.Certificates[0].Leaf; own != nil {
+		switch left := own.NotAfter.Sub(now); {
+		case left < 0:
+			texts = append(texts, fmt.Sprintf("certificate %s has expired on %s: clients refuse it; put a new one there, and reload", t.certFile, date(own.NotAfter)))
+		case left < own.NotAfter.Sub(own.NotBefore)/10:
+			texts = append(texts, fmt.Sprintf("certificate %s expires on %s; put a new one there, and reload", t.certFile, date(own.NotAfter)))
+		}
+	}
 	if t.revoked != nil {
 		if err := t.revoked.current(now); err != nil {
 			texts = append(texts, err.Error()+", and reload; until then no client with a certificate of that authority is let in")
