@@ -91,7 +91,7 @@ func userNeeded(r *Rule, use Use) error {
 
 // eased tells whether nobody for whom r decides gains anything when o does.
 func (r *Rule) eased(o *Rule) bool {
-	return !r.Deny && (r.Force == "" || r.Force == o.Force) &&
+	return !r.Deny && (r.Force == o.Force || r.Force == "" && r.Commands == nil) &&
 		(r.Commands == nil || slices.EqualFunc(r.Commands, o.Commands, slices.Equal[Command])) &&
 		r.Limits.eased(&o.Limits)
 }

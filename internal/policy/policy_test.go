@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"errors"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -137,6 +138,48 @@ func TestCallersWithoutANameGainNothing(t *testing.T) {
 		case !tt.ok && (!errors.As(err, &told) || told.Code != rpc.CodeUserIDRequired || !strings.Contains(told.Message, `rule "his"`)):
 			t.Errorf("%s: granted, or %v", tt.name, err)
 		}
+	}
+}
+
+// The same for policies of all kinds: what is granted to nobody in particular is
+// granted to each user, and not for longer nor as somebody else.
+func TestNobodyIsGrantedMoreThanEachUser(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(1, 2))
+	pick := func(n int) int { return r.IntN(n) }
+	granted := 0
+	for range 5000 {
+		p := new(policy.Policy)
+		for range 1 + pick(4) {
+			rule := policy.Rule{
+				Name: "r", Users: [][]string{nil, nil, {"a"}, {"b"}, {"[ab]"}}[pick(5)], Uses: policy.Uses()[:1+pick(5)],
+				Level: []rpc.Access{0, rpc.AccessCommand, rpc.AccessSuper}[pick(3)], Deny: pick(4) == 0, Limits: policy.DefaultLimits(),
+			}
+			if !rule.Deny {
+				rule.Force = []string{"", "", "f"}[pick(3)]
+				rule.Commands = [][]policy.Command{nil, nil, commands(t, "x"), commands(t, "x", "y")}[pick(4)]
+				rule.Limits.User, rule.Limits.Total = []string{"", "p", "q"}[pick(3)], time.Duration(pick(3))
+			}
+			p.Rules = append(p.Rules, rule)
+		}
+		for _, use := range policy.Uses() {
+			ask := policy.Ask{Level: []rpc.Access{rpc.AccessCommand, rpc.AccessSuper}[pick(2)], Wanted: policy.Wanted{Use: use, Argv: []string{[]string{"x", "y", "z"}[pick(3)]}}}
+			g, err := p.Judge(ask)
+			if err != nil {
+				continue
+			}
+			granted++
+			for _, ask.User = range []string{"a", "b", "c"} {
+				his, err := p.Judge(ask)
+				if err != nil || his.Force != "" && g.Force != his.Force || his.User != "" && g.User != his.User ||
+					his.Total > 0 && (g.Total == 0 || g.Total > his.Total) || his.Commands != nil && g.Commands == nil {
+					t.Fatalf("%+v\nof %+v\ngrants nobody %+v, and %s %+v, %v", ask, p.Rules, g, ask.User, his, err)
+				}
+			}
+		}
+	}
+	if granted < 1000 {
+		t.Errorf("only %d were granted at all", granted)
 	}
 }
 
