@@ -51,7 +51,7 @@ var policyKeys = []struct{ key, about string }{
 	{"env", "patterns of the variables that clients may set"},
 	{"run-as", "the user that all runs as; needs an agent that is root. File nodes, which the agent serves itself, are then refused"},
 	{"groups", "the only supplementary groups of what runs; else those of the user"},
-	{"shell", "the shell in the place of the user's own"},
+	{"shell", "the shell in the place of the user's own, and of any other that is asked for; who may run commands can start others from those"},
 	{"umask", "permissions that nobody gets on new files, in octal; of file nodes, too"},
 	{"dir", "where all begins, absolute or below ~; else the home directory, or the agent's directory for a plain command"},
 	{"idle", "how long a session may be without a byte in either direction; its user is told a minute before"},

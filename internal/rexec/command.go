@@ -71,9 +71,10 @@ func program(spec *ptyproc.Spec, line launch.Line, wanted policy.Wanted, me runa
 			spec.Env = append(spec.Env, policy.OriginalEnv+"="+original(wanted))
 		}
 		return nil
-	case run.Kind == tunnel.RunShell:
+	case run.Kind == tunnel.RunShell || wanted.Use == policy.Shell && line.Policy.Shell != "":
 		spec.Path = me.Shell
-		if run.Text != "" {
+		// Of shells, one that the policy names is the only one.
+		if run.Text != "" && (wanted.Use != policy.Shell || line.Policy.Shell == "") {
 			spec.Path = run.Text
 		}
 		spec.Argv = []string{"-" + filepath.Base(spec.Path)}

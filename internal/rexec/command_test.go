@@ -66,6 +66,34 @@ func TestCommand(t *testing.T) {
 	}
 }
 
+// A shell that the policy names may be one that keeps its user in: no other takes
+// its place.
+func TestNoShellButThePolicys(t *testing.T) {
+	t.Parallel()
+	grant := all
+	grant.Shell = "/bin/menu"
+	for _, tt := range []struct {
+		name   string
+		params chainpack.Value
+		run    tunnel.Run
+		argv   []string
+		path   string
+	}{
+		{"its own", list("x"), tunnel.Run{Kind: tunnel.RunShell}, []string{"-menu"}, "/bin/menu"},
+		{"another", list("x"), tunnel.Run{Kind: tunnel.RunShell, Text: "/bin/bash"}, []string{"-menu"}, "/bin/menu"},
+		{"of the base protocol", list("/bin/bash"), tunnel.Run{}, []string{"-menu"}, "/bin/menu"},
+		{"a line", list("x"), tunnel.Run{Kind: tunnel.RunExec, Text: "a; b"}, []string{"menu", "-c", "a; b"}, "/bin/menu"},
+		{"what is no shell, and judged as a command", list("x"), tunnel.Run{Kind: tunnel.RunShell, Text: "/usr/bin/top"}, []string{"-top"}, "/usr/bin/top"},
+		{"a command", list("top"), tunnel.Run{}, []string{"top"}, "top"},
+	} {
+		call := launch.Call{Method: "runPtyCmd", Params: chainpack.List(tt.params, chainpack.Int(80), chainpack.Int(24)), Ext: tunnel.Ext{Version: 1, Run: tt.run}, Extended: true}
+		spec, _, err := command(launch.Line{Call: call, Policy: grant}, nil, self)
+		if err != nil || spec.Path != tt.path || !slices.Equal(spec.Argv, tt.argv) {
+			t.Errorf("%s: %q %q, %v", tt.name, spec.Path, spec.Argv, err)
+		}
+	}
+}
+
 func TestCommandsThatAreRefused(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
