@@ -3,6 +3,7 @@ package broker
 import (
 	"bytes"
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -164,19 +165,26 @@ func (b *Broker) ID() string { return b.runID }
 // brokersAbove answers with the ids of this broker and of those above it, for one
 // that is about to stand below: it must not be among them. The param has the ids
 // of those that asked each other so far; who finds himself there asks no further.
+// Where one above could tell and does not, the answer is an error: no list of a part
+// of them shows that there is no loop.
 func (b *Broker) brokersAbove(s *session, from rpc.Address, param chainpack.Value) {
 	asked := texts(param)
 	ids := []string{b.runID}
-	for _, id := range asked {
-		if id == b.runID {
-			asked = nil
-			break
-		}
-	}
-	if asked != nil && len(asked) < maxAbove {
+	var unknown error
+	if !slices.Contains(asked, b.runID) && len(asked) < maxAbove {
 		ctx, cancel := context.WithTimeout(context.Background(), askAbove)
 		defer cancel()
-		ids = append(ids, b.above(ctx, append(asked, b.runID))...)
+		var above []string
+		above, unknown = b.above(ctx, append(slices.Clip(asked), b.runID))
+		ids = append(ids, above...)
+	}
+	loops := func(id string) bool { return slices.Contains(asked, id) }
+	if unknown != nil && !slices.ContainsFunc(ids, loops) {
+		s.answer(rpc.AppendError(nil, from, rpc.Errorf(rpc.CodeTryAgainLater, "%s does not tell which brokers are above it: %v", b.opts.Name, unknown)))
+		return
+	}
+	if i := slices.IndexFunc(ids, loops); i >= maxAbove {
+		ids[0], ids[i] = ids[i], ids[0] // what they look for is not cut off
 	}
 	values := make([]chainpack.Value, 0, len(ids))
 	for _, id := range ids[:min(len(ids), maxAbove)] {
@@ -185,29 +193,42 @@ func (b *Broker) brokersAbove(s *session, from rpc.Address, param chainpack.Valu
 	s.answer(rpc.AppendResult(nil, from, chainpack.List(values...)))
 }
 
-// above asks all parents at once who is there and above.
-func (b *Broker) above(ctx context.Context, asked []string) (ids []string) {
+// above asks all parents at once who is there and above. The error is of one that
+// could have told and did not; others cannot tell.
+func (b *Broker) above(ctx context.Context, asked []string) (ids []string, err error) {
 	param := make([]chainpack.Value, len(asked))
 	for i, id := range asked {
 		param[i] = chainpack.String(id)
 	}
+	type answer struct {
+		ids []string
+		err error
+	}
 	b.mu.RLock()
-	answers := make(chan []string, len(b.parents))
-	n := len(b.parents)
+	answers := make(chan answer, len(b.parents))
+	n := 0
 	for s := range b.parents {
+		if !s.ready.Load() {
+			continue // it looks for a loop by itself when it is
+		}
+		n++
 		go func() {
 			result, err := s.up.Call(ctx, ownNode, "brokersAbove", chainpack.List(param...))
-			if err != nil {
-				result = chainpack.Null() // it cannot tell, as other brokers cannot
+			if rpc.IsUnknown(err) {
+				err = nil
 			}
-			answers <- texts(result)
+			answers <- answer{texts(result), err}
 		}()
 	}
 	b.mu.RUnlock()
 	for range n {
-		ids = append(ids, <-answers...)
+		a := <-answers
+		ids = append(ids, a.ids...)
+		if err == nil {
+			err = a.err
+		}
 	}
-	return ids
+	return ids, err
 }
 
 func texts(list chainpack.Value) []string {

@@ -376,6 +376,55 @@ func TestLoopIsFound(t *testing.T) {
 	})
 }
 
+// A list of a part of the brokers above shows no loop, and so is none.
+func TestBrokerAboveThatDoesNotTellIsNoEndOfTheTree(t *testing.T) {
+	inTree(t, func(t *testing.T) {
+		w := serve(t, Options{})
+		up := func(ids []string, err error) {
+			ours, theirs := net.Pipe()
+			t.Cleanup(func() { _ = ours.Close() })
+			l := link.New(theirs, w.LinkOptions())
+			p, attached := w.AddParent(l, transport.Peer{}, ParentOptions{Name: "up", Call: func(context.Context, string, string, chainpack.Value) (chainpack.Value, error) {
+				var items []chainpack.Value
+				for _, id := range ids {
+					items = append(items, chainpack.String(id))
+				}
+				return chainpack.List(items...), err
+			}})
+			if attached != nil {
+				t.Fatal(attached)
+			}
+			p.Ready()
+			go func() {
+				l.Run(upward{p, l})
+				p.End()
+			}()
+		}
+		child := w.connect().login("child", password, `{}`)
+		ask := func() string { return child.ask(ownNode, "brokersAbove", `["asks"]`) }
+		known := fmt.Sprintf(`{2:["%s"`, w.ID())
+		if got := ask(); got != known+`]}` {
+			t.Errorf("without one above: %s", got)
+		}
+		up(nil, rpc.NotFound("brokersAbove", ownNode)) // not one of ours
+		if got := ask(); got != known+`]}` {
+			t.Errorf("below one that knows no such question: %s", got)
+		}
+		up(nil, rpc.Errorf(rpc.CodeTryAgainLater, "busy"))
+		child.send(`<1:1,8:90,9:".broker/currentClient",10:"brokersAbove">i{1:["asks"]}`)
+		child.expectError(90, rpc.CodeTryAgainLater, "busy")
+		many := make([]string, 2*maxAbove)
+		for i := range many {
+			many[i] = fmt.Sprint(i)
+		}
+		up(many, nil)
+		up(append(many[:maxAbove-1:maxAbove-1], "asks"), nil) // whatever the others say
+		if got := ask(); !strings.Contains(got, `"asks"`) {
+			t.Errorf("a loop was not found: %s", got)
+		}
+	})
+}
+
 // All clients above come through one link: they are more than one caller.
 func TestManyCallersFromAbove(t *testing.T) {
 	inTree(t, func(t *testing.T) {

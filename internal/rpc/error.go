@@ -54,6 +54,14 @@ func NotFound(method, path string) *Error {
 	return Errorf(CodeMethodNotFound, "Method: '%s' on path '%s' doesn't exist", method, path)
 }
 
+// IsUnknown tells whether err says that a peer knows no such method: every broker has
+// one code for that, and the Rust one may refuse a method before it looks for it
+// (protocol.md 3.6).
+func IsUnknown(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && (e.Code == CodeMethodNotFound || e.Code == CodeNotImplemented || e.Code == CodePermission)
+}
+
 // Denied is the answer to a request whose access level is too low
 // (protocol.md 3.8).
 func Denied(method, path string, granted, required Access) *Error {

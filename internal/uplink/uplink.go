@@ -52,17 +52,35 @@ type Session interface {
 	End()   // the connection has ended
 }
 
+const (
+	// loopWait is how long nothing is tried after a loop was found: each try closes
+	// it again for a moment.
+	loopWait = time.Minute
+	// askWait is how long a parent may take to tell who is above, and askAgain when
+	// it is asked again if it did not.
+	askWait  = 10 * time.Second
+	askAgain = 2 * time.Second
+)
+
 // Run keeps the connection until ctx ends.
 func Run(ctx context.Context, o Options) {
 	o.Heartbeat = cmp.Or(o.Heartbeat, DefaultHeartbeat)
+	o.keep(ctx, o.serve)
+}
+
+// keep makes connection after connection.
+func (o *Options) keep(ctx context.Context, connection func(context.Context) error) {
 	backoff := client.Backoff{Longest: o.LongestWait}
 	for {
 		began := time.Now()
-		err := o.serve(ctx)
+		err := connection(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		wait := backoff.Next(time.Since(began))
+		if errors.Is(err, ErrLoop) {
+			wait += loopWait
+		}
 		o.Log.Warn().Err(err).Str("connection", o.Name).Stringer("url", o.URL).Str("retryIn", wait.Round(time.Millisecond).String()).Msg("not connected to the broker above")
 		select {
 		case <-time.After(wait):
@@ -108,41 +126,54 @@ func (o *Options) serve(ctx context.Context) error {
 		return cmp.Or(refused, err)
 	}
 	defer c.Close() // before the session ends
-	if err := o.watch(ctx, c, session); err != nil {
+	session.Ready()
+	if err := o.watch(ctx, c); err != nil {
 		return err
 	}
 	return c.Err()
 }
 
 // watch waits for the end of the connection. It looks for a loop first, and with
-// each heartbeat: one may close further up.
-func (o *Options) watch(ctx context.Context, c *client.Client, session Session) error {
-	ticker := time.NewTicker(o.Heartbeat)
-	defer ticker.Stop()
-	for ready := false; ; ready = true {
-		if err := o.findLoop(ctx, c); err != nil {
-			return err
-		}
-		if !ready {
-			session.Ready()
-		}
+// each heartbeat: one may close further up. A parent that does not tell is asked
+// again, and given up when it has not told within a heartbeat of when it should
+// have: what it may stand below is not known.
+func (o *Options) watch(ctx context.Context, c *client.Client) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	last := time.Now().Add(o.Heartbeat)
+	for {
 		select {
 		case <-c.Done():
 			return nil
 		case <-ctx.Done():
 			return nil
-		case <-ticker.C:
+		case <-timer.C:
+		}
+		err := o.findLoop(ctx, c)
+		switch {
+		case err == nil:
+			last = time.Now().Add(2 * o.Heartbeat)
+			timer.Reset(o.Heartbeat)
+		case errors.Is(err, ErrLoop), time.Now().After(last):
+			return err
+		default:
+			timer.Reset(min(askAgain, o.Heartbeat))
 		}
 	}
 }
 
-// findLoop asks who is above. A parent that cannot tell is not asked further.
+// findLoop asks who is above. It returns nil where we are not among them, or the
+// parent knows no such question, as brokers other than ours; ErrLoop where we are;
+// and another error where the parent could have told and did not.
 func (o *Options) findLoop(ctx context.Context, c *client.Client) error {
-	ctx, cancel := context.WithTimeout(ctx, o.Heartbeat)
+	ctx, cancel := context.WithTimeout(ctx, min(askWait, o.Heartbeat))
 	defer cancel()
 	above, err := c.Call(ctx, ".broker/currentClient", "brokersAbove", chainpack.List(chainpack.String(o.BrokerID)))
-	if err != nil {
+	switch {
+	case rpc.IsUnknown(err):
 		return nil
+	case err != nil:
+		return fmt.Errorf("%s does not tell which brokers are above it: %w", o.URL, err)
 	}
 	isOwn := func(v chainpack.Value) bool {
 		id, _ := v.AsString()
