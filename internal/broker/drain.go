@@ -144,10 +144,11 @@ type parting struct {
 }
 
 // part closes a session; what was sent last shall arrive. Clients of the Rust
-// broker know the signal (protocol.md 7.2), others leave it aside.
+// broker know the signal (protocol.md 7.2), others leave it aside. A broker above would
+// pass it on as one of ours.
 func (s *session) part(ctx context.Context) {
-	if s.ready.Load() && s.ticket == nil {
-		s.answer(rpc.AppendSignal(nil, "", "disconnectbybroker", "", rpc.AccessNone, chainpack.String(stopping)))
+	if s.ready.Load() && s.ticket == nil && s.up == nil {
+		s.answer(rpc.AppendSignal(nil, "", disconnectSignal, "", rpc.AccessNone, chainpack.String(stopping)))
 	}
 	ctx, cancel := context.WithTimeout(ctx, lingering)
 	defer cancel()

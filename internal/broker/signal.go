@@ -24,6 +24,10 @@ var (
 	defaultSource = []byte("get")
 )
 
+// disconnectSignal is what a broker says to a peer that it is about to disconnect
+// (protocol.md 7.2).
+const disconnectSignal = "disconnectbybroker"
+
 // signal carries a signal to all who want it and may have it, in one frame
 // (protocol.md 7.1d). It belongs to the mount point of its sender.
 func (s *session) signal(m *rpc.Message, f *link.Frame) {
@@ -48,6 +52,12 @@ func (s *session) signal(m *rpc.Message, f *link.Frame) {
 		return
 	}
 	name, source, level := m.Method(), m.Source(), m.Access()
+	if string(name) == disconnectSignal {
+		// A word between two neighbours. Who heard it from afar, as a broker above and
+		// its clients would, could take it for that of their own broker, and go.
+		b.stats.forged.Add(1)
+		return
+	}
 	if len(name) == 0 {
 		name = defaultSignal
 	}

@@ -234,6 +234,39 @@ func TestSignalsPassThreeLevels(t *testing.T) {
 	})
 }
 
+// The word with which a broker sends a peer away is for that peer: from below it
+// would send away whoever stands above, or his clients.
+func TestNobodyIsSentAwayFromBelow(t *testing.T) {
+	inTree(t, func(t *testing.T) {
+		tr := newTree(t)
+		device, user, near := tr.bottom.device("test/a"), tr.top.root(), tr.bottom.root()
+		for _, r := range []*remote{user, near} {
+			r.subscribe(`"**:*:*"`)
+		}
+		settle()
+		for _, form := range []string{`<1:1,9:"",10:"disconnectbybroker">i{1:"go"}`, `<1:1,9:"x",10:"disconnectbybroker">i{}`, `<1:1,10:"disconnectbybroker",17:63>i{}`} {
+			device.send("%s", form)
+		}
+		device.fence()
+		user.fence()
+		near.fence()
+		if n := tr.bottom.Stats().Forged; n != 3 {
+			t.Errorf("%d signals were dropped", n)
+		}
+		// What stops below is no end of those above.
+		tr.bottom.Drain(t.Context(), Drain{})
+		synctest.Wait()
+		for m := user.next(); string(m.Method()) != "lsmod"; m = user.next() {
+			if string(m.Method()) == disconnectSignal {
+				t.Fatalf("the user above is sent away: %s %x", m.Path(), m.Body())
+			}
+		}
+		if n := tr.middle.Stats().Forged; n != 0 {
+			t.Errorf("the broker that stops sent its own above away")
+		}
+	})
+}
+
 // topics counts what somebody wants.
 func (w *world) topics() int {
 	w.wanted.mu.RLock()
