@@ -62,6 +62,7 @@ func families(s broker.Stats, up []uplinkState) []monitor.Family {
 		counter("messages_dropped_total", "Messages that were dropped, by reason.",
 			monitor.Of(s.Unaddressed, "reason", "unaddressed"), monitor.Of(s.Forged, "reason", "forged"), monitor.Of(s.Late, "reason", "late"),
 			monitor.Of(s.Bad, "reason", "malformed"), monitor.Of(s.Unmounted, "reason", "unmounted"), monitor.Of(s.Missed, "reason", "subscriber too slow")),
+		counter("responses_lost_total", "Responses for which a connection between brokers had no room.", monitor.Of(s.ResponsesLost)),
 		counter("requests_refused_total", "Requests for which a device, or the broker, had no room.", monitor.Of(s.RequestsRefused)),
 		counter("requests_denied_total", "Requests to where their user may do nothing.", monitor.Of(s.RequestsDenied)),
 

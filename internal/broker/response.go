@@ -54,6 +54,18 @@ func (s *session) mayAnswer(m *rpc.Message, state rpc.TunnelState) (with right, 
 	return right{}, s.ways.has(m.Callers())
 }
 
+// lostResponse answers a call with an error in the place of a response for which the
+// link of a broker has no room. Errors have a room of their own there, by sender; who
+// fills that too goes on answering calls that are over.
+func (s *session) lostResponse(m *rpc.Message, to *session) {
+	s.broker.stats.responsesLost.Add(1)
+	f := link.NewMessage(rpc.AppendError(nil, m.Address(), rpc.Errorf(rpc.CodeTryAgainLater,
+		"the answer got lost: the connection between two brokers does not keep up")))
+	defer f.Release()
+	s.broker.opts.Journal.Sent(to.id, f.Message(), false)
+	_ = to.link.SendIn(&s.flowsTo(to).lost, f)
+}
+
 // pass forwards a response to the session toID, if the tunnel that it claims to
 // belong to is the sender's.
 func (s *session) pass(m *rpc.Message, f *link.Frame, toID int64, state rpc.TunnelState) {
@@ -82,6 +94,10 @@ func (s *session) pass(m *rpc.Message, f *link.Frame, toID int64, state rpc.Tunn
 		// Nothing of a response may get lost without a word.
 		if t != nil {
 			b.closeTunnel(t, "the other end does not keep up")
+			return
+		}
+		if to.isBroker() {
+			s.lostResponse(m, to) // the link is that of many others
 			return
 		}
 		to.link.Close(link.SlowPeer)

@@ -29,7 +29,7 @@ type session struct {
 	head     []byte     // the new head of a message that is passed on
 	path     []byte     // the path of a signal, from the root
 	targets  []*session // of a signal
-	flows    map[*link.Link]*link.Flow
+	flows    map[*link.Link]*flows
 	deadline *time.Timer  // of the login; nil after it
 	seat     *seat        // at the gate; nil after the login
 	since    time.Time    // never changes
@@ -284,20 +284,30 @@ func (s *session) flowTo(to *session, t *tunnel) *link.Flow {
 	case t != nil:
 		return t.flowTo(to)
 	}
-	flow := s.flows[to.link]
-	if flow == nil {
+	return &s.flowsTo(to).data
+}
+
+// flows are the streams of this peer on the link of a broker.
+type flows struct {
+	data link.Flow
+	lost link.Flow // errors in the place of what had no room
+}
+
+func (s *session) flowsTo(to *session) *flows {
+	f := s.flows[to.link]
+	if f == nil {
 		if s.flows == nil {
-			s.flows = make(map[*link.Link]*link.Flow)
+			s.flows = make(map[*link.Link]*flows)
 		}
 		for l := range s.flows {
 			if l.Cause() != link.Open {
 				delete(s.flows, l)
 			}
 		}
-		flow = new(link.Flow)
-		s.flows[to.link] = flow
+		f = new(flows)
+		s.flows[to.link] = f
 	}
-	return flow
+	return f
 }
 
 // rehead gives f the head of m.

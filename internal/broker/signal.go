@@ -152,10 +152,15 @@ func (b *Broker) publishUp(f *link.Frame, to, from *session) {
 	var err error
 	if from == nil {
 		err = b.sendSignal(own, to, nil)
-	} else if b.opts.Journal.Sent(to.id, own.Message(), false); b.hasRoomFor(own, to) {
-		err = to.link.RelayIn(from.flowTo(to, nil), own, from.link)
 	} else {
-		err = link.ErrQueueFull
+		b.opts.Journal.Sent(to.id, own.Message(), false)
+		// Of the room of its sender: what others have waiting there is no matter of his.
+		flow := from.flowTo(to, nil)
+		if waiting := to.link.QueuedIn(flow); waiting == 0 || waiting+own.Size() <= b.limits.QueueBytes/2 && !b.overloaded() {
+			err = to.link.RelayIn(flow, own, from.link)
+		} else {
+			err = link.ErrQueueFull
+		}
 	}
 	if err == link.ErrQueueFull {
 		to.missed.Add(1)

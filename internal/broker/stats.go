@@ -22,6 +22,7 @@ type counters struct {
 	malformed                    atomic.Uint64 // neither request, response nor signal
 
 	requestsRefused, requestsDenied atomic.Uint64
+	responsesLost                   atomic.Uint64
 
 	logins    [LoginResults]atomic.Uint64
 	loginTime struct {
@@ -49,6 +50,7 @@ type Stats struct {
 	Unmounted, Missed              uint64 // signals without a mount point; signals that a subscriber did not get
 	Unaddressed, Forged, Late, Bad uint64 // messages that were dropped
 
+	ResponsesLost   uint64 // since the link of a broker had no room for more; their callers are told
 	RequestsRefused uint64 // since their device, or the broker, had no room for more
 	RequestsDenied  uint64 // since their user has no level there
 
@@ -147,6 +149,7 @@ func (b *Broker) Stats() Stats {
 		Forged:          b.stats.forged.Load(),
 		Late:            b.stats.late.Load(),
 		Bad:             b.stats.malformed.Load(),
+		ResponsesLost:   b.stats.responsesLost.Load(),
 		RequestsRefused: b.stats.requestsRefused.Load(),
 		RequestsDenied:  b.stats.requestsDenied.Load(),
 		Traffic:         b.past.traffic,

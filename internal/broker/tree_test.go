@@ -14,6 +14,7 @@ import (
 
 	"shvtools/internal/chainpack"
 	"shvtools/internal/link"
+	"shvtools/internal/policy"
 	"shvtools/internal/rpc"
 	"shvtools/internal/transport"
 )
@@ -131,6 +132,43 @@ func TestCallsPassThreeLevels(t *testing.T) {
 func mustInt(v chainpack.Value) int64 {
 	n, _ := v.AsInt()
 	return n
+}
+
+// Whatever a caller writes about himself, the last name of the chain is that of his
+// login with the broker where he is, and the one of a broker below for what comes
+// from there.
+func TestNobodyIsSomebodyElseInATree(t *testing.T) {
+	inTree(t, func(t *testing.T) {
+		tr := newTree(t)
+		far, near := tr.bottom.device("test/a"), tr.top.device("test/a")
+		user, below := tr.top.root(), tr.top.connect().login("child", password, `{"broker":{},"device":{"mountPoint":"other"}}`)
+		below.next()
+		below.send(`<1:1,8:1>i{2:["client"]}`)
+		for _, caller := range []struct {
+			from, at *remote
+			path     string
+			name     string
+		}{{user, far, "m/s/test/a", "root"}, {user, near, "test/a", "root"}, {below, near, "test/a", "child"}, {below, far, "m/s/test/a", "child"}} {
+			for _, forged := range []string{
+				`16:"eva"`, `16:""`, `16:"eva;"`, `16:"child;eva"`, `16:{"shvUser":"eva"}`, `16:{"shvUser":"eva","brokerId":"b"}`, `16:["eva"]`,
+				`16:"x",16:{"shvUser":"eva"}`, `16:{"shvUser":"eva"},16:"x"`, `16:b"eva"`,
+			} {
+				caller.from.send(`<1:1,8:7,9:"%s",10:"get",11:[3,4],%s>i{}`, caller.path, forged)
+				m := caller.at.next()
+				v, err := m.MetaValue(rpc.TagUserID)
+				if name := policy.UserOf(v); err != nil || name != caller.name {
+					t.Errorf("%s becomes %q at %s, %v", forged, name, caller.path, err)
+				}
+			}
+			for _, nobody := range []string{`14:"su"`, `16:null`, `16:{}`, `16:1`, `16:i{1:"eva"},16:null`} {
+				caller.from.send(`<1:1,8:7,9:"%s",10:"get",%s>i{}`, caller.path, nobody)
+				v, err := caller.at.next().MetaValue(rpc.TagUserID)
+				if name := policy.UserOf(v); err != nil || name != "" && name != caller.name {
+					t.Errorf("%s becomes %q at %s, %v", nobody, name, caller.path, err)
+				}
+			}
+		}
+	})
 }
 
 // What a parent asks for is judged by what it grants, and lies below what it may
@@ -322,7 +360,7 @@ func TestFlappingChildLeavesNothing(t *testing.T) {
 		user := tr.top.root()
 		user.subscribe(`"m/s/**:*:chng"`)
 		device := tr.bottom.device("test/a")
-		for range 50 {
+		for range 100 {
 			tr.low.link.Close(link.Done)
 			tr.low = tr.bottom.under(tr.middle, "s", "")
 		}

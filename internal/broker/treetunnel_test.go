@@ -318,6 +318,55 @@ func newOldParent(t *testing.T, w *world, r *remote) upward {
 	return w.asParent(&remote{t: t, conn: theirs, in: bufio.NewReader(theirs)}, "", nil)
 }
 
+// A device that was called once from afar may answer as often as it likes: that fills
+// its own room on the link upwards, and ends neither the link nor what others do there.
+func TestDeviceThatAnswersForEverDoesNotTakeTheLinkFromOthers(t *testing.T) {
+	inTree(t, func(t *testing.T) {
+		w := serve(t, Options{Limits: Limits{QueueBytes: 64 << 10}})
+		r := &remote{t: t}
+		up := newOldParent(t, w, r)
+		evil, other := w.device("test/evil"), w.device("test/other")
+		r.send(`<1:1,8:1,9:".broker/app",10:"subscribe",17:8>i{1:{"path":"test/other","method":"chng"}}`)
+		r.expect(`<1:1,8:1>i{2:true}`)
+		r.send(`<1:1,8:3,9:"test/evil",10:"get",11:9,17:63>i{}`)
+		evil.next()
+		text := strings.Repeat("x", 16<<10)
+		const answers = 2000 // with errors for all of them, its room for those is full too
+		for range answers {
+			evil.send(`<1:1,8:3,11:[9,%d]>i{2:"%s"}`, up.ID(), text)
+		}
+		evil.fence()
+		other.send(`<1:1,9:"",10:"chng">i{1:5}`)
+		other.fence()
+		whole, lost, signals := 0, 0, 0
+		r.send(`<1:1,8:4,9:".broker/app",10:"ping",17:63>i{}`)
+		pong := false
+		for ; up.link.Queued() > 0 || r.in.Buffered() > 0; synctest.Wait() {
+			m := r.next()
+			content, err := m.Content()
+			switch {
+			case err != nil:
+				t.Fatal(err)
+			case m.Kind() == rpc.Signal:
+				signals++
+			case m.ID() == 4:
+				pong = true
+			case m.ID() != 3 || ids(m.Callers()) != "9":
+				t.Fatalf("id %d to %v", m.ID(), m.Callers())
+			case content.Error == nil:
+				whole++
+			case content.Error.Code != rpc.CodeTryAgainLater:
+				t.Fatal(content.Error)
+			default:
+				lost++
+			}
+		}
+		if s := w.Stats(); up.link.Cause() != link.Open || !pong || signals != 1 || whole < 3 || whole+int(s.ResponsesLost) != answers || lost == 0 || s.Missed != 0 {
+			t.Errorf("of %d answers %d came and %d were told as lost, %d signals, pong %v; %+v", answers, whole, lost, signals, pong, s)
+		}
+	})
+}
+
 // Many shells end at once with their link, however many of their users do not
 // read.
 func TestUsersThatDoNotReadHoldUpNobody(t *testing.T) {

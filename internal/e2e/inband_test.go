@@ -31,6 +31,7 @@ type foreign struct {
 	find   func(t *testing.T) string // the program; skips the test
 	file   string
 	config string // %d is the port
+	up     string // more of it, for a connection upwards; %s is where to
 }
 
 var foreigners = []foreign{
@@ -47,6 +48,11 @@ mountPoints = ["**"]
 access.su = ["**:*"]
 [role.weak]
 access.su = ["test/agent:*"]
+`, `
+[[connect]]
+url = "tcp://%s?user=iot&password=lub42DUB&devmount=test/low"
+role = "all"
+subscriptions = ["**:*:*"]
 `},
 	{"rust", rustBroker, "broker.yml", `
 name: rust
@@ -61,6 +67,12 @@ access:
   mounts: {}
 policies:
   all: {allowed_ip: null, can_mount_via_device_id: true, allowed_mounts: [test]}
+`, `
+connections:
+- name: up
+  enabled: true
+  connection_settings: {exported_shv_root: "", imported_shv_root: "", mount_point: "", exported_root_user: iot}
+  client: {url: "tcp://iot:lub42DUB@%s", mount: test/low, heartbeat_interval: 1m, reconnect_interval: 1s}
 `},
 }
 

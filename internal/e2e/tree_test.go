@@ -134,7 +134,7 @@ func TestSessionsThroughThreeBrokers(t *testing.T) {
 func TestBrokersThatDieEndBothHalvesOfAShell(t *testing.T) {
 	t.Parallel()
 	w := newTower(t)
-	for i, victim := range []**process{&w.top, &w.middle} {
+	for i, victim := range []**process{&w.top, &w.middle, &w.bottom} {
 		term := w.open(80, 24, w.eva(w.ns, treeDevice))
 		term.expect(prompt)
 		command := marker()
@@ -143,6 +143,7 @@ func TestBrokersThatDieEndBothHalvesOfAShell(t *testing.T) {
 		began := time.Now()
 		w.kill(*victim)
 		term.ends(255)
+		wantsLine(t, term.stderr(), device, "connection ") // why it has ended
 		awaitEnd(t, patience, command)
 		if took := time.Since(began); took > 5*time.Second { // far above, and far below what a silent end takes to be noticed
 			t.Errorf("%s: it took %v", w.brokers[i].name, took)

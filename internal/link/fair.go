@@ -124,6 +124,13 @@ func (l *Link) SendIn(flow *Flow, f *Frame) error { return l.send(flow, f) }
 // RelayIn is Relay as a part of a stream.
 func (l *Link) RelayIn(flow *Flow, f *Frame, from *Link) error { return l.relay(flow, f, from) }
 
+// QueuedIn is how many bytes of a stream wait.
+func (l *Link) QueuedIn(flow *Flow) int {
+	l.out.mu.Lock()
+	defer l.out.mu.Unlock()
+	return flow.bytes
+}
+
 // SendPatiently is SendIn that waits for room until the link has ended. No read loop
 // may call it.
 func (l *Link) SendPatiently(flow *Flow, f *Frame) error {
