@@ -20,4 +20,4 @@ fi
 SHV_INTEROP_COMMIT=$(scripts/commit.sh)
 export SHV_INTEROP_COMMIT SHV_INTEROP_VENV=$venv SHV_INTEROP_TABLE=$PWD/docs/interop.md
 go test -count=1 ./internal/interop
-exec go test -count=1 -run InBand ./internal/e2e
+exec go test -count=1 -run 'InBand|ForeignTrees' ./internal/e2e

@@ -129,7 +129,11 @@ func (d *below) run() {
 		case <-d.ctx.Done():
 		}
 		pause.Stop()
-		if err := d.sync(); err != nil && d.ctx.Err() == nil {
+		err := d.sync()
+		if !d.known && rpc.IsUnknown(err) {
+			return // a device of a user who may be a broker
+		}
+		if err != nil && d.ctx.Err() == nil {
 			d.session.log.Warn().Err(err).Msg("cannot subscribe to signals of the broker below")
 			wait = retry
 		}

@@ -230,7 +230,8 @@ func (s *session) admit(param, options chainpack.Value, welcome func()) *rpc.Err
 	device, _ := options.Get("device")
 	mountPoint, deviceID := s.place(device)
 	s.log.user = s.name()
-	if isBroker(options) && mountPoint != "" {
+	// The Rust broker and the Python one log in as devices do: their user tells.
+	if mountPoint != "" && (isBroker(options) || mayBeBroker(s.user.Load())) {
 		s.setDown(s.newBelow(mountPoint))
 	}
 	if mountPoint == "" {

@@ -76,6 +76,20 @@ func (p *Parent) End() {
 	})
 }
 
+// asksByItself tells whether a broker above asks for nobody but itself who we are, and
+// what we may tell it: the Python one then names no level, and would subscribe to
+// nothing here.
+func (s *session) asksByItself(m *rpc.Message, path []byte) bool {
+	if len(m.Callers()) > 0 || m.Has(rpc.TagAccess) || m.Has(rpc.TagAccessLevel) {
+		return false
+	}
+	switch string(path) {
+	case "", ".app", ".broker", ownNode:
+		return true
+	}
+	return false
+}
+
 // fromAbove gives the clean path here of one that a parent asked for: .broker is
 // this broker's own, all else lies below what is exported.
 func (s *session) fromAbove(m *rpc.Message, path []byte) []byte {

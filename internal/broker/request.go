@@ -18,7 +18,11 @@ func (s *session) request(m *rpc.Message, f *link.Frame) {
 	path := shvpath.Clean(m.Path())
 	var level rpc.Access
 	if s.up != nil {
-		path, level = s.fromAbove(m, path), m.Access()
+		level = m.Access()
+		if s.asksByItself(m, path) {
+			level = rpc.AccessBrowse
+		}
+		path = s.fromAbove(m, path)
 	} else {
 		level = s.level(path, m.Method())
 		if asked := m.Access(); asked > rpc.AccessNone || m.Has(rpc.TagAccessLevel) {

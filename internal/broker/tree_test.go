@@ -183,6 +183,19 @@ func TestRequestsFromAbove(t *testing.T) {
 		device, outside := w.device("test/a"), w.connect().login("root", password, `{"device":{"mountPoint":"x"}}`)
 		parent.send(`<1:1,8:3,9:"a",10:"get">i{}`)
 		parent.expectError(3, rpc.CodeException, "not granted")
+		// What it wants to know of us for itself takes none.
+		for _, own := range []string{`9:".broker",10:"ls"`, `9:".broker/currentClient",10:"subscribe"`, `9:"",10:"ls"`} {
+			parent.send(`<1:1,8:3,%s,11:7>i{1:"a:get:chng"}`, own)
+			parent.expectError(3, rpc.CodeException, "not granted")
+			parent.send(`<1:1,8:3,%s,17:0>i{1:"a:get:chng"}`, own)
+			parent.expectError(3, rpc.CodeException, "not granted")
+		}
+		parent.send(`<1:1,8:3,9:".broker/currentClient",10:"subscribe">i{1:"a/x:get:chng"}`)
+		parent.expect(`<1:1,8:3>i{2:true}`)
+		parent.send(`<1:1,8:3,9:".broker/currentClient",10:"unsubscribe">i{1:"a/x:get:chng"}`)
+		parent.expect(`<1:1,8:3>i{2:true}`)
+		parent.send(`<1:1,8:3,9:".broker",10:"clients">i{}`)
+		parent.expectError(3, rpc.CodeException, "grant: bws")
 		parent.send(`<1:1,8:4,9:"a",10:"get",17:8>i{}`)
 		device.expect(`<1:1,8:4,9:"",10:"get",11:%d,14:"rd",17:8>i{}`, up.ID())
 		device.send(`<1:1,8:4,11:%d>i{2:1}`, up.ID())
@@ -351,6 +364,25 @@ func TestBrokersNeedARole(t *testing.T) {
 		device := w.connect().login("iot", password, `{"broker":{},"device":{"mountPoint":"test/c"}}`)
 		settle()
 		device.fence()
+	})
+}
+
+// The Rust broker and the Python one do not say that they are brokers.
+func TestBrokerThatLogsInAsADeviceIsSubscribed(t *testing.T) {
+	inTree(t, func(t *testing.T) {
+		w := serve(t, Options{})
+		user := w.root()
+		user.subscribe(`"**:get:chng"`)
+		child := w.connect().login("child", password, `{"device":{"mountPoint":"c"}}`)
+		child.expect(`<1:1,8:1,9:".broker",10:"ls",14:"su",17:63>i{}`)
+		child.send(`<1:1,8:1>i{2:["client","currentClient"]}`)
+		child.expect(`<1:1,8:2,9:".broker/currentClient",10:"subscribe",14:"su",17:63>i{1:"**:get:chng"}`)
+		device := w.connect().login("child", password, `{"device":{"mountPoint":"d"}}`)
+		device.expect(`<1:1,8:1,9:".broker",10:"ls",14:"su",17:63>i{}`)
+		device.send(`<1:1,8:1>i{3:i{1:2}}`)
+		settle()
+		time.Sleep(2 * refresh)
+		device.fence() // it is asked nothing more
 	})
 }
 

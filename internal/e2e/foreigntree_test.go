@@ -8,7 +8,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"shvtools/internal/client"
+	"shvtools/internal/rpc"
+	"shvtools/internal/transport"
 )
 
 // Where the broker below is mounted in a tree with a broker of other people's, and
@@ -17,6 +22,12 @@ const (
 	lowMount  = "test/low"
 	lowDevice = lowMount + "/" + device
 )
+
+// oneUser may do all, be a broker too.
+const oneUser = `access:
+  users: {iot: {password: !Plain lub42DUB, roles: [broker]}}
+  roles: {broker: {access: [{shvRI: "**", grant: su}], mount-points: ["test/**"]}}
+`
 
 // start runs the broker with more configuration, and gives its URL.
 func (f foreign) start(t *testing.T, w *world, more string) string {
@@ -45,8 +56,8 @@ func inForeignTrees(t *testing.T, test func(t *testing.T, w *world)) {
 		t.Run(f.name+" below", func(t *testing.T) {
 			f.find(t)
 			w := newWorld(t)
-			w.startBroker("tcp://127.0.0.1:0")
-			host := w.url[len("tcp://"):]
+			w.configuredBroker("listen: [{url: \"tcp://127.0.0.1:0\"}]\n" + oneUser)
+			host := strings.TrimPrefix(w.url, "tcp://")
 			w.startAgentAt("--url", f.start(t, w, fmt.Sprintf(f.up, host)))
 			test(t, w)
 		})
@@ -56,8 +67,7 @@ func inForeignTrees(t *testing.T, test func(t *testing.T, w *world)) {
 			above := f.start(t, w, "")
 			w.configure(filepath.Join(w.dir, "password"), "lub42DUB\n")
 			config := w.newFile("low.yaml")
-			w.configure(config, fmt.Sprintf("listen: [{url: \"tcp://127.0.0.1:0\"}]\naccess:\n  users: {iot: {password: !Plain lub42DUB, roles: [all]}}\n"+
-				"  roles: {all: {access: [{shvRI: \"**\", grant: su}], mount-points: [\"test/**\"]}}\n"+
+			w.configure(config, fmt.Sprintf("listen: [{url: \"tcp://127.0.0.1:0\"}]\n"+oneUser+
 				"connections: [{name: up, enabled: true, client: {url: %q, user: iot, password-file: password, mount: %s, reconnect_interval: 1s}}]\n", above, lowMount))
 			ready := w.newFile("low.ready")
 			cmd := exec.Command(program("shvbroker"), "--config", config, "--ready-file", ready)
@@ -92,9 +102,38 @@ func TestSessionsInBandInForeignTrees(t *testing.T) {
 		term.typeKeys("\x03")
 		term.expect(prompt)
 		term.typeKeys("\r~i")
-		eventually(t, patience, "~i says how", func() bool { return len(term.stderr()) > 0 })
-		t.Logf("%s", term.stderr())
+		eventually(t, patience, "~i says how", func() bool { return strings.Contains(term.stderr(), "in band") })
 		term.typeKeys("\rexit 5\r")
 		term.ends(5)
+	})
+}
+
+func TestSignalsInForeignTrees(t *testing.T) {
+	inForeignTrees(t, func(t *testing.T, w *world) {
+		u, err := transport.ParseURL(w.url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		came := make(chan string, 1)
+		c, err := client.Dial(t.Context(), client.Options{URL: u, Login: client.Login{User: "iot", Password: "lub42DUB"}, Signal: func(m *rpc.Message) {
+			select {
+			case came <- string(m.Path()) + ":" + string(m.Method()):
+			default:
+			}
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if v, err := callOf(c, ".broker/currentClient", "subscribe", fmt.Sprintf("%q", lowMount+"/**:*:cmdlog")); err != nil {
+			t.Fatalf("%v, %v", v, err)
+		}
+		eventually(t, patience, "a signal comes from below", func() bool {
+			_, _ = callOf(c, lowDevice, "runCmd", `"true"`) // it may not be there yet
+			return len(came) > 0
+		})
+		if got := <-came; got != lowDevice+":cmdlog" {
+			t.Errorf("the signal is %s", got)
+		}
 	})
 }

@@ -52,7 +52,6 @@ access.su = ["test/agent:*"]
 [[connect]]
 url = "tcp://%s?user=iot&password=lub42DUB&devmount=test/low"
 role = "all"
-subscriptions = ["**:*:*"]
 `},
 	{"rust", rustBroker, "broker.yml", `
 name: rust

@@ -206,9 +206,9 @@ func (p *peer) awaitEvents(kind string, n int) []event {
 	late := time.After(patience)
 	for {
 		p.mu.Lock()
-		events, changed := slices.Clone(p.events), p.changed
+		changed := p.changed
 		p.mu.Unlock()
-		events = slices.DeleteFunc(events, func(e event) bool { return e.Event != kind })
+		events := p.eventsNow(kind)
 		if len(events) >= n {
 			return events
 		}
@@ -220,6 +220,13 @@ func (p *peer) awaitEvents(kind string, n int) []event {
 			p.t.Fatalf("%s: %d of %d %s within %v: %v", p.name, len(events), n, kind, patience, events)
 		}
 	}
+}
+
+// eventsNow are those of a kind that came so far.
+func (p *peer) eventsNow(kind string) []event {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(p.events), func(e event) bool { return e.Event != kind })
 }
 
 // connected is a client that has logged in.

@@ -37,12 +37,12 @@ mountPoints = ["test/*"]
 access.bws = ["**:*"]
 `
 
-// startTheirBroker runs a pyshvbroker and gives its URL.
-func startTheirBroker(t *testing.T) (s *server, url string) {
+// startTheirBroker runs a pyshvbroker, with more configuration, and gives its URL.
+func startTheirBroker(t *testing.T, more string) (s *server, url string) {
 	t.Helper()
 	dir := t.TempDir()
 	config := filepath.Join(dir, "pyshvbroker.toml")
-	if err := os.WriteFile(config, []byte(theirConfig), 0o644); err != nil {
+	if err := os.WriteFile(config, []byte(theirConfig+more), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(inVenv("pyshvbroker"), "--log-level", "DEBUG", "-c", config)
@@ -58,7 +58,7 @@ func startTheirBroker(t *testing.T) (s *server, url string) {
 
 func TestOurAgentLivesOnThePyshvBroker(t *testing.T) {
 	covers(t, theirBroker+" and client", "shvagent", "mounted: ls, dir, each method, .app, errors")
-	_, url := startTheirBroker(t)
+	_, url := startTheirBroker(t, "")
 	startAgent(t, url, "device", "d-secret")
 	c := connected(t, withQueries(url, "user=user", "password=u-secret"))
 	c.wants("ls", args{"path": "test"}, `["agent"]`)
@@ -106,7 +106,7 @@ func dialTheirs(t *testing.T, url, password string) (*client.Client, error) {
 // Their broker's login tells no client id, and it knows no .broker/app:ping.
 func TestOurClientLivesOnThePyshvBroker(t *testing.T) {
 	covers(t, theirBroker, "client of our programs", "login, login refused, heartbeats, calls, errors, ls")
-	s, url := startTheirBroker(t)
+	s, url := startTheirBroker(t, "")
 	c, err := dialTheirs(t, url, "u-secret")
 	if err != nil {
 		t.Fatal(err)
@@ -143,7 +143,7 @@ func TestOurClientLivesOnThePyshvBroker(t *testing.T) {
 
 func TestShvrshSaysWhyThereIsNoSessionThroughThePyshvBroker(t *testing.T) {
 	covers(t, theirBroker, "shvrsh and shvagent", "unknown path, login refused: one line says so")
-	_, url := startTheirBroker(t)
+	_, url := startTheirBroker(t, "")
 	startAgent(t, url, "device", "d-secret")
 	for _, tt := range []struct{ path, password, says string }{
 		{"test/nosuch", "u-secret", "shvrsh: test/nosuch: no such device: there is no nosuch in test\n"},

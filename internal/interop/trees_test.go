@@ -1,0 +1,88 @@
+package interop_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+)
+
+const lowDevice = "test/low/test/device"
+
+// deviceAt is a device of pyshv that stands at test/device.
+func deviceAt(t *testing.T, url string) {
+	t.Helper()
+	startPeer(t, "device.py", url+"&devmount=test/device").awaitEvents("mounted", 1)
+}
+
+// spans uses a device and an agent at the lower broker of a tree, from the upper one:
+// login is its URL with a user who may do all, password his.
+func spans(t *testing.T, url, user, password string) {
+	t.Helper()
+	c := connected(t, withQueries(url, "user="+user, "password="+password))
+	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+		if c.do("call", args{"path": lowDevice + "/value", "method": "get"}).Error == nil {
+			break
+		}
+		if time.Since(began) > patience {
+			t.Fatal("the device below is not found")
+		}
+	}
+	var names []string
+	c.must("ls", args{"path": "test/low/test"}, &names)
+	if slices.Sort(names); !slices.Equal(names, []string{"agent", "device"}) {
+		t.Errorf("ls below: %v", names)
+	}
+	c.fails("call", args{"path": lowDevice, "method": "nosuch"}, 2)
+	c.wants("subscribe", args{"ri": "test/low/**:*:chng"}, "true")
+	// A subscription takes its time to the broker below.
+	for value := 1; len(c.eventsNow("signal")) == 0; value++ {
+		c.must("call", args{"path": lowDevice + "/value", "method": "set", "param": value}, nil)
+		if time.Sleep(20 * time.Millisecond); value > 500 {
+			t.Fatal("no signal comes from below")
+		}
+	}
+	if got := c.eventsNow("signal")[0].String(); got[:len("signal "+lowDevice)] != "signal "+lowDevice {
+		t.Errorf("the signal is %q", got)
+	}
+	cmd := exec.Command(program("shvrsh"), "--url", url, "--user", user, "test/low/test/agent", "echo out; exit 7")
+	cmd.Env = environment(t.TempDir(), "SHV_PASSWORD="+password)
+	out, err := cmd.Output()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 7 || string(out) != "out\n" {
+		t.Errorf("in band: %v, %q", err, out)
+	}
+}
+
+func TestPyshvBrokerBelowOurs(t *testing.T) {
+	covers(t, theirBroker+" below", "shvbroker above", "calls, errors, ls, signals, a command in band")
+	above := startBroker(t)
+	_, below := startTheirBroker(t, fmt.Sprintf("\n[[connect]]\nurl = \"%s&devmount=test/low\"\nrole = \"all\"\nsubscriptions = [\"**:*:*\"]\n", above.login()))
+	startAgent(t, below, "device", "d-secret")
+	deviceAt(t, withQueries(below, "user=device", "password=d-secret"))
+	spans(t, above.listens[0], "iot", "lub42DUB")
+}
+
+func TestPyshvBrokerAboveOurs(t *testing.T) {
+	covers(t, theirBroker+" above", "shvbroker below", "calls, errors, ls, signals, a command in band; no loop is seen")
+	_, above := startTheirBroker(t, "")
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"password": "d-secret\n",
+		"low.yaml": fmt.Sprintf("listen: [{url: \"tcp://127.0.0.1:0\"}]\naccess:\n  users: {iot: {password: !Plain lub42DUB, roles: [all]}}\n"+
+			"  roles: {all: {access: [{shvRI: \"**\", grant: su}], mount-points: [\"test/**\"]}}\n"+
+			"connections: [{name: up, enabled: true, client: {url: %q, user: device, password-file: password, mount: test/low, heartbeat_interval: 1s, reconnect_interval: 1s}}]\n", above),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	below := startBroker(t, "--config", filepath.Join(dir, "low.yaml"))
+	startAgent(t, below.listens[0], "iot", "lub42DUB")
+	deviceAt(t, below.login())
+	spans(t, above, "user", "u-secret")
+}
