@@ -3,6 +3,7 @@ module shvtools
 go 1.26.0
 
 require (
+	github.com/coder/websocket v1.8.15
 	github.com/creack/pty v1.1.24
 	github.com/goccy/go-yaml v1.19.2
 	github.com/pkg/sftp v1.13.12

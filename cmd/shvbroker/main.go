@@ -29,8 +29,8 @@ where that is there; docs/broker.md describes it. HUP and USR1 read it again.
 Without one it listens on ` + cliapp.DefaultURL + ` and lets in the
 development user iot, whose devices may mount themselves below test/. That user
 is for this machine alone: other than loopback addresses and local sockets are
-refused, as they are with passwords that everybody knows. Off loopback only ssl is
-listened on, unless --allow-plaintext is given.
+refused, as they are with passwords that everybody knows. Off loopback only ssl and wss
+are listened on, unless --allow-plaintext is given.
 
 Examples:
    shvbroker
@@ -67,8 +67,8 @@ func main() {
 			&cli.BoolFlag{Name: "check-config", DisableDefaultText: true, Usage: "tell what is wrong with the configuration, and end"},
 			&cli.BoolFlag{Name: "print-config", DisableDefaultText: true, Usage: "print the configuration with the source of each value, without passwords, and end"},
 			&cli.BoolFlag{Name: "hash-password", DisableDefaultText: true, Usage: "read a password, print its argon2id hash for the configuration, and end"},
-			&cli.StringSliceFlag{Name: "listen", Usage: "listen on `URL`: tcp://HOST:PORT, ssl://HOST:PORT, tcps://HOST:PORT or unix:PATH; may be given several times; port 0 is any free one"},
-			&cli.StringFlag{Name: "tls-cert", Usage: "show the certificate in `FILE` (PEM, with those between it and its root) at ssl listeners"},
+			&cli.StringSliceFlag{Name: "listen", Usage: "listen on `URL`: tcp://HOST:PORT, ssl://…, tcps://…, ws://…, wss://… or unix:PATH; may be given several times; port 0 is any free one"},
+			&cli.StringFlag{Name: "tls-cert", Usage: "show the certificate in `FILE` (PEM, with those between it and its root) at ssl and wss listeners"},
 			&cli.StringFlag{Name: "tls-key", Usage: "its private key is in `FILE`"},
 			&cli.BoolFlag{Name: "allow-plaintext", DisableDefaultText: true, Usage: "listen on tcp off loopback, where everyone on the way can read along"},
 			&cli.StringFlag{Name: "journal", Usage: "write each message to `FILE`, - for stderr; secrets and what is typed are left out"},

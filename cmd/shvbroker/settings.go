@@ -183,7 +183,7 @@ func (s *settings) check(c *brokerconf.Config) error {
 			continue
 		}
 		if !d.url.IsEncrypted() && !plaintext {
-			return cliapp.Usagef("%s: off loopback everyone on the way could read along; listen on ssl, or allow it by --allow-plaintext or by allow-plaintext: true in the configuration", d.url)
+			return cliapp.Usagef("%s: off loopback everyone on the way could read along; listen on ssl or wss, or allow it by --allow-plaintext or by allow-plaintext: true in the configuration", d.url)
 		}
 		if c.Development {
 			return cliapp.Usagef("%s: the development user may be let in on loopback only, such as %s", d.url, cliapp.DefaultURL)

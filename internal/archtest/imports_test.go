@@ -10,6 +10,7 @@ const (
 	zerologPath = "github.com/rs/zerolog"
 	ptyPath     = "github.com/creack/pty"
 	termPath    = "golang.org/x/term"
+	webPath     = "github.com/coder/websocket"
 )
 
 // A codec that can reach the network or the log is one that cannot be used, or
@@ -48,6 +49,7 @@ func TestThirdPartyPackagesHaveOneOwner(t *testing.T) {
 			module + "/internal/tty",
 		}},
 		{termPath, module + "/internal/tty", []string{module + "/internal/e2e"}},
+		{webPath, module + "/internal/transport", []string{module + "/internal/broker"}}, // a client of somebody else's
 	} {
 		for _, p := range allPackages(t) {
 			for _, text := range rule.offences(p) {

@@ -32,8 +32,7 @@ func (b *Broker) start(conn net.Conn, e *entrance) {
 		return
 	}
 	l := link.New(conn, link.Options{MaxFrame: b.limits.LoginFrame, QueueBytes: b.limits.QueueBytes, Gauge: &b.queued})
-	secure, _ := conn.(*transport.TLSConn)
-	s := b.newSession(l, from, secure, seat, nil)
+	s := b.newSession(l, from, transport.SecureOf(conn), seat, nil)
 	if s == nil {
 		b.gate.loggedIn(seat)
 		b.gate.leave()
@@ -48,7 +47,7 @@ func (b *Broker) start(conn net.Conn, e *entrance) {
 		defer b.running.Done()
 		defer e.open.Add(-1)
 		p := &peer{session: s}
-		cause := s.run(p)
+		cause := s.run(p, conn)
 		p.session.end(cause)
 		b.gate.leave()
 		b.stats.ended[cause].Add(1)
@@ -56,15 +55,15 @@ func (b *Broker) start(conn net.Conn, e *entrance) {
 }
 
 // run is the life of the connection of s, from its handshake on.
-func (s *session) run(p *peer) link.Cause {
-	if s.secure != nil {
-		if err := s.secure.Handshake(s.broker.handshakes); err != nil {
+func (s *session) run(p *peer, conn net.Conn) link.Cause {
+	if h, ok := conn.(transport.Handshaker); ok {
+		if err := h.Handshake(s.broker.handshakes); err != nil {
 			s.link.Close(link.HandshakeFailed)
 			var refused *transport.CertificateError
 			if errors.As(err, &refused) {
 				s.log.Provoked("client certificate refused", func(e *zerolog.Event) { e.Err(err) })
 			} else {
-				s.log.Debug().Err(err).Msg("no TLS handshake")
+				s.log.Debug().Err(err).Msg("no handshake")
 			}
 		}
 	}
@@ -74,7 +73,7 @@ func (s *session) run(p *peer) link.Cause {
 // refuse closes a connection, after a word to a peer that can read it: the answer
 // to the first request of most.
 func refuse(conn net.Conn, cause link.Cause) {
-	if _, secure := conn.(*transport.TLSConn); secure {
+	if _, ok := conn.(transport.Handshaker); ok {
 		_ = conn.Close()
 		return
 	}

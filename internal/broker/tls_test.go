@@ -5,12 +5,14 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"net"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"shvtools/internal/certtest"
+	"shvtools/internal/chainpack"
 	"shvtools/internal/link"
 	"shvtools/internal/rpc"
 	"shvtools/internal/transport"
@@ -32,6 +34,8 @@ func openDoors(t *testing.T, o Options) *doors {
 	for _, u := range []transport.URL{
 		{Scheme: "tcp", Host: "127.0.0.1", Port: "0"},
 		{Scheme: "ssl", Host: "127.0.0.1", Port: "0", Cert: c.Cert, Key: c.Key},
+		{Scheme: "ws", Host: "127.0.0.1", Port: "0"},
+		{Scheme: "wss", Host: "127.0.0.1", Port: "0", Cert: c.Cert, Key: c.Key},
 		{Scheme: "unix", Path: filepath.Join(t.TempDir(), "s")},
 	} {
 		l, err := transport.Listen(t.Context(), u, transport.ListenOptions{})
@@ -55,7 +59,42 @@ func (d *doors) connect(scheme string) *remote {
 		d.t.Fatal(err)
 	}
 	d.t.Cleanup(func() { _ = conn.Close() })
+	if ws, ok := conn.(*transport.WSConn); ok {
+		conn = &blockConn{WSConn: ws}
+	}
 	return &remote{t: d.t, conn: conn, in: bufio.NewReader(conn)}
+}
+
+// blockConn gives the frames of a WebSocket the block framing.
+type blockConn struct {
+	*transport.WSConn
+	left []byte // of the last frame
+}
+
+func (c *blockConn) Read(b []byte) (int, error) {
+	if len(c.left) == 0 {
+		r, err := c.NextFrame()
+		if err != nil {
+			return 0, err
+		}
+		payload, err := io.ReadAll(r)
+		if err != nil {
+			return 0, err
+		}
+		c.left = append(chainpack.AppendUIntData(nil, uint64(len(payload))), payload...)
+	}
+	n := copy(b, c.left)
+	c.left = c.left[n:]
+	return n, nil
+}
+
+// Write takes one frame.
+func (c *blockConn) Write(b []byte) (int, error) {
+	_, payload, err := chainpack.UIntData(b)
+	if err == nil {
+		err = c.WriteFrame(b, payload)
+	}
+	return len(b), err
 }
 
 // eventually waits for something that no message tells of.
@@ -70,9 +109,10 @@ func (d *doors) eventually(what string, f func() bool) {
 
 func TestClientsOfAllSchemesMeet(t *testing.T) {
 	d := openDoors(t, Options{})
-	for _, device := range []string{"tcp", "ssl", "unix"} {
+	schemes := []string{"tcp", "ssl", "ws", "wss", "unix"}
+	for _, device := range schemes {
 		agent := d.connect(device).login("iot", password, fmt.Sprintf(`{"device":{"mountPoint":"test/%s"}}`, device))
-		for _, user := range []string{"tcp", "ssl", "unix"} {
+		for _, user := range schemes {
 			r := d.connect(user).login("iot", password, "{}")
 			r.calls("test/"+device+"/below", agent, "below")
 			_ = r.conn.Close()
@@ -95,8 +135,11 @@ func TestOffersAndWhereTheirSecretsAreGood(t *testing.T) {
 		{"tcp", `,8:["tcp"]`, "tcp://127.0.0.1:" + port("tcp"), []string{"tcp"}, nil},
 		{"ssl", ``, "", []string{"tcp", "ssl"}, nil},
 		{"ssl", `,8:["ssl"]`, "ssl://127.0.0.1:" + port("ssl"), []string{"ssl"}, []string{"tcp", "unix"}},
-		{"ssl", `,8:["ws",7,"unix","ssl"]`, "ssl://127.0.0.1:" + port("ssl"), []string{"ssl"}, []string{"tcp"}},
+		{"ssl", `,8:["can",7,"unix","ssl"]`, "ssl://127.0.0.1:" + port("ssl"), []string{"ssl"}, []string{"tcp"}},
 		{"ssl", `,8:["unix"]`, "", []string{"tcp"}, nil},
+		{"ws", `,8:["ws"]`, "ws://127.0.0.1:" + port("ws"), []string{"ws"}, nil},
+		{"wss", `,8:["wss"]`, "wss://127.0.0.1:" + port("wss"), []string{"wss", "ssl"}, []string{"ws", "tcp", "unix"}},
+		{"wss", ``, "", []string{"tcp", "wss"}, nil},
 		{"unix", `,8:["unix"]`, d.urls["unix"].String(), []string{"unix"}, []string{"tcp", "ssl"}},
 		{"unix", `,8:"unix"`, "", []string{"unix"}, nil},
 	} {

@@ -139,14 +139,14 @@ func TestTheCPlusPlusBrokersDirectory(t *testing.T) {
 func TestWhatHasNoEffectIsToldWithItsPlace(t *testing.T) {
 	c := load(t, brokerconf.Sources{File: write(t, "f", `connections: [{name: up, enabled: true, connection_settings: {imported_shv_root: x}, client: {url: "tcp://h", mount: m}}, {name: off, client: {url: "can:x"}}]
 tunnelling: {enabled: true}
-listen: [{url: "tcp://127.0.0.1:0"}, {url: "ws://x:1"}]
+listen: [{url: "tcp://127.0.0.1:0"}, {url: "can://x:1"}]
 access:
   users: {a: {password: !Plain "", roles: [ghost]}}
   roles:
     r: {access: [{shvRI: "test/**:*:*", grant: su}], profile: {x: 1}}
 `)})
 	for _, want := range []string{
-		"f:1:63: imported_shv_root is not used", "f:2:1: tunnelling is not used", "f:3:44: the broker does not listen on ws://x:1",
+		"f:1:63: imported_shv_root is not used", "f:2:1: tunnelling is not used", "f:3:44: the broker does not listen on can://x:1",
 		`f:5:25: the password of user "a" is empty`, `f:5:11: user "a": there is no role "ghost"`,
 		`f:7:26: rule 1 of role "r" has no effect`, `f:7:54: profile of role "r" is not used`,
 	} {

@@ -17,11 +17,11 @@ func (r *reader) listenURL(n *node, text string) bool {
 		return false
 	}
 	switch u.Scheme {
-	case transport.TCP, transport.SSL, transport.TCPS, transport.Unix:
+	case transport.TCP, transport.SSL, transport.TCPS, transport.WS, transport.WSS, transport.Unix:
 		if _, err := transport.ParseURL(text); err != nil {
 			r.fail(n.at, "a url of listen: %w", err)
 		}
-	case "ssls", "unixs", "ws", "wss", "serial", "tty", "can":
+	case "ssls", "unixs", "serial", "tty", "can":
 		r.warn(n.at, "the broker does not listen on %s: the scheme %s is not supported", shownURL(text), u.Scheme)
 		return false
 	default:

@@ -41,7 +41,7 @@ func LoginFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{
 			Name: FlagURL, EnvVars: []string{"SHV_URL"},
-			Usage: "connect to the broker at `URL`: tcp://HOST, ssl://HOST?ca=FILE or unix:PATH; without it, " + DefaultURL,
+			Usage: "connect to the broker at `URL`: tcp://HOST, ssl://HOST?ca=FILE, tcps://HOST, ws://HOST, wss://HOST?ca=FILE or unix:PATH; without it, " + DefaultURL,
 		},
 		&cli.StringFlag{
 			Name:  FlagUser,

@@ -131,6 +131,10 @@ func TestAllTransportsBehaveAlike(t *testing.T) {
 		"ssl IPv6":  "ssl://[::1]:0",
 		"tcps":      "tcps://127.0.0.1:0",
 		"tcps IPv6": "tcps://[::1]:0",
+		"ws":        "ws://127.0.0.1:0",
+		"ws IPv6":   "ws://[::1]:0",
+		"wss":       "wss://127.0.0.1:0",
+		"wss IPv6":  "wss://[::1]:0",
 		"unix":      "unix:SOCKET",
 	}
 	for name, url := range urls {

@@ -13,11 +13,13 @@ import (
 
 // overTLS is a world whose broker knows nothing but ssl, and whose certificate is for
 // a name that the broker itself does not know.
-func overTLS(t *testing.T) setup {
+func overTLS(t *testing.T) setup { return secured(t, "ssl") }
+
+func secured(t *testing.T, scheme string) setup {
 	t.Helper()
 	c := certtest.Write(t, t.TempDir(), "broker", "localhost")
 	return setup{
-		listen:    "ssl://127.0.0.1:0",
+		listen:    scheme + "://127.0.0.1:0",
 		brokerTLS: []string{"--tls-cert", c.Cert, "--tls-key", c.Key},
 		clientURL: func(listens string) string {
 			return strings.Replace(listens, "127.0.0.1", "localhost", 1) + "?ca=" + c.Cert
@@ -30,11 +32,16 @@ func overSocket(t *testing.T) setup {
 	return setup{listen: "unix:" + filepath.Join(t.TempDir(), "broker.sock")}
 }
 
-func overSerial(*testing.T) setup { return setup{listen: "tcps://127.0.0.1:0"} }
+func overSerial(*testing.T) setup    { return setup{listen: "tcps://127.0.0.1:0"} }
+func overWebSocket(*testing.T) setup { return setup{listen: "ws://127.0.0.1:0"} }
+
+func overSecureWebSocket(t *testing.T) setup { return secured(t, "wss") }
 
 func TestSessionsOverAllTransports(t *testing.T) {
 	t.Parallel()
-	for name, world := range map[string]func(*testing.T) setup{"ssl": overTLS, "tcps": overSerial, "unix": overSocket} {
+	for name, world := range map[string]func(*testing.T) setup{
+		"ssl": overTLS, "tcps": overSerial, "ws": overWebSocket, "wss": overSecureWebSocket, "unix": overSocket,
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := world(t).start(t)
@@ -61,6 +68,42 @@ func TestSessionsOverAllTransports(t *testing.T) {
 				t.Error("the journal shows the password")
 			}
 		})
+	}
+}
+
+// One broker with all doors: agent and user meet, whichever each takes, and the
+// session goes the agent's way.
+func TestAllDoorsOfOneBroker(t *testing.T) {
+	t.Parallel()
+	s := secured(t, "ssl")
+	for _, url := range []string{"wss://127.0.0.1:0", "ws://127.0.0.1:0", "tcps://127.0.0.1:0", "tcp://127.0.0.1:0", overSocket(t).listen} {
+		s.brokerTLS = append(s.brokerTLS, "--listen", url)
+	}
+	s.noAgent = true
+	w := s.start(t)
+	text, err := os.ReadFile(filepath.Join(w.dir, "broker.ready"))
+	doors := strings.Fields(string(text))
+	if err != nil || len(doors) != 6 {
+		t.Fatalf("the broker listens on %q, %v", doors, err)
+	}
+	for i, door := range doors {
+		if strings.Contains(door, "127.0.0.1") {
+			doors[i] = s.clientURL(door)
+		}
+	}
+	data := make([]byte, 1<<20)
+	_, _ = rand.Read(data)
+	for i, door := range doors {
+		w.url = door
+		w.startAgentAt("--url", door)
+		for _, user := range []string{door, doors[(i+1)%len(doors)]} {
+			w.url = user
+			r := w.rshWith(bytes.NewReader(data), "cat; exit 7")
+			if r.code != 7 || !bytes.Equal(r.stdout, data) || len(r.stderr) > 0 {
+				t.Errorf("agent at %s, user at %s: exit code %d, %d bytes, stderr %q", door, user, r.code, len(r.stdout), r.stderr)
+			}
+		}
+		w.agent.stop(t)
 	}
 }
 

@@ -18,7 +18,7 @@ const (
 	IdleTimeout                       // the peer was silent for longer than agreed
 	LoginTimeout                      // the peer did not log in in time
 	LoginFailed                       // the peer's login was refused
-	HandshakeFailed                   // the peer's TLS handshake failed
+	HandshakeFailed                   // the peer's handshake failed: of TLS, or of a WebSocket
 	HandshakeLate                     // too many TLS handshakes were under way
 	TooManyConnections                // a bound on connections in all was reached
 	TooManyLogins                     // a bound on connections before their login was reached
@@ -56,7 +56,7 @@ var causeTexts = [...]string{
 	IdleTimeout:          "idle for too long",
 	LoginTimeout:         "no login in time",
 	LoginFailed:          "login failed",
-	HandshakeFailed:      "TLS handshake failed",
+	HandshakeFailed:      "handshake failed",
 	HandshakeLate:        "too many TLS handshakes at once",
 	TooManyConnections:   "too many connections",
 	TooManyLogins:        "too many connections that have not logged in",

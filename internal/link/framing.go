@@ -25,6 +25,9 @@ func framingOf(conn net.Conn) (framing, net.Conn) {
 	if c, ok := conn.(interface{ Serial() net.Conn }); ok {
 		return new(serial), c.Serial()
 	}
+	if c, ok := conn.(webConn); ok {
+		return webSocket{c}, conn
+	}
 	return nil, conn
 }
 

@@ -3,6 +3,7 @@ package link
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"runtime/debug"
 	"sync"
@@ -146,6 +147,10 @@ func (l *Link) end(cause Cause, err error) {
 		close(l.done)
 		l.idle.stop()
 		l.out.close()
+		if m, ok := l.framing.(webSocket); ok {
+			_ = m.conn.CloseFor(cause.status(), l.Err().Error())
+			return
+		}
 		_ = l.conn.Close()
 	})
 }
@@ -168,7 +173,7 @@ func (l *Link) Err() error {
 	switch cause := l.Cause(); {
 	case cause == Open:
 		return nil
-	case l.detail != nil && cause != PeerClosed:
+	case l.detail != nil && l.detail != io.EOF:
 		return &EndError{Cause: cause, Err: l.detail}
 	default:
 		return &EndError{Cause: cause}

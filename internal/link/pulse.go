@@ -44,6 +44,9 @@ func (l *Link) Pulse() Pulse {
 		Queued:   l.Queued(),
 		Sent:     l.pulse.sent.Load(),
 	}
+	if m, ok := l.framing.(webSocket); ok {
+		p.Sent += m.conn.Written()
+	}
 	if p.Queued > 0 {
 		// The system lets us write again only when much of its buffer is free,
 		// which over a slow line may take minutes.

@@ -33,8 +33,10 @@ func (l *Link) readLoop(h Handler) (Cause, error) {
 	for {
 		// Here and no deeper: the most that an idle link takes is its stack, of which
 		// the collector gives back what is not needed for the wait.
-		if err := in.fill(); err != nil {
-			return readCause(err), err
+		if _, own := l.framing.(webSocket); !own {
+			if err := in.fill(); err != nil {
+				return readCause(err), err
+			}
 		}
 		f, cause, err := l.nextFrame(in)
 		if err != nil {
@@ -143,9 +145,9 @@ func (l *Link) readLength(in *input) (uint64, error) {
 func readCause(err error) Cause {
 	var syntax *chainpack.SyntaxError
 	switch {
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		return PeerClosed
-	case errors.As(err, &syntax):
+	case errors.As(err, &syntax), isViolation(err):
 		return ProtocolError
 	}
 	return ReadError

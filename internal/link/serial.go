@@ -39,6 +39,9 @@ func (s *serial) readFrame(l *Link) (*Frame, Cause, error) {
 		return f, Open, nil
 	}
 	f.Release()
+	if err == io.EOF {
+		return nil, cause, err
+	}
 	return nil, cause, fmt.Errorf("frame %d: %w", l.rx.Load()+1, err)
 }
 

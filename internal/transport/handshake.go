@@ -18,6 +18,21 @@ type Slots chan struct{}
 // NewSlots makes n slots, one at least.
 func NewSlots(n int) Slots { return make(Slots, max(n, 1)) }
 
+// Handshaker is an accepted connection on which nothing is read or written before
+// its handshake: *TLSConn or *WSConn.
+type Handshaker interface{ Handshake(slots Slots) error }
+
+// SecureOf is the TLS of an accepted connection; nil: it has none.
+func SecureOf(conn net.Conn) *TLSConn {
+	switch c := conn.(type) {
+	case *TLSConn:
+		return c
+	case *WSConn:
+		return c.secure
+	}
+	return nil
+}
+
 // TLSConn is an accepted connection of the scheme ssl. Nothing is read or written
 // before Handshake.
 type TLSConn struct {

@@ -19,8 +19,8 @@ type ListenOptions struct {
 	OnlyIPv6 bool
 }
 
-// Listener accepts connections at a URL. Those of the scheme ssl are *TLSConn,
-// whose handshake has not happened. All methods may be called concurrently.
+// Listener accepts connections at a URL. Some are a Handshaker, whose handshake has
+// not happened. All methods may be called concurrently.
 type Listener struct {
 	net.Listener
 	url   URL
@@ -132,6 +132,9 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 	if l.trust.Load() != nil {
 		conn = newTLSConn(conn, l)
+	}
+	if kinds[l.url.Scheme].web {
+		return newWSConn(conn, l.url.Origins), nil
 	}
 	return framed(conn, l.url.Scheme), nil
 }

@@ -22,6 +22,11 @@ func PeerOf(conn net.Conn) Peer {
 	switch c := conn.(type) {
 	case *TLSConn:
 		p.Scheme = SSL
+	case *WSConn:
+		p.Scheme = WS
+		if c.secure != nil {
+			p.Scheme = WSS
+		}
 	case *SerialConn:
 		p.Scheme = TCPS
 	case *net.TCPConn:

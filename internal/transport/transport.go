@@ -1,6 +1,6 @@
 // Package transport turns SHV URLs into connections and listeners
 // (protocol.md 4.4, 4.5): tcp, ssl (TLS 1.2 and newer, the server shows a
-// certificate), tcps and unix. What runs over a connection is package link's matter.
+// certificate), tcps, ws, wss and unix. What runs over a connection is package link's matter.
 package transport
 
 import (
@@ -21,6 +21,9 @@ import (
 // that is alive but does not read as one that does not acknowledge, so stall is
 // for connections whose peer always reads.
 func Dial(ctx context.Context, u URL, stall time.Duration) (net.Conn, error) {
+	if kinds[u.Scheme].web {
+		return dialWS(ctx, u, stall)
+	}
 	conn, err := dialSocket(ctx, u, stall)
 	if err != nil {
 		return nil, err
@@ -63,9 +66,9 @@ func dialPlain(ctx context.Context, u URL, stall time.Duration) (net.Conn, error
 
 // DialBlocking is Dial for a program with one connection: each read and write
 // blocks a thread, which is quicker than Go's poller. Such a connection knows no
-// deadlines. TLS needs them, so with it this is Dial.
+// deadlines. TLS and WebSockets need them, so with these it is Dial.
 func DialBlocking(ctx context.Context, u URL, stall time.Duration) (net.Conn, error) {
-	if u.IsEncrypted() {
+	if u.IsEncrypted() || kinds[u.Scheme].web {
 		return Dial(ctx, u, stall)
 	}
 	conn, err := dialPlain(ctx, u, stall)

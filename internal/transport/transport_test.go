@@ -19,10 +19,12 @@ func TestURLForms(t *testing.T) {
 		"ssl://h:1?ca=/c.pem&verify=0":   {Scheme: "ssl", Host: "h", Port: "1", CA: "/c.pem", NoVerify: true},
 		"ssl://h?cert=c&key=k&verify=1":  {Scheme: "ssl", Host: "h", Port: "3756", Cert: "c", Key: "k"},
 		"tcps://host":                    {Scheme: "tcps", Host: "host", Port: "3765"},
-		"unix:///run/a%20b.sock":         {Scheme: "unix", Path: "/run/a b.sock"},
-		"unix:/run/s?mode=660&user=e":    {Scheme: "unix", Path: "/run/s", Mode: 0o660, User: "e", HasUser: true},
-		"h?shapass=ab&token=t":           {Scheme: "tcp", Host: "h", Port: "3755", ShaPass: "ab", Token: "t"},
-		"h?devid=d&devmount=a/b":         {Scheme: "tcp", Host: "h", Port: "3755", DeviceID: "d", MountPoint: "a/b"},
+		"ws://host?origin=https://a&origin=http://b:1": {Scheme: "ws", Host: "host", Port: "8755", Path: "/", Origins: "https://a,http://b:1"},
+		"wss://eva@[::1]/shv%20x/?ca=c":                {Scheme: "wss", Host: "::1", Port: "8766", Path: "/shv x/", User: "eva", HasUser: true, CA: "c"},
+		"unix:///run/a%20b.sock":                       {Scheme: "unix", Path: "/run/a b.sock"},
+		"unix:/run/s?mode=660&user=e":                  {Scheme: "unix", Path: "/run/s", Mode: 0o660, User: "e", HasUser: true},
+		"h?shapass=ab&token=t":                         {Scheme: "tcp", Host: "h", Port: "3755", ShaPass: "ab", Token: "t"},
+		"h?devid=d&devmount=a/b":                       {Scheme: "tcp", Host: "h", Port: "3755", DeviceID: "d", MountPoint: "a/b"},
 	} {
 		got, err := ParseURL(text)
 		if err != nil || got != want {
@@ -32,7 +34,7 @@ func TestURLForms(t *testing.T) {
 }
 
 func TestBadURLIsRefusedWithoutShowingItsPassword(t *testing.T) {
-	for _, text := range []string{"ws://eva:secret@host", "ssl://eva:secret@?ca=x", "unix://host/path?password=secret",
+	for _, text := range []string{"wxs://eva:secret@host", "ws://eva:secret@h?origin=x", "ssl://eva:secret@?ca=x", "unix://host/path?password=secret",
 		"ssl://h?password=secret&verify=perhaps", "ssl://h?password=secret&crl=", "unix:/a?password=secret&mode=8", "unix:/a?password=secret&mode=0",
 		"tcp://h?password=secret&x=%zz", "tcp://eva:secret@", "tcp://eva:secret@host:port", "tcp://eva:secret@2001:db8::5:1", "tcp://eva:secret@::1", "tcp://%zz?password=secret"} {
 		if _, err := ParseURL(text); err == nil || strings.Contains(err.Error(), "secret") {
@@ -68,7 +70,7 @@ func TestOnlyThisMachineIsLoopback(t *testing.T) {
 }
 
 func TestURLTextIsReadAgain(t *testing.T) {
-	for _, text := range []string{"tcp://h:1", "ssl://[::1]:3756", "tcp://[fe80::1%25eth0]:77", "unix:///run/a%20b%3Fc.sock"} {
+	for _, text := range []string{"tcp://h:1", "ssl://[::1]:3756", "tcp://[fe80::1%25eth0]:77", "ws://h:1", "wss://h:1/a%20b/", "unix:///run/a%20b%3Fc.sock"} {
 		u, err := ParseURL(text)
 		if err != nil || u.String() != text {
 			t.Errorf("%s became %s, %v", text, u, err)
@@ -82,6 +84,10 @@ func TestWhoIsTrusted(t *testing.T) {
 		"tcp://127.0.0.1":            {true, false, false},
 		"tcp://h":                    {false, false, false},
 		"tcps://h":                   {false, false, false},
+		"ws://h":                     {false, false, false},
+		"ws://localhost":             {true, false, false},
+		"wss://h":                    {false, true, true},
+		"wss://h?verify=false":       {false, true, false},
 		"ssl://h":                    {false, true, true},
 		"ssl://localhost":            {true, true, true},
 		"ssl://h?verify=false":       {false, true, false},
@@ -101,7 +107,7 @@ func TestWhoIsTrusted(t *testing.T) {
 // Whatever is read has the fields of its scheme, shows no password, and is read
 // again from its own text.
 func FuzzParseURL(f *testing.F) {
-	for _, text := range []string{"tcp://eva:secret@h:1?password=secret", "ssl://[::1]?ca=/c&verify=0", "unix:/run/s?mode=660", "h", "unix://h/p", "ssl://h?crl=1", "ssl://h?client-ca=/a&require-client-cert=1", "%"} {
+	for _, text := range []string{"tcp://eva:secret@h:1?password=secret", "ssl://[::1]?ca=/c&verify=0", "unix:/run/s?mode=660", "wss://h/a/?origin=*", "ws://h", "h", "unix://h/p", "ssl://h?crl=1", "ssl://h?client-ca=/a&require-client-cert=1", "%"} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -109,7 +115,8 @@ func FuzzParseURL(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if socket := u.Scheme == Unix; socket != (u.Path != "") || socket == (u.Host != "" && u.Port != "") {
+		socket := u.Scheme == Unix
+		if (socket || kinds[u.Scheme].web) != (u.Path != "") || socket == (u.Host != "" && u.Port != "") {
 			t.Fatalf("%q: %+v", text, u)
 		}
 		again, err := ParseURL(u.String())

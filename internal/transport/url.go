@@ -16,6 +16,8 @@ const (
 	TCP  = "tcp"
 	SSL  = "ssl"
 	TCPS = "tcps" // the serial framing over TCP
+	WS   = "ws"   // WebSocket
+	WSS  = "wss"  // and over TLS
 	Unix = "unix"
 )
 
@@ -26,14 +28,17 @@ const DefaultPort = "3755"
 var kinds = map[string]struct {
 	port string // where the URL names none
 	tls  bool
+	web  bool // a WebSocket
 }{
 	TCP:  {port: DefaultPort},
 	SSL:  {port: "3756", tls: true},
 	TCPS: {port: "3765"},
+	WS:   {port: "8755", web: true},
+	WSS:  {port: "8766", tls: true, web: true},
 }
 
 // Schemes are those that are supported, in words.
-const Schemes = "tcp, ssl, tcps and unix"
+const Schemes = "tcp, ssl, tcps, ws, wss and unix"
 
 // Encrypts tells whether what goes over a connection of the scheme is encrypted.
 func Encrypts(scheme string) bool { return kinds[scheme].tls }
@@ -43,7 +48,7 @@ type URL struct {
 	Scheme string // one of the constants
 	Host   string // without brackets; "" for Unix
 	Port   string // never empty but for Unix
-	Path   string // of the socket, absolute; "" but for Unix
+	Path   string // of the socket, or what a client of a WebSocket asks for; absolute, "" for others
 
 	// User and Password of `user@` or of the options user and password;
 	// HasUser and HasPassword tell an empty one from an absent one.
@@ -68,6 +73,9 @@ type URL struct {
 	// client must show one, and who may connect to a socket; 0: its owner.
 	ClientCA          string
 	RequireClientCert bool
+	// Origins are web pages whose browsers may connect, with commas between them; "*":
+	// any.
+	Origins string
 	// Socket names one that the listener's parent has opened for it; "": none.
 	Socket string
 	Mode   fs.FileMode
@@ -120,6 +128,9 @@ func (u *URL) setHost(parsed *url.URL) error {
 	if u.Port == "" {
 		u.Port = kinds[u.Scheme].port
 	}
+	if kinds[u.Scheme].web {
+		u.Path = "/" + strings.TrimPrefix(parsed.Path, "/")
+	}
 	return nil
 }
 
@@ -151,6 +162,10 @@ func (u *URL) setOptions(query string) error {
 	u.CRL, u.ClientCA = options.Get("crl"), options.Get("client-ca")
 	if options.Has("crl") && u.CRL == "" {
 		return errors.New("the option crl names no file")
+	}
+	u.Origins = strings.Join(options["origin"], ",")
+	if err := checkOrigins(u.Origins); err != nil {
+		return err
 	}
 	if text := options.Get("require-client-cert"); text != "" {
 		require, err := strconv.ParseBool(text)
@@ -202,7 +217,11 @@ func (u URL) String() string {
 	if u.Scheme == Unix {
 		return (&url.URL{Scheme: Unix, Path: u.Path}).String()
 	}
-	return (&url.URL{Scheme: u.Scheme, Host: u.Address()}).String()
+	shown := url.URL{Scheme: u.Scheme, Host: u.Address()}
+	if u.Path != "/" {
+		shown.Path = u.Path
+	}
+	return shown.String()
 }
 
 // IsLoopback tells whether the URL names this machine only: localhost or a

@@ -1,0 +1,387 @@
+package transport
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// pair is the client of a library that knows nothing of ours, and the connection
+// that a listener of ours makes of it.
+func pair(t *testing.T, subprotocols ...string) (client *websocket.Conn, ours *WSConn) {
+	t.Helper()
+	l := listen(t, "ws://127.0.0.1:0", ListenOptions{})
+	t.Cleanup(func() { _ = l.Close() })
+	accepted := acceptOne(l)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	client, _, err := websocket.Dial(ctx, l.URL().String(), &websocket.DialOptions{Subprotocols: subprotocols})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.CloseNow() })
+	ours = <-accepted
+	if ours == nil {
+		t.Fatal("no handshake")
+	}
+	t.Cleanup(func() { _ = ours.Close() })
+	_ = ours.SetDeadline(time.Now().Add(patience))
+	return client, ours
+}
+
+// acceptOne accepts a connection and shakes hands; it gives nil where that fails.
+func acceptOne(l net.Listener) <-chan *WSConn {
+	accepted := make(chan *WSConn, 1)
+	go func() {
+		defer close(accepted)
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		c := conn.(*WSConn)
+		if c.Handshake(NewSlots(1)) != nil {
+			_ = c.Close()
+			return
+		}
+		accepted <- c
+	}()
+	return accepted
+}
+
+// wantFrame reads a frame.
+func wantFrame(t *testing.T, c *WSConn, want string) {
+	t.Helper()
+	r, err := c.NextFrame()
+	if err != nil {
+		t.Fatalf("no frame: %v", err)
+	}
+	if got, err := io.ReadAll(r); err != nil || string(got) != want {
+		t.Fatalf("got %d bytes %.40q, %v, want %d", len(got), got, err, len(want))
+	}
+}
+
+func write(t *testing.T, c *websocket.Conn, b string) {
+	t.Helper()
+	if err := c.Write(t.Context(), websocket.MessageBinary, []byte(b)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWebSocketTakesFragments(t *testing.T) {
+	client, ours := pair(t, subprotocol)
+	w, err := client.Writer(t.Context(), websocket.MessageBinary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		for _, part := range []string{"a", "", "bc", strings.Repeat("d", 5000)} {
+			_, _ = io.WriteString(w, part)
+			_ = client.Ping(t.Context()) // a control frame may stand between them
+		}
+		_ = w.Close()
+		_ = client.Write(t.Context(), websocket.MessageBinary, []byte("next"))
+	}()
+	go func() { _, _, _ = client.Read(t.Context()) }() // the pongs
+	wantFrame(t, ours, "abc"+strings.Repeat("d", 5000))
+	wantFrame(t, ours, "next")
+}
+
+// The older form is a stream: where it is cut does not matter. What we send is cut
+// by frames.
+func TestWebSocketOfTheOlderForm(t *testing.T) {
+	client, ours := pair(t)
+	stream := "\x03abc\x80\x02de" + "\x81\x00" + strings.Repeat("f", 256) + "\x01g"
+	for len(stream) > 0 {
+		n := min(len(stream), 7)
+		write(t, client, stream[:n])
+		write(t, client, "")
+		stream = stream[n:]
+	}
+	for _, want := range []string{"abc", "de", strings.Repeat("f", 256), "g"} {
+		wantFrame(t, ours, want)
+	}
+	for _, wire := range []string{"\x03abc", "\x01d"} {
+		if err := ours.WriteFrame([]byte(wire), 1); err != nil {
+			t.Fatal(err)
+		}
+		if _, b, err := client.Read(t.Context()); string(b) != wire {
+			t.Errorf("got %q, %v, want %q", b, err, wire)
+		}
+	}
+}
+
+func TestWebSocketStreamThatEndsWithinAFrame(t *testing.T) {
+	for _, sent := range []string{"\x05ab", "\x80"} {
+		client, ours := pair(t)
+		write(t, client, sent)
+		go func() { _ = client.Close(websocket.StatusNormalClosure, "") }()
+		r, err := ours.NextFrame()
+		if err == nil {
+			_, err = io.ReadAll(r)
+		}
+		if !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("%q: %v", sent, err)
+		}
+	}
+}
+
+// A message whose end never came must not be taken for a whole one.
+func TestWebSocketLostWithinAMessage(t *testing.T) {
+	client, ours := pair(t, subprotocol)
+	w, err := client.Writer(t.Context(), websocket.MessageBinary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.WriteString(w, strings.Repeat("a", 5000)) // more than the client keeps in its buffer
+	_, _ = io.WriteString(w, strings.Repeat("b", 5000))
+	_ = client.CloseNow()
+	r, err := ours.NextFrame()
+	if err == nil {
+		_, err = io.ReadAll(r)
+	}
+	if !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// What is no SHV is refused, and the client is told why.
+func TestWebSocketRefusesWhatBreaksTheRules(t *testing.T) {
+	for name, tt := range map[string]struct {
+		send func(context.Context, *websocket.Conn) error
+		want string
+	}{
+		"text": {func(ctx context.Context, c *websocket.Conn) error {
+			return c.Write(ctx, websocket.MessageText, []byte("{}"))
+		}, "text message"},
+		"a flood of pings": {func(ctx context.Context, c *websocket.Conn) error {
+			for {
+				if err := c.Ping(ctx); err != nil {
+					return nil
+				}
+			}
+		}, "pings in a second"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client, ours := pair(t, subprotocol)
+			told := make(chan error, 1)
+			go func() {
+				_, _, err := client.Read(t.Context())
+				told <- err
+			}()
+			go func() { _ = tt.send(t.Context(), client) }()
+			_, err := ours.NextFrame()
+			var v *Violation
+			if !errors.As(err, &v) || !strings.Contains(err.Error(), tt.want) {
+				t.Fatalf("got %v", err)
+			}
+			_ = ours.CloseFor(1008, v.Error())
+			var closed websocket.CloseError
+			if err := <-told; !errors.As(err, &closed) || !strings.Contains(closed.Reason, tt.want) {
+				t.Errorf("the client was told %v", err)
+			}
+		})
+	}
+}
+
+// Some pings are everybody's right.
+func TestWebSocketAnswersPings(t *testing.T) {
+	client, ours := pair(t, subprotocol)
+	go func() { _, _ = ours.NextFrame() }()
+	go func() { _, _, _ = client.Read(t.Context()) }()
+	for range maxPings {
+		if err := client.Ping(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// raw sends bytes that no library would to a listener, and gives the first line of
+// the answer.
+func raw(t *testing.T, url string, send string) string {
+	t.Helper()
+	l := listen(t, url, ListenOptions{})
+	defer l.Close()
+	accepted := acceptOne(l)
+	conn, err := net.Dial("tcp", l.URL().Address())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	go func() { _, _ = io.WriteString(conn, send) }()
+	line, _ := bufio.NewReader(conn).ReadString('\n')
+	_ = conn.Close()
+	if c := <-accepted; c != nil {
+		_ = c.Close()
+	}
+	return strings.TrimSpace(line)
+}
+
+const upgradeHead = "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
+	"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+
+// A page of anybody's must not reach a broker on the machine of who looks at it,
+// even where the page has made the name of its own site one of this machine.
+func TestWebSocketIsForWebPagesThatAreNamed(t *testing.T) {
+	const yes, no = "HTTP/1.1 101 Switching Protocols", "HTTP/1.1 403 Forbidden"
+	for _, tt := range []struct{ option, headers, want string }{
+		{"", "", yes},
+		{"", "Origin: http://127.0.0.1\r\n", no},
+		{"", "Origin: http://evil.example\r\n", no},
+		{"", "Origin: null\r\n", no},
+		{"", "Origin:\r\n", no},
+		{"?origin=https://shv.example", "Origin: https://shv.example\r\n", yes},
+		{"?origin=https://shv.example", "Origin: HTTPS://SHV.example\r\n", yes},
+		{"?origin=https://shv.example", "Origin: http://shv.example\r\n", no},
+		{"?origin=https://shv.example", "Origin: https://shv.example.evil.example\r\n", no},
+		{"?origin=https://shv.example", "Origin: https://shv.example\r\nOrigin: http://evil.example\r\n", no},
+		{"?origin=https://a.example,http://b.example:81&origin=http://c.example", "Origin: http://b.example:81\r\n", yes},
+		{"?origin=*", "Origin: http://evil.example\r\n", yes},
+	} {
+		if got := raw(t, "ws://127.0.0.1:0"+tt.option, upgradeHead+tt.headers+"\r\n"); got != tt.want {
+			t.Errorf("%q with %q: %s, want %s", tt.headers, tt.option, got, tt.want)
+		}
+	}
+}
+
+func TestWebSocketRequestsThatAreNone(t *testing.T) {
+	for send, want := range map[string]string{
+		"GET / HTTP/1.1\r\nHost: h\r\n\r\n":                 "HTTP/1.1 426 Upgrade Required",
+		strings.Replace(upgradeHead, "13", "8", 1) + "\r\n": "HTTP/1.1 400 Bad Request",
+		"\x10\x01\x8b\n": "",
+		upgradeHead + "X: " + strings.Repeat("x", 2*maxHead):     "",
+		upgradeHead + strings.Repeat("Cookie: x\r\n", maxHead/9): "",
+	} {
+		if got := raw(t, "ws://127.0.0.1:0", send); got != want {
+			t.Errorf("%.60q: %q, want %q", send, got, want)
+		}
+	}
+}
+
+// dialTest connects our client to a server.
+func dialTest(t *testing.T, address string) (*WSConn, error) {
+	t.Helper()
+	u, err := ParseURL("ws://eva:secret@" + address + "/shv/x?password=secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	conn, err := Dial(ctx, u, 0)
+	if err != nil {
+		return nil, err
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn.(*WSConn), nil
+}
+
+// Whatever a server answers, our client goes nowhere else and names the cause; the
+// URL's own options and password are for SHV and not for HTTP.
+func TestWebSocketClientAndOtherServers(t *testing.T) {
+	for name, tt := range map[string]struct {
+		serve http.HandlerFunc
+		want  string // part of the error
+	}{
+		"not found": {http.NotFound, `404 Not Found: "404 page not found"`},
+		"redirection": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusFound)
+		}, "302 Found"},
+		"no answer": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "no WebSocket there"},
+		"another subprotocol": {func(w http.ResponseWriter, r *http.Request) {
+			r.Header.Set("Sec-WebSocket-Protocol", "mqtt")
+			if c, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{"mqtt"}}); err == nil {
+				_ = c.CloseNow()
+			}
+		}, "unexpected Sec-WebSocket-Protocol"},
+		"a head without end": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X", strings.Repeat("x", 2*maxHead))
+		}, "no WebSocket there"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := httptest.NewServer(tt.serve)
+			defer s.Close()
+			if _, err := dialTest(t, s.Listener.Addr().String()); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestWebSocketClientOfAnOlderServer(t *testing.T) {
+	asked := make(chan string, 1)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- r.RequestURI + " " + r.Header.Get("Authorization") + r.Header.Get("Origin")
+		c, err := websocket.Accept(w, r, nil) // it knows no subprotocol
+		if err != nil {
+			return
+		}
+		_, b, _ := c.Read(r.Context())
+		_ = c.Write(r.Context(), websocket.MessageBinary, append(b, 1))
+		_ = c.Write(r.Context(), websocket.MessageBinary, []byte("x"))
+		_ = c.Close(websocket.StatusPolicyViolation, "enough")
+	}))
+	defer s.Close()
+	c, err := dialTest(t, s.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := <-asked; got != "/shv/x " {
+		t.Errorf("it asked for %q", got)
+	}
+	if err := c.WriteFrame([]byte("\x02ab"), 1); err != nil {
+		t.Fatal(err)
+	}
+	wantFrame(t, c, "ab")
+	wantFrame(t, c, "x")
+	if _, err := c.NextFrame(); !errors.Is(err, io.EOF) || err.Error() != "enough" {
+		t.Errorf("the end: %v", err)
+	}
+}
+
+// A server that says nothing holds nobody up for longer than he wants to wait.
+func TestWebSocketDialEndsWithItsContext(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	u, _ := ParseURL("ws://" + l.Addr().String())
+	if _, err := Dial(ctx, u, 0); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Close ends a read, and a write to a peer that does not read.
+func TestWebSocketCloseEndsReadsAndWrites(t *testing.T) {
+	_, ours := pair(t, subprotocol)
+	ended := make(chan error, 2)
+	go func() {
+		_, err := ours.NextFrame()
+		ended <- err
+	}()
+	go func() { ended <- ours.WriteFrame(make([]byte, 64<<20), 0) }()
+	for before := uint64(0); ours.Written() == 0 || ours.Written() != before; time.Sleep(20 * time.Millisecond) {
+		before = ours.Written()
+	}
+	began := time.Now()
+	_ = ours.CloseFor(1001, "shutting down")
+	for range 2 {
+		if err := <-ended; err == nil {
+			t.Error("no error")
+		}
+	}
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
