@@ -9,14 +9,14 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 # The programs need not be installed for that.
-for unit in *.service; do
+for unit in *.service *.socket; do
   sed "s,/usr/local/bin/,$work/," "$unit" >"$work/$unit"
-  install -m 755 /dev/null "$work/${unit%.service}"
+  install -m 755 /dev/null "$work/${unit%.*}"
 done
 
 # Where systemd is older than the keys of the growing wait, it says so and goes on.
 # Whatever else it says is a fault, even where it calls it none.
-complaints=$(systemd-analyze verify --man=no "$work"/*.service 2>&1 |
+complaints=$(systemd-analyze verify --man=no "$work"/*.service "$work"/*.socket 2>&1 |
   grep -v "Unknown key.* 'Restart\(Steps\|MaxDelaySec\)'" || true)
 if [ -n "$complaints" ]; then
   echo "${complaints//$work\//scripts/systemd/}"
