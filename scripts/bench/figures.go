@@ -33,7 +33,9 @@ var (
 
 	ofLoad = group{"load", "Many clients and many calls"}
 
-	groups = []group{ofBroker, ofLoad, ofSSH}
+	ofTree = group{"tree", "Shells over a connection between two brokers"}
+
+	groups = []group{ofBroker, ofLoad, ofSSH, ofTree}
 )
 
 // figure is one measurement. It starts what it needs and ends it.
@@ -60,6 +62,7 @@ var figures = []figure{
 	{ofSSH, "bulk", 3 * time.Minute, bulkFigure},
 	{ofSSH, "rsync", 3 * time.Minute, rsyncFigure},
 	{ofSSH, "growth", 2 * time.Minute, growthFigure},
+	{ofTree, "shared", 4 * time.Minute, sharedFigure},
 }
 
 func groupNames() string {

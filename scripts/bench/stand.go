@@ -57,6 +57,15 @@ func startStand(ctx context.Context, o options) (*stand, error) {
 	if err != nil {
 		return nil, err
 	}
+	s, err := standAt(ctx, o, b)
+	if err != nil {
+		b.stop()
+	}
+	return s, err
+}
+
+// standAt starts an agent at a broker, which the stand then has.
+func standAt(ctx context.Context, o options, b *brokerProgram) (*stand, error) {
 	ready := filepath.Join(o.temp, "agent.ready")
 	_ = os.Remove(ready)
 	agent, err := startProgram(o.temp, "shvagent", filepath.Join(o.bin, "shvagent"),
@@ -65,29 +74,33 @@ func startStand(ctx context.Context, o options) (*stand, error) {
 		_, err = agent.awaitReady(ctx, ready)
 	}
 	if err != nil {
-		b.stop()
 		return nil, err
 	}
 	s := &stand{broker: b, agent: agent}
-	shvrsh, err := filepath.Abs(filepath.Join(o.bin, "shvrsh"))
-	if err != nil {
-		s.close()
+	if s.rsh, err = filepath.Abs(filepath.Join(o.bin, "shvrsh")); err != nil {
+		agent.stop()
 		return nil, err
 	}
-	s.remote = remote{
+	s.remote = s.remoteAt(b.url, standPath)
+	return s, nil
+}
+
+// remoteAt is the agent as it is found at a path of a broker.
+func (s *stand) remoteAt(url, path string) remote {
+	shvrsh := s.rsh
+	return remote{
 		name: "shvrsh",
 		argv: func(command string) []string {
-			argv := []string{shvrsh, "--url", b.url, standPath}
+			argv := []string{shvrsh, "--url", url, path}
 			if command != "" {
 				argv = append(argv, command)
 			}
 			return argv
 		},
 		rsh:  shvrsh,
-		host: strings.ReplaceAll(standPath, "/", "%2F"),
-		env:  []string{"SHV_URL=" + b.url},
+		host: strings.ReplaceAll(path, "/", "%2F"),
+		env:  []string{"SHV_URL=" + url},
 	}
-	return s, nil
 }
 
 func (s *stand) close() {
