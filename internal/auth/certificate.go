@@ -145,18 +145,34 @@ func checkCertificate(d *Directory, a Attempt) (Login, error) {
 	case len(a.Certificate) == 0:
 		return Login{}, foreign("none was shown, or the listener has no client-ca")
 	case len(holders) == 0 && a.User != "":
-		return Login{}, foreign("%s is not named at user %q", a.Certificate[0], a.User)
+		return Login{}, foreign("%s is not named at user %q", told(a.Certificate), a.User)
 	case len(holders) == 0:
-		return Login{}, foreign("%s is named at no user", a.Certificate[0])
+		return Login{}, foreign("%s is named at no user", told(a.Certificate))
 	case len(holders) > 1:
-		return Login{}, foreign("%s is that of several users, and the login names none", a.Certificate[0])
+		return Login{}, foreign("%s is that of several users, and the login names none", told(a.Certificate))
 	}
 	return admit(Login{User: holders[0], certificate: a.Certificate, external: true}, a)
 }
 
 // notYours refuses a login beside a certificate of others.
 func notYours(a Attempt, user string) error {
-	return foreign("%s is named at others, and not at user %q", a.Certificate[0], user)
+	return foreign("%s is named at others, and not at user %q", told(a.Certificate), user)
+}
+
+// maxTold bounds the names of a certificate in a line of the log.
+const maxTold = 8
+
+// told are the names of a certificate for the log, for an operator to choose from.
+func told(names []CertName) string {
+	texts := make([]string, 0, maxTold+1)
+	for i, name := range names {
+		if i == maxTold {
+			texts = append(texts, "…")
+			break
+		}
+		texts = append(texts, string(name))
+	}
+	return strings.Join(texts, ", ")
 }
 
 func foreign(format string, args ...any) error {

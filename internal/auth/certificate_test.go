@@ -74,11 +74,11 @@ func TestWhoACertificateLetsIn(t *testing.T) {
 	}{
 		{"its user", auth.External, "", "", []auth.CertName{"sha256:1", "cn:eva"}, "eva", ""},
 		{"by name", auth.External, "eva", "", []auth.CertName{"sha256:1", "dns:shared"}, "eva", ""},
-		{"another user", auth.External, "tom", "", []auth.CertName{"sha256:1", "cn:eva"}, "", foreign + `: sha256:1 is not named at user "tom"`},
+		{"another user", auth.External, "tom", "", []auth.CertName{"sha256:1", "cn:eva"}, "", foreign + `: sha256:1, cn:eva is not named at user "tom"`},
 		{"nobody", auth.External, "nobody", "", []auth.CertName{"sha256:1", "cn:eva"}, "", foreign + ": sha256:1"},
 		{"none shown", auth.External, "eva", "", nil, "", foreign + ": none was shown"},
 		{"of nobody", auth.External, "", "", []auth.CertName{"cn:x"}, "", foreign + ": cn:x is named at no user"},
-		{"of two, and no name", auth.External, "", "", []auth.CertName{"cn:eva", "cn:bob"}, "", foreign + ": cn:eva is that of several"},
+		{"of two, and no name", auth.External, "", "", []auth.CertName{"cn:eva", "cn:bob"}, "", foreign + ": cn:eva, cn:bob is that of several"},
 		{"of two", auth.External, "bob", "", []auth.CertName{"cn:eva", "cn:bob"}, "bob", ""},
 		{"deactivated", auth.External, "", "", []auth.CertName{"cn:off"}, "", auth.ErrLogin.Error()},
 		{"expired", auth.External, "", "", []auth.CertName{"cn:old"}, "", auth.ErrLogin.Error()},
