@@ -26,6 +26,9 @@ func statusCommand() *cli.Command {
 const codeNotConnected = 3
 
 func status(c *cli.Context) error {
+	if c.Args().Present() {
+		return cliapp.Usagef("unexpected argument %q", c.Args().First())
+	}
 	config, err := load(c)
 	if err != nil {
 		return err

@@ -60,12 +60,21 @@ func (w watched) End() {
 	w.Session.End()
 }
 
+// loginAbove is who a connection logs in as.
+func loginAbove(c brokerconf.Connection) (cliapp.Login, error) {
+	login, err := cliapp.ConfiguredLogin(c.URL, c.User, c.PasswordFile)
+	if err != nil {
+		return login, fmt.Errorf("%s: connection %s: %w", c.At, c.Name, err)
+	}
+	return login, nil
+}
+
 // newParents resolves the logins of all connections.
 func newParents(connections []brokerconf.Connection, b *broker.Broker, log zerolog.Logger) (all parents, err error) {
 	for _, c := range connections {
-		login, err := cliapp.ConfiguredLogin(c.URL, c.User, c.PasswordFile)
+		login, err := loginAbove(c)
 		if err != nil {
-			return nil, fmt.Errorf("%s: connection %s: %w", c.At, c.Name, err)
+			return nil, err
 		}
 		for _, text := range login.Warnings {
 			log.Warn().Str("connection", c.Name).Msg(text)

@@ -70,6 +70,9 @@ func (s *settings) overrideOperation() error {
 	c, o := s.command, &s.config.Operation
 	if c.IsSet("metrics-listen") {
 		o.Metrics = c.String("metrics-listen")
+		if err := brokerconf.CheckMetrics(o.Metrics); err != nil {
+			return cliapp.Usagef("--metrics-listen: %w", err)
+		}
 		s.config.Override("metrics.listen", "--metrics-listen", o.Metrics)
 	}
 	for _, each := range []struct {
@@ -208,7 +211,8 @@ func (s *settings) show() error {
 	return err
 }
 
-// checkFiles reads the certificates and lists that listeners and connections name.
+// checkFiles reads the certificates, lists and passwords that listeners and connections
+// name.
 func (s *settings) checkFiles() error {
 	var faults []error
 	for _, d := range s.listen {
@@ -219,6 +223,9 @@ func (s *settings) checkFiles() error {
 	for _, c := range s.config.Connections {
 		if err := transport.CheckDial(c.URL); err != nil {
 			faults = append(faults, fmt.Errorf("%s: %w", c.At, err))
+		}
+		if _, err := loginAbove(c); err != nil {
+			faults = append(faults, err)
 		}
 	}
 	return errors.Join(faults...)

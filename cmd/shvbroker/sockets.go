@@ -6,12 +6,10 @@ import (
 	"slices"
 	"strings"
 
+	"shvtools/internal/brokerconf"
 	"shvtools/internal/sdlisten"
 	"shvtools/internal/transport"
 )
-
-// metricsSocket stands before the name of a socket in metrics.listen.
-const metricsSocket = "socket:"
 
 // give gives each listener the sockets that it asks for by name; where there are
 // several of the name, it gets all. What does not fit is an error: a socket that
@@ -39,7 +37,7 @@ func (s *settings) give(sockets []sdlisten.Socket) (metrics net.Listener, err er
 			doors = append(doors, given)
 		}
 	}
-	if name, ok := strings.CutPrefix(s.config.Operation.Metrics, metricsSocket); ok {
+	if name, ok := strings.CutPrefix(s.config.Operation.Metrics, brokerconf.MetricsSocket); ok {
 		named := bearing(sockets, name)
 		switch {
 		case len(named) == 0 || taken[name]:

@@ -2,6 +2,7 @@ package brokerconf
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 	"time"
 
@@ -104,6 +105,9 @@ func (r *reader) connection(n *node) (up Connection, enabled bool) {
 	}
 	if up.MountPoint == "" && up.DeviceID == "" {
 		up.MountPoint, up.DeviceID = string(shvpath.Clean([]byte(up.URL.MountPoint))), up.URL.DeviceID
+	}
+	if names := strings.Split(up.MountPoint, "/"); slices.Contains(names, "..") || slices.Contains(names, ".") {
+		r.fail(client.at, "a connection's mount is %q; a path from the root was expected, such as sites/prague", up.MountPoint)
 	}
 	if up.MountPoint == "" && up.DeviceID == "" {
 		r.fail(client.at, "a connection has neither mount nor device_id: nobody would find this broker")

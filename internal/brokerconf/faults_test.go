@@ -44,6 +44,7 @@ func TestFaultsHaveTheirPlaceAndSayWhatWasExpected(t *testing.T) {
 		{"size too great", "limits: {queue: 9999999999GiB}\n", `f:1:17: limits: queue: "9999999999GiB" is not`},
 		{"connection without client", "connections:\n- {name: up, enabled: true}\n", `f:2:3: a connection has no client; {name: up,`},
 		{"connection without mount", "connections: [{enabled: true, client: {url: h}}]\n", `neither mount nor device_id`},
+		{"connection out of the tree", "connections: [{enabled: true, client: {url: h, mount: ../x}}]\n", `a connection's mount is "../x"; a path from the root`},
 		{"connection to nowhere", "connections: [{enabled: true, client: {url: 'can://x', mount: m}}]\n", `a url of connections: URL can://x: scheme "can" is not supported`},
 		{"connection without url", "connections: [{enabled: true, client: {mount: m}}]\n", `a connection has no url`},
 		{"two of a name", "connections: [{name: n, enabled: true, client: {url: h, mount: m}}, {name: n, enabled: true, client: {url: h, mount: m}}]\n", `there are two connections "n"`},

@@ -1,6 +1,12 @@
 package brokerconf
 
-import "time"
+import (
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+)
 
 // Operation is how the program is run and watched.
 type Operation struct {
@@ -15,10 +21,32 @@ func DefaultOperation() Operation { return Operation{Grace: 10 * time.Second} }
 // maxDrain bounds both times of drain: who stops a broker waits for them.
 const maxDrain = time.Hour
 
+// MetricsSocket stands in Operation.Metrics before the name of a socket that systemd
+// hands over.
+const MetricsSocket = "socket:"
+
+// CheckMetrics tells what is wrong with a place to serve metrics at.
+func CheckMetrics(text string) error {
+	if strings.HasPrefix(text, MetricsSocket) {
+		return nil
+	}
+	_, port, err := net.SplitHostPort(text)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		return fmt.Errorf("%q is no host and port, such as 127.0.0.1:9375", text)
+	}
+	return nil
+}
+
 func (r *reader) metrics(n *node, c *Config) {
 	r.fields(n, "metrics", map[string]func(key){
 		"listen": func(k key) {
 			c.Operation.Metrics = r.text(k.value, "listen of metrics")
+			if err := CheckMetrics(c.Operation.Metrics); err != nil {
+				r.fail(k.value.at, "listen of metrics: %w", err)
+			}
 			c.note("metrics.listen", c.Operation.Metrics, k.at)
 		},
 	})

@@ -19,6 +19,11 @@ func TestOperation(t *testing.T) {
 		{text: "drain: {spread: 2h}", fault: "drain: spread is a time"},
 		{text: "drain: {grace: [1s]}", fault: "drain: grace is a time"},
 		{text: "drain: {now: 1s}", fault: `unknown key "now"`},
+		{text: "metrics: {listen: \"socket:x\"}", want: Operation{"socket:x", 10 * time.Second, 0}},
+		{text: "metrics: {listen: \"[::1]:0\"}", want: Operation{"[::1]:0", 10 * time.Second, 0}},
+		{text: "metrics: {listen: 127.0.0.1}", fault: `1:19: listen of metrics: "127.0.0.1" is no host and port`},
+		{text: "metrics: {listen: \"127.0.0.1:http\"}", fault: "is no host and port"},
+		{text: "metrics: {listen: \"127.0.0.1:65536\"}", fault: "is no host and port"},
 		{text: "metrics: {port: 1}", fault: `unknown key "port"`},
 	} {
 		c, err := load(Sources{File: "x.yaml"}, []byte(tt.text))

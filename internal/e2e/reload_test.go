@@ -182,6 +182,12 @@ func TestConfigurationsOnTheCommandLine(t *testing.T) {
 	if text := string(r.stderr); r.code != 1 || strings.Count(text, "\n") != 2 || !strings.Contains(text, "shvbroker: "+bad+":10:") || !strings.Contains(text, "shvbroker: "+bad+":12:1: unknown key") {
 		t.Errorf("bad: %d, %s", r.code, text)
 	}
+	above := w.newFile("above.yaml")
+	w.configure(above, configured+"connections: [{enabled: true, client: {url: tcp://u@h, mount: m, password-file: none}}]\n")
+	r = call(w, "shvbroker", "--config", above, "--check-config")
+	if text := string(r.stderr); r.code != 1 || !strings.Contains(text, above+":") || !strings.Contains(text, w.dir+"/none: no such file") {
+		t.Errorf("no password file: %d, %s", r.code, text)
+	}
 	r = call(w, "shvbroker", "--config", good, "--print-config")
 	if text := string(r.stdout); r.code != 0 || strings.Contains(text, "pw-") || !strings.Contains(text, "limits.frame: 16MiB  # default") {
 		t.Errorf("print: %d, %s", r.code, text)
