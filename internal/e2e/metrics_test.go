@@ -17,13 +17,19 @@ var servedAt = regexp.MustCompile(`address=(\S+)`)
 func watchedWorld(t *testing.T, options ...string) (w *world, address string) {
 	t.Helper()
 	w = setup{brokerTLS: append([]string{"--metrics-listen", "127.0.0.1:0"}, options...)}.start(t)
-	for line := range strings.Lines(w.broker.log.String()) {
+	return w, metricsOf(t, w.broker)
+}
+
+// metricsOf tells where a broker serves them.
+func metricsOf(t *testing.T, broker *process) (address string) {
+	t.Helper()
+	for line := range strings.Lines(broker.log.String()) {
 		if strings.Contains(line, "metrics and health") {
-			return w, servedAt.FindStringSubmatch(line)[1]
+			return servedAt.FindStringSubmatch(line)[1]
 		}
 	}
 	t.Fatal("the broker does not say where its metrics are")
-	return nil, ""
+	return ""
 }
 
 // scrape gives what stands at a path.
@@ -120,4 +126,26 @@ func TestMetricsOffLoopbackAreWarnedOf(t *testing.T) {
 			t.Errorf("%s: %s", address, line)
 		}
 	}
+}
+
+// Below a broker that is lost, nobody finds the devices any more.
+func TestMetricsTellOfTheBrokerAbove(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	top, url := w.startTreeBroker(treeBroker{name: "top", listen: "tcp://127.0.0.1:0"})
+	child, _ := w.startTreeBroker(treeBroker{name: "child", listen: "tcp://127.0.0.1:0", up: url, mount: "kid", options: []string{"--metrics-listen", "127.0.0.1:0"}})
+	address := metricsOf(t, child)
+	await := func(connected, connects int) {
+		t.Helper()
+		eventually(t, patience, fmt.Sprintf("connected %d, %d times", connected, connects), func() bool {
+			_, text := scrape(t, address, "/metrics")
+			return strings.Contains(text, fmt.Sprintf("shvbroker_uplink_connected{connection=\"up\"} %d\n", connected)) &&
+				strings.Contains(text, fmt.Sprintf("shvbroker_uplink_connects_total{connection=\"up\"} %d\n", connects))
+		})
+	}
+	await(1, 1)
+	top.stop(t)
+	await(0, 1)
+	w.startTreeBroker(treeBroker{name: "top", listen: url})
+	await(1, 2)
 }

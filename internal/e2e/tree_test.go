@@ -35,6 +35,7 @@ type treeBroker struct {
 	advertise string // "": nothing
 	up        string // URL of the one above, "": none
 	mount     string // there
+	options   []string
 }
 
 // startTreeBroker starts one, and gives the URL where it listens.
@@ -52,6 +53,7 @@ func (w *world) startTreeBroker(b treeBroker) (*process, string) {
 	w.configure(file, text)
 	ready := w.newFile(b.name + ".ready")
 	cmd := exec.Command(program("shvbroker"), "--config", file, "--ready-file", ready, "--log-level", "debug")
+	cmd.Args = append(cmd.Args, b.options...)
 	cmd.Env = environment()
 	p := w.launch(b.ns.in(cmd))
 	return p, w.awaitReady(p, ready)
