@@ -23,6 +23,7 @@ func parseURL(t *testing.T, text string) transport.URL {
 func TestRequestsAskForTheAgentsOwnTransport(t *testing.T) {
 	for url, want := range map[string]string{
 		"tcp://h": `<1:3>i{1:1}`, "ssl://h": `<1:3>i{1:1,8:["ssl"]}`, "unix:/s": `<1:3>i{1:1,8:["unix"]}`,
+		"wss://h/x": `<1:3>i{1:1,8:["wss"]}`, "ws://h": `<1:3>i{1:1,8:["ws"]}`, "tcps://h": `<1:3>i{1:1,8:["tcps"]}`,
 	} {
 		if got := cpon.String(request(parseURL(t, url)).Value()); got != want {
 			t.Errorf("%s: got %s, want %s", url, got, want)
@@ -44,6 +45,10 @@ func TestAnswersThatAnAgentActsOn(t *testing.T) {
 		{"ssl://h", `i{1:2,2:"h",3:1,4:"s",7:["h:1","s"]}`, false},
 		{"ssl://h", `i{1:2,2:"h",3:1,4:"s",7:["ssl://","s"]}`, false},
 		{"ssl://h", `i{1:2,2:"h",3:1,4:"s",7:["unix:/s","s"]}`, false},
+		{"wss://h", `i{1:2,2:"h",3:1,4:"s",7:["wss://h:1/x","s"]}`, true},
+		{"wss://h", `i{1:2,2:"h",3:1,4:"s",7:["ws://h:1","s"]}`, false},
+		{"wss://h", `i{1:2,2:"h",3:1,4:"s"}`, false},
+		{"tcps://h", `i{1:2,2:"h",3:1,4:"s",7:["tcps://h:1","s"]}`, true},
 		{"unix:/s", `i{1:2,2:"h",3:1,4:"s",7:["unix:///other","s"]}`, true},
 		{"unix:/s", `i{1:2,2:"h",3:1,4:"s"}`, false},
 	} {
@@ -63,6 +68,8 @@ func TestTrustIsTheAgentsOwn(t *testing.T) {
 		"ssl://h?ca=/x":                    {CA: "/x", Name: "h"},
 		"ssl://h?verify=0":                 {NoVerify: true, Name: "h"},
 		"ssl://h?crl=/l&cert=/c&key=/k":    {CRL: "/l", Cert: "/c", Key: "/k", Name: "h"},
+		"wss://h/x?ca=/x&cert=/c&key=/k":   {CA: "/x", Cert: "/c", Key: "/k", Name: "h"},
+		"ws://h?ca=/x":                     {},
 		"unix:/s":                          {Socket: "/s"},
 		"ssl://eva:secret@h?password=p&ca": {Name: "h"},
 	} {

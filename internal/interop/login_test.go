@@ -66,6 +66,21 @@ func TestPyshvLogsInOverTLSAndASocket(t *testing.T) {
 	c.must("ping", nil, nil)
 }
 
+// The framings of others: pyshv's own for tcps, that of the package websockets for ws.
+func TestPyshvOverTheSerialFramingAndWebSockets(t *testing.T) {
+	covers(t, pyClient, ours, "transports: tcps, and ws with shv3; every type of value there and back")
+	b := startBroker(t, "--listen", "tcps://127.0.0.1:0", "--listen", "ws://127.0.0.1:0")
+	mounted(t, b)
+	for _, url := range b.listens {
+		c := connected(t, withQueries(url, "user=iot", "password=lub42DUB"))
+		c.must("ping", nil, nil)
+		// pyshv reads tcps byte by byte: a megabyte would take it seconds.
+		c.wants("echo", args{"path": "test/device/values", "method": "echo", "big": false}, "[]")
+		c.wants("echo", args{"path": ".broker/app", "method": "echo", "big": strings.HasPrefix(url, "ws:")}, "[]")
+		c.must("disconnect", nil, nil)
+	}
+}
+
 // A client keeps itself alive by pings, and is dropped without them.
 func TestIdlePyshvClientStaysAndASilentOneIsDropped(t *testing.T) {
 	covers(t, pyClient, ours, "keep-alive: pings when idle; dropped when silent")

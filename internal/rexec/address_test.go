@@ -24,6 +24,9 @@ func TestWhereAHelperConnects(t *testing.T) {
 		{"ssl://u:p@h:1?verify=false&ca=/theirs&token=t&shapass=s", trust, transport.URL{Scheme: "ssl", Host: "h", Port: "1", CA: "/ca"}},
 		{"unix:///run/theirs?mode=777", trust, transport.URL{Scheme: "unix", Path: "/run/ours"}},
 		{"unix:///run/theirs", launch.Trust{}, transport.URL{Scheme: "unix", Path: "/run/theirs"}},
+		{"wss://10.0.0.1:77/shv?verify=false&ca=/theirs", trust, transport.URL{Scheme: "wss", Host: "10.0.0.1", Port: "77", Path: "/shv", CA: "/ca", ServerName: "broker.example"}},
+		{"ws://h", trust, transport.URL{Scheme: "ws", Host: "h", Port: "8755", Path: "/"}},
+		{"tcps://h:1", trust, transport.URL{Scheme: "tcps", Host: "h", Port: "1"}},
 		{"tcp://h", trust, transport.URL{Scheme: "tcp", Host: "h", Port: "3755"}},
 	} {
 		find := rpc.TunnelCtl{Host: "10.0.0.1", Secret: "s"}

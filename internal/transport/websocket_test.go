@@ -136,20 +136,29 @@ func TestWebSocketStreamThatEndsWithinAFrame(t *testing.T) {
 
 // A message whose end never came must not be taken for a whole one.
 func TestWebSocketLostWithinAMessage(t *testing.T) {
-	client, ours := pair(t, subprotocol)
-	w, err := client.Writer(t.Context(), websocket.MessageBinary)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, _ = io.WriteString(w, strings.Repeat("a", 5000)) // more than the client keeps in its buffer
-	_, _ = io.WriteString(w, strings.Repeat("b", 5000))
-	_ = client.CloseNow()
-	r, err := ours.NextFrame()
-	if err == nil {
-		_, err = io.ReadAll(r)
-	}
-	if !errors.Is(err, io.ErrUnexpectedEOF) {
-		t.Errorf("got %v", err)
+	for name, sent := range map[string]string{
+		"between fragments":   "\x02\x83\x00\x00\x00\x00abc",
+		"before its content":  "\x82\x83\x00\x00\x00\x00",
+		"within its content":  "\x82\x83\x00\x00\x00\x00ab",
+		"within the next one": "\x02\x83\x00\x00\x00\x00abc\x80",
+	} {
+		l := listen(t, "ws://127.0.0.1:0", ListenOptions{})
+		accepted := acceptOne(l)
+		conn, err := net.Dial("tcp", l.URL().Address())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(conn, upgradeHead+"Sec-WebSocket-Protocol: shv3\r\n\r\n"+sent)
+		ours := <-accepted
+		_ = conn.(*net.TCPConn).CloseWrite()
+		r, err := ours.NextFrame()
+		if err == nil {
+			_, err = io.ReadAll(r)
+		}
+		if !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("%s: got %v", name, err)
+		}
+		_, _, _ = ours.Close(), conn.Close(), l.Close()
 	}
 }
 
