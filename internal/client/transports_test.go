@@ -140,6 +140,9 @@ func TestAllTransportsBehaveAlike(t *testing.T) {
 	for name, url := range urls {
 		for _, blocking := range []bool{false, true} {
 			if blocking {
+				if name != "tcp" && name != "tcps" && name != "unix" {
+					continue // the same as without, or with another address
+				}
 				name += ", blocking"
 			}
 			t.Run(name, func(t *testing.T) {
@@ -176,7 +179,7 @@ func behave(t *testing.T, url string, blocking bool) {
 
 	// Signals, many at once, in their order.
 	p.call(user, ".broker/currentClient", "subscribe", chainpack.String("d/**:*:*"))
-	const many = 2000
+	const many = 1000
 	for i := range many {
 		if err := device.SendNow(rpc.AppendSignal(nil, "x", "chng", "get", rpc.AccessRead, chainpack.String(fmt.Sprint(i, allBytes(256))))); err != nil {
 			t.Fatal(err)
