@@ -112,9 +112,17 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 	}
 	conn, err := dial(ctx, o.URL, stall)
 	if err != nil {
-		return nil, fmt.Errorf("cannot connect to %s: %w", o.URL, err)
+		return nil, fmt.Errorf("cannot connect to %s: %w", o.URL, o.late(err))
 	}
 	return start(ctx, conn, o)
+}
+
+// late says for people that the time for connecting is over.
+func (o *Options) late(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("no answer within %v", o.Timeout)
+	}
+	return err
 }
 
 // Direct is a client of the peer on conn, which wants no login. The Client must be
@@ -149,7 +157,7 @@ func (c *Client) login(ctx context.Context) error {
 		return fmt.Errorf("cannot connect to %s: %w", c.opts.URL, certificate)
 	}
 	if err != nil {
-		return fmt.Errorf("no login at %s: hello: %w", c.opts.URL, err)
+		return fmt.Errorf("no login at %s: hello: %w", c.opts.URL, c.opts.late(err))
 	}
 	nonce, _ := hello.Get("nonce")
 	text, _ := nonce.AsString()
@@ -159,7 +167,7 @@ func (c *Client) login(ctx context.Context) error {
 	case errors.As(err, &refused):
 		return fmt.Errorf("%w at %s: %v", ErrRefused, c.opts.URL, refused)
 	case err != nil:
-		return fmt.Errorf("no login at %s: %w", c.opts.URL, err)
+		return fmt.Errorf("no login at %s: %w", c.opts.URL, c.opts.late(err))
 	}
 	id, _ := result.Get("clientId")
 	c.id, _ = id.AsInt()

@@ -133,7 +133,7 @@ func TestConnectTimeout(t *testing.T) {
 	w.url = "tcp://" + l.Addr().String()
 	for _, option := range [][]string{{"-o", "ConnectTimeout=1"}, {"-oConnectTimeout=1"}, {"-o", "ConnectTimeout 1"}} {
 		start := time.Now()
-		w.on(option, "true").wantsFailure(t, l.Addr().String())
+		w.on(option, "true").wantsFailure(t, l.Addr().String()+": hello: no answer within 1s")
 		if took := time.Since(start); took < time.Second || took > 4*time.Second {
 			t.Errorf("%q: it took %v", option, took)
 		}
