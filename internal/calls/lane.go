@@ -18,7 +18,9 @@ type Limits struct {
 	Time    time.Duration // that a call may run; 0: for ever
 }
 
-// Share is what one user may have of a lane. Zero fields: all of it.
+// Share is what one user may have of a lane. Zero fields: all of it. Callers who do not
+// tell their user may have it too, each, but together they leave one share to those
+// who do: nobody can tell how many they are.
 type Share struct {
 	Running, Waiting, Bytes int
 }
@@ -35,6 +37,7 @@ type Lane struct {
 	bytes   int
 	orders  map[string]bool  // of the calls that run
 	users   map[string]Share // what each has under way; nobody else is in it
+	unnamed Share            // what those have who do not tell their user, together
 	waiting []*job
 	refusal error         // of all calls; nil: they are taken
 	none    chan struct{} // closed when none is under way any more; nil: nobody waits
@@ -42,10 +45,11 @@ type Lane struct {
 
 // job is one call in a lane.
 type job struct {
-	user  string
-	order string
-	size  int
-	run   func()
+	user    string
+	unnamed bool // it is a caller, who does not tell his user
+	order   string
+	size    int
+	run     func()
 }
 
 // TimeError is the cause of the end of a call that took too long.
@@ -93,12 +97,16 @@ func (l *Lane) add(j *job) error {
 		return rpc.Errorf(rpc.CodeTryAgainLater, "too much is under way on this device, no more %s are taken", l.what)
 	case share.Bytes > 0 && own.Bytes > 0 && own.Bytes+j.size > share.Bytes:
 		return rpc.Errorf(rpc.CodeTryAgainLater, "too much of one user is under way on this device, no more of his %s are taken", l.what)
+	case share.Bytes > 0 && j.unnamed && l.unnamed.Bytes > 0 && l.unnamed.Bytes+j.size > less(l.limits.Bytes, share.Bytes):
+		return l.tooManyUnnamed()
 	case l.mayRun(j):
 		l.begin(j)
 	case len(l.waiting) >= l.limits.Waiting:
 		return rpc.Errorf(rpc.CodeTryAgainLater, "%d %s are under way on this device, no more are taken", l.running+len(l.waiting), l.what)
 	case share.Waiting > 0 && own.Waiting >= share.Waiting:
 		return rpc.Errorf(rpc.CodeTryAgainLater, "%d %s of one user are under way on this device, no more of his are taken", own.Running+own.Waiting, l.what)
+	case share.Waiting > 0 && j.unnamed && l.unnamed.Waiting >= less(l.limits.Waiting, share.Waiting):
+		return l.tooManyUnnamed()
 	default:
 		l.waiting = append(l.waiting, j)
 		l.count(j, Share{Waiting: 1})
@@ -108,12 +116,24 @@ func (l *Lane) add(j *job) error {
 	return nil
 }
 
+func (l *Lane) tooManyUnnamed() error {
+	return rpc.Errorf(rpc.CodeTryAgainLater, "too many %s without a user id are under way on this device, only those with one are taken", l.what)
+}
+
+// less is what a share leaves of all, or the share where that is less.
+func less(all, share int) int { return max(all-share, share) }
+
+// plus is both together.
+func (s Share) plus(o Share) Share {
+	return Share{s.Running + o.Running, s.Waiting + o.Waiting, s.Bytes + o.Bytes}
+}
+
 // count adds to what the user of j has under way; l.mu is held.
 func (l *Lane) count(j *job, more Share) {
-	own := l.users[j.user]
-	own.Running += more.Running
-	own.Waiting += more.Waiting
-	own.Bytes += more.Bytes
+	if j.unnamed {
+		l.unnamed = l.unnamed.plus(more)
+	}
+	own := l.users[j.user].plus(more)
 	if own == (Share{}) {
 		delete(l.users, j.user)
 	} else {
@@ -133,7 +153,7 @@ func (l *Lane) precedes(j *job) bool {
 // hasShare tells whether one more of the user of j may run.
 func (l *Lane) hasShare(j *job) bool {
 	most := l.limits.PerUser.Running
-	return most == 0 || l.users[j.user].Running < most
+	return most == 0 || l.users[j.user].Running < most && (!j.unnamed || l.unnamed.Running < less(l.limits.Running, most))
 }
 
 // begin runs j; l.mu is held.

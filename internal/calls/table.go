@@ -74,7 +74,7 @@ func (t *Table) Start(lane *Lane, r *node.Request, turn Turn, run Func) (chainpa
 	c.job = job{size: r.Size, run: func() { t.run(c, run) }}
 	caller := string(r.From.Callers.AppendKey(nil))
 	if c.job.user = "user " + turn.User; turn.User == "" {
-		c.job.user = "caller " + caller
+		c.job.user, c.job.unnamed = "caller "+caller, true
 	}
 	if turn.Order != "" {
 		c.job.order = caller + "/" + turn.Order

@@ -252,6 +252,46 @@ func TestOneUserLeavesRoomForOthers(t *testing.T) {
 	})
 }
 
+// A client can say of each call that it is of another caller behind it.
+func TestCallersWithoutNamesLeaveRoomForUsers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for what, limits := range map[string]calls.Limits{
+			"turns": {Running: 3, Waiting: 100, Bytes: 1000, PerUser: calls.Share{Running: 1}},
+			"waits": {Running: 0, Waiting: 3, Bytes: 1000, PerUser: calls.Share{Waiting: 1}},
+			"bytes": {Running: 100, Waiting: 0, Bytes: 30, PerUser: calls.Share{Bytes: 10}},
+		} {
+			s, l, taken := newStand(t), lane(limits), 0
+			start := func(user string, caller int64) error {
+				r := from(caller)
+				r.From.Callers = rpc.CallerIDs{caller}
+				_, err := s.table.Start(l, r, calls.Turn{User: user}, func(ctx context.Context, _ func(float64)) (chainpack.Value, error) {
+					taken++
+					<-ctx.Done()
+					return chainpack.Null(), nil
+				})
+				return err
+			}
+			var refused error
+			for caller := range int64(4) {
+				if err := start("", caller); !errors.Is(err, node.ErrLater) {
+					refused = err
+				}
+				synctest.Wait()
+			}
+			before := taken
+			err := start("bob", 9)
+			synctest.Wait()
+			if !errors.Is(err, node.ErrLater) || limits.Running > 0 && taken != before+1 {
+				t.Errorf("%s: bob has no room: %v", what, err)
+			}
+			if limits.PerUser.Running == 0 && (refused == nil || !strings.Contains(refused.Error(), "without a user id")) {
+				t.Errorf("%s: the callers without names: %v", what, refused)
+			}
+			s.table.Close(time.Second)
+		}
+	})
+}
+
 func TestCallEndsWithItsTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStand(t)
@@ -293,7 +333,6 @@ func TestCloseEndsAllWithoutAnswers(t *testing.T) {
 	})
 }
 
-// A read of a dead network disk hangs in the kernel, whatever its context says.
 func TestStopTellsAllCallersWhy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStand(t)
@@ -348,6 +387,7 @@ func TestLaneThatRefusesFinishesWhatItTook(t *testing.T) {
 	})
 }
 
+// A read of a dead network disk hangs in the kernel, whatever its context says.
 func TestCloseDoesNotWaitForEverForAStuckCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, open := newStand(t), make(chan struct{})
