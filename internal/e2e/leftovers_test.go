@@ -214,8 +214,12 @@ func (e *ending) over() {
 	for _, s := range e.open {
 		s.shvrsh.code(e.t)
 	}
+	wait := patience
+	if e.inBand {
+		wait += 45 * time.Second // what a device bears of a user who says nothing
+	}
 	for _, s := range e.open {
-		awaitEnd(e.t, patience, s.command)
+		awaitEnd(e.t, wait, s.command)
 	}
 	for _, command := range e.calls {
 		awaitEnd(e.t, patience, command)

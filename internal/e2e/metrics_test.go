@@ -117,11 +117,14 @@ func TestMetricsOffLoopbackAreWarnedOf(t *testing.T) {
 		w.setup.brokerTLS = []string{"--metrics-listen", address}
 		w.startBroker("tcp://127.0.0.1:0")
 		line := ""
-		for text := range strings.Lines(w.broker.log.String()) {
-			if strings.Contains(text, "metrics and health") {
-				line = text
+		eventually(t, patience, "the broker says where the metrics are", func() bool {
+			for text := range strings.Lines(w.broker.log.String()) {
+				if strings.Contains(text, "metrics and health") {
+					line = text
+				}
 			}
-		}
+			return strings.HasSuffix(line, "\n")
+		})
 		if strings.Contains(line, "WRN") != warned || strings.Contains(line, "risk") != warned {
 			t.Errorf("%s: %s", address, line)
 		}
