@@ -3,6 +3,7 @@ package broker
 import (
 	"bufio"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"runtime"
@@ -42,17 +43,16 @@ func TestRushOfClientsLosesNobodyAndLeavesNothing(t *testing.T) {
 		var group sync.WaitGroup
 		for i := range remotes {
 			group.Go(func() {
-				d := net.Dialer{Timeout: patience, LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 2, 0, byte(1+i%100))}}
-				conn, err := d.Dial("tcp", l.Addr().String())
-				if err != nil {
-					t.Error(err)
-					return
+				// Above DefaultUnauthenticated at once some are sent away, and come again
+				// as devices do, each a little later than before.
+				var err error
+				for wait, end := time.Millisecond, time.Now().Add(patience); time.Now().Before(end); wait *= 2 {
+					if remotes[i], err = rushIn(t, l.Addr(), i); err == nil {
+						return
+					}
+					time.Sleep(rand.N(wait))
 				}
-				r := &remote{t: t, conn: conn, in: bufio.NewReaderSize(conn, 256)}
-				remotes[i] = r
-				if r.tryLogin(fmt.Sprintf("test/%d", i)) != nil {
-					t.Errorf("client %d is lost", i)
-				}
+				t.Errorf("client %d is lost: %v", i, err)
 			})
 		}
 		group.Wait()
@@ -83,6 +83,21 @@ func TestRushOfClientsLosesNobodyAndLeavesNothing(t *testing.T) {
 	if grown > int64(clients)*most {
 		t.Errorf("%d clients left %d bytes", clients, grown)
 	}
+}
+
+// rushIn connects from one of many addresses and logs in as a device.
+func rushIn(t *testing.T, to net.Addr, n int) (*remote, error) {
+	d := net.Dialer{Timeout: patience, LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 2, 0, byte(1+n%100))}}
+	conn, err := d.Dial("tcp", to.String())
+	if err != nil {
+		return nil, err
+	}
+	r := &remote{t: t, conn: conn, in: bufio.NewReaderSize(conn, 256)}
+	if err := r.tryLogin(fmt.Sprintf("test/%d", n)); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return r, nil
 }
 
 // tryLogin logs in and mounts, from any goroutine.
