@@ -103,7 +103,7 @@ func (s *settings) doors() (doors []door, err error) {
 	texts := s.command.StringSlice("listen")
 	tls := transport.ListenOptions{CertFile: s.command.String("tls-cert"), KeyFile: s.command.String("tls-key")}
 	for _, text := range texts {
-		u, err := transport.ParseURL(text)
+		u, err := transport.ParseListenURL(text)
 		if err != nil {
 			return nil, cliapp.UsageError{Err: fmt.Errorf("--listen: %w", err)}
 		}
@@ -114,7 +114,7 @@ func (s *settings) doors() (doors []door, err error) {
 		return doors, nil
 	}
 	for _, l := range s.config.Listen {
-		u, err := transport.ParseURL(l.URL)
+		u, err := transport.ParseListenURL(l.URL)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", l.At, err)
 		}

@@ -37,6 +37,7 @@ func TestFaultsHaveTheirPlaceAndSayWhatWasExpected(t *testing.T) {
 		{"nowhere", "listen:\n- url: can://x:1\n", `f:2:1: the broker would listen nowhere`},
 		{"cert alone", "listen:\n- url: ssl://x\n  cert: a\n", `f:2:3: cert and key go together`},
 		{"listen key", "listen:\n- {url: 'tcp://x', port: 1}\n", `f:2:20: unknown key "port" in an entry of listen; known are cert, client-ca, crl, key, require-client-cert, socket, url`},
+		{"listen option", "listen:\n- url: 'ssl://x?clientca=a'\n", `f:2:8: a url of listen: URL ssl://x: unknown option "clientca" of a listener; known are cert, client-ca, `},
 		{"plaintext", "allow-plaintext: yes\n", `f:1:18: allow-plaintext is neither true nor false`},
 		{"limit", "limits:\n  frames: 1\n", `f:2:3: unknown key "frames" in limits; known are connections, frame,`},
 		{"size", "limits:\n  frame: 16MB\n", `f:2:10: limits: frame: "16MB" is not of the form 16MiB`},

@@ -18,7 +18,7 @@ func (r *reader) listenURL(n *node, text string) bool {
 	}
 	switch u.Scheme {
 	case transport.TCP, transport.SSL, transport.TCPS, transport.WS, transport.WSS, transport.Unix:
-		if _, err := transport.ParseURL(text); err != nil {
+		if _, err := transport.ParseListenURL(text); err != nil {
 			r.fail(n.at, "a url of listen: %w", err)
 		}
 	case "ssls", "unixs", "serial", "tty", "can":

@@ -32,6 +32,9 @@ type Listener struct {
 // on which nobody answers any more is replaced, one in use is an error. A Socket of
 // the options is closed by the listener; on an error it is left to the caller.
 func Listen(ctx context.Context, u URL, o ListenOptions) (*Listener, error) {
+	if err := judgesNobody(u); err != nil {
+		return nil, err
+	}
 	l := &Listener{url: u, opts: o}
 	if o.Socket != nil {
 		var err error
@@ -72,10 +75,19 @@ func Listen(ctx context.Context, u URL, o ListenOptions) (*Listener, error) {
 // CheckListen reads the files that Listen would, and tells what is wrong with them.
 func CheckListen(u URL, o ListenOptions) error {
 	if !u.IsEncrypted() {
-		return nil
+		return judgesNobody(u)
 	}
 	_, err := readTrust(u, o)
 	return err
+}
+
+// judgesNobody is an error where u wants clients' certificates without TLS: nobody
+// could show one, and everybody would be let in.
+func judgesNobody(u URL) error {
+	if !u.IsEncrypted() && (u.ClientCA != "" || u.CRL != "" || u.RequireClientCert) {
+		return fmt.Errorf("client-ca, crl and require-client-cert need ssl or wss; on %s nobody shows a certificate", u.Scheme)
+	}
+	return nil
 }
 
 // Network is that of package net for a listener on a host. Go listens to IPv6 too on

@@ -155,6 +155,23 @@ func TestExpiredBrokersAreRefused(t *testing.T) {
 	wantMet(t, "expired", met(t, u), "expired")
 }
 
+func TestListenersWithoutTLSDoNotPretendToJudgeClients(t *testing.T) {
+	socket := "unix:" + t.TempDir() + "/s"
+	for _, text := range []string{"tcp://127.0.0.1:0?client-ca=/x", "ws://127.0.0.1:0?require-client-cert=1", "tcps://127.0.0.1:0?crl=/x", socket + "?client-ca=/x"} {
+		u, err := ParseListenURL(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if CheckListen(u, ListenOptions{}) == nil {
+			t.Errorf("%s: found fine", text)
+		}
+		if l, err := Listen(t.Context(), u, ListenOptions{}); err == nil {
+			_ = l.Close()
+			t.Errorf("%s: opened", text)
+		}
+	}
+}
+
 // A listener that cannot judge clients as it was told does not open.
 func TestListenersWithoutWhatJudgesClientsDoNotOpen(t *testing.T) {
 	dir := t.TempDir()

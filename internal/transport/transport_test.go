@@ -43,6 +43,24 @@ func TestBadURLIsRefusedWithoutShowingItsPassword(t *testing.T) {
 	}
 }
 
+func TestMistypedOptionOfAListenerIsRefused(t *testing.T) {
+	for text, name := range map[string]string{
+		"ssl://h?require-client-certt=true&client-ca=/a": "require-client-certt",
+		"ssl://h?clientca=/a":                            "clientca",
+		"wss://h?ca=/a":                                  "ca", // a client's: client-ca is meant
+		"tcp://h?password=secret":                        "password",
+	} {
+		_, err := ParseListenURL(text)
+		if err == nil || !strings.Contains(err.Error(), `unknown option "`+name+`"`) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	const all = "ssl://h?cert=c&key=k&client-ca=a&crl=l&require-client-cert=true&socket=s&origin=*&mode=660"
+	if u, err := ParseListenURL(all); err != nil || !u.RequireClientCert || u.ClientCA != "a" {
+		t.Errorf("%s: %+v, %v", all, u, err)
+	}
+}
+
 // Whatever is wrongly taken for loopback gets the development password sent.
 func TestOnlyThisMachineIsLoopback(t *testing.T) {
 	for text, want := range map[string]bool{

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -110,6 +112,30 @@ func ParseURL(text string) (URL, error) {
 	}
 	if err != nil {
 		return URL{}, fmt.Errorf("URL %s: %w", redact(text), err)
+	}
+	return u, nil
+}
+
+// listenOptions are those that a listener knows.
+var listenOptions = []string{"cert", "client-ca", "crl", "key", "mode", "origin", "require-client-cert", "socket"}
+
+// ParseListenURL is ParseURL for a listener. There an option that is not one of
+// listeners is an error: a mistyped client-ca would let everybody in, and say nothing.
+func ParseListenURL(text string) (URL, error) {
+	u, err := ParseURL(text)
+	if err != nil {
+		return URL{}, err
+	}
+	_, query, _ := strings.Cut(text, "?")
+	query, _, _ = strings.Cut(query, "#")
+	options, err := url.ParseQuery(query)
+	if err != nil {
+		return URL{}, fmt.Errorf("URL %s: unreadable options", redact(text))
+	}
+	for _, name := range slices.Sorted(maps.Keys(options)) {
+		if !slices.Contains(listenOptions, name) {
+			return URL{}, fmt.Errorf("URL %s: unknown option %q of a listener; known are %s", redact(text), name, strings.Join(listenOptions, ", "))
+		}
 	}
 	return u, nil
 }
