@@ -72,7 +72,7 @@ func flags() []cli.Flag {
 		&cli.StringFlag{Name: "shvrexec", Usage: "start `FILE` for each session; without it, the shvrexec beside this program"},
 		&cli.StringFlag{Name: "heartbeat", DefaultText: agent.DefaultHeartbeat.String(), Usage: "ping the broker every `TIME`"},
 		&cli.StringFlag{Name: "drain", DefaultText: "0s", Usage: "when stopped, let sessions and calls go on for `TIME`"},
-		&cli.StringFlag{Name: "socket", Usage: "answer `shvagent status` at `FILE`, none for nowhere; without it, /run/shvagent.sock or $XDG_RUNTIME_DIR/shvagent.sock"},
+		&cli.StringFlag{Name: "socket", Usage: "answer shvagent status at `FILE`, none for nowhere; without it, /run/shvagent.sock or $XDG_RUNTIME_DIR/shvagent.sock"},
 		&cli.StringFlag{Name: "conn-status-file", Aliases: []string{"cf"}, DefaultText: "/tmp/shvagent/conn-status.txt", Usage: "write 1 to `FILE` while connected, else 0; see the next one"},
 		&cli.StringFlag{Name: "conn-status-update-interval", Aliases: []string{"cu"}, DefaultText: "0", Usage: "write it every `TIME`; 0: never"},
 		cliapp.ReadyFileFlag(),

@@ -80,6 +80,10 @@ func (r *runner) prepare() {
 	app.OnUsageError = func(_ *cli.Context, err error, _ bool) error {
 		return UsageError{Err: readableFlagError(err)}
 	}
+	// Otherwise a fault in a command's options prints a page of help on stdout.
+	for _, command := range app.Commands {
+		command.OnUsageError = app.OnUsageError
+	}
 	// A URL may contain a comma.
 	app.DisableSliceFlagSeparator = true
 	// Otherwise `shvrsh help` would not reach the device named help.

@@ -32,6 +32,15 @@ func runApp(t *testing.T, action cli.ActionFunc, args []string, options ...Optio
 
 func succeed(*cli.Context) error { return nil }
 
+func TestUsageErrorOfACommandIsOneLineOnStderr(t *testing.T) {
+	var out, errs bytes.Buffer
+	app := &cli.App{Name: "shvtest", Writer: &out, ErrWriter: &errs, Commands: []*cli.Command{{Name: "status", Action: succeed}}}
+	code := Main(app, []string{"shvtest", "status", "--nonsense"})
+	if want := "shvtest: unknown option --nonsense; see shvtest --help\n"; code != 2 || out.Len() > 0 || errs.String() != want {
+		t.Errorf("code %d, stdout %q, stderr %q; want 2, nothing and %q", code, out.String(), errs.String(), want)
+	}
+}
+
 func TestUsageErrorIsOneLineOnStderr(t *testing.T) {
 	for _, tt := range []struct {
 		name string
