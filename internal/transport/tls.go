@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"time"
@@ -26,6 +27,9 @@ func dialTLS(ctx context.Context, u URL, stall time.Duration) (net.Conn, error) 
 	conn := tls.Client(plain, config)
 	if err := conn.HandshakeContext(ctx); err != nil {
 		_ = plain.Close()
+		if err == io.EOF {
+			return nil, errors.New("the other side closed the connection within the TLS handshake; is this the broker's port for TLS?")
+		}
 		return nil, judgedByBroker(u, judgedBroker(u, err))
 	}
 	return newTLSClient(conn, u), nil

@@ -239,3 +239,33 @@ func TestHandshakeWaitsForASlotAndEndsWithItsConnection(t *testing.T) {
 		t.Error("a slot was not given back")
 	}
 }
+
+// A port without TLS closes on a TLS hello; the user is to read more than EOF.
+func TestTLSToAPortWithoutItSaysSo(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	go func() {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		// Read the whole hello first: closing with bytes unread is a reset, not an end.
+		header := make([]byte, 5)
+		if _, err := io.ReadFull(conn, header); err == nil {
+			_, _ = io.CopyN(io.Discard, conn, int64(header[3])<<8|int64(header[4]))
+		}
+		_ = conn.Close()
+	}()
+	u, err := ParseURL("ssl://" + l.Addr().String() + "?verify=false")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if _, err := Dial(ctx, u, 0); err == nil || !strings.Contains(err.Error(), "port for TLS?") {
+		t.Errorf("got %v", err)
+	}
+}
