@@ -367,6 +367,37 @@ func TestDeviceThatAnswersForEverDoesNotTakeTheLinkFromOthers(t *testing.T) {
 	})
 }
 
+// Many devices that answer for ever fill all the room of streams on the link upwards,
+// and none of the broker's own: a full link is not one whose peer is to be closed.
+func TestManyDevicesThatAnswerForEverLeaveTheBrokerItsRoom(t *testing.T) {
+	inTree(t, func(t *testing.T) {
+		w := serve(t, Options{Limits: Limits{QueueBytes: 64 << 10}})
+		r := &remote{t: t}
+		up := newOldParent(t, w, r)
+		text := strings.Repeat("x", 16<<10)
+		for i := range 40 {
+			evil := w.device(fmt.Sprintf("test/evil%d", i))
+			r.send(`<1:1,8:3,9:"test/evil%d",10:"get",11:9,17:63>i{}`, i)
+			evil.next()
+			for range 8 {
+				evil.send(`<1:1,8:3,11:[9,%d]>i{2:"%s"}`, up.ID(), text)
+			}
+			evil.fence()
+		}
+		r.send(`<1:1,8:4,9:".broker/app",10:"ping",17:63>i{}`)
+		r.send(`<1:1,8:5,9:"test/nobody",10:"get",17:63>i{}`)
+		synctest.Wait()
+		if cause := up.link.Cause(); cause != link.Open {
+			t.Fatalf("the link ended: %s", cause)
+		}
+		for answers := 0; answers < 2; {
+			if id := r.next().ID(); id == 4 || id == 5 {
+				answers++
+			}
+		}
+	})
+}
+
 // Many shells end at once with their link, however many of their users do not
 // read.
 func TestUsersThatDoNotReadHoldUpNobody(t *testing.T) {

@@ -26,6 +26,7 @@ type queue struct {
 	spare   []*Frame // the slice that was written last, to be filled next
 	skip    int      // bytes of the first frame that are out already
 	bytes   int      // of frames waiting and being written; changed by add
+	own     int      // of those in frames; on a shared link they are of no stream
 	gauge   *Gauge   // of many queues; nil: none, or not any more
 	busy    bool     // somebody writes
 	closed  bool
@@ -80,6 +81,12 @@ func (q *queue) await(waiter chan<- struct{}) {
 // limit passes when it is alone.
 func (q *queue) fits(size int) bool { return q.bytes == 0 || q.bytes+size <= q.limit }
 
+// fitsAlone is fits for what is of no stream. Full streams leave it the room of one:
+// it is what keeps the link itself alive.
+func (q *queue) fitsAlone(size int) bool {
+	return q.fits(size) || q.fair != nil && (q.own == 0 || q.own+size <= q.fair.limit)
+}
+
 // empty tells whether nothing waits; q.mu is held.
 func (q *queue) empty() bool { return len(q.frames) == 0 && (q.fair == nil || q.fair.empty()) }
 
@@ -88,8 +95,9 @@ func (q *queue) empty() bool { return len(q.frames) == 0 && (q.fair == nil || q.
 // q.mu is held.
 func (q *queue) accept(flow *Flow, f *Frame) (first bool, err error) {
 	shared := q.fair != nil && flow != nil
-	room := q.fits(f.Size())
+	room := q.fitsAlone(f.Size())
 	if shared {
+		room = q.fits(f.Size())
 		// Full streams leave one more of room to keys of those that have nothing waiting.
 		key := flow.bytes == 0 && f.Size() <= small
 		room = q.fair.has(flow, f.Size()) && (room || key && q.fits(f.Size()-q.fair.limit))
@@ -113,6 +121,7 @@ func (q *queue) accept(flow *Flow, f *Frame) (first bool, err error) {
 // push appends f; q.mu is held.
 func (q *queue) push(f *Frame) {
 	q.add(f.Size())
+	q.own += f.Size()
 	q.frames = appendFrame(q.frames, f)
 }
 
@@ -215,7 +224,7 @@ func (l *Link) sendWait(flow *Flow, f *Frame, from *Link) error {
 func (l *Link) SendNow(f *Frame) error {
 	q := &l.out
 	q.mu.Lock()
-	for !q.closed && !q.last && !q.fits(f.Size()) {
+	for !q.closed && !q.last && !q.fitsAlone(f.Size()) {
 		room := make(chan struct{}, 1)
 		q.waiting = append(q.waiting, room)
 		q.mu.Unlock()
@@ -404,7 +413,7 @@ func (q *queue) take() (frames []*Frame, skip int) {
 		return nil, 0
 	}
 	q.busy = true
-	frames, q.frames = q.frames, q.spare[:0]
+	frames, q.frames, q.own = q.frames, q.spare[:0], 0
 	if q.fair != nil {
 		frames = q.fair.take(frames, slice)
 	}
@@ -422,6 +431,9 @@ func (l *Link) wrote(rest []*Frame, skip int) {
 	if len(rest) > 0 {
 		// Rare, so a new slice does no harm: the peer's buffer is full.
 		q.frames = append(append(make([]*Frame, 0, len(rest)+len(q.frames)), rest...), q.frames...)
+		for _, f := range rest {
+			q.own += f.Size()
+		}
 		q.spare, q.skip = nil, skip
 	}
 	if !q.empty() {
