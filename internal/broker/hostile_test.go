@@ -3,6 +3,7 @@ package broker
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -194,6 +195,57 @@ func TestMadeUpCallerIDsCostABoundedAmount(t *testing.T) {
 		other.send(`<1:1,8:3,9:"test/a",10:"x">i{}`)
 		agent.next()
 	})
+}
+
+// Who makes caller ids up and comes again leaves nothing that grows: once each
+// connection left ten MiB at every device that it had called, for an hour.
+func TestMadeUpCallerIDsOfClientsThatComeAgainAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := serve(t, Options{})
+		agent := w.device("test/a")
+		go func() { _, _ = io.Copy(io.Discard, agent.conn) }()
+		for range 20 {
+			user := w.client()
+			for i := range 300 {
+				user.send(`<1:1,8:3,9:"test/a",10:"x",11:%d>i{}`, i+1)
+			}
+			user.fence()
+			_ = user.conn.Close()
+			synctest.Wait()
+		}
+		at, _ := w.mountedAt([]byte("test/a"))
+		if n := len(at.ways.all()); n > 300 {
+			t.Errorf("%d ways of clients that are there", n)
+		}
+		if n := len(at.ways.fresh); n > manyWays {
+			t.Errorf("%d ways, of clients that are gone", n)
+		}
+	})
+}
+
+func TestMadeUpCallerIDsAreBoundedOverAllLinks(t *testing.T) {
+	by := &caller{limit: maxWays}
+	asked := call{id: 1, path: make([]byte, maxKeptCall)}
+	opened, text := 0, 0
+	const links = 2 * maxFurther / maxWays
+	for range links {
+		var w ways
+		for id := range int64(maxWays) {
+			if w.open(rpc.CallerIDs{id, 7}, asked, by) {
+				opened++
+			}
+		}
+		text = max(text, w.opened[7].text)
+		if with, ok := w.wasAsked(rpc.CallerIDs{0, 7}, 1); !ok || with.unknown {
+			t.Errorf("the first call is not kept: %+v, %v", with, ok)
+		}
+	}
+	if opened != maxFurther+links {
+		t.Errorf("%d ways on %d links", opened, links)
+	}
+	if text == 0 || text > maxKeptText*maxWays {
+		t.Errorf("%d bytes of text on one link", text)
+	}
 }
 
 func TestPanicEndsItsLinkAlone(t *testing.T) {

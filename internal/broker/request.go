@@ -112,7 +112,7 @@ func (s *session) passRequest(m *rpc.Message, f *link.Frame, to *session, asked 
 	if s.broker.draining.Load() && string(asked.method) == launchMethod {
 		return rpc.Errorf(rpc.CodeTryAgainLater, stopping)
 	}
-	if !to.ways.open(m.Callers(), asked, s.maxWays()) {
+	if !to.ways.open(m.Callers(), asked, s.asCaller()) {
 		return rpc.Errorf(rpc.CodeTryAgainLater, "too many callers on one connection")
 	}
 	switch s.forward(m, f, to, nil, false) {

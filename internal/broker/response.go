@@ -80,7 +80,7 @@ func (s *session) pass(m *rpc.Message, f *link.Frame, toID int64, state rpc.Tunn
 		s.log.Debug().Int64("to", toID).Msg("response into a tunnel of others dropped")
 		return
 	}
-	if m.Has(rpc.TagRevCallerIDs) && !to.ways.open(m.RevCallers(), call{}, s.maxWays()) {
+	if m.Has(rpc.TagRevCallerIDs) && !to.ways.open(m.RevCallers(), call{}, s.asCaller()) {
 		b.stats.forged.Add(1) // no honest peer makes that many reverse ways up
 		return
 	}

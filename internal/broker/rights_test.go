@@ -436,7 +436,7 @@ func TestLevelOfARequestIsFoundWithoutAllocating(t *testing.T) {
 	callers := rpc.CallerIDs{7}
 	ask := func() {
 		level := s.level(path, method)
-		to.ways.open(callers, call{id: 5, path: path, method: method, level: level}, maxWays)
+		to.ways.open(callers, call{id: 5, path: path, method: method, level: level}, s.asCaller())
 	}
 	for range maxAsked {
 		ask()
@@ -447,7 +447,7 @@ func TestLevelOfARequestIsFoundWithoutAllocating(t *testing.T) {
 	if with, ok := to.ways.wasAsked(callers, 5); !ok || with.path != string(path) || with.method != string(method) || with.level != rpc.AccessSuper {
 		t.Errorf("kept %+v, %v", with, ok)
 	}
-	to.ways.open(callers, call{id: 6, path: make([]byte, maxKeptCall), method: method}, maxWays)
+	to.ways.open(callers, call{id: 6, path: make([]byte, maxKeptCall), method: method}, s.asCaller())
 	if with, ok := to.ways.wasAsked(callers, 6); !ok || !with.unknown || with.heldBy(s.user.Load()) {
 		t.Errorf("kept %+v, %v", with, ok)
 	}

@@ -34,6 +34,7 @@ type session struct {
 	seat     *seat        // at the gate; nil after the login
 	since    time.Time    // never changes
 	before   link.Traffic // of the link, until this session began; never changes
+	caller   *caller      // nil before its first call
 
 	// Set at login, before others can reach the session.
 	ticket *ticket // of a tunnel login; nil for others; written under broker.mu
@@ -132,6 +133,9 @@ func (s *session) end(cause link.Cause) {
 	b := s.broker
 	s.stopDeadline()
 	s.leaveSeat()
+	if s.caller != nil {
+		s.caller.gone.Store(true)
+	}
 	b.mu.Lock()
 	delete(b.sessions, s.id)
 	delete(b.parents, s)

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"shvtools/internal/auth"
@@ -20,6 +21,16 @@ const (
 	maxWays = 1024
 	// maxWaysOfBroker is that for a broker, on behalf of all behind it.
 	maxWaysOfBroker = 20 * maxWays
+	// maxFurther is how many ways a client may open in a generation onto all links
+	// together, but for the first onto each: that many made-up caller ids must not
+	// cost more with each device that it can reach.
+	maxFurther = 16 * maxWays
+	// maxKeptText bounds the paths and methods that are kept on one link for one
+	// session, in bytes, by the ways that it may open.
+	maxKeptText = 64
+	// manyWays is how many a link has when those of sessions that are gone begin to
+	// be looked for.
+	manyWays = 1 << 10
 	// maxAsked is how many request ids a way remembers: an agent asks for a
 	// tunnel at once.
 	maxAsked = 16
@@ -34,18 +45,43 @@ const (
 // has none.
 type ways struct {
 	mu      sync.Mutex
-	fresh   map[string]*way // used in this generation
-	old     map[string]*way // used in the one before
-	opened  map[int64]int   // how many of fresh, by the session that opened them
-	swapped time.Time       // when fresh began
+	fresh   map[string]*way  // used in this generation
+	old     map[string]*way  // used in the one before
+	opened  map[int64]opened // what fresh has, by the session that opened it
+	swapped time.Time        // when fresh began
+	sweepAt int              // how many ways there are when it is swept; at least manyWays
+}
+
+// opened is what one session has opened onto a link.
+type opened struct{ ways, text int } // text in bytes
+
+// caller is a session that opens ways.
+type caller struct {
+	gone  atomic.Bool // its ways lead nowhere: no id is used twice
+	limit int         // of ways onto one link; never changes
+
+	// Of the read loop of its session.
+	further int // ways that were not the first onto their link, since
+	since   time.Time
+}
+
+// another tells whether the caller may open one more way that is not its first onto
+// a link. A broker has as many as its links allow: it stands for all behind it.
+func (c *caller) another() bool {
+	if now := time.Now(); now.Sub(c.since) > wayGeneration {
+		c.further, c.since = 0, now
+	}
+	c.further++
+	return c.further <= maxFurther || c.limit > maxWays
 }
 
 // way is guarded by the lock of its ways.
 type way struct {
-	asked [maxAsked]kept // the latest requests, in a ring
-	next  int            // place of the next one
-	pins  int            // live tunnels that use it: it is not forgotten
-	by    int64          // the session that opened it, on top of the stack
+	asked  []kept  // the latest requests, in a ring when there are maxAsked
+	next   int     // place of the next one
+	pins   int     // live tunnels that use it: it is not forgotten
+	by     int64   // the session that opened it, on top of the stack
+	caller *caller // that session; nil: not known
 }
 
 // call is a request that is passed on: what a tunnel that answers it hangs on.
@@ -63,11 +99,18 @@ type kept struct {
 	method int    // where the method begins in text
 }
 
-func (k *kept) set(c call) {
+// set keeps c, with no more memory for its text than room; it gives what it took.
+func (k *kept) set(c call, room int) (taken int) {
 	k.id, k.level, k.method, k.text = c.id, c.level, len(c.path), k.text[:0]
-	if len(c.path)+len(c.method) <= maxKeptCall {
-		k.text = append(append(k.text, c.path...), c.method...)
+	size := len(c.path) + len(c.method)
+	if taken = max(0, size-cap(k.text)); size > maxKeptCall || taken > room {
+		return 0
 	}
+	if taken > 0 {
+		k.text = make([]byte, 0, size)
+	}
+	k.text = append(append(k.text, c.path...), c.method...)
+	return taken
 }
 
 // right is what a tunnel was made with: while its user has that level, it lives.
@@ -97,33 +140,74 @@ func (r right) String() string {
 	return "the right to call " + r.method + " on " + strconv.Quote(r.path)
 }
 
-// maxWays is how many ways onto one link the peer may open.
-func (s *session) maxWays() int {
+// asCaller is the peer as it opens ways.
+func (s *session) asCaller() *caller {
+	limit := maxWays
 	if s.isBroker() {
-		return maxWaysOfBroker
+		limit = maxWaysOfBroker
 	}
-	return maxWays
+	if s.caller == nil || s.caller.limit != limit {
+		s.caller = &caller{limit: limit}
+	}
+	return s.caller
 }
 
 // open lets the link answer with the stack callers; asked is the request that
 // goes to it, the zero one for a response. It fails when the session on top of
-// the stack has limit ways onto this link. In steady state it does not allocate.
-func (w *ways) open(callers rpc.CallerIDs, asked call, limit int) bool {
+// the stack, by, has as many ways as it may. It is called by the read loop of that.
+// In steady state it does not allocate.
+func (w *ways) open(callers rpc.CallerIDs, asked call, by *caller) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	at := w.find(callers)
 	if at == nil {
-		if w.opened[opener(callers)] >= limit {
+		w.sweep()
+		n := w.opened[opener(callers)].ways
+		if n >= by.limit || n > 0 && !by.another() {
 			return false
 		}
 		at = w.add(callers)
 	}
+	at.caller = by
 	if asked.id > 0 {
-		at.asked[at.next].set(asked)
-		at.next = (at.next + 1) % maxAsked
+		w.ask(at, asked, by)
 	}
 	return true
 }
+
+// ask keeps a request that goes the way at; w.mu is held.
+func (w *ways) ask(at *way, asked call, by *caller) {
+	if len(at.asked) < maxAsked {
+		at.asked = append(at.asked, kept{})
+		at.next = len(at.asked) - 1
+	}
+	has := w.opened[at.by]
+	if taken := at.asked[at.next].set(asked, maxKeptText*by.limit-has.text); taken > 0 {
+		has.text += taken
+		w.opened[at.by] = has
+	}
+	at.next = (at.next + 1) % maxAsked
+}
+
+// sweep forgets the ways of sessions that are gone, when there are many: who comes
+// again and again leaves no more than that. w.mu is held.
+func (w *ways) sweep() {
+	if len(w.fresh)+len(w.old) < max(w.sweepAt, manyWays) {
+		return
+	}
+	for _, generation := range []map[string]*way{w.old, w.fresh} {
+		for key, at := range generation {
+			if at.isOver() {
+				delete(generation, key)
+				delete(w.opened, at.by) // all of its ways go
+			}
+		}
+	}
+	w.sweepAt = 2 * (len(w.fresh) + len(w.old))
+}
+
+// isOver tells whether the way leads nowhere any more.
+func (at *way) isOver() bool { return at.pins == 0 && at.caller != nil && at.caller.gone.Load() }
 
 // has tells whether the link may answer with the stack callers. It does not
 // allocate for a way in use.
@@ -142,8 +226,9 @@ func (w *ways) wasAsked(callers rpc.CallerIDs, id int64) (with right, ok bool) {
 	if at == nil || id <= 0 {
 		return right{}, false
 	}
-	for i := 1; i <= maxAsked; i++ { // the latest first
-		if k := &at.asked[(at.next+maxAsked-i)%maxAsked]; k.id == id {
+	n := len(at.asked)
+	for i := 1; i <= n; i++ { // the latest first
+		if k := &at.asked[(at.next+2*n-i)%n]; k.id == id {
 			return k.right(), true
 		}
 	}
@@ -191,7 +276,11 @@ func (w *ways) all() map[string]way {
 	all := make(map[string]way, len(w.old)+len(w.fresh))
 	for _, generation := range []map[string]*way{w.old, w.fresh} {
 		for key, at := range generation {
+			if at.isOver() {
+				continue
+			}
 			copied := *at
+			copied.asked = slices.Clone(at.asked)
 			for i := range copied.asked {
 				copied.asked[i].text = slices.Clone(copied.asked[i].text)
 			}
@@ -234,11 +323,16 @@ func (w *ways) put(key string, at *way) {
 		w.begin(time.Now())
 	}
 	w.fresh[key] = at
-	w.opened[at.by]++
+	has := w.opened[at.by]
+	has.ways++
+	for i := range at.asked {
+		has.text += cap(at.asked[i].text)
+	}
+	w.opened[at.by] = has
 }
 
 func (w *ways) begin(now time.Time) {
-	w.fresh, w.opened, w.swapped = make(map[string]*way), make(map[int64]int), now
+	w.fresh, w.opened, w.swapped = make(map[string]*way), make(map[int64]opened), now
 }
 
 // renew begins a new generation when it is time; w.mu is held.
