@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Starts a broker and an agent of its own on loopback, opens a shell on the agent
 # (without a terminal: runs `uname -a` there), prints the broker's journal of it,
-# and cleans up. Its exit code is that of shvrsh. `make demo` builds first.
+# and cleans up. Its exit code is that of shvrsh, but that of a shell, which is the
+# one of whatever ran last in it, counts as 0. `make demo` builds first.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -70,6 +71,7 @@ code=0
 if [ -t 0 ] && [ -t 1 ]; then
   echo "demo: a shell on test/agent through the broker at $url; leave it with exit"
   bin/shvrsh --url "$url" test/agent || code=$?
+  [ "$code" -eq 255 ] || code=0
 else
   echo "demo: uname -a on test/agent through the broker at $url"
   bin/shvrsh --url "$url" test/agent uname -a </dev/null || code=$?
