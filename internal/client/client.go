@@ -125,6 +125,16 @@ func (o *Options) late(err error) error {
 	return err
 }
 
+// whichPort asks for the port where a hello had no answer but the end of the
+// connection: a port for TLS says no more to who begins in the clear.
+func (o *Options) whichPort(err error) string {
+	var end *link.EndError
+	if o.URL.Scheme != transport.TCP && o.URL.Scheme != transport.TCPS || !errors.As(err, &end) || end.Cause != link.PeerClosed && end.Cause != link.ReadError {
+		return ""
+	}
+	return "; is this the broker's port for " + o.URL.Scheme + "? One for TLS wants ssl://"
+}
+
 // Direct is a client of the peer on conn, which wants no login. The Client must be
 // closed; it takes conn over.
 func Direct(conn net.Conn, o Options) *Client {
@@ -157,7 +167,7 @@ func (c *Client) login(ctx context.Context) error {
 		return fmt.Errorf("cannot connect to %s: %w", c.opts.URL, certificate)
 	}
 	if err != nil {
-		return fmt.Errorf("no login at %s: hello: %w", c.opts.URL, c.opts.late(err))
+		return fmt.Errorf("no login at %s: hello: %w%s", c.opts.URL, c.opts.late(err), c.opts.whichPort(err))
 	}
 	nonce, _ := hello.Get("nonce")
 	text, _ := nonce.AsString()

@@ -105,7 +105,7 @@ func TestLoginsThatFail(t *testing.T) {
 		{"refused", helloAnswer, `<1:1,8:2>i{3:i{1:8,2:"` + refusal + `"}}`, true, "login refused at tcp://h:1: " + refusal},
 		{"refused without a text", helloAnswer, `<1:1,8:2>i{3:i{1:10}}`, true, "login refused at tcp://h:1: RPC error 10"},
 		{"hello refused", `<1:1,8:1>i{3:i{1:8,2:"busy"}}`, "", false, "no login at tcp://h:1: hello: busy"},
-		{"closed at hello", "", "", false, "connection closed by the other side"},
+		{"closed at hello", "", "", false, "hello: connection closed by the other side; is this the broker's port for tcp? One for TLS wants ssl://"},
 		{"closed at login", helloAnswer, "", false, "no login at tcp://h:1: connection closed by the other side"},
 		{"garbage", helloAnswer, `<1:1,8:2>[1]`, false, "no IMap"},
 	} {

@@ -235,3 +235,15 @@ func behave(t *testing.T, url string, blocking bool) {
 	}
 	p.ended(link.Dropped, 1)
 }
+
+// A port for TLS ends a hello in the clear without a word about it.
+func TestClearHelloAtAPortForTLSSaysSo(t *testing.T) {
+	p := openPlace(t, "ssl://127.0.0.1:0")
+	for _, scheme := range []string{transport.TCP, transport.TCPS} {
+		u := transport.URL{Scheme: scheme, Host: p.url.Host, Port: p.url.Port}
+		_, err := client.Dial(t.Context(), client.Options{URL: u, Timeout: patience})
+		if err == nil || !strings.Contains(err.Error(), "broker's port for "+scheme+"? One for TLS wants ssl://") {
+			t.Errorf("%s: %v", scheme, err)
+		}
+	}
+}
