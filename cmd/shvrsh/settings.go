@@ -102,7 +102,7 @@ func loadConfig(named string) (*rshconfig.Config, error) {
 func brokerURL(args *sshargs.Args, host *rshconfig.Host) (u transport.URL, err error) {
 	switch text := firstOf(args.URL, args.ServerHost, os.Getenv("SHV_URL")); {
 	case text != "":
-		u, err = transport.ParseURL(text)
+		u, err = transport.ParseClientURL(text)
 	case host.URL.Set:
 		u = host.URL.Value
 	default:

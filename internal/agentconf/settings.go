@@ -148,7 +148,7 @@ func number(key, about string, field func(*Config) *int, lowest int) setting {
 func setURLs(c *Config, values []string) error {
 	var urls []transport.URL
 	for _, value := range values {
-		u, err := transport.ParseURL(value)
+		u, err := transport.ParseClientURL(value)
 		if err != nil {
 			return err
 		}

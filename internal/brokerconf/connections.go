@@ -95,7 +95,7 @@ func (r *reader) connection(n *node) (up Connection, enabled bool) {
 		return up, enabled
 	}
 	var err error
-	if up.URL, err = transport.ParseURL(r.text(url, "url")); err != nil {
+	if up.URL, err = transport.ParseClientURL(r.text(url, "url")); err != nil {
 		r.fail(url.at, "a url of connections: %w", err)
 	}
 	up.URL.CA, up.URL.CRL = cmp.Or(up.URL.CA, trust.CA), cmp.Or(up.URL.CRL, trust.CRL)

@@ -17,7 +17,7 @@ const DefaultURL = "tcp://127.0.0.1:3755"
 
 // BrokerURL returns the URL of --url, or DefaultURL.
 func BrokerURL(c *cli.Context) (transport.URL, error) {
-	u, err := transport.ParseURL(firstOf(c.String(FlagURL), DefaultURL))
+	u, err := transport.ParseClientURL(firstOf(c.String(FlagURL), DefaultURL))
 	if err != nil {
 		return u, UsageError{Err: err}
 	}

@@ -111,7 +111,7 @@ func notEmpty(text string) (string, error) {
 	return text, nil
 }
 
-func parseURL(text string) (transport.URL, error) { return transport.ParseURL(text) }
+func parseURL(text string) (transport.URL, error) { return transport.ParseClientURL(text) }
 
 func parsePath(text string) (string, error) {
 	clean := sshargs.DecodePath(text)

@@ -61,6 +61,25 @@ func TestMistypedOptionOfAListenerIsRefused(t *testing.T) {
 	}
 }
 
+func TestMistypedOptionOfAClientIsRefused(t *testing.T) {
+	for text, name := range map[string]string{
+		"ssl://h?clr=/a":               "clr",
+		"ssl://h?password=secret&CA=a": "CA",
+		"ssl://h?crlfile=a":            "crlfile", // pyshv's
+		"wss://h?client-ca=/a":         "client-ca",
+		"unix:/run/s?mode=660":         "mode",
+	} {
+		_, err := ParseClientURL(text)
+		if err == nil || !strings.Contains(err.Error(), `unknown option "`+name+`" of a client`) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	const all = "ssl://h?user=u&password=p&shapass=s&token=t&devid=d&devmount=m&ca=a&crl=l&cert=c&key=k&verify=false&session=true&workflow=x"
+	if u, err := ParseClientURL(all); err != nil || u.CRL != "l" || u.CA != "a" {
+		t.Errorf("%s: %+v, %v", all, u, err)
+	}
+}
+
 // Whatever is wrongly taken for loopback gets the development password sent.
 func TestOnlyThisMachineIsLoopback(t *testing.T) {
 	for text, want := range map[string]bool{

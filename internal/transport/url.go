@@ -126,18 +126,43 @@ func ParseListenURL(text string) (URL, error) {
 	if err != nil {
 		return URL{}, err
 	}
+	if err := onlyOptions(text, "listener", listenOptions); err != nil {
+		return URL{}, err
+	}
+	return u, nil
+}
+
+// clientOptions are those of a URL to connect to: of the standard, and those of other
+// programs that ask for nothing here (protocol.md 4.4).
+var clientOptions = []string{"ca", "cert", "crl", "devid", "devmount", "key", "password", "session", "shapass", "token", "user", "verify", "workflow"}
+
+// ParseClientURL is ParseURL for what a user gives to connect to. An option that is
+// not one of clients is an error: a mistyped crl would revoke nothing, and say nothing.
+func ParseClientURL(text string) (URL, error) {
+	u, err := ParseURL(text)
+	if err != nil {
+		return URL{}, err
+	}
+	if err := onlyOptions(text, "client", clientOptions); err != nil {
+		return URL{}, err
+	}
+	return u, nil
+}
+
+// onlyOptions is an error where a URL has an option that is none of known.
+func onlyOptions(text, whose string, known []string) error {
 	_, query, _ := strings.Cut(text, "?")
 	query, _, _ = strings.Cut(query, "#")
 	options, err := url.ParseQuery(query)
 	if err != nil {
-		return URL{}, fmt.Errorf("URL %s: unreadable options", redact(text))
+		return fmt.Errorf("URL %s: unreadable options", redact(text))
 	}
 	for _, name := range slices.Sorted(maps.Keys(options)) {
-		if !slices.Contains(listenOptions, name) {
-			return URL{}, fmt.Errorf("URL %s: unknown option %q of a listener; known are %s", redact(text), name, strings.Join(listenOptions, ", "))
+		if !slices.Contains(known, name) {
+			return fmt.Errorf("URL %s: unknown option %q of a %s; known are %s", redact(text), name, whose, strings.Join(known, ", "))
 		}
 	}
-	return u, nil
+	return nil
 }
 
 func (u *URL) setHost(parsed *url.URL) error {
