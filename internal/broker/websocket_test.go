@@ -116,7 +116,7 @@ func TestWebSocketFaultsHaveACause(t *testing.T) {
 			for c.Ping(context.Background()) == nil {
 			}
 			return nil
-		}, link.ProtocolError, "pings in a second"},
+		}, link.ProtocolError, "pings and pongs in a second"},
 		"nothing": {func(*websocket.Conn) error { return nil }, link.LoginTimeout, "no login in time"},
 	} {
 		t.Run(name, func(t *testing.T) {

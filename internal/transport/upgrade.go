@@ -49,7 +49,7 @@ func (c *WSConn) Handshake(slots Slots) error {
 		return err
 	}
 	ws, err := websocket.Accept(w, request, &websocket.AcceptOptions{
-		Subprotocols: []string{subprotocol}, InsecureSkipVerify: true, OnPingReceived: c.ping}) // the origin was judged
+		Subprotocols: []string{subprotocol}, InsecureSkipVerify: true, OnPingReceived: c.ping, OnPongReceived: c.pong}) // the origin was judged
 	if err != nil {
 		return err
 	}
@@ -149,6 +149,7 @@ func (c *WSConn) ask(ctx context.Context, u URL) error {
 		HTTPClient:     &http.Client{Transport: exchange{c.below}, CheckRedirect: noRedirect},
 		Subprotocols:   []string{subprotocol},
 		OnPingReceived: c.ping,
+		OnPongReceived: c.pong,
 	})
 	switch {
 	case !stop():

@@ -20,16 +20,23 @@ const (
 	// subprotocol is that of the standard: a frame is a message of its own. Without
 	// it, the messages together are a stream of block frames (protocol.md 4.3).
 	subprotocol = "shv3"
-	// maxPings is how many pings a peer may send in a second.
+	// maxPings is how many pings and pongs a peer may send in a second.
 	maxPings = 100
+	// maxBarren is how many bytes of a message may come that bring nothing of what
+	// it holds: fragments may be empty, and there is no end to them.
+	maxBarren = 64 << 10
+	// portion is how much is read at once: the package waits for all that it is
+	// asked for, which would hide that a slow peer sends it bit by bit.
+	portion = 16 << 10
 	// farewell is how long telling a peer why its connection ends may take. It never
 	// does where the peer reads.
 	farewell = 10 * time.Millisecond
 )
 
 var (
-	errText  = &Violation{"a text message, where only binary ones are SHV"}
-	errPings = &Violation{fmt.Sprintf("more than %d pings in a second", maxPings)}
+	errText   = &Violation{"a text message, where only binary ones are SHV"}
+	errPings  = &Violation{fmt.Sprintf("more than %d pings and pongs in a second", maxPings)}
+	errBarren = &Violation{"a message of fragments with nothing in them"}
 )
 
 // Violation is an error of a peer that does not keep to the rules of its framing.
@@ -55,7 +62,8 @@ type WSConn struct {
 	blocks bool                           // the older form; set before ws
 	stream stream                         // of it
 
-	writing sync.Mutex // a frame goes out, or the last one has
+	writing sync.Mutex             // a frame goes out, or the last one has
+	owed    atomic.Pointer[[]byte] // the latest ping that is not answered
 
 	pings  int // in the second since pinged; of the reader
 	pinged time.Time
@@ -81,6 +89,7 @@ func (c *WSConn) nextMessage() (io.Reader, error) {
 	case kind != websocket.MessageBinary:
 		return nil, errText
 	}
+	c.barren, c.within = 0, true
 	return message{c, r}, nil
 }
 
@@ -91,7 +100,8 @@ type message struct {
 }
 
 func (m message) Read(b []byte) (int, error) {
-	n, err := m.r.Read(b)
+	n, err := m.r.Read(b[:min(len(b), portion)])
+	m.conn.barren, m.conn.within = 0, err == nil
 	if err != nil && err != io.EOF {
 		if err = m.conn.readError(err); err == io.EOF {
 			err = io.ErrUnexpectedEOF
@@ -107,7 +117,10 @@ func (c *WSConn) readError(err error) error {
 		return v
 	}
 	var closed websocket.CloseError
+	var barren *Violation
 	switch {
+	case errors.As(err, &barren):
+		return barren
 	case errors.As(err, &closed):
 		switch closed.Code {
 		case websocket.StatusNormalClosure, websocket.StatusGoingAway, websocket.StatusNoStatusRcvd:
@@ -200,22 +213,61 @@ func (c *WSConn) WriteFrame(wire []byte, payload int) error {
 		payload = 0
 	}
 	c.writing.Lock()
-	defer c.writing.Unlock()
-	return c.ws.Load().Write(context.Background(), websocket.MessageBinary, wire[payload:])
+	err := c.ws.Load().Write(context.Background(), websocket.MessageBinary, wire[payload:])
+	c.writing.Unlock()
+	c.answerPing()
+	return err
 }
 
-// ping is called for each ping and tells whether it is answered.
-func (c *WSConn) ping(context.Context, []byte) bool {
+// ping is called for each ping. It answers by itself: the package would wait for a
+// frame that is on its way, and give a slow peer up that takes long for it.
+func (c *WSConn) ping(ctx context.Context, payload []byte) bool {
+	if c.pong(ctx, payload); c.cause.Load() == nil {
+		payload = append([]byte(nil), payload...)
+		c.owed.Store(&payload)
+		c.answerPing()
+	}
+	return false
+}
+
+// pong is called for each pong, and nobody has asked for one.
+func (c *WSConn) pong(context.Context, []byte) {
 	if now := time.Now(); now.Sub(c.pinged) > time.Second {
 		c.pings, c.pinged = 0, now
 	}
 	if c.pings++; c.pings <= maxPings {
-		return true
+		return
 	}
 	c.cause.Store(errPings)
 	c.sayClose(websocket.StatusPolicyViolation, errPings.text, farewell)
 	_ = c.below.Close()
-	return false
+}
+
+// answerPing sends the pong that is owed, now or behind the frame that is on its
+// way.
+func (c *WSConn) answerPing() {
+	for c.owed.Load() != nil && c.writing.TryLock() {
+		if payload := c.owed.Swap(nil); payload != nil {
+			_, _ = c.below.Write(c.control(websocketPong, *payload)) // an error shows in what follows
+		}
+		c.writing.Unlock()
+	}
+}
+
+// Opcodes of control frames, with the bit of a last fragment.
+const (
+	websocketClose = 0x88
+	websocketPong  = 0x8a
+)
+
+// control makes a control frame.
+func (c *WSConn) control(opcode byte, payload []byte) []byte {
+	b := []byte{opcode, byte(len(payload))}
+	if c.secure == nil && c.client {
+		b[1] |= 0x80
+		b = append(b, 0, 0, 0, 0) // a mask that changes nothing
+	}
+	return append(b, payload...)
 }
 
 // CloseWrite tells the peer that no more comes.
@@ -244,12 +296,7 @@ func (c *WSConn) sayClose(status websocket.StatusCode, reason string, wait time.
 	if len(reason) > maxReason {
 		reason = strings.ToValidUTF8(reason[:maxReason], "")
 	}
-	b := []byte{0x88, byte(2 + len(reason))}
-	if c.secure == nil && c.client {
-		b[1] |= 0x80
-		b = append(b, 0, 0, 0, 0) // a mask that changes nothing
-	}
-	b = append(append(b, byte(status>>8), byte(status)), reason...)
+	b := c.control(websocketClose, append([]byte{byte(status >> 8), byte(status)}, reason...))
 	_ = c.SetWriteDeadline(time.Now().Add(wait))
 	_, err := c.below.Write(b)
 	return err == nil
@@ -274,10 +321,18 @@ type below struct {
 	client  bool // we have dialled it
 	written atomic.Uint64
 	failed  atomic.Bool
+
+	// Of the reader.
+	within bool // a message
+	barren int  // bytes that came since it had some of its payload
 }
 
 func (b *below) Read(p []byte) (int, error) {
+	if b.within && b.barren > maxBarren {
+		return 0, errBarren
+	}
 	n, err := b.Conn.Read(p)
+	b.barren += n
 	if err != nil {
 		b.failed.Store(true)
 		if err == io.EOF {

@@ -142,15 +142,8 @@ func TestWebSocketLostWithinAMessage(t *testing.T) {
 		"within its content":  "\x82\x83\x00\x00\x00\x00ab",
 		"within the next one": "\x02\x83\x00\x00\x00\x00abc\x80",
 	} {
-		l := listen(t, "ws://127.0.0.1:0", ListenOptions{})
-		accepted := acceptOne(l)
-		conn, err := net.Dial("tcp", l.URL().Address())
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, _ = io.WriteString(conn, upgradeHead+"Sec-WebSocket-Protocol: shv3\r\n\r\n"+sent)
-		ours := <-accepted
-		_ = conn.(*net.TCPConn).CloseWrite()
+		conn, ours := rawPair(t, sent)
+		_ = conn.CloseWrite()
 		r, err := ours.NextFrame()
 		if err == nil {
 			_, err = io.ReadAll(r)
@@ -158,8 +151,98 @@ func TestWebSocketLostWithinAMessage(t *testing.T) {
 		if !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("%s: got %v", name, err)
 		}
-		_, _, _ = ours.Close(), conn.Close(), l.Close()
 	}
+}
+
+// Neither pongs that nobody asked for, nor fragments with nothing in them, keep a
+// reader busy for ever.
+func TestWebSocketFloodsThatBringNothing(t *testing.T) {
+	for name, tt := range map[string]struct{ begin, flood, want string }{
+		"pongs":           {"", "\x8a\x80\x00\x00\x00\x00", "in a second"},
+		"empty fragments": {"\x02\x81\x00\x00\x00\x00a", "\x00\x80\x00\x00\x00\x00", "nothing in them"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			conn, ours := rawPair(t, tt.begin)
+			go func() {
+				for flood := strings.Repeat(tt.flood, 1000); ; {
+					if _, err := io.WriteString(conn, flood); err != nil {
+						return
+					}
+				}
+			}()
+			r, err := ours.NextFrame()
+			if err == nil {
+				_, err = io.ReadAll(r)
+			}
+			var v *Violation
+			if !errors.As(err, &v) || !strings.Contains(v.Error(), tt.want) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+// A peer that takes long for a frame, and pings meanwhile, has done nothing wrong:
+// its pong comes behind the frame.
+func TestWebSocketPongWaitsBehindAFrame(t *testing.T) {
+	conn, ours := rawPair(t, "\x89\x82\x00\x00\x00\x00hi")
+	ours.writing.Lock() // as while a frame goes out
+	reading := make(chan struct{})
+	go func() {
+		defer close(reading)
+		_, _ = ours.NextFrame()
+	}()
+	for end := time.Now().Add(patience); ours.owed.Load() == nil; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the ping was not noted")
+		}
+	}
+	ours.writing.Unlock()
+	if err := ours.WriteFrame([]byte("abc"), 0); err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.CloseWrite()
+	<-reading
+	_ = ours.Close()
+	got, err := io.ReadAll(conn)
+	if _, frames, _ := strings.Cut(string(got), "\r\n\r\n"); frames != "\x82\x03abc\x8a\x02hi" {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+// What has come of a frame is given on, or a slow peer would pass for a silent one.
+func TestWebSocketGivesPartsOfAFrame(t *testing.T) {
+	size := "\x00\x01\x00\x00" // 64 KiB
+	_, ours := rawPair(t, "\x82\xff\x00\x00\x00\x00"+size+"\x00\x00\x00\x00"+strings.Repeat("a", portion))
+	r, err := ours.NextFrame()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := r.Read(make([]byte, 64<<10)); n != portion || err != nil {
+		t.Errorf("got %d bytes, %v", n, err)
+	}
+}
+
+// rawPair is a client that sends bytes which no library would, behind its request,
+// and the connection that a listener of ours makes of it.
+func rawPair(t *testing.T, sent string) (client *net.TCPConn, ours *WSConn) {
+	t.Helper()
+	l := listen(t, "ws://127.0.0.1:0", ListenOptions{})
+	t.Cleanup(func() { _ = l.Close() })
+	accepted := acceptOne(l)
+	conn, err := net.Dial("tcp", l.URL().Address())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	_, _ = io.WriteString(conn, upgradeHead+"Sec-WebSocket-Protocol: shv3\r\n\r\n"+sent)
+	if ours = <-accepted; ours == nil {
+		t.Fatal("no handshake")
+	}
+	t.Cleanup(func() { _ = ours.Close() })
+	_ = ours.SetDeadline(time.Now().Add(patience))
+	return conn.(*net.TCPConn), ours
 }
 
 // What is no SHV is refused, and the client is told why.
@@ -177,7 +260,7 @@ func TestWebSocketRefusesWhatBreaksTheRules(t *testing.T) {
 					return nil
 				}
 			}
-		}, "pings in a second"},
+		}, "pings and pongs in a second"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			client, ours := pair(t, subprotocol)
