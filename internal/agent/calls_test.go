@@ -161,16 +161,23 @@ func TestTooManyCommandsAtOnce(t *testing.T) {
 	})
 }
 
+// writeHoles makes a file of 1 TiB that takes no place on the disk, and whose sha1
+// takes longer than any test.
+func writeHoles(t *testing.T, file string) {
+	t.Helper()
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(file, 1<<40); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestSlowFilesDoNotHoldUpTheReadLoop(t *testing.T) {
 	o := options(t)
 	o.Files.Dir = t.TempDir()
 	large := filepath.Join(o.Files.Dir, "large")
-	if err := os.WriteFile(large, nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Truncate(large, 1<<40); err != nil {
-		t.Skipf("the disk takes no file with holes: %v", err)
-	}
+	writeHoles(t, large)
 	w := newWorld(t, o)
 	for id := range 20 {
 		w.request(id+1, "sys/fs/large", "sha1", "null")
@@ -193,13 +200,7 @@ func TestFilesOfOneUserLeaveRoomForOthers(t *testing.T) {
 	o.Files.Dir = t.TempDir()
 	const files = 20
 	for id := range files {
-		file := filepath.Join(o.Files.Dir, fmt.Sprint("large", id))
-		if err := os.WriteFile(file, nil, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Truncate(file, 1<<40); err != nil {
-			t.Skipf("the disk takes no file with holes: %v", err)
-		}
+		writeHoles(t, filepath.Join(o.Files.Dir, fmt.Sprint("large", id)))
 	}
 	w := newWorld(t, o)
 	for id := range files {

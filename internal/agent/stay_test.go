@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unsafe"
 
@@ -126,23 +127,28 @@ func TestStatusFileThatCannotBeWrittenIsToldOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := filepath.Join(dir, "status")
-	failures := make(chan error, 100)
-	ctx, cancel := context.WithCancel(t.Context())
-	var writing sync.WaitGroup
-	writing.Go(func() {
-		agent.NewStatus(time.Now).WriteStatus(ctx, file, time.Millisecond, func(err error) { failures <- err })
+	synctest.Test(t, func(t *testing.T) {
+		const interval = time.Second
+		var failures []error
+		ctx, cancel := context.WithCancel(t.Context())
+		var writing sync.WaitGroup
+		writing.Go(func() {
+			agent.NewStatus(time.Now).WriteStatus(ctx, file, interval, func(err error) { failures = append(failures, err) })
+		})
+		defer writing.Wait()
+		defer cancel()
+		time.Sleep(20*interval + interval/2)
+		synctest.Wait()
+		if len(failures) != 1 || failures[0] == nil {
+			t.Errorf("of 21 failures it told %v", failures)
+		}
+		if err := os.Remove(dir); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(interval)
+		synctest.Wait()
+		if text, err := os.ReadFile(file); string(text) != "0" {
+			t.Errorf("the file has %q, %v", text, err)
+		}
 	})
-	defer writing.Wait()
-	defer cancel()
-	if err := <-failures; err == nil {
-		t.Error("no cause")
-	}
-	time.Sleep(20 * time.Millisecond) // some more failures, of which nothing is heard
-	if len(failures) > 0 {
-		t.Errorf("told again: %v", <-failures)
-	}
-	if err := os.Remove(dir); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "it is written", func() bool { text, _ := os.ReadFile(file); return string(text) == "0" })
 }

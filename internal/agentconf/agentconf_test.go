@@ -212,7 +212,7 @@ func FuzzLoad(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		file := filepath.Join(dir, "fuzz.yaml")
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Skip(err)
+			t.Fatal(err)
 		}
 		c, err := agentconf.Load(sources(file, nil, nil))
 		if err != nil {

@@ -256,10 +256,8 @@ func TestEndsWithABaseHelper(t *testing.T) {
 		wantsLine(t, p.log.String(), sig.String())
 		awaitEnd(t, patience, command)
 	}
-	command := marker()
 	term := w.shell(80, 24)
-	term.typeKeys(command + "\r")
-	awaitStart(t, command)
+	command := term.sleeps()
 	w.kill(w.broker)
 	term.ends(255)
 	wantsLine(t, term.stderr(), "connection closed by the other side")

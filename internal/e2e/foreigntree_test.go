@@ -96,15 +96,8 @@ func TestSessionsInBandInForeignTrees(t *testing.T) {
 		if got := term.run("stty size"); got != "31 91\r\n" {
 			t.Errorf("size: %q", got)
 		}
-		command := marker()
-		term.typeKeys(command + "\r")
-		awaitStart(t, command)
-		term.typeKeys("\x03")
-		term.expect(prompt)
-		term.typeKeys("\r~i")
-		eventually(t, patience, "~i says how", func() bool { return strings.Contains(term.stderr(), "in band") })
-		term.typeKeys("\rexit 5\r")
-		term.ends(5)
+		term.interrupts()
+		term.endsInBand()
 	})
 }
 

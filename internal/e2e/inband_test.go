@@ -143,18 +143,11 @@ func TestShellInBand(t *testing.T) {
 		term.resize(77, 21)
 		term.expect("is 42\r\n")
 		term.expect(prompt)
-		command := marker()
-		term.typeKeys(command + "\r")
-		awaitStart(t, command)
-		term.typeKeys("\x03")
-		term.expect(prompt)
+		term.interrupts()
 		if got := term.run(`printf 'P\305\231\377'; echo`); !strings.Contains(got, "Př\xff") {
 			t.Errorf("bytes that are no text: %q", got)
 		}
-		term.typeKeys("\r~i")
-		eventually(t, patience, "~i says how", func() bool { return strings.Contains(term.stderr(), "in band") })
-		term.typeKeys("\rexit 5\r")
-		term.ends(5)
+		term.endsInBand()
 	})
 }
 

@@ -66,9 +66,7 @@ func TestKilledInTheMiddleOfAShell(t *testing.T) {
 		t.Run(victim.name, func(t *testing.T) {
 			w := setup{}.start(t)
 			term := w.shell(80, 24)
-			command := marker()
-			term.typeKeys(command + "\r")
-			awaitStart(t, command)
+			command := term.sleeps()
 
 			start := time.Now()
 			victim.kill(w, term.shvrsh())

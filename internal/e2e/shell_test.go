@@ -62,12 +62,7 @@ func TestTerminalIsRawDuringTheSession(t *testing.T) {
 func TestCtrlCReachesTheRemoteCommand(t *testing.T) {
 	t.Parallel()
 	term := setup{}.start(t).shell(80, 24)
-	command := marker()
-	term.typeKeys(command + "\r")
-	awaitStart(t, command)
-	term.typeKeys("\x03")
-	term.expect(prompt)
-	awaitEnd(t, patience, command)
+	term.interrupts()
 	if got := term.run("echo $((40+2))"); got != "42\r\n" {
 		t.Errorf("after Ctrl-C: %q", got)
 	}
@@ -137,9 +132,7 @@ func TestHungUpTerminalEndsTheSession(t *testing.T) {
 		}
 		term := w.open(80, 24, rsh)
 		term.expect(prompt)
-		command := marker()
-		term.typeKeys(command + "\r")
-		awaitStart(t, command)
+		command := term.sleeps()
 		_ = term.master.Close()
 		awaitEnd(t, patience, command)
 		eventually(t, patience, "the helper ends", func() bool { return len(w.helpers()) == 0 })

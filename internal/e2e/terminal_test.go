@@ -142,6 +142,33 @@ func (term *terminal) begin(command string) {
 	term.expect("begun\r\n")
 }
 
+// sleeps types a command that goes on until it is ended, and gives its marker.
+func (term *terminal) sleeps() string {
+	term.w.t.Helper()
+	command := marker()
+	term.typeKeys(command + "\r")
+	awaitStart(term.w.t, command)
+	return command
+}
+
+// interrupts ends a command with Ctrl-C, and is at the prompt again.
+func (term *terminal) interrupts() {
+	term.w.t.Helper()
+	command := term.sleeps()
+	term.typeKeys("\x03")
+	term.expect(prompt)
+	awaitEnd(term.w.t, patience, command)
+}
+
+// endsInBand asks by which way the shell runs, and leaves it.
+func (term *terminal) endsInBand() {
+	term.w.t.Helper()
+	term.typeKeys("\r~i")
+	eventually(term.w.t, patience, "~i says how", func() bool { return strings.Contains(term.stderr(), "in band") })
+	term.typeKeys("\rexit 5\r")
+	term.ends(5)
+}
+
 func (term *terminal) resize(cols, rows uint16) {
 	term.w.t.Helper()
 	size := unix.Winsize{Col: cols, Row: rows}
