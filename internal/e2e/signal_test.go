@@ -58,6 +58,7 @@ func TestSecondSignalEndsShvrsh(t *testing.T) {
 	w := setup{}.start(t)
 	command := marker()
 	p, stdout := w.started("exec 2>/dev/null; trap 'echo not me' TERM; echo ready; " + command + "; while :; do " + command + "; done")
+	awaitStart(t, command) // a child that a shell has only just forked loses signals
 	p.signal(t, syscall.SIGTERM)
 	if !stdout.await(func(b []byte) bool { return bytes.Contains(b, []byte("not me")) }, p.ended) {
 		t.Fatalf("the first signal did not arrive: %q", stdout)
