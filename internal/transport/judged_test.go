@@ -54,8 +54,9 @@ func TestFaultsOfClientCertificatesNameCauseAndRemedyOnBothSides(t *testing.T) {
 	dir, later := t.TempDir(), time.Now().Add(time.Hour)
 	a, strange := certtest.NewAuthority(t, dir, "ca"), certtest.NewAuthority(t, dir, "strange")
 	broker := a.Issue(t, "broker", 2, later)
-	crl, old := dir+"/crl.pem", dir+"/old.pem"
+	crl, old, forged := dir+"/crl.pem", dir+"/old.pem", dir+"/forged.pem"
 	a.Revoke(t, crl, later, 4)
+	certtest.NewAuthority(t, t.TempDir(), "ca").Revoke(t, forged, later)
 	a.Revoke(t, old, time.Now().Add(-time.Minute))
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		for _, tt := range []struct {
@@ -70,6 +71,7 @@ func TestFaultsOfClientCertificatesNameCauseAndRemedyOnBothSides(t *testing.T) {
 			{"revoked", crl, a.Issue(t, "revoked", 4, later), []string{"revoked.crt", "was revoked", "log"}, []string{"CN=revoked was revoked", "needs a new one"}},
 			{"of another authority", crl, strange.Issue(t, "other", 5, later), []string{"other.crt", "client-ca"}, []string{"CN=other", "unknown authority", "client-ca"}},
 			{"beside an outdated list", old, a.Issue(t, "eva", 6, later), []string{"eva.crt", "log says why"}, []string{old, "is outdated", "expired on", "put the authority's new one there"}},
+			{"beside a list of another one's key", forged, a.Issue(t, "ida", 7, later), []string{"ida.crt", "log says why"}, []string{forged, "CN=ca is not signed by it", "own list"}},
 		} {
 			t.Run(tls.VersionName(version)+" "+tt.name, func(t *testing.T) {
 				l := listen(t, "ssl://127.0.0.1:0?require-client-cert=true&client-ca="+a.CA+"&crl="+tt.crl, ListenOptions{CertFile: broker.Cert, KeyFile: broker.Key})

@@ -85,26 +85,41 @@ func (r *revoked) check(chains [][]*x509.Certificate, now time.Time) (err error)
 // checkChain is check for one chain; a zero time asks for no date.
 func (r *revoked) checkChain(chain []*x509.Certificate, now time.Time) error {
 	for i, cert := range chain {
-		issuer := chain[min(i+1, len(chain)-1)]
-		for _, list := range r.lists {
-			if !bytes.Equal(list.RawIssuer, cert.RawIssuer) {
-				continue
-			}
-			if err := list.CheckSignatureFrom(issuer); err != nil {
-				return errors.New("the revocation list of " + cert.Issuer.String() + " is not signed by it")
-			}
-			for _, entry := range list.RevokedCertificateEntries {
-				if entry.SerialNumber.Cmp(cert.SerialNumber) == 0 {
-					return fmt.Errorf("the certificate of %s %w", cert.Subject, ErrRevoked)
-				}
-			}
-			if now.IsZero() {
-				continue
-			}
-			if err := r.outdated(list, now); err != nil {
-				return err
+		if err := r.checkOne(cert, chain[min(i+1, len(chain)-1)], now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkOne looks a certificate up in the lists of its issuer. While an authority has
+// two keys, one of its two lists is signed with the other one and says nothing here;
+// but one must be good.
+func (r *revoked) checkOne(cert, issuer *x509.Certificate, now time.Time) error {
+	var named, signed bool
+	for _, list := range r.lists {
+		if !bytes.Equal(list.RawIssuer, cert.RawIssuer) {
+			continue
+		}
+		named = true
+		if list.CheckSignatureFrom(issuer) != nil {
+			continue
+		}
+		signed = true
+		for _, entry := range list.RevokedCertificateEntries {
+			if entry.SerialNumber.Cmp(cert.SerialNumber) == 0 {
+				return fmt.Errorf("the certificate of %s %w", cert.Subject, ErrRevoked)
 			}
 		}
+		if now.IsZero() {
+			continue
+		}
+		if err := r.outdated(list, now); err != nil {
+			return err
+		}
+	}
+	if named && !signed {
+		return &CertificateError{fmt.Errorf("revocation list %s of %s is not signed by it", r.file, cert.Issuer), "put the authority's own list there"}
 	}
 	return nil
 }

@@ -119,6 +119,42 @@ func TestOutdatedListsRefuseCertificates(t *testing.T) {
 	}
 }
 
+// An authority that gets a new key keeps its name: for a while there are two lists.
+func TestListsOfAnOldAndANewKeyStandSideBySide(t *testing.T) {
+	dir, later := t.TempDir(), time.Now().Add(time.Hour)
+	old, renewed := certtest.NewAuthority(t, dir, "ca"), certtest.NewAuthority(t, t.TempDir(), "ca")
+	var both, lists []byte
+	for _, a := range []*certtest.Authority{old, renewed} {
+		crl := dir + "/one.pem"
+		a.Revoke(t, crl, later, 4)
+		both, lists = append(both, read(t, a.CA)...), append(lists, read(t, crl)...)
+	}
+	for file, text := range map[string][]byte{"/both.pem": both, "/lists.pem": lists} {
+		if err := os.WriteFile(dir+file, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	broker := old.Issue(t, "broker", 2, later)
+	l := listen(t, "ssl://127.0.0.1:0?require-client-cert=true&client-ca="+dir+"/both.pem&crl="+dir+"/lists.pem", ListenOptions{CertFile: broker.Cert, KeyFile: broker.Key})
+	echo(t, l, NewSlots(1))
+	for _, a := range []*certtest.Authority{old, renewed} {
+		for serial, want := range map[int64]string{3: "", 4: "bad certificate"} {
+			u, shown := l.URL(), a.Issue(t, "eva", serial, later)
+			u.CA, u.CRL, u.ClientCA, u.Cert, u.Key = old.CA, "", "", shown.Cert, shown.Key
+			wantMet(t, shown.Cert, met(t, u), want)
+		}
+	}
+}
+
+func read(t *testing.T, file string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
 func TestRevokedBrokersAreRefused(t *testing.T) {
 	dir, later := t.TempDir(), time.Now().Add(time.Hour)
 	a, strange := certtest.NewAuthority(t, dir, "ca"), certtest.NewAuthority(t, dir, "ca2")
