@@ -84,8 +84,19 @@ type URL struct {
 }
 
 // ParseURL reads `scheme://[user@]host[:port][?options]` or `unix:path[?options]`;
-// without a scheme it is tcp. The errors never repeat a password.
-func ParseURL(text string) (URL, error) {
+// without a scheme it is tcp. Unknown options are passed over. The errors never repeat
+// a password.
+func ParseURL(text string) (URL, error) { return parse(text, anyOptions) }
+
+// ParseListenURL is ParseURL for a listener. There an option that is not one of
+// listeners is an error: a mistyped client-ca would let everybody in, and say nothing.
+func ParseListenURL(text string) (URL, error) { return parse(text, listenOptions) }
+
+// ParseClientURL is ParseURL for what a user gives to connect to. An option that is
+// not one of clients is an error: a mistyped crl would revoke nothing, and say nothing.
+func ParseClientURL(text string) (URL, error) { return parse(text, clientOptions) }
+
+func parse(text string, known optionNames) (URL, error) {
 	full := text
 	if !strings.Contains(text, "://") && !strings.HasPrefix(text, Unix+":") {
 		full = TCP + "://" + text
@@ -108,7 +119,7 @@ func ParseURL(text string) (URL, error) {
 		u.Password, u.HasPassword = parsed.User.Password()
 	}
 	if err == nil {
-		err = u.setOptions(parsed.RawQuery)
+		err = u.setOptions(parsed.RawQuery, known)
 	}
 	if err != nil {
 		return URL{}, fmt.Errorf("URL %s: %w", redact(text), err)
@@ -116,50 +127,28 @@ func ParseURL(text string) (URL, error) {
 	return u, nil
 }
 
-// listenOptions are those that a listener knows.
-var listenOptions = []string{"cert", "client-ca", "crl", "key", "mode", "origin", "require-client-cert", "socket"}
-
-// ParseListenURL is ParseURL for a listener. There an option that is not one of
-// listeners is an error: a mistyped client-ca would let everybody in, and say nothing.
-func ParseListenURL(text string) (URL, error) {
-	u, err := ParseURL(text)
-	if err != nil {
-		return URL{}, err
-	}
-	if err := onlyOptions(text, "listener", listenOptions); err != nil {
-		return URL{}, err
-	}
-	return u, nil
+// optionNames are the options that the URLs of somebody may have.
+type optionNames struct {
+	whose string
+	names []string // nil: any
 }
 
-// clientOptions are those of a URL to connect to: of the standard, and those of other
-// programs that ask for nothing here (protocol.md 4.4).
-var clientOptions = []string{"ca", "cert", "crl", "devid", "devmount", "key", "password", "session", "shapass", "token", "user", "verify", "workflow"}
+var (
+	anyOptions    optionNames
+	listenOptions = optionNames{"listener", []string{"cert", "client-ca", "crl", "key", "mode", "origin", "require-client-cert", "socket"}}
+	// clientOptions are those of the standard, and those of other programs that ask
+	// for nothing here (protocol.md 4.4).
+	clientOptions = optionNames{"client", []string{"ca", "cert", "crl", "devid", "devmount", "key", "password", "session", "shapass", "token", "user", "verify", "workflow"}}
+)
 
-// ParseClientURL is ParseURL for what a user gives to connect to. An option that is
-// not one of clients is an error: a mistyped crl would revoke nothing, and say nothing.
-func ParseClientURL(text string) (URL, error) {
-	u, err := ParseURL(text)
-	if err != nil {
-		return URL{}, err
-	}
-	if err := onlyOptions(text, "client", clientOptions); err != nil {
-		return URL{}, err
-	}
-	return u, nil
-}
-
-// onlyOptions is an error where a URL has an option that is none of known.
-func onlyOptions(text, whose string, known []string) error {
-	_, query, _ := strings.Cut(text, "?")
-	query, _, _ = strings.Cut(query, "#")
-	options, err := url.ParseQuery(query)
-	if err != nil {
-		return fmt.Errorf("URL %s: unreadable options", redact(text))
+// check is an error where an option is none of them.
+func (o optionNames) check(options url.Values) error {
+	if o.names == nil {
+		return nil
 	}
 	for _, name := range slices.Sorted(maps.Keys(options)) {
-		if !slices.Contains(known, name) {
-			return fmt.Errorf("URL %s: unknown option %q of a %s; known are %s", redact(text), name, whose, strings.Join(known, ", "))
+		if !slices.Contains(o.names, name) {
+			return fmt.Errorf("unknown option %q of a %s; known are %s", name, o.whose, strings.Join(o.names, ", "))
 		}
 	}
 	return nil
@@ -193,12 +182,14 @@ func (u *URL) setPath(parsed *url.URL) error {
 	return nil
 }
 
-// setOptions takes the options of the standard (protocol.md 4.4). Unknown ones
-// are passed over, as everywhere; what would be safety is not.
-func (u *URL) setOptions(query string) error {
+// setOptions takes the options of the standard (protocol.md 4.4) and ours.
+func (u *URL) setOptions(query string, known optionNames) error {
 	options, err := url.ParseQuery(query)
 	if err != nil {
 		return errors.New("unreadable options")
+	}
+	if err := known.check(options); err != nil {
+		return err
 	}
 	if options.Has("user") {
 		u.User, u.HasUser = options.Get("user"), true
