@@ -33,8 +33,8 @@ func SecureOf(conn net.Conn) *TLSConn {
 	return nil
 }
 
-// TLSConn is an accepted connection of the scheme ssl. Nothing is read or written
-// before Handshake.
+// TLSConn is an accepted connection of the scheme ssl, or below one of wss. Nothing is
+// read or written before Handshake.
 type TLSConn struct {
 	*tls.Conn
 	gate     *gate

@@ -151,8 +151,8 @@ func judgedByBroker(u URL, err error) error {
 	return &CertificateError{fmt.Errorf("the broker refuses %s: %w", ours, err), advice}
 }
 
-// tlsClient is our side of a connection of the scheme ssl. Over TLS 1.3 the broker
-// judges our certificate after the handshake is done for us.
+// tlsClient is our side of the TLS of a connection. Over TLS 1.3 the broker judges our
+// certificate after the handshake is done for us.
 type tlsClient struct {
 	*tls.Conn
 	url  URL

@@ -129,13 +129,6 @@ func (l inherited) Accept() (net.Conn, error) {
 	return conn, err
 }
 
-func first(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
-}
-
 // Accept waits for the next connection.
 func (l *Listener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()

@@ -67,7 +67,7 @@ func (r *revoked) outdated(list *x509.RevocationList, now time.Time) error {
 		return nil
 	}
 	return fmt.Errorf("revocation list %s of %s %w: it expired on %s; put the authority's new one there",
-		r.file, list.Issuer, ErrOutdated, list.NextUpdate.UTC().Format(time.RFC3339))
+		r.file, list.Issuer, ErrOutdated, date(list.NextUpdate))
 }
 
 // check refuses a peer all of whose chains hold a certificate that is revoked, or of

@@ -1,6 +1,7 @@
 // Package transport turns SHV URLs into connections and listeners
-// (protocol.md 4.4, 4.5): tcp, ssl (TLS 1.2 and newer, the server shows a
-// certificate), tcps, ws, wss and unix. What runs over a connection is package link's matter.
+// (protocol.md 4.3 to 4.5): tcp, ssl (TLS 1.2 and newer, the server shows a
+// certificate), tcps, ws, wss and unix. Of a WebSocket it keeps the frames apart; what
+// else runs over a connection is package link's matter.
 package transport
 
 import (
@@ -13,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Dial connects to u and, for ssl, judges the certificate that it is shown. It
+// Dial connects to u and, over TLS, judges the certificate that it is shown. It
 // ends with ctx.
 //
 // The system gives a TCP connection up when data stays unacknowledged for longer

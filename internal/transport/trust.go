@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -16,10 +17,10 @@ type trust struct {
 	revoked  *revoked // nil without a list
 }
 
-// readTrust reads the files that a listener at u of the scheme ssl names.
+// readTrust reads the files that a listener at u, of a scheme with TLS, names.
 func readTrust(u URL, o ListenOptions) (*trust, error) {
-	certFile := first(u.Cert, o.CertFile)
-	pair, err := readPair(certFile, first(u.Key, o.KeyFile))
+	certFile := cmp.Or(u.Cert, o.CertFile)
+	pair, err := readPair(certFile, cmp.Or(u.Key, o.KeyFile))
 	if err != nil {
 		return nil, err
 	}

@@ -263,7 +263,7 @@ const (
 // control makes a control frame.
 func (c *WSConn) control(opcode byte, payload []byte) []byte {
 	b := []byte{opcode, byte(len(payload))}
-	if c.secure == nil && c.client {
+	if c.client {
 		b[1] |= 0x80
 		b = append(b, 0, 0, 0, 0) // a mask that changes nothing
 	}
