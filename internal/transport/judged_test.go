@@ -22,7 +22,7 @@ func judging(t *testing.T, l *Listener) (handshakes chan error) {
 			if err != nil {
 				return
 			}
-			err = conn.(*TLSConn).Handshake(NewSlots(1))
+			err = conn.(Handshaker).Handshake(NewSlots(1))
 			if err == nil {
 				b := make([]byte, 1)
 				_, _ = conn.Read(b)
@@ -123,4 +123,21 @@ func TestFaultsOfTheBrokersCertificateNameCauseAndRemedy(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The refusal comes while the client waits for its WebSocket, which is not what is
+// missing.
+func TestRefusedCertificateIsTheFaultOverAWebSocketToo(t *testing.T) {
+	a := certtest.NewAuthority(t, t.TempDir(), "ca")
+	broker := a.Issue(t, "broker", 2, time.Now().Add(time.Hour))
+	l := listen(t, "wss://127.0.0.1:0?require-client-cert=true&client-ca="+a.CA, ListenOptions{CertFile: broker.Cert, KeyFile: broker.Key})
+	handshakes := judging(t, l)
+	u := l.URL()
+	u.CA, u.ClientCA = a.CA, ""
+	err := met(t, u)
+	wantAdvice(t, "client", err, "the broker refuses that we show none")
+	if strings.Contains(err.Error(), "WebSocket") {
+		t.Errorf("client: %v", err)
+	}
+	wantAdvice(t, "broker", <-handshakes, "needs cert and key")
 }

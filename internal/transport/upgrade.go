@@ -151,9 +151,12 @@ func (c *WSConn) ask(ctx context.Context, u URL) error {
 		OnPingReceived: c.ping,
 		OnPongReceived: c.pong,
 	})
+	var refused *CertificateError
 	switch {
 	case !stop():
 		return context.Cause(ctx)
+	case errors.As(err, &refused):
+		return refused
 	case err != nil && response != nil && response.StatusCode != http.StatusSwitchingProtocols:
 		why, _ := bufio.NewReader(response.Body).ReadString('\n')
 		return fmt.Errorf("no WebSocket there: it answers %s: %q", response.Status, strings.TrimSpace(why))
