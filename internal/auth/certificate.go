@@ -18,6 +18,9 @@ import (
 // than its text.
 type CertName string
 
+// String is the name as ParseCertName reads it.
+func (n CertName) String() string { return string(n) }
+
 // Kinds of a CertName.
 const (
 	certFingerprint = "sha256"

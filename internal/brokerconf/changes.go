@@ -107,7 +107,7 @@ func plain(p *part, entry entryName) map[string]any {
 		put("password", map[string]string{u.Password.Form().String(): u.Password.Text()}, u.Password.Form() != auth.FormNone)
 		put("roles", orEmpty(u.Roles), true)
 		put("tokens", orEmpty(u.Tokens), len(u.Tokens) > 0 || u.Password.Form() == auth.FormNone && len(u.Certificates) == 0)
-		put("certificates", certificates(u.Certificates), len(u.Certificates) > 0)
+		put("certificates", texts(u.Certificates), len(u.Certificates) > 0)
 		put("deactivated", true, u.Deactivated)
 		put("deactivated_reason", u.DeactivatedReason, u.DeactivatedReason != "")
 		put("expires", u.Expires.UTC().Format(time.RFC3339Nano), !u.Expires.IsZero())
@@ -145,14 +145,6 @@ func orEmpty(list []string) []string {
 		return []string{}
 	}
 	return list
-}
-
-func certificates(list []auth.CertName) []string {
-	all := make([]string, len(list))
-	for i, name := range list {
-		all[i] = string(name)
-	}
-	return all
 }
 
 func texts[T fmt.Stringer](list []T) []string {

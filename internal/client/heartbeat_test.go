@@ -60,7 +60,7 @@ func TestWithoutHeartbeatNothingIsSent(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		_, c := loggedIn(t, Options{})
 		time.Sleep(24 * time.Hour)
-		if _, sent := c.Link().Frames(); sent != 2 || c.Err() != nil {
+		if sent := c.Link().Traffic().FramesOut; sent != 2 || c.Err() != nil {
 			t.Errorf("%d messages, %v", sent, c.Err())
 		}
 	})

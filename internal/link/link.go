@@ -221,9 +221,6 @@ func (l *Link) LocalAddr() net.Addr { return l.conn.LocalAddr() }
 // RemoteAddr is the peer's address of the connection.
 func (l *Link) RemoteAddr() net.Addr { return l.conn.RemoteAddr() }
 
-// Frames gives how many frames were read and queued so far.
-func (l *Link) Frames() (read, queued uint64) { return l.rx.Load(), l.tx.Load() }
-
 // Traffic is what has passed a link, or several: what was read, and what was queued
 // for the peer.
 type Traffic struct{ FramesIn, FramesOut, BytesIn, BytesOut uint64 }

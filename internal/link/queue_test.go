@@ -49,7 +49,7 @@ func TestEachSenderKeepsItsOrder(t *testing.T) {
 		}
 		group.Wait()
 		synctest.Wait()
-		if _, queued := l.Frames(); queued != senders*each || l.Queued() != 0 {
+		if queued := l.Traffic().FramesOut; queued != senders*each || l.Queued() != 0 {
 			t.Errorf("%d frames queued, %d bytes left", queued, l.Queued())
 		}
 	})
