@@ -32,8 +32,9 @@ type Socket struct {
 
 // FromEnviron takes the sockets that LISTEN_FDS, LISTEN_FDNAMES and LISTEN_PID tell
 // of, and unsets these, so that no child takes them for its own. Nor does one inherit
-// the sockets. There are none where the variables are for another process. On an
-// error all are closed.
+// the sockets. There are none where the variables are for another process. Where a
+// descriptor is no listening socket, all are closed; where the variables contradict
+// themselves, no descriptor is touched, for it may be something else's.
 func FromEnviron(getenv func(string) string, unsetenv func(string) error) ([]Socket, error) {
 	pid, fds, names := getenv("LISTEN_PID"), getenv("LISTEN_FDS"), getenv("LISTEN_FDNAMES")
 	for _, name := range []string{"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"} {
