@@ -83,12 +83,18 @@ func TestSettingComesFromTheFirstThatHasIt(t *testing.T) {
 		want   map[string]string
 	}{
 		{"built in", "", nil, []string{"a/b"},
-			map[string]string{"url": "tcp://127.0.0.1:3755", "host": "a/b", "path": "a/b", "user": "", "escapechar": "~",
+			map[string]string{"url": "tcp://127.0.0.1:3755", "host": "a/b", "path": "a/b", "user": "iot", "escapechar": "~",
+				"shell": "none", "passwordfile": "none",
 				"hostname": "127.0.0.1", "port": "3755", "batchmode": "no", "connecttimeout": "none", "serveraliveinterval": "none"}},
 		{"defaults of the configuration", someConfig, nil, []string{"a/b"},
 			map[string]string{"url": "tcp://default:1", "user": "dora", "escapechar": "^D", "path": "a/b"}},
 		{"host of the configuration", someConfig, nil, []string{"pump7"},
-			map[string]string{"url": "tcp://config:7", "user": "carl", "escapechar": "^A", "path": "test/pump7", "connecttimeout": "42"}},
+			map[string]string{"url": "tcp://config:7", "user": "carl", "escapechar": "^A", "path": "test/pump7", "connecttimeout": "42",
+				"shell": "/bin/ash", "passwordfile": "HOME/secret"}},
+		{"password file of the environment", someConfig, env{"SHV_PASSWORD_FILE": "/env"}, []string{"pump7"}, map[string]string{"passwordfile": "/env"}},
+		{"password file of the command line", someConfig, env{"SHV_PASSWORD_FILE": "/env"}, []string{"--password-file", "/flag", "pump7"},
+			map[string]string{"passwordfile": "/flag"}},
+		{"nobody", "", nil, []string{"--url", "tcp://away", "a"}, map[string]string{"user": ""}},
 		{"user of the host's URL", someConfig, nil, []string{"named"},
 			map[string]string{"url": "tcp://config:3755", "user": "ulla"}},
 		{"environment", someConfig, env{"SHV_URL": "tcp://env:9", "SHV_USER": "erna"}, []string{"pump7"},
@@ -106,16 +112,16 @@ func TestSettingComesFromTheFirstThatHasIt(t *testing.T) {
 			map[string]string{"serveraliveinterval": "7", "batchmode": "yes"}},
 		{"no keep-alive", "", nil, []string{"-o", "ServerAliveInterval=0", "a"}, map[string]string{"serveraliveinterval": "none"}},
 		{"no configuration", someConfig, nil, []string{"-F", "none", "pump7"},
-			map[string]string{"url": "tcp://127.0.0.1:3755", "user": "", "path": "pump7", "escapechar": "~"}},
+			map[string]string{"url": "tcp://127.0.0.1:3755", "user": "iot", "path": "pump7", "escapechar": "~"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			home(t, tt.config)
+			dir := home(t, tt.config)
 			for name, value := range tt.env {
 				t.Setenv(name, value)
 			}
 			got := printed(t, tt.words...)
 			for key, want := range tt.want {
-				if got[key] != want {
+				if want := strings.Replace(want, "HOME", dir, 1); got[key] != want {
 					t.Errorf("%s is %q, want %q", key, got[key], want)
 				}
 			}

@@ -41,6 +41,13 @@ type GivenLogin struct {
 	Batch                        bool // nobody is there to be asked
 }
 
+// UserFor is the user that Credentials gives for the broker at u, "" where there is
+// none; it reads no file and asks nobody.
+func (in GivenLogin) UserFor(u transport.URL) string {
+	input := LoginInput{URL: u, User: in.User, LookupEnv: os.LookupEnv}
+	return input.user()
+}
+
 // Credentials is the function of that name, with in for the flags.
 func (in GivenLogin) Credentials(c *cli.Context, u transport.URL) (Login, error) {
 	input := LoginInput{

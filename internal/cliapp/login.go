@@ -47,13 +47,10 @@ func (in *LoginInput) Resolve() (Login, error) {
 	if in.URL.IsEncrypted() && in.URL.NoVerify {
 		login.warn("%s: nobody checks who answers there (verify=false)", in.URL)
 	}
-	login.User = firstOf(in.User, in.env(envUser), in.URL.User)
+	login.User = in.user()
 	local := in.URL.IsLocal()
 	if login.User == "" && in.URL.Token == "" && in.URL.Cert == "" {
-		if !local {
-			return Login{}, Usagef("no user for %s: set --%s or %s", in.URL.Address(), FlagUser, envUser)
-		}
-		login.User = auth.DevelopmentUser
+		return Login{}, Usagef("no user for %s: set --%s or %s", in.URL.Address(), FlagUser, envUser)
 	}
 	given, err := in.givenPassword(&login)
 	switch {
@@ -72,6 +69,15 @@ func (in *LoginInput) Resolve() (Login, error) {
 			who, FlagPasswordFile, envPasswordFile, envPassword, err)
 	}
 	return login, nil
+}
+
+// user is who logs in; "" is nobody, or whom a token or a certificate stands for.
+func (in *LoginInput) user() string {
+	user := firstOf(in.User, in.env(envUser), in.URL.User)
+	if user == "" && in.URL.Token == "" && in.URL.Cert == "" && in.URL.IsLocal() {
+		return auth.DevelopmentUser
+	}
+	return user
 }
 
 // givenPassword fills in the password where a flag, the environment or the URL
