@@ -21,8 +21,8 @@ type watched struct {
 }
 
 // watch ends links that stand still, or whose client certificates expire, until the
-// broker closes. One goroutine looks
-// at all of them: a timer for each frame would cost more than the frame.
+// broker closes. One goroutine looks at all of them: a timer for each frame would cost
+// more than the frame.
 func (b *Broker) watch() {
 	ticker := time.NewTicker(b.lookEvery())
 	defer ticker.Stop()

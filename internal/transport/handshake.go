@@ -101,6 +101,18 @@ func (c *TLSConn) Judge() error {
 	return c.listener.trust.Load().judge(s.certificates)
 }
 
+// lastWord is how long the end of a connection may take. It never does where the
+// system has room for a few bytes more.
+const lastWord = 100 * time.Millisecond
+
+// Close ends the connection, and what waits on it. Crypto/tls alone would wait 5 s for
+// a peer that does not read, and whoever closes many connections for all of them.
+func (c *TLSConn) Close() error {
+	late := time.AfterFunc(lastWord, func() { _ = c.gate.Close() })
+	defer late.Stop()
+	return c.Conn.Close()
+}
+
 // Waiting tells whether the handshake waits for a slot, and not for the client.
 func (c *TLSConn) Waiting() bool { return c.gate.waiting.Load() }
 

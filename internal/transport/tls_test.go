@@ -269,3 +269,39 @@ func TestTLSToAPortWithoutItSaysSo(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// Many connections are closed one after the other, by the watch over all links, by a
+// reload and at the end: none may keep the others waiting.
+func TestCloseDoesNotWaitForAPeerThatDoesNotRead(t *testing.T) {
+	own := certtest.Write(t, t.TempDir(), "own", "127.0.0.1")
+	l := listen(t, "ssl://127.0.0.1:0", ListenOptions{CertFile: own.Cert, KeyFile: own.Key})
+	t.Cleanup(func() { _ = l.Close() })
+	u := l.URL()
+	u.CA = own.Cert
+	dialed := make(chan net.Conn, 1)
+	go func() {
+		conn, _ := Dial(t.Context(), u, 0)
+		dialed <- conn
+	}()
+	conn, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.(*TLSConn).Handshake(NewSlots(1)); err != nil {
+		t.Fatal(err)
+	}
+	peer := <-dialed
+	defer peer.Close()
+	below := conn.(*TLSConn).NetConn()
+	for size := 64 << 10; size > 0; { // until the system's buffers have no room for a byte
+		_ = below.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+		if _, err := below.Write(make([]byte, size)); err != nil {
+			size /= 256
+		}
+	}
+	began := time.Now()
+	_ = conn.Close()
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("took %v", took)
+	}
+}
