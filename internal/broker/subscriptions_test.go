@@ -1,12 +1,14 @@
 package broker
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"shvtools/internal/auth"
 	"shvtools/internal/chainpack"
 	"shvtools/internal/rpc"
 	"shvtools/internal/shvpath"
@@ -75,6 +77,99 @@ func TestSignalsOfOthersCostNothing(t *testing.T) {
 	n := testing.AllocsPerRun(100, func() { dst = table.find(dst[:0], path, source, signal, now) })
 	if n != 0 || len(dst) != 1 || dst[0].id != 78 {
 		t.Errorf("%v allocations, %d subscribers", n, len(dst))
+	}
+}
+
+// TestCostlyPatternsAreGivenUp: one small message, of somebody who is subscribed to what
+// takes long to compare, must not take a processor for seconds.
+func TestCostlyPatternsAreGivenUp(t *testing.T) {
+	var table subscriptions
+	now, s := time.Now(), &session{id: 1}
+	for i := range maxSubscriptions / 2 {
+		costly := "*a*" + strings.Repeat("a", 200) + fmt.Sprint(i) + "b"
+		for _, text := range []string{"**/" + costly, "**:*:" + costly} {
+			if _, err := table.add(s, mustRI(t, text), time.Time{}, now); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	long := []byte(strings.Repeat("a", maxSignalPath))
+	start := time.Now()
+	for _, names := range [][3][]byte{{long, []byte("get"), []byte("chng")}, {[]byte("a"), []byte("get"), bytes.Repeat(long, 16)}} {
+		if n := len(table.find(nil, names[0], names[1], names[2], now)); n != 0 {
+			t.Errorf("%d sessions want it", n)
+		}
+		if table.removeMatching(s, names[0], names[1], names[2]) {
+			t.Error("removed what does not match")
+		}
+	}
+	if took := time.Since(start); took > 4*time.Second {
+		t.Errorf("took %v", took)
+	}
+}
+
+// TestGlobsAreComparedWithoutTheLock: while they are, others subscribe and signal.
+func TestGlobsAreComparedWithoutTheLock(t *testing.T) {
+	var table subscriptions
+	now := time.Now()
+	for i, text := range []string{"**/x*", "a/**:*:c*", "a/b", "b/*/c"} {
+		_, _ = table.add(&session{id: int64(i + 1)}, mustRI(t, text), time.Time{}, now)
+	}
+	got, topics, rest := table.findPlain(nil, []byte("a/b"), []byte("get"), []byte("chng"), now)
+	if topics != 1 || len(got) != 1 || rest == nil || len(*rest) != 2 {
+		t.Fatalf("%d topics of %d sessions were compared, and not these: %v", topics, len(got), rest)
+	}
+	if !table.mu.TryLock() {
+		t.Fatal("the lock is held")
+	}
+	table.mu.Unlock()
+	giveBack(rest)
+	if got = table.find(got[:0], []byte("a/b"), []byte("get"), []byte("chng"), now); len(got) != 2 {
+		t.Errorf("%d sessions want it", len(got))
+	}
+}
+
+// TestOneUserCannotFillTheTable: each topic costs all whose signals are compared with it.
+func TestOneUserCannotFillTheTable(t *testing.T) {
+	var table subscriptions
+	now := time.Now()
+	of := func(name string) *session {
+		s := new(session)
+		s.user.Store(&auth.User{Name: name})
+		return s
+	}
+	add := func(s *session, n, i int) error {
+		_, err := table.add(s, mustRI(t, fmt.Sprintf("**/%d/%d", n, i)), time.Time{}, now)
+		return err
+	}
+	var all []*session
+	for n := range maxTopics / maxSubscriptions {
+		all = append(all, of("eve"))
+		for i := range maxSubscriptions {
+			if err := add(all[n], n, i); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	one, other := of("eve"), of("ann")
+	if err := add(one, 99, 0); err == nil || !strings.Contains(err.Error(), "of one user") {
+		t.Errorf("one more: %v", err)
+	}
+	if err := add(one, 0, 0); err != nil {
+		t.Errorf("what there is already: %v", err)
+	}
+	if err := add(other, 99, 0); err != nil {
+		t.Errorf("another user: %v", err)
+	}
+	table.removeAll(all[1])
+	if err := add(one, 99, 1); err != nil {
+		t.Errorf("when one has gone: %v", err)
+	}
+	for _, s := range append(all, one, other) {
+		table.removeAll(s)
+	}
+	if n := len(table.topics) + len(table.stems) + len(table.begun); n != 0 {
+		t.Errorf("%d entries are left", n)
 	}
 }
 

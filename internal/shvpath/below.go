@@ -1,7 +1,6 @@
 package shvpath
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 )
@@ -29,19 +28,16 @@ func (p Pattern) below(path string) []Pattern {
 	if p.text != "" {
 		names = strings.Split(p.text, "/")
 	}
-	rests := [][]string{names}
+	// Where in names it may go on, in order: each place once, however many ** there are.
+	at := []int{0}
 	for path != "" {
 		var name string
 		name, path, _ = strings.Cut(path, "/")
-		var next [][]string
-		for _, rest := range rests {
-			next = appendBehind(next, rest, name)
-		}
-		rests = distinct(next)
+		at = behind(names, at, name)
 	}
 	var all []Pattern
-	for _, rest := range rests {
-		text := strings.Join(rest, "/")
+	for _, i := range at {
+		text := strings.Join(names[i:], "/")
 		if p, err := ParsePattern(text); err == nil { // it always is one: its names were
 			all = append(all, p)
 		}
@@ -49,25 +45,29 @@ func (p Pattern) below(path string) []Pattern {
 	return withoutCovered(all)
 }
 
-// appendBehind appends what is left of a pattern's names behind one name of a path.
-func appendBehind(to [][]string, names []string, name string) [][]string {
-	switch {
-	case len(names) == 0:
-		return to
-	case names[0] == anyNames:
-		to = append(to, names)
-		return appendBehind(to, names[1:], name)
-	case glob(names[0]).match([]byte(name)):
-		return append(to, names[1:])
+// behind gives the places in a pattern's names that may come behind one name of a
+// path, where at may come before it.
+func behind(names []string, at []int, name string) (next []int) {
+	add := func(i int) {
+		if n := len(next); n == 0 || next[n-1] < i {
+			next = append(next, i)
+		}
 	}
-	return to
-}
-
-// distinct leaves one of each: all are ends of the same names, so that their count
-// tells them apart. Else they would double with each name and **.
-func distinct(rests [][]string) [][]string {
-	slices.SortFunc(rests, func(a, b []string) int { return cmp.Compare(len(b), len(a)) })
-	return slices.CompactFunc(rests, func(a, b []string) bool { return len(a) == len(b) })
+	seen := 0 // all places before it were looked at that may come here
+	for _, i := range at {
+		for ; i >= seen && i < len(names); i++ {
+			seen = i + 1
+			if names[i] == anyNames {
+				add(i) // it takes the name, or none
+				continue
+			}
+			if glob(names[i]).match([]byte(name)) {
+				add(i + 1)
+			}
+			break
+		}
+	}
+	return next
 }
 
 // withoutCovered leaves everything but ** out, where ** is there.

@@ -3,6 +3,7 @@ package shvpath_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"shvtools/internal/shvpath"
 )
@@ -21,6 +22,8 @@ func TestBelow(t *testing.T) {
 		{"**/x", "test/child", "**/x"},
 		{"**/child/x", "test/child", "**/child/x x"},
 		{"**/child", "test/child", "**/child "},
+		{"**/**/y/z", "a/z", "**/**/y/z **/y/z"},
+		{"**/*/**/z", "a/b", "**/*/**/z **/z"},
 		{`test/\*/x`, "test/*", "x"},
 		{`test/\*/x`, "test/a", "none"},
 		{"", "test", "none"},
@@ -50,8 +53,16 @@ func TestBelowOfManyStars(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := ri.Below(strings.Repeat("a/", 31) + "a"); len(got) == 0 || len(got) > 301 {
+	path := strings.Repeat("a/", 31) + "a"
+	start := time.Now()
+	if got := ri.Below(path); len(got) == 0 || len(got) > 301 {
 		t.Errorf("%d identifiers", len(got))
+	}
+	for range 100 {
+		ri.Below(path)
+	}
+	if took := time.Since(start); took > 5*time.Second {
+		t.Errorf("took %v", took)
 	}
 }
 

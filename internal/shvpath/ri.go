@@ -120,5 +120,9 @@ func (r RI) MatchSignal(path, source, signal []byte) bool {
 // Method is the glob of the methods.
 func (r RI) Method() string { return string(r.method.glob) }
 
+// HasGlobs tells whether comparing takes more than looking at beginnings: it may take
+// the length of the identifier times that of what it is compared with.
+func (r RI) HasGlobs() bool { return max(r.path.kind, r.method.kind, r.signal.kind) == globs }
+
 // OfSignals tells whether the identifier has a SIGNAL, and so means no method.
 func (r RI) OfSignals() bool { return r.parts > 2 }
