@@ -175,14 +175,15 @@ func advertised(all []transport.URL) (plain broker.Address, others []transport.U
 	return plain, others
 }
 
-// check refuses a configuration that lets in anybody from anywhere.
+// check refuses a configuration that lets in anybody from anywhere. Where a socket is
+// that the broker is given shows when it has it.
 func (s *settings) check(c *brokerconf.Config) error {
 	plaintext := c.AllowPlaintext
 	if s.command.IsSet("allow-plaintext") {
 		plaintext = s.command.Bool("allow-plaintext")
 	}
 	for _, d := range s.listen {
-		if d.url.IsLocal() {
+		if d.url.IsLocal() || d.url.Socket != "" && d.tls.Socket == nil {
 			continue
 		}
 		if !d.url.IsEncrypted() && !plaintext {

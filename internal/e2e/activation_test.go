@@ -57,7 +57,8 @@ func TestBrokerOnSocketsThatItWasGiven(t *testing.T) {
 	p.add(t, "shv", "tcp", "127.0.0.1:0")
 	p.add(t, "local", "unix", filepath.Join(w.dir, "broker.sock"))
 	file := w.newFile("shvbroker.yaml")
-	w.configure(file, "listen:\n- {url: 'tcp://127.0.0.1', socket: shv}\n- {url: 'unix:/elsewhere', socket: local}\n- {url: 'tcp://127.0.0.1:0'}\nmetrics: {listen: 'socket:metrics'}\n")
+	// The URL says everywhere; what counts is where the socket is.
+	w.configure(file, "listen:\n- {url: 'tcp://0.0.0.0', socket: shv}\n- {url: 'unix:/elsewhere', socket: local}\n- {url: 'tcp://127.0.0.1:0'}\nmetrics: {listen: 'socket:metrics'}\n")
 	start := func() []string {
 		ready := w.newFile("broker.ready")
 		w.broker = w.launch(p.to("shvbroker", "--config", file, "--ready-file", ready))
