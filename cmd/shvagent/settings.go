@@ -12,6 +12,7 @@ import (
 	"shvtools/internal/agent"
 	"shvtools/internal/agentconf"
 	"shvtools/internal/cliapp"
+	"shvtools/internal/fsnode"
 	"shvtools/internal/policy"
 	"shvtools/internal/runas"
 )
@@ -105,10 +106,23 @@ func show(c *cli.Context, config *agentconf.Config) error {
 	if err := config.Print(c.App.Writer, check); err != nil || !check {
 		return err
 	}
+	warn := func(about, text any) {
+		_, _ = fmt.Fprintf(c.App.ErrWriter, "%s: warning: %s: %s\n", c.App.Name, about, text)
+	}
+	if config.FromFile("connection.password-file") {
+		if err := cliapp.CheckPasswordFile(config.PasswordFile); err != nil {
+			warn("connection.password-file", err)
+		}
+	}
+	if dir := config.Files.Root; dir != "" {
+		if err := fsnode.Check(dir); err != nil {
+			warn("files.root", err)
+		}
+	}
 	for i := range config.Policy.Rules {
 		rule := &config.Policy.Rules[i]
 		for _, text := range runas.Check(&policy.Grant{Rule: rule.String(), Limits: rule.Limits}) {
-			_, _ = fmt.Fprintf(c.App.ErrWriter, "%s: warning: %s: %s\n", c.App.Name, rule, text)
+			warn(rule, text)
 		}
 	}
 	return nil

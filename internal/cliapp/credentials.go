@@ -84,6 +84,18 @@ func ConfiguredLogin(u transport.URL, user, passwordFile string) (Login, error) 
 	return input.Resolve()
 }
 
+// CheckPasswordFile tells why no password can be taken from a file.
+func CheckPasswordFile(path string) error {
+	text, _, err := readPasswordFile(path)
+	if err == nil {
+		_, err = passwordLine(text)
+	}
+	if err != nil {
+		return fmt.Errorf("password file %s: %w", path, err)
+	}
+	return nil
+}
+
 // readPasswordFile reads a password file, which may be a pipe, and warns where
 // everyone on the machine can read it too.
 func readPasswordFile(path string) (text, warning string, err error) {

@@ -252,6 +252,12 @@ func TestAgentConfigurationOnTheCommandLine(t *testing.T) {
 	if r.code != 0 || !strings.Contains(string(r.stderr), `shvagent: warning: rule "x" (shvagent.yaml:1): the policy of this device wants to run as user "no-such-user"`) {
 		t.Errorf("%d, %s", r.code, r.stderr)
 	}
+	w.configure(file, "connection: {password-file: /no-such-password}\nfiles: {root: /no-such-directory}\n")
+	r = call(w, "shvagent", "--config", file, "--check-config")
+	if want := "shvagent: warning: connection.password-file: password file /no-such-password: no such file or directory\n" +
+		"shvagent: warning: files.root: open /no-such-directory: no such file or directory\n"; r.code != 0 || string(r.stderr) != want {
+		t.Errorf("%d, %s", r.code, r.stderr)
+	}
 	r = call(w, "shvagent", "--config", file, "--mount", "c", "--print-config")
 	if out := string(r.stdout); r.code != 0 || !strings.Contains(out, "connection.mount: c  # --mount\n") {
 		t.Errorf("%d, %s%s", r.code, out, r.stderr)
