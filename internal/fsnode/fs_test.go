@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -476,13 +477,31 @@ func TestMissingDirectory(t *testing.T) {
 // What comes from afar must not run with the rights of an owner. For root the kernel
 // leaves the bits where they are.
 func TestWritesIntoAFileTakeItsSetIDBits(t *testing.T) {
+	newExport(t).takesSetIDBits(0o755, func() {})
+}
+
+func TestWritesIntoTheSetIDFileOfSomebodyElse(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can become somebody else")
+	}
 	e := newExport(t)
+	must(t, os.Chmod(filepath.Dir(filepath.Dir(e.dir)), 0o755)) // that of all of t.TempDir
+	e.takesSetIDBits(0o777, func() { must(t, syscall.Seteuid(65534)) })
+}
+
+// takesSetIDBits checks the methods that write into a file, after become.
+func (e *export) takesSetIDBits(mode os.FileMode, become func()) {
+	t := e.t
 	for method, param := range map[string]string{"append": `b"x"`, "write": `[0,b"x"]`, "truncate": `3`} {
-		must(t, os.Chmod(e.path("a.txt"), 0o755|os.ModeSetuid|os.ModeSetgid))
-		if got := e.call("a.txt", method, param); got != "null" {
+		must(t, os.Chmod(e.path("a.txt"), mode|os.ModeSetuid|os.ModeSetgid))
+		me := os.Geteuid()
+		become()
+		got := e.call("a.txt", method, param)
+		must(t, syscall.Seteuid(me))
+		if got != "null" {
 			t.Errorf("%s: %s", method, got)
 		}
-		if info, err := os.Stat(e.path("a.txt")); err != nil || info.Mode() != 0o755 {
+		if info, err := os.Stat(e.path("a.txt")); err != nil || info.Mode() != mode {
 			t.Errorf("%s leaves %v, %v", method, info.Mode(), err)
 		}
 	}
