@@ -104,11 +104,11 @@ func Run(ctx context.Context, o Options) error {
 		o.Status = NewStatus(time.Now)
 	}
 	o.Commands.setDefaults()
-	a := &Agent{opts: o, helpers: helpers{opts: o, running: make(map[*helper]struct{}), calls: make(map[string]int)}, services: newServices(o)}
-	a.often = oftlog.New(func(message string, times int, latest string) {
+	often := oftlog.New(func(message string, times int, latest string) {
 		o.Log.Warn().Int("times", times).Str("latest", latest).Msg(message + ", again and again")
 	})
-	defer a.often.Close()
+	defer often.Close()
+	a := &Agent{opts: o, often: often, helpers: helpers{opts: o, running: make(map[*helper]struct{}), calls: make(map[string]int)}, services: newServices(o, often)}
 	o.Status.begin(o, &a.helpers)
 	defer a.services.host.Guard.Close()
 	defer a.helpers.stop(stopGrace)
@@ -168,7 +168,7 @@ func (a *Agent) serve(ctx context.Context, b Broker) error {
 	}
 	err = conn.mounted(ctx, c)
 	if err == nil {
-		alive()
+		status.within(unanswered * a.opts.Heartbeat) // tidy is for the heartbeat alone
 		err = a.connected(ctx, conn, c)
 	}
 	status.within(endWait)

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"shvtools/internal/agent"
 	"shvtools/internal/chainpack"
 	"shvtools/internal/cpon"
@@ -144,6 +146,20 @@ func TestStopOfTheAgentEndsCommands(t *testing.T) {
 		t.Errorf("%q are left", left)
 	}
 	w.expect(1, `i{3:i{1:8,2:"the agent on the device was stopped"}}`)
+}
+
+func TestCommandsWithoutAGuardDoNotFillTheLog(t *testing.T) {
+	log, o := new(record), options(t)
+	o.Log = zerolog.New(log)
+	w := newWorld(t, o)
+	for id := range 20 {
+		w.check(id+1, "", "runCmd", `"true"`, `i{2:""}`)
+	}
+	w.stop()
+	lines := strings.Count(log.String(), "a command runs unguarded")
+	if lines > 6 || !strings.Contains(log.String(), `"times":15`) {
+		t.Errorf("%d lines:\n%s", lines, log)
+	}
 }
 
 func TestTooManyCommandsAtOnce(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"shvtools/internal/fsnode"
 	"shvtools/internal/inband"
 	"shvtools/internal/node"
+	"shvtools/internal/oftlog"
 	"shvtools/internal/rpc"
 )
 
@@ -64,8 +65,12 @@ type services struct {
 	fileJobs *calls.Lane
 }
 
-func newServices(o Options) *services {
-	guard := command.NewGuard(o.Helper, o.Environ, func(err error) { o.Log.Warn().Err(err).Msg("a command runs unguarded") })
+func newServices(o Options, often *oftlog.Lines) *services {
+	guard := command.NewGuard(o.Helper, o.Environ, func(err error) {
+		if often.Pass("a command runs unguarded", err.Error()) {
+			o.Log.Warn().Err(err).Msg("a command runs unguarded")
+		}
+	})
 	s := &services{
 		commands: calls.NewLane("commands", calls.Limits{Running: maxCommands, Bytes: maxCommandBytes, Time: o.Commands.Time}),
 		host:     command.Host{Environ: o.Environ, Search: pathOf(o.Environ), Output: min(o.Commands.Output, command.MaxOutput), Guard: guard},
