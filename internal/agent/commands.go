@@ -45,10 +45,6 @@ func (c *connection) run(r *node.Request, use policy.Use, run runner) (chainpack
 	if err != nil {
 		return chainpack.Value{}, err
 	}
-	host, err := c.agent.host(grant, &call)
-	if err != nil {
-		return chainpack.Value{}, err
-	}
 	method, user, owner := r.Method, userChain(r.UserID), policy.UserOf(r.UserID)
 	return c.calls.Start(c.agent.services.commands, r, calls.Turn{}, func(ctx context.Context, _ func(float64)) (chainpack.Value, error) {
 		leave, err := c.agent.helpers.enter(owner)
@@ -56,6 +52,10 @@ func (c *connection) run(r *node.Request, use policy.Use, run runner) (chainpack
 			return chainpack.Value{}, err
 		}
 		defer leave()
+		host, err := c.agent.host(grant, &call)
+		if err != nil {
+			return chainpack.Value{}, err
+		}
 		ctx, cancel := limitTime(ctx, grant)
 		defer cancel()
 		result, err := run(ctx, host, call)
@@ -67,7 +67,7 @@ func (c *connection) run(r *node.Request, use policy.Use, run runner) (chainpack
 	})
 }
 
-// host is where a call runs under a grant.
+// host is where a call runs under a grant. It waits for the disk.
 func (a *Agent) host(g *policy.Grant, call *command.Call) (command.Host, error) {
 	host := a.services.host
 	account, err := runas.Lookup(g)

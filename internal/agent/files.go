@@ -20,13 +20,13 @@ func (c *connection) fileNodes(tree *node.Tree) func(*node.Request, string) (cha
 		if err != nil {
 			return chainpack.Value{}, err
 		}
-		files, err := filesUnder(s.files, grant)
-		if err != nil {
-			return chainpack.Value{}, err
-		}
 		// One after the other for each caller and file: a write that was sent before
 		// another is done before it.
 		return c.calls.Start(s.fileJobs, r, calls.Turn{User: policy.UserOf(r.UserID), Order: "/" + rest}, func(ctx context.Context, progress func(float64)) (chainpack.Value, error) {
+			files, err := filesUnder(s.files, grant)
+			if err != nil {
+				return chainpack.Value{}, err
+			}
 			ctx, cancel := limitTime(ctx, grant)
 			defer cancel()
 			return files.Serve(ctx, progress, tree, r, rest)
@@ -36,6 +36,7 @@ func (c *connection) fileNodes(tree *node.Tree) func(*node.Request, string) (cha
 
 // filesUnder are the files within the limits of a grant. The agent itself opens
 // them, with its own rights, so who is to have those of another user has none here.
+// It waits for the disk.
 func filesUnder(files *fsnode.FS, g *policy.Grant) (*fsnode.FS, error) {
 	account, err := runas.Lookup(g)
 	if err != nil {
