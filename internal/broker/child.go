@@ -284,7 +284,7 @@ func (d *below) answered(m *rpc.Message) bool {
 	if answer == nil {
 		return false
 	}
-	content, err := m.Content()
+	content, err := m.ContentWithin(maxParamItems)
 	if err == nil && content.Error != nil {
 		err = content.Error
 	}

@@ -103,6 +103,33 @@ func TestBodiesAreNobodysBusiness(t *testing.T) {
 	})
 }
 
+// A value in memory takes many times its bytes: forty clients with messages of a million
+// each made the broker take 5 GB, and a login is kept for as long as its answer is.
+func TestValuesWithoutNumberAreNotDecoded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := serve(t, Options{})
+		many := func(n int) string { return "[" + strings.Repeat("1,", n) + "1]" }
+		stranger := w.connect()
+		stranger.send(`<1:1,8:3,10:"login">i{1:{"login":{"user":"iot","password":"x"},"options":{"device":%s}}}`, many(maxLoginItems))
+		stranger.expectError(3, rpc.CodeInvalidParam, "unreadable login")
+		user, agent := w.client(), w.device("test/a")
+		user.send(`<1:1,8:4,9:".broker/app",10:"echo">i{1:%s}`, many(maxParamItems))
+		user.expectError(4, rpc.CodeInvalidParam, "unreadable request")
+		if got := user.ask(".broker/app", "echo", many(maxParamItems/2)); len(got) < maxParamItems {
+			t.Errorf("echo of fewer: %.100s", got)
+		}
+		// What is not decoded must not reach a device as somebody's name.
+		user.send(`<1:1,8:5,9:"test/a",10:"x",16:{"shvUser":"eva","x":%s}>i{}`, many(2000))
+		v, err := agent.next().MetaValue(rpc.TagUserID)
+		if name, _ := v.AsString(); err != nil || name != "iot" {
+			t.Errorf("the user is %.100q, %v", name, err)
+		}
+		user.send(`<1:1,8:6,11:7,15:i{1:2,9:%s}>i{}`, many(2000))
+		user.gone()
+		agent.fence()
+	})
+}
+
 func TestLargestFramesPassAndNoLargerOnes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := serve(t, Options{})

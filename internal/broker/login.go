@@ -19,6 +19,10 @@ import (
 // maxRefusal bounds what is logged of why a login is refused, in bytes.
 const maxRefusal = 300
 
+// maxLoginItems bounds the values in a login: it is kept while its answer is held back,
+// in the memory of many times its bytes.
+const maxLoginItems = 256
+
 // maxBeforeLogin is how many messages a peer may send before it is logged in.
 const maxBeforeLogin = 32
 
@@ -79,7 +83,7 @@ func newNonce() string {
 // tryLogin answers a login. A refused one is answered late, and so is one after
 // others that failed; the connection is not read meanwhile: guessing costs time.
 func (s *session) tryLogin(m *rpc.Message, from rpc.Address) {
-	content, err := m.Content()
+	content, err := m.ContentWithin(maxLoginItems)
 	if err != nil {
 		s.answer(rpc.AppendError(nil, from, rpc.Errorf(rpc.CodeInvalidParam, "unreadable login: %v", err)))
 		return

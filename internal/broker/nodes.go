@@ -16,6 +16,10 @@ import (
 // broker does.
 const DefaultName = "broker.local"
 
+// maxParamItems bounds the values in the param of a call of the broker's own nodes: the
+// most of any is a role with thousands of rules.
+const maxParamItems = 16 << 10
+
 // ownNode is where every client asks about himself.
 const ownNode = ".broker/currentClient"
 
@@ -34,6 +38,7 @@ func (b *Broker) addNodes() {
 	b.nodes.Add(".broker/tunnels", b.tunnelMethods()...)
 	b.nodes.AddDynamic(".broker/tunnels", b.tunnelNodes)
 	b.nodes.More = b.mountsBelow
+	b.nodes.MaxItems = maxParamItems
 	b.nodes.Hidden = map[string]bool{
 		clientNodeOld: true, ".broker/mounts": true, ".broker/tunnels": true, ".broker/etc": true, ".broker/access": true,
 	}

@@ -150,10 +150,12 @@ func (s *session) extendUserID(m *rpc.Message) {
 	}
 	v, err := m.MetaValue(rpc.TagUserID)
 	text, ok := v.AsString()
-	if err != nil || !ok && v.Len() == 0 {
+	switch {
+	case err != nil:
+		text = "" // we cannot read it, so nobody behind us shall try
+	case !ok && v.Len() == 0:
 		return // it names nobody
-	}
-	if !ok {
+	case !ok:
 		// A C++ broker's Map, or what somebody forged: as it is, nobody could
 		// tell, and a device would take it for who calls.
 		text = cpon.String(v)

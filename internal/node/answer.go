@@ -18,7 +18,7 @@ import (
 // 3.7).
 func Answer(tree *Tree, m *rpc.Message, level rpc.Access, caller any) []byte {
 	from := m.Address()
-	content, err := m.Content()
+	content, err := m.ContentWithin(tree.MaxItems)
 	if tree.Running != nil {
 		switch abort, _ := content.Value.AsBool(); {
 		case content.Key == rpc.KeyAbort && abort:

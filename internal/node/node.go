@@ -83,6 +83,9 @@ type Tree struct {
 	More func(path string) (names []string, ok bool)
 	// Hidden are clean paths that ls does not show, though they answer.
 	Hidden map[string]bool
+	// MaxItems bounds the values in a request's body, for anybody may send one; 0: what
+	// package chainpack allows.
+	MaxItems int
 	// Running are the calls that are answered later. Nil: there are none.
 	Running Running
 	// Calling is told of each method but ls and dir just before it runs. Nil: nobody

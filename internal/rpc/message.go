@@ -21,6 +21,10 @@ const (
 // maxFields bounds the entries of one meta: the standard knows sixteen.
 const maxFields = 128
 
+// maxMetaItems bounds the values in one entry that is decoded: a user id or a TunnelCtl
+// has a few dozen at the most, and a value in memory takes many times its bytes.
+const maxMetaItems = 1 << 10
+
 // Errors of a message that is ChainPack and yet no message.
 var (
 	// ErrNoMeta is returned by Parse for bytes that do not start with a MetaMap.
@@ -258,11 +262,12 @@ func (m *Message) Tunnel() *TunnelCtl { return &m.tunnel }
 // Body is the part behind the meta, as it came.
 func (m *Message) Body() []byte { return m.body }
 
-// MetaValue decodes the value of one tag as it came; Null where it was absent.
+// MetaValue decodes the value of one tag as it came; Null where it was absent. A value of
+// very many is an error.
 func (m *Message) MetaValue(tag int64) (chainpack.Value, error) {
 	for _, f := range slices.Backward(m.fields) {
 		if f.tag == tag {
-			v, _, err := chainpack.Decode(m.meta[f.value:f.end], chainpack.Limits{})
+			v, _, err := chainpack.Decode(m.meta[f.value:f.end], chainpack.Limits{Items: maxMetaItems})
 			return v, err
 		}
 	}
@@ -279,8 +284,12 @@ type Content struct {
 
 // Content decodes the body. The first key that is known decides; Null, which
 // C++ clients send, is an empty body.
-func (m *Message) Content() (Content, error) {
-	v, _, err := chainpack.Decode(m.body, chainpack.Limits{})
+func (m *Message) Content() (Content, error) { return m.ContentWithin(chainpack.DefaultItems) }
+
+// ContentWithin is Content of a body of at most so many values; more are a
+// *chainpack.LimitError. Each takes many times the memory of its bytes.
+func (m *Message) ContentWithin(items int) (Content, error) {
+	v, _, err := chainpack.Decode(m.body, chainpack.Limits{Items: items})
 	if err != nil {
 		return Content{}, err
 	}
