@@ -177,6 +177,18 @@ func TestTooManyCommandsAtOnce(t *testing.T) {
 	})
 }
 
+// A megabyte of small values would take more than a hundred of a small device.
+func TestParamOfVeryManyValuesIsNotDecoded(t *testing.T) {
+	w := newWorld(t, options(t))
+	w.request(1, "", "runCmd", `["true",[`+strings.Repeat(`"",`, 60_000)+`""]]`)
+	w.expect(1, `i{2:[0]}`)
+	w.request(2, "", "dir", `[`+strings.Repeat("1,", 70_000)+`1]`)
+	if got := w.answer(); !strings.Contains(got, "unreadable request") || !strings.Contains(got, "items limit of 65536") {
+		t.Errorf("got %.200s", got)
+	}
+	w.check(3, "", "appName", "null", `i{2:"shvagent"}`)
+}
+
 // writeHoles makes a file of 1 TiB that takes no place on the disk, and whose sha1
 // takes longer than any test.
 func writeHoles(t *testing.T, file string) {

@@ -35,6 +35,9 @@ const (
 	maxFileBytes       = 32 << 20
 	maxUserFileBytes   = 16 << 20
 	fileTime           = 10 * time.Minute
+	// maxParamItems bounds the values in a request, which take many times its bytes in
+	// the memory of a small device: a runCmd with very many arguments has less.
+	maxParamItems = 64 << 10
 	// callGrace is how long calls may take to end with their connection: the
 	// processes of a command get HUP, and KILL two seconds later.
 	callGrace = 5 * time.Second
@@ -114,7 +117,7 @@ func pathOf(environ []string) (path string) {
 // tree is what the agent serves (protocol.md 9.1, 9.7).
 func (c *connection) tree() *node.Tree {
 	o := c.agent.opts
-	tree := &node.Tree{Running: c.calls, Calling: c.logCall}
+	tree := &node.Tree{Running: c.calls, Calling: c.logCall, MaxItems: maxParamItems}
 	constant := func(name string, access rpc.Access, text string) node.Method {
 		return node.Constant(name, "s", access, chainpack.String(text))
 	}
