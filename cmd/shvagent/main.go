@@ -116,6 +116,9 @@ func run(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := checkHelper(helper); err != nil {
+		log.Warn().Err(err).Msg("the helper cannot be run; put shvrexec beside shvagent, or name it with --shvrexec")
+	}
 	if file := c.String(cliapp.FlagReadyFile); file != "" {
 		defer os.Remove(file) // who reads it later would be led astray
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 
@@ -119,6 +120,13 @@ func show(c *cli.Context, config *agentconf.Config) error {
 			warn("files.root", err)
 		}
 	}
+	helper, err := helperPath(c.String("shvrexec"))
+	if err == nil {
+		err = checkHelper(helper)
+	}
+	if err != nil {
+		warn("--shvrexec", err)
+	}
 	for i := range config.Policy.Rules {
 		rule := &config.Policy.Rules[i]
 		for _, text := range runas.Check(&policy.Grant{Rule: rule.String(), Limits: rule.Limits}) {
@@ -139,4 +147,12 @@ func helperPath(named string) (string, error) {
 		return "", fmt.Errorf("cannot find the shvrexec beside this program, use --shvrexec: %w", err)
 	}
 	return filepath.Join(filepath.Dir(self), "shvrexec"), nil
+}
+
+// checkHelper tells why the helper cannot be run at the moment.
+func checkHelper(helper string) error {
+	if _, err := exec.LookPath(helper); err != nil {
+		return fmt.Errorf("no session can begin: %w", err)
+	}
+	return nil
 }

@@ -95,6 +95,10 @@ func TestHelperThatCannotServe(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := setup{helper: tt.helper}.start(t)
+			early := tt.why != began // who installs the agent must not hear of it from his users
+			if log := w.agent.log.String(); strings.Contains(log, "the helper cannot be run") != early || early && !strings.Contains(log, tt.why) {
+				t.Errorf("the agent says at its start:\n%s", log)
+			}
 			w.rsh("true").wantsFailure(t, device, tt.why)
 		})
 	}

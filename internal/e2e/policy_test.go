@@ -258,6 +258,10 @@ func TestAgentConfigurationOnTheCommandLine(t *testing.T) {
 		"shvagent: warning: files.root: open /no-such-directory: no such file or directory\n"; r.code != 0 || string(r.stderr) != want {
 		t.Errorf("%d, %s", r.code, r.stderr)
 	}
+	r = call(w, "shvagent", "--shvrexec", "/etc/passwd", "--check-config")
+	if want := "shvagent: warning: --shvrexec: no session can begin: exec: \"/etc/passwd\": permission denied\n"; r.code != 0 || string(r.stderr) != want {
+		t.Errorf("%d, %s", r.code, r.stderr)
+	}
 	r = call(w, "shvagent", "--config", file, "--mount", "c", "--print-config")
 	if out := string(r.stdout); r.code != 0 || !strings.Contains(out, "connection.mount: c  # --mount\n") {
 		t.Errorf("%d, %s%s", r.code, out, r.stderr)
