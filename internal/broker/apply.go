@@ -50,7 +50,8 @@ func (b *Broker) Rejudge() []Affected {
 	for _, s := range certified { // it takes a while
 		if err := s.secure.Judge(); err != nil {
 			found[s] = certificateCause(err)
-			s.log.Info().Err(err).Msg("why a certificate is not good any more")
+			// Not by s.log: it may be logging in just now.
+			b.opts.Log.Info().Int64("client", s.id).Stringer("peer", s.from).Err(err).Msg("why a certificate is not good any more")
 		}
 	}
 	endings := make(map[*session]link.Cause)

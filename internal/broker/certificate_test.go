@@ -162,6 +162,30 @@ func TestRevokedCertificatesEndTheirSessions(t *testing.T) {
 	c.eventually("the cause", func() bool { return c.Stats().Ended[link.CertificateRevoked] == 3 })
 }
 
+// A reload comes at any time, also while a client logs in.
+func TestRevocationWhileItsClientLogsIn(t *testing.T) {
+	crl := t.TempDir() + "/crl.pem"
+	later := time.Now().Add(time.Hour)
+	certtest.NewAuthority(t, t.TempDir(), "ca").Revoke(t, crl, later)
+	c := openCertified(t, "&crl="+crl)
+	c.authority.Revoke(t, crl, later)
+	c.reload()
+	eva := c.show(c.authority.Issue(t, "eva", 3, later))
+	eva.nonce()
+	c.authority.Revoke(t, crl, later, 3)
+	use, err := c.listener.Reload()
+	if err != nil {
+		t.Fatal(err)
+	}
+	use()
+	eva.send(externalLogin, "bob")
+	c.eventually("the login is refused", func() bool { return c.Stats().Logins[LoginInvalid] == 1 })
+	if lost := c.Rejudge(); len(lost) != 1 { // the race detector sees what it must not read
+		t.Errorf("lost: %+v", lost)
+	}
+	eva.gone()
+}
+
 func TestCertificatesOfAnAuthorityThatIsGoneEndTheirSessions(t *testing.T) {
 	c := openCertified(t, "")
 	eva := c.show(c.authority.Issue(t, "eva", 3, time.Now().Add(time.Hour))).external()
