@@ -27,7 +27,7 @@ when shvrsh itself failed.
 Options are those of ssh; they end at PATH's first word behind, or at --:
    -t, -tt, -T          a terminal for a command, by force, or none at all
    -n                   no standard input
-   -q, -v               say less, say more
+   -q, -v               say less, or each step on the way to the device
    -l USER              log in as USER; so does user@PATH
    -p PORT              port of the broker
    -e CHAR, -e none     escape character at a terminal, ~ by default
@@ -95,7 +95,7 @@ func forCLI(args *sshargs.Args) (words []string) {
 	switch {
 	case args.ShvLogLevel != "":
 		words = append(words, "--"+cliapp.FlagLogLevel, args.ShvLogLevel)
-	case args.Verbose > 0:
+	case args.LogLevel.Value >= sshargs.LogVerbose:
 		words = append(words, "--"+cliapp.FlagVerbose)
 	}
 	return words

@@ -39,3 +39,23 @@ func TestWordsAreJoinedAsBySSH(t *testing.T) {
 	w.rsh("echo", "x;", "echo", "y").wants(t, 0, "x\ny\n", "")
 	w.rsh("--", "echo", "-n", "-v").wants(t, 0, "-v", "")
 }
+
+// Who cannot get in looks here for how far it came.
+func TestVerboseTellsEachStep(t *testing.T) {
+	t.Parallel()
+	w := setup{}.start(t)
+	r := w.finish(w.shvrsh("-v", device, "echo out; exit 3"))
+	if r.code != 3 || string(r.stdout) != "out\n" {
+		t.Errorf("exit code %d, stdout %q", r.code, r.stdout)
+	}
+	rest := string(r.stderr)
+	for _, step := range []string{"connecting broker=" + w.url, "logged in clientId=", "calling the device device=" + device, "the device answers", "the session is over"} {
+		_, behind, ok := strings.Cut(rest, step)
+		if !ok {
+			t.Errorf("no %q in %q", step, rest)
+			continue
+		}
+		rest = behind
+	}
+	w.finish(w.shvrsh("-v", "-q", device, "true")).wants(t, 0, "", "")
+}

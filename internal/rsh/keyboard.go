@@ -61,19 +61,24 @@ func (s *session) command(c byte) {
 // escape is the escape character, as one would write it.
 func (s *session) escape() string { return sshargs.Escape{Char: s.opts.Escape}.String() }
 
-// state describes the session for ~i.
-func (s *session) state() []string {
-	helper := "a helper of the base protocol"
+// way is how the session is carried.
+func (s *session) way() string {
+	way := "a helper of the base protocol"
 	if s.extended {
-		helper = "flow control, resize and exit status"
+		way = "flow control, resize and exit status"
 	}
 	if !s.byTunnel {
-		helper += ", in band: the broker knows no tunnels"
+		way += ", in band: the broker knows no tunnels"
 	}
+	return way
+}
+
+// state describes the session for ~i.
+func (s *session) state() []string {
 	return []string{
 		fmt.Sprintf("device    %s", s.opts.Path),
 		fmt.Sprintf("broker    %s, we are client %d", s.opts.URL, s.client.ID()),
-		fmt.Sprintf("open for  %v, with %s", time.Since(s.began).Round(time.Second), helper),
+		fmt.Sprintf("open for  %v, with %s", time.Since(s.began).Round(time.Second), s.way()),
 		fmt.Sprintf("bytes     %d typed, %d shown", s.end.Sent(tunnel.Stdin), s.end.Received(tunnel.Stdout)),
 	}
 }

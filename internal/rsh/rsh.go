@@ -70,6 +70,7 @@ func Run(ctx context.Context, o Options) (code int, err error) {
 			}
 		}
 	}()
+	o.Log.Debug().Stringer("broker", o.URL).Str("user", o.User).Msg("connecting")
 	c, err := client.Dial(ctx, client.Options{
 		URL:     o.URL,
 		Login:   client.Login{User: o.User, Password: o.Password},
@@ -82,6 +83,7 @@ func Run(ctx context.Context, o Options) (code int, err error) {
 		return 0, err
 	}
 	defer c.Close()
+	o.Log.Debug().Int64("clientId", c.ID()).Msg("logged in")
 	s.client = c
 	defer s.leave()
 	return s.run(ctx)

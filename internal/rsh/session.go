@@ -55,9 +55,11 @@ func (s *session) run(ctx context.Context) (code int, err error) {
 	if output, err := tty.NewWriter(s.opts.Stdout); err == nil {
 		s.output, s.screen.terminal = output, output // left open: the read loop may use it until we end
 	}
+	s.opts.Log.Debug().Str("device", s.opts.Path).Bool("terminal", s.opts.TTY).Msg("calling the device")
 	if err := s.open(ctx); err != nil {
 		return 0, s.describe(err)
 	}
+	s.opts.Log.Debug().Str("with", s.way()).Msg("the device answers")
 	if s.local {
 		if err := s.makeRaw(); err != nil {
 			return 0, err
@@ -71,6 +73,8 @@ func (s *session) run(ctx context.Context) (code int, err error) {
 	failed := s.carry(ctx, resizes)
 	s.giveBack()
 	end := s.end.Closing()
+	s.opts.Log.Debug().Int64("typed", s.end.Sent(tunnel.Stdin)).Int64("shown", s.end.Received(tunnel.Stdout)).
+		Stringer("took", time.Since(s.began).Round(time.Millisecond)).Msg("the session is over")
 	if failed != nil && end.Err == nil {
 		return 0, failed
 	}

@@ -54,7 +54,7 @@ func TestEveryCallerOfSshIsUnderstood(t *testing.T) {
 				"-oRequestTTY=no", "-v", "-4", "-C", "-i", "/tmp/k", "-F", "/dev/null", "-o", "Foo=a,b",
 				"-oForwardAgent=no", "-p", "22", "--", "test%2Fagent", "scp -v -f /p"},
 			want: sshargs.Args{Alias: "test%2Fagent", Path: "test/agent", TTY: is(sshargs.TTYNo),
-				LogLevel: is(sshargs.LogDebug), Verbose: 1, Config: "/dev/null", Port: is(22),
+				LogLevel: is(sshargs.LogDebug), Config: "/dev/null", Port: is(22),
 				Command: []string{"scp -v -f /p"},
 				Notes: notes("-x", "", "-o PermitLocalCommand", "no", "-o ClearAllForwardings", "yes",
 					"-4", "", "-C", "", "-i", "/tmp/k", "-o Foo", "a,b", "-o ForwardAgent", "no")},

@@ -140,12 +140,12 @@ func TestWhichOfTwoValuesCounts(t *testing.T) {
 		{"-oEscapeChar=none -e x p", sshargs.Args{Escape: is(sshargs.Escape{Char: 'x'})}},
 		{"-e x -oEscapeChar=none p", sshargs.Args{Escape: is(sshargs.Escape{Char: 'x'})}},
 		{"-e x -e y p", sshargs.Args{Escape: is(sshargs.Escape{Char: 'y'})}},
-		{"-oLogLevel=error -v p", sshargs.Args{Verbose: 1, LogLevel: is(sshargs.LogDebug)}},
-		{"-v -oLogLevel=error p", sshargs.Args{Verbose: 1, LogLevel: is(sshargs.LogDebug)}},
-		{"-q -v p", sshargs.Args{Verbose: 1, LogLevel: is(sshargs.LogDebug)}},
-		{"-v -q p", sshargs.Args{Verbose: 1, LogLevel: is(sshargs.LogQuiet)}},
-		{"-v -q -v p", sshargs.Args{Verbose: 2, LogLevel: is(sshargs.LogFatal)}},
-		{"-vvvvv p", sshargs.Args{Verbose: 5, LogLevel: is(sshargs.LogDebug3)}},
+		{"-oLogLevel=error -v p", sshargs.Args{LogLevel: is(sshargs.LogDebug)}},
+		{"-v -oLogLevel=error p", sshargs.Args{LogLevel: is(sshargs.LogDebug)}},
+		{"-q -v p", sshargs.Args{LogLevel: is(sshargs.LogDebug)}},
+		{"-v -q p", sshargs.Args{LogLevel: is(sshargs.LogQuiet)}},
+		{"-v -q -v p", sshargs.Args{LogLevel: is(sshargs.LogFatal)}},
+		{"-vvvvv p", sshargs.Args{LogLevel: is(sshargs.LogDebug3)}},
 	} {
 		tt.want.Alias, tt.want.Path = "p", "p"
 		check(t, words(tt.args), tt.want)

@@ -165,7 +165,6 @@ func only(supported string) option {
 // verbose is ssh's way through -q and -v: the first -v says DEBUG, whatever stood
 // before, the others raise what is.
 func (p *parser) verbose() {
-	p.args.Verbose++
 	level := LogDebug
 	if p.debugging {
 		level = min(p.args.LogLevel.Value+1, LogDebug3)

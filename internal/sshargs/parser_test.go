@@ -68,7 +68,7 @@ func TestLongOptionsOfBothToolsInBothSpellings(t *testing.T) {
 	}{
 		{"ours", words("--url tcp://b --user eva --password x --password-file f --log-level debug --log-format json --config c --allow-unknown-status --print-config --verbose p"),
 			sshargs.Args{URL: "tcp://b", User: is("eva"), Password: "x", PasswordFile: "f", ShvLogLevel: "debug", LogFormat: "json",
-				Config: "c", AllowUnknownStatus: true, PrintConfig: true, Verbose: 1, LogLevel: is(sshargs.LogDebug)}},
+				Config: "c", AllowUnknownStatus: true, PrintConfig: true, LogLevel: is(sshargs.LogDebug)}},
 		{"attached", words("--url=tcp://b?x=y --user=eva --config= p"), sshargs.Args{URL: "tcp://b?x=y", User: is("eva")}},
 		{"behind the path", words("p --url tcp://b cmd --url"), sshargs.Args{URL: "tcp://b", Command: words("cmd --url")}},
 		{"the last counts", words("--url a --url b p"), sshargs.Args{URL: "b"}},

@@ -40,7 +40,6 @@ type Args struct {
 	BatchMode bool        // never ask
 
 	LogLevel Opt[LogLevel] // -q, -v, -o LogLevel
-	Verbose  int           // count of -v
 
 	ConnectTimeout      Opt[time.Duration] // 0: no limit
 	ServerAliveInterval Opt[time.Duration] // 0: off
