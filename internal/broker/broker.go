@@ -121,6 +121,7 @@ type Broker struct {
 	awaited    awaited                 // tunnels that brokers below may make
 	parents    map[*session]struct{}   // the brokers above
 	asking     int                     // brokers that look for those above
+	curious    int                     // others that do
 	edits      int                     // changes of rights that are being made
 	renewing   map[string]bool         // users who change their own passwords just now
 }

@@ -169,8 +169,10 @@ const (
 	// askAbove the time for it.
 	maxAbove = maxStack
 	askAbove = 3 * time.Second
-	// maxAsking is how many may look at once.
-	maxAsking = 16
+	// maxAsking is how many brokers below may look at once, and maxCurious how many
+	// others.
+	maxAsking  = 16
+	maxCurious = 2
 )
 
 // ID names this broker, as long as it runs.

@@ -528,6 +528,42 @@ func TestBrokerAboveThatDoesNotTellIsNoEndOfTheTree(t *testing.T) {
 	})
 }
 
+// A broker below gives up a connection where nobody tells it who is above. No client may
+// bring that about by asking the same all the time.
+func TestCuriousClientsKeepNoBrokerFromAsking(t *testing.T) {
+	inTree(t, func(t *testing.T) {
+		w := serve(t, Options{})
+		ours, theirs := net.Pipe()
+		defer ours.Close()
+		l := link.New(theirs, w.LinkOptions())
+		p, err := w.AddParent(l, transport.Peer{}, ParentOptions{Name: "up", Call: func(ctx context.Context, _, _ string, param chainpack.Value) (chainpack.Value, error) {
+			if asked := texts(param); asked[0] == "curious" {
+				<-ctx.Done() // it takes its time
+				return chainpack.Value{}, ctx.Err()
+			}
+			return chainpack.List(chainpack.String("top")), nil
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Ready()
+		go func() {
+			l.Run(upward{p, l})
+			p.End()
+		}()
+		eve, child := w.client(), w.connect().login("child", password, `{}`)
+		for id := range maxAsking + maxCurious {
+			eve.send(`<1:1,8:%d,9:".broker/currentClient",10:"brokersAbove">i{1:["curious"]}`, id+1)
+		}
+		for id := range maxAsking {
+			eve.expectError(maxCurious+int64(id)+1, rpc.CodeTryAgainLater, "too many")
+		}
+		if got, want := child.ask(ownNode, "brokersAbove", `["asks"]`), fmt.Sprintf(`{2:["%s","top"]}`, w.ID()); got != want {
+			t.Errorf("the broker below hears %s, want %s", got, want)
+		}
+	})
+}
+
 // All clients above come through one link: they are more than one caller.
 func TestManyCallersFromAbove(t *testing.T) {
 	inTree(t, func(t *testing.T) {
