@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"math/big"
+	"slices"
 	"strings"
 	"time"
 
@@ -332,7 +333,11 @@ func (s *session) mount(path, deviceID string, welcome func()) *rpc.Error {
 	b.mounts.Set(path, at)
 	b.offline.Delete(path)
 	s.mountPoint, s.deviceID = path, deviceID
+	oldest := slices.Clone(at.sessions[:max(0, len(at.sessions)-maxAtMount)])
 	b.mu.Unlock()
+	for _, old := range oldest {
+		old.link.Close(link.MountTaken)
+	}
 	if before != nil {
 		s.ways.inherit(&before.ways)
 	}

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"shvtools/internal/link"
 	"shvtools/internal/rpc"
 )
 
@@ -83,6 +84,30 @@ func TestNewestDeviceWinsAndTheOlderComesBack(t *testing.T) {
 		synctest.Wait()
 		user.calls("test/agent", first, "")
 		first.fence()
+	})
+}
+
+// Each that takes a mount point over keeps what the one before it may answer: a megabyte
+// for each client that makes caller ids up.
+func TestOneMountPointIsTakenByFew(t *testing.T) {
+	bubbled(t, Options{}, func(t *testing.T, w *world) {
+		user, first, second := w.client(), w.device("test/a"), w.device("test/a")
+		for range maxAtMount - 2 {
+			w.device("test/a")
+		}
+		first.fence() // as many as may stand there
+		last := w.device("test/a")
+		first.gone()
+		second.fence()
+		user.send(`<1:1,8:3,9:"test/a",10:"x">i{}`)
+		if m := last.next(); m.ID() != 3 {
+			t.Errorf("the newest device gets %d", m.ID())
+		}
+		synctest.Wait()
+		at, _ := w.mounts.Get("test/a")
+		if n := len(at.sessions); n != maxAtMount || w.Stats().Ended[link.MountTaken] != 1 {
+			t.Errorf("%d stand there, %d were ended", n, w.Stats().Ended[link.MountTaken])
+		}
 	})
 }
 

@@ -36,6 +36,7 @@ const (
 	CertificateUntrusted              // the client certificate is not trusted any more
 	CertificateTaken                  // the client certificate is not the user's any more
 	MountDenied                       // the device may not be mounted there any more
+	MountTaken                        // too many others have taken the device's mount point since
 	Dropped                           // somebody with the right to disconnected the client
 	Bug                               // this program failed on a message
 
@@ -74,6 +75,7 @@ var causeTexts = [...]string{
 	CertificateUntrusted: "certificate not trusted any more",
 	CertificateTaken:     "certificate not the user's any more",
 	MountDenied:          "mount point not allowed any more",
+	MountTaken:           "mount point taken by many others since",
 	Dropped:              "disconnected by an administrator",
 	Bug:                  "internal error",
 }
