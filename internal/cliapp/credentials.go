@@ -125,8 +125,12 @@ func readPasswordFile(path string) (text, warning string, err error) {
 // withoutPath drops what the caller's own text says already.
 func withoutPath(err error) error {
 	var path *os.PathError
-	if errors.As(err, &path) {
+	var link *os.LinkError
+	switch {
+	case errors.As(err, &path):
 		return path.Err
+	case errors.As(err, &link):
+		return link.Err
 	}
 	return err
 }

@@ -12,7 +12,7 @@ import (
 func WriteReadyFile(path string, lines []string) (err error) {
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("ready file: %w", err)
+			err = fmt.Errorf("ready file %s: %w", path, withoutPath(err))
 		}
 	}()
 	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")

@@ -34,6 +34,23 @@ func TestFailedReadyFileLeavesNothingBehind(t *testing.T) {
 	onlyEntry(t, dir, "ready")
 }
 
+// The user knows the file that he has named, and none beside it.
+func TestFailedReadyFileIsNamedAsItWasGiven(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "taken"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for path, reason := range map[string]string{
+		filepath.Join(dir, "missing", "ready"): "no such file or directory",
+		filepath.Join(dir, "taken"):            "file exists",
+	} {
+		err := WriteReadyFile(path, nil)
+		if want := "ready file " + path + ": " + reason; err == nil || err.Error() != want {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}
+
 func onlyEntry(t *testing.T, dir, name string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
