@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -78,7 +79,7 @@ func (r *runner) prepare() {
 	// The default handler exits by itself.
 	app.ExitErrHandler = func(*cli.Context, error) {}
 	app.OnUsageError = func(_ *cli.Context, err error, _ bool) error {
-		return UsageError{Err: readableFlagError(err)}
+		return UsageError{Err: readableFlagError(app.Flags, err)}
 	}
 	// Otherwise a fault in a command's options prints a page of help on stdout.
 	for _, command := range app.Commands {
@@ -143,14 +144,36 @@ func orStream(w io.Writer, stream *os.File) io.Writer {
 
 // readableFlagError turns package flag's texts into the ones that users of long
 // options expect.
-func readableFlagError(err error) error {
+func readableFlagError(flags []cli.Flag, err error) error {
 	if name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: "); ok {
 		return fmt.Errorf("unknown option %s", asTyped(name))
 	}
 	if name, ok := strings.CutPrefix(err.Error(), "flag needs an argument: "); ok {
 		return fmt.Errorf("option %s needs a value", asTyped(name))
 	}
+	if parts := badValue.FindStringSubmatch(err.Error()); parts != nil {
+		return fmt.Errorf("option %s: %s is no %s", asTyped(parts[2]), parts[1], kindOf(flags, strings.TrimPrefix(parts[2], "-")))
+	}
+	if parts := badSwitch.FindStringSubmatch(err.Error()); parts != nil {
+		return fmt.Errorf("option %s: %s is neither true nor false", asTyped(parts[2]), parts[1])
+	}
 	return err
+}
+
+// Package flag's texts for a value that it cannot read.
+var (
+	badValue  = regexp.MustCompile(`^invalid value (".*") for flag (-\S+): parse error$`)
+	badSwitch = regexp.MustCompile(`^invalid boolean value (".*") for (-\S+): parse error$`)
+)
+
+// kindOf says what the value of a flag has to be.
+func kindOf(flags []cli.Flag, name string) string {
+	for _, flag := range flags {
+		if _, ok := flag.(*cli.DurationFlag); ok && slices.Contains(flag.Names(), name) {
+			return "time such as 10s or 1m30s"
+		}
+	}
+	return "number"
 }
 
 // asTyped gives a long option the second dash back that package flag has cut.

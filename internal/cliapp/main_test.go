@@ -23,6 +23,7 @@ func runApp(t *testing.T, action cli.ActionFunc, args []string, options ...Optio
 		Flags: append(append([]cli.Flag{
 			&cli.StringSliceFlag{Name: "listen"},
 			&cli.IntFlag{Name: "number"},
+			&cli.DurationFlag{Name: "time"},
 		}, LogFlags("info")...), LoginFlags()...),
 		Action: action,
 	}
@@ -50,7 +51,9 @@ func TestUsageErrorIsOneLineOnStderr(t *testing.T) {
 		{"unknown long", []string{"--nonsense"}, "unknown option --nonsense"},
 		{"unknown short", []string{"-x"}, "unknown option -x"},
 		{"value missing", []string{"--url"}, "option --url needs a value"},
-		{"bad number", []string{"--number", "many"}, `invalid value "many" for flag -number: parse error`},
+		{"bad number", []string{"--number", "many"}, `option --number: "many" is no number`},
+		{"bad time", []string{"--time", "5"}, `option --time: "5" is no time such as 10s or 1m30s`},
+		{"bad switch", []string{"--verbose=much"}, `option --verbose: "much" is neither true nor false`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			for want, codes := range map[int]Codes{2: DefaultCodes(), 255: SSHCodes()} {
