@@ -125,10 +125,14 @@ func (o *Options) late(err error) error {
 	return err
 }
 
-// whichPort asks for the port where a hello had no answer but the end of the
-// connection: a port for TLS says no more to who begins in the clear.
+// whichPort asks for the port where a hello had no answer: a port for TLS ends the
+// connection of who begins in the clear, and others wait for more of what they take
+// for the beginning of something else.
 func (o *Options) whichPort(err error) string {
 	var end *link.EndError
+	if errors.Is(err, context.DeadlineExceeded) && o.URL.Scheme != transport.Unix {
+		return "; is this the broker's port for " + o.URL.Scheme + "?"
+	}
 	if o.URL.Scheme != transport.TCP && o.URL.Scheme != transport.TCPS || !errors.As(err, &end) || end.Cause != link.PeerClosed && end.Cause != link.ReadError {
 		return ""
 	}

@@ -136,11 +136,11 @@ func TestLoginThatNobodyAnswersEndsInTime(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), DefaultTimeout)
 		defer cancel()
-		b, done := dial(t, ctx, Options{Timeout: DefaultTimeout})
+		b, done := dial(t, ctx, Options{URL: transport.URL{Scheme: "ssl", Host: "h", Port: "1"}, Timeout: DefaultTimeout})
 		b.expect(hello)
 		began := time.Now()
 		d := <-done
-		if d.err == nil || !strings.Contains(d.err.Error(), "hello: no answer within 10s") || time.Since(began) != DefaultTimeout {
+		if d.err == nil || !strings.HasSuffix(d.err.Error(), "hello: no answer within 10s; is this the broker's port for ssl?") || time.Since(began) != DefaultTimeout {
 			t.Errorf("%v after %v", d.err, time.Since(began))
 		}
 		if _, err := b.in.ReadByte(); err != io.EOF {
