@@ -108,7 +108,7 @@ func Run(ctx context.Context, o Options) error {
 		o.Log.Warn().Int("times", times).Str("latest", latest).Msg(message + ", again and again")
 	})
 	defer often.Close()
-	a := &Agent{opts: o, often: often, helpers: helpers{opts: o, running: make(map[*helper]struct{}), calls: make(map[string]int)}, services: newServices(o, often)}
+	a := &Agent{opts: o, often: often, helpers: helpers{opts: o, often: often, running: make(map[*helper]struct{}), calls: make(map[string]int)}, services: newServices(o, often)}
 	o.Status.begin(o, &a.helpers)
 	defer a.services.host.Guard.Close()
 	defer a.helpers.stop(stopGrace)

@@ -148,17 +148,19 @@ func TestStopOfTheAgentEndsCommands(t *testing.T) {
 	w.expect(1, `i{3:i{1:8,2:"the agent on the device was stopped"}}`)
 }
 
-func TestCommandsWithoutAGuardDoNotFillTheLog(t *testing.T) {
+func TestCallersDoNotFillTheLog(t *testing.T) {
 	log, o := new(record), options(t)
 	o.Log = zerolog.New(log)
 	w := newWorld(t, o)
 	for id := range 20 {
-		w.check(id+1, "", "runCmd", `"true"`, `i{2:""}`)
+		w.check(2*id+1, "", "runCmd", `"true"`, `i{2:""}`) // there is no shvrexec to be the guard
+		w.check(2*id+2, "", "runCmd", `"/nonexistent"`, `i{3:i{1:8,2:"Failed to start process (file not found, resource error)"}}`)
 	}
 	w.stop()
-	lines := strings.Count(log.String(), "a command runs unguarded")
-	if lines > 6 || !strings.Contains(log.String(), `"times":15`) {
-		t.Errorf("%d lines:\n%s", lines, log)
+	for _, what := range []string{"a command runs unguarded", "no process"} {
+		if lines := strings.Count(log.String(), what); lines != 6 || !strings.Contains(log.String(), what+", again and again") {
+			t.Errorf("%s, %d lines:\n%s", what, lines, log)
+		}
 	}
 }
 

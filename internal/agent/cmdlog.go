@@ -40,8 +40,8 @@ func (c *connection) logCall(r *node.Request, m node.Method) {
 		chainpack.F("value", chainpack.String(r.Method+"("+cpon.String(shown(r.Method, r.Param))+")")),
 		chainpack.F("valueFlags", chainpack.UInt(spontaneous)),
 	).WithMeta(chainpack.N(rpc.TagMetaType, chainpack.Int(typeJournalEntry))))
-	if err != nil {
-		c.agent.opts.Log.Warn().Err(err).Str("method", r.Method).Str("user", userChain(r.UserID)).Msg("cmdlog signal lost")
+	if user := userChain(r.UserID); err != nil && c.agent.often.Pass("cmdlog signal lost", user) {
+		c.agent.opts.Log.Warn().Err(err).Str("method", r.Method).Str("user", user).Msg("cmdlog signal lost")
 	}
 }
 

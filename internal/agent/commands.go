@@ -60,7 +60,7 @@ func (c *connection) run(r *node.Request, use policy.Use, run runner) (chainpack
 		defer cancel()
 		result, err := run(ctx, host, call)
 		var notStarted *command.StartError
-		if errors.As(err, &notStarted) { // the caller is told no reason, as by the C++ agent
+		if errors.As(err, &notStarted) && c.agent.often.Pass("no process", user) { // the caller is told no reason, as by the C++ agent
 			c.agent.opts.Log.Warn().Err(notStarted).Str("method", method).Str("user", user).Msg("no process")
 		}
 		return result, err

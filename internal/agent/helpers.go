@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"shvtools/internal/launch"
+	"shvtools/internal/oftlog"
 	"shvtools/internal/policy"
 	"shvtools/internal/ptyproc"
 	"shvtools/internal/rpc"
@@ -35,6 +36,7 @@ const stoppedText = "the agent on the device was stopped"
 // broker, for they have their own.
 type helpers struct {
 	opts   Options
+	often  *oftlog.Lines
 	waiter sync.WaitGroup
 
 	mu      sync.Mutex
@@ -185,7 +187,9 @@ func (h *helpers) watch(p *helper, stdout io.Reader, failed func(error)) {
 	if err == nil {
 		return // the C++ helper tells no more than that of a session that went well
 	}
-	h.opts.Log.Warn().Err(err).Int("pid", p.cmd.Process.Pid).Msg("helper ended badly")
+	if h.often.Pass("helper ended badly", p.user) {
+		h.opts.Log.Warn().Err(err).Int("pid", p.cmd.Process.Pid).Msg("helper ended badly")
+	}
 	if group := int(p.group.Load()); group != 0 {
 		ptyproc.HangupGroup(group, groupGrace)
 		return
