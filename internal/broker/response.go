@@ -54,13 +54,11 @@ func (s *session) mayAnswer(m *rpc.Message, state rpc.TunnelState) (with right, 
 	return right{}, s.ways.has(m.Callers())
 }
 
-// lostResponse answers a call with an error in the place of a response for which the
-// link of a broker has no room. Errors have a room of their own there, by sender; who
+// answerInstead answers a call with an error in the place of a response that cannot be
+// passed on. Errors have a room of their own on the link of a broker, by sender; who
 // fills that too goes on answering calls that are over.
-func (s *session) lostResponse(m *rpc.Message, to *session) {
-	s.broker.stats.responsesLost.Add(1)
-	f := link.NewMessage(rpc.AppendError(nil, m.Address(), rpc.Errorf(rpc.CodeTryAgainLater,
-		"the answer got lost: the connection between two brokers does not keep up")))
+func (s *session) answerInstead(m *rpc.Message, to *session, err *rpc.Error) {
+	f := link.NewMessage(rpc.AppendError(nil, m.Address(), err))
 	defer f.Release()
 	s.broker.opts.Journal.Sent(to.id, f.Message(), false)
 	_ = to.link.SendIn(&s.flowsTo(to).lost, f)
@@ -78,6 +76,9 @@ func (s *session) pass(m *rpc.Message, f *link.Frame, toID int64, state rpc.Tunn
 	case dropForged:
 		b.stats.forged.Add(1)
 		s.log.Debug().Int64("to", toID).Msg("response into a tunnel of others dropped")
+		return
+	case tooMany:
+		s.answerInstead(m, to, rpc.Errorf(rpc.CodeTryAgainLater, "too many tunnels are open on one connection, no more can be"))
 		return
 	}
 	if m.Has(rpc.TagRevCallerIDs) && !to.ways.open(m.RevCallers(), call{}, s.asCaller()) {
@@ -97,7 +98,9 @@ func (s *session) pass(m *rpc.Message, f *link.Frame, toID int64, state rpc.Tunn
 			return
 		}
 		if to.isBroker() {
-			s.lostResponse(m, to) // the link is that of many others
+			// The link is that of many others.
+			b.stats.responsesLost.Add(1)
+			s.answerInstead(m, to, rpc.Errorf(rpc.CodeTryAgainLater, "the answer got lost: the connection between two brokers does not keep up"))
 			return
 		}
 		to.link.Close(link.SlowPeer)

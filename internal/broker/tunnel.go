@@ -82,6 +82,7 @@ const (
 	deliver verdict = iota
 	dropQuietly
 	dropForged
+	tooMany
 )
 
 // route finds the session that a response goes to and the tunnel that it
@@ -146,8 +147,11 @@ func (b *Broker) create(s *session, m *rpc.Message, toID int64) (*session, *tunn
 		agentAt: agent.mountPoint,
 		since:   time.Now(),
 	}
-	if b.tunnels[t.client.key()] != nil {
+	switch {
+	case b.tunnels[t.client.key()] != nil:
 		return to, nil, dropForged
+	case !to.mayHaveTunnel() || !s.mayHaveTunnel():
+		return to, nil, tooMany
 	}
 	if s.ticket != nil {
 		s.ticket.tunnelled = true
@@ -164,6 +168,22 @@ func (b *Broker) create(s *session, m *rpc.Message, toID int64) (*session, *tunn
 	ctl.Forget() // the client needs no secret
 	m.SetTunnel(ctl)
 	return to, t, deliver
+}
+
+// maxTunnels is how many may end at a client: each shvrsh has a connection of its own.
+// maxTunnelsOfBroker is that for a broker, on behalf of all behind it.
+const (
+	maxTunnels         = 1000
+	maxTunnelsOfBroker = 20 * maxTunnels
+)
+
+// mayHaveTunnel tells whether one more tunnel may end here; b.mu is held.
+func (s *session) mayHaveTunnel() bool {
+	limit := maxTunnels
+	if s.isBroker() {
+		limit = maxTunnelsOfBroker
+	}
+	return len(s.tunnels) < limit
 }
 
 // forget drops the record of a tunnel; false if that was done before. b.mu is

@@ -177,6 +177,12 @@ func (l *Lane) ended(j *job) {
 	l.bytes -= j.size
 	l.count(j, Share{Running: -1, Bytes: -j.size})
 	delete(l.orders, j.order)
+	l.fill()
+	l.tellNone()
+}
+
+// fill begins those whose turn it is; l.mu is held.
+func (l *Lane) fill() {
 	for l.running < l.limits.Running {
 		i := l.next()
 		if i < 0 {
@@ -187,7 +193,6 @@ func (l *Lane) ended(j *job) {
 		l.count(next, Share{Waiting: -1})
 		l.begin(next)
 	}
-	l.tellNone()
 }
 
 // next finds the one of those that wait whose turn it is, -1 if it is nobody's;
@@ -219,6 +224,7 @@ func (l *Lane) remove(j *job) bool {
 	l.waiting = slices.Delete(l.waiting, i, i+1)
 	l.bytes -= j.size
 	l.count(j, Share{Waiting: -1, Bytes: -j.size})
+	l.fill() // it may have had one of the same order wait, of a user with room
 	l.tellNone()
 	return true
 }

@@ -195,6 +195,23 @@ func TestCallsOfOneOrderRunOneAfterTheOther(t *testing.T) {
 	})
 }
 
+// A call that is aborted while it waits lets the one behind it go on at once, whose user
+// has room.
+func TestAbortedCallHoldsUpNoneOfItsOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, slow, done := newStand(t), make(chan struct{}), make(chan struct{})
+		close(done)
+		l := lane(calls.Limits{Running: 3, Waiting: 10, Bytes: 1000, PerUser: calls.Share{Running: 1, Waiting: 5, Bytes: 500}})
+		if err := errors.Join(s.startFor(l, "eva", 1, "", slow), s.startFor(l, "eva", 2, "a", slow), s.startFor(l, "bob", 3, "a", done)); err != nil {
+			t.Fatal(err)
+		}
+		s.expect()
+		s.table.Abort(from(2).From)
+		s.expect(answer(3))
+		s.table.Close(time.Second)
+	})
+}
+
 // Whatever one user has under way, others have their turn.
 func TestOneUserLeavesRoomForOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
