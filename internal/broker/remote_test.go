@@ -290,6 +290,15 @@ func (w *world) client() *remote {
 	return w.connect().login("iot", password, `{}`)
 }
 
+// broker is a broker below that is mounted at a path, and is not asked for signals.
+func (w *world) broker(mount string) *remote {
+	w.t.Helper()
+	r := w.connect().login("child", password, fmt.Sprintf(`{"broker":{},"device":{"mountPoint":%q}}`, mount))
+	r.expect(`<1:1,8:1,9:".broker",10:"ls",14:"su",17:63>i{}`)
+	r.send(`<1:1,8:1>i{2:["client"]}`)
+	return r
+}
+
 // device logs the user iot in and mounts at a path.
 func (w *world) device(path string) *remote {
 	w.t.Helper()
