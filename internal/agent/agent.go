@@ -136,7 +136,7 @@ func (a *Agent) place(b Broker) Broker {
 
 // serve is one connection, from its login to its end.
 func (a *Agent) serve(ctx context.Context, b Broker) error {
-	conn := &connection{agent: a, broker: a.place(b), finding: make(map[int64]*search), sessions: make(map[string]*inband.Session)}
+	conn := &connection{agent: a, broker: a.place(b), finding: newSearches(a.opts.Sessions.Total + 1), sessions: make(map[string]*inband.Session)}
 	b = conn.broker
 	status := a.opts.Status
 	status.connecting(b)

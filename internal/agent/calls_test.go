@@ -306,3 +306,22 @@ func TestLargeAnswersWaitForRoom(t *testing.T) {
 		}
 	}
 }
+
+// Nobody answers what the agent asks the broker for these calls.
+func TestCallsThatFindNoTunnelLeaveRoomForOthers(t *testing.T) {
+	o := options(t)
+	o.Sessions.Total = 2
+	w := newWorld(t, o)
+	launch := func(id int, user string) string {
+		w.send(`<1:1,8:%d,10:"launchRexec",11:7,16:%q,17:63>i{1:{"method":"runCmd","params":["true"]}}`, id, user)
+		return w.answer()
+	}
+	for id := range 4 {
+		if got, refused := launch(id+1, "eve"), id == 3; strings.Contains(got, "too many sessions are being opened") != refused {
+			t.Errorf("%d: %s", id, got)
+		}
+	}
+	if got := launch(9, "bob"); !strings.Contains(got, "15:<1:3>i{1:1}") {
+		t.Errorf("no search for another user: %s", got)
+	}
+}

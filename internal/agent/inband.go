@@ -24,7 +24,7 @@ var errStopping = errors.New(stoppedText)
 // offer makes the session that the caller may take where no broker knows tunnels.
 func (c *connection) offer(cl *client.Client, s *search) {
 	batch := inband.CommandBatch
-	if s.call.Method == "runPtyCmd" {
+	if s.method == "runPtyCmd" {
 		batch = inband.PtyBatch
 	}
 	s.session = inband.NewSession(inband.SessionOptions{

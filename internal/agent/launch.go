@@ -29,16 +29,16 @@ type connection struct {
 	client   *client.Client // set before the read loop begins
 
 	mu       sync.Mutex
-	finding  map[int64]*search          // by the request id of the call
+	finding  searches
 	sessions map[string]*inband.Session // that were offered or run, by the name of their node
 	refusal  string                     // of the broker, which disconnects us
 }
 
-// search is the way from a call to its helper. Answers of brokers are told
-// apart by their request id alone, and every shvrsh calls with the same one, so
-// those of one id wait for each other.
+// search is the way from a call to its helper. Those with the same request id wait
+// for each other.
 type search struct {
-	call     launch.Call
+	method   string
+	param    []byte // the launch.Call: many values take many times their bytes
 	from     rpc.Address
 	user     string
 	owner    string // the one of the users that counts
@@ -46,7 +46,6 @@ type search struct {
 	grant    *policy.Grant
 	answer   chan rpc.TunnelCtl // capacity 1
 	find     rpc.TunnelCtl
-	next     []*search
 	answered func() // the call no longer runs
 
 	// Of a caller who can do without a tunnel.
@@ -100,7 +99,8 @@ func (c *connection) launchRexec(r *node.Request) (chainpack.Value, error) {
 		return chainpack.Value{}, err
 	}
 	s := &search{
-		call:   call,
+		method: call.Method,
+		param:  chainpack.Append(nil, call.Value()),
 		from:   r.From,
 		user:   userChain(r.UserID),
 		owner:  policy.UserOf(r.UserID),
@@ -108,34 +108,31 @@ func (c *connection) launchRexec(r *node.Request) (chainpack.Value, error) {
 		grant:  grant,
 		answer: make(chan rpc.TunnelCtl, 1),
 	}
-	if s.call.Extended && slices.Contains(s.call.Ext.Features, inband.Feature) {
+	if call.Extended && slices.Contains(call.Ext.Features, inband.Feature) {
 		s.inBandID, s.attached = inband.NewID(), make(chan struct{}, 1)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if before := c.finding[s.from.ID]; before != nil {
-		if len(before.next) >= c.agent.opts.Sessions.Total {
-			return chainpack.Value{}, rpc.Errorf(rpc.CodeTryAgainLater, "too many sessions are being opened on this device")
-		}
-		s.answered = c.calls.Hold(s.from)
-		before.next = append(before.next, s)
-		return chainpack.Value{}, node.ErrLater
+	begins, err := c.finding.add(s)
+	if err != nil {
+		return chainpack.Value{}, err
 	}
 	s.answered = c.calls.Hold(s.from)
-	c.begin(cl, s)
+	if begins {
+		c.begin(cl, s)
+	}
 	return chainpack.Value{}, node.ErrLater
 }
 
 // begin sends the FindTunnelRequest of s; c.mu is held.
 func (c *connection) begin(cl *client.Client, s *search) {
-	c.finding[s.from.ID] = s
 	c.searches.Go(func() { c.search(cl, s) })
 }
 
 // found takes a message with a TunnelCtl from the broker, in the read loop.
 func (c *connection) found(m *rpc.Message) {
 	c.mu.Lock()
-	s := c.finding[m.ID()]
+	s := c.finding.turn(m.ID())
 	c.mu.Unlock()
 	if s == nil || m.Tunnel().State != rpc.FindTunnelResponse {
 		return
@@ -154,6 +151,9 @@ func (c *connection) search(cl *client.Client, s *search) {
 	}
 	inBand, err := c.find(cl, s)
 	c.release(cl, s)
+	c.mu.Lock()
+	c.finding.done(s)
+	c.mu.Unlock()
 	if inBand {
 		c.carry(s)
 		return
@@ -186,13 +186,7 @@ func (a *Agent) noSession(s *search, err error) {
 func (c *connection) release(cl *client.Client, s *search) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.finding[s.from.ID] != s {
-		return
-	}
-	delete(c.finding, s.from.ID)
-	if len(s.next) > 0 {
-		next := s.next[0]
-		next.next = s.next[1:]
+	if next := c.finding.pass(s); next != nil {
 		c.begin(cl, next)
 	}
 }
@@ -241,7 +235,8 @@ func (c *connection) find(cl *client.Client, s *search) (inBand bool, err error)
 
 // line is what the helper is told.
 func (s *search) line(trust launch.Trust) launch.Line {
-	return launch.Line{Find: s.find, Call: s.call, Policy: *s.grant, User: s.user, Trust: trust}
+	v, _, _ := chainpack.Decode(s.param, chainpack.Limits{}) // we have written it
+	return launch.Line{Find: s.find, Call: launch.CallFromParam(v), Policy: *s.grant, User: s.user, Trust: trust}
 }
 
 // userChain is tag 16 as text, for logs.
