@@ -307,6 +307,22 @@ func TestLargeAnswersWaitForRoom(t *testing.T) {
 	}
 }
 
+// What a caller writes into his user id stands before what the brokers write.
+func TestLongUserIDsFillNeitherLogNorSignals(t *testing.T) {
+	log, o := new(record), options(t)
+	o.Log = zerolog.New(log)
+	w := newWorld(t, o)
+	w.send(`<1:1,8:1,10:"runCmd",11:7,16:"%s;eve",17:63>i{1:"/nonexistent"}`, strings.Repeat("u", 1<<20))
+	if text := cpon.String(w.signal()); len(text) > 2000 || !strings.Contains(text, ";eve") {
+		t.Errorf("a signal of %d bytes", len(text))
+	}
+	w.expect(1, `i{3:i{1:8,2:"Failed to start process (file not found, resource error)"}}`)
+	w.stop()
+	if text := log.String(); len(text) > 10_000 || !strings.Contains(text, `u;eve"`) {
+		t.Errorf("a log of %d bytes", len(text))
+	}
+}
+
 // Nobody answers what the agent asks the broker for these calls.
 func TestCallsThatFindNoTunnelLeaveRoomForOthers(t *testing.T) {
 	o := options(t)

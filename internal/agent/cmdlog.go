@@ -20,6 +20,8 @@ const (
 	spontaneous = 2
 	// maxLogged bounds what is shown of a name from afar, in bytes.
 	maxLogged = 200
+	// maxLoggedChain bounds what is shown of a user id, in bytes.
+	maxLoggedChain = 1 << 10
 )
 
 // masked stands where a secret may be: whoever may subscribe reads it.
@@ -36,7 +38,7 @@ func (c *connection) logCall(r *node.Request, m node.Method) {
 		chainpack.F("domain", chainpack.String("cmdlog")),
 		chainpack.F("epochMsec", chainpack.Int(now.UnixMilli())),
 		chainpack.F("timestamp", chainpack.Time(now)),
-		chainpack.F("userId", chainpack.String(strings.ToValidUTF8(cpon.String(r.UserID), "?"))),
+		chainpack.F("userId", chainpack.String(endOfChain(cpon.String(r.UserID)))),
 		chainpack.F("value", chainpack.String(r.Method+"("+cpon.String(shown(r.Method, r.Param))+")")),
 		chainpack.F("valueFlags", chainpack.UInt(spontaneous)),
 	).WithMeta(chainpack.N(rpc.TagMetaType, chainpack.Int(typeJournalEntry))))

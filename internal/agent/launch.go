@@ -3,6 +3,7 @@ package agent
 import (
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -239,13 +240,22 @@ func (s *search) line(trust launch.Trust) launch.Line {
 	return launch.Line{Find: s.find, Call: launch.CallFromParam(v), Policy: *s.grant, User: s.user, Trust: trust}
 }
 
-// userChain is tag 16 as text, for logs.
+// userChain is tag 16 as text, for logs, with a bound.
 func userChain(v chainpack.Value) string {
 	if v.IsNull() {
 		return ""
 	}
 	if text, ok := v.AsString(); ok {
-		return text
+		return endOfChain(text)
 	}
-	return cpon.String(v)
+	return endOfChain(cpon.String(v))
+}
+
+// endOfChain leaves out the beginning of a chain that is long: callers write that, and
+// the brokers nearest to us the end.
+func endOfChain(text string) string {
+	if len(text) > maxLoggedChain {
+		text = "…" + text[len(text)-maxLoggedChain:]
+	}
+	return strings.ToValidUTF8(text, "?")
 }
