@@ -26,6 +26,9 @@ const (
 // MaxData is the most that one frame carries, in bytes.
 const MaxData = 32 << 10
 
+// maxItems bounds the values of a message that is not data; what is known has a few.
+const maxItems = 1 << 10
+
 // What is held for a slow consumer of a peer of the base protocol, which knows no
 // window, before the connection is not read any more: that holds the peer back.
 // A helper that does not read does not learn either that its user is gone, so it
@@ -162,7 +165,7 @@ func (e *End) Receive(m *rpc.Message, f *link.Frame) {
 		}
 		return
 	}
-	content, err := m.Content()
+	content, err := m.ContentWithin(maxItems)
 	if err != nil {
 		return
 	}

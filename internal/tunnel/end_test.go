@@ -46,6 +46,18 @@ func TestEndOfAChannelCounts(t *testing.T) {
 	}
 }
 
+// Values take many times the memory of their bytes.
+func TestMessagesOfVeryManyValuesAreNotRead(t *testing.T) {
+	bubbled(t, client(true), func(t *testing.T, r *raw) {
+		r.send(`<8:7>i{2:[3,{"eof":[1,5],"more":[%s]}]}`, strings.Repeat("1,", 2*maxItems))
+		synctest.Wait()
+		r.send(`<8:7,15:<1:3>i{1:5}>i{2:null}`)
+		if c := r.Closing(); c.Err != nil {
+			t.Errorf("%+v", c)
+		}
+	})
+}
+
 func TestSendEOFTellsTheTotal(t *testing.T) {
 	bubbled(t, client(true), func(t *testing.T, r *raw) {
 		go func() {

@@ -64,7 +64,7 @@ type Closing struct {
 
 // closingOf reads the body of a CloseTunnel.
 func closingOf(m *rpc.Message) Closing {
-	content, err := m.Content()
+	content, err := m.ContentWithin(maxItems)
 	switch {
 	case err != nil:
 		return Closing{Err: fmt.Errorf("unreadable end of the tunnel: %w", err)}

@@ -9,8 +9,8 @@ import (
 )
 
 // copied is up to what size data is copied together with its neighbours; above
-// it the frame that it came in is kept. A peer that sends single bytes must not
-// cost a frame for each.
+// it the frame that it came in is kept, unless most of that is something else. A
+// peer that sends little at a time must not cost a frame for each.
 const copied = 2 << 10
 
 // chunk is a piece of what came.
@@ -58,7 +58,7 @@ func (b *inbox) put(data []byte, f *link.Frame) (overrun bool) {
 			return true
 		}
 	}
-	if last := len(b.chunks) - 1; len(data) > copied {
+	if last := len(b.chunks) - 1; len(data) > copied && f.Size() <= 2*len(data) {
 		f.Retain()
 		b.chunks = append(b.chunks, chunk{data, f})
 	} else if last >= 0 && b.chunks[last].frame == nil && cap(b.chunks[last].data)-len(b.chunks[last].data) >= len(data) {
@@ -66,7 +66,7 @@ func (b *inbox) put(data []byte, f *link.Frame) (overrun bool) {
 	} else {
 		room := max(len(data), 64)
 		if last >= 0 {
-			room = copied // the consumer is behind, so more comes before it looks
+			room = max(len(data), copied) // the consumer is behind, so more comes before it looks
 		}
 		b.chunks = append(b.chunks, chunk{data: append(make([]byte, 0, room), data...)})
 	}

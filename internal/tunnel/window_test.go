@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"shvtools/internal/link"
 )
 
 const window = 64 << 10
@@ -142,4 +144,38 @@ func TestConsumerThatFailsDropsAndStillAcks(t *testing.T) {
 			t.Errorf("%v after %d writes", err, writes)
 		}
 	})
+}
+
+// A window counts data. What else is in a frame would be held beside it, up to 16
+// MiB for each 2 KiB of the window.
+func TestLittleDataHoldsNoLargeFrame(t *testing.T) {
+	for _, tt := range []struct {
+		data, more int
+		held       bool
+	}{{copied, 0, false}, {copied + 1, 100, true}, {copied + 1, 2 * copied, false}, {MaxData, 1 << 20, false}, {MaxData, 100, true}} {
+		f := link.NewMessage(make([]byte, tt.data+tt.more))
+		data := f.Message()[:tt.data]
+		data[0], data[tt.data-1] = 'a', 'z'
+		var in inbox
+		in.init(CommandWindow, true, 0)
+		for range 2 {
+			if in.put(data, f) {
+				t.Fatal("too much")
+			}
+		}
+		f.Release()
+		for range in.chunks {
+			c, _ := in.next()
+			if (c.frame != nil) != tt.held {
+				t.Errorf("%d bytes in a frame of %d: held %v", tt.data, f.Size(), !tt.held)
+			}
+			if c.data[0] != 'a' || c.data[len(c.data)-1] != 'z' {
+				t.Errorf("%d bytes in a frame of %d: other bytes", tt.data, f.Size())
+			}
+			in.done(c)
+		}
+		if in.consumed != int64(2*tt.data) {
+			t.Errorf("%d of %d bytes", in.consumed, 2*tt.data)
+		}
+	}
 }
