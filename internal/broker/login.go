@@ -116,10 +116,14 @@ func (s *session) tryLogin(m *rpc.Message, from rpc.Address) {
 		return
 	}
 	judging := time.Now()
-	refused := s.admit(content.Value, options, func() { s.welcome(from, options) })
+	refused := s.admit(content.Value, options, func() {
+		if !tunnel { // a helper says any name
+			b.failures.passed(by) // before the answer: who has it may come again at once
+		}
+		s.welcome(from, options)
+	})
 	b.stats.loginDone(resultOf(refused, tunnel), time.Since(judging))
 	if refused == nil {
-		b.failures.passed(by)
 		return
 	}
 	s.login.failures++

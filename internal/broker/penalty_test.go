@@ -53,6 +53,26 @@ func TestFailedLoginsAreHeldBackEverLonger(t *testing.T) {
 	})
 }
 
+// Else a user with a device of his own could guess another one's password for ever.
+func TestHelperClearsNobodysFailures(t *testing.T) {
+	bubbled(t, tunnelling, func(t *testing.T, w *world) {
+		const here = "10.0.0.1:1"
+		user, agent := w.client(), w.device("test/agent")
+		for range 3 {
+			w.guess(here, "ann", "guess")
+		}
+		user.launch(agent, 3)
+		helper := w.connectFrom(here)
+		helper.send(`<1:1,8:1,10:"login">i{1:{"login":{"user":"ann"},"options":{"tunnel":{"secret":"%s"}}}}`, agent.secret(user.id, 3))
+		if !isResult(helper.next()) {
+			t.Fatal("the helper is not let in")
+		}
+		if took, in := w.guess(here, "ann", "guess"); took != 8*time.Second || in {
+			t.Errorf("%v, let in: %v", took, in)
+		}
+	})
+}
+
 func TestFailuresAreForgotten(t *testing.T) {
 	bubbled(t, Options{}, func(t *testing.T, w *world) {
 		const here = "10.0.0.1:1"
