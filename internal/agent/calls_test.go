@@ -307,6 +307,24 @@ func TestLargeAnswersWaitForRoom(t *testing.T) {
 	}
 }
 
+// Of several programs the last one counts, and all were sent.
+func TestLargeParamsOfOneUserLeaveRoomForCommandsOfOthers(t *testing.T) {
+	w := newWorld(t, options(t))
+	run := func(id int, user string) {
+		w.send(`<1:1,8:%d,10:"runCmd",11:7,16:%q,17:63>i{1:["%s","sleep",["1000"]]}`, id, user, strings.Repeat("x", 9<<20))
+	}
+	run(1, "eve")
+	run(2, "eve")
+	w.expect(2, `i{3:i{1:13,2:"too much of one user is under way on this device, no more of his commands are taken"}}`)
+	w.send(`<1:1,8:3,10:"runCmd",11:7,16:"bob",17:63>i{1:"true"}`)
+	w.expect(3, `i{2:""}`)
+	run(4, "bob")
+	for _, id := range []int{1, 4} {
+		w.ask(id, "", "runCmd", false)
+		w.expect(id, stillRuns)
+	}
+}
+
 // What a caller writes into his user id stands before what the brokers write.
 func TestLongUserIDsFillNeitherLogNorSignals(t *testing.T) {
 	log, o := new(record), options(t)

@@ -46,7 +46,7 @@ func (c *connection) run(r *node.Request, use policy.Use, run runner) (chainpack
 		return chainpack.Value{}, err
 	}
 	method, user, owner := r.Method, userChain(r.UserID), policy.UserOf(r.UserID)
-	return c.calls.Start(c.agent.services.commands, r, calls.Turn{}, func(ctx context.Context, _ func(float64)) (chainpack.Value, error) {
+	return c.calls.Start(c.agent.services.commands, r, calls.Turn{User: owner}, func(ctx context.Context, _ func(float64)) (chainpack.Value, error) {
 		leave, err := c.agent.helpers.enter(owner)
 		if err != nil {
 			return chainpack.Value{}, err

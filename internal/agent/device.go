@@ -9,6 +9,7 @@ import (
 	"shvtools/internal/chainpack"
 	"shvtools/internal/command"
 	"shvtools/internal/node"
+	"shvtools/internal/policy"
 	"shvtools/internal/rpc"
 )
 
@@ -50,7 +51,7 @@ func uptime() chainpack.Value {
 func (c *connection) reset(r *node.Request) (chainpack.Value, error) {
 	reset := command.Call{Text: "/bin/sh", Args: []string{"-c", c.agent.opts.Device.Reset}}
 	s := c.agent.services
-	return c.calls.Start(s.commands, r, calls.Turn{}, func(ctx context.Context, _ func(float64)) (chainpack.Value, error) {
+	return c.calls.Start(s.commands, r, calls.Turn{User: policy.UserOf(r.UserID)}, func(ctx context.Context, _ func(float64)) (chainpack.Value, error) {
 		code, err := s.host.Exit(ctx, reset)
 		switch {
 		case err != nil:

@@ -23,8 +23,9 @@ const (
 const (
 	// maxCommands is how many of runCmd and runScript run at once.
 	maxCommands = 16
-	// maxCommandBytes bounds their params.
-	maxCommandBytes = 32 << 20
+	// maxCommandBytes bounds their params, of which each user leaves some to others.
+	maxCommandBytes     = 32 << 20
+	maxUserCommandBytes = 16 << 20
 	// maxFileJobs is how many requests for files are served at once, of those that
 	// may wait; fileTime is how long each may take, and maxFileBytes bounds what
 	// they carry. Some of all that is left for others by each user.
@@ -75,9 +76,12 @@ func newServices(o Options, often *oftlog.Lines) *services {
 		}
 	})
 	s := &services{
-		commands: calls.NewLane("commands", calls.Limits{Running: maxCommands, Bytes: maxCommandBytes, Time: o.Commands.Time}),
-		host:     command.Host{Environ: o.Environ, Search: pathOf(o.Environ), Output: min(o.Commands.Output, command.MaxOutput), Guard: guard},
-		scripts:  command.NewScripts(o.ScriptDir, time.Now),
+		commands: calls.NewLane("commands", calls.Limits{
+			Running: maxCommands, Bytes: maxCommandBytes, Time: o.Commands.Time,
+			PerUser: calls.Share{Bytes: maxUserCommandBytes},
+		}),
+		host:    command.Host{Environ: o.Environ, Search: pathOf(o.Environ), Output: min(o.Commands.Output, command.MaxOutput), Guard: guard},
+		scripts: command.NewScripts(o.ScriptDir, time.Now),
 	}
 	if o.Tester {
 		s.tester = new(tester)
