@@ -35,9 +35,16 @@ type Guard struct {
 	failed  func(error)
 
 	mu      sync.Mutex
+	watches int // those that are not over
 	groups  map[int]struct{}
 	current *guardian // nil: none
 	ended   sync.WaitGroup
+}
+
+// watch is the care of a Guard for one command, from before its start.
+type watch struct {
+	guard *Guard
+	group int // 0: not started
 }
 
 // guardian is one process of a Guard.
@@ -53,55 +60,76 @@ func NewGuard(program string, environ []string, failed func(error)) *Guard {
 	return &Guard{program: program, environ: environ, failed: failed, groups: make(map[int]struct{})}
 }
 
-// watch has a process group ended if we do not live until release.
-func (g *Guard) watch(group int) (release func()) {
+// watch has the process ready for a command that is about to start, so that the
+// command is there unknown to it for no longer than a line takes.
+func (g *Guard) watch() *watch {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.watches++
+	if g.current == nil {
+		_ = g.replace() // over tries again, and tells
+	}
+	return &watch{guard: g}
+}
+
+// over has the process group of the command ended if we do not live until release.
+func (w *watch) over(group int) {
+	g := w.guard
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	w.group = group
 	g.groups[group] = struct{}{}
 	if err := g.tell(group); err != nil {
 		g.failed(fmt.Errorf("nobody would end commands if this program was killed: %w", err))
 	}
-	return func() { g.release(group) }
+}
+
+// release tells that the command is over, or has not started.
+func (w *watch) release() {
+	g := w.guard
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.watches--
+	delete(g.groups, w.group)
+	p := g.current
+	if p == nil {
+		return
+	}
+	if w.group != 0 && p.write(-w.group) != nil {
+		p.giveUp() // the next command has another
+		g.current = nil
+	} else if g.watches == 0 {
+		p.end()
+		g.current = nil
+	}
 }
 
 // tell makes the process know a new group; g.mu is held. One that has ended is
-// replaced, and the new one is told of all groups.
+// replaced.
 func (g *Guard) tell(group int) error {
-	if p := g.current; p != nil {
-		if !p.gone && p.write(group) == nil {
-			return nil
-		}
-		p.giveUp()
+	if p := g.current; p != nil && !p.gone && p.write(group) == nil {
+		return nil
+	}
+	return g.replace()
+}
+
+// replace starts a process that knows all groups, in place of the one that is there;
+// g.mu is held.
+func (g *Guard) replace() error {
+	if g.current != nil {
+		g.current.giveUp()
 	}
 	p, err := g.start()
+	g.current = p
 	if err != nil {
-		g.current = nil
 		return err
 	}
-	g.current = p
 	for group := range g.groups {
 		if err := p.write(group); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func (g *Guard) release(group int) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	delete(g.groups, group)
-	p := g.current
-	if p == nil {
-		return
-	}
-	if err := p.write(-group); err != nil {
-		p.giveUp() // the next command has another
-		g.current = nil
-	} else if len(g.groups) == 0 {
-		p.end()
-		g.current = nil
-	}
 }
 
 // start starts the process; g.mu is held.

@@ -72,13 +72,18 @@ func (h Host) run(ctx context.Context, c Call, program string, args []string, ha
 	if h.Under != nil {
 		h.Under(&spec)
 	}
+	var guarded *watch
+	if h.Guard != nil {
+		guarded = h.Guard.watch()
+		defer guarded.release()
+	}
 	p, err := ptyproc.Start(spec)
 	if err != nil {
 		return chainpack.Value{}, &StartError{err}
 	}
 	defer p.Close()
-	if h.Guard != nil {
-		defer h.Guard.watch(p.Pid())()
+	if guarded != nil {
+		guarded.over(p.Pid())
 	}
 	_ = p.CloseStdin()
 	out := h.collect(p, c)

@@ -9,6 +9,10 @@ import (
 	"shvtools/internal/rpc"
 )
 
+// heard makes a script wait until the agent has told the guard of it: only then its
+// stdin ends.
+const heard = "cat; "
+
 // runs has the device's runCmd run a script, whose end nobody waits for.
 func runs(t *testing.T, c *client.Client, script string) {
 	t.Helper()
@@ -25,7 +29,7 @@ func TestKilledAgentLeavesNoCommands(t *testing.T) {
 	c := logInAt(t, w.url, auth.DevelopmentUser, auth.DevelopmentPassword)
 	plain, deaf, script, early := marker(), marker(), marker(), marker()
 
-	runs(t, c, early+"; true")
+	runs(t, c, heard+early+"; true")
 	awaitStart(t, early)
 	guards := w.guards()
 	if len(guards) != 1 {
@@ -34,9 +38,9 @@ func TestKilledAgentLeavesNoCommands(t *testing.T) {
 	w.killPid(guards[0]) // its successor knows of that command, too
 	eventually(t, patience, "the guard ends", func() bool { return len(w.guards()) == 0 })
 
-	runs(t, c, plain+" & "+plain+"1; true")
-	runs(t, c, "trap '' HUP; "+deaf+"; true")
-	if err := c.Send(rpc.AppendRequest(nil, c.NewID(), device, "runScript", text(script+"; true"))); err != nil {
+	runs(t, c, heard+plain+" & "+plain+"1; true")
+	runs(t, c, heard+"trap '' HUP; "+deaf+"; true")
+	if err := c.Send(rpc.AppendRequest(nil, c.NewID(), device, "runScript", text(heard+script+"; true"))); err != nil {
 		t.Fatal(err)
 	}
 	all := []string{early, plain, plain + "1", deaf, script}
