@@ -18,6 +18,7 @@ import (
 	"shvtools/internal/agent"
 	"shvtools/internal/agentconf"
 	"shvtools/internal/cliapp"
+	"shvtools/internal/ptyproc"
 	"shvtools/internal/sdnotify"
 )
 
@@ -128,6 +129,7 @@ func run(c *cli.Context) error {
 	defer notify(c.Context, told, config.Drain, log)()
 	cut, stopWatching := secondSignal()
 	defer stopWatching()
+	ptyproc.DefaultSignals() // of commands
 	o := agent.Options{
 		Brokers:    places,
 		MountPoint: config.Mount,

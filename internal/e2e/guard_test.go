@@ -1,6 +1,8 @@
 package e2e_test
 
 import (
+	"os/exec"
+	"syscall"
 	"testing"
 
 	"shvtools/internal/auth"
@@ -52,6 +54,22 @@ func TestKilledAgentLeavesNoCommands(t *testing.T) {
 		awaitEnd(t, patience, command)
 	}
 	eventually(t, patience, "the guard ends, too", func() bool { return len(w.sessionsLeft()) == 0 })
+}
+
+// An agent that nohup or a script's & has started ignores signals, its commands do not.
+func TestCommandsHeedSignalsThatTheAgentIgnores(t *testing.T) {
+	t.Parallel()
+	w := setup{under: func(agent *exec.Cmd) *exec.Cmd {
+		return exec.Command("sh", append([]string{"-c", `trap "" HUP INT; exec "$0" "$@"`}, agent.Args...)...)
+	}}.start(t)
+	w.agent.signal(t, syscall.SIGHUP)
+	w.agent.signal(t, syscall.SIGINT)
+	c := logInAt(t, w.url, auth.DevelopmentUser, auth.DevelopmentPassword)
+	const script = "trap 'echo heard' HUP INT; kill -HUP $$; kill -INT $$"
+	answer, err := callOf(c, device, "runCmd", `["sh",["-c","`+script+`"],1]`)
+	if got, _ := answer.At(1).AsString(); err != nil || got != "heard\nheard\n" {
+		t.Errorf("%q, %v", got, err)
+	}
 }
 
 // What a command leaves in the background on purpose is none of the guard's

@@ -3,12 +3,11 @@ package e2e_test
 import (
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 	"testing"
 
 	"shvtools/internal/programs"
+	"shvtools/internal/ptyproc"
 )
 
 const (
@@ -32,18 +31,8 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	heedSignals()
+	ptyproc.DefaultSignals() // of the programs under test
 	os.Exit(buildAndRun(m))
-}
-
-// heedSignals has the programs under test start with the usual signal handlers, even
-// where our caller runs in the background of a script and so ignores SIGINT.
-func heedSignals() {
-	for _, sig := range []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT} {
-		if signal.Ignored(sig) {
-			signal.Notify(make(chan os.Signal, 1), sig)
-		}
-	}
 }
 
 func buildAndRun(m *testing.M) int {

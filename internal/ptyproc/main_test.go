@@ -18,6 +18,7 @@ func TestMain(m *testing.M) {
 	if _, err := unix.Dup(2); err != nil {
 		panic(err)
 	}
+	ptyproc.DefaultSignals()
 	goleak.VerifyTestMain(m)
 }
 

@@ -2,10 +2,23 @@ package ptyproc
 
 import (
 	"os"
+	"os/signal"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
+
+// DefaultSignals has what we start from now on heed HUP and INT, even where we were
+// started to ignore them ourselves, by nohup or in the background of a script: what
+// a program catches, its children have by default. We go on ignoring them, although
+// [signal.Ignored] no longer says so.
+func DefaultSignals() {
+	for _, sig := range []os.Signal{syscall.SIGHUP, syscall.SIGINT} {
+		if signal.Ignored(sig) {
+			signal.Notify(make(chan os.Signal, 1), sig) // nobody reads it
+		}
+	}
+}
 
 // Signal sends a signal to a process group: on a pty to the one in the
 // foreground, which is what Ctrl-C would reach, and otherwise, or where the
