@@ -70,11 +70,6 @@ func (w *certified) runs(f certtest.Files) result {
 	return w.rsh("true")
 }
 
-func (w *certified) logged(part string) {
-	w.t.Helper()
-	eventually(w.t, patience, part+" is logged", func() bool { return strings.Contains(w.broker.log.String(), part) })
-}
-
 func TestCertificatesInThePlaceOfPasswords(t *testing.T) {
 	t.Parallel()
 	w := newCertified(t)
@@ -93,14 +88,14 @@ func TestCertificatesInThePlaceOfPasswords(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.broker.signal(t, syscall.SIGHUP)
-	w.logged("crl.pem holds none")
+	w.broker.says(t, "crl.pem holds none")
 	w.runs(eva).wants(t, 0, "", "")
 	w.configure(w.file, string(good))
 
 	term := w.shell(80, 24)
 	w.authority.Revoke(t, w.crl, later, 4)
 	w.broker.signal(t, syscall.SIGHUP)
-	w.logged("certificate revoked")
+	w.broker.says(t, "certificate revoked")
 	term.ends(255)
 	if w.runs(eva).code == 0 {
 		t.Error("a revoked certificate is let in")
@@ -122,7 +117,7 @@ func TestFaultsOfCertificatesAreToldInOneLine(t *testing.T) {
 	later, before := time.Now().Add(time.Hour), time.Now().Add(-time.Hour)
 	w.authority.Revoke(t, w.crl, later, 6, 16)
 	w.broker.signal(t, syscall.SIGHUP)
-	w.logged("configuration reloaded")
+	w.broker.says(t, "configuration reloaded")
 	strange := certtest.NewAuthority(t, w.dir, "strange")
 	for _, fault := range []struct {
 		shown        certtest.Files
@@ -134,7 +129,7 @@ func TestFaultsOfCertificatesAreToldInOneLine(t *testing.T) {
 		{strange.Issue(t, "other", 7, later), "other.crt: remote error: tls: unknown certificate authority; have it signed", "CN=other: x509: certificate signed by unknown authority"},
 	} {
 		w.runs(fault.shown).wantsFailure(t, "cannot connect to "+w.base, fault.user)
-		w.logged(fault.broker)
+		w.broker.says(t, fault.broker)
 	}
 
 	// And those of brokers: all at once, at listeners of one broker.
@@ -173,11 +168,9 @@ func TestBrokersConnectUpwardsByCertificate(t *testing.T) {
 	}
 	w.authority.Issue(t, "kid", 4, time.Now().Add(-time.Hour))
 	kid := start()
-	eventually(t, patience, "the child says why", func() bool { return strings.Contains(kid.log.String(), "renew it") })
+	kid.says(t, "renew it")
 	w.authority.Issue(t, "kid", 4, time.Now().Add(time.Hour)) // it is read anew at each try
-	eventually(t, patience, "the child is mounted", func() bool {
-		return strings.Contains(w.broker.log.String(), "device mounted") && strings.Contains(w.broker.log.String(), "sites/kid")
-	})
+	w.broker.says(t, "device mounted", "sites/kid")
 }
 
 // The example is what people copy; it has to be right, and --check-config has to see

@@ -9,7 +9,7 @@ import (
 // not are told why they end.
 func TestDrainWithOpenShells(t *testing.T) {
 	t.Parallel()
-	w := setup{brokerTLS: []string{"--drain-grace", "2s"}}.start(t)
+	w := setup{brokerTLS: []string{"--drain-grace", "5s"}}.start(t)
 	stays := w.shell(80, 24)
 	command := marker()
 	ends, _ := w.started("echo ready; exec " + command)

@@ -30,7 +30,7 @@ func TestFailuresAreOneLine(t *testing.T) {
 	}
 
 	w.agent.stop(t)
-	eventually(t, patience, "the broker knows", func() bool { return strings.Contains(w.broker.log.String(), "client gone") })
+	w.broker.says(t, "client gone", "mount="+device)
 	w.rsh("true").wantsFailure(t, device, "offline since")
 	w.broker.stop(t)
 	w.rsh("true").wantsFailure(t, "cannot connect to "+w.url, "connection refused")
@@ -96,7 +96,10 @@ func TestHelperThatCannotServe(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			w := setup{helper: tt.helper}.start(t)
 			early := tt.why != began // who installs the agent must not hear of it from his users
-			if log := w.agent.log.String(); strings.Contains(log, "the helper cannot be run") != early || early && !strings.Contains(log, tt.why) {
+			const warning = "the helper cannot be run"
+			if early {
+				w.agent.says(t, warning, tt.why)
+			} else if log := w.agent.log.String(); strings.Contains(log, warning) {
 				t.Errorf("the agent says at its start:\n%s", log)
 			}
 			w.rsh("true").wantsFailure(t, device, tt.why)

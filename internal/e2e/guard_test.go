@@ -15,10 +15,11 @@ import (
 // stdin ends.
 const heard = "cat; "
 
-// runs has the device's runCmd run a script, whose end nobody waits for.
+// runs has the device's runCmd run a script that the guard knows of, and whose end
+// nobody waits for.
 func runs(t *testing.T, c *client.Client, script string) {
 	t.Helper()
-	words := chainpack.List(text("sh"), chainpack.List(text("-c"), text(script)))
+	words := chainpack.List(text("sh"), chainpack.List(text("-c"), text(heard+script)))
 	if err := c.Send(rpc.AppendRequest(nil, c.NewID(), device, "runCmd", words)); err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +32,7 @@ func TestKilledAgentLeavesNoCommands(t *testing.T) {
 	c := logInAt(t, w.url, auth.DevelopmentUser, auth.DevelopmentPassword)
 	plain, deaf, script, early := marker(), marker(), marker(), marker()
 
-	runs(t, c, heard+early+"; true")
+	runs(t, c, early+"; true")
 	awaitStart(t, early)
 	guards := w.guards()
 	if len(guards) != 1 {
@@ -40,8 +41,8 @@ func TestKilledAgentLeavesNoCommands(t *testing.T) {
 	w.killPid(guards[0]) // its successor knows of that command, too
 	eventually(t, patience, "the guard ends", func() bool { return len(w.guards()) == 0 })
 
-	runs(t, c, heard+plain+" & "+plain+"1; true")
-	runs(t, c, heard+"trap '' HUP; "+deaf+"; true")
+	runs(t, c, plain+" & "+plain+"1; true")
+	runs(t, c, "trap '' HUP; "+deaf+"; true")
 	if err := c.Send(rpc.AppendRequest(nil, c.NewID(), device, "runScript", text(heard+script+"; true"))); err != nil {
 		t.Fatal(err)
 	}

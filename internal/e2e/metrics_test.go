@@ -23,13 +23,7 @@ func watchedWorld(t *testing.T, options ...string) (w *world, address string) {
 // metricsOf tells where a broker serves them.
 func metricsOf(t *testing.T, broker *process) (address string) {
 	t.Helper()
-	for line := range strings.Lines(broker.log.String()) {
-		if strings.Contains(line, "metrics and health") {
-			return servedAt.FindStringSubmatch(line)[1]
-		}
-	}
-	t.Fatal("the broker does not say where its metrics are")
-	return ""
+	return servedAt.FindStringSubmatch(broker.says(t, "metrics and health"))[1]
 }
 
 // scrape gives what stands at a path.
@@ -116,15 +110,7 @@ func TestMetricsOffLoopbackAreWarnedOf(t *testing.T) {
 		w := newWorld(t)
 		w.setup.brokerTLS = []string{"--metrics-listen", address}
 		w.startBroker("tcp://127.0.0.1:0")
-		line := ""
-		eventually(t, patience, "the broker says where the metrics are", func() bool {
-			for text := range strings.Lines(w.broker.log.String()) {
-				if strings.Contains(text, "metrics and health") {
-					line = text
-				}
-			}
-			return strings.HasSuffix(line, "\n")
-		})
+		line := w.broker.says(t, "metrics and health")
 		if strings.Contains(line, "WRN") != warned || strings.Contains(line, "risk") != warned {
 			t.Errorf("%s: %s", address, line)
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -79,6 +80,25 @@ func (p *process) codeWithin(t testing.TB, limit time.Duration) int {
 		t.Fatalf("%s did not end within %v", p.name, limit)
 	}
 	return p.cmd.ProcessState.ExitCode()
+}
+
+// says waits for a line of its log with each of the parts, and gives it.
+func (p *process) says(t testing.TB, parts ...string) (line string) {
+	t.Helper()
+	said := func(log []byte) bool {
+		for text := range strings.Lines(string(log)) {
+			missing := slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(text, part) })
+			if !missing && strings.HasSuffix(text, "\n") {
+				line = text
+				return true
+			}
+		}
+		return false
+	}
+	if !p.log.await(said, p.ended) {
+		t.Fatalf("%s does not say %q", p.name, parts)
+	}
+	return line
 }
 
 // stop ends the process, if it must with SIGKILL.

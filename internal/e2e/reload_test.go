@@ -100,10 +100,6 @@ func TestReloadUnderTraffic(t *testing.T) {
 		before := calls.Load()
 		eventually(t, patience, "calls go on", func() bool { return calls.Load() > before+100 || len(failed) > 0 })
 	}
-	logged := func(part string) {
-		t.Helper()
-		eventually(t, patience, part+" is logged", func() bool { return strings.Contains(w.broker.log.String(), part) })
-	}
 	traffic()
 	for i, broken := range []struct{ text, place string }{
 		{strings.Replace(configured, "grant: cmd", "grant: command", 1), file + ":10:"},
@@ -112,7 +108,7 @@ func TestReloadUnderTraffic(t *testing.T) {
 	} {
 		w.configure(file, broken.text)
 		w.broker.signal(t, []syscall.Signal{syscall.SIGHUP, syscall.SIGUSR1}[i%2])
-		logged(broken.place)
+		w.broker.says(t, broken.place)
 		traffic()
 	}
 	if _, err := callOf(eva, device, "ls", "null"); err != nil {
@@ -120,13 +116,13 @@ func TestReloadUnderTraffic(t *testing.T) {
 	}
 	w.configure(file, strings.Replace(configured, "    eva:", "    eve:", 1))
 	w.broker.signal(t, syscall.SIGHUP)
-	logged("configuration reloaded")
+	w.broker.says(t, "configuration reloaded")
 	select {
 	case <-eva.Done():
 	case <-time.After(patience):
 		t.Error("who was removed is still connected")
 	}
-	logged("user removed")
+	w.broker.says(t, "user removed")
 	traffic()
 	close(stop)
 	for err := range failed {

@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"shvtools/internal/auth"
 	"shvtools/internal/cpon"
 )
@@ -67,19 +69,31 @@ func silent(t *testing.T) (url string) {
 	return "tcp://" + l.Addr().String()
 }
 
+// refusing is an address where nobody listens, nor will during the test.
+func refusing(t *testing.T) (url string) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Close(fd) })
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	at, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("tcp://127.0.0.1:%d", at.(*unix.SockaddrInet4).Port)
+}
+
 // A broker that is down, and one that accepts and never answers, only cost their
 // time.
 func TestBrokersTakeTurns(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.startBroker("tcp://127.0.0.1:0")
-	down, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = down.Close()
 	config, file := w.newFile("shvagent.yaml"), w.newFile("conn/status")
-	w.configure(config, fmt.Sprintf("connection: {timeout: 1s, url: ['tcp://%s', '%s', '%s']}\nconn-status-update-interval: 1s\n", down.Addr(), silent(t), w.url))
+	w.configure(config, fmt.Sprintf("connection: {timeout: 1s, url: ['%s', '%s', '%s']}\nconn-status-update-interval: 1s\n", refusing(t), silent(t), w.url))
 	good := w.url
 	w.startAgentAt("--config", config, "--conn-status-file", file)
 	w.stillServes()
@@ -134,9 +148,7 @@ func TestSecondAgentOnTheSamePoint(t *testing.T) {
 	if got := string(w.rsh("echo $WHICH").stdout); got != "second\n" {
 		t.Errorf("%q answers", got)
 	}
-	if !strings.Contains(first.log.String()+w.agent.log.String(), "another agent answers there") {
-		t.Error("nobody says that the socket is taken")
-	}
+	w.agent.says(t, "another agent answers there")
 	w.agent.stop(t)
 	eventually(t, patience, "the first one is called again", func() bool { return string(w.rsh("echo $WHICH").stdout) == "first\n" })
 	w.agent = first
@@ -145,7 +157,8 @@ func TestSecondAgentOnTheSamePoint(t *testing.T) {
 func TestStopOfTheAgentDrains(t *testing.T) {
 	t.Parallel()
 	w := setup{agentUser: []string{"--drain", "20s"}}.start(t)
-	p, out := w.started("echo ready; sleep 1; echo done; exit 7")
+	file := w.newFile("go-on")
+	p, out := w.started("echo ready; until [ -e " + file + " ]; do sleep 0.02; done; echo done; exit 7")
 	w.agent.signal(t, syscall.SIGTERM)
 	eventually(t, patience, "new sessions are refused", func() bool {
 		return strings.Contains(string(w.rsh("true").stderr), "is stopping, and takes no new sessions")
@@ -153,6 +166,7 @@ func TestStopOfTheAgentDrains(t *testing.T) {
 	if !strings.Contains(string(w.status().stdout), "stopping: no new sessions") {
 		t.Error("the status does not tell")
 	}
+	write(t, file, nil, 0o644)
 	if code := p.code(t); code != 7 || out.String() != "ready\ndone\n" {
 		t.Errorf("the session came to %d, %q", code, out)
 	}
@@ -209,7 +223,7 @@ func TestSecondSignalEndsCalls(t *testing.T) {
 	}()
 	awaitStart(t, command)
 	w.agent.signal(t, syscall.SIGTERM)
-	eventually(t, patience, "it drains", func() bool { return strings.Contains(w.agent.log.String(), "stopping when the sessions and calls") })
+	w.agent.says(t, "stopping when the sessions and calls")
 	w.agent.signal(t, syscall.SIGTERM)
 	if err := <-answer; err == nil || !strings.Contains(err.Error(), "the agent on the device was stopped") {
 		t.Errorf("the caller was told %v", err)
@@ -226,7 +240,7 @@ func TestSecondSignalStopsTheAgentAtOnce(t *testing.T) {
 		p, _ := w.started("echo ready; " + command + "; true")
 		w.agent.signal(t, syscall.SIGTERM)
 		if options != nil {
-			eventually(t, patience, "it drains", func() bool { return strings.Contains(w.agent.log.String(), "stopping when the sessions") })
+			w.agent.says(t, "stopping when the sessions")
 			w.agent.signal(t, syscall.SIGTERM)
 		}
 		if code := p.code(t); code != 255 || !strings.Contains(p.log.String(), "the agent on the device was stopped") {

@@ -6,10 +6,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
@@ -132,6 +134,21 @@ func (term *terminal) run(line string) string {
 	term.typeKeys(line + "\r")
 	term.expect(line + "\r\n")
 	return strings.TrimSuffix(term.expect(prompt), prompt)
+}
+
+// echoes types so many keys to a program that shows each, one after the other with a
+// pause between them, and gives how long they took to be seen, the quickest first.
+func (term *terminal) echoes(keys int, pause time.Duration) (took []time.Duration) {
+	term.w.t.Helper()
+	for range keys {
+		began := time.Now()
+		term.typeKeys("x")
+		term.expect("x")
+		took = append(took, time.Since(began))
+		time.Sleep(pause)
+	}
+	slices.Sort(took)
+	return took
 }
 
 // begin types a command that reads the terminal, and waits until what is typed
