@@ -117,8 +117,16 @@ func TestUnknownUsersCostWhatKnownOnesCost(t *testing.T) {
 		&auth.User{Name: "off", Password: hashOf(t, reference), Deactivated: true},
 		&auth.User{Name: "plain", Password: auth.PlainPassword("p")},
 	))
-	took := make(map[string]time.Duration)
-	for range 5 {
+	took := make(map[string]time.Duration) // the least
+	alike := func() bool {
+		for _, d := range took {
+			if d < took["known"]/3 || d > took["known"]*3 {
+				return false
+			}
+		}
+		return true
+	}
+	for round := 0; round < 5 || round < 50 && !alike(); round++ { // a busy machine needs more
 		for _, user := range []string{"known", "off", "plain", "nobody"} {
 			start := time.Now()
 			_ = check(s, user, "wrong", "PLAIN")
@@ -127,10 +135,8 @@ func TestUnknownUsersCostWhatKnownOnesCost(t *testing.T) {
 			}
 		}
 	}
-	for user, d := range took {
-		if d < took["known"]/3 || d > took["known"]*3 {
-			t.Errorf("%s takes %v, a known user %v", user, d, took["known"])
-		}
+	if !alike() {
+		t.Errorf("a refusal takes %v", took)
 	}
 }
 

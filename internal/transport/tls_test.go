@@ -301,7 +301,7 @@ func TestCloseDoesNotWaitForAPeerThatDoesNotRead(t *testing.T) {
 	}
 	began := time.Now()
 	_ = conn.Close()
-	if took := time.Since(began); took > time.Second {
+	if took := time.Since(began); took > 3*time.Second { // without a bound of its own, 5 s
 		t.Errorf("took %v", took)
 	}
 }
