@@ -5,12 +5,10 @@ import (
 	"testing"
 )
 
-// A broker that is stopped lets sessions end by themselves for a time; those that do
-// not are told why they end.
-func TestDrainWithOpenShells(t *testing.T) {
+// A broker that is stopped lets sessions end by themselves for a time.
+func TestDrainWaitsForSessions(t *testing.T) {
 	t.Parallel()
-	w := setup{brokerTLS: []string{"--drain-grace", "5s"}}.start(t)
-	stays := w.shell(80, 24)
+	w := setup{brokerTLS: []string{"--drain-grace", "1h"}}.start(t)
 	command := marker()
 	ends, _ := w.started("echo ready; exec " + command)
 	awaitStart(t, command)
@@ -21,6 +19,17 @@ func TestDrainWithOpenShells(t *testing.T) {
 	if code := ends.code(t); code != 128+int(syscall.SIGTERM) {
 		t.Errorf("a command that ended within the grace: exit code %d", code)
 	}
+	if code := w.broker.code(t); code != 0 {
+		t.Errorf("the broker's exit code is %d", code)
+	}
+}
+
+// Those that do not end within the grace are told why they end.
+func TestDrainEndsOpenShells(t *testing.T) {
+	t.Parallel()
+	w := setup{brokerTLS: []string{"--drain-grace", "100ms"}}.start(t)
+	stays := w.shell(80, 24)
+	w.broker.signal(t, syscall.SIGTERM)
 	stays.ends(255)
 	wantsLine(t, stays.stderr(), device, "the broker is stopping")
 	if code := w.broker.code(t); code != 0 {
