@@ -29,7 +29,7 @@ func TestNoArguments(t *testing.T) {
 		t.Skipf("no network of our own: %v", err)
 	}
 	defer p.stop(t)
-	if code := p.code(t); code != 0 {
+	if code := p.codeWithin(t, 4*patience); code != 0 { // it waits several times itself
 		p.report(t)
 		t.Errorf("exit code %d", code)
 	}
@@ -54,10 +54,7 @@ func inOwnNetwork(t *testing.T) {
 		return err == nil
 	})
 	w.agent = start("shvagent")
-	connected := func(log []byte) bool { return len(log) > 0 }
-	if !w.agent.log.await(connected, w.agent.ended) {
-		t.Fatal("the agent says nothing")
-	}
+	w.agent.says(t, "connected", "mount="+device)
 	rsh := exec.Command(program("shvrsh"), device)
 	rsh.Env = environment()
 	term := w.open(80, 24, rsh)

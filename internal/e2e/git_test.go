@@ -19,8 +19,12 @@ type repo struct {
 	packets string // trace of the last call
 }
 
-// quietGit keeps the settings of the machine out, on both sides.
-var quietGit = []string{"GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_TERMINAL_PROMPT=0"}
+// quietGit keeps the settings of the machine out, on both sides, and maintenance that
+// goes on in the background.
+var quietGit = []string{
+	"GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_TERMINAL_PROMPT=0",
+	"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=maintenance.auto", "GIT_CONFIG_VALUE_0=false",
+}
 
 func newRepo(t *testing.T) *repo {
 	t.Helper()

@@ -34,12 +34,13 @@ func TestKilledAgentLeavesNoCommands(t *testing.T) {
 
 	runs(t, c, early+"; true")
 	awaitStart(t, early)
-	guards := w.guards()
-	if len(guards) != 1 {
-		t.Fatalf("guards: %v", guards)
-	}
+	var guards []int
+	eventually(t, patience, "there is a guard", func() bool { // whose command line comes last of its start
+		guards = w.guards()
+		return len(guards) == 1
+	})
 	w.killPid(guards[0]) // its successor knows of that command, too
-	eventually(t, patience, "the guard ends", func() bool { return len(w.guards()) == 0 })
+	awaitReaped(t, guards[0])
 
 	runs(t, c, plain+" & "+plain+"1; true")
 	runs(t, c, "trap '' HUP; "+deaf+"; true")

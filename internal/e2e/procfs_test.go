@@ -16,8 +16,12 @@ import (
 // without giving notice; for limit at the most.
 func eventually(t testing.TB, limit time.Duration, what string, done func() bool) {
 	t.Helper()
-	for start := time.Now(); !done(); time.Sleep(2 * time.Millisecond) {
-		if time.Since(start) > limit {
+	for start := time.Now(); ; time.Sleep(2 * time.Millisecond) {
+		late := time.Since(start) > limit // known before: we may be stopped for a while
+		if done() {
+			return
+		}
+		if late {
 			t.Fatalf("%s: not within %v", what, limit)
 		}
 	}
@@ -94,6 +98,13 @@ func descriptors(t testing.TB, pid int) int {
 		t.Fatal(err)
 	}
 	return len(entries)
+}
+
+// awaitReaped waits until a process is gone: one that has no command line any more
+// may still have its pipes.
+func awaitReaped(t testing.TB, pid int) {
+	t.Helper()
+	eventually(t, patience, strconv.Itoa(pid)+" is reaped", func() bool { return procFile(pid, "stat") == "" })
 }
 
 var markers atomic.Int64

@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -79,11 +78,14 @@ func (s setup) start(t *testing.T) *world {
 // end ends all programs, the newest first, and what a failed test has left on
 // the device; it shows what they wrote if the test has failed.
 func (w *world) end() {
-	defer func() {
-		for _, pid := range withVariable(w.mark) {
+	// They must not write while the directory is removed.
+	defer eventually(w.t, patience, "what is left on the device ends", func() bool {
+		left := withVariable(w.mark)
+		for _, pid := range left {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
-	}()
+		return len(left) == 0
+	})
 	for i := len(w.all) - 1; i >= 0; i-- {
 		p := w.all[i]
 		p.stop(w.t)
@@ -204,15 +206,17 @@ func (w *world) awaitCalls(n int) {
 
 // helpers returns the running helpers of the agent.
 func (w *world) helpers() []int {
-	return slices.DeleteFunc(childrenOf(w.agent.pid(), program("shvrexec")), isGuard)
+	return w.runByAgent(program("shvrexec"))
 }
 
 // guards are the guards of the agent's commands.
 func (w *world) guards() []int {
-	return slices.DeleteFunc(childrenOf(w.agent.pid(), program("shvrexec")), func(pid int) bool { return !isGuard(pid) })
+	return w.runByAgent(program("shvrexec") + " --guard")
 }
 
-func isGuard(pid int) bool { return strings.HasSuffix(commandLine(pid), " --guard") }
+func (w *world) runByAgent(command string) []int {
+	return processes(func(pid int) bool { return commandLine(pid) == command && parentOf(pid) == w.agent.pid() })
+}
 
 // newFile names a file of the world that does not exist.
 func (w *world) newFile(name string) string {
