@@ -39,7 +39,7 @@ func (r *record) bytes() []byte {
 func (r *record) String() string { return string(r.bytes()) }
 
 // lastWords is how long what a program wrote may come after its end.
-const lastWords = time.Second
+const lastWords = 5 * time.Second
 
 // await waits until enough likes what came, for patience at the most. It gives
 // up early when the writer has ended.
