@@ -120,9 +120,10 @@ func TestWebSocketFaultsHaveACause(t *testing.T) {
 		"nothing": {func(*websocket.Conn) error { return nil }, link.LoginTimeout, "no login in time"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			limits := Limits{}
 			if tt.cause == link.LoginTimeout {
-				limits.LoginDeadline = 100 * time.Millisecond
+				limits.LoginDeadline = hurried
 			}
 			d := openDoors(t, Options{Limits: limits})
 			other := d.connect("ws").login("iot", password, "{}")
@@ -157,30 +158,33 @@ func TestWebSocketTakesLargeFramesAfterTheLogin(t *testing.T) {
 // Whoever holds a door and says nothing, or too little, before HTTP is done is late
 // as with any other; so many of one source come, and no more.
 func TestWebSocketHandshakesAreLateAndCounted(t *testing.T) {
-	d := openDoors(t, Options{Limits: Limits{LoginDeadline: time.Second, UnauthenticatedPerSource: 20}})
 	for _, scheme := range []string{"ws", "wss"} {
-		before := d.Stats().Ended
-		for i := range 30 {
-			conn, err := net.Dial("tcp", d.urls[scheme].Address())
-			if err != nil {
-				t.Fatal(err)
+		t.Run(scheme, func(t *testing.T) {
+			t.Parallel()
+			d := openDoors(t, Options{Limits: Limits{LoginDeadline: hurried, UnauthenticatedPerSource: 20}})
+			for i := range 30 {
+				conn, err := net.Dial("tcp", d.urls[scheme].Address())
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer conn.Close()
+				if i%2 == 0 {
+					_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n"[:(i/2)%2*25])
+				}
 			}
-			defer conn.Close()
-			if i%2 == 0 {
-				_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n"[:(i/2)%2*25])
-			}
-		}
-		d.eventually("all have ended", func() bool {
-			s := d.Stats()
-			ended := func(c link.Cause) uint64 { return s.Ended[c] - before[c] }
-			late := ended(link.LoginTimeout) + ended(link.HandshakeFailed)
-			refused := ended(link.TooManyFromSource) // 10, or less where the machine is slow
-			return refused > 0 && refused+late == 30 && s.Unauthenticated == 0
+			d.eventually("all have ended", func() bool {
+				s := d.Stats()
+				late := s.Ended[link.LoginTimeout] + s.Ended[link.HandshakeFailed]
+				refused := s.Ended[link.TooManyFromSource] // 10, or less where the machine is slow
+				return refused > 0 && refused+late == 30 && s.Unauthenticated == 0
+			})
+			d.connect(scheme).login("iot", password, "{}").fence()
 		})
-		d.connect(scheme).login("iot", password, "{}").fence()
 	}
-	// What is no WebSocket.
-	before := d.Stats().Ended[link.HandshakeFailed]
+}
+
+func TestWhatIsNoWebSocketIsToldSo(t *testing.T) {
+	d := openDoors(t, Options{})
 	conn, err := net.Dial("tcp", d.urls["ws"].Address())
 	if err != nil {
 		t.Fatal(err)
@@ -190,7 +194,7 @@ func TestWebSocketHandshakesAreLateAndCounted(t *testing.T) {
 	if got, err := io.ReadAll(conn); !strings.HasPrefix(string(got), "HTTP/1.1 426 ") {
 		t.Errorf("answer %q, %v", got, err)
 	}
-	d.eventually("it has ended", func() bool { return d.Stats().Ended[link.HandshakeFailed] == before+1 })
+	d.eventually("it has ended", func() bool { return d.Stats().Ended[link.HandshakeFailed] == 1 })
 	// A page in a browser of this machine.
 	o := &websocket.DialOptions{Subprotocols: []string{"shv3"}, HTTPHeader: map[string][]string{"Origin": {"http://evil.example"}}}
 	if c, _, err := websocket.Dial(t.Context(), d.urls["ws"].String(), o); err == nil {
@@ -201,22 +205,29 @@ func TestWebSocketHandshakesAreLateAndCounted(t *testing.T) {
 
 // One that pings for ever is no client that is alive.
 func TestWebSocketPingsAreNoMessages(t *testing.T) {
-	d := openDoors(t, Options{Limits: Limits{LoginDeadline: 500 * time.Millisecond, FrameStall: 300 * time.Millisecond}})
 	ping := func(c *websocket.Conn) {
 		go func() { _ = toldWhy(c) }()
 		for c.Ping(context.Background()) == nil {
 			time.Sleep(20 * time.Millisecond)
 		}
 	}
-	go ping(d.web(shv3))
-	d.eventually("no login", func() bool { return d.Stats().Ended[link.LoginTimeout] == 1 })
-	c := d.web(shv3)
-	w, err := c.Writer(t.Context(), websocket.MessageBinary)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, _ = w.Write(make([]byte, 5000))
-	_, _ = w.Write(make([]byte, 5000))
-	go ping(c)
-	d.eventually("half a frame", func() bool { return d.Stats().Ended[link.FrameStalled] == 1 })
+	t.Run("without a login", func(t *testing.T) {
+		t.Parallel()
+		d := openDoors(t, Options{Limits: Limits{LoginDeadline: hurried}})
+		go ping(d.web(shv3))
+		d.eventually("no login", func() bool { return d.Stats().Ended[link.LoginTimeout] == 1 })
+	})
+	t.Run("within a frame", func(t *testing.T) {
+		t.Parallel()
+		d := openDoors(t, Options{Limits: Limits{FrameStall: 300 * time.Millisecond}})
+		c := d.web(shv3)
+		w, err := c.Writer(t.Context(), websocket.MessageBinary)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = w.Write(make([]byte, 5000))
+		_, _ = w.Write(make([]byte, 5000))
+		go ping(c)
+		d.eventually("half a frame", func() bool { return d.Stats().Ended[link.FrameStalled] == 1 })
+	})
 }
