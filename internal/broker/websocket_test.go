@@ -91,6 +91,7 @@ func TestWebSocketsOfBothForms(t *testing.T) {
 // Each fault ends the one connection with a cause that has a name, and the client
 // is told.
 func TestWebSocketFaultsHaveACause(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		send  func(*websocket.Conn) error
 		cause link.Cause
@@ -158,6 +159,7 @@ func TestWebSocketTakesLargeFramesAfterTheLogin(t *testing.T) {
 // Whoever holds a door and says nothing, or too little, before HTTP is done is late
 // as with any other; so many of one source come, and no more.
 func TestWebSocketHandshakesAreLateAndCounted(t *testing.T) {
+	t.Parallel()
 	for _, scheme := range []string{"ws", "wss"} {
 		t.Run(scheme, func(t *testing.T) {
 			t.Parallel()
@@ -205,6 +207,7 @@ func TestWhatIsNoWebSocketIsToldSo(t *testing.T) {
 
 // One that pings for ever is no client that is alive.
 func TestWebSocketPingsAreNoMessages(t *testing.T) {
+	t.Parallel()
 	ping := func(c *websocket.Conn) {
 		go func() { _ = toldWhy(c) }()
 		for c.Ping(context.Background()) == nil {

@@ -24,6 +24,10 @@ import (
 // patience is the deadline of every wait.
 const patience = 30 * time.Second
 
+// anyPort is of an address that nobody else uses: a port that a broker has left, and
+// comes back to, is not somebody else's meanwhile.
+const anyPort = "127.3.0.1:0"
+
 // running is a broker that listens.
 type running struct {
 	*broker.Broker
@@ -125,21 +129,21 @@ func nameOf(t *testing.T, b *running) string {
 }
 
 func TestConnectionComesBack(t *testing.T) {
-	child := start(t, "child", "127.0.0.1:0")
-	parent := start(t, "parent", "127.0.0.1:0")
+	child := start(t, "child", anyPort)
+	parent := start(t, "parent", anyPort)
 	connect(t, child, parent.url, "", "uncommon")
 	found := func() bool { return nameOf(t, parent) == "child" }
 	eventually(t, "connected", found)
 	address := parent.url.Address()
 	parent.Close()
-	parent = start(t, "parent", strings.TrimPrefix(address, "tcp://"))
+	parent = start(t, "parent", address)
 	eventually(t, "connected again", found)
 }
 
 func TestWhyThereIsNoConnectionIsTold(t *testing.T) {
-	child, parent := start(t, "child", "127.0.0.1:0"), start(t, "parent", "127.0.0.1:0")
+	child, parent := start(t, "child", anyPort), start(t, "parent", anyPort)
 	wrong := connect(t, child, parent.url, "", "wrong")
-	gone := start(t, "gone", "127.0.0.1:0")
+	gone := start(t, "gone", anyPort)
 	gone.Close()
 	nobody := connect(t, child, gone.url, "", "uncommon")
 	itself := connect(t, child, child.url, "", "uncommon")
@@ -155,7 +159,7 @@ func TestWhyThereIsNoConnectionIsTold(t *testing.T) {
 func TestLoopOfThreeIsFound(t *testing.T) {
 	var ring [3]*running
 	for i := range ring {
-		ring[i] = start(t, string(rune('a'+i)), "127.0.0.1:0")
+		ring[i] = start(t, string(rune('a'+i)), anyPort)
 	}
 	var logs []*log
 	for i, b := range ring {
