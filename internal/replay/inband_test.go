@@ -57,7 +57,11 @@ func (o *offering) call(id int, caller, method, param string) {
 
 func (o *offering) expectError(id int, code int64) {
 	o.t.Helper()
-	v := o.next()
+	o.isError(o.next(), id, code)
+}
+
+func (o *offering) isError(v chainpack.Value, id int, code int64) {
+	o.t.Helper()
 	failed, _ := v.GetInt(3)
 	got, _ := failed.GetInt(1)
 	if rid, _ := tag(v, 8); !rid.Equal(chainpack.Int(int64(id))) || !got.Equal(chainpack.Int(code)) {
@@ -73,8 +77,11 @@ func TestAgentStartsASessionInBand(t *testing.T) {
 	t.Parallel()
 	o := offers(t)
 	o.call(4, "[1]", "attach", attachParam)
-	o.expectError(4, 2)
-	again := o.next()
+	refused, again := o.next(), o.next()
+	if id, _ := tag(refused, 8); !id.Equal(chainpack.Int(4)) {
+		refused, again = again, refused // two seconds may be over first
+	}
+	o.isError(refused, 4, 2)
 	if _, has := tag(again, 15); has || offeredID(t, again) != o.id {
 		t.Errorf("the second offer is %s", cpon.String(again))
 	}
