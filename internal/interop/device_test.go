@@ -78,7 +78,7 @@ func TestLongCallOnAPyshvDeviceRunsOnce(t *testing.T) {
 		Result int
 		Delays []float64
 	}
-	c.must("delayed", args{"path": "test/device/slow", "method": "run", "param": 1.0}, &got)
+	c.must("delayed", args{"path": "test/device/slow", "method": "run", "param": 3.0}, &got)
 	if got.Result != 1 || len(got.Delays) < 10 || got.Delays[len(got.Delays)-1] < 0.5 {
 		t.Errorf("result %d after the delays %v", got.Result, got.Delays)
 	}

@@ -99,7 +99,7 @@ func dialTheirs(t *testing.T, url, password string) (*client.Client, error) {
 	return client.Dial(t.Context(), client.Options{
 		URL:       u,
 		Login:     client.Login{User: "user", Password: password, Watchdog: time.Minute},
-		Heartbeat: 50 * time.Millisecond,
+		Heartbeat: time.Second, // two that it is late with are the end
 	})
 }
 
