@@ -52,7 +52,8 @@ func (w *world) finish(cmd *exec.Cmd) result {
 		cmd.Stderr = stderr
 	}
 	p := w.launch(cmd)
-	r := result{code: p.code(w.t), stdout: stdout.bytes(), stderr: stderr.bytes()}
+	// Some carry much, and programs with the race detector are slow.
+	r := result{code: p.codeWithin(w.t, 4*patience), stdout: stdout.bytes(), stderr: stderr.bytes()}
 	if bytes.Contains(r.stderr, []byte("DATA RACE")) {
 		w.t.Errorf("shvrsh has a data race:\n%s", r.stderr)
 	}

@@ -161,7 +161,7 @@ func TestSuspendedUserInATreeHoldsUpNobody(t *testing.T) {
 	w := newTower(t)
 	away := w.open(80, 24, w.eva(w.ns, treeDevice))
 	away.expect(prompt)
-	away.typeKeys("yes | head -c 5000000; echo do''ne\r")
+	away.typeKeys("yes | head -c 1000000; echo do''ne\r")
 	away.expect("y\r\n")
 	stopped := away.shvrsh()
 	if err := syscall.Kill(stopped, syscall.SIGSTOP); err != nil {
