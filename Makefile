@@ -33,7 +33,7 @@ demo: build ## open a shell through a broker and an agent of its own
 
 .PHONY: test
 test: build ## run the tests
-	go test ./...
+	go test -timeout 20m ./...
 
 .PHONY: test-long
 test-long: build ## run the tests that take long, too
@@ -45,7 +45,7 @@ interop: ## run the tests with pyshv and shvcli, which it installs below tmp/
 
 .PHONY: race
 race: ## run the tests, and the programs in them, with the race detector
-	SHV_RACE=1 CGO_ENABLED=1 go test -race ./...
+	SHV_RACE=1 CGO_ENABLED=1 go test -race -timeout 20m ./...
 
 .PHONY: bench
 bench: build ## measure, each number beside its reference

@@ -21,7 +21,7 @@ func (c *clock) sleep(d time.Duration) { c.ahead.Add(int64(d)) }
 func TestAgentIsHealthyWhileItsHeartbeatsAreAnswered(t *testing.T) {
 	c := new(clock)
 	o := options(t)
-	o.Heartbeat, o.Status = 100*time.Millisecond, agent.NewStatus(c.now)
+	o.Heartbeat, o.Status = time.Second, agent.NewStatus(c.now)
 	if !o.Status.Healthy() {
 		t.Error("an agent that has not begun is not healthy")
 	}

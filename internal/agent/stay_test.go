@@ -69,8 +69,8 @@ func TestMountThatIsRefused(t *testing.T) {
 			o.Status, o.Log = agent.NewStatus(time.Now), zerolog.New(log)
 			w := loneWorld(t, o)
 			w.greet()
-			test.refuse(w)
 			refused := time.Now()
+			test.refuse(w)
 			eventually(t, "the status tells", func() bool { return strings.Contains(o.Status.Report().LastError, test.want) })
 			if r := o.Status.Report(); r.Connected || r.LastBroker == "" {
 				t.Errorf("status %+v", r)

@@ -3,6 +3,7 @@ package ptyproc_test
 import (
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -35,6 +36,15 @@ type mode struct {
 }
 
 var modes = []mode{{"pipes", nil}, {"pty", &ptyproc.Size{Cols: 80, Rows: 24}}}
+
+// times runs a test n times, or until it fails, each time with a watchdog of its own.
+func times(t *testing.T, n int, f func(t *testing.T)) {
+	for i := range n {
+		if !t.Run(strconv.Itoa(i), f) {
+			return
+		}
+	}
+}
 
 func eachMode(t *testing.T, f func(t *testing.T, m mode)) {
 	for _, m := range modes {

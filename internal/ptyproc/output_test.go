@@ -34,14 +34,14 @@ func TestOutputBeforeExitIsNeverLost(t *testing.T) {
 	eachMode(t, func(t *testing.T, m mode) {
 		for _, tt := range tests {
 			t.Run(tt.name, func(t *testing.T) {
-				for i := range tt.n {
+				times(t, tt.n, func(t *testing.T) {
 					p := shell(t, m, tt.script)
 					if got := lines(readAll(t, p.Outputs()[0])); got != tt.want {
-						t.Fatalf("run %d: got %d bytes %.40q, want %d", i, len(got), got, len(tt.want))
+						t.Errorf("got %d bytes %.40q, want %d", len(got), got, len(tt.want))
 					}
 					p.Wait()
 					_ = p.Close()
-				}
+				})
 			})
 		}
 	})
@@ -51,14 +51,14 @@ func TestOutputBeforeExitIsNeverLost(t *testing.T) {
 func TestOutputReadAfterExitIsWhole(t *testing.T) {
 	want := strings.Repeat("0123456789abcdef", 200) // fits into every buffer
 	eachMode(t, func(t *testing.T, m mode) {
-		for i := range 100 {
+		times(t, 100, func(t *testing.T) {
 			p := start(t, m, "printf", "%s", want)
 			p.Wait()
 			if got := readAll(t, p.Outputs()[0]); got != want {
-				t.Fatalf("run %d: got %d bytes, want %d", i, len(got), len(want))
+				t.Errorf("got %d bytes, want %d", len(got), len(want))
 			}
 			_ = p.Close()
-		}
+		})
 	})
 }
 
