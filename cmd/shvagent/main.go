@@ -205,12 +205,18 @@ func notify(ctx context.Context, told *agent.Status, drain time.Duration, log ze
 			log.Warn().Err(err).Msg("systemd was not told")
 		}
 	})
-	unregister := context.AfterFunc(ctx, func() { _ = systemd.Stopping("stopping", drain+endWait) })
+	said := make(chan struct{})
+	unregister := context.AfterFunc(ctx, func() {
+		defer close(said)
+		_ = systemd.Stopping("stopping", drain+endWait)
+	})
 	watch, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var watching sync.WaitGroup
 	watching.Go(func() { systemd.Watch(watch, told.Healthy) })
 	return func() {
-		unregister()
+		if !unregister() {
+			<-said
+		}
 		cancel()
 		watching.Wait()
 	}

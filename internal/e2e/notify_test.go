@@ -4,6 +4,7 @@ import (
 	"net"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -13,7 +14,7 @@ import (
 // supervisor stands in for systemd's notify socket.
 type supervisor struct {
 	t    *testing.T
-	conn *net.UnixConn
+	told chan string
 }
 
 // supervised gives one, and the environment of who is to talk to it.
@@ -25,29 +26,35 @@ func supervised(w *world) (s *supervisor, environ []string) {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { _ = conn.Close() })
-	return &supervisor{w.t, conn}, []string{"NOTIFY_SOCKET=" + socket, "WATCHDOG_USEC=200000"}
+	s = &supervisor{w.t, make(chan string, 10_000)} // the socket itself holds a few
+	go func() {
+		buf := make([]byte, 4096)
+		for {
+			n, err := conn.Read(buf)
+			if err != nil {
+				return
+			}
+			s.told <- string(buf[:n])
+		}
+	}()
+	return s, []string{"NOTIFY_SOCKET=" + socket, "WATCHDOG_USEC=200000"}
 }
 
 // hears waits until it is told something with all these parts, and gives what it is
 // told before.
 func (s *supervisor) hears(parts ...string) (before []string) {
 	s.t.Helper()
-	buf := make([]byte, 4096)
-	_ = s.conn.SetReadDeadline(time.Now().Add(patience))
-next:
+	late := time.After(patience)
 	for {
-		n, err := s.conn.Read(buf)
-		if err != nil {
+		select {
+		case text := <-s.told:
+			if !slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(text, part) }) {
+				return before
+			}
+			before = append(before, text)
+		case <-late:
 			s.t.Fatalf("was not told %q but %q", parts, before)
 		}
-		text := string(buf[:n])
-		for _, part := range parts {
-			if !strings.Contains(text, part) {
-				before = append(before, text)
-				continue next
-			}
-		}
-		return before
 	}
 }
 

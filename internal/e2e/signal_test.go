@@ -76,6 +76,7 @@ func TestHangupEndsTheRemoteCommand(t *testing.T) {
 	w := setup{}.start(t)
 	command := marker()
 	p, _ := w.started("echo ready; exec " + command)
+	awaitStart(t, command)
 	p.signal(t, syscall.SIGHUP)
 	if code := p.code(t); code != 255 {
 		t.Errorf("exit code %d", code)
