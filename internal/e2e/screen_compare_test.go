@@ -120,6 +120,7 @@ func TestScreenOfLess(t *testing.T) {
 	s.keys("End")
 	s.same("line 2000 ")
 	s.resize(50, 12)
+	s.same("\n:") // no longer at the end; a key before it is drawn anew may be lost
 	s.text("g")
 	s.same("line 2 ")
 	s.text("q")
