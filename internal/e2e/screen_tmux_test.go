@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -96,10 +97,21 @@ func (p *pane) line(text string) {
 	p.keys("Enter")
 }
 
+var (
+	behindLine = regexp.MustCompile(`((?:\x1b\[[0-9;]*m)+)\n`)
+	overruled  = regexp.MustCompile(`\x1b\[39m(\x1b\[3[0-7]m)`)
+)
+
 // screen is what is to be seen, with colours and attributes, and the cursor.
 func (p *pane) screen() string {
 	p.m.w.t.Helper()
-	return p.m.do("capture-pane", "-p", "-e", "-t", p.id) + "\n" +
+	text := p.m.do("capture-pane", "-p", "-e", "-t", p.id) + "\n"
+	// Whether attributes end with a line or begin the next one depends on whether blanks
+	// were written or cleared, which nobody sees.
+	for behindLine.MatchString(text) {
+		text = behindLine.ReplaceAllString(text, "\n$1")
+	}
+	return overruled.ReplaceAllString(text, "$1") +
 		p.m.do("display-message", "-p", "-t", p.id, "size #{pane_width}x#{pane_height} cursor #{cursor_x},#{cursor_y} visible #{cursor_flag} other screen #{alternate_on}")
 }
 
