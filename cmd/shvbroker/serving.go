@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"sync"
@@ -98,7 +99,13 @@ func (s serving) listenMetrics(ctx context.Context) (*monitor.Server, error) {
 	if s.metrics != nil {
 		return monitor.On(s.metrics, sources), nil
 	}
-	return monitor.Listen(ctx, s.operation.Metrics, sources)
+	address := s.operation.Metrics
+	host, _, _ := net.SplitHostPort(address) // Listen tells what is wrong with it
+	l, err := new(net.ListenConfig).Listen(ctx, transport.Network(host), address)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen for metrics: %w", err)
+	}
+	return monitor.On(l, sources), nil
 }
 
 // drain ends in good order. A second signal ends the process meanwhile.

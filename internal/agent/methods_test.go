@@ -17,6 +17,7 @@ import (
 	"shvtools/internal/client"
 	"shvtools/internal/cpon"
 	"shvtools/internal/fsnode"
+	"shvtools/internal/login"
 	"shvtools/internal/rpc"
 	"shvtools/internal/transport"
 )
@@ -32,7 +33,7 @@ func caller(t *testing.T, o agent.Options) *client.Client {
 	go func() { _ = b.Serve(l) }()
 	t.Cleanup(b.Close)
 	ready := make(chan struct{})
-	home := agent.Broker{URL: transport.ListenURL(l), User: auth.DevelopmentUser, Password: auth.DevelopmentPassword}
+	home := agent.Broker{URL: transport.ListenURL(l), User: login.DevelopmentUser, Password: login.DevelopmentPassword}
 	o.Brokers = []agent.Broker{home}
 	o.Ready = func() error { close(ready); return nil }
 	t.Cleanup(runAgent(t, o))

@@ -5,29 +5,11 @@
 package auth
 
 import (
-	"crypto/sha1"
-	"encoding/hex"
 	"errors"
 
+	"shvtools/internal/login"
 	"shvtools/internal/rpc"
 	"shvtools/internal/shvpath"
-)
-
-// The development user, which is the seed journal's. It is for loopback only.
-const (
-	DevelopmentUser     = "iot"
-	DevelopmentPassword = "lub42DUB"
-)
-
-// Login types (protocol.md 5.2). Anything else is taken for SHA1, as the C++
-// broker does.
-const (
-	Plain = "PLAIN"
-	SHA1  = "SHA1"
-	Token = "TOKEN"
-	// External has no password: the client certificate of the connection stands for
-	// it (docs/protocol.md).
-	External = "EXTERNAL"
 )
 
 // ErrLogin is the one answer to every refused login: a wrong user and a wrong
@@ -54,7 +36,7 @@ func MustRule(ri string, level rpc.Access) Rule {
 // section 9).
 func DevelopmentAccess() Access {
 	return Access{
-		Users: map[string]UserEntry{DevelopmentUser: {Password: PlainPassword(DevelopmentPassword), Roles: []string{"development"}}},
+		Users: map[string]UserEntry{login.DevelopmentUser: {Password: PlainPassword(login.DevelopmentPassword), Roles: []string{"development"}}},
 		Roles: map[string]RoleEntry{"development": {
 			Mounts: []shvpath.Pattern{shvpath.MustPattern("test/**")},
 			Rules: []Rule{
@@ -70,22 +52,4 @@ func DevelopmentAccess() Access {
 func Development() *Directory {
 	d, _ := Build(DevelopmentAccess())
 	return d
-}
-
-// Hash is the password of a SHA1 login: the hex SHA1 of the nonce followed by
-// the hex SHA1 of the password. An empty password is not hashed itself, as the
-// seed's helper does it (protocol.md 5.2).
-func Hash(nonce, password string) string {
-	if password == "" {
-		return hexSHA1(nonce)
-	}
-	return HashSHA1(nonce, hexSHA1(password))
-}
-
-// HashSHA1 is Hash of a password whose own hex SHA1 is known alone.
-func HashSHA1(nonce, sha1 string) string { return hexSHA1(nonce + sha1) }
-
-func hexSHA1(text string) string {
-	sum := sha1.Sum([]byte(text))
-	return hex.EncodeToString(sum[:])
 }

@@ -5,25 +5,13 @@ import (
 	"testing"
 
 	"shvtools/internal/auth"
+	"shvtools/internal/login"
 	"shvtools/internal/rpc"
 )
 
-// The logins of the seed journal.
-func TestHashesOfTheSeed(t *testing.T) {
-	for _, test := range []struct{ nonce, password, want string }{
-		{"1437608631", "lub42DUB", "73f422e5fb395a0ad8af042402e835b73d9218a7"},
-		{"1336980497", "lub42DUB", "d622fa9568f5dda56ea22bd25526b4c7b778e13d"},
-		{"1524437174", "", "6299fa3137d1615cbc93a7de35edd3b6de0bfaea"},
-	} {
-		if got := auth.Hash(test.nonce, test.password); got != test.want {
-			t.Errorf("%s, %q: %s, want %s", test.nonce, test.password, got, test.want)
-		}
-	}
-}
-
 func TestLoginsThatAreLetInAndOthers(t *testing.T) {
 	const nonce, password = "1437608631", "lub42DUB"
-	hash := auth.Hash(nonce, password)
+	hash := login.Hash(nonce, password)
 	store := auth.NewStore(auth.NewDirectory(
 		&auth.User{Name: "iot", Password: auth.PlainPassword(password)},
 		&auth.User{Name: "empty"},
@@ -40,17 +28,17 @@ func TestLoginsThatAreLetInAndOthers(t *testing.T) {
 		{"plain as hash", "iot", password, "SHA1", nonce, false},
 		{"type in small letters", "iot", password, "plain", nonce, false},
 		{"another nonce", "iot", hash, "SHA1", "1437608632", false},
-		{"wrong password", "iot", auth.Hash(nonce, "lub42dub"), "SHA1", nonce, false},
-		{"hash of nothing", "iot", auth.Hash(nonce, ""), "SHA1", nonce, false},
+		{"wrong password", "iot", login.Hash(nonce, "lub42dub"), "SHA1", nonce, false},
+		{"hash of nothing", "iot", login.Hash(nonce, ""), "SHA1", nonce, false},
 		{"nothing", "iot", "", "SHA1", nonce, false},
 		{"nothing, plain", "iot", "", "PLAIN", nonce, false},
 		{"unknown user", "nobody", hash, "SHA1", nonce, false},
 		{"unknown user, nothing", "nobody", "", "PLAIN", nonce, false},
-		{"unknown user, hash of nothing", "nobody", auth.Hash(nonce, ""), "SHA1", nonce, false},
+		{"unknown user, hash of nothing", "nobody", login.Hash(nonce, ""), "SHA1", nonce, false},
 		{"user in capitals", "IOT", hash, "SHA1", nonce, false},
 		{"no user", "", hash, "SHA1", nonce, false},
 		{"stored empty, nothing", "empty", "", "PLAIN", nonce, false},
-		{"stored empty, hash of nothing", "empty", auth.Hash(nonce, ""), "SHA1", nonce, false},
+		{"stored empty, hash of nothing", "empty", login.Hash(nonce, ""), "SHA1", nonce, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			l, err := store.Check(nil, auth.Attempt{User: test.user, Password: test.password, Type: test.loginType, Nonce: test.nonce})
@@ -65,7 +53,7 @@ func TestLoginsThatAreLetInAndOthers(t *testing.T) {
 }
 
 func TestDevelopmentUserHasRightsOnTestOnly(t *testing.T) {
-	u := auth.Development().User(auth.DevelopmentUser)
+	u := auth.Development().User(login.DevelopmentUser)
 	for path, want := range map[string]rpc.Access{
 		"test":           rpc.AccessSuper,
 		"test/agent":     rpc.AccessSuper,

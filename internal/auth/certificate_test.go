@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"shvtools/internal/auth"
+	"shvtools/internal/login"
 )
 
 func TestNamesOfCertificates(t *testing.T) {
@@ -72,24 +73,24 @@ func TestWhoACertificateLetsIn(t *testing.T) {
 		want                       string // the user; "": refused
 		why                        string // part of the error
 	}{
-		{"its user", auth.External, "", "", []auth.CertName{"sha256:1", "cn:eva"}, "eva", ""},
-		{"by name", auth.External, "eva", "", []auth.CertName{"sha256:1", "dns:shared"}, "eva", ""},
-		{"another user", auth.External, "tom", "", []auth.CertName{"sha256:1", "cn:eva"}, "", foreign + `: sha256:1, cn:eva is not named at user "tom"`},
-		{"nobody", auth.External, "nobody", "", []auth.CertName{"sha256:1", "cn:eva"}, "", foreign + ": sha256:1"},
-		{"none shown", auth.External, "eva", "", nil, "", foreign + ": none was shown"},
-		{"of nobody", auth.External, "", "", []auth.CertName{"cn:x"}, "", foreign + ": cn:x is named at no user"},
-		{"of two, and no name", auth.External, "", "", []auth.CertName{"cn:eva", "cn:bob"}, "", foreign + ": cn:eva, cn:bob is that of several"},
-		{"of two", auth.External, "bob", "", []auth.CertName{"cn:eva", "cn:bob"}, "bob", ""},
-		{"deactivated", auth.External, "", "", []auth.CertName{"cn:off"}, "", auth.ErrLogin.Error()},
-		{"expired", auth.External, "", "", []auth.CertName{"cn:old"}, "", auth.ErrLogin.Error()},
-		{"no empty password stands for it", auth.Plain, "bob", "", []auth.CertName{"cn:bob"}, "", auth.ErrLogin.Error()},
-		{"password beside it", auth.Plain, "eva", "pw-eva", []auth.CertName{"cn:eva"}, "eva", ""},
-		{"password beside nobody's", auth.Plain, "tom", "pw-tom", []auth.CertName{"cn:x"}, "tom", ""},
-		{"password beside another's", auth.Plain, "tom", "pw-tom", []auth.CertName{"cn:eva"}, "", foreign},
-		{"guess beside another's", auth.Plain, "tom", "guess", []auth.CertName{"cn:eva"}, "", foreign},
-		{"unknown user beside another's", auth.Plain, "nobody", "guess", []auth.CertName{"cn:eva"}, "", foreign},
-		{"token beside another's", auth.Token, "", "token-of-bob-0000", []auth.CertName{"cn:eva"}, "", foreign},
-		{"token beside it", auth.Token, "", "token-of-bob-0000", []auth.CertName{"cn:bob"}, "bob", ""},
+		{"its user", login.External, "", "", []auth.CertName{"sha256:1", "cn:eva"}, "eva", ""},
+		{"by name", login.External, "eva", "", []auth.CertName{"sha256:1", "dns:shared"}, "eva", ""},
+		{"another user", login.External, "tom", "", []auth.CertName{"sha256:1", "cn:eva"}, "", foreign + `: sha256:1, cn:eva is not named at user "tom"`},
+		{"nobody", login.External, "nobody", "", []auth.CertName{"sha256:1", "cn:eva"}, "", foreign + ": sha256:1"},
+		{"none shown", login.External, "eva", "", nil, "", foreign + ": none was shown"},
+		{"of nobody", login.External, "", "", []auth.CertName{"cn:x"}, "", foreign + ": cn:x is named at no user"},
+		{"of two, and no name", login.External, "", "", []auth.CertName{"cn:eva", "cn:bob"}, "", foreign + ": cn:eva, cn:bob is that of several"},
+		{"of two", login.External, "bob", "", []auth.CertName{"cn:eva", "cn:bob"}, "bob", ""},
+		{"deactivated", login.External, "", "", []auth.CertName{"cn:off"}, "", auth.ErrLogin.Error()},
+		{"expired", login.External, "", "", []auth.CertName{"cn:old"}, "", auth.ErrLogin.Error()},
+		{"no empty password stands for it", login.Plain, "bob", "", []auth.CertName{"cn:bob"}, "", auth.ErrLogin.Error()},
+		{"password beside it", login.Plain, "eva", "pw-eva", []auth.CertName{"cn:eva"}, "eva", ""},
+		{"password beside nobody's", login.Plain, "tom", "pw-tom", []auth.CertName{"cn:x"}, "tom", ""},
+		{"password beside another's", login.Plain, "tom", "pw-tom", []auth.CertName{"cn:eva"}, "", foreign},
+		{"guess beside another's", login.Plain, "tom", "guess", []auth.CertName{"cn:eva"}, "", foreign},
+		{"unknown user beside another's", login.Plain, "nobody", "guess", []auth.CertName{"cn:eva"}, "", foreign},
+		{"token beside another's", login.Token, "", "token-of-bob-0000", []auth.CertName{"cn:eva"}, "", foreign},
+		{"token beside it", login.Token, "", "token-of-bob-0000", []auth.CertName{"cn:bob"}, "bob", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			l, err := s.Check(nil, auth.Attempt{Type: test.kind, User: test.user, Password: test.password, Certificate: test.shown, From: inside, Now: time.Now()})
@@ -103,7 +104,7 @@ func TestWhoACertificateLetsIn(t *testing.T) {
 			}
 		})
 	}
-	if _, err := s.Check(nil, auth.Attempt{Type: auth.External, Certificate: []auth.CertName{"cn:bob"}, From: netip.MustParseAddr("11.0.0.1")}); !errors.Is(err, auth.ErrLogin) {
+	if _, err := s.Check(nil, auth.Attempt{Type: login.External, Certificate: []auth.CertName{"cn:bob"}, From: netip.MustParseAddr("11.0.0.1")}); !errors.Is(err, auth.ErrLogin) {
 		t.Errorf("from elsewhere: %v", err)
 	}
 }
@@ -127,11 +128,11 @@ func TestWhatALoginByCertificateLoses(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := auth.NewStore(build(t, holding()))
-			eva, err := s.Check(nil, auth.Attempt{Type: auth.External, Certificate: []auth.CertName{"cn:eva", "dns:shared"}, From: inside})
+			eva, err := s.Check(nil, auth.Attempt{Type: login.External, Certificate: []auth.CertName{"cn:eva", "dns:shared"}, From: inside})
 			if err != nil {
 				t.Fatal(err)
 			}
-			tom, err := s.Check(nil, auth.Attempt{Type: auth.Plain, User: "tom", Password: "pw-tom", Certificate: []auth.CertName{"cn:x"}, From: inside})
+			tom, err := s.Check(nil, auth.Attempt{Type: login.Plain, User: "tom", Password: "pw-tom", Certificate: []auth.CertName{"cn:x"}, From: inside})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -153,13 +154,13 @@ func TestWhatALoginByCertificateLoses(t *testing.T) {
 // A token would else outlive a revocation, and go where the certificate cannot.
 func TestSessionTokensOfACertificateGoWithIt(t *testing.T) {
 	s, shown := auth.NewStore(build(t, holding())), []auth.CertName{"sha256:1", "cn:eva"}
-	l, err := s.Check(nil, auth.Attempt{Type: auth.External, Certificate: shown})
+	l, err := s.Check(nil, auth.Attempt{Type: login.External, Certificate: shown})
 	if err != nil {
 		t.Fatal(err)
 	}
 	token := s.Issue(l, time.Now())
 	try := func(shown []auth.CertName) (auth.Login, error) {
-		return s.Check(nil, auth.Attempt{Type: auth.Token, Token: token, Certificate: shown, Now: time.Now()})
+		return s.Check(nil, auth.Attempt{Type: login.Token, Token: token, Certificate: shown, Now: time.Now()})
 	}
 	again, err := try(shown)
 	if err != nil {

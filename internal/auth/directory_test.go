@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"shvtools/internal/auth"
+	"shvtools/internal/login"
 	"shvtools/internal/rpc"
 	"shvtools/internal/shvpath"
 )
@@ -161,7 +162,7 @@ func TestWhoMayComeFromWhere(t *testing.T) {
 		if test.from != "" {
 			from = netip.MustParseAddr(test.from)
 		}
-		_, err := s.Check(nil, auth.Attempt{User: test.user, Password: "p", Type: auth.Plain, From: from})
+		_, err := s.Check(nil, auth.Attempt{User: test.user, Password: "p", Type: login.Plain, From: from})
 		if (err == nil) != test.want {
 			t.Errorf("%s from %s: %v", test.user, test.from, err)
 		}
@@ -177,11 +178,11 @@ func TestLossesOfALogin(t *testing.T) {
 		return auth.Access{Users: map[string]auth.UserEntry{"u": changed}}
 	}
 	s := auth.NewStore(build(t, with(func(*auth.UserEntry) {})))
-	byPassword, err := s.Check(nil, auth.Attempt{User: "u", Password: "p", Type: auth.Plain, Now: now})
+	byPassword, err := s.Check(nil, auth.Attempt{User: "u", Password: "p", Type: login.Plain, Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}
-	byToken, err := s.Check(nil, auth.Attempt{Token: "static", Type: auth.Token, Now: now})
+	byToken, err := s.Check(nil, auth.Attempt{Token: "static", Type: login.Token, Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,12 +220,12 @@ func TestSessionTokens(t *testing.T) {
 		return auth.Access{Users: map[string]auth.UserEntry{"u": {Password: auth.PlainPassword(password)}, "v": {Password: auth.PlainPassword("v")}}}
 	}
 	s := auth.NewStore(build(t, access("p")))
-	login, err := s.Check(nil, auth.Attempt{User: "u", Password: "p", Type: auth.Plain, Now: now})
+	first, err := s.Check(nil, auth.Attempt{User: "u", Password: "p", Type: login.Plain, Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}
 	by := func(token string, at time.Time) error {
-		l, err := s.Check(nil, auth.Attempt{Token: token, Type: auth.Token, Now: at})
+		l, err := s.Check(nil, auth.Attempt{Token: token, Type: login.Token, Now: at})
 		if err == nil && l.User.Name != "u" {
 			t.Errorf("token of %s", l.User.Name)
 		}
@@ -233,7 +234,7 @@ func TestSessionTokens(t *testing.T) {
 		}
 		return err
 	}
-	token := s.Issue(login, now)
+	token := s.Issue(first, now)
 	for text, good := range map[string]bool{token: true, strings.TrimPrefix(token, "session-token:"): true, token + "x": false, "": false, "session-token:": false} {
 		if err := by(text, now); (err == nil) != good {
 			t.Errorf("%q: %v", text, err)
@@ -243,12 +244,12 @@ func TestSessionTokens(t *testing.T) {
 		t.Error("a token lives for another time than it should")
 	}
 	for range 100 { // one user's tokens are bounded, and do not hurt another's
-		s.Issue(login, now)
+		s.Issue(first, now)
 	}
 	if by(token, now) == nil {
 		t.Error("the oldest of many tokens is kept")
 	}
-	token = s.Issue(login, now)
+	token = s.Issue(first, now)
 	s.Swap(build(t, access("other")))
 	if by(token, now) == nil {
 		t.Error("a token outlives the password that it was given for")

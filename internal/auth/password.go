@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"strings"
+
+	"shvtools/internal/login"
 )
 
 // Password is a stored password, in one of three forms. It is comparable; the
@@ -37,7 +39,7 @@ func (p Password) Renewed(text string) Password {
 	if p.form == FormArgon2 {
 		return Password{FormArgon2, HashPassword(text)}
 	}
-	return Password{FormSHA1, hexSHA1(text)}
+	return Password{FormSHA1, login.HexSHA1(text)}
 }
 
 // PlainPassword is a password that is stored as it is. An empty one matches
@@ -80,15 +82,15 @@ func (p Password) String() string { return "(hidden)" }
 func (p Password) matchesHash(nonce, given string) bool {
 	inner := p.text
 	if p.form != FormSHA1 {
-		inner = hexSHA1(p.text)
+		inner = login.HexSHA1(p.text)
 	}
-	same := equal(given, hexSHA1(nonce+inner))
+	same := equal(given, login.HexSHA1(nonce+inner))
 	return same && (p.form == FormPlain || p.form == FormSHA1)
 }
 
 // matchesFast is the part of a PLAIN login that costs nothing.
 func (p Password) matchesFast(given string) bool {
-	hashed := hexSHA1(given)
+	hashed := login.HexSHA1(given)
 	switch p.form {
 	case FormPlain:
 		return equal(p.text, given)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"shvtools/internal/auth"
+	"shvtools/internal/login"
 )
 
 // Of the reference implementation: argon2 "somesalt" -id -t 2 -k 64 -p 1 -l 24.
@@ -43,13 +44,13 @@ func TestArgon2PasswordsOfOthersAndOurs(t *testing.T) {
 		{"theirs", "password", "PLAIN", true},
 		{"theirs", "Password", "PLAIN", false},
 		{"theirs", reference, "PLAIN", false},
-		{"theirs", auth.Hash("1437608631", "password"), "SHA1", false},
+		{"theirs", login.Hash("1437608631", "password"), "SHA1", false},
 		{"ours", "lub42DUB", "PLAIN", true},
 		{"ours", "", "PLAIN", false},
 		{"plain", "p", "PLAIN", true},
 		{"plain", "password", "PLAIN", false}, // which is what its stand-in hash would take
 		{"nobody", "password", "PLAIN", false},
-		{"plain", auth.Hash("1437608631", "p"), "SHA1", true},
+		{"plain", login.Hash("1437608631", "p"), "SHA1", true},
 	} {
 		if err := check(s, test.user, test.password, test.loginType); (err == nil) != test.ok {
 			t.Errorf("%s with %q as %s: %v", test.user, test.password, test.loginType, err)
@@ -66,7 +67,7 @@ func TestSHA1PasswordsAreThoseOfOtherBrokers(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := auth.NewStore(auth.NewDirectory(&auth.User{Name: "u", Password: p}))
-	for _, good := range [][2]string{{"password", "PLAIN"}, {auth.Hash("1437608631", "password"), "SHA1"}} {
+	for _, good := range [][2]string{{"password", "PLAIN"}, {login.Hash("1437608631", "password"), "SHA1"}} {
 		if err := check(s, "u", good[0], good[1]); err != nil {
 			t.Errorf("%s: %v", good[1], err)
 		}
@@ -183,7 +184,7 @@ func TestLoginsThatWaitForTheirHashEndWithTheirPeer(t *testing.T) {
 	const logins = 40
 	for range logins {
 		go func() {
-			_, err := s.Check(gone, auth.Attempt{User: "u", Password: "wrong", Type: auth.Plain})
+			_, err := s.Check(gone, auth.Attempt{User: "u", Password: "wrong", Type: login.Plain})
 			results <- err
 		}()
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"shvtools/internal/login"
 )
 
 // maxHashing is how many argon2id hashes are computed at once, in all: with
@@ -89,9 +91,9 @@ func (l Login) Lost(d *Directory, from netip.Addr, now time.Time) (*User, Loss) 
 func (s *Store) Check(done <-chan struct{}, a Attempt) (Login, error) {
 	d := s.Load()
 	switch a.Type {
-	case Token:
+	case login.Token:
 		return s.checkToken(d, a)
-	case External:
+	case login.External:
 		return checkCertificate(d, a)
 	}
 	u := d.users[a.User]
@@ -108,7 +110,7 @@ func (s *Store) Check(done <-chan struct{}, a Attempt) (Login, error) {
 		return Login{}, err
 	case u == nil:
 		return Login{}, refusal("there is no user %q", a.User)
-	case !ok && stored.form == FormArgon2 && a.Type != Plain:
+	case !ok && stored.form == FormArgon2 && a.Type != login.Plain:
 		return Login{}, refusal("user %s has an argon2id password, which takes a PLAIN login", u.Name)
 	case !ok:
 		return Login{}, refusal("wrong password of user %s", u.Name)
@@ -130,7 +132,7 @@ func refusal(format string, args ...any) error {
 // matches compares passwords; what a wrong one costs does not depend on whether
 // there is a stored one.
 func (s *Store) matches(done <-chan struct{}, d *Directory, stored Password, a Attempt) (bool, error) {
-	if a.Type != Plain {
+	if a.Type != login.Plain {
 		return stored.matchesHash(a.Nonce, a.Password) && a.Nonce != "", nil
 	}
 	if stored.matchesFast(a.Password) || s.verified.has(stored, a.Password) {

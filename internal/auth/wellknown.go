@@ -3,12 +3,14 @@ package auth
 import (
 	"crypto/subtle"
 	"slices"
+
+	"shvtools/internal/login"
 )
 
 // wellKnown are passwords that stand in manuals, samples and sources of SHV
 // programs, and those that everybody tries first.
 var wellKnown = []string{
-	DevelopmentPassword, "admin", "admin!123", "broker", "user", "test", "tester", "viewer", "child-broker",
+	login.DevelopmentPassword, "admin", "admin!123", "broker", "user", "test", "tester", "viewer", "child-broker",
 	"guest", "iot", "shv", "root", "password", "secret", "changeme", "12345678", "123456", "1234",
 }
 
@@ -23,7 +25,7 @@ func isWellKnown(user, password string) bool {
 func WellKnown(a Access) (users []string) {
 	hashed := make(map[string]bool, len(wellKnown))
 	for _, text := range wellKnown {
-		hashed[hexSHA1(text)] = true
+		hashed[login.HexSHA1(text)] = true
 	}
 	for _, name := range sorted(a.Users) {
 		switch p := a.Users[name].Password; p.form {
@@ -32,7 +34,7 @@ func WellKnown(a Access) (users []string) {
 				users = append(users, name)
 			}
 		case FormSHA1:
-			if p.text == hexSHA1(name) || hashed[p.text] {
+			if p.text == login.HexSHA1(name) || hashed[p.text] {
 				users = append(users, name)
 			}
 		}
@@ -44,14 +46,14 @@ func WellKnown(a Access) (users []string) {
 // with a nonce, is a password that everybody knows. It sees them behind any stored
 // form, and whoever has set them when.
 func WellKnownLogin(user, password, loginType, nonce string) bool {
-	if loginType == External {
+	if loginType == login.External {
 		return false // it has none
 	}
-	if loginType == Plain {
+	if loginType == login.Plain {
 		return isWellKnown(user, password)
 	}
 	for _, known := range append([]string{user}, wellKnown...) {
-		if subtle.ConstantTimeCompare([]byte(password), []byte(Hash(nonce, known))) == 1 {
+		if subtle.ConstantTimeCompare([]byte(password), []byte(login.Hash(nonce, known))) == 1 {
 			return true
 		}
 	}

@@ -6,8 +6,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"shvtools/internal/auth"
 	"shvtools/internal/link"
+	"shvtools/internal/login"
 	"shvtools/internal/rpc"
 )
 
@@ -146,7 +146,7 @@ func TestWellKnownPasswordsAreForThisMachine(t *testing.T) {
 				r := w.connectFrom(from)
 				text := password
 				if kind == "SHA1" {
-					text = auth.Hash(r.nonce(), password)
+					text = login.Hash(r.nonce(), password)
 				}
 				r.send(plainLogin, 2, text, kind, "iot")
 				if m := r.next(); (m.Kind() == rpc.Response && isResult(m)) != ok {

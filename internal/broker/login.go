@@ -14,6 +14,7 @@ import (
 	"shvtools/internal/auth"
 	"shvtools/internal/chainpack"
 	"shvtools/internal/link"
+	"shvtools/internal/login"
 	"shvtools/internal/rpc"
 )
 
@@ -60,9 +61,9 @@ func (s *session) beforeLogin(m *rpc.Message) {
 		}
 		s.answer(rpc.AppendResult(nil, from, chainpack.Map(chainpack.F("nonce", chainpack.String(s.login.nonce)))))
 	case len(m.Path()) == 0 && method == "workflows":
-		ways := []chainpack.Value{chainpack.String(auth.Plain), chainpack.String(auth.SHA1), chainpack.String(auth.Token)}
+		ways := []chainpack.Value{chainpack.String(login.Plain), chainpack.String(login.SHA1), chainpack.String(login.Token)}
 		if s.certificate() != nil {
-			ways = append(ways, chainpack.String(auth.External))
+			ways = append(ways, chainpack.String(login.External))
 		}
 		s.answer(rpc.AppendResult(nil, from, chainpack.List(ways...)))
 	case len(m.Path()) == 0 && method == "login":

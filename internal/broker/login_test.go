@@ -6,7 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"shvtools/internal/auth"
+	"shvtools/internal/login"
 	"shvtools/internal/rpc"
 )
 
@@ -36,7 +36,7 @@ func TestLoginForms(t *testing.T) {
 				}
 				text := tt.password
 				if tt.kind != "PLAIN" {
-					text = auth.Hash(nonce, text)
+					text = login.Hash(nonce, text)
 				}
 				r.send(plainLogin, 2, text, tt.kind, tt.user)
 				if tt.ok {

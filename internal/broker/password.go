@@ -5,6 +5,7 @@ import (
 
 	"shvtools/internal/auth"
 	"shvtools/internal/chainpack"
+	"shvtools/internal/login"
 	"shvtools/internal/node"
 	"shvtools/internal/rpc"
 )
@@ -56,7 +57,7 @@ func (b *Broker) renewLater(r *node.Request, s *session, change func() error) (c
 // others of the user end.
 func (s *session) changePassword(table RightsTable, was, next string) error {
 	name := s.name()
-	_, err := s.broker.opts.Users.Check(s.link.Done(), auth.Attempt{User: name, Password: was, Type: auth.Plain, From: s.from.Addr, Now: time.Now()})
+	_, err := s.broker.opts.Users.Check(s.link.Done(), auth.Attempt{User: name, Password: was, Type: login.Plain, From: s.from.Addr, Now: time.Now()})
 	if err != nil {
 		s.holdBack(s.broker.limits.LoginPenalty)
 		return rpc.Errorf(rpc.CodeException, "the old password is wrong")

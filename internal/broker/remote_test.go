@@ -13,6 +13,7 @@ import (
 	"shvtools/internal/auth"
 	"shvtools/internal/chainpack"
 	"shvtools/internal/cpon"
+	"shvtools/internal/login"
 	"shvtools/internal/rpc"
 	"shvtools/internal/shvpath"
 )
@@ -168,7 +169,7 @@ func (r *remote) nonce() string {
 // login logs in with options in CPON.
 func (r *remote) login(user, password, options string) *remote {
 	r.t.Helper()
-	hash := auth.Hash(r.nonce(), password)
+	hash := login.Hash(r.nonce(), password)
 	r.send(`<1:1,8:2,10:"login">i{1:{"login":{"password":"%s","type":"SHA1","user":"%s"},"options":%s}}`, hash, user, options)
 	content, err := r.next().Content()
 	id, _ := content.Value.Get("clientId")
@@ -214,7 +215,7 @@ type world struct {
 
 // The users of a world.
 const (
-	password = auth.DevelopmentPassword
+	password = login.DevelopmentPassword
 	uncommon = "nobody knows it" // of ann, who may log in from elsewhere
 )
 

@@ -9,6 +9,7 @@ import (
 
 	"shvtools/internal/auth"
 	"shvtools/internal/link"
+	"shvtools/internal/login"
 	"shvtools/internal/rpc"
 	"shvtools/internal/shvpath"
 )
@@ -386,7 +387,7 @@ func TestTokensLogIn(t *testing.T) {
 
 		asking := w.connect()
 		nonce := asking.nonce()
-		asking.send(`<1:1,8:2,10:"login">i{1:{"login":{"password":"%s","type":"SHA1","user":"bob"},"options":{"session":true}}}`, auth.Hash(nonce, password))
+		asking.send(`<1:1,8:2,10:"login">i{1:{"login":{"password":"%s","type":"SHA1","user":"bob"},"options":{"session":true}}}`, login.Hash(nonce, password))
 		content, err := asking.next().Content()
 		token, ok := content.Value.AsString()
 		if err != nil || !ok || len(token) < 20 {
@@ -413,16 +414,16 @@ func TestLoginDuringAChange(t *testing.T) {
 	withAccess(t, func(t *testing.T, w *world) {
 		r := w.connect()
 		nonce := r.nonce()
-		login, err := w.opts.Users.Check(nil, auth.Attempt{User: "eva", Password: auth.Hash(nonce, password), Nonce: nonce})
+		byHash, err := w.opts.Users.Check(nil, auth.Attempt{User: "eva", Password: login.Hash(nonce, password), Nonce: nonce})
 		if err != nil {
 			t.Fatal(err)
 		}
 		d := changed(t, func(a *auth.Access) { delete(a.Users, "eva") })
 		w.Apply(d)
-		if _, loss := login.Lost(d, w.session(&remote{id: w.lastID}).from.Addr, time.Now()); loss != auth.Removed {
+		if _, loss := byHash.Lost(d, w.session(&remote{id: w.lastID}).from.Addr, time.Now()); loss != auth.Removed {
 			t.Errorf("loss %v", loss)
 		}
-		r.send(`<1:1,8:2,10:"login">i{1:{"login":{"password":"%s","type":"SHA1","user":"eva"}}}`, auth.Hash(nonce, password))
+		r.send(`<1:1,8:2,10:"login">i{1:{"login":{"password":"%s","type":"SHA1","user":"eva"}}}`, login.Hash(nonce, password))
 		r.expectError(2, rpc.CodeException, "Invalid authentication")
 	})
 }

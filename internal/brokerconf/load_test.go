@@ -11,6 +11,7 @@ import (
 
 	"shvtools/internal/auth"
 	"shvtools/internal/brokerconf"
+	"shvtools/internal/login"
 	"shvtools/internal/rpc"
 )
 
@@ -26,7 +27,7 @@ func load(t testing.TB, s brokerconf.Sources) *brokerconf.Config {
 }
 
 func letsIn(c *brokerconf.Config, user, password, from string) bool {
-	a := auth.Attempt{User: user, Password: password, Type: auth.Plain, Now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	a := auth.Attempt{User: user, Password: password, Type: login.Plain, Now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
 	if from != "" {
 		a.From = netip.MustParseAddr(from)
 	}
@@ -87,7 +88,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 	if !letsIn(c, "eva", "hush-eva", "10.1.1.1") || letsIn(c, "eva", "hush-eva", "11.1.1.1") || eva.Expires.Year() != 2030 {
 		t.Error("eva's limits are not read")
 	}
-	if _, err := auth.NewStore(c.Directory).Check(nil, auth.Attempt{Type: auth.Token, Token: "hush-hush-hush-hush", From: netip.MustParseAddr("10.0.0.1")}); err != nil {
+	if _, err := auth.NewStore(c.Directory).Check(nil, auth.Attempt{Type: login.Token, Token: "hush-hush-hush-hush", From: netip.MustParseAddr("10.0.0.1")}); err != nil {
 		t.Errorf("token: %v", err)
 	}
 }
@@ -161,11 +162,11 @@ access:
 
 func TestWithoutAConfigurationTheDevelopmentUserServes(t *testing.T) {
 	for _, s := range []brokerconf.Sources{{}, {File: write(t, "f", "limits: {connections: 7}\n")}, {File: write(t, "f", "# nothing\n")}} {
-		if c := load(t, s); !c.Development || !letsIn(c, auth.DevelopmentUser, auth.DevelopmentPassword, "127.0.0.1") {
+		if c := load(t, s); !c.Development || !letsIn(c, login.DevelopmentUser, login.DevelopmentPassword, "127.0.0.1") {
 			t.Errorf("%+v", s)
 		}
 	}
-	if c := load(t, brokerconf.Sources{File: write(t, "f", "access: {users: {}}\n")}); c.Development || letsIn(c, auth.DevelopmentUser, auth.DevelopmentPassword, "127.0.0.1") {
+	if c := load(t, brokerconf.Sources{File: write(t, "f", "access: {users: {}}\n")}); c.Development || letsIn(c, login.DevelopmentUser, login.DevelopmentPassword, "127.0.0.1") {
 		t.Error("the development user serves beside configured ones")
 	}
 }
@@ -214,7 +215,7 @@ func TestPrintShowsSourcesAndNoSecrets(t *testing.T) {
 		t.Errorf("a secret in\n%s", &b)
 	}
 	b.Reset()
-	if err := load(t, brokerconf.Sources{}).Print(&b); err != nil || !strings.Contains(b.String(), "limits.frame: 16MiB  # default\n") || strings.Contains(b.String(), auth.DevelopmentPassword) {
+	if err := load(t, brokerconf.Sources{}).Print(&b); err != nil || !strings.Contains(b.String(), "limits.frame: 16MiB  # default\n") || strings.Contains(b.String(), login.DevelopmentPassword) {
 		t.Errorf("%v\n%s", err, &b)
 	}
 }

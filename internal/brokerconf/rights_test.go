@@ -13,6 +13,7 @@ import (
 	"shvtools/internal/brokerconf"
 	"shvtools/internal/chainpack"
 	"shvtools/internal/cpon"
+	"shvtools/internal/login"
 	"shvtools/internal/rpc"
 )
 
@@ -122,7 +123,7 @@ func TestChangesAreInForceAndOnDisk(t *testing.T) {
 	if err := f.set(users, "cert", `{"certificates":["cn:a","dns:A.example"]}`); err != nil || f.value(users, "cert") != `{"certificates":["cn:a","dns:a.example"],"roles":[]}` {
 		t.Errorf("certificates: %v, %s", err, f.value(users, "cert"))
 	}
-	if _, err := auth.NewStore(f.kept().Directory).Check(nil, auth.Attempt{Type: auth.External, Certificate: []auth.CertName{"dns:a.example"}}); err != nil {
+	if _, err := auth.NewStore(f.kept().Directory).Check(nil, auth.Attempt{Type: login.External, Certificate: []auth.CertName{"dns:a.example"}}); err != nil {
 		t.Errorf("a certificate is lost: %v", err)
 	}
 	if got := f.value(roles, "operator"); got != `{"access":[{"grant":"wr","shvRI":"test/**"},{"grant":"rd","shvRI":"x:get"}],"mount-points":["test/**"],"roles":["boss"]}` {
@@ -137,7 +138,7 @@ func TestChangesAreInForceAndOnDisk(t *testing.T) {
 	if letsIn(c, "tom", "hush-tom", "") || f.inForce.User("tom") != nil {
 		t.Error("tom is still there")
 	}
-	if _, err := auth.NewStore(f.inForce).Check(nil, auth.Attempt{Type: auth.Token, Token: "hush-hush-hush-hush"}); err != nil {
+	if _, err := auth.NewStore(f.inForce).Check(nil, auth.Attempt{Type: login.Token, Token: "hush-hush-hush-hush"}); err != nil {
 		t.Errorf("eva's token is lost: %v", err)
 	}
 	if at, _ := c.Directory.DeviceMount("serial-7"); at != "plant/elsewhere" {

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"shvtools/internal/auth"
+	"shvtools/internal/login"
 	"shvtools/internal/transport"
 )
 
@@ -43,48 +43,48 @@ type LoginInput struct {
 // source a password stands before the name of a file. A URL with a certificate needs
 // neither: the broker knows whose it is.
 func (in *LoginInput) Resolve() (Login, error) {
-	var login Login
+	var l Login
 	if in.URL.IsEncrypted() && in.URL.NoVerify {
-		login.warn("%s: nobody checks who answers there (verify=false)", in.URL)
+		l.warn("%s: nobody checks who answers there (verify=false)", in.URL)
 	}
-	login.User = in.user()
+	l.User = in.user()
 	local := in.URL.IsLocal()
-	if login.User == "" && in.URL.Token == "" && in.URL.Cert == "" {
+	if l.User == "" && in.URL.Token == "" && in.URL.Cert == "" {
 		return Login{}, Usagef("no user for %s: set --%s or %s", in.URL.Address(), FlagUser, envUser)
 	}
-	given, err := in.givenPassword(&login)
+	given, err := in.givenPassword(&l)
 	switch {
 	case err != nil:
 		return Login{}, err
 	case given, in.URL.Token != "", in.URL.ShaPass != "", in.URL.Cert != "":
-		return login, nil // the client takes the others from the URL
-	case local && login.User == auth.DevelopmentUser:
-		login.Password = auth.DevelopmentPassword
-		return login, nil
+		return l, nil // the client takes the others from the URL
+	case local && l.User == login.DevelopmentUser:
+		l.Password = login.DevelopmentPassword
+		return l, nil
 	}
-	who := login.User + "@" + in.URL.Address()
-	login.Password, err = in.Prompt("Password for " + escapeControl(who) + ": ")
+	who := l.User + "@" + in.URL.Address()
+	l.Password, err = in.Prompt("Password for " + escapeControl(who) + ": ")
 	if err != nil {
 		return Login{}, fmt.Errorf("no password for %s: set --%s, %s or %s (asking for it failed: %w)",
 			who, FlagPasswordFile, envPasswordFile, envPassword, err)
 	}
-	return login, nil
+	return l, nil
 }
 
 // user is who logs in; "" is nobody, or whom a token or a certificate stands for.
 func (in *LoginInput) user() string {
 	user := firstOf(in.User, in.env(envUser), in.URL.User)
 	if user == "" && in.URL.Token == "" && in.URL.Cert == "" && in.URL.IsLocal() {
-		return auth.DevelopmentUser
+		return login.DevelopmentUser
 	}
 	return user
 }
 
 // givenPassword fills in the password where a flag, the environment or the URL
 // has one.
-func (in *LoginInput) givenPassword(login *Login) (bool, error) {
+func (in *LoginInput) givenPassword(l *Login) (bool, error) {
 	if in.Password != "" {
-		login.warn("--%s shows the password to everyone who lists processes; %s or --%s does not",
+		l.warn("--%s shows the password to everyone who lists processes; %s or --%s does not",
 			FlagPassword, envPasswordFile, FlagPasswordFile)
 	}
 	for _, source := range []struct{ password, file string }{
@@ -94,18 +94,18 @@ func (in *LoginInput) givenPassword(login *Login) (bool, error) {
 	} {
 		switch {
 		case source.password != "":
-			login.Password = source.password
+			l.Password = source.password
 			return true, nil
 		case source.file != "":
 			text, warning, err := in.ReadFile(source.file)
 			if err == nil {
-				login.Password, err = passwordLine(text)
+				l.Password, err = passwordLine(text)
 			}
 			if err != nil {
 				return false, fmt.Errorf("password file %s: %w", source.file, err)
 			}
 			if warning != "" {
-				login.warn("password file %s: %s", source.file, warning)
+				l.warn("password file %s: %s", source.file, warning)
 			}
 			return true, nil
 		}

@@ -13,9 +13,9 @@ import (
 	"sync"
 	"time"
 
-	"shvtools/internal/auth"
 	"shvtools/internal/chainpack"
 	"shvtools/internal/link"
+	"shvtools/internal/login"
 	"shvtools/internal/node"
 	"shvtools/internal/rpc"
 	"shvtools/internal/transport"
@@ -221,23 +221,23 @@ func (l Login) param(u transport.URL, nonce string) chainpack.Value {
 // a slow hash of a password needs the password itself; it is sent where the
 // transport protects it, and its hash elsewhere.
 func (l Login) credentials(u transport.URL, nonce string) chainpack.Value {
-	password, kind := auth.Hash(nonce, l.Password), auth.SHA1
+	password, kind := login.Hash(nonce, l.Password), login.SHA1
 	switch {
 	case l.Tunnel != "": // neither matters
 	case l.Password == "" && u.Token != "":
 		return chainpack.Map(
 			chainpack.F("token", chainpack.String(u.Token)),
-			chainpack.F("type", chainpack.String(auth.Token)),
+			chainpack.F("type", chainpack.String(login.Token)),
 		)
 	case l.Password == "" && u.ShaPass != "":
-		password = auth.HashSHA1(nonce, u.ShaPass)
+		password = login.HashSHA1(nonce, u.ShaPass)
 	case l.Password == "" && u.Cert != "":
 		return chainpack.Map(
-			chainpack.F("type", chainpack.String(auth.External)),
+			chainpack.F("type", chainpack.String(login.External)),
 			chainpack.F("user", chainpack.String(l.User)),
 		)
 	case u.IsTrusted():
-		password, kind = l.Password, auth.Plain
+		password, kind = l.Password, login.Plain
 	}
 	return chainpack.Map(
 		chainpack.F("password", chainpack.String(password)),

@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"testing"
 
-	"shvtools/internal/auth"
+	"shvtools/internal/login"
 )
 
 // withMounts makes a program run where a script has mounted what only it sees.
@@ -117,7 +117,7 @@ func TestDeviceWithoutProcesses(t *testing.T) {
 		}
 	}
 	serves("before")
-	iot := logInAt(t, w.url, auth.DevelopmentUser, auth.DevelopmentPassword)
+	iot := logInAt(t, w.url, login.DevelopmentUser, login.DevelopmentPassword)
 	var crowd []*exec.Cmd
 	clear := func() {
 		for _, cmd := range crowd {

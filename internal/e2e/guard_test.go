@@ -5,9 +5,9 @@ import (
 	"syscall"
 	"testing"
 
-	"shvtools/internal/auth"
 	"shvtools/internal/chainpack"
 	"shvtools/internal/client"
+	"shvtools/internal/login"
 	"shvtools/internal/rpc"
 )
 
@@ -29,7 +29,7 @@ func runs(t *testing.T, c *client.Client, script string) {
 func TestKilledAgentLeavesNoCommands(t *testing.T) {
 	t.Parallel()
 	w := setup{agentUser: []string{"--state-dir", t.TempDir()}}.start(t)
-	c := logInAt(t, w.url, auth.DevelopmentUser, auth.DevelopmentPassword)
+	c := logInAt(t, w.url, login.DevelopmentUser, login.DevelopmentPassword)
 	plain, deaf, script, early := marker(), marker(), marker(), marker()
 
 	runs(t, c, early+"; true")
@@ -66,7 +66,7 @@ func TestCommandsHeedSignalsThatTheAgentIgnores(t *testing.T) {
 	}}.start(t)
 	w.agent.signal(t, syscall.SIGHUP)
 	w.agent.signal(t, syscall.SIGINT)
-	c := logInAt(t, w.url, auth.DevelopmentUser, auth.DevelopmentPassword)
+	c := logInAt(t, w.url, login.DevelopmentUser, login.DevelopmentPassword)
 	const script = "trap 'echo heard' HUP INT; kill -HUP $$; kill -INT $$"
 	answer, err := callOf(c, device, "runCmd", `["sh",["-c","`+script+`"],1]`)
 	if got, _ := answer.At(1).AsString(); err != nil || got != "heard\nheard\n" {
@@ -79,7 +79,7 @@ func TestCommandsHeedSignalsThatTheAgentIgnores(t *testing.T) {
 func TestGuardEndsWithTheCommands(t *testing.T) {
 	t.Parallel()
 	w := setup{}.start(t)
-	c := logInAt(t, w.url, auth.DevelopmentUser, auth.DevelopmentPassword)
+	c := logInAt(t, w.url, login.DevelopmentUser, login.DevelopmentPassword)
 	stays := marker()
 	if _, err := callOf(c, device, "runCmd", `["sh",["-c","`+stays+` >/dev/null 2>&1 &"]]`); err != nil {
 		t.Fatal(err)

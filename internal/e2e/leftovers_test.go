@@ -15,8 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"shvtools/internal/auth"
 	"shvtools/internal/client"
+	"shvtools/internal/login"
 )
 
 // counts are what a device and its broker have, by what it is.
@@ -392,7 +392,7 @@ func TestNothingIsLeftOfSessions(t *testing.T) {
 func TestNothingIsLeftOfSessionsInBand(t *testing.T) {
 	throughForeign(t, func(t *testing.T, w *world) {
 		e := newEnding(w)
-		e.user, e.password, e.inBand = auth.DevelopmentUser, auth.DevelopmentPassword, true
+		e.user, e.password, e.inBand = login.DevelopmentUser, login.DevelopmentPassword, true
 		e.near.leadTo(w.url)
 		e.far.leadTo(w.url)
 		e.url = e.far.url()

@@ -5,10 +5,10 @@ import (
 	"testing"
 	"time"
 
-	"shvtools/internal/auth"
 	"shvtools/internal/chainpack"
 	"shvtools/internal/client"
 	"shvtools/internal/link"
+	"shvtools/internal/login"
 	"shvtools/internal/rpc"
 	"shvtools/internal/transport"
 )
@@ -23,7 +23,7 @@ type outcome struct {
 func (w *world) rawSession(param chainpack.Value) outcome {
 	t := w.t
 	t.Helper()
-	c := logInAt(t, w.url, auth.DevelopmentUser, auth.DevelopmentPassword)
+	c := logInAt(t, w.url, login.DevelopmentUser, login.DevelopmentPassword)
 	defer c.Close()
 	return w.sessionOf(c, param)
 }

@@ -10,8 +10,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"shvtools/internal/auth"
 	"shvtools/internal/cpon"
+	"shvtools/internal/login"
 )
 
 // status is what `shvagent status` says.
@@ -181,7 +181,7 @@ func TestStopOfTheAgentWaitsForCalls(t *testing.T) {
 	t.Parallel()
 	served := t.TempDir()
 	w := setup{agentUser: []string{"--drain", "1h", "--sysfs-rootdir", served}}.start(t)
-	c := logInAt(t, w.url, auth.DevelopmentUser, auth.DevelopmentPassword)
+	c := logInAt(t, w.url, login.DevelopmentUser, login.DevelopmentPassword)
 	file, command := w.newFile("go-on"), marker()
 	answer := make(chan string, 1)
 	go func() {
@@ -213,7 +213,7 @@ func TestStopOfTheAgentWaitsForCalls(t *testing.T) {
 func TestSecondSignalEndsCalls(t *testing.T) {
 	t.Parallel()
 	w := setup{agentUser: []string{"--drain", "1h"}}.start(t)
-	c := logInAt(t, w.url, auth.DevelopmentUser, auth.DevelopmentPassword)
+	c := logInAt(t, w.url, login.DevelopmentUser, login.DevelopmentPassword)
 	command, answer := marker(), make(chan error, 1)
 	go func() {
 		_, err := callOf(c, device, "runCmd", `["sh",["-c","`+command+`; true"],1]`)

@@ -1,17 +1,13 @@
 package monitor
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log"
 	"net"
 	"net/http"
 	"sync"
 	"time"
-
-	"shvtools/internal/transport"
 )
 
 // Bounds of the server: whoever reaches it must not cost the program much.
@@ -34,17 +30,8 @@ type Server struct {
 	listener net.Listener
 }
 
-// Listen opens a listener at host and port; Serve is still to be called.
-func Listen(ctx context.Context, address string, s Sources) (*Server, error) {
-	host, _, _ := net.SplitHostPort(address) // Listen tells what is wrong with it
-	l, err := new(net.ListenConfig).Listen(ctx, transport.Network(host), address)
-	if err != nil {
-		return nil, fmt.Errorf("cannot listen for metrics: %w", err)
-	}
-	return On(l, s), nil
-}
-
-// On is Listen with a listener that is open; the server closes it.
+// On returns a server on a listener that is open, and that the server closes. It
+// answers from Serve on.
 func On(l net.Listener, s Sources) *Server {
 	return &Server{
 		listener: &bounded{Listener: l, slots: make(chan struct{}, maxConnections)},

@@ -11,7 +11,11 @@ import (
 
 func TestAnswers(t *testing.T) {
 	healthy, ready := true, true
-	s, err := Listen(t.Context(), "127.0.0.1:0", Sources{
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := On(l, Sources{
 		Healthy: func() bool { return healthy },
 		Ready:   func() bool { return ready },
 		Metrics: func() []Family {
@@ -19,9 +23,6 @@ func TestAnswers(t *testing.T) {
 				{"d", "D.", Histogram, HistogramOf([]time.Duration{time.Millisecond, 2500 * time.Millisecond}, []uint64{1, 0, 2}, time.Minute)}}
 		},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	served := make(chan error, 1)
 	go func() { served <- s.Serve() }()
 	defer func() {

@@ -1,11 +1,9 @@
 package ptyproc
 
 import (
-	"strconv"
-	"strings"
 	"syscall"
 
-	"golang.org/x/sys/unix"
+	"shvtools/internal/signames"
 )
 
 // Exit is how a process ended.
@@ -24,7 +22,7 @@ func (e Exit) Name() string {
 	if e.Signal == 0 {
 		return ""
 	}
-	return SignalName(e.Signal)
+	return signames.Name(e.Signal)
 }
 
 // ShellCode is the one number of 0 to 255 that a shell would report:
@@ -41,30 +39,4 @@ func exitOf(ws syscall.WaitStatus) Exit {
 		return Exit{Signal: ws.Signal()}
 	}
 	return Exit{Code: ws.ExitStatus()}
-}
-
-// maxSignal is the last real-time signal.
-const maxSignal = 64
-
-// SignalNumber finds a signal by its name without SIG, such as "INT", or by
-// the decimal number that [SignalName] gives to those without a name.
-func SignalNumber(name string) (syscall.Signal, bool) {
-	if n, err := strconv.Atoi(name); err == nil {
-		ok := n > 0 && n <= maxSignal && strconv.Itoa(n) == name
-		if !ok {
-			return 0, false
-		}
-		return syscall.Signal(n), true
-	}
-	sig := unix.SignalNum("SIG" + name)
-	return sig, sig != 0
-}
-
-// SignalName is the name of a signal without SIG, such as "INT", or its
-// decimal number where it has none (the real-time signals).
-func SignalName(sig syscall.Signal) string {
-	if name := unix.SignalName(sig); name != "" {
-		return strings.TrimPrefix(name, "SIG")
-	}
-	return strconv.Itoa(int(sig))
 }

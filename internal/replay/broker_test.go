@@ -6,6 +6,7 @@ import (
 
 	"shvtools/internal/auth"
 	"shvtools/internal/broker"
+	"shvtools/internal/login"
 	"shvtools/internal/rpc"
 )
 
@@ -37,7 +38,7 @@ func TestBrokerServesRecordedClientsAsTheirOwnDid(t *testing.T) {
 
 // users are the development user and the two others of the recorded broker.
 func users() *auth.Store {
-	return auth.NewStore(auth.NewDirectory(auth.Development().User(auth.DevelopmentUser),
+	return auth.NewStore(auth.NewDirectory(auth.Development().User(login.DevelopmentUser),
 		&auth.User{Name: "guest", Password: auth.PlainPassword("guest"), Rules: []auth.Rule{auth.MustRule("**:*", rpc.AccessBrowse)}},
 		&auth.User{Name: "sitesprovider", Password: auth.PlainPassword("lub42DUB")}))
 }

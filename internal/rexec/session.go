@@ -15,6 +15,7 @@ import (
 	"shvtools/internal/link"
 	"shvtools/internal/ptyproc"
 	"shvtools/internal/rpc"
+	"shvtools/internal/signames"
 	"shvtools/internal/tunnel"
 )
 
@@ -295,7 +296,7 @@ func (s *session) resize(size tunnel.Size) {
 }
 
 func (s *session) signal(name string) {
-	number, ok := ptyproc.SignalNumber(name)
+	number, ok := signames.Number(name)
 	if proc := s.proc.Load(); ok && proc != nil {
 		_ = proc.Signal(number)
 	}

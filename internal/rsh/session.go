@@ -14,8 +14,8 @@ import (
 	"shvtools/internal/client"
 	"shvtools/internal/inband"
 	"shvtools/internal/link"
-	"shvtools/internal/ptyproc"
 	"shvtools/internal/rpc"
+	"shvtools/internal/signames"
 	"shvtools/internal/tty"
 	"shvtools/internal/tunnel"
 )
@@ -434,7 +434,7 @@ func closed(end *tunnel.End) bool {
 
 // signalCode is the exit code for a remote command that a signal ended.
 func signalCode(name string) int {
-	if number, ok := ptyproc.SignalNumber(name); ok {
+	if number, ok := signames.Number(name); ok {
 		return 128 + int(number)
 	}
 	return 255

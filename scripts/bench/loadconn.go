@@ -8,9 +8,9 @@ import (
 	"net"
 	"time"
 
-	"shvtools/internal/auth"
 	"shvtools/internal/chainpack"
 	"shvtools/internal/client"
+	"shvtools/internal/login"
 	"shvtools/internal/rpc"
 )
 
@@ -124,9 +124,9 @@ func (c *loadConn) login(mountPoint string) error {
 	}
 	_, err = c.call(2, "", "login", chainpack.Map(
 		chainpack.F("login", chainpack.Map(
-			chainpack.F("user", chainpack.String(auth.DevelopmentUser)),
-			chainpack.F("password", chainpack.String(auth.Hash(text, auth.DevelopmentPassword))),
-			chainpack.F("type", chainpack.String(auth.SHA1)),
+			chainpack.F("user", chainpack.String(login.DevelopmentUser)),
+			chainpack.F("password", chainpack.String(login.Hash(text, login.DevelopmentPassword))),
+			chainpack.F("type", chainpack.String(login.SHA1)),
 		)),
 		chainpack.F("options", chainpack.Map(options...)),
 	))

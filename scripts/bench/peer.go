@@ -8,8 +8,8 @@ import (
 	"io"
 	"net"
 
-	"shvtools/internal/auth"
 	"shvtools/internal/chainpack"
+	"shvtools/internal/login"
 	"shvtools/internal/rpc"
 )
 
@@ -79,9 +79,9 @@ func (p *peer) receive() (*rpc.Message, int, error) {
 func (p *peer) login(options ...chainpack.Entry) error {
 	param := chainpack.Map(
 		chainpack.F("login", chainpack.Map(
-			chainpack.F("user", chainpack.String(auth.DevelopmentUser)),
-			chainpack.F("password", chainpack.String(auth.DevelopmentPassword)),
-			chainpack.F("type", chainpack.String(auth.Plain)),
+			chainpack.F("user", chainpack.String(login.DevelopmentUser)),
+			chainpack.F("password", chainpack.String(login.DevelopmentPassword)),
+			chainpack.F("type", chainpack.String(login.Plain)),
 		)),
 		chainpack.F("options", chainpack.Map(options...)),
 	)
