@@ -16,12 +16,8 @@ const (
 // A codec that can reach the network or the log is one that cannot be used, or
 // tested, by itself.
 func TestCodecsKnowNeitherNetworkNorLog(t *testing.T) {
-	for _, p := range allPackages(t) {
-		switch p.ImportPath {
-		case module + "/internal/chainpack", module + "/internal/cpon", module + "/internal/rpc":
-		default:
-			continue
-		}
+	for _, dir := range []string{"internal/chainpack", "internal/cpon", "internal/rpc"} {
+		p := mustPackage(t, dir)
 		for _, banned := range []string{"net", zerologPath} {
 			// Deps, so that no third package carries it in.
 			if slices.Contains(p.Deps, banned) {
@@ -45,12 +41,20 @@ func TestThirdPartyPackagesHaveOneOwner(t *testing.T) {
 			module + "/internal/e2e",     // drives shvrsh as its user's terminal
 			module + "/internal/interop", // the same, at other people's brokers
 			module + "/internal/replay",  // types into a shvrsh that the recorded helper answers
-			module + "/internal/rsh",
-			module + "/internal/tty",
 		}},
-		{termPath, module + "/internal/tty", []string{module + "/internal/e2e"}},
+		{termPath, module + "/internal/tty", nil},
 		{webPath, module + "/internal/transport", []string{module + "/internal/broker"}}, // a client of somebody else's
 	} {
+		for _, dir := range append(rule.inTests, rule.by) {
+			p := mustPackage(t, strings.TrimPrefix(dir, module+"/"))
+			imports := p.Imports
+			if dir != rule.by {
+				imports = slices.Concat(p.TestImports, p.XTestImports)
+			}
+			if !slices.Contains(imports, rule.imported) {
+				t.Errorf("the rule for %s names %s, which does not import it any more", rule.imported, dir)
+			}
+		}
 		for _, p := range allPackages(t) {
 			for _, text := range rule.offences(p) {
 				t.Error(text)
@@ -77,6 +81,9 @@ func (o owner) offences(p pkg) []string {
 // Whatever two programs share must have a package of its own; a program that is
 // imported drags its decisions along.
 func TestNobodyImportsAWholeProgram(t *testing.T) {
+	for _, dir := range programs {
+		mustPackage(t, dir)
+	}
 	for _, p := range allPackages(t) {
 		for _, imported := range wholePrograms(p) {
 			t.Errorf("%s imports %s, which stands for a whole program; only cmd/ and tests may", p.ImportPath, imported)
@@ -84,14 +91,16 @@ func TestNobodyImportsAWholeProgram(t *testing.T) {
 	}
 }
 
+// programs are the packages that are what one program does.
+var programs = []string{"internal/agent", "internal/rexec", "internal/rsh", "internal/broker"}
+
 func wholePrograms(p pkg) []string {
 	if !strings.HasPrefix(p.ImportPath, module+"/internal/") {
 		return nil
 	}
 	var found []string
 	for _, imported := range p.Imports {
-		switch imported {
-		case module + "/internal/agent", module + "/internal/rexec", module + "/internal/rsh", module + "/internal/broker":
+		if slices.Contains(programs, strings.TrimPrefix(imported, module+"/")) {
 			found = append(found, imported)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -149,4 +150,16 @@ func allFiles(t *testing.T) []*file {
 		t.Fatal("no Go file found")
 	}
 	return all
+}
+
+// mustPackage returns the package in a directory, such as "internal/rpc". A rule
+// whose package is gone would hold for nothing.
+func mustPackage(t *testing.T, dir string) pkg {
+	t.Helper()
+	all := allPackages(t)
+	i := slices.IndexFunc(all, func(p pkg) bool { return p.ImportPath == module+"/"+dir })
+	if i < 0 {
+		t.Fatalf("a rule names %s, and there is no such package", dir)
+	}
+	return all[i]
 }
