@@ -12,7 +12,7 @@ MAX_PROGRAM := 15000000
 COMMIT   = $(shell scripts/commit.sh)
 GO_BUILD = CGO_ENABLED=0 go build -trimpath
 # Without symbol tables, which take a third; a panic shows its stack all the same.
-LDFLAGS  = -s -w -X shvtools/internal/cliapp.commit=$(COMMIT)
+LDFLAGS  = -s -w -X shvtools/internal/sys/cliapp.commit=$(COMMIT)
 
 STATICCHECK := go tool -modfile=scripts/tools/go.mod staticcheck
 FUZZTIME    ?= 20s

@@ -19,5 +19,5 @@ fi
 
 SHV_INTEROP_COMMIT=$(scripts/commit.sh)
 export SHV_INTEROP_COMMIT SHV_INTEROP_VENV=$venv SHV_INTEROP_TABLE=$PWD/docs/interop.md
-go test -count=1 ./internal/interop
-exec go test -count=1 -run 'InBand|ForeignTrees' ./internal/e2e
+go test -count=1 ./internal/test/interop
+exec go test -count=1 -run 'InBand|ForeignTrees' ./internal/test/e2e

@@ -15,11 +15,11 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/urfave/cli/v2"
 
-	"shvtools/internal/agent"
-	"shvtools/internal/agentconf"
-	"shvtools/internal/cliapp"
-	"shvtools/internal/ptyproc"
-	"shvtools/internal/sdnotify"
+	"shvtools/internal/device/agent"
+	"shvtools/internal/device/agentconf"
+	"shvtools/internal/device/ptyproc"
+	"shvtools/internal/sys/cliapp"
+	"shvtools/internal/sys/sdnotify"
 )
 
 const description = `Without arguments it mounts this machine as test/agent at the broker on

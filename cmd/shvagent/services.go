@@ -6,10 +6,10 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"shvtools/internal/agent"
-	"shvtools/internal/agentconf"
-	"shvtools/internal/cliapp"
-	"shvtools/internal/fsnode"
+	"shvtools/internal/device/agent"
+	"shvtools/internal/device/agentconf"
+	"shvtools/internal/device/fsnode"
+	"shvtools/internal/sys/cliapp"
 )
 
 // serviceFlags are the options of what the agent offers besides sessions.

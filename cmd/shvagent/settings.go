@@ -10,12 +10,12 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"shvtools/internal/agent"
-	"shvtools/internal/agentconf"
-	"shvtools/internal/cliapp"
-	"shvtools/internal/fsnode"
-	"shvtools/internal/policy"
-	"shvtools/internal/runas"
+	"shvtools/internal/device/agent"
+	"shvtools/internal/device/agentconf"
+	"shvtools/internal/device/fsnode"
+	"shvtools/internal/device/policy"
+	"shvtools/internal/device/runas"
+	"shvtools/internal/sys/cliapp"
 )
 
 // load reads the configuration that the flags name, or the default one.

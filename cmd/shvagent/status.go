@@ -8,8 +8,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"shvtools/internal/agent"
-	"shvtools/internal/cliapp"
+	"shvtools/internal/device/agent"
+	"shvtools/internal/sys/cliapp"
 )
 
 func statusCommand() *cli.Command {

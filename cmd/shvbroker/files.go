@@ -7,7 +7,7 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"shvtools/internal/transport"
+	"shvtools/internal/wire/transport"
 )
 
 // fileLook is how often the files of listeners are looked at: what is wrong with

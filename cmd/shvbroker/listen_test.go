@@ -3,7 +3,7 @@ package main
 import (
 	"testing"
 
-	"shvtools/internal/transport"
+	"shvtools/internal/wire/transport"
 )
 
 func TestListenersOnAllAddressesOfBothKinds(t *testing.T) {

@@ -13,14 +13,14 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/urfave/cli/v2"
 
-	"shvtools/internal/auth"
-	"shvtools/internal/broker"
-	"shvtools/internal/brokerconf"
-	"shvtools/internal/cliapp"
-	"shvtools/internal/journal"
-	"shvtools/internal/sdlisten"
-	"shvtools/internal/sdnotify"
-	"shvtools/internal/transport"
+	"shvtools/internal/broker/auth"
+	"shvtools/internal/broker/broker"
+	"shvtools/internal/broker/brokerconf"
+	"shvtools/internal/broker/journal"
+	"shvtools/internal/sys/cliapp"
+	"shvtools/internal/sys/sdlisten"
+	"shvtools/internal/sys/sdnotify"
+	"shvtools/internal/wire/transport"
 )
 
 const description = `The configuration is read from --config, else from ` + brokerconf.DefaultFile + `

@@ -3,10 +3,10 @@ package main
 import (
 	"runtime"
 
-	"shvtools/internal/broker"
-	"shvtools/internal/cliapp"
-	"shvtools/internal/link"
-	"shvtools/internal/monitor"
+	"shvtools/internal/broker/broker"
+	"shvtools/internal/sys/cliapp"
+	"shvtools/internal/sys/monitor"
+	"shvtools/internal/wire/link"
 )
 
 // families are the metrics of a broker; docs/operation.md says what to do with them.

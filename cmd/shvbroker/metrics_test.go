@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"shvtools/internal/broker"
-	"shvtools/internal/monitor"
+	"shvtools/internal/broker/broker"
+	"shvtools/internal/sys/monitor"
 )
 
 // number gives each number in v a value of its own, from next on, and notes where it

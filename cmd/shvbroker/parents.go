@@ -8,12 +8,12 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"shvtools/internal/broker"
-	"shvtools/internal/brokerconf"
-	"shvtools/internal/cliapp"
-	"shvtools/internal/client"
-	"shvtools/internal/transport"
-	"shvtools/internal/uplink"
+	"shvtools/internal/broker/broker"
+	"shvtools/internal/broker/brokerconf"
+	"shvtools/internal/broker/uplink"
+	"shvtools/internal/sys/cliapp"
+	"shvtools/internal/wire/client"
+	"shvtools/internal/wire/transport"
 )
 
 // parents are the connections to brokers above, ready to begin.

@@ -10,10 +10,10 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"shvtools/internal/broker"
-	"shvtools/internal/brokerconf"
-	"shvtools/internal/sdnotify"
-	"shvtools/internal/transport"
+	"shvtools/internal/broker/broker"
+	"shvtools/internal/broker/brokerconf"
+	"shvtools/internal/sys/sdnotify"
+	"shvtools/internal/wire/transport"
 )
 
 // reloading is what a reload changes.

@@ -11,12 +11,12 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"shvtools/internal/broker"
-	"shvtools/internal/brokerconf"
-	"shvtools/internal/cliapp"
-	"shvtools/internal/monitor"
-	"shvtools/internal/sdnotify"
-	"shvtools/internal/transport"
+	"shvtools/internal/broker/broker"
+	"shvtools/internal/broker/brokerconf"
+	"shvtools/internal/sys/cliapp"
+	"shvtools/internal/sys/monitor"
+	"shvtools/internal/sys/sdnotify"
+	"shvtools/internal/wire/transport"
 )
 
 // serving is a broker at work, with what tells others how it is.

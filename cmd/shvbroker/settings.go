@@ -14,12 +14,12 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/urfave/cli/v2"
 
-	"shvtools/internal/auth"
-	"shvtools/internal/broker"
-	"shvtools/internal/brokerconf"
-	"shvtools/internal/cliapp"
-	"shvtools/internal/transport"
-	"shvtools/internal/tty"
+	"shvtools/internal/broker/auth"
+	"shvtools/internal/broker/broker"
+	"shvtools/internal/broker/brokerconf"
+	"shvtools/internal/sys/cliapp"
+	"shvtools/internal/sys/tty"
+	"shvtools/internal/wire/transport"
 )
 
 // settings are the command line and the configuration together.

@@ -3,8 +3,8 @@ package main
 import (
 	"testing"
 
-	"shvtools/internal/broker"
-	"shvtools/internal/brokerconf"
+	"shvtools/internal/broker/broker"
+	"shvtools/internal/broker/brokerconf"
 )
 
 // --print-config shows the defaults of the configuration; the broker has its own.

@@ -6,9 +6,9 @@ import (
 	"slices"
 	"strings"
 
-	"shvtools/internal/brokerconf"
-	"shvtools/internal/sdlisten"
-	"shvtools/internal/transport"
+	"shvtools/internal/broker/brokerconf"
+	"shvtools/internal/sys/sdlisten"
+	"shvtools/internal/wire/transport"
 )
 
 // give gives each listener the sockets that it asks for by name; where there are

@@ -10,12 +10,12 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"shvtools/internal/cliapp"
-	"shvtools/internal/command"
-	"shvtools/internal/rexec"
-	"shvtools/internal/runas"
-	"shvtools/internal/sftpd"
-	"shvtools/internal/slack"
+	"shvtools/internal/device/command"
+	"shvtools/internal/device/rexec"
+	"shvtools/internal/device/runas"
+	"shvtools/internal/device/sftpd"
+	"shvtools/internal/sys/cliapp"
+	"shvtools/internal/sys/slack"
 )
 
 func main() {

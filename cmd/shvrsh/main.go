@@ -9,11 +9,11 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"shvtools/internal/cliapp"
-	"shvtools/internal/rsh"
-	"shvtools/internal/sshargs"
-	"shvtools/internal/tty"
-	"shvtools/internal/tunnel"
+	"shvtools/internal/session/tunnel"
+	"shvtools/internal/shell/rsh"
+	"shvtools/internal/shell/sshargs"
+	"shvtools/internal/sys/cliapp"
+	"shvtools/internal/sys/tty"
 )
 
 const description = `PATH is where the device's agent is mounted, or the name of a host in the

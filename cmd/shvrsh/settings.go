@@ -9,11 +9,11 @@ import (
 	"strings"
 	"time"
 
-	"shvtools/internal/cliapp"
-	"shvtools/internal/rshconfig"
-	"shvtools/internal/sshargs"
-	"shvtools/internal/transport"
-	"shvtools/internal/tunnel"
+	"shvtools/internal/session/tunnel"
+	"shvtools/internal/shell/rshconfig"
+	"shvtools/internal/shell/sshargs"
+	"shvtools/internal/sys/cliapp"
+	"shvtools/internal/wire/transport"
 )
 
 // defaultEnv is what of our environment is offered without being asked for: the

@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"shvtools/internal/sshargs"
-	"shvtools/internal/tunnel"
+	"shvtools/internal/session/tunnel"
+	"shvtools/internal/shell/sshargs"
 )
 
 // home is a user's one, with that configuration; "" is none. The environment has

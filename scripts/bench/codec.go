@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"testing"
 
-	"shvtools/internal/chainpack"
-	"shvtools/internal/rpc"
+	"shvtools/internal/shv/chainpack"
+	"shvtools/internal/shv/rpc"
 )
 
 // codecFigure is what a broker computes for a tunnel frame: decode the meta,

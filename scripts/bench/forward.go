@@ -9,8 +9,8 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"shvtools/internal/auth"
-	"shvtools/internal/broker"
+	"shvtools/internal/broker/auth"
+	"shvtools/internal/broker/broker"
 )
 
 // forwardFigure is how a broker in this process carries tunnel frames, and what

@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 
-	"shvtools/internal/chainpack"
-	"shvtools/internal/rpc"
+	"shvtools/internal/shv/chainpack"
+	"shvtools/internal/shv/rpc"
 )
 
 // tunnelPeers are the ends of a tunnel through a broker, and the agent that it

@@ -5,8 +5,8 @@ import (
 	"sync"
 	"time"
 
-	"shvtools/internal/chainpack"
-	"shvtools/internal/rpc"
+	"shvtools/internal/shv/chainpack"
+	"shvtools/internal/shv/rpc"
 )
 
 const (

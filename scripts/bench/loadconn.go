@@ -8,10 +8,10 @@ import (
 	"net"
 	"time"
 
-	"shvtools/internal/chainpack"
-	"shvtools/internal/client"
-	"shvtools/internal/login"
-	"shvtools/internal/rpc"
+	"shvtools/internal/shv/chainpack"
+	"shvtools/internal/shv/login"
+	"shvtools/internal/shv/rpc"
+	"shvtools/internal/wire/client"
 )
 
 // sources is from how many addresses of 127.0.0.0/8 a generator connects: one

@@ -7,9 +7,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"shvtools/internal/chainpack"
-	"shvtools/internal/client"
-	"shvtools/internal/rpc"
+	"shvtools/internal/shv/chainpack"
+	"shvtools/internal/shv/rpc"
+	"shvtools/internal/wire/client"
 )
 
 const (

@@ -4,8 +4,8 @@ import (
 	"context"
 	"time"
 
-	"shvtools/internal/chainpack"
-	"shvtools/internal/rpc"
+	"shvtools/internal/shv/chainpack"
+	"shvtools/internal/shv/rpc"
 )
 
 const (

@@ -8,9 +8,9 @@ import (
 	"io"
 	"net"
 
-	"shvtools/internal/chainpack"
-	"shvtools/internal/login"
-	"shvtools/internal/rpc"
+	"shvtools/internal/shv/chainpack"
+	"shvtools/internal/shv/login"
+	"shvtools/internal/shv/rpc"
 )
 
 // peer is a connection to a broker without any of the machinery under test: it

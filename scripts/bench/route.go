@@ -7,7 +7,7 @@ import (
 	"net"
 	"time"
 
-	"shvtools/internal/rpc"
+	"shvtools/internal/shv/rpc"
 )
 
 // route is a way for bytes from one connection to another, through a broker or

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"shvtools/internal/ptyproc"
+	"shvtools/internal/device/ptyproc"
 )
 
 // terminal is a program on a pty, in which cat echoes what is typed.

@@ -1,0 +1,200 @@
+package auth
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"shvtools/internal/shv/login"
+)
+
+// maxHashing is how many argon2id hashes are computed at once, in all: with
+// maxArgonMemory it bounds the memory that logins take to 256 MiB.
+const maxHashing = 2
+
+// Store holds the directory that counts now, and the session tokens. All methods
+// may be called concurrently.
+type Store struct {
+	directory atomic.Pointer[Directory]
+	hashing   chan struct{} // a place for each hash that is being computed
+	sessions  sessions
+	verified  verified
+}
+
+// NewStore makes a store that begins with d.
+func NewStore(d *Directory) *Store {
+	s := &Store{hashing: make(chan struct{}, maxHashing)}
+	s.directory.Store(d)
+	return s
+}
+
+// Load gives the directory that counts now.
+func (s *Store) Load() *Directory { return s.directory.Load() }
+
+// Swap puts another directory in force. Who is logged in is the caller's matter
+// (Login.Lost).
+func (s *Store) Swap(d *Directory) { s.directory.Store(d) }
+
+// Attempt is a login that is to be judged.
+type Attempt struct {
+	User     string
+	Password string
+	Token    string // of a TOKEN login
+	Type     string
+	Nonce    string // that its hello was given, "" for none
+	From     netip.Addr
+	Now      time.Time
+	// Certificate has the names of the client certificate that was verified; empty:
+	// there was none.
+	Certificate []CertName
+}
+
+// Login is an attempt that was let in.
+type Login struct {
+	User        *User      // as it was then
+	token       tokenKey   // of a static token; zero for others
+	certificate []CertName // of the connection
+	external    bool       // it stood for a password
+}
+
+// Lost judges a login against another directory. Where nothing is lost it gives
+// the user of now.
+func (l Login) Lost(d *Directory, from netip.Addr, now time.Time) (*User, Loss) {
+	u := d.users[l.User.Name]
+	switch {
+	case u == nil:
+		return nil, Removed
+	case l.external && !slices.Contains(d.holders(l.certificate), u), d.forbids(l.certificate, u):
+		return nil, CertificateTaken
+	case l.external: // no password was given
+	case l.token != tokenKey{} && d.tokens[l.token] != u,
+		l.token == tokenKey{} && u.Password != l.User.Password:
+		return nil, PasswordChanged
+	}
+	if loss := u.barred(from, now); loss != Kept {
+		return nil, loss
+	}
+	return u, Kept
+}
+
+// Check judges an attempt. The error is ErrLogin for the peer; its text is for
+// the log. A PLAIN login may take some tens of milliseconds, and waits for its
+// turn until done is closed.
+//
+// Whose connection shows a certificate of some users logs in as one of them, in
+// whatever way. The error is ErrCertificate where that is not so, whether or not the
+// password was right.
+func (s *Store) Check(done <-chan struct{}, a Attempt) (Login, error) {
+	d := s.Load()
+	switch a.Type {
+	case login.Token:
+		return s.checkToken(d, a)
+	case login.External:
+		return checkCertificate(d, a)
+	}
+	u := d.users[a.User]
+	if d.forbids(a.Certificate, u) {
+		return Login{}, notYours(a, a.User)
+	}
+	var stored Password
+	if u != nil {
+		stored = u.Password
+	}
+	ok, err := s.matches(done, d, stored, a)
+	switch {
+	case err != nil:
+		return Login{}, err
+	case u == nil:
+		return Login{}, refusal("there is no user %q", a.User)
+	case !ok && stored.form == FormArgon2 && a.Type != login.Plain:
+		return Login{}, refusal("user %s has an argon2id password, which takes a PLAIN login", u.Name)
+	case !ok:
+		return Login{}, refusal("wrong password of user %s", u.Name)
+	}
+	return admit(Login{User: u, certificate: a.Certificate}, a)
+}
+
+func admit(l Login, a Attempt) (Login, error) {
+	if loss := l.User.barred(a.From, a.Now); loss != Kept {
+		return Login{}, refusal("user %s: %s", l.User.Name, loss)
+	}
+	return l, nil
+}
+
+func refusal(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrLogin, fmt.Sprintf(format, args...))
+}
+
+// matches compares passwords; what a wrong one costs does not depend on whether
+// there is a stored one.
+func (s *Store) matches(done <-chan struct{}, d *Directory, stored Password, a Attempt) (bool, error) {
+	if a.Type != login.Plain {
+		return stored.matchesHash(a.Nonce, a.Password) && a.Nonce != "", nil
+	}
+	if stored.matchesFast(a.Password) || s.verified.has(stored, a.Password) {
+		return true, nil
+	}
+	slow := stored
+	if slow.form != FormArgon2 {
+		slow = d.dearest
+	}
+	if slow.form != FormArgon2 {
+		return false, nil
+	}
+	select {
+	case s.hashing <- struct{}{}:
+	case <-done:
+		return false, refusal("the peer has gone")
+	}
+	defer func() { <-s.hashing }()
+	if !slow.matchesSlow(a.Password) || stored.form != FormArgon2 {
+		return false, nil
+	}
+	s.verified.add(stored, a.Password)
+	return true, nil
+}
+
+// tokenPrefix stands before session tokens of the Rust broker; its clients may
+// send it to us.
+const tokenPrefix = "session-token:"
+
+func (s *Store) checkToken(d *Directory, a Attempt) (Login, error) {
+	text := a.Token
+	if text == "" {
+		text = a.Password
+	}
+	if text == "" {
+		return Login{}, refusal("an empty token")
+	}
+	key := tokenKey(sha256.Sum256([]byte(text)))
+	if u := d.tokens[key]; u != nil {
+		if d.forbids(a.Certificate, u) {
+			return Login{}, notYours(a, u.Name)
+		}
+		return admit(Login{User: u, token: key, certificate: a.Certificate}, a)
+	}
+	login, ok := s.sessions.find(strings.TrimPrefix(text, tokenPrefix), a.Now)
+	if !ok {
+		return Login{}, refusal("an unknown token, or one that is too old")
+	}
+	if login.external && !slices.Equal(login.certificate, a.Certificate) {
+		return Login{}, foreign("a session token of user %s is good beside the certificate that it was made with", login.User.Name)
+	}
+	login.certificate = a.Certificate
+	u, loss := login.Lost(d, a.From, a.Now)
+	if loss != Kept {
+		return Login{}, refusal("user %s: %s", login.User.Name, loss)
+	}
+	login.User = u
+	return login, nil
+}
+
+// Issue makes a session token for a login (protocol.md 5.4): for SessionLife it
+// stands for the password that the login was made with.
+func (s *Store) Issue(l Login, now time.Time) string {
+	return tokenPrefix + s.sessions.add(l, now)
+}

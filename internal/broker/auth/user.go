@@ -1,0 +1,112 @@
+package auth
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"shvtools/internal/shv/rpc"
+	"shvtools/internal/shv/shvpath"
+)
+
+// User is who may log in, with all rights of the roles. It does not change and
+// may be used concurrently; a changed configuration makes another one.
+type User struct {
+	Name     string
+	Password Password
+	Roles    []string // the named ones first, then those that they include
+	Rules    []Rule   // of all roles; the first that matches decides
+	Mounts   []shvpath.Pattern
+	// ByDeviceID: a device of the user may stand where its id says.
+	ByDeviceID bool
+
+	Deactivated bool
+	Expires     time.Time // zero: never
+	// Networks are lists of which each must have the address that the user comes
+	// from.
+	Networks [][]netip.Prefix
+}
+
+// ownNode is what every user may call, as in the C++ broker: who am I, what did
+// I subscribe to (protocol.md 7.6).
+const ownNode = ".broker/currentClient"
+
+// Level is what the rules grant for a method at a clean path, AccessNone where
+// none matches. It does not allocate.
+func (u *User) Level(path, method []byte) rpc.Access {
+	for i := range u.Rules {
+		if u.Rules[i].RI.MatchMethod(path, method) {
+			return u.Rules[i].Level
+		}
+	}
+	if string(path) == ownNode {
+		return rpc.AccessWrite
+	}
+	return rpc.AccessNone
+}
+
+// MayMount tells whether a device of the user may ask to be mounted at a clean
+// path.
+func (u *User) MayMount(path []byte) bool {
+	return slices.ContainsFunc(u.Mounts, func(p shvpath.Pattern) bool { return p.Match(path) })
+}
+
+// Loss is why a login that was fine is so no more.
+type Loss int
+
+// The losses.
+const (
+	Kept             Loss = iota
+	Removed               // there is no such user any more
+	Deactivated           // the user is deactivated
+	Expired               // the user's time is over
+	PasswordChanged       // the password or token is another one now
+	AddressDenied         // the user may not come from that address any more
+	CertificateTaken      // the certificate is not the user's any more
+)
+
+var lossTexts = [...]string{
+	Kept:             "nothing is lost",
+	Removed:          "the user was removed",
+	Deactivated:      "the user is deactivated",
+	Expired:          "the user has expired",
+	PasswordChanged:  "the password was changed",
+	AddressDenied:    "the user may not come from this address",
+	CertificateTaken: "the certificate is not that of the user any more",
+}
+
+// String is the loss in words for people.
+func (l Loss) String() string {
+	if l < 0 || int(l) >= len(lossTexts) {
+		return "unknown"
+	}
+	return lossTexts[l]
+}
+
+// barred tells what keeps the user out now.
+func (u *User) barred(from netip.Addr, now time.Time) Loss {
+	switch {
+	case u.Deactivated:
+		return Deactivated
+	case !u.Expires.IsZero() && !now.Before(u.Expires):
+		return Expired
+	case !u.admits(from):
+		return AddressDenied
+	}
+	return Kept
+}
+
+// admits judges the address of a peer. Who comes by another way than IP, such as
+// a unix socket, is on this machine.
+func (u *User) admits(from netip.Addr) bool {
+	addresses := []netip.Addr{from.Unmap().WithZone("")} // no network has a zone
+	if !from.IsValid() {
+		addresses = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}
+	}
+	for _, list := range u.Networks {
+		if !slices.ContainsFunc(list, func(p netip.Prefix) bool { return slices.ContainsFunc(addresses, p.Contains) }) {
+			return false
+		}
+	}
+	return true
+}

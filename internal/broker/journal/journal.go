@@ -1,0 +1,113 @@
+// Package journal writes the traffic of a broker for people, in the form of the
+// journal in the client's document:
+//
+//	1 ==> <T:RpcMessage,id:3,cid:2>i{result:[1,"ls\r\n"]}
+//
+// that is: the id of the link, <== for received and ==> for sent, the meta with
+// names for its tags, the body. It is a log and not CPON: nothing reads it back.
+//
+// Secrets do not get in: passwords, tokens, tunnel secrets, the environment and
+// the command of a session are masked, and tunnel data is shown by its size
+// alone (design.md section 5), unless the journal is made unsafe.
+package journal
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"sync"
+
+	"shvtools/internal/shv/chainpack"
+	"shvtools/internal/shv/cpon"
+)
+
+// abbreviated is from what size on a body is shown by its size alone.
+const abbreviated = 256
+
+// Writer writes a journal. A nil Writer writes nothing. It may be used
+// concurrently; lines are never mixed.
+type Writer struct {
+	unsafe bool
+
+	mu   sync.Mutex
+	w    io.Writer
+	line []byte
+}
+
+// New makes a journal on w. Unsafe shows everything, whole: passwords, secrets
+// and each key that is typed.
+func New(w io.Writer, unsafe bool) *Writer { return &Writer{w: w, unsafe: unsafe} }
+
+// Received notes a message from the link id; message is without its protocol
+// byte. data says that its body is what somebody typed or was shown.
+func (j *Writer) Received(id int64, message []byte, data bool) { j.write(id, " <== ", message, data) }
+
+// Sent notes a message to the link id.
+func (j *Writer) Sent(id int64, message []byte, data bool) { j.write(id, " ==> ", message, data) }
+
+func (j *Writer) write(id int64, arrow string, message []byte, data bool) {
+	if j == nil {
+		return
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.line = strconv.AppendInt(j.line[:0], id, 10)
+	j.line = append(j.line, arrow...)
+	j.line = j.appendMessage(j.line, message, data)
+	j.line = append(j.line, '\n')
+	_, _ = j.w.Write(j.line)
+}
+
+func (j *Writer) appendMessage(dst, message []byte, data bool) []byte {
+	meta, n, err := chainpack.DecodeMeta(message, chainpack.Limits{})
+	if err != nil {
+		return fmt.Appendf(dst, "(unreadable: %v)", err)
+	}
+	dst = append(dst, '<')
+	for i, e := range meta {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = j.appendMetaEntry(dst, e)
+	}
+	dst = append(dst, '>')
+
+	body := message[n:]
+	if !j.unsafe && (data || len(body) >= abbreviated || isSecret(meta)) {
+		return fmt.Appendf(dst, `" ... %d bytes of data ... "`, len(body))
+	}
+	v, _, err := chainpack.Decode(body, chainpack.Limits{})
+	if err != nil {
+		return fmt.Appendf(dst, "(unreadable body of %d bytes: %v)", len(body), err)
+	}
+	if !j.unsafe {
+		v = maskBody(v)
+	}
+	return appendNamed(dst, v, bodyNames)
+}
+
+// appendNamed appends an IMap with names in the place of the keys that have
+// one.
+func appendNamed(dst []byte, v chainpack.Value, names map[int64]string) []byte {
+	if v.Kind() != chainpack.KindIMap {
+		return cpon.Append(dst, v)
+	}
+	dst = append(dst, "i{"...)
+	for i, e := range v.Entries() {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendName(dst, e.Key, names)
+		dst = cpon.Append(dst, e.Value)
+	}
+	return append(dst, '}')
+}
+
+func appendName(dst []byte, key chainpack.Key, names map[int64]string) []byte {
+	if name, ok := names[key.Int()]; ok && key.IsInt() {
+		dst = append(dst, name...)
+	} else {
+		dst = cpon.AppendKey(dst, key)
+	}
+	return append(dst, ':')
+}

@@ -1,0 +1,124 @@
+package agent
+
+import (
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"shvtools/internal/device/command"
+	"shvtools/internal/shv/chainpack"
+	"shvtools/internal/shv/cpon"
+	"shvtools/internal/shv/node"
+	"shvtools/internal/shv/rpc"
+)
+
+const (
+	// typeJournalEntry is the type of the value of a cmdlog signal (protocol.md 3.5).
+	typeJournalEntry = 8
+	// spontaneous is the flag that the C++ agent sets in it.
+	spontaneous = 2
+	// maxLogged bounds what is shown of a name from afar, in bytes.
+	maxLogged = 200
+	// maxLoggedChain bounds what is shown of a user id, in bytes.
+	maxLoggedChain = 1 << 10
+)
+
+// masked stands where a secret may be: whoever may subscribe reads it.
+var masked = chainpack.String("***")
+
+// logCall tells of each call of a method above write before it runs (protocol.md
+// 9.4).
+func (c *connection) logCall(r *node.Request, m node.Method) {
+	if m.Access <= rpc.AccessWrite && m.Flags&node.FlagUserID == 0 {
+		return
+	}
+	now := time.Now()
+	err := c.signal(r.Path, "cmdlog", chainpack.Map(
+		chainpack.F("domain", chainpack.String("cmdlog")),
+		chainpack.F("epochMsec", chainpack.Int(now.UnixMilli())),
+		chainpack.F("timestamp", chainpack.Time(now)),
+		chainpack.F("userId", chainpack.String(endOfChain(cpon.String(r.UserID)))),
+		chainpack.F("value", chainpack.String(r.Method+"("+cpon.String(shown(r.Method, r.Param))+")")),
+		chainpack.F("valueFlags", chainpack.UInt(spontaneous)),
+	).WithMeta(chainpack.N(rpc.TagMetaType, chainpack.Int(typeJournalEntry))))
+	if user := userChain(r.UserID); err != nil && c.agent.often.Pass("cmdlog signal lost", user) {
+		c.agent.opts.Log.Warn().Err(err).Str("method", r.Method).Str("user", user).Msg("cmdlog signal lost")
+	}
+}
+
+// signal sends one of the node at path.
+func (c *connection) signal(path, name string, value chainpack.Value) error {
+	return c.client.Send(rpc.AppendSignal(nil, path, name, "", rpc.AccessNone, value))
+}
+
+// shown is a param without what may be secret: arguments, environments, the text
+// of scripts, and whatever else it is not certain of.
+func shown(method string, param chainpack.Value) chainpack.Value {
+	switch method {
+	case "runCmd":
+		return shownCommand(param, firstWord)
+	case "runScript":
+		return shownCommand(param, command.ScriptName)
+	case "launchRexec":
+		name, _ := param.Get("method")
+		text, ok := name.AsString()
+		if !ok {
+			return masked
+		}
+		return chainpack.Map(chainpack.F("method", chainpack.String(firstWord(text))))
+	}
+	switch param.Kind() {
+	case chainpack.KindNull, chainpack.KindBool:
+		return param
+	}
+	return masked
+}
+
+// shownCommand keeps the shape of a param of runCmd or runScript.
+func shownCommand(param chainpack.Value, name func(string) string) chainpack.Value {
+	if text, ok := param.AsString(); ok {
+		return chainpack.String(name(text))
+	}
+	if param.Kind() != chainpack.KindList {
+		return shown("", param)
+	}
+	items := make([]chainpack.Value, param.Len())
+	for i, item := range param.Items() {
+		items[i] = masked
+		if text, ok := item.AsString(); ok {
+			items[i] = chainpack.String(name(text))
+		} else if n, ok := item.AsInt(); ok {
+			items[i] = chainpack.Int(n)
+		}
+	}
+	return chainpack.List(items...)
+}
+
+// firstWord is the name of a program; what follows it may be a secret, and so may
+// what is no name, such as a URL or a variable that is set before the program.
+func firstWord(text string) string {
+	end := strings.IndexFunc(text, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) })
+	name, more := text, ""
+	if end >= 0 {
+		name = text[:end]
+		if strings.TrimSpace(text[end:]) != "" {
+			more = " ***"
+		}
+	}
+	if !isProgram(name) {
+		return "***"
+	}
+	if len(name) > maxLogged {
+		name = strings.ToValidUTF8(name[:maxLogged], "") + "…"
+	}
+	return name + more
+}
+
+// isProgram tells whether a text looks like the name of a program or a method.
+func isProgram(name string) bool {
+	return utf8.ValidString(name) && !strings.HasPrefix(name, "-") && !strings.Contains(name, "//") &&
+		!strings.ContainsFunc(name, func(r rune) bool {
+			return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("/._+-", r)
+		})
+}

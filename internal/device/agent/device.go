@@ -1,0 +1,64 @@
+package agent
+
+import (
+	"context"
+
+	"golang.org/x/sys/unix"
+
+	"shvtools/internal/device/calls"
+	"shvtools/internal/device/command"
+	"shvtools/internal/device/policy"
+	"shvtools/internal/shv/chainpack"
+	"shvtools/internal/shv/node"
+	"shvtools/internal/shv/rpc"
+)
+
+// Device is what .device tells of the machine (protocol.md 9.7).
+type Device struct {
+	Serial string // serial number, "" if unknown
+	Reset  string // shell command that restarts it; "": there is no method reset
+}
+
+// device are the methods of the node .device.
+func (c *connection) device() []node.Method {
+	o := c.agent.opts
+	serial := chainpack.Null()
+	if o.Device.Serial != "" {
+		serial = chainpack.String(o.Device.Serial)
+	}
+	methods := []node.Method{
+		node.Constant("name", "s", rpc.AccessBrowse, chainpack.String(deviceType)),
+		node.Constant("version", "s", rpc.AccessBrowse, chainpack.String(o.Version)),
+		node.Constant("serialNumber", "s|n", rpc.AccessBrowse, serial),
+		node.Getter("uptime", "u", rpc.AccessRead, uptime),
+	}
+	if o.Device.Reset != "" {
+		methods = append(methods, node.Method{Name: "reset", Flags: node.FlagNotIdem, Access: rpc.AccessCommand, Call: c.reset})
+	}
+	return methods
+}
+
+// uptime is that of the machine, in seconds; Null if the kernel does not tell.
+func uptime() chainpack.Value {
+	var info unix.Sysinfo_t
+	if unix.Sysinfo(&info) != nil {
+		return chainpack.Null()
+	}
+	return chainpack.UInt(uint64(max(int64(info.Uptime), 0)))
+}
+
+// reset runs the configured command, and answers when it has ended well.
+func (c *connection) reset(r *node.Request) (chainpack.Value, error) {
+	reset := command.Call{Text: "/bin/sh", Args: []string{"-c", c.agent.opts.Device.Reset}}
+	s := c.agent.services
+	return c.calls.Start(s.commands, r, calls.Turn{User: policy.UserOf(r.UserID)}, func(ctx context.Context, _ func(float64)) (chainpack.Value, error) {
+		code, err := s.host.Exit(ctx, reset)
+		switch {
+		case err != nil:
+			return chainpack.Value{}, err
+		case code != 0:
+			return chainpack.Value{}, rpc.Errorf(rpc.CodeException, "the command that resets this device failed with exit code %d", code)
+		}
+		return chainpack.Null(), nil
+	})
+}

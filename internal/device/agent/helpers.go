@@ -1,0 +1,278 @@
+package agent
+
+import (
+	"bufio"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"shvtools/internal/device/launch"
+	"shvtools/internal/device/policy"
+	"shvtools/internal/device/ptyproc"
+	"shvtools/internal/shv/rpc"
+	"shvtools/internal/sys/oftlog"
+	"shvtools/internal/sys/slack"
+)
+
+// groupGrace is how long the processes of a killed helper may take after HUP
+// before KILL.
+const groupGrace = 5 * time.Second
+
+// lineWait is how long a helper may take to read its line.
+const lineWait = 5 * time.Second
+
+// stoppedText is what users are told whose session ends with the agent.
+const stoppedText = "the agent on the device was stopped"
+
+// helpers are the running helpers of an agent. They outlive a connection to the
+// broker, for they have their own.
+type helpers struct {
+	opts   Options
+	often  *oftlog.Lines
+	waiter sync.WaitGroup
+
+	mu      sync.Mutex
+	running map[*helper]struct{}
+	calls   map[string]int // of runCmd and runScript that run, by user
+	refusal error          // of new sessions, once the agent stops
+	none    chan struct{}  // closed when none runs any more; nil: nobody waits
+}
+
+// deadlineWriter is the pipe to a helper's stdin.
+type deadlineWriter interface {
+	io.WriteCloser
+	SetWriteDeadline(time.Time) error
+}
+
+// helper is one running shvrexec.
+type helper struct {
+	cmd   *exec.Cmd
+	stdin deadlineWriter // its end tells the helper that the agent is gone
+	user  string         // who has it started
+	use   policy.Use
+	since time.Time    // with the monotonic clock
+	group atomic.Int64 // process group of its session, 0 before that began
+}
+
+// job is what a helper is started for.
+type job struct {
+	line   launch.Line
+	owner  string // the user who counts
+	use    policy.Use
+	socket *os.File // to the helper, nil for none; start does not close it
+	// failed is called when the helper ended before its session began, without
+	// having told the caller why.
+	failed func(error)
+}
+
+// start starts a helper and watches over it.
+func (h *helpers) start(j job) error {
+	text := j.line.Append(nil)
+	if len(text) > launch.MaxLine {
+		return rpc.Errorf(rpc.CodeInvalidParam, "the command is too long: %d bytes with all that belongs to it, %d are allowed", len(text), launch.MaxLine)
+	}
+	p, err := h.spawn(j)
+	if err != nil {
+		return err
+	}
+	// A helper that cannot be written to has ended, or is ended here. Its watch
+	// tells the caller, and one answer is enough.
+	_ = p.stdin.SetWriteDeadline(time.Now().Add(lineWait))
+	if _, err := p.stdin.Write(text); errors.Is(err, os.ErrDeadlineExceeded) {
+		_ = p.cmd.Process.Kill()
+	}
+	return nil
+}
+
+// spawn starts the program.
+func (h *helpers) spawn(j job) (*helper, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := h.admit(j.owner); err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(h.opts.Helper)
+	cmd.Env = h.opts.Environ
+	cmd.Stderr = os.Stderr
+	if j.socket != nil {
+		cmd.ExtraFiles = []*os.File{j.socket} // launch.InBandFD
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C for us is not for it
+	pipe, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	stdin, ok := pipe.(deadlineWriter)
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := slack.Start(slack.Calm, cmd.Start); err != nil {
+		return nil, fmt.Errorf("cannot start the helper on the device: %w", err)
+	}
+	p := &helper{cmd: cmd, stdin: stdin, user: j.owner, use: j.use, since: time.Now()}
+	h.running[p] = struct{}{}
+	h.waiter.Go(func() { h.watch(p, stdout, j.failed) })
+	return p, nil
+}
+
+// admit says whether one more may begin; h.mu is held.
+func (h *helpers) admit(owner string) error {
+	if h.refusal != nil {
+		return h.refusal
+	}
+	all, own := len(h.running), h.calls[owner]
+	for _, n := range h.calls {
+		all += n
+	}
+	for p := range h.running {
+		if p.user == owner {
+			own++
+		}
+	}
+	switch limits := h.opts.Sessions; {
+	case all >= limits.Total:
+		return rpc.Errorf(rpc.CodeTryAgainLater, "%d sessions are open on this device, no more are allowed (sessions.total)", all)
+	case limits.PerUser > 0 && own >= limits.PerUser:
+		return rpc.Errorf(rpc.CodeTryAgainLater, "%d sessions of user %q are open on this device, no more are allowed (sessions.per-user)", own, owner)
+	}
+	return nil
+}
+
+// enter counts a call that runs something as a session, until leave.
+func (h *helpers) enter(owner string) (leave func(), err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := h.admit(owner); err != nil {
+		return nil, err
+	}
+	h.calls[owner]++
+	return func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if h.calls[owner]--; h.calls[owner] == 0 {
+			delete(h.calls, owner)
+		}
+	}, nil
+}
+
+// watch reads what the helper says, waits for its end and cleans up behind it.
+func (h *helpers) watch(p *helper, stdout io.Reader, failed func(error)) {
+	for lines := bufio.NewScanner(stdout); lines.Scan(); {
+		if group, ok := launch.ParseStarted(lines.Bytes()); ok {
+			p.group.Store(int64(group))
+		}
+	}
+	_, _ = io.Copy(io.Discard, stdout) // a line that was too long must not stop the helper
+	err := p.cmd.Wait()
+	_ = p.stdin.Close()
+	h.mu.Lock()
+	delete(h.running, p)
+	if h.none != nil && len(h.running) == 0 {
+		close(h.none)
+		h.none = nil
+	}
+	h.mu.Unlock()
+	if err == nil {
+		return // the C++ helper tells no more than that of a session that went well
+	}
+	if h.often.Pass("helper ended badly", p.user) {
+		h.opts.Log.Warn().Err(err).Int("pid", p.cmd.Process.Pid).Msg("helper ended badly")
+	}
+	if group := int(p.group.Load()); group != 0 {
+		ptyproc.HangupGroup(group, groupGrace)
+		return
+	}
+	failed(fmt.Errorf("the helper on the device ended before the session began: %w", err))
+}
+
+// order writes a line to all helpers; h.mu is held.
+func (h *helpers) order(o launch.Order) {
+	for p := range h.running {
+		_ = p.stdin.SetWriteDeadline(time.Now().Add(time.Second))
+		_, _ = p.stdin.Write(o.Append(nil)) // one that does not read ends with its stdin
+	}
+}
+
+// refuse takes no new sessions any more. It gives how many run, and a channel that
+// is closed when they have ended.
+func (h *helpers) refuse() (running int, none <-chan struct{}) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.refusal = rpc.Errorf(rpc.CodeTryAgainLater, "the agent on this device is stopping, and takes no new sessions")
+	ended := make(chan struct{})
+	if len(h.running) == 0 {
+		close(ended)
+	} else {
+		h.none = ended
+	}
+	return len(h.running), ended
+}
+
+// warn tells the users of all sessions.
+func (h *helpers) warn(text string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.order(launch.Order{Notice: text})
+}
+
+// stop ends all helpers and waits for them, for grace at the most.
+func (h *helpers) stop(grace time.Duration) {
+	h.mu.Lock()
+	if h.refusal == nil {
+		h.refusal = errors.New("the agent is stopping")
+	}
+	h.order(launch.Order{Stop: stoppedText})
+	for p := range h.running {
+		_ = p.stdin.Close()
+	}
+	h.mu.Unlock()
+	ended := make(chan struct{})
+	go func() {
+		h.waiter.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+		return
+	case <-time.After(grace):
+	}
+	h.mu.Lock()
+	for p := range h.running {
+		_ = p.cmd.Process.Kill()
+	}
+	h.mu.Unlock()
+	<-ended
+}
+
+// free tells whether the lock is to be had at once.
+func (h *helpers) free() bool {
+	if !h.mu.TryLock() {
+		return false
+	}
+	h.mu.Unlock()
+	return true
+}
+
+// list tells of the running ones, the oldest first.
+func (h *helpers) list() []Session {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	all := make([]Session, 0, len(h.running))
+	for p := range h.running {
+		all = append(all, Session{User: p.user, Use: p.use.String(), Helper: p.cmd.Process.Pid, For: time.Since(p.since)})
+	}
+	slices.SortFunc(all, func(a, b Session) int { return cmp.Compare(b.For, a.For) })
+	return all
+}

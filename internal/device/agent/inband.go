@@ -1,0 +1,107 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"shvtools/internal/device/launch"
+	"shvtools/internal/session/inband"
+	"shvtools/internal/shv/node"
+	"shvtools/internal/shv/rpc"
+	"shvtools/internal/wire/client"
+	"shvtools/internal/wire/transport"
+)
+
+// farewellWait is how long the last messages may take to reach the broker.
+const farewellWait = time.Second
+
+// errStopping is the end of sessions and calls when the agent stops.
+var errStopping = errors.New(stoppedText)
+
+// offer makes the session that the caller may take where no broker knows tunnels.
+func (c *connection) offer(cl *client.Client, s *search) {
+	batch := inband.CommandBatch
+	if s.method == "runPtyCmd" {
+		batch = inband.PtyBatch
+	}
+	s.session = inband.NewSession(inband.SessionOptions{
+		Call:   s.from,
+		Batch:  batch,
+		Send:   cl.Send,
+		Attach: func() { s.attached <- struct{}{} },
+		Ended: func() {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			delete(c.sessions, s.inBandID)
+		},
+	})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sessions[s.inBandID] = s.session
+}
+
+// carry starts the helper of a session that the caller took, and carries it. It
+// returns at the end of the session's helper.
+func (c *connection) carry(s *search) {
+	ours, theirs, err := transport.Pair()
+	if err == nil {
+		err = c.agent.helpers.start(job{line: s.inBandLine(), owner: s.owner, use: s.use, socket: theirs, failed: s.session.Refuse})
+		_ = theirs.Close()
+		if err != nil {
+			_ = ours.Close()
+		}
+	}
+	if err != nil {
+		c.agent.noSession(s, err)
+		s.session.Refuse(err)
+		return
+	}
+	s.session.Start(ours)
+}
+
+// inBandLine is the helper's line without a tunnel.
+func (s *search) inBandLine() launch.Line {
+	line := s.line(launch.Trust{})
+	line.Find = rpc.TunnelCtl{State: rpc.FindTunnelResponse, RequestID: s.from.ID}
+	line.InBand = true
+	return line
+}
+
+// sessionNode are the methods of the session with that name. None is listed.
+func (c *connection) sessionNode(id string) (methods []node.Method, children []string, ok bool) {
+	c.mu.Lock()
+	session := c.sessions[id]
+	c.mu.Unlock()
+	if session == nil {
+		return nil, nil, false
+	}
+	return session.Methods(), nil, true
+}
+
+// endSessions ends all sessions of a connection that is lost.
+func (c *connection) endSessions() {
+	for _, session := range c.allSessions() {
+		session.End()
+	}
+}
+
+// farewell ends the sessions and calls of a connection when the agent stops, and
+// lets who waits for them know why.
+func (c *connection) farewell() {
+	for _, session := range c.allSessions() {
+		session.Stop(errStopping)
+	}
+	c.calls.Stop(errStopping)
+	ctx, cancel := context.WithTimeout(context.Background(), farewellWait)
+	defer cancel()
+	c.client.Finish(ctx)
+}
+
+func (c *connection) allSessions() []*inband.Session {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Collect(maps.Values(c.sessions))
+}

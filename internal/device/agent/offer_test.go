@@ -1,0 +1,80 @@
+package agent
+
+import (
+	"testing"
+
+	"shvtools/internal/device/launch"
+	"shvtools/internal/shv/chainpack"
+	"shvtools/internal/shv/cpon"
+	"shvtools/internal/shv/rpc"
+	"shvtools/internal/wire/transport"
+)
+
+func parseURL(t *testing.T, text string) transport.URL {
+	t.Helper()
+	u, err := transport.ParseURL(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+// Nothing new goes to a broker over plain TCP, which may be of any age.
+func TestRequestsAskForTheAgentsOwnTransport(t *testing.T) {
+	for url, want := range map[string]string{
+		"tcp://h": `<1:3>i{1:1}`, "ssl://h": `<1:3>i{1:1,8:["ssl"]}`, "unix:/s": `<1:3>i{1:1,8:["unix"]}`,
+		"wss://h/x": `<1:3>i{1:1,8:["wss"]}`, "ws://h": `<1:3>i{1:1,8:["ws"]}`, "tcps://h": `<1:3>i{1:1,8:["tcps"]}`,
+	} {
+		if got := cpon.String(request(parseURL(t, url)).Value()); got != want {
+			t.Errorf("%s: got %s, want %s", url, got, want)
+		}
+	}
+}
+
+// A session of an agent on TLS must never go in the clear, whatever is answered.
+func TestAnswersThatAnAgentActsOn(t *testing.T) {
+	for _, tt := range []struct {
+		own, find string
+		ok        bool
+	}{
+		{"tcp://h", `i{1:2,2:"h",3:1,4:"s"}`, true},
+		{"ssl://h", `i{1:2,2:"h",3:1,4:"s"}`, false},
+		{"ssl://h", `i{1:2,2:"h",3:1,4:"s",7:["ssl://h:1","s"]}`, true},
+		{"ssl://h", `i{1:2,2:"h",3:1,4:"s",7:["ssl://h:1","x"]}`, false},
+		{"ssl://h", `i{1:2,2:"h",3:1,4:"s",7:["tcp://h:1","s"]}`, false},
+		{"ssl://h", `i{1:2,2:"h",3:1,4:"s",7:["h:1","s"]}`, false},
+		{"ssl://h", `i{1:2,2:"h",3:1,4:"s",7:["ssl://","s"]}`, false},
+		{"ssl://h", `i{1:2,2:"h",3:1,4:"s",7:["unix:/s","s"]}`, false},
+		{"wss://h", `i{1:2,2:"h",3:1,4:"s",7:["wss://h:1/x","s"]}`, true},
+		{"wss://h", `i{1:2,2:"h",3:1,4:"s",7:["ws://h:1","s"]}`, false},
+		{"wss://h", `i{1:2,2:"h",3:1,4:"s"}`, false},
+		{"tcps://h", `i{1:2,2:"h",3:1,4:"s",7:["tcps://h:1","s"]}`, true},
+		{"unix:/s", `i{1:2,2:"h",3:1,4:"s",7:["unix:///other","s"]}`, true},
+		{"unix:/s", `i{1:2,2:"h",3:1,4:"s"}`, false},
+	} {
+		v, err := cpon.Parse([]byte(tt.find), chainpack.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := judge(parseURL(t, tt.own), rpc.TunnelCtlFromValue(v)); (err == nil) != tt.ok {
+			t.Errorf("%s, %s: %v", tt.own, tt.find, err)
+		}
+	}
+}
+
+func TestTrustIsTheAgentsOwn(t *testing.T) {
+	for url, want := range map[string]launch.Trust{
+		"tcp://h?ca=x":                     {},
+		"ssl://h?ca=/x":                    {CA: "/x", Name: "h"},
+		"ssl://h?verify=0":                 {NoVerify: true, Name: "h"},
+		"ssl://h?crl=/l&cert=/c&key=/k":    {CRL: "/l", Cert: "/c", Key: "/k", Name: "h"},
+		"wss://h/x?ca=/x&cert=/c&key=/k":   {CA: "/x", Cert: "/c", Key: "/k", Name: "h"},
+		"ws://h?ca=/x":                     {},
+		"unix:/s":                          {Socket: "/s"},
+		"ssl://eva:secret@h?password=p&ca": {Name: "h"},
+	} {
+		if got := trust(parseURL(t, url)); got != want {
+			t.Errorf("%s: %+v, want %+v", url, got, want)
+		}
+	}
+}

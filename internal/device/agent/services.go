@@ -1,0 +1,167 @@
+package agent
+
+import (
+	"strings"
+	"time"
+
+	"shvtools/internal/device/calls"
+	"shvtools/internal/device/command"
+	"shvtools/internal/device/fsnode"
+	"shvtools/internal/session/inband"
+	"shvtools/internal/shv/chainpack"
+	"shvtools/internal/shv/node"
+	"shvtools/internal/shv/rpc"
+	"shvtools/internal/sys/oftlog"
+)
+
+// Defaults of Commands.
+const (
+	DefaultCommandTime   = 5 * time.Minute
+	DefaultCommandOutput = 4 << 20
+)
+
+const (
+	// maxCommands is how many of runCmd and runScript run at once.
+	maxCommands = 16
+	// maxCommandBytes bounds their params, of which each user leaves some to others.
+	maxCommandBytes     = 32 << 20
+	maxUserCommandBytes = 16 << 20
+	// maxFileJobs is how many requests for files are served at once, of those that
+	// may wait; fileTime is how long each may take, and maxFileBytes bounds what
+	// they carry. Some of all that is left for others by each user.
+	maxFileJobs        = 6
+	maxUserFileJobs    = 2
+	maxFileWaiting     = 1024
+	maxUserFileWaiting = 256
+	maxFileBytes       = 32 << 20
+	maxUserFileBytes   = 16 << 20
+	fileTime           = 10 * time.Minute
+	// maxParamItems bounds the values in a request, which take many times its bytes in
+	// the memory of a small device: a runCmd with very many arguments has less.
+	maxParamItems = 64 << 10
+	// callGrace is how long calls may take to end with their connection: the
+	// processes of a command get HUP, and KILL two seconds later.
+	callGrace = 5 * time.Second
+)
+
+// Commands are the limits of runCmd and runScript.
+type Commands struct {
+	Time   time.Duration // that one may run
+	Output int           // bytes of stdout and stderr together
+}
+
+func (c *Commands) setDefaults() {
+	if c.Time == 0 {
+		c.Time = DefaultCommandTime
+	}
+	if c.Output == 0 {
+		c.Output = DefaultCommandOutput
+	}
+}
+
+// services is what the agent's methods work with, whatever the connection.
+type services struct {
+	commands *calls.Lane
+	host     command.Host
+	scripts  *command.Scripts
+	tester   *tester // nil: none
+	files    *fsnode.FS
+	fileJobs *calls.Lane
+}
+
+func newServices(o Options, often *oftlog.Lines) *services {
+	guard := command.NewGuard(o.Helper, o.Environ, func(err error) {
+		if often.Pass("a command runs unguarded", err.Error()) {
+			o.Log.Warn().Err(err).Msg("a command runs unguarded")
+		}
+	})
+	s := &services{
+		commands: calls.NewLane("commands", calls.Limits{
+			Running: maxCommands, Bytes: maxCommandBytes, Time: o.Commands.Time,
+			PerUser: calls.Share{Bytes: maxUserCommandBytes},
+		}),
+		host:    command.Host{Environ: o.Environ, Search: pathOf(o.Environ), Output: min(o.Commands.Output, command.MaxOutput), Guard: guard},
+		scripts: command.NewScripts(o.ScriptDir, time.Now),
+	}
+	if o.Tester {
+		s.tester = new(tester)
+	}
+	if o.Files.Dir != "" {
+		if err := fsnode.Check(o.Files.Dir); err != nil {
+			o.Log.Warn().Err(err).Msg("what is to be sys/fs is not there")
+		}
+		s.files = fsnode.New(o.Files)
+		s.fileJobs = calls.NewLane("file calls", calls.Limits{
+			Running: maxFileJobs, Waiting: maxFileWaiting, Bytes: maxFileBytes, Time: fileTime,
+			PerUser: calls.Share{Running: maxUserFileJobs, Waiting: maxUserFileWaiting, Bytes: maxUserFileBytes},
+		})
+	}
+	return s
+}
+
+// lanes are those of all calls.
+func (s *services) lanes() []*calls.Lane {
+	if s.fileJobs == nil {
+		return []*calls.Lane{s.commands}
+	}
+	return []*calls.Lane{s.commands, s.fileJobs}
+}
+
+// pathOf is PATH, since programs are looked up in ours even where the caller
+// brings an environment.
+func pathOf(environ []string) (path string) {
+	for _, v := range environ {
+		if value, ok := strings.CutPrefix(v, "PATH="); ok {
+			path = value
+		}
+	}
+	return path
+}
+
+// tree is what the agent serves (protocol.md 9.1, 9.7).
+func (c *connection) tree() *node.Tree {
+	o := c.agent.opts
+	tree := &node.Tree{Running: c.calls, Calling: c.logCall, MaxItems: maxParamItems}
+	constant := func(name string, access rpc.Access, text string) node.Method {
+		return node.Constant(name, "s", access, chainpack.String(text))
+	}
+	// The flags are those of the C++ agent: none.
+	run := node.Method{Param: "s|[s|i|[s]|{s}]", Result: "s|[i|s]", Access: rpc.AccessCommand}
+	runCmd, runScript := run, run
+	runCmd.Name, runCmd.Call, runCmd.Description = "runCmd", c.runCmd, aboutRunCmd
+	runScript.Name, runScript.Call, runScript.Description = "runScript", c.runScript, aboutRunScript
+	tree.Add("",
+		constant("appName", rpc.AccessBrowse, "shvagent"),
+		constant("appVersion", rpc.AccessBrowse, o.Version),
+		constant("gitCommit", rpc.AccessRead, o.GitCommit),
+		constant("shvVersion", rpc.AccessRead, notAvailable),
+		constant("shvGitCommit", rpc.AccessRead, notAvailable),
+		constant("deviceId", rpc.AccessBrowse, c.broker.DeviceID),
+		constant("deviceType", rpc.AccessBrowse, deviceType),
+		runCmd,
+		runScript,
+		node.Method{Name: "launchRexec", Param: "{?}", Result: "?", Access: rpc.AccessCommand, Call: c.launchRexec},
+	)
+	tree.AddDynamic(inband.Node, c.sessionNode)
+	tree.Hidden = map[string]bool{inband.Node: true}
+	tree.Add(".app", node.App("shvagent", o.Version, time.Now)...)
+	tree.Add(".device", c.device()...)
+	s := c.agent.services
+	if s.tester != nil {
+		s.tester.addTo(tree, c)
+	}
+	if s.files != nil {
+		tree.AddServer("sys/fs", c.fileNodes(tree))
+	}
+	return tree
+}
+
+const (
+	deviceType = "ShvAgent"
+	// notAvailable is what the C++ agent says of libraries, which we have none of.
+	notAvailable = "N/A"
+
+	aboutRunCmd = "runs a program and answers its stdout; with a List [\"program\", [\"argument\", …], 1, 2, {\"VARIABLE\":\"value\"}], in any order, " +
+		"the exit code for the program, stdout for 1, stderr for 2"
+	aboutRunScript = "is runCmd with the text of a script in the place of the program, or with the SHA1 of one that ran before"
+)

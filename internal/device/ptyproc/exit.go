@@ -1,0 +1,42 @@
+package ptyproc
+
+import (
+	"syscall"
+
+	"shvtools/internal/session/signames"
+)
+
+// Exit is how a process ended.
+type Exit struct {
+	// Code is the exit code, 0 to 255; without meaning when Signal is set.
+	Code int
+	// Signal is the signal that killed the process; 0: it ended by itself.
+	Signal syscall.Signal
+}
+
+// codeUnknown is reported where somebody else reaped the process.
+const codeUnknown = 255
+
+// Name is the name of the signal, such as "TERM"; empty without one.
+func (e Exit) Name() string {
+	if e.Signal == 0 {
+		return ""
+	}
+	return signames.Name(e.Signal)
+}
+
+// ShellCode is the one number of 0 to 255 that a shell would report:
+// the exit code, or 128 + the number of the signal.
+func (e Exit) ShellCode() int {
+	if e.Signal != 0 {
+		return (128 + int(e.Signal)) & 0xff
+	}
+	return e.Code & 0xff
+}
+
+func exitOf(ws syscall.WaitStatus) Exit {
+	if ws.Signaled() {
+		return Exit{Signal: ws.Signal()}
+	}
+	return Exit{Code: ws.ExitStatus()}
+}

@@ -1,0 +1,136 @@
+package rexec
+
+import (
+	"math"
+	"path/filepath"
+	"strings"
+
+	"shvtools/internal/device/launch"
+	"shvtools/internal/device/policy"
+	"shvtools/internal/device/ptyproc"
+	"shvtools/internal/device/runas"
+	"shvtools/internal/session/tunnel"
+)
+
+// SFTPFlag makes shvrexec serve SFTP on its standard streams.
+const SFTPFlag = "sftp-server"
+
+// command says what to start for a call; self is the path of this program. The
+// agent has judged the call, and the policy of its line is asked again. missing is
+// what the user should know about the account. Errors are for the caller.
+func command(line launch.Line, environ []string, self string) (spec ptyproc.Spec, missing []string, err error) {
+	wanted, err := line.Call.Wanted()
+	if err != nil {
+		return spec, nil, err
+	}
+	grant := &line.Policy
+	if err := grant.Check(wanted); err != nil {
+		return spec, nil, err
+	}
+	me, err := runas.Lookup(grant)
+	if err != nil {
+		return spec, nil, err
+	}
+	spec.Env = me.Environ(environ)
+	if err := program(&spec, line, wanted, me, self); err != nil {
+		return spec, nil, err
+	}
+	me.Apply(grant, &spec, self)
+	spec.Env = append(spec.Env, clientEnv(line.Call.Ext.Env, grant.Env)...)
+	if spec.Pty != nil {
+		spec.Env = withDefault(spec.Env, "TERM", "xterm")
+	}
+	if spec.Dir == "/" || wanted.Use == policy.Shell {
+		missing = me.Missing
+	}
+	return spec, missing, nil
+}
+
+// program fills in what runs: what the offer asks for stands before method and
+// params, which hold the nearest thing for helpers of the base protocol, and a
+// forced command before all. What is of the offer begins as after a login: in the
+// home directory, with the variables of the user.
+func program(spec *ptyproc.Spec, line launch.Line, wanted policy.Wanted, me runas.Account, self string) error {
+	argv, err := line.Call.Argv()
+	if err != nil {
+		return err
+	}
+	if line.Call.Method == "runPtyCmd" {
+		spec.Pty = terminalSize(line.Call)
+	}
+	run, force := line.Call.Ext.Run, line.Policy.Force
+	if run.Kind != tunnel.RunNone || force != "" {
+		spec.Dir = me.Home
+		spec.Env = append(spec.Env, me.Env()...)
+	}
+	shell := func(text string) { spec.Path, spec.Argv = me.Shell, []string{filepath.Base(me.Shell), "-c", text} }
+	switch {
+	case force != "":
+		shell(force)
+		if wanted.Use == policy.Commands {
+			spec.Env = append(spec.Env, policy.OriginalEnv+"="+original(wanted))
+		}
+		return nil
+	case run.Kind == tunnel.RunShell || wanted.Use == policy.Shell && line.Policy.Shell != "":
+		spec.Path = me.Shell
+		// Of shells, one that the policy names is the only one.
+		if run.Text != "" && (wanted.Use != policy.Shell || line.Policy.Shell == "") {
+			spec.Path = run.Text
+		}
+		spec.Argv = []string{"-" + filepath.Base(spec.Path)}
+		return nil
+	case run.Kind == tunnel.RunSubsystem:
+		// A process of its own, so that it ends as any other session does.
+		spec.Path, spec.Argv = self, []string{"shvrexec", "--" + SFTPFlag}
+		return nil
+	case run.Kind == tunnel.RunExec:
+		if argv = line.Policy.Argv(wanted); argv == nil {
+			shell(run.Text)
+			return nil
+		}
+	}
+	spec.Path, spec.Argv = argv[0], argv
+	return nil
+}
+
+func original(w policy.Wanted) string {
+	if w.Line != "" {
+		return strings.ReplaceAll(w.Line, "\x00", "")
+	}
+	return strings.ReplaceAll(strings.Join(w.Argv, " "), "\x00", "")
+}
+
+// terminalSize reads `[command, columns, rows]`.
+func terminalSize(call launch.Call) *ptyproc.Size {
+	size := new(ptyproc.Size)
+	if params := call.Params; params.Len() >= 3 {
+		cols, _ := params.At(1).AsInt()
+		rows, _ := params.At(2).AsInt()
+		*size = ptyproc.Size{Cols: clampSize(int(cols)), Rows: clampSize(int(rows))}
+	}
+	return size
+}
+
+func clampSize(n int) uint16 { return uint16(min(max(n, 0), math.MaxUint16)) }
+
+func withDefault(env []string, name, value string) []string {
+	for _, v := range env {
+		if strings.HasPrefix(v, name+"=") {
+			return env
+		}
+	}
+	return append(env, name+"="+value)
+}
+
+// clientEnv is what of the offered environment the patterns allow.
+func clientEnv(offered []tunnel.EnvVar, allowed []string) (env []string) {
+	for _, v := range offered {
+		if strings.ContainsAny(v.Name, "=\x00") || strings.ContainsRune(v.Value, 0) {
+			continue
+		}
+		if runas.Matches(allowed, v.Name) {
+			env = append(env, v.Name+"="+v.Value)
+		}
+	}
+	return env
+}

@@ -1,0 +1,141 @@
+package rexec
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"shvtools/internal/device/launch"
+	"shvtools/internal/device/policy"
+	"shvtools/internal/device/runas"
+	"shvtools/internal/session/tunnel"
+	"shvtools/internal/shv/chainpack"
+)
+
+const self = "/opt/shv/shvrexec"
+
+var all = policy.Grant{Uses: policy.Uses(), Limits: policy.DefaultLimits()}
+
+func list(words ...string) chainpack.Value {
+	var items []chainpack.Value
+	for _, word := range words {
+		items = append(items, chainpack.String(word))
+	}
+	return chainpack.List(items...)
+}
+
+// What a client offers to run stands before what helpers of the base protocol
+// would run.
+func TestCommand(t *testing.T) {
+	t.Parallel()
+	me, err := runas.Lookup(&policy.Grant{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	shell := filepath.Base(me.Shell)
+	for _, tt := range []struct {
+		name   string
+		method string
+		params chainpack.Value
+		run    tunnel.Run
+		path   string
+		argv   []string
+		dir    string
+	}{
+		{"a program", "runCmd", chainpack.String("ls -l"), tunnel.Run{}, "ls -l", []string{"ls -l"}, ""},
+		{"with arguments", "runCmd", chainpack.List(chainpack.String("nice"), chainpack.Int(5)), tunnel.Run{}, "nice", []string{"nice", "5"}, ""},
+		{"on a terminal", "runPtyCmd", chainpack.List(list("top", "-b"), chainpack.Int(80), chainpack.Int(24)), tunnel.Run{}, "top", []string{"top", "-b"}, ""},
+		{"login shell", "runCmd", list("x"), tunnel.Run{Kind: tunnel.RunShell}, me.Shell, []string{"-" + shell}, me.Home},
+		{"another shell", "runCmd", list("x"), tunnel.Run{Kind: tunnel.RunShell, Text: "/bin/ash"}, "/bin/ash", []string{"-ash"}, me.Home},
+		{"a line", "runCmd", list("x"), tunnel.Run{Kind: tunnel.RunExec, Text: "a; b"}, me.Shell, []string{shell, "-c", "a; b"}, me.Home},
+		{"sftp", "runCmd", list("x"), tunnel.Run{Kind: tunnel.RunSubsystem, Text: "sftp"}, self, []string{"shvrexec", "--sftp-server"}, me.Home},
+	} {
+		call := launch.Call{Method: tt.method, Params: tt.params, Ext: tunnel.Ext{Version: 1, Run: tt.run}, Extended: true}
+		spec, _, err := command(launch.Line{Call: call, Policy: all}, []string{"HOME=/of/agent"}, self)
+		if err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+			continue
+		}
+		if spec.Path != tt.path || !slices.Equal(spec.Argv, tt.argv) || spec.Dir != tt.dir {
+			t.Errorf("%s: %q %q in %q", tt.name, spec.Path, spec.Argv, spec.Dir)
+		}
+		if (spec.Pty != nil) != (tt.method == "runPtyCmd") {
+			t.Errorf("%s: terminal %v", tt.name, spec.Pty)
+		}
+	}
+}
+
+// A shell that the policy names may be one that keeps its user in: no other takes
+// its place.
+func TestNoShellButThePolicys(t *testing.T) {
+	t.Parallel()
+	grant := all
+	grant.Shell = "/bin/menu"
+	for _, tt := range []struct {
+		name   string
+		params chainpack.Value
+		run    tunnel.Run
+		argv   []string
+		path   string
+	}{
+		{"its own", list("x"), tunnel.Run{Kind: tunnel.RunShell}, []string{"-menu"}, "/bin/menu"},
+		{"another", list("x"), tunnel.Run{Kind: tunnel.RunShell, Text: "/bin/bash"}, []string{"-menu"}, "/bin/menu"},
+		{"of the base protocol", list("/bin/bash"), tunnel.Run{}, []string{"-menu"}, "/bin/menu"},
+		{"a line", list("x"), tunnel.Run{Kind: tunnel.RunExec, Text: "a; b"}, []string{"menu", "-c", "a; b"}, "/bin/menu"},
+		{"what is no shell, and judged as a command", list("x"), tunnel.Run{Kind: tunnel.RunShell, Text: "/usr/bin/top"}, []string{"-top"}, "/usr/bin/top"},
+		{"a command", list("top"), tunnel.Run{}, []string{"top"}, "top"},
+	} {
+		call := launch.Call{Method: "runPtyCmd", Params: chainpack.List(tt.params, chainpack.Int(80), chainpack.Int(24)), Ext: tunnel.Ext{Version: 1, Run: tt.run}, Extended: true}
+		spec, _, err := command(launch.Line{Call: call, Policy: grant}, nil, self)
+		if err != nil || spec.Path != tt.path || !slices.Equal(spec.Argv, tt.argv) {
+			t.Errorf("%s: %q %q, %v", tt.name, spec.Path, spec.Argv, err)
+		}
+	}
+}
+
+func TestCommandsThatAreRefused(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		method string
+		params chainpack.Value
+		run    tunnel.Run
+		why    string
+	}{
+		{"runNothing", list("x"), tunnel.Run{}, "runNothing"},
+		{"runCmd", chainpack.Null(), tunnel.Run{}, "no program"},
+		{"runCmd", chainpack.String(""), tunnel.Run{}, "no program"},
+		{"runPtyCmd", chainpack.String("x"), tunnel.Run{}, "columns"},
+		{"runCmd", list("x"), tunnel.Run{Kind: tunnel.RunSubsystem, Text: "netconf"}, "'netconf' is not available"},
+		{"runCmd", list("x"), tunnel.Run{Kind: tunnel.RunSubsystem, Text: "sftp-server --evil"}, "not available"},
+		{"runCmd", list("x"), tunnel.Run{Kind: tunnel.RunSubsystem, Text: ""}, "not available"},
+	} {
+		call := launch.Call{Method: tt.method, Params: tt.params, Ext: tunnel.Ext{Version: 1, Run: tt.run}, Extended: true}
+		if _, _, err := command(launch.Line{Call: call, Policy: all}, nil, self); err == nil || !strings.Contains(err.Error(), tt.why) {
+			t.Errorf("%s %+v: %v, want %q", tt.method, tt.run, err, tt.why)
+		}
+	}
+}
+
+func TestEnvironmentOfASession(t *testing.T) {
+	t.Parallel()
+	offered := []tunnel.EnvVar{{Name: "LC_X", Value: "x"}, {Name: "LD_PRELOAD", Value: "evil"}, {Name: "PATH", Value: "evil"}, {Name: "HOME", Value: "evil"}}
+	call := launch.Call{Method: "runCmd", Params: list("env"), Ext: tunnel.Ext{Version: 1, Run: tunnel.Run{Kind: tunnel.RunExec, Text: "env"}, Env: offered}, Extended: true}
+	for _, tt := range []struct {
+		allowed []string
+		want    bool
+	}{{[]string{"LC_*"}, true}, {nil, false}} {
+		line := launch.Line{Call: call, Policy: policy.Grant{Uses: policy.Uses(), Limits: policy.Limits{Env: tt.allowed, Umask: -1}}}
+		spec, _, err := command(line, []string{"SHV_PASSWORD=secret", "KEPT=1"}, self)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := slices.Contains(spec.Env, "LC_X=x"); got != tt.want {
+			t.Errorf("allowed %q: %q", tt.allowed, spec.Env)
+		}
+		text := strings.Join(spec.Env, "\n")
+		if strings.Contains(text, "evil") || strings.Contains(text, "secret") || !slices.Contains(spec.Env, "KEPT=1") || !strings.Contains(text, "PATH=/") {
+			t.Errorf("environment %q", spec.Env)
+		}
+	}
+}

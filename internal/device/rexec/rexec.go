@@ -1,0 +1,156 @@
+// Package rexec is the program shvrexec: the helper that an agent starts for
+// each shell or command. It logs in to the tunnelling broker with a one-time
+// secret, creates the tunnel, owns the process and its pty, and carries its
+// bytes (protocol.md 8.4 to 8.9, design.md section 6).
+//
+// It ends with its process, and it ends its process when the agent, the broker
+// or the user is gone.
+package rexec
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"shvtools/internal/device/launch"
+	"shvtools/internal/shv/chainpack"
+	"shvtools/internal/shv/node"
+	"shvtools/internal/shv/rpc"
+	"shvtools/internal/wire/client"
+	"shvtools/internal/wire/transport"
+)
+
+const (
+	// answerWait is how long the client may take to answer a
+	// CreateTunnelRequest.
+	answerWait = 5 * time.Second
+	// hangupGrace is how long a process may take after HUP before KILL.
+	hangupGrace = 5 * time.Second
+	// farewell is how long the last message may take to reach the broker.
+	farewell = 2 * time.Second
+)
+
+// Options of a helper.
+type Options struct {
+	In      io.Reader // the agent's line; its end means that the agent is gone
+	Out     io.Writer // the line that names the process group
+	Environ []string  // what the process inherits
+	Self    string    // path of this program, for its own services
+	Log     zerolog.Logger
+}
+
+// Run is the life of a helper: from the agent's line to the end of the session.
+// An error says that no session came about and that the caller was not told.
+func Run(ctx context.Context, o Options) error {
+	in := bufio.NewReaderSize(o.In, 4<<10)
+	text, err := readLine(in)
+	if err != nil {
+		return err
+	}
+	line, err := launch.ParseLine(text)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	notices := make(chan string, maxNotices)
+	go func() { cancel(follow(in, notices)) }()
+	return open(ctx, o, line, notices)
+}
+
+// maxNotices is how many texts may wait to be shown.
+const maxNotices = 4
+
+var errAgentGone = errors.New("the agent on the device has gone")
+
+// stopOrder is the agent's reason to end the session.
+type stopOrder struct{ why string }
+
+func (e stopOrder) Error() string { return e.why }
+
+// follow takes the agent's later lines until it wants the session to end, or is
+// gone.
+func follow(in *bufio.Reader, notices chan<- string) error {
+	for {
+		text, err := readLine(in)
+		if err != nil {
+			return errAgentGone
+		}
+		switch order := launch.ParseOrder(text); {
+		case order.Stop != "":
+			return stopOrder{order.Stop}
+		case order.Notice != "":
+			select {
+			case notices <- order.Notice:
+			default: // nobody reads this fast
+			}
+		}
+	}
+}
+
+func readLine(in *bufio.Reader) ([]byte, error) {
+	var text []byte
+	for {
+		part, err := in.ReadSlice('\n')
+		text = append(text, part...)
+		switch {
+		case err == nil:
+			return text, nil
+		case !errors.Is(err, bufio.ErrBufferFull):
+			return nil, fmt.Errorf("no line from the agent on stdin: %w", err)
+		case len(text) > launch.MaxLine:
+			return nil, fmt.Errorf("the agent's line is longer than %d bytes", launch.MaxLine)
+		}
+	}
+}
+
+// open connects to the broker, creates the tunnel and runs the session.
+func open(ctx context.Context, o Options, line launch.Line, notices <-chan string) error {
+	c, err := connect(ctx, line)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	s := newSession(o, c, line)
+	s.notices = notices
+	if err := s.prepare(); err != nil {
+		s.refuse(err)
+		return nil
+	}
+	return s.run(ctx)
+}
+
+// connect logs in to the tunnelling broker, or takes the agent in its place.
+func connect(ctx context.Context, line launch.Line) (*client.Client, error) {
+	if line.InBand {
+		conn, err := transport.Inherited(launch.InBandFD)
+		if err != nil {
+			return nil, fmt.Errorf("no socket to the agent: %w", err)
+		}
+		return client.Direct(conn, client.Options{Serve: serveTree()}), nil
+	}
+	u, err := address(line)
+	if err != nil {
+		return nil, err
+	}
+	return client.Dial(ctx, client.Options{
+		URL:   u,
+		Login: client.Login{Tunnel: line.Find.Secret},
+		Serve: serveTree(),
+
+		Patient:  true,
+		Blocking: true,
+	})
+}
+
+// serveTree is what a helper answers when it is called itself.
+func serveTree() *node.Tree {
+	tree := new(node.Tree)
+	tree.Add("", node.Constant("appName", "s", rpc.AccessBrowse, chainpack.String("shvrexec")))
+	return tree
+}

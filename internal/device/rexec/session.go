@@ -1,0 +1,303 @@
+package rexec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"shvtools/internal/device/launch"
+	"shvtools/internal/device/ptyproc"
+	"shvtools/internal/session/signames"
+	"shvtools/internal/session/tunnel"
+	"shvtools/internal/shv/chainpack"
+	"shvtools/internal/shv/rpc"
+	"shvtools/internal/wire/client"
+	"shvtools/internal/wire/link"
+)
+
+// session is one tunnel and its process.
+type session struct {
+	opts   Options
+	client *client.Client
+	line   launch.Line
+	spec   ptyproc.Spec
+	caller rpc.Address // the call that the tunnel answers
+	readID int64       // of the messages to us
+
+	missing []string      // of the account, for the user
+	notices <-chan string // of the agent, for the user
+
+	opened chan struct{} // closed when end is set
+	failed chan error    // the client answered something else
+	end    *tunnel.End   // set by the read loop
+
+	proc atomic.Pointer[ptyproc.Proc] // nil before the start
+
+	mu   sync.Mutex
+	size *ptyproc.Size // the latest that the client told before the start
+}
+
+func newSession(o Options, c *client.Client, line launch.Line) *session {
+	return &session{
+		opts:   o,
+		client: c,
+		line:   line,
+		caller: rpc.Address{ID: line.Find.RequestID, Callers: line.Find.CallerIDs},
+		opened: make(chan struct{}),
+		failed: make(chan error, 1),
+	}
+}
+
+// prepare finds out what to run. Its error is for the caller.
+func (s *session) prepare() (err error) {
+	s.spec, s.missing, err = command(s.line, s.opts.Environ, s.opts.Self)
+	return err
+}
+
+// run creates the tunnel and runs the process in it.
+func (s *session) run(ctx context.Context) error {
+	if err := s.create(ctx); err != nil {
+		return err
+	}
+	proc, err := ptyproc.Start(s.spec)
+	if err != nil {
+		return s.notStarted(err)
+	}
+	defer proc.Close()
+	_, _ = s.opts.Out.Write(launch.AppendStarted(nil, proc.Pid()))
+	s.started(proc)
+
+	drained := make(chan struct{})
+	go s.carry(proc, drained)
+	ended := false // by us
+	select {
+	case <-drained:
+		return s.report(proc.Wait())
+	case <-s.end.Closed():
+	case err := <-s.limited():
+		ended = true
+		s.end.Close(tunnel.Closing{Err: err})
+	case <-ctx.Done():
+		ended = true
+		s.end.Close(tunnel.Closing{Err: s.whyStopped(ctx)})
+	}
+	cause := s.end.Closing().Err
+	s.opts.Log.Info().AnErr("cause", cause).Msg("session cut off, hanging up")
+	var hangup sync.WaitGroup
+	hangup.Go(func() { proc.Hangup(hangupGrace) })
+	if ended {
+		s.tell(cause)
+	}
+	s.client.Close()
+	hangup.Wait()
+	return nil
+}
+
+// whyStopped says in words for the client why the helper stops.
+func (s *session) whyStopped(ctx context.Context) error {
+	cause := context.Cause(ctx)
+	var ordered stopOrder
+	if errors.Is(cause, errAgentGone) || errors.As(cause, &ordered) {
+		return cause
+	}
+	return fmt.Errorf("the device's helper was stopped: %w", cause)
+}
+
+// tell closes the tunnel towards the client with an error.
+func (s *session) tell(cause error) {
+	_ = s.client.Send(tunnel.CloseWithError(s.peer(), cause))
+	s.finish()
+}
+
+// finish ends the connection once the last message is out.
+func (s *session) finish() {
+	ctx, cancel := context.WithTimeout(context.Background(), farewell)
+	defer cancel()
+	s.client.Finish(ctx)
+}
+
+// create sends the CreateTunnelRequest and waits for its answer.
+func (s *session) create(ctx context.Context) error {
+	s.readID = s.client.NewID()
+	s.client.Expect(s.readID, s.receive)
+	ctl := s.line.Find
+	ctl.State, ctl.RequestID = rpc.CreateTunnelRequest, s.readID
+	ctl.Forget()
+	var key int64
+	var result chainpack.Value
+	if s.line.Call.Extended {
+		answer := tunnel.Ext{Version: tunnel.Version, Window: s.window(), Session: fmt.Sprintf("s%d", os.Getpid())}
+		key, result = rpc.KeyResult, chainpack.Map(chainpack.F("ext", answer.Value()))
+	}
+	err := s.client.Send(rpc.AppendTunnel(nil, s.caller, rpc.Meta{WantRevCallers: true, Tunnel: &ctl}, key, result))
+	if err != nil {
+		return err
+	}
+	late := time.NewTimer(answerWait)
+	defer late.Stop()
+	select {
+	case <-s.opened:
+		return nil
+	case err := <-s.failed:
+		return err
+	case <-late.C:
+		return errors.New("the client did not answer the CreateTunnelRequest in time")
+	case <-s.client.Done():
+		return fmt.Errorf("the broker ended the connection: %w", s.client.Err())
+	case <-ctx.Done():
+		s.refuse(context.Cause(ctx))
+		return context.Cause(ctx)
+	}
+}
+
+// refuse answers the call with an error, before there is a tunnel.
+func (s *session) refuse(cause error) {
+	_ = s.client.SendNow(rpc.AppendError(nil, s.caller, rpc.AsError(cause)))
+	s.finish()
+}
+
+// window is how much of stdin the client may send ahead.
+func (s *session) window() int64 {
+	if s.spec.Pty != nil {
+		return tunnel.PtyWindow
+	}
+	return tunnel.CommandWindow
+}
+
+// receive takes the messages to us. The first one makes the tunnel, in the read
+// loop, so that nothing that follows it is missed.
+func (s *session) receive(m *rpc.Message, f *link.Frame) {
+	if s.end != nil {
+		s.end.Receive(m, f)
+		return
+	}
+	if m.Tunnel().State != rpc.CreateTunnelResponse {
+		select {
+		case s.failed <- errors.New("the client did not accept the tunnel"):
+		default:
+		}
+		return
+	}
+	s.end = tunnel.New(tunnel.Options{
+		Link:       s.client.Link(),
+		To:         rpc.Address{ID: s.caller.ID, Callers: append(rpc.CallerIDs(nil), m.RevCallers()...)},
+		Extended:   s.line.Call.Extended,
+		Window:     s.window(),
+		PeerWindow: s.line.Call.Ext.Window,
+		Direct:     s.write,
+		Resize:     s.resize,
+		Signal:     s.signal,
+		Watch:      tunnel.Watch{Vouched: s.client.Vouched()},
+	})
+	close(s.opened)
+}
+
+// peer is how the client is reached in the tunnel.
+func (s *session) peer() rpc.Address { return s.end.To() }
+
+// carry moves bytes both ways until all output is at the client.
+func (s *session) carry(proc *ptyproc.Proc, drained chan<- struct{}) {
+	go func() {
+		if s.end.WriteTo(tunnel.Stdin, proc) != nil {
+			return
+		}
+		if s.spec.Pty != nil {
+			_, _ = proc.Write([]byte{endOfFile})
+		}
+		_ = proc.CloseStdin()
+	}()
+	var outputs sync.WaitGroup
+	for i, output := range proc.Outputs() {
+		outputs.Go(func() { _ = s.end.ReadFrom(tunnel.Stdout+i, output) })
+	}
+	outputs.Wait()
+	proc.Wait()
+	close(drained)
+}
+
+// endOfFile is what a terminal takes for the end of input, Ctrl-D.
+const endOfFile = 4
+
+// report closes the tunnel at the normal end of the process.
+func (s *session) report(exit ptyproc.Exit) error {
+	select {
+	case <-s.end.Closed(): // nobody is there to be told
+		return nil
+	default:
+	}
+	message := tunnel.CloseSilently(s.peer())
+	if s.line.Call.Extended {
+		message = tunnel.CloseWithExit(s.peer(), tunnel.Exit{Code: exit.Code, Signal: exit.Name(), Sent: s.sent()})
+	}
+	_ = s.client.SendNow(message)
+	s.finish()
+	return nil
+}
+
+func (s *session) sent() map[int64]int64 {
+	sent := map[int64]int64{tunnel.Stdout: s.end.Sent(tunnel.Stdout)}
+	if s.spec.Pty == nil {
+		sent[tunnel.Stderr] = s.end.Sent(tunnel.Stderr)
+	}
+	return sent
+}
+
+// notStarted tells the client why its program does not run. A client of the
+// base protocol gets the text as output, since nothing else reaches it.
+func (s *session) notStarted(err error) error {
+	var start *ptyproc.StartError
+	code := 126
+	if errors.As(err, &start) {
+		code = start.Code
+	}
+	if s.line.Call.Extended {
+		exit := tunnel.Exit{Code: code, Message: err.Error(), Sent: s.sent()}
+		_ = s.client.SendNow(tunnel.CloseWithExit(s.peer(), exit))
+	} else {
+		_ = s.client.SendNow(rpc.AppendResult(nil, s.peer(), chainpack.List(
+			chainpack.Int(tunnel.Stderr), chainpack.String(err.Error()+"\r\n"))))
+		_ = s.client.SendNow(tunnel.CloseSilently(s.peer()))
+	}
+	s.finish()
+	return nil
+}
+
+// started lets what the client asks for reach the process.
+func (s *session) started(proc *ptyproc.Proc) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.proc.Store(proc)
+	if s.size != nil {
+		_ = proc.Resize(*s.size)
+	}
+}
+
+// write is the short way of a keystroke to the process.
+func (s *session) write(_ int, b []byte) int {
+	proc := s.proc.Load()
+	if proc == nil {
+		return 0
+	}
+	n, _ := proc.TryWrite(b)
+	return n
+}
+
+func (s *session) resize(size tunnel.Size) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.size = &ptyproc.Size{Cols: clampSize(size.Cols), Rows: clampSize(size.Rows)}
+	if proc := s.proc.Load(); proc != nil {
+		_ = proc.Resize(*s.size)
+	}
+}
+
+func (s *session) signal(name string) {
+	number, ok := signames.Number(name)
+	if proc := s.proc.Load(); ok && proc != nil {
+		_ = proc.Signal(number)
+	}
+}

@@ -1,0 +1,187 @@
+// Package runas puts a process under what the policy grants: the user and groups
+// that it runs as, its environment, directory, umask and resource limits. It
+// judges nothing (package policy does) and starts nothing (package ptyproc does).
+package runas
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"shvtools/internal/device/policy"
+	"shvtools/internal/device/ptyproc"
+	"shvtools/internal/shv/rpc"
+)
+
+// fallbackShell is for users whose own one is not there.
+const fallbackShell = "/bin/sh"
+
+// Account is a user of the device.
+type Account struct {
+	Name, Home, Shell string
+	// Missing are what the user should have and has not, for people: "/" and
+	// /bin/sh stand in.
+	Missing []string
+
+	credential *syscall.Credential // nil: our own
+}
+
+// passwdFile is where login shells stand.
+const passwdFile = "/etc/passwd"
+
+// Lookup finds the account that g wants a process to run as.
+func Lookup(g *policy.Grant) (Account, error) {
+	me, err := user.Current()
+	if g.User == "" && g.Group == nil {
+		if err != nil {
+			return complete(Account{Name: "root"}, g.Shell), nil
+		}
+		return complete(Account{Name: me.Username, Home: me.HomeDir}, g.Shell), nil
+	}
+	if g.User != "" {
+		me, err = user.Lookup(g.User)
+	}
+	if err != nil {
+		return Account{}, cannot(g.User, err)
+	}
+	credential, err := credentialOf(me, g.Group)
+	if err != nil {
+		return Account{}, cannot(me.Username, err)
+	}
+	a := complete(Account{Name: me.Username, Home: me.HomeDir}, g.Shell)
+	switch {
+	case os.Geteuid() == 0:
+		a.credential = credential
+	case int(credential.Uid) != os.Geteuid() || g.Group != nil:
+		return Account{}, cannot(me.Username, errors.New("the agent does not run as root"))
+	}
+	return a, nil
+}
+
+func cannot(name string, err error) error {
+	return rpc.Errorf(rpc.CodeException, "the policy of this device wants to run as user %q: %v", name, err)
+}
+
+// credentialOf is what initgroups(3) would give, or the groups that are named.
+func credentialOf(u *user.User, named []string) (*syscall.Credential, error) {
+	ids, err := u.GroupIds()
+	if named != nil {
+		ids, err = nil, nil
+		for _, name := range named {
+			group, err := user.LookupGroup(name)
+			if err != nil {
+				return nil, err
+			}
+			ids = append(ids, group.Gid)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	c := new(syscall.Credential)
+	for _, each := range []struct {
+		text string
+		to   *uint32
+	}{{u.Uid, &c.Uid}, {u.Gid, &c.Gid}} {
+		if *each.to, err = number(each.text); err != nil {
+			return nil, err
+		}
+	}
+	for _, text := range ids {
+		id, err := number(text)
+		if err != nil {
+			return nil, err
+		}
+		c.Groups = append(c.Groups, id)
+	}
+	return c, nil
+}
+
+func number(text string) (uint32, error) {
+	n, err := strconv.ParseUint(text, 10, 32)
+	return uint32(n), err
+}
+
+// complete puts something into the place of what is missing. shell is one that
+// goes before the user's own.
+func complete(a Account, shell string) Account {
+	if a.Home == "" {
+		a.Missing = append(a.Missing, "the user has no home directory, / stands in")
+		a.Home = "/"
+	} else if info, err := os.Stat(a.Home); err != nil || !info.IsDir() {
+		a.Missing = append(a.Missing, fmt.Sprintf("the home directory %s is not there, / stands in", a.Home))
+		a.Home = "/"
+	}
+	if a.Shell = shell; shell != "" {
+		return a
+	}
+	var missing string
+	if a.Shell, missing = loginShell(passwdFile, a.Name); missing != "" {
+		a.Missing = append(a.Missing, fmt.Sprintf("the login shell %s cannot be run, %s stands in", missing, fallbackShell))
+	}
+	return a
+}
+
+// Check tells, for people, what of a grant cannot be had on this machine.
+func Check(g *policy.Grant) (faults []string) {
+	account, err := Lookup(g)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	if g.User != "" {
+		faults = account.Missing
+	}
+	if g.Shell != "" && !runnable(g.Shell) {
+		faults = append(faults, fmt.Sprintf("the shell %s cannot be run", g.Shell))
+	}
+	spec := ptyproc.Spec{}
+	account.Apply(g, &spec, "")
+	if info, err := os.Stat(spec.Dir); spec.Dir != "" && (err != nil || !info.IsDir()) {
+		faults = append(faults, fmt.Sprintf("the directory %s is not there, so nothing can begin in it", spec.Dir))
+	}
+	return faults
+}
+
+func runnable(file string) bool {
+	info, err := os.Stat(file)
+	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
+}
+
+// loginShell finds the user's shell in a passwd file. missing is one that cannot
+// be run.
+func loginShell(file, name string) (shell, missing string) {
+	f, err := os.Open(file)
+	if err != nil {
+		return fallbackShell, ""
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		fields := strings.Split(lines.Text(), ":")
+		if len(fields) < 7 || fields[0] != name || fields[6] == "" {
+			continue
+		}
+		if runnable(fields[6]) {
+			return fields[6], ""
+		}
+		return fallbackShell, fields[6]
+	}
+	return fallbackShell, ""
+}
+
+// Other tells whether it is another user, or has other groups, than ours.
+func (a Account) Other() bool { return a.credential != nil }
+
+// Foreign tells whether it is another user than ours, whatever the groups.
+func (a Account) Foreign() bool {
+	return a.credential != nil && int(a.credential.Uid) != os.Geteuid()
+}
+
+// Env are the variables that a login sets.
+func (a Account) Env() []string {
+	return []string{"HOME=" + a.Home, "USER=" + a.Name, "LOGNAME=" + a.Name, "SHELL=" + a.Shell}
+}

@@ -1,0 +1,339 @@
+package tunnel
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"shvtools/internal/shv/chainpack"
+	"shvtools/internal/shv/rpc"
+	"shvtools/internal/wire/link"
+)
+
+// Channels.
+const (
+	Stdin   = 0
+	Stdout  = 1
+	Stderr  = 2
+	Control = 3
+
+	channels = 3 // that carry data
+)
+
+// MaxData is the most that one frame carries, in bytes.
+const MaxData = 32 << 10
+
+// maxItems bounds the values of a message that is not data; what is known has a few.
+const maxItems = 1 << 10
+
+// What is held for a slow consumer of a peer of the base protocol, which knows no
+// window, before the connection is not read any more: that holds the peer back.
+// A helper that does not read does not learn either that its user is gone, so it
+// holds more and is not patient for ever.
+const (
+	clientHolds    = 256 << 10
+	helperHolds    = 4 << 20
+	helperPatience = 30 * time.Second
+)
+
+// ErrClosed is returned by sending methods after the end of the tunnel.
+var ErrClosed = errors.New("the tunnel is closed")
+
+// Carrier is what the frames of a tunnel go over, in order and without loss: a
+// link to a broker that knows tunnels, or package inband. Its methods are those
+// of link.Link.
+type Carrier interface {
+	Send(*link.Frame) error
+	SendNow(*link.Frame) error
+	Done() <-chan struct{}
+	Err() error
+	PeerGone() bool
+}
+
+// Options of an End.
+type Options struct {
+	Link Carrier
+	To   rpc.Address // how the other end is reached
+
+	// ErrorEnds: an error in the place of data ends the tunnel. That is so for
+	// a client; helpers pass over it. It is also what tells the two apart: a
+	// client takes output alone, a helper stdin alone.
+	ErrorEnds bool
+
+	Extended   bool  // both ends know the additions
+	Window     int64 // that this end has promised, for each channel
+	PeerWindow int64 // that the other end has promised; 0: no limit
+
+	// Direct, if set, takes what it can of a channel's data without waiting.
+	Direct func(channel int, data []byte) int
+	// Resize and Signal take what the client asks for. Like Direct they are
+	// called by the read loop and must not wait.
+	Resize func(Size)
+	Signal func(name string)
+
+	Watch Watch
+}
+
+// End is one end of a tunnel. All methods may be called concurrently, but
+// Receive by the read loop alone, and ReadFrom and WriteTo once for a channel at
+// a time.
+type End struct {
+	opts     Options
+	head     []byte // of data frames, up to the List
+	in       [channels]inbox
+	out      [channels]credit
+	received atomic.Uint64 // messages, for the pings
+
+	closeOnce sync.Once
+	closed    chan struct{}
+	closing   Closing // set before closed is closed
+}
+
+// New makes an end and starts to watch over its peer. It lives until a Receive
+// of CloseTunnel, the end of the link, or Close.
+func New(o Options) *End {
+	e := &End{opts: o, closed: make(chan struct{})}
+	window, peer := o.Window, o.PeerWindow
+	var patience time.Duration
+	if !o.Extended {
+		window, peer = clientHolds, 0
+		if !o.ErrorEnds {
+			window, patience = helperHolds, helperPatience
+		}
+	}
+	for i := range channels {
+		e.in[i].init(window, o.Extended, patience)
+		e.out[i].init(peer)
+	}
+	e.head = rpc.AppendResponseHead(nil, o.To, rpc.Meta{})
+	e.head = append(e.head, chainpack.ByteIMap)
+	e.head = chainpack.AppendInt(e.head, rpc.KeyResult)
+	e.head = append(e.head, chainpack.ByteList)
+	go e.watch()
+	return e
+}
+
+// Closed is closed when the tunnel has ended.
+func (e *End) Closed() <-chan struct{} { return e.closed }
+
+// Closing tells how the tunnel ended. It waits for the end.
+func (e *End) Closing() Closing {
+	<-e.closed
+	return e.closing
+}
+
+// Close ends the tunnel on this side; nothing is sent.
+func (e *End) Close(c Closing) {
+	e.closeOnce.Do(func() {
+		e.closing = c
+		close(e.closed)
+		for i := range channels {
+			e.in[i].end()
+			e.out[i].close()
+		}
+	})
+}
+
+// post queues a message without waiting; a full queue will show elsewhere.
+func (e *End) post(message []byte) {
+	f := link.NewMessage(message)
+	defer f.Release()
+	_ = e.opts.Link.Send(f)
+}
+
+// sendMessage sends a message and may wait for the connection.
+func (e *End) sendMessage(message []byte) error {
+	f := link.NewMessage(message)
+	defer f.Release()
+	return e.opts.Link.SendNow(f)
+}
+
+// Receive takes a message of the tunnel: data, control or CloseTunnel.
+func (e *End) Receive(m *rpc.Message, f *link.Frame) {
+	e.received.Add(1)
+	if m.Tunnel().State == rpc.CloseTunnel {
+		e.Close(closingOf(m))
+		return
+	}
+	channel, data, ok := ParseData(m.Body())
+	if ok && channel >= 0 && channel < channels {
+		if e.consumes(int(channel)) {
+			e.data(int(channel), data, f)
+		}
+		return
+	}
+	content, err := m.ContentWithin(maxItems)
+	if err != nil {
+		return
+	}
+	if content.Error != nil && e.opts.ErrorEnds {
+		e.Close(Closing{Err: content.Error})
+	}
+	if content.Key != rpc.KeyResult || content.Value.Len() < 2 {
+		return
+	}
+	if channel, ok := content.Value.At(0).AsInt(); ok && channel == Control {
+		e.control(content.Value.At(1))
+	}
+}
+
+// consumes tells whether data on a channel is for this end. Nobody would ever
+// take the rest, and the connection would not be read any more (protocol.md
+// 8.6: helpers pass over other channels).
+func (e *End) consumes(channel int) bool { return (channel != Stdin) == e.opts.ErrorEnds }
+
+func (e *End) data(channel int, data []byte, f *link.Frame) {
+	in := &e.in[channel]
+	if e.opts.Direct != nil {
+		data = data[in.direct(data, func(b []byte) int { return e.opts.Direct(channel, b) }):]
+	}
+	if len(data) > 0 && in.put(data, f) {
+		e.Close(Closing{Err: in.overrunError(channel)})
+	}
+}
+
+// ParseData reads the body of a data frame, `i{2:[channel,String]}`, without
+// building values. A bare String is taken for channel 0, as the C++ helper does
+// it (protocol.md 8.6).
+func ParseData(body []byte) (channel int64, data []byte, ok bool) {
+	s := chainpack.NewScanner(body, chainpack.Limits{})
+	if s.Enter(chainpack.ByteIMap) != nil {
+		return 0, nil, false
+	}
+	if key, err := s.Int(); err != nil || key != rpc.KeyResult {
+		return 0, nil, false
+	}
+	schema, err := s.Peek()
+	if err != nil {
+		return 0, nil, false
+	}
+	if schema == chainpack.ByteList {
+		if s.Enter(chainpack.ByteList) != nil {
+			return 0, nil, false
+		}
+		if channel, err = s.Int(); err != nil {
+			return 0, nil, false
+		}
+		if schema, err = s.Peek(); err != nil {
+			return 0, nil, false
+		}
+	}
+	if schema != chainpack.ByteString && schema != chainpack.ByteBlob {
+		return 0, nil, false
+	}
+	data, err = s.Bytes()
+	return channel, data, err == nil
+}
+
+// acked takes an ack of the peer.
+func (e *End) acked(channel, total int64) {
+	if channel >= 0 && channel < channels {
+		e.out[channel].ack(total)
+	}
+}
+
+// ended takes the peer's end of a channel.
+func (e *End) ended(channel, total int64) {
+	if channel < 0 || channel >= channels {
+		return
+	}
+	in := &e.in[channel]
+	if came := in.total(); came != total {
+		e.Close(Closing{Err: fmt.Errorf("%d of %d bytes on channel %d were lost on the way", total-came, total, channel)})
+		return
+	}
+	in.end()
+}
+
+// ReadFrom carries all of r to the other end on a channel. It returns when r
+// ends (nil), fails, or the tunnel is closed (ErrClosed).
+func (e *End) ReadFrom(channel int, r io.Reader) error {
+	out := &e.out[channel]
+	size := MaxData
+	if out.window > 0 {
+		// Up to half a window may be consumed and not acknowledged: more than the
+		// other half at once could wait for an ack that is never due.
+		size = int(max(min(out.window/2, MaxData), 1))
+	}
+	var head []byte
+	for {
+		f := link.NewFrame(MaxData)
+		n, err := r.Read(f.Room(size))
+		if n > 0 {
+			if !out.take(int64(n)) {
+				f.Release()
+				return ErrClosed
+			}
+			head = append(head[:0], e.head...)
+			head = chainpack.AppendInt(head, int64(channel))
+			head = chainpack.AppendStringHeader(head, n)
+			f.Wrap(head, n, dataTail)
+			if e.opts.Link.SendNow(f) != nil {
+				f.Release()
+				return ErrClosed
+			}
+		}
+		f.Release()
+		switch {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// Insert puts a text of this program's own between what a channel carries. It never
+// waits; false: there was no room for it.
+func (e *End) Insert(channel int, text string) bool {
+	if !e.out[channel].tryTake(int64(len(text))) {
+		return false
+	}
+	message := append([]byte(nil), e.head...)
+	message = chainpack.AppendInt(message, int64(channel))
+	message = append(chainpack.AppendString(message, text), dataTail...)
+	e.post(message)
+	return true
+}
+
+var dataTail = []byte{chainpack.ByteTerm, chainpack.ByteTerm}
+
+// SendEOF tells the other end that a channel has ended.
+func (e *End) SendEOF(channel int) error {
+	return e.send("eof", pairValue(int64(channel), e.out[channel].total()))
+}
+
+// WriteTo carries what comes on a channel to w, and acknowledges it when it is
+// written. It returns nil when the channel or the tunnel has ended and all is
+// written. When w fails it returns that error; the rest of the channel is then
+// taken and dropped.
+func (e *End) WriteTo(channel int, w io.Writer) error {
+	var failed error
+	in := &e.in[channel]
+	for {
+		c, ok := in.next()
+		if !ok {
+			return failed
+		}
+		if failed == nil {
+			if _, failed = w.Write(c.data); failed != nil {
+				in.drop()
+			}
+		}
+		if due := in.done(c); due > 0 {
+			_ = e.send("ack", pairValue(int64(channel), due)) // a lost link shows elsewhere
+		}
+	}
+}
+
+// Sent is how many bytes were sent on a channel.
+func (e *End) Sent(channel int) int64 { return e.out[channel].total() }
+
+// Received is how many bytes came on a channel.
+func (e *End) Received(channel int) int64 { return e.in[channel].total() }
+
+// To is how the other end is reached.
+func (e *End) To() rpc.Address { return e.opts.To }

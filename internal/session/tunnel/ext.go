@@ -1,0 +1,146 @@
+package tunnel
+
+import "shvtools/internal/shv/chainpack"
+
+// Version of the additions.
+const Version = 1
+
+// Windows: bytes of a channel that may be unacknowledged.
+const (
+	CommandWindow = 1 << 20
+	PtyWindow     = 128 << 10
+	minWindow     = 4096
+)
+
+// RunKind says what a session runs.
+type RunKind int
+
+// The kinds of Run.
+const (
+	RunNone      RunKind = iota // what method and params say
+	RunShell                    // a login shell
+	RunExec                     // a command line, by the device's shell
+	RunSubsystem                // a built-in service
+)
+
+// Run is the key "run" of the offer.
+type Run struct {
+	Kind RunKind
+	Text string // RunShell: path of another shell than the user's own; else the command line or the name
+}
+
+// Ext is what two ends agree on beyond the base protocol: the client offers it
+// with its call, the helper answers it with its CreateTunnelRequest.
+type Ext struct {
+	Version int64
+	Window  int64 // bytes that the other side may have unacknowledged on a channel; 0: no limit
+	Run     Run
+	Env     []EnvVar // in the order of the wire
+	Session string   // name of the session in logs and lists
+
+	Features []string // optional features by name
+}
+
+// EnvVar is one variable of the environment.
+type EnvVar struct{ Name, Value string }
+
+// Value is the form of the wire.
+func (e Ext) Value() chainpack.Value {
+	entries := []chainpack.Entry{chainpack.F("version", chainpack.Int(e.Version))}
+	if e.Window > 0 {
+		entries = append(entries, chainpack.F("window", chainpack.Int(e.Window)))
+	}
+	if run := e.Run.value(); !run.IsNull() {
+		entries = append(entries, chainpack.F("run", run))
+	}
+	if len(e.Env) > 0 {
+		env := make([]chainpack.Entry, len(e.Env))
+		for i, v := range e.Env {
+			env[i] = chainpack.F(v.Name, chainpack.String(v.Value))
+		}
+		entries = append(entries, chainpack.F("env", chainpack.Map(env...)))
+	}
+	if len(e.Features) > 0 {
+		features := make([]chainpack.Value, len(e.Features))
+		for i, name := range e.Features {
+			features[i] = chainpack.String(name)
+		}
+		entries = append(entries, chainpack.F("features", chainpack.List(features...)))
+	}
+	if e.Session != "" {
+		entries = append(entries, chainpack.F("session", chainpack.String(e.Session)))
+	}
+	return chainpack.Map(entries...)
+}
+
+func (r Run) value() chainpack.Value {
+	switch {
+	case r.Kind == RunShell && r.Text == "":
+		return chainpack.Map(chainpack.F("shell", chainpack.Null()))
+	case r.Kind == RunShell:
+		return chainpack.Map(chainpack.F("shell", chainpack.String(r.Text)))
+	case r.Kind == RunExec:
+		return chainpack.Map(chainpack.F("exec", chainpack.String(r.Text)))
+	case r.Kind == RunSubsystem:
+		return chainpack.Map(chainpack.F("subsystem", chainpack.String(r.Text)))
+	}
+	return chainpack.Value{}
+}
+
+// ExtFromValue reads the form of the wire; ok is false for what is none, or of
+// a version that is not known: its sender is then a peer of the base protocol.
+// Unknown keys are passed over.
+func ExtFromValue(v chainpack.Value) (e Ext, ok bool) {
+	version, _ := v.Get("version")
+	e.Version, ok = version.AsInt()
+	if !ok || e.Version < Version {
+		return Ext{}, false
+	}
+	if window, present := v.Get("window"); present {
+		n, _ := window.AsInt()
+		e.Window = max(n, minWindow)
+	}
+	if run, present := v.Get("run"); present {
+		e.Run = runFromValue(run)
+	}
+	env, _ := v.Get("env")
+	for _, entry := range env.Entries() {
+		if text, ok := entry.Value.AsString(); ok && !entry.Key.IsInt() {
+			e.Env = append(e.Env, EnvVar{entry.Key.Str(), text})
+		}
+	}
+	features, _ := v.Get("features")
+	for _, item := range features.Items() {
+		if name, ok := item.AsString(); ok {
+			e.Features = append(e.Features, name)
+		}
+	}
+	session, _ := v.Get("session")
+	e.Session, _ = session.AsString()
+	return e, true
+}
+
+func runFromValue(v chainpack.Value) Run {
+	for _, e := range v.Entries() {
+		text, _ := e.Value.AsString()
+		switch e.Key.Str() {
+		case "shell":
+			return Run{RunShell, text}
+		case "exec":
+			return Run{RunExec, text}
+		case "subsystem":
+			return Run{RunSubsystem, text}
+		}
+	}
+	return Run{}
+}
+
+// ExtOf finds the key "ext" in a Map: the param of launchRexec, or the result in
+// a CreateTunnelRequest.
+func ExtOf(v chainpack.Value) (Ext, bool) {
+	ext, ok := v.Get("ext")
+	if !ok {
+		return Ext{}, false
+	}
+	return ExtFromValue(ext)
+}

@@ -1,0 +1,190 @@
+// Package node serves a tree of nodes to RPC callers: ls and dir everywhere,
+// and the methods of each node behind a check of the caller's access level
+// (protocol.md 7.9, 7.10). It knows no connection: a Request goes in, a value or
+// an error comes out.
+package node
+
+import (
+	"errors"
+	"slices"
+
+	"shvtools/internal/shv/chainpack"
+	"shvtools/internal/shv/rpc"
+	"shvtools/internal/shv/shvpath"
+)
+
+// Flags of a method (protocol.md 7.10).
+const (
+	FlagGetter    = 2
+	FlagSetter    = 4
+	FlagLarge     = 8
+	FlagNotIdem   = 16
+	FlagUserID    = 32
+	FlagLongCalls = 128
+)
+
+// ErrLater is returned by a method that answers its call by itself, later.
+var ErrLater = errors.New("node: answered later")
+
+// Request is one call.
+type Request struct {
+	Path   string // clean
+	Method string
+	Param  chainpack.Value
+	Access rpc.Access  // the caller's level
+	From   rpc.Address // where the answer goes
+	UserID chainpack.Value
+	Caller any // who calls, as Answer's caller knows it; nil where nobody asks
+	Size   int // of the body, in bytes
+}
+
+// Method is a method of a node.
+type Method struct {
+	Name    string
+	Flags   int64
+	Param   string // type name, "" for none
+	Result  string // type name, "" for Null
+	Access  rpc.Access
+	Signals []string
+	// Description is for people, in the extra of dir; "" for none.
+	Description string
+	// Call runs it. It must not wait: one that takes time answers later.
+	Call func(*Request) (chainpack.Value, error)
+}
+
+// Dynamic gives the nodes below a path that exist only as long as something
+// lives. rest is the clean path from there, "" for the path itself, which always
+// exists. A node without methods and children is one that others serve. It is
+// called concurrently where the tree is.
+type Dynamic func(rest string) (methods []Method, children []string, ok bool)
+
+// Server serves all requests at and below a path, ls and dir too, with Serve. rest
+// is the clean path from there. It must not wait: one that takes time answers
+// later.
+type Server func(r *Request, rest string) (chainpack.Value, error)
+
+// Running knows the calls that are answered later.
+type Running interface {
+	// Progress of the call with this address, from 0 to 1; ok is false where
+	// none runs.
+	Progress(rpc.Address) (progress float64, ok bool)
+	// Abort ends the call with this address, if it runs; it gets no answer.
+	Abort(rpc.Address)
+}
+
+// Tree is a tree of nodes. It must not be changed while it serves.
+type Tree struct {
+	nodes   shvpath.Tree[[]Method]
+	dynamic shvpath.Tree[Dynamic]
+	floors  shvpath.Tree[rpc.Access]
+	servers shvpath.Tree[Server]
+	// More gives names below a path that are not in the tree itself; ok says
+	// that the path exists there. Nil: none.
+	More func(path string) (names []string, ok bool)
+	// Hidden are clean paths that ls does not show, though they answer.
+	Hidden map[string]bool
+	// MaxItems bounds the values in a request's body, for anybody may send one; 0: what
+	// package chainpack allows.
+	MaxItems int
+	// Running are the calls that are answered later. Nil: there are none.
+	Running Running
+	// Calling is told of each method but ls and dir just before it runs. Nil: nobody
+	// is.
+	Calling func(*Request, Method)
+}
+
+// Add puts a node with methods at a clean path; the nodes above it come to
+// exist with it.
+func (t *Tree) Add(path string, methods ...Method) { t.nodes.Set(path, methods) }
+
+// AddDynamic puts nodes at and below a clean path that come and go. Methods of
+// the path itself may be given by Add too.
+func (t *Tree) AddDynamic(path string, nodes Dynamic) {
+	if _, ok := t.nodes.Get(path); !ok {
+		t.nodes.Set(path, nil) // so that it is listed
+	}
+	t.dynamic.Set(path, nodes)
+}
+
+// AddServer leaves a clean path, and all below it, to s.
+func (t *Tree) AddServer(path string, s Server) {
+	if _, ok := t.nodes.Get(path); !ok {
+		t.nodes.Set(path, nil) // so that it is listed
+	}
+	t.servers.Set(path, s)
+}
+
+// Restrict makes everything at and below a clean path, ls and dir too, take a
+// level.
+func (t *Tree) Restrict(path string, level rpc.Access) { t.floors.Set(path, level) }
+
+// Call serves a request. Its errors are RPC errors, or ErrLater.
+func (t *Tree) Call(r *Request) (chainpack.Value, error) {
+	if floor, _, ok := t.floors.Lookup([]byte(r.Path)); ok && r.Access < floor {
+		return chainpack.Value{}, rpc.Denied(r.Method, r.Path, r.Access, floor)
+	}
+	if s, rest, ok := t.servers.Lookup([]byte(r.Path)); ok {
+		return s(r, string(rest))
+	}
+	at := t.find(r.Path)
+	if !at.exists {
+		return chainpack.Value{}, rpc.NotFound(r.Method, r.Path)
+	}
+	return t.Serve(r, at.methods, func(*Request) (chainpack.Value, error) { return t.ls(r, at) })
+}
+
+// Serve serves a request to one node: dir, ls as given, and its methods.
+func (t *Tree) Serve(r *Request, methods []Method, ls func(*Request) (chainpack.Value, error)) (chainpack.Value, error) {
+	methods = append(builtin[:len(builtin):len(builtin)], methods...)
+	i := slices.IndexFunc(methods, func(m Method) bool { return m.Name == r.Method })
+	if i < 0 {
+		return chainpack.Value{}, rpc.NotFound(r.Method, r.Path)
+	}
+	m := methods[i]
+	if r.Access < m.Access {
+		return chainpack.Value{}, rpc.Denied(r.Method, r.Path, r.Access, m.Access)
+	}
+	switch m.Name {
+	case "ls":
+		return ls(r)
+	case "dir":
+		return dir(r.Param, methods)
+	}
+	if t.Calling != nil {
+		t.Calling(r, m)
+	}
+	return m.Call(r)
+}
+
+// place is what is known of a path.
+type place struct {
+	methods  []Method // but for the builtin ones
+	children []string // sorted
+	exists   bool
+}
+
+func (t *Tree) find(path string) (at place) {
+	at.children, at.exists = t.nodes.Children(path)
+	at.exists = at.exists || path == ""
+	at.methods, _ = t.nodes.Get(path)
+	if nodes, rest, ok := t.dynamic.Lookup([]byte(path)); ok {
+		methods, children, exists := nodes(string(rest))
+		at.methods = append(at.methods[:len(at.methods):len(at.methods)], methods...)
+		at.children = append(at.children, children...)
+		at.exists = at.exists || exists
+	}
+	if t.More != nil {
+		more, ok := t.More(path)
+		at.children = append(at.children, more...)
+		at.exists = at.exists || ok
+	}
+	slices.Sort(at.children)
+	at.children = slices.Compact(at.children)
+	return at
+}
+
+// builtin are the methods that every node has, listed first.
+var builtin = []Method{
+	{Name: "dir", Param: "n|b|s", Result: "[!dir]|b", Access: rpc.AccessBrowse},
+	{Name: "ls", Param: "s|n", Result: "[s]|b", Access: rpc.AccessBrowse, Signals: []string{"lsmod"}},
+}

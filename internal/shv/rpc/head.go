@@ -1,0 +1,141 @@
+package rpc
+
+import "shvtools/internal/shv/chainpack"
+
+// The setters below change what AppendMeta writes and nothing else: the bytes
+// that the message was parsed from stay as they are.
+
+// SetPath replaces the path.
+func (m *Message) SetPath(path []byte) {
+	m.path = path
+	m.set(TagPath)
+}
+
+// PushCaller puts id on top of the caller ids.
+func (m *Message) PushCaller(id int64) {
+	m.callers = m.callers.Push(id)
+	m.set(TagCallerIDs)
+}
+
+// PopCaller takes the newest caller id off; ok is false where there is none.
+func (m *Message) PopCaller() (id int64, ok bool) {
+	m.callers, id, ok = m.callers.Pop()
+	if ok {
+		m.setOrDrop(TagCallerIDs, len(m.callers) > 0)
+	}
+	return id, ok
+}
+
+// PushRevCaller puts id on top of the reverse caller ids.
+func (m *Message) PushRevCaller(id int64) {
+	m.revCallers = m.revCallers.Push(id)
+	m.set(TagRevCallerIDs)
+}
+
+// SetAccess writes level as tag 14 and 17; AccessNone takes both away.
+func (m *Message) SetAccess(level Access) {
+	m.access = level
+	m.setOrDrop(TagAccess, level > AccessNone)
+	m.setOrDrop(TagAccessLevel, level > AccessNone)
+}
+
+// SetTunnel replaces the TunnelCtl.
+func (m *Message) SetTunnel(t TunnelCtl) {
+	m.tunnel = t
+	m.set(TagTunnelCtl)
+}
+
+// SetUserID replaces tag 16; Null takes it away.
+func (m *Message) SetUserID(v chainpack.Value) {
+	m.userID = v
+	m.setOrDrop(TagUserID, !v.IsNull())
+}
+
+func (m *Message) set(tag int64) {
+	m.present |= bit(tag)
+	m.changed |= bit(tag)
+}
+
+func (m *Message) setOrDrop(tag int64, keep bool) {
+	m.set(tag)
+	if !keep {
+		m.present &^= bit(tag)
+	}
+}
+
+// settable are the tags that the setters change, ascending: the order in which
+// a tag that was not there yet finds its place.
+var settable = [...]int64{TagPath, TagCallerIDs, TagRevCallerIDs, TagAccess, TagTunnelCtl, TagUserID, TagAccessLevel}
+
+// AppendMeta appends the meta as it is now: what was not changed keeps its
+// bytes and its place.
+func (m *Message) AppendMeta(dst []byte) []byte {
+	dst = append(dst, chainpack.ByteMetaMap)
+	var written uint32
+	came := m.came()
+	for _, f := range m.fields {
+		if f.tag >= 0 {
+			dst, written = m.appendAdded(dst, f.tag, came, written)
+		}
+		if m.changed&bit(f.tag) == 0 {
+			dst = append(dst, m.meta[f.start:f.end]...)
+			continue
+		}
+		dst = m.appendSet(dst, f.tag)
+	}
+	dst, _ = m.appendAdded(dst, 32, came, written)
+	return append(dst, chainpack.ByteTerm)
+}
+
+// came is the set of tags that the parsed bytes held.
+func (m *Message) came() (tags uint32) {
+	for _, f := range m.fields {
+		tags |= bit(f.tag)
+	}
+	return tags
+}
+
+// appendAdded appends the set tags below limit that the bytes did not hold and
+// that are not written yet.
+func (m *Message) appendAdded(dst []byte, limit int64, came, written uint32) ([]byte, uint32) {
+	if m.changed&^(came|written) == 0 {
+		return dst, written
+	}
+	for _, tag := range settable {
+		if tag >= limit {
+			break
+		}
+		if m.changed&bit(tag) != 0 && (came|written)&bit(tag) == 0 {
+			dst = m.appendSet(dst, tag)
+			written |= bit(tag)
+		}
+	}
+	return dst, written
+}
+
+// appendSet appends the entry of a tag that a setter changed; nothing for one
+// that was taken away.
+func (m *Message) appendSet(dst []byte, tag int64) []byte {
+	if !m.Has(tag) {
+		return dst
+	}
+	dst = chainpack.AppendInt(dst, tag)
+	switch tag {
+	case TagPath:
+		dst = chainpack.AppendStringHeader(dst, len(m.path))
+		dst = append(dst, m.path...)
+	case TagCallerIDs:
+		dst = appendCallers(dst, m.callers)
+	case TagRevCallerIDs:
+		dst = appendCallers(dst, m.revCallers)
+	case TagAccess:
+		dst = chainpack.AppendString(dst, m.access.String())
+	case TagAccessLevel:
+		dst = chainpack.AppendInt(dst, int64(m.access))
+	case TagTunnelCtl:
+		dst = chainpack.Append(dst, m.tunnel.Value())
+	case TagUserID:
+		dst = chainpack.Append(dst, m.userID)
+	}
+	return dst
+}

@@ -1,0 +1,177 @@
+package rpc
+
+import (
+	"slices"
+
+	"shvtools/internal/shv/chainpack"
+)
+
+// TunnelState is key 1 of TunnelCtl (protocol.md 3.5).
+type TunnelState int64
+
+// The states of a tunnel, in the order in which they pass.
+const (
+	NoTunnel             TunnelState = 0
+	FindTunnelRequest    TunnelState = 1 // agent to brokers
+	FindTunnelResponse   TunnelState = 2 // broker to agent
+	CreateTunnelRequest  TunnelState = 3 // helper to client
+	CreateTunnelResponse TunnelState = 4 // client to helper
+	CloseTunnel          TunnelState = 5 // either end, or a broker for a lost one
+)
+
+// Keys of TunnelCtl that C++ peers do not know (docs/protocol.md).
+const (
+	keyOffer   = 7 // [URL, Secret]: where else the tunnel may be made
+	keySchemes = 8 // List of the URL schemes that an agent accepts there
+	keyVouches = 9 // how many brokers on the way promise to tell when an end is lost
+)
+
+// TunnelCtl is the value of tag 15. Int keys that are not known here are kept
+// in Extra, in their order.
+type TunnelCtl struct {
+	State     TunnelState
+	Host      string
+	Port      int64
+	Secret    string // 40 hex digits; never logged
+	RequestID int64
+	CallerIDs CallerIDs
+	Extra     []chainpack.Entry
+}
+
+// TunnelCtlFromValue reads a TunnelCtl; what is absent or of a wrong type
+// stays zero, so a State that cannot be read is NoTunnel.
+func TunnelCtlFromValue(v chainpack.Value) TunnelCtl {
+	var t TunnelCtl
+	for _, e := range v.Entries() {
+		if !e.Key.IsInt() {
+			continue // of a Map, which no peer sends
+		}
+		switch e.Key.Int() {
+		case 1:
+			n, _ := e.Value.AsInt()
+			t.State = TunnelState(n)
+		case 2:
+			t.Host, _ = e.Value.AsString()
+		case 3:
+			t.Port, _ = e.Value.AsInt()
+		case 4:
+			t.Secret, _ = e.Value.AsString()
+		case 5:
+			t.RequestID, _ = e.Value.AsInt()
+		case 6:
+			t.CallerIDs, _ = CallerIDsFromValue(e.Value)
+		default:
+			t.Extra = append(t.Extra, e)
+		}
+	}
+	return t
+}
+
+// Value gives the wire form. States 2 and 3 always carry host, port and
+// secret, as every peer expects; elsewhere an empty key is left out.
+func (t TunnelCtl) Value() chainpack.Value {
+	entries := []chainpack.Entry{chainpack.N(1, chainpack.Int(int64(t.State)))}
+	addressed := t.State == FindTunnelResponse || t.State == CreateTunnelRequest
+	if t.Host != "" || addressed {
+		entries = append(entries, chainpack.N(2, chainpack.String(t.Host)))
+	}
+	if t.Port != 0 || addressed {
+		entries = append(entries, chainpack.N(3, chainpack.Int(t.Port)))
+	}
+	if t.Secret != "" || addressed {
+		entries = append(entries, chainpack.N(4, chainpack.String(t.Secret)))
+	}
+	if t.RequestID != 0 {
+		entries = append(entries, chainpack.N(5, chainpack.Int(t.RequestID)))
+	}
+	if len(t.CallerIDs) > 0 {
+		entries = append(entries, chainpack.N(6, t.CallerIDs.Value()))
+	}
+	entries = append(entries, t.Extra...)
+	return chainpack.IMap(entries...).WithMeta(chainpack.N(TagMetaType, chainpack.Int(TypeTunnelCtl)))
+}
+
+// Schemes are the URL schemes that an agent accepts in an offer, the best first.
+func (t TunnelCtl) Schemes() (schemes []string) {
+	for _, item := range t.extra(keySchemes).Items() {
+		if scheme, ok := item.AsString(); ok {
+			schemes = append(schemes, scheme)
+		}
+	}
+	return schemes
+}
+
+// Accept names the URL schemes that are accepted in an offer.
+func (t *TunnelCtl) Accept(schemes ...string) {
+	list := make([]chainpack.Value, len(schemes))
+	for i, scheme := range schemes {
+		list[i] = chainpack.String(scheme)
+	}
+	t.setExtra(keySchemes, chainpack.List(list...))
+}
+
+// Offered is the URL of an offer; "" when there is none, or when its secret is not
+// Secret: a broker on the way that knows no offers has written its own address over
+// that of another one.
+func (t TunnelCtl) Offered() string {
+	offer := t.extra(keyOffer)
+	if secret, _ := offer.At(1).AsString(); secret == "" || secret != t.Secret {
+		return ""
+	}
+	url, _ := offer.At(0).AsString()
+	return url
+}
+
+// Offer adds a URL for helpers, with Secret.
+func (t *TunnelCtl) Offer(url string) {
+	t.setExtra(keyOffer, chainpack.List(chainpack.String(url), chainpack.String(t.Secret)))
+}
+
+// Withdraw takes an offer away, since what is in the other keys goes before it.
+func (t *TunnelCtl) Withdraw() { t.dropExtra(keyOffer) }
+
+// Forget takes away what is secret, once it has served its purpose.
+func (t *TunnelCtl) Forget() {
+	t.Secret = ""
+	t.Withdraw()
+}
+
+// Vouchers is how many brokers on the way have promised to tell when an end of the
+// tunnel is lost.
+func (t TunnelCtl) Vouchers() int64 {
+	n, _ := t.extra(keyVouches).AsInt()
+	return n
+}
+
+// Vouch says how many brokers promise; 0 takes it away.
+func (t *TunnelCtl) Vouch(brokers int64) {
+	if brokers == 0 {
+		t.dropExtra(keyVouches)
+		return
+	}
+	t.setExtra(keyVouches, chainpack.Int(brokers))
+}
+
+func (t *TunnelCtl) dropExtra(key int64) {
+	t.Extra = slices.DeleteFunc(slices.Clone(t.Extra), func(e chainpack.Entry) bool { return e.Key == chainpack.IntKey(key) })
+}
+
+func (t TunnelCtl) extra(key int64) chainpack.Value {
+	for _, e := range t.Extra {
+		if e.Key == chainpack.IntKey(key) {
+			return e.Value
+		}
+	}
+	return chainpack.Value{}
+}
+
+func (t *TunnelCtl) setExtra(key int64, v chainpack.Value) {
+	for i, e := range t.Extra {
+		if e.Key == chainpack.IntKey(key) {
+			t.Extra = slices.Clone(t.Extra)
+			t.Extra[i].Value = v
+			return
+		}
+	}
+	t.Extra = append(slices.Clip(t.Extra), chainpack.N(key, v))
+}

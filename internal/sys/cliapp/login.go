@@ -1,0 +1,145 @@
+package cliapp
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"shvtools/internal/shv/login"
+	"shvtools/internal/wire/transport"
+)
+
+const (
+	envUser         = "SHV_USER"
+	envPassword     = "SHV_PASSWORD"
+	envPasswordFile = "SHV_PASSWORD_FILE"
+)
+
+// Login is a user and the password that belongs to it.
+type Login struct {
+	User     string
+	Password string
+	// Warnings are lines for stderr about how the password was given.
+	Warnings []string
+}
+
+// LoginInput is everything that a login can come from. Empty texts count as not
+// given, those of the environment too.
+type LoginInput struct {
+	URL transport.URL // the broker's
+
+	User         string // --user
+	Password     string // --password
+	PasswordFile string // --password-file
+
+	LookupEnv func(name string) (string, bool)
+	ReadFile  func(path string) (text, warning string, err error)
+	Prompt    func(text string) (string, error) // fails without a terminal
+}
+
+// Resolve chooses the login. User and password each come from the first of: a
+// flag, the environment, the URL, the development default (towards this machine,
+// and the password only for that user), and a prompt (the password only). Within one
+// source a password stands before the name of a file. A URL with a certificate needs
+// neither: the broker knows whose it is.
+func (in *LoginInput) Resolve() (Login, error) {
+	var l Login
+	if in.URL.IsEncrypted() && in.URL.NoVerify {
+		l.warn("%s: nobody checks who answers there (verify=false)", in.URL)
+	}
+	l.User = in.user()
+	local := in.URL.IsLocal()
+	if l.User == "" && in.URL.Token == "" && in.URL.Cert == "" {
+		return Login{}, Usagef("no user for %s: set --%s or %s", in.URL.Address(), FlagUser, envUser)
+	}
+	given, err := in.givenPassword(&l)
+	switch {
+	case err != nil:
+		return Login{}, err
+	case given, in.URL.Token != "", in.URL.ShaPass != "", in.URL.Cert != "":
+		return l, nil // the client takes the others from the URL
+	case local && l.User == login.DevelopmentUser:
+		l.Password = login.DevelopmentPassword
+		return l, nil
+	}
+	who := l.User + "@" + in.URL.Address()
+	l.Password, err = in.Prompt("Password for " + escapeControl(who) + ": ")
+	if err != nil {
+		return Login{}, fmt.Errorf("no password for %s: set --%s, %s or %s (asking for it failed: %w)",
+			who, FlagPasswordFile, envPasswordFile, envPassword, err)
+	}
+	return l, nil
+}
+
+// user is who logs in; "" is nobody, or whom a token or a certificate stands for.
+func (in *LoginInput) user() string {
+	user := firstOf(in.User, in.env(envUser), in.URL.User)
+	if user == "" && in.URL.Token == "" && in.URL.Cert == "" && in.URL.IsLocal() {
+		return login.DevelopmentUser
+	}
+	return user
+}
+
+// givenPassword fills in the password where a flag, the environment or the URL
+// has one.
+func (in *LoginInput) givenPassword(l *Login) (bool, error) {
+	if in.Password != "" {
+		l.warn("--%s shows the password to everyone who lists processes; %s or --%s does not",
+			FlagPassword, envPasswordFile, FlagPasswordFile)
+	}
+	for _, source := range []struct{ password, file string }{
+		{in.Password, in.PasswordFile},
+		{in.env(envPassword), in.env(envPasswordFile)},
+		{in.URL.Password, ""},
+	} {
+		switch {
+		case source.password != "":
+			l.Password = source.password
+			return true, nil
+		case source.file != "":
+			text, warning, err := in.ReadFile(source.file)
+			if err == nil {
+				l.Password, err = passwordLine(text)
+			}
+			if err != nil {
+				return false, fmt.Errorf("password file %s: %w", source.file, err)
+			}
+			if warning != "" {
+				l.warn("password file %s: %s", source.file, warning)
+			}
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func (in *LoginInput) env(name string) string {
+	value, _ := in.LookupEnv(name)
+	return value
+}
+
+func (l *Login) warn(format string, args ...any) {
+	l.Warnings = append(l.Warnings, fmt.Sprintf(format, args...))
+}
+
+// passwordLine cuts the newline that an editor leaves. A second line is refused,
+// for it would become part of a password that nobody can log in with.
+func passwordLine(text string) (string, error) {
+	text = strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r")
+	switch {
+	case text == "":
+		return "", errors.New("it is empty")
+	case strings.ContainsAny(text, "\r\n"):
+		return "", errors.New("it has more than one line")
+	}
+	return text, nil
+}
+
+func firstOf(values ...string) string {
+	for _, value := range values {
+		if value != "" {
+			return value
+		}
+	}
+	return ""
+}

@@ -1,0 +1,160 @@
+package e2e_test
+
+import (
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"shvtools/internal/shv/login"
+)
+
+// withMounts makes a program run where a script has mounted what only it sees.
+func withMounts(t *testing.T, script string) func(*exec.Cmd) *exec.Cmd {
+	t.Helper()
+	enter := []string{"--mount", "--propagation", "private", "sh", "-c", "set -e\n" + script + "\nexec \"$@\"", "sh"}
+	probe := append(enter[:len(enter):len(enter)], "true")
+	if out, err := exec.Command("unshare", probe...).CombinedOutput(); err != nil {
+		t.Skipf("mount namespaces cannot be had here: %v: %s", err, strings.TrimSpace(string(out)))
+	}
+	return func(cmd *exec.Cmd) *exec.Cmd {
+		return exec.Command("unshare", append(enter, append([]string{cmd.Path}, cmd.Args[1:]...)...)...)
+	}
+}
+
+// A device on which all pseudo-terminals are taken refuses one more shell, says
+// why, and does all else.
+func TestDeviceWithoutTerminals(t *testing.T) {
+	t.Parallel()
+	w := setup{under: withMounts(t, `
+mount -t devpts -o newinstance,ptmxmode=0666,max=1 devpts /dev/pts
+mount --bind /dev/pts/ptmx /dev/ptmx`)}.start(t)
+	term := w.shell(80, 24)
+	for range 2 {
+		r := w.on(opts("-tt", "-n"), "true")
+		if text := string(r.stderr); r.code != 126 || !strings.Contains(text, "no terminal is left on the device") {
+			t.Errorf("a second one: %d, %q", r.code, text)
+		}
+	}
+	w.stillServes()
+	term.typeKeys("exit 3\r")
+	term.ends(3)
+	eventually(t, patience, "there is a terminal again", func() bool { return w.on(opts("-tt", "-n"), "true").code == 0 })
+}
+
+// Who has lost his home or his shell can still be helped, and is told.
+func TestUserWithoutHomeOrShell(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can become another user")
+	}
+	t.Parallel()
+	dir := t.TempDir()
+	passwd := "root:x:0:0:root:/root:/bin/sh\npump:x:54322:54322::/home/gone:/bin/gone\n"
+	for name, text := range map[string]string{"passwd": passwd, "shvagent.yaml": "rules: [{run-as: pump}]\n"} {
+		if err := os.WriteFile(dir+"/"+name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := setup{under: withMounts(t, "mount --bind "+dir+"/passwd /etc/passwd"), agentUser: []string{"--config", dir + "/shvagent.yaml"}}.start(t)
+	const home = "the home directory /home/gone is not there, / stands in"
+	r := w.rsh("echo $HOME $PWD $SHELL; id -u")
+	if r.code != 0 || string(r.stdout) != "/ / /bin/sh\n54322\n" || !strings.Contains(string(r.stderr), home) {
+		t.Errorf("a command: %d, %q, %q", r.code, r.stdout, r.stderr)
+	}
+	term := w.open(80, 24, w.shvrsh(device))
+	term.expect("$ ") // our prompt is not passed on to another user
+	term.typeKeys("echo $((40+2)); exit 3\r")
+	term.expect("42\r\n")
+	term.ends(3)
+	for _, want := range []string{home, "the login shell /bin/gone cannot be run, /bin/sh stands in"} {
+		if shown := term.screen.String(); !strings.Contains(shown, want) {
+			t.Errorf("no %q in %q", want, shown)
+		}
+	}
+}
+
+// While nothing can be forked, the agent stays, says so to whoever wants something,
+// and serves again when there is room. The runtime of Go ends a program that finds
+// no thread.
+func TestDeviceWithoutProcesses(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("a user without processes takes root")
+	}
+	t.Parallel()
+	// A user of this run alone, for what another one starts would count; the limit is
+	// the agent's.
+	uid, most := 40000+rand.N[uint32](20000), "80"
+	w := newWorld(t)
+	if err := os.Chmod(filepath.Dir(w.dir), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(w.dir, int(uid), int(uid)); err != nil {
+		t.Fatal(err)
+	}
+	w.startBroker("tcp://127.0.0.1:0")
+	w.setup.agentUser = []string{"--state-dir", w.newFile("state"), "--sysfs-rootdir", w.dir}
+	large := w.newFile("large")
+	if err := os.WriteFile(large, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(large, 64<<20); err != nil {
+		t.Fatal(err)
+	}
+	w.setup.under = func(cmd *exec.Cmd) *exec.Cmd {
+		limited := exec.Command("prlimit", append([]string{"--nproc=" + most, cmd.Path}, cmd.Args[1:]...)...)
+		limited.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+		return limited
+	}
+	w.startAgent()
+	serves := func(when string) {
+		t.Helper()
+		if r := w.rsh("echo alive"); r.code != 0 || string(r.stdout) != "alive\n" {
+			t.Errorf("%s it serves no session: %d, %q", when, r.code, r.stderr)
+		}
+	}
+	serves("before")
+	iot := logInAt(t, w.url, login.DevelopmentUser, login.DevelopmentPassword)
+	var crowd []*exec.Cmd
+	clear := func() {
+		for _, cmd := range crowd {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		}
+		crowd = nil
+	}
+	defer clear()
+	for range 80 {
+		cmd := exec.Command("sleep", "1000")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		crowd = append(crowd, cmd)
+	}
+	var reading sync.WaitGroup // each is a thread that waits for the system
+	defer reading.Wait()
+	for range 4 {
+		reading.Go(func() {
+			if got := w.answerTo(iot, device+"/sys/fs/large", "sha1", "null"); !strings.HasPrefix(got, `b"`) {
+				t.Errorf("sha1 of a file: %s", got)
+			}
+		})
+	}
+	for range 5 {
+		w.rsh("true").wantsFailure(t, device, "cannot start the helper on the device", "resource temporarily unavailable")
+		for _, method := range []string{"runCmd", "runScript"} {
+			if got, want := w.answerTo(iot, device, method, `"true"`), "error: Failed to start process (file not found, resource error)"; got != want {
+				t.Errorf("%s: %s", method, got)
+			}
+		}
+	}
+	clear()
+	serves("after")
+	if got := w.answerTo(iot, device, "runCmd", `["echo",["a"],1]`); got != `[0,"a\n"]` {
+		t.Errorf("then runCmd gives %s", got)
+	}
+}

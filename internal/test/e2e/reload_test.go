@@ -1,0 +1,210 @@
+package e2e_test
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"shvtools/internal/shv/chainpack"
+	"shvtools/internal/shv/cpon"
+	"shvtools/internal/wire/client"
+	"shvtools/internal/wire/transport"
+)
+
+const configured = `listen: [{url: "tcp://127.0.0.1:0"}]
+access:
+  users:
+    device: {password: !Plain pw-device, roles: [devices]}
+    eva: {password: !Plain pw-eva, roles: [operators]}
+    bob: {password: !Plain pw-bob, roles: [operators]}
+    root: {password: !Plain pw-root, roles: [su]}
+  roles:
+    devices: {access: [{shvRI: "**:*", grant: bws}], mount-points: ["test/**"]}
+    operators: {access: [{shvRI: "**:*", grant: cmd}]}
+    su: {access: [{shvRI: "**:*", grant: su}]}
+`
+
+// configuredBroker starts a broker with a configuration, and gives its file.
+func (w *world) configuredBroker(text string) (file string) {
+	w.t.Helper()
+	file = w.newFile("shvbroker.yaml")
+	w.configure(file, text)
+	w.restartConfigured(file)
+	return file
+}
+
+func (w *world) restartConfigured(file string) {
+	w.t.Helper()
+	ready := w.newFile("broker.ready")
+	cmd := exec.Command(program("shvbroker"), "--config", file, "--access-file", w.dir+"/access.yaml", "--ready-file", ready)
+	cmd.Env = environment()
+	w.broker = w.launch(cmd)
+	w.url = w.awaitReady(w.broker, ready)
+}
+
+func (w *world) configure(file, text string) {
+	w.t.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// logIn gives a client of the broker.
+func (w *world) logIn(user string) *client.Client {
+	w.t.Helper()
+	return logInAt(w.t, w.url, user, "pw-"+user)
+}
+
+func callOf(c *client.Client, path, method, param string) (chainpack.Value, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	v, err := cpon.Parse([]byte(param), chainpack.Limits{})
+	if err != nil {
+		return v, err
+	}
+	return c.Call(ctx, path, method, v)
+}
+
+func TestReloadUnderTraffic(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	file := w.configuredBroker(configured)
+	w.setup = setup{agentUser: []string{"--user", "device"}, agentEnv: []string{"SHV_PASSWORD=pw-device"}}
+	w.startAgent()
+	eva, bob := w.logIn("eva"), w.logIn("bob")
+	var calls atomic.Int64
+	failed := make(chan error, 1)
+	stop := make(chan struct{})
+	go func() {
+		defer close(failed)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if _, err := callOf(bob, device, "ls", "null"); err != nil {
+				failed <- err
+				return
+			}
+			calls.Add(1)
+		}
+	}()
+	traffic := func() {
+		t.Helper()
+		before := calls.Load()
+		eventually(t, patience, "calls go on", func() bool { return calls.Load() > before+100 || len(failed) > 0 })
+	}
+	traffic()
+	for i, broken := range []struct{ text, place string }{
+		{strings.Replace(configured, "grant: cmd", "grant: command", 1), file + ":10:"},
+		{"access: [", file + ":1:"},
+		{strings.Replace(configured, "roles: [su]", "rolls: [su]", 1), file + ":7:"},
+	} {
+		w.configure(file, broken.text)
+		w.broker.signal(t, []syscall.Signal{syscall.SIGHUP, syscall.SIGUSR1}[i%2])
+		w.broker.says(t, broken.place)
+		traffic()
+	}
+	if _, err := callOf(eva, device, "ls", "null"); err != nil {
+		t.Errorf("a broken file took a right away: %v", err)
+	}
+	w.configure(file, strings.Replace(configured, "    eva:", "    eve:", 1))
+	w.broker.signal(t, syscall.SIGHUP)
+	w.broker.says(t, "configuration reloaded")
+	select {
+	case <-eva.Done():
+	case <-time.After(patience):
+		t.Error("who was removed is still connected")
+	}
+	w.broker.says(t, "user removed")
+	traffic()
+	close(stop)
+	for err := range failed {
+		t.Errorf("somebody else noticed: %v", err)
+	}
+	if !w.agent.running() || strings.Count(w.agent.log.String(), "logged in") > 1 {
+		t.Errorf("the agent noticed:\n%s", w.agent.log)
+	}
+}
+
+func TestChangedRightsOutliveAKill(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	file := w.configuredBroker(configured)
+	root, eva := w.logIn("root"), w.logIn("eva")
+	if _, err := callOf(eva, ".broker/access/users", "setValue", `["eva",{"roles":["su"]}]`); err == nil {
+		t.Error("eva made herself su")
+	}
+	for _, change := range []string{`["new",{"password":{"Plain":"pw-new"},"roles":["operators"]}]`, `["eva",null]`} {
+		if _, err := callOf(root, ".broker/access/users", "setValue", change); err != nil {
+			t.Fatalf("%s: %v", change, err)
+		}
+	}
+	select {
+	case <-eva.Done():
+	case <-time.After(patience):
+		t.Error("who was removed is still connected")
+	}
+	w.logIn("new")
+	_ = w.broker.cmd.Process.Kill()
+	w.broker.code(t)
+	w.restartConfigured(file)
+	w.logIn("new")
+	url, _ := transport.ParseURL(w.url)
+	if c, err := client.Dial(context.Background(), client.Options{URL: url, Login: client.Login{User: "eva", Password: "pw-eva"}}); err == nil {
+		c.Close()
+		t.Error("eva is back")
+	}
+}
+
+func TestConfigurationsOnTheCommandLine(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	good, bad := w.newFile("good.yaml"), w.newFile("bad.yaml")
+	w.configure(good, configured)
+	w.configure(bad, strings.Replace(configured, "grant: cmd", "grant: command", 1)+"lisen: []\n")
+	known := w.newFile("known.yaml")
+	w.configure(known, strings.Replace(configured, "pw-bob", "lub42DUB", 1)+"allow-plaintext: true\n")
+	if r := call(w, "shvbroker", "--config", good, "--check-config"); r.code != 0 || !strings.Contains(string(r.stdout), "fine") {
+		t.Errorf("good: %d, %s%s", r.code, r.stdout, r.stderr)
+	}
+	r := call(w, "shvbroker", "--config", bad, "--check-config")
+	if text := string(r.stderr); r.code != 1 || strings.Count(text, "\n") != 2 || !strings.Contains(text, "shvbroker: "+bad+":10:") || !strings.Contains(text, "shvbroker: "+bad+":12:1: unknown key") {
+		t.Errorf("bad: %d, %s", r.code, text)
+	}
+	above := w.newFile("above.yaml")
+	w.configure(above, configured+"connections: [{enabled: true, client: {url: tcp://u@h, mount: m, password-file: none}}]\n")
+	r = call(w, "shvbroker", "--config", above, "--check-config")
+	if text := string(r.stderr); r.code != 1 || !strings.Contains(text, above+":") || !strings.Contains(text, w.dir+"/none: no such file") {
+		t.Errorf("no password file: %d, %s", r.code, text)
+	}
+	r = call(w, "shvbroker", "--config", good, "--print-config")
+	if text := string(r.stdout); r.code != 0 || strings.Contains(text, "pw-") || !strings.Contains(text, "limits.frame: 16MiB  # default") {
+		t.Errorf("print: %d, %s", r.code, text)
+	}
+	if r := call(w, "shvbroker", "--config", known, "--listen", "tcp://0.0.0.0:0"); r.code == 0 || !strings.Contains(string(r.stderr), "password that everybody knows") || !strings.Contains(string(r.stderr), "bob") {
+		t.Errorf("a well-known password off loopback: %d, %s", r.code, r.stderr)
+	}
+	hash := exec.Command(program("shvbroker"), "--hash-password")
+	hash.Stdin = strings.NewReader("pw-hashed\n")
+	hash.Env = environment()
+	text := strings.TrimSpace(string(w.finish(hash).stdout))
+	// An argon2id hash takes the password itself, which our client says on a socket.
+	socket := strings.Replace(configured, `"tcp://127.0.0.1:0"`, `"unix:`+w.newFile("socket")+`"`, 1)
+	w.configuredBroker(strings.Replace(socket, "!Plain pw-bob", "'"+text+"'", 1))
+	url, err := transport.ParseURL(w.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := client.Dial(context.Background(), client.Options{URL: url, Login: client.Login{User: "bob", Password: "pw-hashed"}})
+	if err != nil {
+		t.Fatalf("with a password that is hashed: %v\n%s", err, w.broker.log)
+	}
+	c.Close()
+}

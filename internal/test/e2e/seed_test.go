@@ -1,0 +1,152 @@
+package e2e_test
+
+import (
+	"bytes"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"shvtools/internal/broker/journal"
+	"shvtools/internal/test/captures"
+)
+
+// mayDiffer lists all in which our journal may differ from the client's document,
+// apart from the prompt, the listing and what leftOut drops. The size of the
+// window is the document's, so it must not.
+var mayDiffer = []struct {
+	what    string
+	pattern *regexp.Regexp
+	to      string
+}{
+	{"nonce", regexp.MustCompile(`"nonce":"\d{10,}"`), `"nonce":"N"`},
+	{"password hash", regexp.MustCompile(`"password":"[0-9a-f]{40}"`), `"password":"H"`},
+	{"host", regexp.MustCompile(`Host:"[0-9.]+"`), `Host:"A"`},
+	{"port", regexp.MustCompile(`Port:\d+`), `Port:1`},
+	{"secret", regexp.MustCompile(`"secret":"[0-9a-f]{40}"`), `"secret":"S"`},
+	{"secret, which clients do not need", regexp.MustCompile(`Secret:"([0-9a-f]{40})?"`), `Secret:"S"`},
+	{"protocol", regexp.MustCompile(`,protocol:1u`), ``},
+	{"user id", regexp.MustCompile(`,userId:"\w*"`), ``},
+	{"access", regexp.MustCompile(`,(grant:"\w+"|accessLevel:\d+)`), ``},
+	{"what the broker vouches for", regexp.MustCompile(`,"ext":\{"vouches":true\}`), ``},
+	{"offer", regexp.MustCompile(`,"ext":\{([^{}]|\{[^{}]*\})*\}\}\}$`), `}}`},
+	{"answer to the offer", regexp.MustCompile(`i\{result:\{"ext":\{[^{}]*\}\}\}$`), `i{}`},
+	{"exit report", regexp.MustCompile(`i\{result:\{"exit":0,"sent":i\{1:\d+\}\}\}$`), `i{result:null}`},
+}
+
+func comparable(lines []string) []string {
+	out := make([]string, len(lines))
+	for i, line := range lines {
+		for _, d := range mayDiffer {
+			line = d.pattern.ReplaceAllString(line, d.to)
+		}
+		out[i] = line
+	}
+	return out
+}
+
+// leftOut are messages of which the document has none: pings, the control channel,
+// the signal with which younger agents announce a call (protocol.md 9.4), and the
+// question of ours where it is mounted.
+var leftOut = regexp.MustCompile(`method:"(ping|cmdlog|info)"|i\{result:(\[3,|\{"clientId":\d+,"userName")`)
+
+// TestSeed compares a session of our own programs with the client's document,
+// and its end, which the document leaves out, with that of the C++ programs.
+func TestSeed(t *testing.T) {
+	t.Parallel()
+	w := setup{unsafe: true}.start(t)
+	term := w.shell(123, 34)
+	for _, key := range []string{"l", "s"} {
+		term.typeKeys(key)
+		term.expect(key)
+	}
+	term.typeKeys("\r")
+	term.expect("\r\n")
+	listing := strings.TrimSuffix(term.expect(prompt), prompt)
+	term.typeKeys("exit\r")
+	term.ends(0)
+	// The agent's word for the end of the helper comes after all of the session.
+	eventually(t, patience, "the helper ends", func() bool { return len(w.helpers()) == 0 })
+
+	ours := slices.DeleteFunc(strings.Split(strings.TrimSpace(w.journal()), "\n"), leftOut.MatchString)
+	seed := seedLines(t)
+	ourOpening, ourTunnel := splitAtOpen(t, ours)
+	seedOpening, seedTunnel := splitAtOpen(t, seed)
+	compareLines(t, comparable(ourOpening), comparable(seedOpening))
+
+	last := len(ourTunnel) - 2
+	compareLines(t, comparable(ourTunnel[last:]), closeOfCapture(t))
+	compareTunnels(t, dataOf(t, comparable(ourTunnel[:last])), dataOf(t, comparable(seedTunnel)), listing)
+}
+
+func compareLines(t *testing.T, got, want []string) {
+	t.Helper()
+	for i := range max(len(got), len(want)) {
+		var g, w string
+		if i < len(got) {
+			g = got[i]
+		}
+		if i < len(want) {
+			w = want[i]
+		}
+		if g != w {
+			t.Errorf("message %d:\nours  %s\nwants %s", i+1, g, w)
+		}
+	}
+}
+
+// compareTunnels compares what went through the tunnels: who wrote with which
+// ids, and the bytes of each direction put together.
+func compareTunnels(t *testing.T, ours, seed tunnelData, listing string) {
+	t.Helper()
+	if got, want := ours.heads(), seed.heads(); !slices.Equal(got, want) {
+		t.Errorf("heads of the data: %q, want %q", got, want)
+	}
+	for _, hop := range []struct{ in, out string }{
+		{"2 <== <T:RpcMessage,id:3,cid:3>", "3 ==> <T:RpcMessage,id:3>"},
+		{"3 <== <T:RpcMessage,id:3,cid:2>", "2 ==> <T:RpcMessage,id:3>"},
+	} {
+		if ours[hop.in] != ours[hop.out] || seed[hop.in] != seed[hop.out] {
+			t.Errorf("what came with %s is not what went with %s", hop.in, hop.out)
+		}
+	}
+	typed, shown := ours["3 ==> <T:RpcMessage,id:3>"], ours["2 ==> <T:RpcMessage,id:3>"]
+	if want := seed["3 ==> <T:RpcMessage,id:3>"] + "[0]exit\r"; typed != strings.ReplaceAll(want, "\r[0]", "\r") {
+		t.Errorf("typed: %q, want %q", typed, want)
+	}
+	seedPrompt := "fanda@tecka:~/proj/_build/shv/bin$ "
+	want := strings.Replace(seed["2 ==> <T:RpcMessage,id:3>"], unknownData, listing, 1)
+	want = strings.ReplaceAll(want, seedPrompt, prompt)
+	// The C++ programs' shell is no login shell, which says logout.
+	rest, found := strings.CutPrefix(shown, want)
+	if !found || rest != "exit\r\n" && rest != "exit\r\nlogout\r\n" {
+		t.Errorf("shown: %q, want %q and the echo of exit", shown, want)
+	}
+}
+
+// closeOfCapture gives the CloseTunnel of capture b, on both hops, as a journal
+// with the document's link ids shows it. There the agent is client 2.
+func closeOfCapture(t *testing.T) []string {
+	t.Helper()
+	var text bytes.Buffer
+	j := journal.New(&text, true)
+	for _, conn := range captures.Load(t, "b_rsh_session") {
+		switch conn.Name {
+		case "rexec":
+			j.Received(3, lastFrame(t, conn.ToBroker), false)
+		case "rsh":
+			j.Sent(2, lastFrame(t, conn.ToClient), false)
+		}
+	}
+	return strings.Split(strings.TrimSpace(strings.ReplaceAll(text.String(), "cid:3", "cid:2")), "\n")
+}
+
+// lastFrame is the last message of a stream, without its protocol byte.
+func lastFrame(t *testing.T, stream []byte) []byte {
+	t.Helper()
+	frames, err := captures.Frames(stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return frames[len(frames)-1][1:]
+}

@@ -1,0 +1,221 @@
+package replay
+
+import (
+	"crypto/sha1"
+	"encoding/hex"
+	"fmt"
+	"regexp"
+
+	"shvtools/internal/shv/chainpack"
+)
+
+// passwords are all that were used in the captures; "" is the helper's.
+var passwords = []string{"lub42DUB", "guest", "wrong", "bad", "x", ""}
+
+// book holds what must differ between the recorded run and this one.
+type book struct {
+	ids     map[int64]int64   // client ids: recorded to ours
+	secrets map[string]string // of tunnels: recorded to ours
+	nonces  map[string]nonces // of connections
+}
+
+type nonces struct{ recorded, ours string }
+
+func newBook() *book {
+	return &book{ids: map[int64]int64{}, secrets: map[string]string{}, nonces: map[string]nonces{}}
+}
+
+var (
+	nonceForm  = regexp.MustCompile(`^[0-9]{10,32}$`) // protocol.md 5.3
+	secretForm = regexp.MustCompile(`^[0-9a-f]{40}$`) // protocol.md 3.5
+)
+
+// learn notes the nonce, client id or secret that ours sent in the place of the
+// recorded one.
+func (b *book) learn(conn string, recorded, ours chainpack.Value) error {
+	if was, ok := at(recorded, 2, "nonce").AsString(); ok {
+		is, _ := at(ours, 2, "nonce").AsString()
+		if !nonceForm.MatchString(is) {
+			return fmt.Errorf("nonce %q", is)
+		}
+		if before, ok := b.nonces[conn]; ok && before.ours != is {
+			return fmt.Errorf("a second hello got nonce %s, the first %s", is, before.ours)
+		}
+		b.nonces[conn] = nonces{was, is}
+	}
+	if was, ok := at(recorded, 2, "clientId").AsInt(); ok {
+		is, _ := at(ours, 2, "clientId").AsInt()
+		for before, used := range b.ids {
+			if is <= 0 || (is == used) != (before == was) {
+				return fmt.Errorf("client id %d in the place of %d", is, was)
+			}
+		}
+		b.ids[was] = is
+	}
+	if state, _ := control(recorded, 1).AsInt(); state == 2 {
+		was, _ := control(recorded, 4).AsString()
+		is, _ := control(ours, 4).AsString()
+		if !secretForm.MatchString(is) {
+			return fmt.Errorf("secret %q", is)
+		}
+		for _, used := range b.secrets {
+			if is == used {
+				return fmt.Errorf("secret %s given twice", is)
+			}
+		}
+		b.secrets[was] = is
+	}
+	return nil
+}
+
+// rewrite puts into a recorded message what this run has in the place of the
+// recorded one.
+func (b *book) rewrite(conn string, v chainpack.Value) (chainpack.Value, error) {
+	meta := replaced(v.Meta(), chainpack.IntKey(11), b.callers)
+	meta = replaced(meta, chainpack.IntKey(13), b.callers)
+	meta = replaced(meta, chainpack.IntKey(15), func(ctl chainpack.Value) chainpack.Value {
+		entries := replaced(ctl.Entries(), chainpack.IntKey(4), b.secret)
+		entries = replaced(entries, chainpack.IntKey(6), b.callers)
+		return chainpack.IMap(entries...).WithMeta(ctl.Meta()...)
+	})
+	if len(v.Entries()) == 0 {
+		return v.WithMeta(meta...), nil
+	}
+	var failed error
+	body := chainpack.IMap(v.Entries()...)
+	body = edit(body, func(nonce chainpack.Value) chainpack.Value {
+		return chainpack.String(b.nonces[conn].ours)
+	}, 2, "nonce")
+	body = edit(body, b.callers, 2, "clientId")
+	body = edit(body, b.secret, 1, "options", "tunnel", "secret")
+	if kind, _ := at(v, 1, "login", "type").AsString(); kind != "PLAIN" {
+		body = edit(body, func(hash chainpack.Value) chainpack.Value {
+			text, _ := hash.AsString()
+			var again string
+			again, failed = b.rehash(conn, text)
+			return chainpack.String(again)
+		}, 1, "login", "password")
+	}
+	return body.WithMeta(meta...), failed
+}
+
+func (b *book) callers(v chainpack.Value) chainpack.Value {
+	if id, ok := v.AsInt(); ok {
+		if ours, known := b.ids[id]; known {
+			return chainpack.Int(ours)
+		}
+		return v
+	}
+	if v.Kind() != chainpack.KindList {
+		return v
+	}
+	var ids []chainpack.Value
+	for _, item := range v.Items() {
+		ids = append(ids, b.callers(item))
+	}
+	return chainpack.List(ids...)
+}
+
+func (b *book) secret(v chainpack.Value) chainpack.Value {
+	was, _ := v.AsString()
+	if ours, known := b.secrets[was]; known {
+		return chainpack.String(ours)
+	}
+	return v
+}
+
+// rehash makes of a recorded hash the one for our nonce, of the same password.
+func (b *book) rehash(conn, hash string) (string, error) {
+	if len(hash) != 40 {
+		return hash, nil // no hash: "" of a raw tunnel login, x of a wrong one
+	}
+	n := b.nonces[conn]
+	for _, password := range passwords {
+		if passwordHash(n.recorded, password) == hash {
+			return passwordHash(n.ours, password), nil
+		}
+	}
+	return "", fmt.Errorf("hash %s for nonce %s is of no known password", hash, n.recorded)
+}
+
+// passwordHash is the SHA1 form of protocol.md 5.2, of the later C++ also for
+// an empty password.
+func passwordHash(nonce, password string) string {
+	return hexSHA1(nonce + hexSHA1(password))
+}
+
+func hexSHA1(text string) string {
+	sum := sha1.Sum([]byte(text))
+	return hex.EncodeToString(sum[:])
+}
+
+// control is a key of the TunnelCtl of a message, Null if it is not there.
+func control(v chainpack.Value, key int64) chainpack.Value {
+	ctl, _ := chainpack.Lookup(v.Meta(), chainpack.IntKey(15))
+	field, _ := ctl.GetInt(key)
+	return field
+}
+
+// tag is a tag of the meta.
+func tag(v chainpack.Value, number int64) (chainpack.Value, bool) {
+	return chainpack.Lookup(v.Meta(), chainpack.IntKey(number))
+}
+
+// at follows keys of maps downwards, Null if one is not there.
+func at(v chainpack.Value, body int64, keys ...string) chainpack.Value {
+	v, _ = v.GetInt(body)
+	for _, key := range keys {
+		v, _ = v.Get(key)
+	}
+	return v
+}
+
+// edit replaces the value that at finds; without one it changes nothing.
+func edit(v chainpack.Value, f func(chainpack.Value) chainpack.Value, body int64, keys ...string) chainpack.Value {
+	inner, ok := v.GetInt(body)
+	if !ok {
+		return v
+	}
+	if changed, found := editMap(inner, f, keys); found {
+		return chainpack.IMap(replaced(v.Entries(), chainpack.IntKey(body), func(chainpack.Value) chainpack.Value { return changed })...)
+	}
+	return v
+}
+
+func editMap(v chainpack.Value, f func(chainpack.Value) chainpack.Value, keys []string) (chainpack.Value, bool) {
+	if len(keys) == 0 {
+		return f(v), true
+	}
+	inner, ok := v.Get(keys[0])
+	if !ok {
+		return v, false
+	}
+	changed, found := editMap(inner, f, keys[1:])
+	if !found {
+		return v, false
+	}
+	return chainpack.Map(replaced(v.Entries(), chainpack.StringKey(keys[0]), func(chainpack.Value) chainpack.Value { return changed })...), true
+}
+
+// replaced is entries with one value changed.
+func replaced(entries []chainpack.Entry, key chainpack.Key, f func(chainpack.Value) chainpack.Value) []chainpack.Entry {
+	changed := make([]chainpack.Entry, len(entries))
+	for i, e := range entries {
+		if e.Key == key {
+			e.Value = f(e.Value)
+		}
+		changed[i] = e
+	}
+	return changed
+}
+
+// without is entries without one key.
+func without(entries []chainpack.Entry, key chainpack.Key) []chainpack.Entry {
+	var kept []chainpack.Entry
+	for _, e := range entries {
+		if e.Key != key {
+			kept = append(kept, e)
+		}
+	}
+	return kept
+}

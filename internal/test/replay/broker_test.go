@@ -1,0 +1,44 @@
+package replay
+
+import (
+	"testing"
+	"testing/synctest"
+
+	"shvtools/internal/broker/auth"
+	"shvtools/internal/broker/broker"
+	"shvtools/internal/shv/login"
+	"shvtools/internal/shv/rpc"
+)
+
+func TestBrokerServesRecordedClientsAsTheirOwnDid(t *testing.T) {
+	for _, s := range scenarios {
+		t.Run(s.name, func(t *testing.T) {
+			events := scene(t, s.name)
+			synctest.Test(t, func(t *testing.T) {
+				port := s.port
+				if port == 0 {
+					port = 3756
+				}
+				p := &player{
+					t:        t,
+					broker:   broker.New(broker.Options{Users: users(), Version: "1.2.3"}),
+					listener: newMemListener(port),
+					book:     newBook(),
+					differs:  fresh(s.differs),
+					kill:     s.kill,
+					clients:  make(map[string]*played),
+				}
+				go p.broker.Serve(p.listener)
+				defer p.finish()
+				p.play(events)
+			})
+		})
+	}
+}
+
+// users are the development user and the two others of the recorded broker.
+func users() *auth.Store {
+	return auth.NewStore(auth.NewDirectory(auth.Development().User(login.DevelopmentUser),
+		&auth.User{Name: "guest", Password: auth.PlainPassword("guest"), Rules: []auth.Rule{auth.MustRule("**:*", rpc.AccessBrowse)}},
+		&auth.User{Name: "sitesprovider", Password: auth.PlainPassword("lub42DUB")}))
+}

@@ -1,0 +1,363 @@
+package replay
+
+import (
+	"context"
+	"io"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+	"github.com/rs/zerolog"
+
+	"shvtools/internal/session/inband"
+	"shvtools/internal/session/tunnel"
+	"shvtools/internal/shell/rsh"
+	"shvtools/internal/shv/chainpack"
+	"shvtools/internal/shv/cpon"
+)
+
+// shell is our shvrsh with the recorded broker, agent and helper around it.
+type shell struct {
+	*peer
+	keyboard *os.File // the master of its terminal; nil: stdin is no terminal
+	run      *running[outcome]
+	output   *buffer
+	drained  chan struct{} // closed when all output is in
+}
+
+type outcome struct {
+	code int
+	err  error
+}
+
+// session says what to run and how it was recorded.
+type session struct {
+	scenario, conn string
+	cols, rows     uint16 // a shell on a terminal of this size
+	path           string // of the agent; "": test/agent
+	command        []string
+	stdin          string // of a command
+}
+
+// open starts our shvrsh and accepts its connection.
+func open(t *testing.T, o session) *shell {
+	t.Helper()
+	s := serve(t)
+	sh := &shell{output: new(buffer), drained: make(chan struct{})}
+	stdin := sh.stdin(t, o)
+	out, stdout := pipe(t)
+	go func() {
+		defer close(sh.drained)
+		_, _ = io.Copy(sh.output, out)
+	}()
+	if o.path == "" {
+		o.path = "test/agent"
+	}
+	sh.run = start(t, func(ctx context.Context) outcome {
+		defer stdout.Close()
+		code, err := rsh.Run(ctx, rsh.Options{
+			URL: s.url, User: "iot", Password: "lub42DUB",
+			Path: o.path, Command: o.command, TTY: o.command == nil,
+			Stdin: stdin, Stdout: stdout, Stderr: stdout,
+			Env: []tunnel.EnvVar{{Name: "TERM", Value: "xterm"}},
+			Log: zerolog.Nop(),
+		})
+		return outcome{code, err}
+	})
+	sh.peer = s.accept(o.scenario, o.conn)
+	sh.ours = offered
+	return sh
+}
+
+// stdin is a terminal for a shell and a pipe for a command.
+func (sh *shell) stdin(t *testing.T, o session) *os.File {
+	t.Helper()
+	if o.command != nil {
+		r, w := pipe(t)
+		if _, err := io.WriteString(w, o.stdin); err != nil {
+			t.Fatal(err)
+		}
+		_ = w.Close()
+		return r
+	}
+	master, terminal, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = terminal.Close() })
+	t.Cleanup(func() { _ = master.Close() })
+	sh.keyboard = master
+	sh.resize(t, o.cols, o.rows)
+	return terminal
+}
+
+func (sh *shell) resize(t *testing.T, cols, rows uint16) {
+	t.Helper()
+	if err := pty.Setsize(sh.keyboard, &pty.Winsize{Cols: cols, Rows: rows}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func pipe(t *testing.T) (r, w *os.File) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = r.Close() })
+	t.Cleanup(func() { _ = w.Close() })
+	return r, w
+}
+
+// offered: launchRexec carries our offer (design.md 6) and the size as Int, as
+// the seed's did (protocol.md 8.5); the recorded shvrsh sent UInt. All else is
+// the same.
+func offered(v chainpack.Value) (chainpack.Value, bool) {
+	if at(v, 1, "method").IsNull() {
+		return v, true
+	}
+	param := at(v, 1)
+	entries := replaced(param.Entries(), chainpack.StringKey("params"), func(params chainpack.Value) chainpack.Value {
+		cols, _ := params.At(1).AsInt()
+		rows, _ := params.At(2).AsInt()
+		return chainpack.List(params.At(0), chainpack.Int(cols), chainpack.Int(rows))
+	})
+	entries = append(entries, chainpack.F("ext", offer(tunnel.PtyWindow, tunnel.Run{Kind: tunnel.RunShell})))
+	return chainpack.IMap(chainpack.N(1, chainpack.Map(entries...))).WithMeta(v.Meta()...), true
+}
+
+func offer(window int64, run tunnel.Run) chainpack.Value {
+	return tunnel.Ext{
+		Version: tunnel.Version,
+		Window:  window,
+		Run:     run,
+		Env:     []tunnel.EnvVar{{Name: "TERM", Value: "xterm"}},
+
+		Features: []string{inband.Feature},
+	}.Value()
+}
+
+// converse plays the rest of a recorded session: what was typed is typed here
+// and must come as the recorded data and as nothing else, since the recorded
+// helper knows no channel 3; what was shown is sent. It gives all that was
+// shown.
+func (sh *shell) converse(each func()) (shown string) {
+	sh.t.Helper()
+	for len(sh.events) > 0 {
+		v, _ := message(sh.events[0].frames[0])
+		if state, _ := control(v, 1).AsInt(); state != 0 {
+			sh.play(1)
+			continue
+		}
+		if sh.events[0].kind == receives {
+			text := sh.data()
+			shown += text
+			sh.tell(v)
+			continue
+		}
+		each()
+		typed := sh.data()
+		sh.typed(typed, v)
+	}
+	return shown
+}
+
+// typed types text, which may come in pieces.
+func (sh *shell) typed(text string, recorded chainpack.Value) {
+	sh.t.Helper()
+	if _, err := io.WriteString(sh.keyboard, text); err != nil {
+		sh.t.Fatal(err)
+	}
+	for text != "" {
+		got := sh.next()
+		result, _ := got.GetInt(2)
+		piece, _ := result.At(1).AsString()
+		want := chainpack.IMap(chainpack.N(2, chainpack.List(chainpack.Int(0), chainpack.String(piece)))).WithMeta(recorded.Meta()...)
+		rest, ok := strings.CutPrefix(text, piece)
+		if !got.Equal(want) || !ok || piece == "" {
+			sh.t.Fatalf("typed %q, got %s", text, show(payload(got)))
+		}
+		text = rest
+	}
+}
+
+// ended waits for the end of shvrsh and checks it and all that it showed. err is
+// a part of the text of its error; "" is none.
+func (sh *shell) ended(code int, err, shown string) {
+	sh.t.Helper()
+	got := sh.run.wait()
+	if got.code != code || (got.err == nil) != (err == "") || got.err != nil && !strings.Contains(got.err.Error(), err) {
+		sh.t.Errorf("exit code %d, error %v", got.code, got.err)
+	}
+	if got.err != nil && strings.Contains(got.err.Error(), "\n") {
+		sh.t.Errorf("the error has more than one line: %q", got.err)
+	}
+	select {
+	case <-sh.drained:
+	case <-time.After(deadline):
+		sh.t.Fatal("the output does not end")
+	}
+	if out := string(sh.output.bytes()); out != shown {
+		sh.t.Errorf("%d bytes were shown, want %d", len(out), len(shown))
+	}
+}
+
+// Whole sessions with the C++ helper: what was shown arrives in order, and
+// CloseTunnel with Null is exit code 0, whatever the remote one was.
+func TestShellTypesAndShowsARecordedSession(t *testing.T) {
+	for _, scenario := range []string{"b0_direct_tcpdump", "b_rsh_session", "b4_rsh_exit_code", "b5_rsh_output_then_exit"} {
+		t.Run(scenario, func(t *testing.T) {
+			t.Parallel()
+			sh := open(t, session{scenario: scenario, conn: "rsh", cols: 80, rows: 24})
+			sh.play(5) // login, launchRexec
+			shown := sh.converse(func() {})
+			sh.expectEnd()
+			sh.ended(0, "", shown+"Session on test/agent closed.\n")
+		})
+	}
+}
+
+// Control keys, UTF-8, and a terminal that changes its size: the C++ helper is
+// not told. In the end the recorded connection is lost.
+func TestShellKeepsResizesFromARecordedHelper(t *testing.T) {
+	t.Parallel()
+	sh := open(t, session{scenario: "b2_rsh_ctrl_keys", conn: "rsh", cols: 100, rows: 30})
+	sh.play(5)
+	cols := uint16(100)
+	shown := sh.converse(func() {
+		cols++
+		sh.resize(t, cols, 40)
+		// The system tells only the processes whose own terminal it is.
+		if err := syscall.Kill(os.Getpid(), syscall.SIGWINCH); err != nil {
+			t.Fatal(err)
+		}
+	})
+	_ = sh.conn.Close()
+	sh.ended(0, "session ended", shown)
+}
+
+// The recorded broker tells nobody that the helper was killed, and swallows what
+// is typed then; the session ends when the connection does, and not as a success.
+func TestShellWithAKilledRecordedHelperDoesNotEndWell(t *testing.T) {
+	t.Parallel()
+	sh := open(t, session{scenario: "g3_rexec_sigkill", conn: "rsh", cols: 80, rows: 24})
+	sh.play(5)
+	shown := sh.converse(func() {})
+	_ = sh.conn.Close()
+	sh.ended(0, "session ended", shown)
+}
+
+func TestShellPrintsRecordedRefusals(t *testing.T) {
+	for _, tt := range []struct{ name, conn, path, err string }{
+		{"no such path", "rsh", "test/nosuch", "Method: 'launchRexec' on path 'test/nosuch' doesn't exist"},
+		{"nor a mount point", "rsh2", "other/nosuch", "Method: 'launchRexec' on path 'other/nosuch' doesn't exist"},
+		{"no right", "rsh3", "", "Call method: 'launchRexec' on path '/' permission denied, grant: bws required: cmd"},
+		{"another method's result", "call", "", "no agent"},
+		{"another method's error", "call2", "", "Method: 'nosuch' on path '/' doesn't exist"},
+		{"login refused", "call3", "", "Invalid authentication for user: iot reason: Invalid password. at: 127.0.0.1:33506"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			sh := open(t, session{scenario: "f_rsh_no_mount", conn: tt.conn, cols: 80, rows: 24, path: tt.path})
+			sh.ours = forAnotherUser
+			sh.play(len(sh.events))
+			sh.ended(0, tt.err, "")
+		})
+	}
+}
+
+// forAnotherUser: the recorded shvrsh logged in with other credentials and
+// called other methods; ours has one of each.
+func forAnotherUser(v chainpack.Value) (chainpack.Value, bool) {
+	anyText := func(chainpack.Value) chainpack.Value { return chainpack.String("*") }
+	meta := v.Meta()
+	if !at(v, 1, "method").IsNull() {
+		meta = replaced(meta, chainpack.IntKey(10), func(chainpack.Value) chainpack.Value { return chainpack.String("launchRexec") })
+	}
+	v, _ = offered(v)
+	v = edit(chainpack.IMap(v.Entries()...), anyText, 1, "login", "password")
+	v = edit(v, anyText, 1, "login", "user")
+	return v.WithMeta(meta...), true
+}
+
+// A command through the C++ helper: its exit status is not told, and that is no
+// success.
+func TestCommandThroughARecordedHelperHasNoExitStatus(t *testing.T) {
+	t.Parallel()
+	sh := openCommand(t, "")
+	sh.play(3) // CreateTunnelRequest, CreateTunnelResponse, "quick"
+	sh.play(1) // CloseTunnel
+	sh.expectEnd()
+	sh.ended(0, "remote exit status unknown", "quick\n")
+}
+
+// There the end of stdin cannot be told, so a stdin with content is refused.
+func TestCommandThroughARecordedHelperRefusesPipedStdin(t *testing.T) {
+	t.Parallel()
+	sh := openCommand(t, "input\n")
+	sh.play(1) // CreateTunnelRequest
+	// The CreateTunnelResponse may not get out any more; no input does.
+	accepted, _ := message(sh.due().frames[0])
+	for {
+		got, open := sh.nextOrEnd()
+		if !open {
+			break
+		}
+		if !got.Equal(accepted) {
+			t.Fatalf("sent %s", cpon.String(got))
+		}
+	}
+	sh.ended(0, "/dev/null", "")
+}
+
+// openCommand opens the command that was recorded with a raw client, whose call
+// is number 41; ours is number 3.
+func openCommand(t *testing.T, stdin string) *shell {
+	t.Helper()
+	sh := open(t, session{scenario: "h_tunnel_raw", conn: "rsh3", command: []string{"echo quick;", "exit 3"}, stdin: stdin})
+	three := func(chainpack.Value) chainpack.Value { return chainpack.Int(3) }
+	sh.theirs = func(v chainpack.Value) chainpack.Value {
+		if id, _ := tag(v, 8); id.Equal(chainpack.Int(41)) {
+			return v.WithMeta(replaced(v.Meta(), chainpack.IntKey(8), three)...)
+		}
+		return v
+	}
+	sh.ours = func(v chainpack.Value) (chainpack.Value, bool) {
+		if login := at(v, 1, "login"); !login.IsNull() {
+			// The keys of the raw client have another order.
+			password, _ := login.Get("password")
+			kind, _ := login.Get("type")
+			user, _ := login.Get("user")
+			return edit(v, func(chainpack.Value) chainpack.Value {
+				return chainpack.Map(chainpack.F("password", password), chainpack.F("type", kind), chainpack.F("user", user))
+			}, 1, "login").WithMeta(v.Meta()...), true
+		}
+		if at(v, 1, "method").IsNull() {
+			return v, true
+		}
+		line := "echo quick; exit 3"
+		return chainpack.IMap(chainpack.N(1, chainpack.Map(
+			chainpack.F("method", chainpack.String("runCmd")),
+			chainpack.F("params", chainpack.List(chainpack.String("/bin/sh"), chainpack.String("-c"), chainpack.String(line))),
+			chainpack.F("ext", offer(tunnel.CommandWindow, tunnel.Run{Kind: tunnel.RunExec, Text: line})),
+		))).WithMeta(replaced(v.Meta(), chainpack.IntKey(8), three)...), true
+	}
+	sh.play(5) // login, launchRexec
+	return sh
+}
+
+// The recorded agent had no helper and said nothing, and the recorded shvrsh
+// waited for ever.
+func TestShellGivesUpOnASilentRecordedAgent(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes 15 s")
+	}
+	t.Parallel()
+	sh := open(t, session{scenario: "f2_rexec_missing_or_unreachable", conn: "rsh", cols: 80, rows: 24})
+	sh.play(5)
+	sh.expectEnd()
+	sh.ended(0, "no answer within", "")
+}

@@ -1,0 +1,30 @@
+package link_test
+
+import (
+	"io"
+	"testing"
+
+	"shvtools/internal/wire/link"
+)
+
+// What most links do most of the time is to wait: that must cost no buffer.
+func TestIdleLinksHoldNoBuffers(t *testing.T) {
+	const links, most = 200, 5 << 10 // both ends of the connections, too
+	targets := make([]*link.Link, links)
+	before := heap()
+	for i := range targets {
+		ours, theirs := tcpPair(t)
+		l := link.New(ours, link.Options{})
+		start(t, l, handler{message: forward(l.Send)})
+		if _, err := theirs.Write(onWire(message(1, 2000))); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(theirs, make([]byte, len(onWire(message(1, 2000))))); err != nil {
+			t.Fatal(err)
+		}
+		targets[i] = l
+	}
+	if each := (heap() - before) / links; each > most {
+		t.Errorf("%d bytes of heap for an idle link, want no more than %d", each, most)
+	}
+}

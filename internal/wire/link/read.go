@@ -1,0 +1,154 @@
+package link
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"shvtools/internal/shv/chainpack"
+	"shvtools/internal/shv/rpc"
+)
+
+const (
+	// trusted is how much memory a declared length gets at once; more only as
+	// the bytes arrive.
+	trusted = 256 << 10
+	// maxLength is how many bytes the longest form of a length prefix has.
+	maxLength = 18
+)
+
+var (
+	errEmptyFrame = errors.New("empty frame")
+	errProtocol   = errors.New("unknown protocol byte")
+)
+
+// messages are what links parse into: one that waits needs none.
+var messages = sync.Pool{New: func() any { return new(rpc.Message) }}
+
+func (l *Link) readLoop(h Handler) (Cause, error) {
+	in := &l.in
+	defer in.release()
+	defer l.flushRelayed()
+	for {
+		// Here and no deeper: the most that an idle link takes is its stack, of which
+		// the collector gives back what is not needed for the wait.
+		if _, own := l.framing.(webSocket); !own {
+			if err := in.fill(); err != nil {
+				return readCause(err), err
+			}
+		}
+		f, cause, err := l.nextFrame(in)
+		if err != nil {
+			return cause, err
+		}
+		l.rx.Add(1)
+		err = handle(h, f)
+		f.Release()
+		if err != nil {
+			return ProtocolError, err
+		}
+	}
+}
+
+// nextFrame reads one frame.
+func (l *Link) nextFrame(in *input) (*Frame, Cause, error) {
+	if l.framing != nil {
+		return l.framing.readFrame(l)
+	}
+	return l.readFrame(in)
+}
+
+// handle gives h what a frame holds.
+func handle(h Handler, f *Frame) error {
+	switch f.buf[f.start] {
+	case protocolChainPack:
+		m := messages.Get().(*rpc.Message)
+		defer messages.Put(m)
+		if err := m.Parse(f.Message()); err != nil {
+			return err
+		}
+		f.seal(f.start + 1) // as it came, until somebody changes its head
+		h.Message(m, f)
+	case protocolReset:
+		h.Reset()
+	default:
+		return fmt.Errorf("%w %d", errProtocol, f.buf[f.start])
+	}
+	return nil
+}
+
+// readFrame reads one frame of the block framing. Its length is judged before memory is taken.
+func (l *Link) readFrame(in *input) (*Frame, Cause, error) {
+	length, err := l.readLength(in)
+	defer l.pulse.left()
+	if err != nil {
+		return nil, readCause(err), err
+	}
+	switch limit := l.maxFrame.Load(); {
+	case length == 0:
+		return nil, ProtocolError, errEmptyFrame
+	case length > uint64(limit):
+		return nil, FrameTooLong, fmt.Errorf("%d bytes declared, %d allowed", length, limit)
+	}
+	if uint64(in.buffered()) < length {
+		l.pulse.entered()
+	}
+	f := NewFrame(min(int(length), trusted))
+	for remaining := int(length); ; {
+		n := min(remaining, len(f.buf)-tailroom-f.end)
+		if _, err := io.ReadFull(in, f.buf[f.end:f.end+n]); err != nil {
+			f.Release()
+			if errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			return nil, readCause(err), err
+		}
+		f.end += n
+		if remaining -= n; remaining == 0 {
+			return f, Open, nil
+		}
+		f.grow(min(remaining, f.end-f.start))
+	}
+}
+
+// grow makes room for n bytes more.
+func (f *Frame) grow(n int) {
+	buf := make([]byte, f.end+n+tailroom)
+	copy(buf, f.buf[:f.end])
+	f.buf, f.class = buf, -1
+}
+
+// readLength reads a length prefix of any form. An end before its first byte is
+// io.EOF, one within it is io.ErrUnexpectedEOF.
+func (l *Link) readLength(in *input) (uint64, error) {
+	var b [maxLength]byte
+	for n := 0; ; {
+		if n > 0 && in.buffered() == 0 {
+			l.pulse.entered()
+		}
+		c, err := in.ReadByte()
+		switch {
+		case err == io.EOF && n > 0:
+			return 0, io.ErrUnexpectedEOF
+		case err != nil:
+			return 0, err
+		}
+		b[n], n = c, n+1
+		length, _, err := chainpack.UIntData(b[:n])
+		if n == len(b) || !errors.Is(err, io.ErrUnexpectedEOF) {
+			return length, err
+		}
+	}
+}
+
+func readCause(err error) Cause {
+	var syntax *chainpack.SyntaxError
+	switch {
+	case errors.Is(err, io.EOF):
+		return PeerClosed
+	case errors.As(err, &syntax), isViolation(err):
+		return ProtocolError
+	}
+	return ReadError
+}
