@@ -16,7 +16,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"shvtools/internal/device/agent"
-	"shvtools/internal/device/agentconf"
+	"shvtools/internal/device/config"
 	"shvtools/internal/device/ptyproc"
 	"shvtools/internal/sys/cliapp"
 	"shvtools/internal/sys/sdnotify"
@@ -25,7 +25,7 @@ import (
 const description = `Without arguments it mounts this machine as test/agent at the broker on
 ` + cliapp.DefaultURL + `. It connects again by itself, for as long as it runs.
 
-The configuration is read from --config, else from ` + agentconf.DefaultFile + ` or
+The configuration is read from --config, else from ` + config.DefaultFile + ` or
 ~/.config/shv/shvagent.yaml where one is there; docs/agent.md describes it: who
 may do what, and within which limits. A flag goes before the environment, and
 that before the file.
@@ -159,7 +159,7 @@ func run(c *cli.Context) error {
 }
 
 // tell serves the status of the agent. That it cannot is no reason not to run.
-func tell(ctx context.Context, config *agentconf.Config, log zerolog.Logger) (*agent.Status, func()) {
+func tell(ctx context.Context, config *config.Config, log zerolog.Logger) (*agent.Status, func()) {
 	told := agent.NewStatus(time.Now)
 	stopSocket := func() {}
 	if path := socketPath(config); path != "" {

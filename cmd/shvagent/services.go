@@ -7,7 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"shvtools/internal/device/agent"
-	"shvtools/internal/device/agentconf"
+	"shvtools/internal/device/config"
 	"shvtools/internal/device/fsnode"
 	"shvtools/internal/sys/cliapp"
 )
@@ -29,7 +29,7 @@ func serviceFlags() []cli.Flag {
 }
 
 // setServices puts them into o.
-func setServices(c *cli.Context, config *agentconf.Config, o *agent.Options) error {
+func setServices(c *cli.Context, config *config.Config, o *agent.Options) error {
 	if root := config.Files.Root; root != "" {
 		dir, err := filepath.Abs(root)
 		if err != nil {

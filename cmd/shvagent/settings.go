@@ -11,7 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"shvtools/internal/device/agent"
-	"shvtools/internal/device/agentconf"
+	"shvtools/internal/device/config"
 	"shvtools/internal/device/fsnode"
 	"shvtools/internal/device/policy"
 	"shvtools/internal/device/runas"
@@ -19,13 +19,13 @@ import (
 )
 
 // load reads the configuration that the flags name, or the default one.
-func load(c *cli.Context) (*agentconf.Config, error) {
+func load(c *cli.Context) (*config.Config, error) {
 	file := c.String("config")
 	if file == "" {
 		userDir, _ := os.UserConfigDir() // none without a home
-		file = agentconf.Default(userDir)
+		file = config.Default(userDir)
 	}
-	config, err := agentconf.Load(agentconf.Sources{
+	config, err := config.Load(config.Sources{
 		File: file,
 		Flag: func(name string) ([]string, bool) {
 			if !c.IsSet(name) {
@@ -54,7 +54,7 @@ func asUsage(err error) error {
 
 // brokers are the places to connect to, each with its login. What the URL says of
 // user, password and place goes before the file.
-func brokers(c *cli.Context, config *agentconf.Config) ([]agent.Broker, error) {
+func brokers(c *cli.Context, config *config.Config) ([]agent.Broker, error) {
 	var all []agent.Broker
 	for _, u := range config.URLs {
 		given := cliapp.GivenLogin{User: c.String(cliapp.FlagUser), Password: c.String(cliapp.FlagPassword), PasswordFile: c.String(cliapp.FlagPasswordFile)}
@@ -86,7 +86,7 @@ func brokers(c *cli.Context, config *agentconf.Config) ([]agent.Broker, error) {
 const noSocket = "none"
 
 // socketPath is where the agent answers `shvagent status`, "" for nowhere.
-func socketPath(config *agentconf.Config) string {
+func socketPath(config *config.Config) string {
 	switch dir := os.Getenv("XDG_RUNTIME_DIR"); {
 	case config.Socket == noSocket:
 		return ""
@@ -102,7 +102,7 @@ func socketPath(config *agentconf.Config) string {
 
 // show prints the configuration instead of using it. What may be right elsewhere
 // and is not here, and now, is a warning.
-func show(c *cli.Context, config *agentconf.Config) error {
+func show(c *cli.Context, config *config.Config) error {
 	check := c.Bool("check-config")
 	if err := config.Print(c.App.Writer, check); err != nil || !check {
 		return err

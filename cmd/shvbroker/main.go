@@ -14,8 +14,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"shvtools/internal/broker/auth"
-	"shvtools/internal/broker/broker"
-	"shvtools/internal/broker/brokerconf"
+	"shvtools/internal/broker/config"
+	"shvtools/internal/broker/core"
 	"shvtools/internal/broker/journal"
 	"shvtools/internal/sys/cliapp"
 	"shvtools/internal/sys/sdlisten"
@@ -23,7 +23,7 @@ import (
 	"shvtools/internal/wire/transport"
 )
 
-const description = `The configuration is read from --config, else from ` + brokerconf.DefaultFile + `
+const description = `The configuration is read from --config, else from ` + config.DefaultFile + `
 where that is there; docs/broker.md describes it. HUP and USR1 read it again.
 
 Without one it listens on ` + cliapp.DefaultURL + ` and lets in the
@@ -117,15 +117,15 @@ func run(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	var b *broker.Broker
+	var b *core.Broker
 	var reload reloading
-	rights := brokerconf.NewRights(s.sources, s.config, s.check, func(d *auth.Directory) { b.Apply(d) })
-	tables := make(map[string]broker.RightsTable)
+	rights := config.NewRights(s.sources, s.config, s.check, func(d *auth.Directory) { b.Apply(d) })
+	tables := make(map[string]core.RightsTable)
 	for path, table := range rights.Tables() {
 		tables[path] = table
 	}
 	address, urls := advertised(s.config.Advertise)
-	b = broker.New(broker.Options{
+	b = core.New(core.Options{
 		Users:   auth.NewStore(s.config.Directory),
 		Rights:  tables,
 		Reload:  func() error { return reload.reload() },

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"shvtools/internal/broker/broker"
-	"shvtools/internal/sys/monitor"
+	"shvtools/internal/broker/core"
+	"shvtools/internal/sys/health"
 )
 
 // number gives each number in v a value of its own, from next on, and notes where it
@@ -30,7 +30,7 @@ func number(v reflect.Value, at string, next *int, places map[float64]string) {
 		}
 	case reflect.Slice:
 		switch v.Type().Elem() {
-		case reflect.TypeFor[broker.ListenerStats]():
+		case reflect.TypeFor[core.ListenerStats]():
 			v.Set(reflect.MakeSlice(v.Type(), 2, 2))
 			for i := range v.Len() {
 				number(v.Index(i), fmt.Sprintf("%s[%d]", at, i), next, places)
@@ -59,13 +59,13 @@ func number(v reflect.Value, at string, next *int, places map[float64]string) {
 
 // Whatever the broker counts is of use to its operator.
 func TestEachNumberOfTheBrokerIsExportedOnce(t *testing.T) {
-	var s broker.Stats
+	var s core.Stats
 	next, places := 7_000_000_000, make(map[float64]string)
 	number(reflect.ValueOf(&s).Elem(), "Stats", &next, places)
 	found := make(map[float64][]string)
 	for _, f := range families(s, nil) {
 		for _, sample := range f.Samples {
-			if f.Type == monitor.Histogram && sample.Suffix == "_count" {
+			if f.Type == health.Histogram && sample.Suffix == "_count" {
 				continue // that of the last class again
 			}
 			found[sample.Value] = append(found[sample.Value], f.Name+fmt.Sprint(sample.Labels))
@@ -84,7 +84,7 @@ func TestEachNumberOfTheBrokerIsExportedOnce(t *testing.T) {
 // promtool would say the same.
 func TestMetricsFollowTheConventions(t *testing.T) {
 	name := regexp.MustCompile(`^(shvbroker|process|go)_[a-z_]+[a-z]$`)
-	s := broker.Stats{Listeners: []broker.ListenerStats{{URL: "tcp://a"}, {URL: "tcp://b"}}}
+	s := core.Stats{Listeners: []core.ListenerStats{{URL: "tcp://a"}, {URL: "tcp://b"}}}
 	names := make(map[string]bool)
 	for _, f := range families(s, []uplinkState{{"x", true, 3}}) {
 		switch {
@@ -92,7 +92,7 @@ func TestMetricsFollowTheConventions(t *testing.T) {
 			t.Errorf("name %s", f.Name)
 		case len(f.Help) < 5 || f.Help[len(f.Help)-1] != '.':
 			t.Errorf("%s: help %q", f.Name, f.Help)
-		case (f.Type == monitor.Counter) != (len(f.Name) > 6 && f.Name[len(f.Name)-6:] == "_total"):
+		case (f.Type == health.Counter) != (len(f.Name) > 6 && f.Name[len(f.Name)-6:] == "_total"):
 			t.Errorf("%s is a %s", f.Name, f.Type)
 		case len(f.Samples) == 0:
 			t.Errorf("%s has no samples", f.Name)
@@ -105,7 +105,7 @@ func TestMetricsFollowTheConventions(t *testing.T) {
 			} else {
 				seen[key] = true
 			}
-			if f.Type != monitor.Histogram && len(f.Samples) > 1 && len(sample.Labels) == 0 {
+			if f.Type != health.Histogram && len(f.Samples) > 1 && len(sample.Labels) == 0 {
 				t.Errorf("a sample of %s has no label", f.Name)
 			}
 		}

@@ -8,8 +8,8 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"shvtools/internal/broker/broker"
-	"shvtools/internal/broker/brokerconf"
+	"shvtools/internal/broker/config"
+	"shvtools/internal/broker/core"
 	"shvtools/internal/broker/uplink"
 	"shvtools/internal/sys/cliapp"
 	"shvtools/internal/wire/client"
@@ -61,7 +61,7 @@ func (w watched) End() {
 }
 
 // loginAbove is who a connection logs in as.
-func loginAbove(c brokerconf.Connection) (cliapp.Login, error) {
+func loginAbove(c config.Connection) (cliapp.Login, error) {
 	login, err := cliapp.ConfiguredLogin(c.URL, c.User, c.PasswordFile)
 	if err != nil {
 		return login, fmt.Errorf("%s: connection %s: %w", c.At, c.Name, err)
@@ -70,7 +70,7 @@ func loginAbove(c brokerconf.Connection) (cliapp.Login, error) {
 }
 
 // newParents resolves the logins of all connections.
-func newParents(connections []brokerconf.Connection, b *broker.Broker, log zerolog.Logger) (all parents, err error) {
+func newParents(connections []config.Connection, b *core.Broker, log zerolog.Logger) (all parents, err error) {
 	for _, c := range connections {
 		login, err := loginAbove(c)
 		if err != nil {
@@ -93,7 +93,7 @@ func newParents(connections []brokerconf.Connection, b *broker.Broker, log zerol
 			Link:        b.LinkOptions(),
 			Attach: func(cl *client.Client) (uplink.Session, error) {
 				from := transport.PeerAt(c.URL.Scheme, cl.Link().RemoteAddr())
-				p, err := b.AddParent(cl.Link(), from, broker.ParentOptions{Name: c.Name, Root: c.Root, Call: cl.Call})
+				p, err := b.AddParent(cl.Link(), from, core.ParentOptions{Name: c.Name, Root: c.Root, Call: cl.Call})
 				if err != nil {
 					return nil, err
 				}

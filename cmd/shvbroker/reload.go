@@ -10,16 +10,16 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"shvtools/internal/broker/broker"
-	"shvtools/internal/broker/brokerconf"
+	"shvtools/internal/broker/config"
+	"shvtools/internal/broker/core"
 	"shvtools/internal/sys/sdnotify"
 	"shvtools/internal/wire/transport"
 )
 
 // reloading is what a reload changes.
 type reloading struct {
-	broker    *broker.Broker
-	rights    *brokerconf.Rights
+	broker    *core.Broker
+	rights    *config.Rights
 	listeners []*transport.Listener
 	files     *fileWatch
 	notify    *sdnotify.Notifier

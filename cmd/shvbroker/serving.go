@@ -11,21 +11,21 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"shvtools/internal/broker/broker"
-	"shvtools/internal/broker/brokerconf"
+	"shvtools/internal/broker/config"
+	"shvtools/internal/broker/core"
 	"shvtools/internal/sys/cliapp"
-	"shvtools/internal/sys/monitor"
+	"shvtools/internal/sys/health"
 	"shvtools/internal/sys/sdnotify"
 	"shvtools/internal/wire/transport"
 )
 
 // serving is a broker at work, with what tells others how it is.
 type serving struct {
-	broker      *broker.Broker
+	broker      *core.Broker
 	listeners   []*transport.Listener
 	readyFile   string
 	development bool
-	operation   brokerconf.Operation
+	operation   config.Operation
 	metrics     net.Listener // in the place of one at operation.Metrics; nil: none
 	up          parents
 	files       *fileWatch
@@ -81,7 +81,7 @@ func (s serving) run(ctx context.Context) error {
 	watching.Go(func() { s.files.run(watch) })
 	select {
 	case err := <-failed:
-		if !errors.Is(err, broker.ErrClosed) {
+		if !errors.Is(err, core.ErrClosed) {
 			return err
 		}
 	case <-ctx.Done():
@@ -90,14 +90,14 @@ func (s serving) run(ctx context.Context) error {
 	return nil
 }
 
-func (s serving) listenMetrics(ctx context.Context) (*monitor.Server, error) {
-	sources := monitor.Sources{
+func (s serving) listenMetrics(ctx context.Context) (*health.Server, error) {
+	sources := health.Sources{
 		Healthy: s.healthy,
 		Ready:   func() bool { return !s.broker.Draining() },
-		Metrics: func() []monitor.Family { return families(s.broker.Stats(), s.up.states()) },
+		Metrics: func() []health.Family { return families(s.broker.Stats(), s.up.states()) },
 	}
 	if s.metrics != nil {
-		return monitor.On(s.metrics, sources), nil
+		return health.On(s.metrics, sources), nil
 	}
 	address := s.operation.Metrics
 	host, _, _ := net.SplitHostPort(address) // Listen tells what is wrong with it
@@ -105,14 +105,14 @@ func (s serving) listenMetrics(ctx context.Context) (*monitor.Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen for metrics: %w", err)
 	}
-	return monitor.On(l, sources), nil
+	return health.On(l, sources), nil
 }
 
 // drain ends in good order. A second signal ends the process meanwhile.
 func (s serving) drain(cause error) {
 	_ = s.notify.Stopping("draining", s.operation.Grace+s.operation.Spread+closeWait)
 	s.log.Info().AnErr("cause", cause).Int("tunnels", s.broker.Stats().Tunnels).Stringer("grace", s.operation.Grace).Msg("stopping")
-	s.broker.Drain(context.Background(), broker.Drain{Grace: s.operation.Grace, Spread: s.operation.Spread})
+	s.broker.Drain(context.Background(), core.Drain{Grace: s.operation.Grace, Spread: s.operation.Spread})
 }
 
 // closeWait is what ending takes when the drain is over, and more.

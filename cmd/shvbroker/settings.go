@@ -15,8 +15,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"shvtools/internal/broker/auth"
-	"shvtools/internal/broker/broker"
-	"shvtools/internal/broker/brokerconf"
+	"shvtools/internal/broker/config"
+	"shvtools/internal/broker/core"
 	"shvtools/internal/sys/cliapp"
 	"shvtools/internal/sys/tty"
 	"shvtools/internal/wire/transport"
@@ -27,8 +27,8 @@ type settings struct {
 	command *cli.Context
 	log     zerolog.Logger
 
-	sources brokerconf.Sources
-	config  *brokerconf.Config
+	sources config.Sources
+	config  *config.Config
 	listen  []door
 }
 
@@ -42,12 +42,12 @@ type door struct {
 // load reads everything, and refuses what must not serve.
 func (s *settings) load() error {
 	c := s.command
-	s.sources = brokerconf.Sources{File: c.String("config"), Dir: c.String("config-dir"), AccessFile: c.String("access-file")}
+	s.sources = config.Sources{File: c.String("config"), Dir: c.String("config-dir"), AccessFile: c.String("access-file")}
 	if s.sources.File == "" && !c.IsSet("config") {
-		s.sources.File = brokerconf.Default()
+		s.sources.File = config.Default()
 	}
 	var err error
-	if s.config, err = brokerconf.Load(s.sources); err != nil {
+	if s.config, err = config.Load(s.sources); err != nil {
 		return s.tell(err)
 	}
 	for _, text := range s.config.Warnings {
@@ -70,7 +70,7 @@ func (s *settings) overrideOperation() error {
 	c, o := s.command, &s.config.Operation
 	if c.IsSet("metrics-listen") {
 		o.Metrics = c.String("metrics-listen")
-		if err := brokerconf.CheckMetrics(o.Metrics); err != nil {
+		if err := config.CheckMetrics(o.Metrics); err != nil {
 			return cliapp.Usagef("--metrics-listen: %w", err)
 		}
 		s.config.Override("metrics.listen", "--metrics-listen", o.Metrics)
@@ -145,8 +145,8 @@ func (s *settings) overrideListen(source string, doors []door) {
 }
 
 // limits are those of the configuration, for the broker.
-func limits(l brokerconf.Limits) broker.Limits {
-	return broker.Limits{
+func limits(l config.Limits) core.Limits {
+	return core.Limits{
 		MaxFrame:                 l.Frame,
 		LoginFrame:               l.LoginFrame,
 		Connections:              l.Connections,
@@ -163,13 +163,13 @@ func limits(l brokerconf.Limits) broker.Limits {
 
 // advertised are the addresses where helpers are told to connect, the plain one
 // apart.
-func advertised(all []transport.URL) (plain broker.Address, others []transport.URL) {
+func advertised(all []transport.URL) (plain core.Address, others []transport.URL) {
 	for _, u := range all {
 		if u.Scheme != transport.TCP {
 			others = append(others, u)
-		} else if plain == (broker.Address{}) {
+		} else if plain == (core.Address{}) {
 			port, _ := strconv.ParseInt(u.Port, 10, 64) // a URL's is a number, or helpers fail
-			plain = broker.Address{Host: u.Host, Port: port}
+			plain = core.Address{Host: u.Host, Port: port}
 		}
 	}
 	return plain, others
@@ -177,7 +177,7 @@ func advertised(all []transport.URL) (plain broker.Address, others []transport.U
 
 // check refuses a configuration that lets in anybody from anywhere. Where a socket is
 // that the broker is given shows when it has it.
-func (s *settings) check(c *brokerconf.Config) error {
+func (s *settings) check(c *config.Config) error {
 	plaintext := c.AllowPlaintext
 	if s.command.IsSet("allow-plaintext") {
 		plaintext = s.command.Bool("allow-plaintext")

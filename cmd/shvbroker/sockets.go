@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"shvtools/internal/broker/brokerconf"
+	"shvtools/internal/broker/config"
 	"shvtools/internal/sys/sdlisten"
 	"shvtools/internal/wire/transport"
 )
@@ -37,7 +37,7 @@ func (s *settings) give(sockets []sdlisten.Socket) (metrics net.Listener, err er
 			doors = append(doors, given)
 		}
 	}
-	if name, ok := strings.CutPrefix(s.config.Operation.Metrics, brokerconf.MetricsSocket); ok {
+	if name, ok := strings.CutPrefix(s.config.Operation.Metrics, config.MetricsSocket); ok {
 		named := bearing(sockets, name)
 		switch {
 		case len(named) == 0 || taken[name]:

@@ -10,23 +10,23 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"shvtools/internal/device/command"
 	"shvtools/internal/device/rexec"
 	"shvtools/internal/device/runas"
+	"shvtools/internal/device/runcmd"
 	"shvtools/internal/device/sftpd"
 	"shvtools/internal/sys/cliapp"
-	"shvtools/internal/sys/slack"
+	"shvtools/internal/sys/timerslack"
 )
 
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == "--"+runas.LimitedFlag {
 		limited(os.Args[2:])
 	}
-	if len(os.Args) > 1 && os.Args[1] == "--"+command.GuardFlag {
-		command.RunGuard(os.Stdin)
+	if len(os.Args) > 1 && os.Args[1] == "--"+runcmd.GuardFlag {
+		runcmd.RunGuard(os.Stdin)
 		return
 	}
-	slack.OnlyMonitor() // the agent gave us more
+	timerslack.OnlyMonitor() // the agent gave us more
 	app := &cli.App{
 		Name:      "shvrexec",
 		Usage:     "runs one remote session for shvagent, which starts it",

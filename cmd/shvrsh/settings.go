@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"shvtools/internal/session/tunnel"
-	"shvtools/internal/shell/rshconfig"
+	"shvtools/internal/shell/config"
 	"shvtools/internal/shell/sshargs"
 	"shvtools/internal/sys/cliapp"
 	"shvtools/internal/wire/transport"
@@ -37,7 +37,7 @@ type settings struct {
 	setEnv         []sshargs.EnvVar
 	quiet          bool // no messages
 	silent         bool // no errors either
-	host           rshconfig.Host
+	host           config.Host
 }
 
 // settle puts the settings together.
@@ -83,7 +83,7 @@ func settle(args *sshargs.Args) (*settings, error) {
 }
 
 // loadConfig reads the file that -F names, or the user's own if there is one.
-func loadConfig(named string) (*rshconfig.Config, error) {
+func loadConfig(named string) (*config.Config, error) {
 	switch named {
 	case "none":
 		return nil, nil
@@ -92,14 +92,14 @@ func loadConfig(named string) (*rshconfig.Config, error) {
 		if err != nil {
 			return nil, nil // without a home there is no configuration
 		}
-		return rshconfig.Load(filepath.Join(dir, "shvrsh", "config.yaml"))
+		return config.Load(filepath.Join(dir, "shvrsh", "config.yaml"))
 	}
-	return rshconfig.LoadNamed(named)
+	return config.LoadNamed(named)
 }
 
 // brokerURL is where the broker is: of the command line, the environment, the
 // configuration, or the default.
-func brokerURL(args *sshargs.Args, host *rshconfig.Host) (u transport.URL, err error) {
+func brokerURL(args *sshargs.Args, host *config.Host) (u transport.URL, err error) {
 	switch text := firstOf(args.URL, args.ServerHost, os.Getenv("SHV_URL")); {
 	case text != "":
 		u, err = transport.ParseClientURL(text)

@@ -10,7 +10,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"shvtools/internal/broker/auth"
-	"shvtools/internal/broker/broker"
+	"shvtools/internal/broker/core"
 )
 
 // forwardFigure is how a broker in this process carries tunnel frames, and what
@@ -86,7 +86,7 @@ func brokerInProcess(ctx context.Context, data int) (*route, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	b := broker.New(broker.Options{Users: auth.NewStore(auth.Development()), Log: zerolog.Nop()})
+	b := core.New(core.Options{Users: auth.NewStore(auth.Development()), Log: zerolog.Nop()})
 	go func() { _ = b.Serve(l) }()
 	r, err := brokerRoute(ctx, l.Addr().String(), data, burstSize)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"shvtools/internal/broker/auth"
-	"shvtools/internal/broker/broker"
+	"shvtools/internal/broker/core"
 	"shvtools/internal/broker/uplink"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/rpc"
@@ -30,7 +30,7 @@ const anyPort = "127.3.0.1:0"
 
 // running is a broker that listens.
 type running struct {
-	*broker.Broker
+	*core.Broker
 	url transport.URL
 }
 
@@ -44,7 +44,7 @@ func start(t *testing.T, name, listen string) *running {
 		Name: "kid", Password: auth.PlainPassword("uncommon"), Roles: []string{"broker"},
 		Mounts: []shvpath.Pattern{shvpath.MustPattern("**")}, Rules: []auth.Rule{auth.MustRule("**", rpc.AccessRead)},
 	}))
-	b := broker.New(broker.Options{Users: users, Name: name, Log: zerolog.Nop()})
+	b := core.New(core.Options{Users: users, Name: name, Log: zerolog.Nop()})
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = b.Serve(l) })
 	t.Cleanup(func() {
@@ -69,7 +69,7 @@ func connect(t *testing.T, b *running, to transport.URL, root, password string) 
 			Name: "up", URL: to, User: "kid", Password: password, MountPoint: "c",
 			Heartbeat: 2 * time.Second, LongestWait: 100 * time.Millisecond, BrokerID: b.ID(), Link: b.LinkOptions(), Log: zerolog.New(text),
 			Attach: func(c *client.Client) (uplink.Session, error) {
-				p, err := b.AddParent(c.Link(), transport.Peer{}, broker.ParentOptions{Name: "up", Root: root, Call: c.Call})
+				p, err := b.AddParent(c.Link(), transport.Peer{}, core.ParentOptions{Name: "up", Root: root, Call: c.Call})
 				if err != nil {
 					return nil, err
 				}

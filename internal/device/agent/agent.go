@@ -12,11 +12,11 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"shvtools/internal/device/calls"
+	"shvtools/internal/device/asynccall"
 	"shvtools/internal/device/fsnode"
 	"shvtools/internal/device/policy"
 	"shvtools/internal/session/inband"
-	"shvtools/internal/sys/oftlog"
+	"shvtools/internal/sys/lograte"
 	"shvtools/internal/wire/client"
 	"shvtools/internal/wire/transport"
 )
@@ -81,7 +81,7 @@ type Agent struct {
 	helpers  helpers
 	services *services
 	memory   memory // of the heartbeat
-	often    *oftlog.Lines
+	often    *lograte.Lines
 
 	readyOnce sync.Once
 	readyErr  error
@@ -104,7 +104,7 @@ func Run(ctx context.Context, o Options) error {
 		o.Status = NewStatus(time.Now)
 	}
 	o.Commands.setDefaults()
-	often := oftlog.New(func(message string, times int, latest string) {
+	often := lograte.New(func(message string, times int, latest string) {
 		o.Log.Warn().Int("times", times).Str("latest", latest).Msg(message + ", again and again")
 	})
 	defer often.Close()
@@ -145,7 +145,7 @@ func (a *Agent) serve(ctx context.Context, b Broker) error {
 		status.within(unanswered * a.opts.Heartbeat)
 		a.memory.tidy()
 	}
-	conn.calls = calls.NewTable(func(answer []byte) error { return conn.client.SendNow(answer) }, a.opts.Log)
+	conn.calls = asynccall.NewTable(func(answer []byte) error { return conn.client.SendNow(answer) }, a.opts.Log)
 	c, err := client.Dial(ctx, client.Options{
 		URL:     b.URL,
 		Timeout: a.opts.Timeout,

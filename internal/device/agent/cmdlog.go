@@ -6,7 +6,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"shvtools/internal/device/command"
+	"shvtools/internal/device/runcmd"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/cpon"
 	"shvtools/internal/shv/node"
@@ -59,7 +59,7 @@ func shown(method string, param chainpack.Value) chainpack.Value {
 	case "runCmd":
 		return shownCommand(param, firstWord)
 	case "runScript":
-		return shownCommand(param, command.ScriptName)
+		return shownCommand(param, runcmd.ScriptName)
 	case "launchRexec":
 		name, _ := param.Get("method")
 		text, ok := name.AsString()

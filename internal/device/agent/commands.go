@@ -7,33 +7,33 @@ import (
 	"slices"
 	"strings"
 
-	"shvtools/internal/device/calls"
-	"shvtools/internal/device/command"
+	"shvtools/internal/device/asynccall"
 	"shvtools/internal/device/policy"
 	"shvtools/internal/device/ptyproc"
 	"shvtools/internal/device/runas"
+	"shvtools/internal/device/runcmd"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/node"
 )
 
 // runner runs a call on a host.
-type runner func(context.Context, command.Host, command.Call) (chainpack.Value, error)
+type runner func(context.Context, runcmd.Host, runcmd.Call) (chainpack.Value, error)
 
 // runCmd and runScript are answered when the process has ended.
 func (c *connection) runCmd(r *node.Request) (chainpack.Value, error) {
-	return c.run(r, policy.Commands, func(ctx context.Context, h command.Host, call command.Call) (chainpack.Value, error) {
+	return c.run(r, policy.Commands, func(ctx context.Context, h runcmd.Host, call runcmd.Call) (chainpack.Value, error) {
 		return h.Run(ctx, call)
 	})
 }
 
 func (c *connection) runScript(r *node.Request) (chainpack.Value, error) {
-	return c.run(r, policy.Scripts, func(ctx context.Context, h command.Host, call command.Call) (chainpack.Value, error) {
+	return c.run(r, policy.Scripts, func(ctx context.Context, h runcmd.Host, call runcmd.Call) (chainpack.Value, error) {
 		return h.RunScript(ctx, c.agent.services.scripts, call)
 	})
 }
 
 func (c *connection) run(r *node.Request, use policy.Use, run runner) (chainpack.Value, error) {
-	call, err := command.ParseCall(r.Param)
+	call, err := runcmd.ParseCall(r.Param)
 	if err != nil {
 		return chainpack.Value{}, err
 	}
@@ -46,7 +46,7 @@ func (c *connection) run(r *node.Request, use policy.Use, run runner) (chainpack
 		return chainpack.Value{}, err
 	}
 	method, user, owner := r.Method, userChain(r.UserID), policy.UserOf(r.UserID)
-	return c.calls.Start(c.agent.services.commands, r, calls.Turn{User: owner}, func(ctx context.Context, _ func(float64)) (chainpack.Value, error) {
+	return c.calls.Start(c.agent.services.commands, r, asynccall.Turn{User: owner}, func(ctx context.Context, _ func(float64)) (chainpack.Value, error) {
 		leave, err := c.agent.helpers.enter(owner)
 		if err != nil {
 			return chainpack.Value{}, err
@@ -59,7 +59,7 @@ func (c *connection) run(r *node.Request, use policy.Use, run runner) (chainpack
 		ctx, cancel := limitTime(ctx, grant)
 		defer cancel()
 		result, err := run(ctx, host, call)
-		var notStarted *command.StartError
+		var notStarted *runcmd.StartError
 		if errors.As(err, &notStarted) && c.agent.often.Pass("no process", user) { // the caller is told no reason, as by the C++ agent
 			c.agent.opts.Log.Warn().Err(notStarted).Str("method", method).Str("user", user).Msg("no process")
 		}
@@ -68,7 +68,7 @@ func (c *connection) run(r *node.Request, use policy.Use, run runner) (chainpack
 }
 
 // host is where a call runs under a grant. It waits for the disk.
-func (a *Agent) host(g *policy.Grant, call *command.Call) (command.Host, error) {
+func (a *Agent) host(g *policy.Grant, call *runcmd.Call) (runcmd.Host, error) {
 	host := a.services.host
 	account, err := runas.Lookup(g)
 	if err != nil {

@@ -5,9 +5,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"shvtools/internal/device/calls"
-	"shvtools/internal/device/command"
+	"shvtools/internal/device/asynccall"
 	"shvtools/internal/device/policy"
+	"shvtools/internal/device/runcmd"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/node"
 	"shvtools/internal/shv/rpc"
@@ -49,9 +49,9 @@ func uptime() chainpack.Value {
 
 // reset runs the configured command, and answers when it has ended well.
 func (c *connection) reset(r *node.Request) (chainpack.Value, error) {
-	reset := command.Call{Text: "/bin/sh", Args: []string{"-c", c.agent.opts.Device.Reset}}
+	reset := runcmd.Call{Text: "/bin/sh", Args: []string{"-c", c.agent.opts.Device.Reset}}
 	s := c.agent.services
-	return c.calls.Start(s.commands, r, calls.Turn{User: policy.UserOf(r.UserID)}, func(ctx context.Context, _ func(float64)) (chainpack.Value, error) {
+	return c.calls.Start(s.commands, r, asynccall.Turn{User: policy.UserOf(r.UserID)}, func(ctx context.Context, _ func(float64)) (chainpack.Value, error) {
 		code, err := s.host.Exit(ctx, reset)
 		switch {
 		case err != nil:

@@ -3,7 +3,7 @@ package agent
 import (
 	"context"
 
-	"shvtools/internal/device/calls"
+	"shvtools/internal/device/asynccall"
 	"shvtools/internal/device/fsnode"
 	"shvtools/internal/device/policy"
 	"shvtools/internal/device/runas"
@@ -22,7 +22,7 @@ func (c *connection) fileNodes(tree *node.Tree) func(*node.Request, string) (cha
 		}
 		// One after the other for each caller and file: a write that was sent before
 		// another is done before it.
-		return c.calls.Start(s.fileJobs, r, calls.Turn{User: policy.UserOf(r.UserID), Order: "/" + rest}, func(ctx context.Context, progress func(float64)) (chainpack.Value, error) {
+		return c.calls.Start(s.fileJobs, r, asynccall.Turn{User: policy.UserOf(r.UserID), Order: "/" + rest}, func(ctx context.Context, progress func(float64)) (chainpack.Value, error) {
 			files, err := filesUnder(s.files, grant)
 			if err != nil {
 				return chainpack.Value{}, err

@@ -14,12 +14,12 @@ import (
 	"syscall"
 	"time"
 
-	"shvtools/internal/device/launch"
+	"shvtools/internal/device/helperline"
 	"shvtools/internal/device/policy"
 	"shvtools/internal/device/ptyproc"
 	"shvtools/internal/shv/rpc"
-	"shvtools/internal/sys/oftlog"
-	"shvtools/internal/sys/slack"
+	"shvtools/internal/sys/lograte"
+	"shvtools/internal/sys/timerslack"
 )
 
 // groupGrace is how long the processes of a killed helper may take after HUP
@@ -36,7 +36,7 @@ const stoppedText = "the agent on the device was stopped"
 // broker, for they have their own.
 type helpers struct {
 	opts   Options
-	often  *oftlog.Lines
+	often  *lograte.Lines
 	waiter sync.WaitGroup
 
 	mu      sync.Mutex
@@ -64,7 +64,7 @@ type helper struct {
 
 // job is what a helper is started for.
 type job struct {
-	line   launch.Line
+	line   helperline.Line
 	owner  string // the user who counts
 	use    policy.Use
 	socket *os.File // to the helper, nil for none; start does not close it
@@ -76,8 +76,8 @@ type job struct {
 // start starts a helper and watches over it.
 func (h *helpers) start(j job) error {
 	text := j.line.Append(nil)
-	if len(text) > launch.MaxLine {
-		return rpc.Errorf(rpc.CodeInvalidParam, "the command is too long: %d bytes with all that belongs to it, %d are allowed", len(text), launch.MaxLine)
+	if len(text) > helperline.MaxLine {
+		return rpc.Errorf(rpc.CodeInvalidParam, "the command is too long: %d bytes with all that belongs to it, %d are allowed", len(text), helperline.MaxLine)
 	}
 	p, err := h.spawn(j)
 	if err != nil {
@@ -103,7 +103,7 @@ func (h *helpers) spawn(j job) (*helper, error) {
 	cmd.Env = h.opts.Environ
 	cmd.Stderr = os.Stderr
 	if j.socket != nil {
-		cmd.ExtraFiles = []*os.File{j.socket} // launch.InBandFD
+		cmd.ExtraFiles = []*os.File{j.socket} // helperline.InBandFD
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C for us is not for it
 	pipe, err := cmd.StdinPipe()
@@ -118,7 +118,7 @@ func (h *helpers) spawn(j job) (*helper, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := slack.Start(slack.Calm, cmd.Start); err != nil {
+	if err := timerslack.Start(timerslack.Calm, cmd.Start); err != nil {
 		return nil, fmt.Errorf("cannot start the helper on the device: %w", err)
 	}
 	p := &helper{cmd: cmd, stdin: stdin, user: j.owner, use: j.use, since: time.Now()}
@@ -170,7 +170,7 @@ func (h *helpers) enter(owner string) (leave func(), err error) {
 // watch reads what the helper says, waits for its end and cleans up behind it.
 func (h *helpers) watch(p *helper, stdout io.Reader, failed func(error)) {
 	for lines := bufio.NewScanner(stdout); lines.Scan(); {
-		if group, ok := launch.ParseStarted(lines.Bytes()); ok {
+		if group, ok := helperline.ParseStarted(lines.Bytes()); ok {
 			p.group.Store(int64(group))
 		}
 	}
@@ -198,7 +198,7 @@ func (h *helpers) watch(p *helper, stdout io.Reader, failed func(error)) {
 }
 
 // order writes a line to all helpers; h.mu is held.
-func (h *helpers) order(o launch.Order) {
+func (h *helpers) order(o helperline.Order) {
 	for p := range h.running {
 		_ = p.stdin.SetWriteDeadline(time.Now().Add(time.Second))
 		_, _ = p.stdin.Write(o.Append(nil)) // one that does not read ends with its stdin
@@ -224,7 +224,7 @@ func (h *helpers) refuse() (running int, none <-chan struct{}) {
 func (h *helpers) warn(text string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.order(launch.Order{Notice: text})
+	h.order(helperline.Order{Notice: text})
 }
 
 // stop ends all helpers and waits for them, for grace at the most.
@@ -233,7 +233,7 @@ func (h *helpers) stop(grace time.Duration) {
 	if h.refusal == nil {
 		h.refusal = errors.New("the agent is stopping")
 	}
-	h.order(launch.Order{Stop: stoppedText})
+	h.order(helperline.Order{Stop: stoppedText})
 	for p := range h.running {
 		_ = p.stdin.Close()
 	}

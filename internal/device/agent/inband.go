@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"shvtools/internal/device/launch"
+	"shvtools/internal/device/helperline"
 	"shvtools/internal/session/inband"
 	"shvtools/internal/shv/node"
 	"shvtools/internal/shv/rpc"
@@ -63,8 +63,8 @@ func (c *connection) carry(s *search) {
 }
 
 // inBandLine is the helper's line without a tunnel.
-func (s *search) inBandLine() launch.Line {
-	line := s.line(launch.Trust{})
+func (s *search) inBandLine() helperline.Line {
+	line := s.line(helperline.Trust{})
 	line.Find = rpc.TunnelCtl{State: rpc.FindTunnelResponse, RequestID: s.from.ID}
 	line.InBand = true
 	return line

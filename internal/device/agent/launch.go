@@ -7,8 +7,8 @@ import (
 	"sync"
 	"time"
 
-	"shvtools/internal/device/calls"
-	"shvtools/internal/device/launch"
+	"shvtools/internal/device/asynccall"
+	"shvtools/internal/device/helperline"
 	"shvtools/internal/device/policy"
 	"shvtools/internal/session/inband"
 	"shvtools/internal/shv/chainpack"
@@ -26,7 +26,7 @@ type connection struct {
 	agent    *Agent
 	broker   Broker // that it goes to
 	searches sync.WaitGroup
-	calls    *calls.Table
+	calls    *asynccall.Table
 	client   *client.Client // set before the read loop begins
 
 	mu       sync.Mutex
@@ -39,7 +39,7 @@ type connection struct {
 // for each other.
 type search struct {
 	method   string
-	param    []byte // the launch.Call: many values take many times their bytes
+	param    []byte // the helperline.Call: many values take many times their bytes
 	from     rpc.Address
 	user     string
 	owner    string // the one of the users that counts
@@ -88,7 +88,7 @@ func (a *Agent) allow(r *node.Request, w policy.Wanted) (*policy.Grant, error) {
 // helper, or by an error.
 func (c *connection) launchRexec(r *node.Request) (chainpack.Value, error) {
 	cl := c.client
-	call := launch.CallFromParam(r.Param)
+	call := helperline.CallFromParam(r.Param)
 	wanted, err := call.Wanted()
 	if err != nil {
 		// The helper tells the caller what is wrong. That is left to who might run
@@ -235,9 +235,9 @@ func (c *connection) find(cl *client.Client, s *search) (inBand bool, err error)
 }
 
 // line is what the helper is told.
-func (s *search) line(trust launch.Trust) launch.Line {
+func (s *search) line(trust helperline.Trust) helperline.Line {
 	v, _, _ := chainpack.Decode(s.param, chainpack.Limits{}) // we have written it
-	return launch.Line{Find: s.find, Call: launch.CallFromParam(v), Policy: *s.grant, User: s.user, Trust: trust}
+	return helperline.Line{Find: s.find, Call: helperline.CallFromParam(v), Policy: *s.grant, User: s.user, Trust: trust}
 }
 
 // userChain is tag 16 as text, for logs, with a bound.

@@ -12,7 +12,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"shvtools/internal/broker/auth"
-	"shvtools/internal/broker/broker"
+	"shvtools/internal/broker/core"
 	"shvtools/internal/device/agent"
 	"shvtools/internal/device/fsnode"
 	"shvtools/internal/shv/cpon"
@@ -29,7 +29,7 @@ func caller(t *testing.T, o agent.Options) *client.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := broker.New(broker.Options{Users: auth.NewStore(auth.Development()), Log: zerolog.Nop()})
+	b := core.New(core.Options{Users: auth.NewStore(auth.Development()), Log: zerolog.Nop()})
 	go func() { _ = b.Serve(l) }()
 	t.Cleanup(b.Close)
 	ready := make(chan struct{})

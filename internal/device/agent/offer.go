@@ -1,7 +1,7 @@
 package agent
 
 import (
-	"shvtools/internal/device/launch"
+	"shvtools/internal/device/helperline"
 	"shvtools/internal/shv/rpc"
 	"shvtools/internal/wire/transport"
 )
@@ -31,12 +31,12 @@ func judge(own transport.URL, find rpc.TunnelCtl) error {
 }
 
 // trust is what a helper needs to know to judge the broker as its agent does.
-func trust(own transport.URL) launch.Trust {
+func trust(own transport.URL) helperline.Trust {
 	switch {
 	case own.IsEncrypted():
-		return launch.Trust{CA: own.CA, CRL: own.CRL, Cert: own.Cert, Key: own.Key, NoVerify: own.NoVerify, Name: own.Host}
+		return helperline.Trust{CA: own.CA, CRL: own.CRL, Cert: own.Cert, Key: own.Key, NoVerify: own.NoVerify, Name: own.Host}
 	case own.Scheme == transport.Unix:
-		return launch.Trust{Socket: own.Path}
+		return helperline.Trust{Socket: own.Path}
 	}
-	return launch.Trust{}
+	return helperline.Trust{}
 }

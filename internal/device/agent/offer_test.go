@@ -3,7 +3,7 @@ package agent
 import (
 	"testing"
 
-	"shvtools/internal/device/launch"
+	"shvtools/internal/device/helperline"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/cpon"
 	"shvtools/internal/shv/rpc"
@@ -63,7 +63,7 @@ func TestAnswersThatAnAgentActsOn(t *testing.T) {
 }
 
 func TestTrustIsTheAgentsOwn(t *testing.T) {
-	for url, want := range map[string]launch.Trust{
+	for url, want := range map[string]helperline.Trust{
 		"tcp://h?ca=x":                     {},
 		"ssl://h?ca=/x":                    {CA: "/x", Name: "h"},
 		"ssl://h?verify=0":                 {NoVerify: true, Name: "h"},

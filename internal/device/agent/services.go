@@ -4,14 +4,14 @@ import (
 	"strings"
 	"time"
 
-	"shvtools/internal/device/calls"
-	"shvtools/internal/device/command"
+	"shvtools/internal/device/asynccall"
 	"shvtools/internal/device/fsnode"
+	"shvtools/internal/device/runcmd"
 	"shvtools/internal/session/inband"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/node"
 	"shvtools/internal/shv/rpc"
-	"shvtools/internal/sys/oftlog"
+	"shvtools/internal/sys/lograte"
 )
 
 // Defaults of Commands.
@@ -61,27 +61,27 @@ func (c *Commands) setDefaults() {
 
 // services is what the agent's methods work with, whatever the connection.
 type services struct {
-	commands *calls.Lane
-	host     command.Host
-	scripts  *command.Scripts
+	commands *asynccall.Lane
+	host     runcmd.Host
+	scripts  *runcmd.Scripts
 	tester   *tester // nil: none
 	files    *fsnode.FS
-	fileJobs *calls.Lane
+	fileJobs *asynccall.Lane
 }
 
-func newServices(o Options, often *oftlog.Lines) *services {
-	guard := command.NewGuard(o.Helper, o.Environ, func(err error) {
+func newServices(o Options, often *lograte.Lines) *services {
+	guard := runcmd.NewGuard(o.Helper, o.Environ, func(err error) {
 		if often.Pass("a command runs unguarded", err.Error()) {
 			o.Log.Warn().Err(err).Msg("a command runs unguarded")
 		}
 	})
 	s := &services{
-		commands: calls.NewLane("commands", calls.Limits{
+		commands: asynccall.NewLane("commands", asynccall.Limits{
 			Running: maxCommands, Bytes: maxCommandBytes, Time: o.Commands.Time,
-			PerUser: calls.Share{Bytes: maxUserCommandBytes},
+			PerUser: asynccall.Share{Bytes: maxUserCommandBytes},
 		}),
-		host:    command.Host{Environ: o.Environ, Search: pathOf(o.Environ), Output: min(o.Commands.Output, command.MaxOutput), Guard: guard},
-		scripts: command.NewScripts(o.ScriptDir, time.Now),
+		host:    runcmd.Host{Environ: o.Environ, Search: pathOf(o.Environ), Output: min(o.Commands.Output, runcmd.MaxOutput), Guard: guard},
+		scripts: runcmd.NewScripts(o.ScriptDir, time.Now),
 	}
 	if o.Tester {
 		s.tester = new(tester)
@@ -91,20 +91,20 @@ func newServices(o Options, often *oftlog.Lines) *services {
 			o.Log.Warn().Err(err).Msg("what is to be sys/fs is not there")
 		}
 		s.files = fsnode.New(o.Files)
-		s.fileJobs = calls.NewLane("file calls", calls.Limits{
+		s.fileJobs = asynccall.NewLane("file calls", asynccall.Limits{
 			Running: maxFileJobs, Waiting: maxFileWaiting, Bytes: maxFileBytes, Time: fileTime,
-			PerUser: calls.Share{Running: maxUserFileJobs, Waiting: maxUserFileWaiting, Bytes: maxUserFileBytes},
+			PerUser: asynccall.Share{Running: maxUserFileJobs, Waiting: maxUserFileWaiting, Bytes: maxUserFileBytes},
 		})
 	}
 	return s
 }
 
 // lanes are those of all calls.
-func (s *services) lanes() []*calls.Lane {
+func (s *services) lanes() []*asynccall.Lane {
 	if s.fileJobs == nil {
-		return []*calls.Lane{s.commands}
+		return []*asynccall.Lane{s.commands}
 	}
-	return []*calls.Lane{s.commands, s.fileJobs}
+	return []*asynccall.Lane{s.commands, s.fileJobs}
 }
 
 // pathOf is PATH, since programs are looked up in ours even where the caller

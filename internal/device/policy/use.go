@@ -1,7 +1,7 @@
 // Package policy is the one judge of what a caller may do on a device: a list of
 // rules, of which the first that fits decides. The agent asks it before it starts
 // anything; what it grants goes to the helper, which checks it once more. It
-// reads no file and starts no process: package agentconf does the one, and who
+// reads no file and starts no process: package config does the one, and who
 // asks the other.
 package policy
 

@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"shvtools/internal/sys/slack"
+	"shvtools/internal/sys/timerslack"
 )
 
 // ErrNoPty is returned by Resize for a process on pipes.
@@ -62,7 +62,7 @@ func Start(spec Spec) (*Proc, error) {
 		fds = append(fds, spec.Handed.Fd())
 	}
 	var pid int
-	err = slack.Start(slack.System, func() (err error) {
+	err = timerslack.Start(timerslack.System, func() (err error) {
 		pid, err = syscall.ForkExec(path, argv, &syscall.ProcAttr{
 			Dir:   spec.Dir,
 			Env:   env,

@@ -5,14 +5,14 @@ import (
 	"net/netip"
 	"strconv"
 
-	"shvtools/internal/device/launch"
+	"shvtools/internal/device/helperline"
 	"shvtools/internal/wire/transport"
 )
 
 // address is where the tunnel is to be made: at the address that a broker has
 // offered, and else at the host and port of the base protocol. Of an offer, no
 // option counts: whom to trust is the agent's decision, not the broker's.
-func address(line launch.Line) (transport.URL, error) {
+func address(line helperline.Line) (transport.URL, error) {
 	find, trust := line.Find, line.Trust
 	text := find.Offered()
 	if text == "" {

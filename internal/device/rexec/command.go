@@ -5,7 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"shvtools/internal/device/launch"
+	"shvtools/internal/device/helperline"
 	"shvtools/internal/device/policy"
 	"shvtools/internal/device/ptyproc"
 	"shvtools/internal/device/runas"
@@ -18,7 +18,7 @@ const SFTPFlag = "sftp-server"
 // command says what to start for a call; self is the path of this program. The
 // agent has judged the call, and the policy of its line is asked again. missing is
 // what the user should know about the account. Errors are for the caller.
-func command(line launch.Line, environ []string, self string) (spec ptyproc.Spec, missing []string, err error) {
+func command(line helperline.Line, environ []string, self string) (spec ptyproc.Spec, missing []string, err error) {
 	wanted, err := line.Call.Wanted()
 	if err != nil {
 		return spec, nil, err
@@ -50,7 +50,7 @@ func command(line launch.Line, environ []string, self string) (spec ptyproc.Spec
 // params, which hold the nearest thing for helpers of the base protocol, and a
 // forced command before all. What is of the offer begins as after a login: in the
 // home directory, with the variables of the user.
-func program(spec *ptyproc.Spec, line launch.Line, wanted policy.Wanted, me runas.Account, self string) error {
+func program(spec *ptyproc.Spec, line helperline.Line, wanted policy.Wanted, me runas.Account, self string) error {
 	argv, err := line.Call.Argv()
 	if err != nil {
 		return err
@@ -101,7 +101,7 @@ func original(w policy.Wanted) string {
 }
 
 // terminalSize reads `[command, columns, rows]`.
-func terminalSize(call launch.Call) *ptyproc.Size {
+func terminalSize(call helperline.Call) *ptyproc.Size {
 	size := new(ptyproc.Size)
 	if params := call.Params; params.Len() >= 3 {
 		cols, _ := params.At(1).AsInt()

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"shvtools/internal/device/launch"
+	"shvtools/internal/device/helperline"
 	"shvtools/internal/device/policy"
 	"shvtools/internal/device/runas"
 	"shvtools/internal/session/tunnel"
@@ -51,8 +51,8 @@ func TestCommand(t *testing.T) {
 		{"a line", "runCmd", list("x"), tunnel.Run{Kind: tunnel.RunExec, Text: "a; b"}, me.Shell, []string{shell, "-c", "a; b"}, me.Home},
 		{"sftp", "runCmd", list("x"), tunnel.Run{Kind: tunnel.RunSubsystem, Text: "sftp"}, self, []string{"shvrexec", "--sftp-server"}, me.Home},
 	} {
-		call := launch.Call{Method: tt.method, Params: tt.params, Ext: tunnel.Ext{Version: 1, Run: tt.run}, Extended: true}
-		spec, _, err := command(launch.Line{Call: call, Policy: all}, []string{"HOME=/of/agent"}, self)
+		call := helperline.Call{Method: tt.method, Params: tt.params, Ext: tunnel.Ext{Version: 1, Run: tt.run}, Extended: true}
+		spec, _, err := command(helperline.Line{Call: call, Policy: all}, []string{"HOME=/of/agent"}, self)
 		if err != nil {
 			t.Errorf("%s: %v", tt.name, err)
 			continue
@@ -86,8 +86,8 @@ func TestNoShellButThePolicys(t *testing.T) {
 		{"what is no shell, and judged as a command", list("x"), tunnel.Run{Kind: tunnel.RunShell, Text: "/usr/bin/top"}, []string{"-top"}, "/usr/bin/top"},
 		{"a command", list("top"), tunnel.Run{}, []string{"top"}, "top"},
 	} {
-		call := launch.Call{Method: "runPtyCmd", Params: chainpack.List(tt.params, chainpack.Int(80), chainpack.Int(24)), Ext: tunnel.Ext{Version: 1, Run: tt.run}, Extended: true}
-		spec, _, err := command(launch.Line{Call: call, Policy: grant}, nil, self)
+		call := helperline.Call{Method: "runPtyCmd", Params: chainpack.List(tt.params, chainpack.Int(80), chainpack.Int(24)), Ext: tunnel.Ext{Version: 1, Run: tt.run}, Extended: true}
+		spec, _, err := command(helperline.Line{Call: call, Policy: grant}, nil, self)
 		if err != nil || spec.Path != tt.path || !slices.Equal(spec.Argv, tt.argv) {
 			t.Errorf("%s: %q %q, %v", tt.name, spec.Path, spec.Argv, err)
 		}
@@ -110,8 +110,8 @@ func TestCommandsThatAreRefused(t *testing.T) {
 		{"runCmd", list("x"), tunnel.Run{Kind: tunnel.RunSubsystem, Text: "sftp-server --evil"}, "not available"},
 		{"runCmd", list("x"), tunnel.Run{Kind: tunnel.RunSubsystem, Text: ""}, "not available"},
 	} {
-		call := launch.Call{Method: tt.method, Params: tt.params, Ext: tunnel.Ext{Version: 1, Run: tt.run}, Extended: true}
-		if _, _, err := command(launch.Line{Call: call, Policy: all}, nil, self); err == nil || !strings.Contains(err.Error(), tt.why) {
+		call := helperline.Call{Method: tt.method, Params: tt.params, Ext: tunnel.Ext{Version: 1, Run: tt.run}, Extended: true}
+		if _, _, err := command(helperline.Line{Call: call, Policy: all}, nil, self); err == nil || !strings.Contains(err.Error(), tt.why) {
 			t.Errorf("%s %+v: %v, want %q", tt.method, tt.run, err, tt.why)
 		}
 	}
@@ -120,12 +120,12 @@ func TestCommandsThatAreRefused(t *testing.T) {
 func TestEnvironmentOfASession(t *testing.T) {
 	t.Parallel()
 	offered := []tunnel.EnvVar{{Name: "LC_X", Value: "x"}, {Name: "LD_PRELOAD", Value: "evil"}, {Name: "PATH", Value: "evil"}, {Name: "HOME", Value: "evil"}}
-	call := launch.Call{Method: "runCmd", Params: list("env"), Ext: tunnel.Ext{Version: 1, Run: tunnel.Run{Kind: tunnel.RunExec, Text: "env"}, Env: offered}, Extended: true}
+	call := helperline.Call{Method: "runCmd", Params: list("env"), Ext: tunnel.Ext{Version: 1, Run: tunnel.Run{Kind: tunnel.RunExec, Text: "env"}, Env: offered}, Extended: true}
 	for _, tt := range []struct {
 		allowed []string
 		want    bool
 	}{{[]string{"LC_*"}, true}, {nil, false}} {
-		line := launch.Line{Call: call, Policy: policy.Grant{Uses: policy.Uses(), Limits: policy.Limits{Env: tt.allowed, Umask: -1}}}
+		line := helperline.Line{Call: call, Policy: policy.Grant{Uses: policy.Uses(), Limits: policy.Limits{Env: tt.allowed, Umask: -1}}}
 		spec, _, err := command(line, []string{"SHV_PASSWORD=secret", "KEPT=1"}, self)
 		if err != nil {
 			t.Fatal(err)

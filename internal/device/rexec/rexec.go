@@ -17,7 +17,7 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"shvtools/internal/device/launch"
+	"shvtools/internal/device/helperline"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/node"
 	"shvtools/internal/shv/rpc"
@@ -52,7 +52,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	line, err := launch.ParseLine(text)
+	line, err := helperline.ParseLine(text)
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func follow(in *bufio.Reader, notices chan<- string) error {
 		if err != nil {
 			return errAgentGone
 		}
-		switch order := launch.ParseOrder(text); {
+		switch order := helperline.ParseOrder(text); {
 		case order.Stop != "":
 			return stopOrder{order.Stop}
 		case order.Notice != "":
@@ -103,14 +103,14 @@ func readLine(in *bufio.Reader) ([]byte, error) {
 			return text, nil
 		case !errors.Is(err, bufio.ErrBufferFull):
 			return nil, fmt.Errorf("no line from the agent on stdin: %w", err)
-		case len(text) > launch.MaxLine:
-			return nil, fmt.Errorf("the agent's line is longer than %d bytes", launch.MaxLine)
+		case len(text) > helperline.MaxLine:
+			return nil, fmt.Errorf("the agent's line is longer than %d bytes", helperline.MaxLine)
 		}
 	}
 }
 
 // open connects to the broker, creates the tunnel and runs the session.
-func open(ctx context.Context, o Options, line launch.Line, notices <-chan string) error {
+func open(ctx context.Context, o Options, line helperline.Line, notices <-chan string) error {
 	c, err := connect(ctx, line)
 	if err != nil {
 		return err
@@ -126,9 +126,9 @@ func open(ctx context.Context, o Options, line launch.Line, notices <-chan strin
 }
 
 // connect logs in to the tunnelling broker, or takes the agent in its place.
-func connect(ctx context.Context, line launch.Line) (*client.Client, error) {
+func connect(ctx context.Context, line helperline.Line) (*client.Client, error) {
 	if line.InBand {
-		conn, err := transport.Inherited(launch.InBandFD)
+		conn, err := transport.Inherited(helperline.InBandFD)
 		if err != nil {
 			return nil, fmt.Errorf("no socket to the agent: %w", err)
 		}

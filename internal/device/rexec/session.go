@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"shvtools/internal/device/launch"
+	"shvtools/internal/device/helperline"
 	"shvtools/internal/device/ptyproc"
 	"shvtools/internal/session/signames"
 	"shvtools/internal/session/tunnel"
@@ -23,7 +23,7 @@ import (
 type session struct {
 	opts   Options
 	client *client.Client
-	line   launch.Line
+	line   helperline.Line
 	spec   ptyproc.Spec
 	caller rpc.Address // the call that the tunnel answers
 	readID int64       // of the messages to us
@@ -41,7 +41,7 @@ type session struct {
 	size *ptyproc.Size // the latest that the client told before the start
 }
 
-func newSession(o Options, c *client.Client, line launch.Line) *session {
+func newSession(o Options, c *client.Client, line helperline.Line) *session {
 	return &session{
 		opts:   o,
 		client: c,
@@ -68,7 +68,7 @@ func (s *session) run(ctx context.Context) error {
 		return s.notStarted(err)
 	}
 	defer proc.Close()
-	_, _ = s.opts.Out.Write(launch.AppendStarted(nil, proc.Pid()))
+	_, _ = s.opts.Out.Write(helperline.AppendStarted(nil, proc.Pid()))
 	s.started(proc)
 
 	drained := make(chan struct{})

@@ -7,7 +7,7 @@ import (
 
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/cpon"
-	"shvtools/internal/test/captures"
+	"shvtools/internal/test/wirecaptures"
 )
 
 // FuzzParse: what was parsed prints to a text that parses to the same value and
@@ -85,10 +85,10 @@ func writtenOutAll(entries []chainpack.Entry) (out []chainpack.Entry) {
 // All messages of the real programs survive as text.
 func TestCapturedMessagesSurviveAsText(t *testing.T) {
 	count := 0
-	for _, scenario := range captures.Scenarios(t) {
-		for _, c := range captures.Load(t, scenario) {
+	for _, scenario := range wirecaptures.Scenarios(t) {
+		for _, c := range wirecaptures.Load(t, scenario) {
 			for _, stream := range [][]byte{c.ToBroker, c.ToClient} {
-				frames, _ := captures.Frames(stream)
+				frames, _ := wirecaptures.Frames(stream)
 				for i, frame := range frames {
 					if len(frame) == 0 || frame[0] != 1 {
 						continue

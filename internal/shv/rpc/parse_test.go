@@ -9,7 +9,7 @@ import (
 
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/rpc"
-	"shvtools/internal/test/captures"
+	"shvtools/internal/test/wirecaptures"
 )
 
 func TestKindOfEachShapeOfMeta(t *testing.T) {
@@ -140,10 +140,10 @@ func TestCapturedHeadsAreWrittenAsTheyCame(t *testing.T) {
 
 // capturedFrames are the ChainPack frames of all captures.
 func capturedFrames(t testing.TB) (frames [][]byte) {
-	for _, scenario := range captures.Scenarios(t) {
-		for _, c := range captures.Load(t, scenario) {
+	for _, scenario := range wirecaptures.Scenarios(t) {
+		for _, c := range wirecaptures.Load(t, scenario) {
 			for _, stream := range [][]byte{c.ToBroker, c.ToClient} {
-				all, err := captures.Frames(stream)
+				all, err := wirecaptures.Frames(stream)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -11,8 +11,8 @@ import (
 // battery is empty. Only times with Go's monotonic reading do not move then, and
 // these calls strip it off or make times that have none.
 var steady = []string{
-	"internal/device/agent", "internal/device/calls", "internal/wire/client", "internal/session/inband", "internal/wire/link", "internal/device/rexec",
-	"internal/session/tunnel", "internal/broker/uplink", "internal/broker/broker",
+	"internal/device/agent", "internal/device/asynccall", "internal/wire/client", "internal/session/inband", "internal/wire/link", "internal/device/rexec",
+	"internal/session/tunnel", "internal/broker/uplink", "internal/broker/core",
 }
 
 var stripping = []string{"Unix", "UnixMilli", "UnixMicro", "UnixNano", "UTC", "Local", "In", "AddDate"}

@@ -43,7 +43,7 @@ func TestThirdPartyPackagesHaveOneOwner(t *testing.T) {
 			module + "/internal/test/replay",  // types into a shvrsh that the recorded helper answers
 		}},
 		{termPath, module + "/internal/sys/tty", nil},
-		{webPath, module + "/internal/wire/transport", []string{module + "/internal/broker/broker"}}, // a client of somebody else's
+		{webPath, module + "/internal/wire/transport", []string{module + "/internal/broker/core"}}, // a client of somebody else's
 	} {
 		for _, dir := range append(rule.inTests, rule.by) {
 			p := mustPackage(t, strings.TrimPrefix(dir, module+"/"))
@@ -92,7 +92,7 @@ func TestNobodyImportsAWholeProgram(t *testing.T) {
 }
 
 // programs are the packages that are what one program does.
-var programs = []string{"internal/device/agent", "internal/device/rexec", "internal/shell/rsh", "internal/broker/broker"}
+var programs = []string{"internal/device/agent", "internal/device/rexec", "internal/shell/rsh", "internal/broker/core"}
 
 func wholePrograms(p pkg) []string {
 	if !strings.HasPrefix(p.ImportPath, module+"/internal/") {

@@ -15,7 +15,7 @@ import (
 
 	"github.com/creack/pty"
 
-	"shvtools/internal/device/launch"
+	"shvtools/internal/device/helperline"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/rpc"
 	"shvtools/internal/wire/client"
@@ -34,7 +34,7 @@ func baseHelper() error {
 	if err != nil {
 		return err
 	}
-	line, err := launch.ParseLine(text)
+	line, err := helperline.ParseLine(text)
 	if err != nil {
 		return err
 	}
@@ -100,7 +100,7 @@ func (h *base) send(channel int64, data []byte) {
 	_ = h.client.SendNow(rpc.AppendTunnel(nil, h.to, rpc.Meta{}, rpc.KeyResult, v)) // waits for room
 }
 
-func (h *base) run(call launch.Call) error {
+func (h *base) run(call helperline.Call) error {
 	program, onPty := call.Params, call.Method == "runPtyCmd"
 	if onPty {
 		program = call.Params.At(0)

@@ -61,7 +61,7 @@ func wantsEnv(t *testing.T, env map[string]string) {
 }
 
 // The helper begins with a slack that would make the timers of the user's programs
-// late (package slack).
+// late (package timerslack).
 func TestProgramsHaveTheSystemsTimerSlack(t *testing.T) {
 	t.Parallel()
 	w := setup{}.start(t)

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"shvtools/internal/broker/auth"
-	"shvtools/internal/broker/broker"
+	"shvtools/internal/broker/core"
 	"shvtools/internal/shv/rpc"
 	"shvtools/internal/shv/shvpath"
 )
@@ -46,7 +46,7 @@ func serveUsers(t *testing.T, users ...*auth.User) string {
 	}
 	mounts := []shvpath.Pattern{shvpath.MustPattern("test/**")}
 	users = append(users, &auth.User{Name: "device", Password: auth.PlainPassword("d"), Mounts: mounts, Rules: []auth.Rule{auth.MustRule("**:*", rpc.AccessBrowse)}})
-	b := broker.New(broker.Options{Users: auth.NewStore(auth.NewDirectory(users...))})
+	b := core.New(core.Options{Users: auth.NewStore(auth.NewDirectory(users...))})
 	served := make(chan struct{})
 	go func() {
 		defer close(served)

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"shvtools/internal/device/ptyproc"
-	"shvtools/internal/test/programs"
+	"shvtools/internal/test/testbin"
 )
 
 const (
@@ -51,7 +51,7 @@ func buildAndRun(m *testing.M) int {
 		return 1
 	}
 	bin = dir
-	if err := programs.Build(dir, commit, race); err != nil {
+	if err := testbin.Build(dir, commit, race); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}

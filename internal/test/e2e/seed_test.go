@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"shvtools/internal/broker/journal"
-	"shvtools/internal/test/captures"
+	"shvtools/internal/test/wirecaptures"
 )
 
 // mayDiffer lists all in which our journal may differ from the client's document,
@@ -130,7 +130,7 @@ func closeOfCapture(t *testing.T) []string {
 	t.Helper()
 	var text bytes.Buffer
 	j := journal.New(&text, true)
-	for _, conn := range captures.Load(t, "b_rsh_session") {
+	for _, conn := range wirecaptures.Load(t, "b_rsh_session") {
 		switch conn.Name {
 		case "rexec":
 			j.Received(3, lastFrame(t, conn.ToBroker), false)
@@ -144,7 +144,7 @@ func closeOfCapture(t *testing.T) []string {
 // lastFrame is the last message of a stream, without its protocol byte.
 func lastFrame(t *testing.T, stream []byte) []byte {
 	t.Helper()
-	frames, err := captures.Frames(stream)
+	frames, err := wirecaptures.Frames(stream)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"shvtools/internal/test/programs"
+	"shvtools/internal/test/testbin"
 )
 
 // call runs one of the programs by itself.
@@ -19,7 +19,7 @@ func call(w *world, name string, args ...string) result {
 func TestHelpAndVersion(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	for _, name := range programs.Names {
+	for _, name := range testbin.Names {
 		help := call(w, name, "--help")
 		text := string(help.stdout)
 		if help.code != 0 || len(help.stderr) > 0 || !strings.Contains(text, "Example") || !strings.Contains(text, "--version") {

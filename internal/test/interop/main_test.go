@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"shvtools/internal/test/programs"
+	"shvtools/internal/test/testbin"
 )
 
 const (
@@ -50,7 +50,7 @@ func run(m *testing.M) (code int, err error) {
 	if commit == "" {
 		commit = "unknown"
 	}
-	if err := programs.Build(bin, commit, os.Getenv("SHV_RACE") == "1"); err != nil {
+	if err := testbin.Build(bin, commit, os.Getenv("SHV_RACE") == "1"); err != nil {
 		return 0, err
 	}
 	versions, err := findVersions(commit)

@@ -15,7 +15,7 @@ import (
 
 	"shvtools/internal/device/agent"
 	"shvtools/internal/device/fsnode"
-	"shvtools/internal/device/launch"
+	"shvtools/internal/device/helperline"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/cpon"
 )
@@ -140,7 +140,7 @@ func checkLine(t *testing.T, line []byte, call, found chainpack.Value) {
 			t.Errorf("key %s in the line", e.Key.Str())
 		}
 	}
-	again, err := launch.ParseLine(line)
+	again, err := helperline.ParseLine(line)
 	if err != nil || !again.Find.Value().Equal(wantFind) {
 		t.Errorf("our own helper reads %v, %v", again, err)
 	}

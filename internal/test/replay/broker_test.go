@@ -5,7 +5,7 @@ import (
 	"testing/synctest"
 
 	"shvtools/internal/broker/auth"
-	"shvtools/internal/broker/broker"
+	"shvtools/internal/broker/core"
 	"shvtools/internal/shv/login"
 	"shvtools/internal/shv/rpc"
 )
@@ -21,7 +21,7 @@ func TestBrokerServesRecordedClientsAsTheirOwnDid(t *testing.T) {
 				}
 				p := &player{
 					t:        t,
-					broker:   broker.New(broker.Options{Users: users(), Version: "1.2.3"}),
+					broker:   core.New(core.Options{Users: users(), Version: "1.2.3"}),
 					listener: newMemListener(port),
 					book:     newBook(),
 					differs:  fresh(s.differs),

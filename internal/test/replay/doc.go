@@ -1,5 +1,5 @@
 // Package replay holds tests that play the recorded traffic of the C++ programs
-// (package captures) against ours: the clients' bytes against our broker, and
+// (package wirecaptures) against ours: the clients' bytes against our broker, and
 // the broker's and the peers' bytes against our client, agent, helper and shell.
 // It exports nothing.
 //

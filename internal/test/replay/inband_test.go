@@ -5,7 +5,7 @@ import (
 	"os"
 	"testing"
 
-	"shvtools/internal/device/launch"
+	"shvtools/internal/device/helperline"
 	"shvtools/internal/session/inband"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/cpon"
@@ -88,7 +88,7 @@ func TestAgentStartsASessionInBand(t *testing.T) {
 	o.call(5, "[0]", "attach", `{}`)
 	o.expectError(5, 3)
 	o.call(6, "[0]", "attach", attachParam)
-	line, err := launch.ParseLine(o.lines.next())
+	line, err := helperline.ParseLine(o.lines.next())
 	if err != nil || !line.InBand || line.Find.Secret != "" || line.Call.Method != "runCmd" {
 		t.Errorf("the helper was told %+v, %v", line, err)
 	}
@@ -100,7 +100,7 @@ func TestTunnelThatIsFoundFirstWins(t *testing.T) {
 	t.Parallel()
 	o := offers(t)
 	o.say(`<1:1,8:3,13:[0],15:<1:3>i{1:2,2:"127.0.0.1",3:1,4:"secret",6:0}>i{}`)
-	line, err := launch.ParseLine(o.lines.next())
+	line, err := helperline.ParseLine(o.lines.next())
 	if err != nil || line.InBand || line.Find.Secret != "secret" {
 		t.Errorf("the helper was told %+v, %v", line, err)
 	}

@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"shvtools/internal/broker/broker"
+	"shvtools/internal/broker/core"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/cpon"
 )
@@ -25,7 +25,7 @@ const closed = "closed"
 // order and tempo of virtual time, and compares what each of them gets.
 type player struct {
 	t        *testing.T
-	broker   *broker.Broker
+	broker   *core.Broker
 	listener *memListener
 	book     *book
 	differs  []deviation

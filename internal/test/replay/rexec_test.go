@@ -14,7 +14,7 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"shvtools/internal/device/launch"
+	"shvtools/internal/device/helperline"
 	"shvtools/internal/device/rexec"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/cpon"
@@ -167,7 +167,7 @@ func (h *helper) returned() {
 		h.t.Error(err)
 	}
 	for _, line := range bytes.Split(h.out.bytes(), []byte("\n")) {
-		group, ok := launch.ParseStarted(line)
+		group, ok := helperline.ParseStarted(line)
 		if !ok {
 			continue
 		}

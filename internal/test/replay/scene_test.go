@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"shvtools/internal/shv/chainpack"
-	"shvtools/internal/test/captures"
+	"shvtools/internal/test/wirecaptures"
 )
 
 // kind of an event, seen from the client.
@@ -40,7 +40,7 @@ type event struct {
 func scene(t *testing.T, scenario string) []event {
 	t.Helper()
 	var events []event
-	for _, c := range captures.Load(t, scenario) {
+	for _, c := range wirecaptures.Load(t, scenario) {
 		events = append(events, conversation(t, c)...)
 	}
 	slices.SortStableFunc(events, func(a, b event) int { return cmp.Compare(a.at, b.at) })
@@ -54,7 +54,7 @@ func scene(t *testing.T, scenario string) []event {
 // one is the part of a scenario that one connection saw.
 func one(t *testing.T, scenario, conn string) []event {
 	t.Helper()
-	for _, c := range captures.Load(t, scenario) {
+	for _, c := range wirecaptures.Load(t, scenario) {
 		if c.Name == conn {
 			return conversation(t, c)
 		}
@@ -63,12 +63,12 @@ func one(t *testing.T, scenario, conn string) []event {
 	return nil
 }
 
-func conversation(t *testing.T, c captures.Conn) []event {
+func conversation(t *testing.T, c wirecaptures.Conn) []event {
 	t.Helper()
 	start := begin(t, c)
 	streams := [...]*stream{
-		captures.ToBroker: cut(t, c.ToBroker),
-		captures.ToClient: cut(t, c.ToClient),
+		wirecaptures.ToBroker: cut(t, c.ToBroker),
+		wirecaptures.ToClient: cut(t, c.ToClient),
 	}
 	var events []event
 	for _, r := range c.Reads {
@@ -80,7 +80,7 @@ func conversation(t *testing.T, c captures.Conn) []event {
 			s := streams[r.Direction]
 			e.number = s.taken
 			e.frames = s.upTo(r.Offset + r.Length)
-			if e.kind = sends; r.Direction == captures.ToBroker {
+			if e.kind = sends; r.Direction == wirecaptures.ToBroker {
 				break
 			}
 			for i, frame := range e.frames {
@@ -92,9 +92,9 @@ func conversation(t *testing.T, c captures.Conn) []event {
 				events = append(events, e)
 			}
 			continue
-		case r.Direction == captures.ToBroker:
+		case r.Direction == wirecaptures.ToBroker:
 			e.kind = hangsUp
-		case r.Direction == captures.ToClient:
+		case r.Direction == wirecaptures.ToClient:
 			e.kind = isClosed
 		default:
 			continue
@@ -106,9 +106,9 @@ func conversation(t *testing.T, c captures.Conn) []event {
 
 // begin is the time of the first line of a connection's index, which the loader
 // leaves out: the connections of a scenario have one clock.
-func begin(t *testing.T, c captures.Conn) time.Duration {
+func begin(t *testing.T, c wirecaptures.Conn) time.Duration {
 	t.Helper()
-	index, err := os.ReadFile(filepath.Join("..", "captures", "testdata", c.Scenario, c.Name+".idx"))
+	index, err := os.ReadFile(filepath.Join("..", "wirecaptures", "testdata", c.Scenario, c.Name+".idx"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +129,7 @@ type stream struct {
 
 func cut(t *testing.T, recorded []byte) *stream {
 	t.Helper()
-	frames, err := captures.Frames(recorded)
+	frames, err := wirecaptures.Frames(recorded)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"shvtools/internal/broker/auth"
-	"shvtools/internal/broker/broker"
+	"shvtools/internal/broker/core"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/node"
 	"shvtools/internal/shv/rpc"
@@ -29,7 +29,7 @@ const patience = 30 * time.Second
 // place is a broker that listens at one URL.
 type place struct {
 	t      *testing.T
-	broker *broker.Broker
+	broker *core.Broker
 	url    transport.URL // for clients
 }
 
@@ -49,7 +49,7 @@ func openPlace(t *testing.T, text string) *place {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := broker.New(broker.Options{Users: auth.NewStore(auth.NewDirectory(&auth.User{
+	b := core.New(core.Options{Users: auth.NewStore(auth.NewDirectory(&auth.User{
 		Name: "ann", Password: auth.PlainPassword("uncommon"),
 		Mounts: []shvpath.Pattern{shvpath.MustPattern("**")}, Rules: []auth.Rule{auth.MustRule("**", rpc.AccessSuper)},
 	}))})

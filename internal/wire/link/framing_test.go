@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"shvtools/internal/test/captures"
+	"shvtools/internal/test/wirecaptures"
 	"shvtools/internal/wire/link"
 )
 
@@ -41,7 +41,7 @@ func TestFramesHoweverTheStreamIsCut(t *testing.T) {
 	for i := 1; i < len(stream); i++ {
 		check("in two", stream[:i:i], stream[i:])
 	}
-	frames, err := captures.Frames(stream)
+	frames, err := wirecaptures.Frames(stream)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/rpc"
-	"shvtools/internal/test/captures"
+	"shvtools/internal/test/wirecaptures"
 	"shvtools/internal/wire/link"
 )
 
@@ -36,7 +36,7 @@ func onWire(message []byte) []byte {
 // ids gives the request ids in a stream of frames, and fails for frames cut.
 func ids(t testing.TB, stream []byte) (ids []int64) {
 	t.Helper()
-	frames, err := captures.Frames(stream)
+	frames, err := wirecaptures.Frames(stream)
 	if err != nil {
 		t.Error(err)
 	}
@@ -181,7 +181,7 @@ func readIDs(t testing.TB, from io.Reader, n int) (got []int64) {
 	var stream []byte
 	buf := make([]byte, 64<<10)
 	for {
-		if frames, _ := captures.Frames(stream); len(frames) >= n {
+		if frames, _ := wirecaptures.Frames(stream); len(frames) >= n {
 			return ids(t, stream)
 		}
 		k, err := from.Read(buf)

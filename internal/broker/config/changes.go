@@ -1,0 +1,201 @@
+package config
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"shvtools/internal/broker/auth"
+	"shvtools/internal/sys/yamlread"
+)
+
+// loadChanges reads the file of rights that were changed at run time. One that is
+// not there, or not named, says nothing.
+func loadChanges(file string) (*part, error) {
+	p := newPart()
+	if file == "" {
+		return p, nil
+	}
+	data, err := yamlread.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return p, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return parseChanges(file, data)
+}
+
+func parseChanges(file string, data []byte) (*part, error) {
+	p := newPart()
+	var r reader
+	root, err := r.fromYAML(file, data)
+	if err != nil {
+		return nil, err
+	}
+	if root.kind != null {
+		r.access(root, "the file of changed rights", p, true)
+	}
+	return p, errors.Join(r.faults...)
+}
+
+const changesHead = `# Rights that were changed while shvbroker ran, by .broker/access. They go before
+# the configuration; null takes an entry of it away. shvbroker replaces this file
+# whole: change it by hand only while the broker does not run, or reload it after.
+`
+
+// changesText writes the changes, each entry in a line of its own.
+func changesText(p *part) ([]byte, error) {
+	var b strings.Builder
+	b.WriteString(changesHead)
+	for _, section := range []auth.Section{auth.Users, auth.Roles, auth.Devices} {
+		entries := make(map[string]any)
+		for entry := range p.removed {
+			if entry.section == section {
+				entries[entry.name] = nil
+			}
+		}
+		for entry := range p.at {
+			if entry.section == section {
+				entries[entry.name] = plain(p, entry)
+			}
+		}
+		if len(entries) == 0 {
+			continue
+		}
+		fmt.Fprintf(&b, "%s:\n", section)
+		for _, name := range sortedKeys(entries) {
+			key, err := jsonText(name)
+			if err != nil {
+				return nil, err
+			}
+			value, err := jsonText(entries[name])
+			if err != nil {
+				return nil, err
+			}
+			fmt.Fprintf(&b, "  %s: %s\n", key, value)
+		}
+	}
+	return []byte(b.String()), nil
+}
+
+// jsonText is a value in one line of JSON, which is YAML too.
+func jsonText(v any) (string, error) {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return strings.TrimSpace(b.String()), err
+}
+
+// plain is an entry as a file has it, with its secrets.
+func plain(p *part, entry entryName) map[string]any {
+	m := make(map[string]any)
+	put := func(name string, value any, there bool) {
+		if there {
+			m[name] = value
+		}
+	}
+	switch entry.section {
+	case auth.Users:
+		u := p.Users[entry.name]
+		put("password", map[string]string{u.Password.Form().String(): u.Password.Text()}, u.Password.Form() != auth.FormNone)
+		put("roles", orEmpty(u.Roles), true)
+		put("tokens", orEmpty(u.Tokens), len(u.Tokens) > 0 || u.Password.Form() == auth.FormNone && len(u.Certificates) == 0)
+		put("certificates", texts(u.Certificates), len(u.Certificates) > 0)
+		put("deactivated", true, u.Deactivated)
+		put("deactivated_reason", u.DeactivatedReason, u.DeactivatedReason != "")
+		put("expires", u.Expires.UTC().Format(time.RFC3339Nano), !u.Expires.IsZero())
+		put("allowed-ips", texts(u.Networks), len(u.Networks) > 0)
+		put("mount-points", texts(u.Mounts), len(u.Mounts) > 0)
+		put("mount-by-device-id", true, u.ByDeviceID)
+	case auth.Roles:
+		role := p.Roles[entry.name]
+		put("roles", orEmpty(role.Roles), true)
+		rules := make([]map[string]string, len(role.Rules))
+		for i, rule := range role.Rules {
+			rules[i] = map[string]string{"shvRI": rule.RI.String(), "grant": grantName(rule)}
+		}
+		put("access", rules, true)
+		put("allowed-ips", texts(role.Networks), role.HasNetworks)
+		put("mount-points", texts(role.Mounts), len(role.Mounts) > 0)
+		put("mount-by-device-id", true, role.ByDeviceID)
+	case auth.Devices:
+		d := p.Devices[entry.name]
+		put("mountPoint", d.MountPoint, true)
+		put("description", d.Description, d.Description != "")
+	}
+	return m
+}
+
+func grantName(rule auth.Rule) string {
+	if text := rule.Level.String(); text != "" {
+		return text
+	}
+	return noAccess
+}
+
+func orEmpty(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}
+
+func texts[T fmt.Stringer](list []T) []string {
+	all := make([]string, len(list))
+	for i, item := range list {
+		all[i] = item.String()
+	}
+	return all
+}
+
+// replace puts data in the place of a file, whole: at any moment, and after any
+// crash, it is the old one or the new one.
+func replace(file string, data []byte) (err error) {
+	dir := filepath.Dir(file)
+	// One name, so that what a crash has left is overwritten and does not pile up.
+	// There is one writer.
+	temporary := file + ".new"
+	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(temporary)
+		}
+	}()
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	if closing := f.Close(); err == nil {
+		err = closing
+	}
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(temporary, file); err != nil {
+		return err
+	}
+	return syncDir(dir)
+}
+
+// syncDir makes a rename in dir last.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}

@@ -1,0 +1,221 @@
+package config_test
+
+import (
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"shvtools/internal/broker/auth"
+	"shvtools/internal/broker/config"
+	"shvtools/internal/shv/login"
+	"shvtools/internal/shv/rpc"
+)
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+func load(t testing.TB, s config.Sources) *config.Config {
+	t.Helper()
+	c, err := config.Load(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func letsIn(c *config.Config, user, password, from string) bool {
+	a := auth.Attempt{User: user, Password: password, Type: login.Plain, Now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	if from != "" {
+		a.From = netip.MustParseAddr(from)
+	}
+	_, err := auth.NewStore(c.Directory).Check(nil, a)
+	return err == nil
+}
+
+func levels(t *testing.T, c *config.Config, user string, want map[string]rpc.Access) {
+	t.Helper()
+	u := c.Directory.User(user)
+	if u == nil {
+		t.Fatalf("no user %s", user)
+	}
+	for ri, level := range want {
+		path, method, _ := strings.Cut(ri, ":")
+		if got := u.Level([]byte(path), []byte(method)); got != level {
+			t.Errorf("%s for %s: %d, want %d", ri, user, got, level)
+		}
+	}
+}
+
+func TestEveryKeyIsRead(t *testing.T) {
+	c := load(t, config.Sources{File: "testdata/whole.yaml"})
+	want := config.Limits{
+		Frame: 1 << 20, LoginFrame: 32 << 10, Connections: 100, Unauthenticated: 50, UnauthenticatedPerSource: 10,
+		Handshakes: 3, Queue: 2 << 20, QueueTotal: 64 << 20, WriteStall: time.Minute, FrameStall: 7 * time.Second, LoginDeadline: 5 * time.Second,
+	}
+	if c.Limits != want || c.Name != "broker.local" || !c.AllowPlaintext || c.AccessFile != "/var/lib/shvbroker/access.yaml" || c.Development {
+		t.Errorf("%+v", c)
+	}
+	if got := fmt.Sprint(c.Listen); got != "[{tcp://127.0.0.1:3755     false  testdata/whole.yaml:4:10} {ssl://0.0.0.0:3756 testdata/cert.pem /etc/shv/key.pem testdata/devices.pem /etc/shv/crl.pem true shv testdata/whole.yaml:5:10}]" {
+		t.Errorf("listen %s", got)
+	}
+	levels(t, c, "eva", map[string]rpc.Access{
+		"test/closed/a:get": rpc.AccessNone, "test/a:set": rpc.AccessWrite, "test/a:reset": rpc.AccessNone, "x:get": rpc.AccessRead, "x:set": rpc.AccessNone,
+	})
+	if got := fmt.Sprint(c.Connections, c.Advertise); got != "[{headquarters ssl://hq.example.com:3756 plant-7 testdata/secret sites/plant7 serial-9 shv/plant 1m30s 30s testdata/whole.yaml:27:5}] [tcp://plant.example.com:3755 ssl://plant.example.com:3756]" {
+		t.Errorf("connections and addresses %s", got)
+	}
+	if up := c.Connections[0].URL; up.CA != "testdata/hq.pem" || up.Cert != "testdata/own.pem" || up.Key != "/etc/shv/of-the-url" || up.CRL != "testdata/hq.crl" {
+		t.Errorf("certificates of a connection: %+v", up)
+	}
+	if got := fmt.Sprint(c.Access.Users["eva"].Certificates); got != "[cn:eva]" {
+		t.Errorf("certificates of eva %s", got)
+	}
+	if got := fmt.Sprint(c.Access.Users["eva"].Networks); got != "[10.0.0.0/8 ::1/128 192.168.0.0/16 192.168.7.1/32]" {
+		t.Errorf("addresses of eva %s", got) // a v4 peer of a v6 listener is compared as v4
+	}
+	eva := c.Directory.User("eva")
+	for path, want := range map[string]bool{"desk/a": true, "test/a/b": true, "x": false} {
+		if eva.MayMount([]byte(path)) != want {
+			t.Errorf("mount at %s: %v", path, !want)
+		}
+	}
+	if at, ok := c.Directory.DeviceMount("serial-7"); !ok || at != "plant/pump7" || !eva.ByDeviceID {
+		t.Errorf("device at %q", at)
+	}
+	if !letsIn(c, "eva", "hush-eva", "10.1.1.1") || letsIn(c, "eva", "hush-eva", "11.1.1.1") || eva.Expires.Year() != 2030 {
+		t.Error("eva's limits are not read")
+	}
+	if _, err := auth.NewStore(c.Directory).Check(nil, auth.Attempt{Type: login.Token, Token: "hush-hush-hush-hush", From: netip.MustParseAddr("10.0.0.1")}); err != nil {
+		t.Errorf("token: %v", err)
+	}
+}
+
+func TestTheRustBrokersFileLoadsAsItIs(t *testing.T) {
+	c := load(t, config.Sources{File: "testdata/shvbroker-rs.yaml"})
+	for user, password := range map[string]string{"admin": "admin", "tester": "tester", "viewer": "viewer", "child-broker": "child-broker"} {
+		if !letsIn(c, user, password, "127.0.0.1") {
+			t.Errorf("%s is not let in", user)
+		}
+	}
+	if letsIn(c, "child-broker", "child-broker", "10.0.0.1") {
+		t.Error("the policy's addresses do not count")
+	}
+	levels(t, c, "admin", map[string]rpc.Access{"a/b:c": rpc.AccessSuper})
+	levels(t, c, "tester", map[string]rpc.Access{"test/a:x": rpc.AccessConfig, ".app:ping": rpc.AccessWrite, "a:ls": rpc.AccessBrowse, ".broker/currentClient:info": rpc.AccessWrite})
+	for user, want := range map[string]string{"admin": "true true", "tester": "true false", "child-broker": "true true", "viewer": "false false"} {
+		u := c.Directory.User(user)
+		if got := fmt.Sprint(u.MayMount([]byte("test/x")), " ", u.ByDeviceID); got != want {
+			t.Errorf("%s may mount in test, by id: %s, want %s", user, got, want)
+		}
+	}
+	if got := strings.Join(c.Warnings, "\n"); !strings.Contains(got, "testdata/shvbroker-rs.yaml:137:1: trusted_user_ids_role is not used") || strings.Contains(got, "connections") || strings.Contains(got, "tunnelling") {
+		t.Errorf("warnings:\n%s", got)
+	}
+	if got := auth.WellKnown(c.Access); len(got) != 4 {
+		t.Errorf("well-known passwords: %v", got)
+	}
+}
+
+func TestTheCPlusPlusBrokersDirectory(t *testing.T) {
+	c := load(t, config.Sources{Dir: "testdata/cpp"})
+	for user, password := range map[string]string{"iot": "lub42DUB", "tester": "tester", "old": "old-secret"} {
+		if !letsIn(c, user, password, "10.0.0.1") {
+			t.Errorf("%s is not let in", user)
+		}
+	}
+	levels(t, c, "iot", map[string]rpc.Access{"test/closed/a:x": rpc.AccessRead, "a:get": rpc.AccessRead, "a:set": rpc.AccessBrowse, ".broker/app:ping": rpc.AccessWrite})
+	levels(t, c, "tester", map[string]rpc.Access{"test/closed/a:x": rpc.AccessConfig, "b:get": rpc.AccessRead})
+	u := c.Directory.User("iot")
+	if at, _ := c.Directory.DeviceMount("short"); at != "sites" || !u.ByDeviceID || !u.MayMount([]byte("test/x")) || u.MayMount([]byte("x")) {
+		t.Error("mounts are not those of the C++ broker")
+	}
+	if len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0], "roles.cpon:2:2: weight") {
+		t.Errorf("warnings: %q", c.Warnings)
+	}
+}
+
+func TestWhatHasNoEffectIsToldWithItsPlace(t *testing.T) {
+	c := load(t, config.Sources{File: write(t, "f", `connections: [{name: up, enabled: true, connection_settings: {imported_shv_root: x}, client: {url: "tcp://h", mount: m}}, {name: off, client: {url: "can:x"}}]
+tunnelling: {enabled: true}
+listen: [{url: "tcp://127.0.0.1:0"}, {url: "can://x:1"}]
+access:
+  users: {a: {password: !Plain "", roles: [ghost]}}
+  roles:
+    r: {access: [{shvRI: "test/**:*:*", grant: su}], profile: {x: 1}}
+`)})
+	for _, want := range []string{
+		"f:1:63: imported_shv_root is not used", "f:2:1: tunnelling is not used", "f:3:44: the broker does not listen on can://x:1",
+		`f:5:25: the password of user "a" is empty`, `f:5:11: user "a": there is no role "ghost"`,
+		`f:7:26: rule 1 of role "r" has no effect`, `f:7:54: profile of role "r" is not used`,
+	} {
+		if !strings.Contains(strings.Join(c.Warnings, "\n"), want) {
+			t.Errorf("no %q in %q", want, c.Warnings)
+		}
+	}
+	if len(c.Warnings) != 7 || len(c.Listen) != 1 {
+		t.Errorf("%d warnings: %q", len(c.Warnings), c.Warnings)
+	}
+}
+
+func TestWithoutAConfigurationTheDevelopmentUserServes(t *testing.T) {
+	for _, s := range []config.Sources{{}, {File: write(t, "f", "limits: {connections: 7}\n")}, {File: write(t, "f", "# nothing\n")}} {
+		if c := load(t, s); !c.Development || !letsIn(c, login.DevelopmentUser, login.DevelopmentPassword, "127.0.0.1") {
+			t.Errorf("%+v", s)
+		}
+	}
+	if c := load(t, config.Sources{File: write(t, "f", "access: {users: {}}\n")}); c.Development || letsIn(c, login.DevelopmentUser, login.DevelopmentPassword, "127.0.0.1") {
+		t.Error("the development user serves beside configured ones")
+	}
+}
+
+func TestTheAccessFileGoesBeforeTheConfiguration(t *testing.T) {
+	changes := write(t, "access.yaml", `
+users:
+  eva: {password: !Plain other, roles: [viewer]}
+  new: {password: !Plain new}
+roles:
+  operator: null
+mounts: {serial-7: }
+`)
+	c := load(t, config.Sources{File: "testdata/whole.yaml", AccessFile: changes})
+	if letsIn(c, "eva", "hush-eva", "10.1.1.1") || !letsIn(c, "eva", "other", "11.1.1.1") || !letsIn(c, "new", "new", "") {
+		t.Error("users are not those of the access file")
+	}
+	if _, ok := c.Access.Roles["operator"]; ok || len(c.Access.Devices) != 0 {
+		t.Errorf("removed entries are there: %v", c.Access)
+	}
+	missing := filepath.Join(t.TempDir(), "none")
+	if c := load(t, config.Sources{File: "testdata/whole.yaml", AccessFile: missing}); !letsIn(c, "eva", "hush-eva", "10.1.1.1") {
+		t.Error("an access file that is not there yet changes something")
+	}
+	broken := write(t, "access.yaml", "users:\n  eva: {password: x}\n")
+	if _, err := config.Load(config.Sources{AccessFile: broken}); err == nil || !strings.Contains(err.Error(), broken+":2:19: ") {
+		t.Errorf("broken: %v", err)
+	}
+}
+
+func TestPrintShowsSourcesAndNoSecrets(t *testing.T) {
+	c := load(t, config.Sources{File: "testdata/whole.yaml", AccessFile: write(t, "access.yaml", "mounts: {x: {mountPoint: y}}\n")})
+	var b strings.Builder
+	if err := c.Print(&b); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"name: broker.local  # testdata/whole.yaml:2:1\n", "limits.frame: 1MiB  # testdata/whole.yaml:15:3\n",
+		`access.users."eva": {`, `"password":{"Plain":"(hidden)"}`, "access.yaml:1:10\n",
+	} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %q in\n%s", want, &b)
+		}
+	}
+	if strings.Contains(b.String(), "hush") {
+		t.Errorf("a secret in\n%s", &b)
+	}
+	b.Reset()
+	if err := load(t, config.Sources{}).Print(&b); err != nil || !strings.Contains(b.String(), "limits.frame: 16MiB  # default\n") || strings.Contains(b.String(), login.DevelopmentPassword) {
+		t.Errorf("%v\n%s", err, &b)
+	}
+}

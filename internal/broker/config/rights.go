@@ -1,0 +1,292 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"shvtools/internal/broker/auth"
+	"shvtools/internal/shv/chainpack"
+)
+
+// ErrReadOnly is the answer where no file is named for changed rights.
+var ErrReadOnly = errors.New("rights cannot be changed here: the broker was started without access-file")
+
+// Rights are those of a running broker: the configuration, and what was changed
+// since by calls. All methods may be called concurrently; changes and reloads
+// happen one after the other.
+type Rights struct {
+	sources Sources
+	check   func(*Config) error
+	apply   func(*auth.Directory)
+
+	changing sync.Mutex // held while files are read and written
+
+	mu      sync.Mutex
+	config  *Config
+	changes *part
+	sum     *part
+}
+
+// NewRights begins with a configuration that was loaded from sources. check may
+// refuse what would follow it; apply puts a directory in force, and is called for
+// each one that follows.
+func NewRights(s Sources, c *Config, check func(*Config) error, apply func(*auth.Directory)) *Rights {
+	r := &Rights{sources: s, check: check, apply: apply}
+	r.hold(c, c.changes)
+	return r
+}
+
+func (r *Rights) hold(c *Config, changes *part) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.config, r.changes, r.sum = c, changes, changes.over(c.base)
+}
+
+func (r *Rights) held() (c *Config, changes, sum *part) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.config, r.changes, r.sum
+}
+
+// Reload reads all files again and puts their rights in force, all at once. On an
+// error everything stays as it was. The file of changed rights stays the one
+// that the broker was started with. ready is called before, when all is fine: it may
+// refuse the reload too, and put in force what else belongs to it.
+func (r *Rights) Reload(ready func() error) (*Config, error) {
+	r.changing.Lock()
+	defer r.changing.Unlock()
+	old, _, _ := r.held()
+	sources := r.sources
+	if old.AccessFile != "" {
+		sources.AccessFile = old.AccessFile
+	}
+	c, err := Load(sources)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.check(c); err != nil {
+		return nil, err
+	}
+	if err := ready(); err != nil {
+		return nil, err
+	}
+	r.hold(c, c.changes)
+	r.apply(c.Directory)
+	return c, nil
+}
+
+// change puts an entry into the file of changed rights and in force; n nil takes
+// it away. It changes nothing when that fails.
+func (r *Rights) change(entry entryName, edit func(in *reader, next *part)) error {
+	r.changing.Lock()
+	defer r.changing.Unlock()
+	c, changes, sum := r.held()
+	if c.AccessFile == "" {
+		return ErrReadOnly
+	}
+	if err := checkName(entry.name); err != nil {
+		return err
+	}
+	// The edit sees the entry as it is now, wherever it comes from.
+	next := changes.over(newPart())
+	for gone := range changes.removed {
+		next.removed[gone] = true
+	}
+	delete(next.removed, entry)
+	if sum.has(entry) {
+		next.copyEntry(sum, entry)
+	}
+	var in reader
+	edit(&in, next)
+	if err := errors.Join(in.faults...); err != nil {
+		return err
+	}
+	if !next.has(entry) && c.base.has(entry) {
+		next.removed[entry] = true
+	}
+	after := next.over(c.base)
+	directory, faults := auth.Build(after.Access)
+	if len(faults) > 0 {
+		return faults[0]
+	}
+	changed := *c
+	changed.Access, changed.Directory, changed.changes, changed.Development = after.Access, directory, next, false
+	if err := r.check(&changed); err != nil {
+		return err
+	}
+	data, err := changesText(next)
+	if err != nil {
+		return err
+	}
+	// What cannot be read again must not get there.
+	if _, err := parseChanges(c.AccessFile, data); err != nil {
+		return fmt.Errorf("this cannot be kept: %w", err)
+	}
+	if err := replace(c.AccessFile, data); err != nil {
+		return fmt.Errorf("the change could not be kept, and is not in force: %w", err)
+	}
+	r.hold(&changed, next)
+	r.apply(directory)
+	return nil
+}
+
+// copyEntry takes an entry over from another place.
+func (p *part) copyEntry(from *part, entry entryName) {
+	switch entry.section {
+	case auth.Users:
+		p.Users[entry.name] = from.Users[entry.name]
+	case auth.Roles:
+		p.Roles[entry.name] = from.Roles[entry.name]
+	case auth.Devices:
+		p.Devices[entry.name] = from.Devices[entry.name]
+	}
+	p.at[entry] = from.at[entry]
+}
+
+// Table is a part of the rights as one node shows it.
+type Table struct {
+	rights  *Rights
+	section auth.Section
+	shv2    bool // the forms of the C++ broker
+	rules   bool // the rules of roles alone
+}
+
+// Tables are all, by the path of their node: those of the Rust broker and those
+// of the C++ broker (protocol.md 7.8).
+func (r *Rights) Tables() map[string]*Table {
+	return map[string]*Table{
+		".broker/access/users":   {r, auth.Users, false, false},
+		".broker/access/roles":   {r, auth.Roles, false, false},
+		".broker/access/mounts":  {r, auth.Devices, false, false},
+		".broker/etc/acl/users":  {r, auth.Users, true, false},
+		".broker/etc/acl/roles":  {r, auth.Roles, true, false},
+		".broker/etc/acl/access": {r, auth.Roles, true, true},
+		".broker/etc/acl/mounts": {r, auth.Devices, true, false},
+	}
+}
+
+// Names are those of the entries, sorted.
+func (t *Table) Names() []string {
+	_, _, sum := t.rights.held()
+	switch t.section {
+	case auth.Users:
+		return sortedKeys(sum.Users)
+	case auth.Roles:
+		return sortedKeys(sum.Roles)
+	}
+	return sortedKeys(sum.Devices)
+}
+
+// Value is an entry. No password or token stands in it.
+func (t *Table) Value(name string) (v chainpack.Value, ok bool) {
+	_, _, sum := t.rights.held()
+	entry := entryName{t.section, name}
+	if !sum.has(entry) {
+		return v, false
+	}
+	m := plain(sum, entry)
+	delete(m, "password")
+	delete(m, "tokens")
+	if !t.shv2 || t.section != auth.Roles {
+		return toValue(m), true
+	}
+	if !t.rules {
+		return toValue(map[string]any{"roles": m["roles"]}), true
+	}
+	rules := make([]map[string]string, 0)
+	for _, rule := range sum.Roles[name].Rules {
+		method := rule.RI.Method()
+		if method == "*" {
+			method = ""
+		}
+		rules = append(rules, map[string]string{"pathPattern": rule.RI.Path().String(), "method": method, "role": grantName(rule)})
+	}
+	return toValue(rules), true
+}
+
+// Set changes an entry, or takes it away where the value is Null, and keeps that
+// in the file. A user without password or tokens keeps those of before. It waits
+// for the disk.
+func (t *Table) Set(name string, v chainpack.Value) error {
+	n, err := fromValue("", v)
+	if err != nil {
+		return err
+	}
+	entry := entryName{t.section, name}
+	return t.rights.change(entry, func(in *reader, next *part) {
+		switch {
+		case t.shv2 && t.section == auth.Roles:
+			t.setRole(in, n, next, entry)
+		case n.kind == null:
+			next.remove(entry)
+			return
+		default:
+			in.set(entry, n, next)
+		}
+		if next.has(entry) || n.kind != null {
+			next.at[entry] = t.rights.place()
+		}
+	})
+}
+
+// setRole changes the one half of a role that the node shows.
+func (t *Table) setRole(in *reader, n *node, next *part, entry entryName) {
+	role := next.Roles[entry.name]
+	switch {
+	case t.rules && n.kind == null:
+		role.Rules = nil
+	case t.rules:
+		role.Rules = in.rules(n, entry.String())
+	case n.kind == null:
+		role.Roles = nil
+	default:
+		role.Roles = in.role(n, entry.String()).Roles
+	}
+	if n.kind == null && role.Rules == nil && role.Roles == nil {
+		next.remove(entry)
+		return
+	}
+	next.Roles[entry.name] = role
+}
+
+// place is where changed entries stand.
+func (r *Rights) place() string {
+	c, _, _ := r.held()
+	return c.AccessFile
+}
+
+// toValue makes an SHV value of what plain gives.
+func toValue(v any) chainpack.Value {
+	switch v := v.(type) {
+	case string:
+		return chainpack.String(v)
+	case bool:
+		return chainpack.Bool(v)
+	case []string:
+		items := make([]chainpack.Value, len(v))
+		for i, text := range v {
+			items[i] = chainpack.String(text)
+		}
+		return chainpack.List(items...)
+	case []map[string]string:
+		items := make([]chainpack.Value, len(v))
+		for i, m := range v {
+			items[i] = toValue(m)
+		}
+		return chainpack.List(items...)
+	case map[string]string:
+		entries := make([]chainpack.Entry, 0, len(v))
+		for _, name := range sortedKeys(v) {
+			entries = append(entries, chainpack.F(name, chainpack.String(v[name])))
+		}
+		return chainpack.Map(entries...)
+	case map[string]any:
+		entries := make([]chainpack.Entry, 0, len(v))
+		for _, name := range sortedKeys(v) {
+			entries = append(entries, chainpack.F(name, toValue(v[name])))
+		}
+		return chainpack.Map(entries...)
+	}
+	return chainpack.Null()
+}

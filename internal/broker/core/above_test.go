@@ -1,0 +1,142 @@
+package core
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+
+	"shvtools/internal/shv/chainpack"
+	"shvtools/internal/shv/rpc"
+	"shvtools/internal/wire/link"
+	"shvtools/internal/wire/transport"
+)
+
+// Brokers in a ring find themselves, however long it is.
+func TestLoopIsFound(t *testing.T) {
+	inTree(t, func(t *testing.T) {
+		var ring [3]*world
+		for i := range ring {
+			ring[i] = serve(t, Options{})
+		}
+		ask := func(w *world) func(asked []string) []string {
+			return func(asked []string) []string {
+				r := w.connect().login("child", password, `{}`)
+				var items []string
+				for _, id := range asked {
+					items = append(items, fmt.Sprintf("%q", id))
+				}
+				answer := r.ask(ownNode, "brokersAbove", "["+strings.Join(items, ",")+"]")
+				return strings.Split(strings.TrimSuffix(strings.TrimPrefix(answer, `{2:["`), `"]}`), `","`)
+			}
+		}
+		attach := func(i int) {
+			up := ring[(i+1)%3]
+			r := up.connect().login("child", password, `{"broker":{},"device":{"mountPoint":"c"}}`)
+			ring[i].asParent(r, "", ask(up))
+		}
+		attach(0)
+		attach(1)
+		if got := ask(ring[0])([]string{ring[2].ID()}); !slices.Contains(got, ring[1].ID()) || !slices.Contains(got, ring[2].ID()) {
+			t.Errorf("above the first one are %q, without the last one", got)
+		}
+		if got := ask(ring[2])([]string{"x"}); len(got) != 1 {
+			t.Errorf("above the last one are %q", got)
+		}
+		attach(2) // it did not look: the others must not ask for ever
+		if got := ask(ring[0])([]string{"x"}); len(got) < 3 || len(got) > maxAbove {
+			t.Errorf("%d ids", len(got))
+		}
+		// Nor does a call: its way is bounded.
+		user := ring[0].root()
+		user.send(`<1:1,8:3,9:"%s",10:"get">i{}`, strings.Repeat("c/", 40))
+		user.expectError(3, rpc.CodeInvalidRequest, "caller ids")
+	})
+}
+
+// A list of a part of the brokers above shows no loop, and so is none.
+func TestBrokerAboveThatDoesNotTellIsNoEndOfTheTree(t *testing.T) {
+	inTree(t, func(t *testing.T) {
+		w := serve(t, Options{})
+		up := func(ids []string, err error) {
+			ours, theirs := net.Pipe()
+			t.Cleanup(func() { _ = ours.Close() })
+			l := link.New(theirs, w.LinkOptions())
+			p, attached := w.AddParent(l, transport.Peer{}, ParentOptions{Name: "up", Call: func(context.Context, string, string, chainpack.Value) (chainpack.Value, error) {
+				var items []chainpack.Value
+				for _, id := range ids {
+					items = append(items, chainpack.String(id))
+				}
+				return chainpack.List(items...), err
+			}})
+			if attached != nil {
+				t.Fatal(attached)
+			}
+			p.Ready()
+			go func() {
+				l.Run(upward{p, l})
+				p.End()
+			}()
+		}
+		child := w.connect().login("child", password, `{}`)
+		ask := func() string { return child.ask(ownNode, "brokersAbove", `["asks"]`) }
+		known := fmt.Sprintf(`{2:["%s"`, w.ID())
+		if got := ask(); got != known+`]}` {
+			t.Errorf("without one above: %s", got)
+		}
+		up(nil, rpc.NotFound("brokersAbove", ownNode)) // not one of ours
+		if got := ask(); got != known+`]}` {
+			t.Errorf("below one that knows no such question: %s", got)
+		}
+		up(nil, rpc.Errorf(rpc.CodeTryAgainLater, "busy"))
+		child.send(`<1:1,8:90,9:".broker/currentClient",10:"brokersAbove">i{1:["asks"]}`)
+		child.expectError(90, rpc.CodeTryAgainLater, "busy")
+		many := make([]string, 2*maxAbove)
+		for i := range many {
+			many[i] = fmt.Sprint(i)
+		}
+		up(many, nil)
+		up(append(many[:maxAbove-1:maxAbove-1], "asks"), nil) // whatever the others say
+		if got := ask(); !strings.Contains(got, `"asks"`) {
+			t.Errorf("a loop was not found: %s", got)
+		}
+	})
+}
+
+// A broker below gives up a connection where nobody tells it who is above. No client may
+// bring that about by asking the same all the time.
+func TestCuriousClientsKeepNoBrokerFromAsking(t *testing.T) {
+	inTree(t, func(t *testing.T) {
+		w := serve(t, Options{})
+		ours, theirs := net.Pipe()
+		defer ours.Close()
+		l := link.New(theirs, w.LinkOptions())
+		p, err := w.AddParent(l, transport.Peer{}, ParentOptions{Name: "up", Call: func(ctx context.Context, _, _ string, param chainpack.Value) (chainpack.Value, error) {
+			if asked := texts(param); asked[0] == "curious" {
+				<-ctx.Done() // it takes its time
+				return chainpack.Value{}, ctx.Err()
+			}
+			return chainpack.List(chainpack.String("top")), nil
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Ready()
+		go func() {
+			l.Run(upward{p, l})
+			p.End()
+		}()
+		eve, child := w.client(), w.connect().login("child", password, `{}`)
+		for id := range maxAsking + maxCurious {
+			eve.send(`<1:1,8:%d,9:".broker/currentClient",10:"brokersAbove">i{1:["curious"]}`, id+1)
+		}
+		for id := range maxAsking {
+			eve.expectError(maxCurious+int64(id)+1, rpc.CodeTryAgainLater, "too many")
+		}
+		if got, want := child.ask(ownNode, "brokersAbove", `["asks"]`), fmt.Sprintf(`{2:["%s","top"]}`, w.ID()); got != want {
+			t.Errorf("the broker below hears %s, want %s", got, want)
+		}
+	})
+}

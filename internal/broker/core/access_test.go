@@ -1,0 +1,72 @@
+package core
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"shvtools/internal/shv/rpc"
+)
+
+func TestAccessLevels(t *testing.T) {
+	for _, tt := range []struct {
+		name, user, path, meta, want string // want: of 14 and 17, "" refused
+	}{
+		{"rule", "iot", "test/a", "", `14:"su",17:63`},
+		{"rule of another user", "eve", "test/a", "", `14:"rd",17:8`},
+		{"no rule", "eve", "prod/a", "", ""},
+		{"none by a rule", "eve", "test/closed/a", "", ""},
+		{"unclean path", "eve", "/test//closed/a/", "", ""},
+		{"own level is lower", "iot", "test/a", ",17:16", `17:16,14:"wr"`},
+		{"own level is higher", "eve", "test/a", ",17:63", `17:8,14:"rd"`},
+		{"own level between names", "iot", "test/a", ",17:20", `17:20,14:"wr"`},
+		{"own name is lower", "iot", "test/a", `,14:"cmd"`, `14:"cmd",17:24`},
+		{"own name is higher", "eve", "test/a", `,14:"su"`, `14:"rd",17:8`},
+		{"both", "iot", "test/a", `,14:"su",17:1`, `14:"bws",17:1`},
+		{"unknown name", "eve", "test/a", `,14:"dot_local"`, `14:"rd",17:8`},
+		{"level zero", "iot", "test/a", ",17:0", ""},
+		{"negative level", "iot", "test/a", ",17:-5", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := serve(t, Options{})
+				caller := w.connect().login(tt.user, password, "{}")
+				agents := map[string]*remote{"test/a": w.device("test/a"), "test/closed/a": w.device("test/closed/a")}
+				caller.send(`<1:1,8:3,9:"%s",10:"x"%s>i{}`, tt.path, tt.meta)
+				if tt.want == "" {
+					caller.expectError(3, rpc.CodeException, "not granted")
+					for _, agent := range agents {
+						agent.fence()
+					}
+					return
+				}
+				got := agents[tt.path].text()
+				for _, part := range strings.Split(tt.want, ",") {
+					if !strings.Contains(got, part) {
+						t.Errorf("%s has no %s", got, part)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestUserIDs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := serve(t, Options{})
+		user, agent := w.client(), w.device("test/a")
+		for _, tt := range []struct{ sent, want string }{
+			{``, ``},
+			{`,16:""`, `,16:"iot"`},
+			{`,16:"joe"`, `,16:"joe;iot"`},
+			{`,16:{"shvUser":"x"}`, `,16:"{\"shvUser\":\"x\"};iot"`},
+			{`,16:null`, `,16:null`},
+		} {
+			user.send(`<1:1,8:3,9:"test/a",10:"x"%s>i{}`, tt.sent)
+			got := agent.text()
+			if !strings.Contains(got, tt.want) || tt.want == "" && strings.Contains(got, "16:") {
+				t.Errorf("sent %q: %s", tt.sent, got)
+			}
+		}
+	})
+}

@@ -1,0 +1,166 @@
+package core
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"time"
+
+	"shvtools/internal/broker/auth"
+	"shvtools/internal/wire/link"
+	"shvtools/internal/wire/transport"
+)
+
+// Affected is a client that lost something by a change of rights.
+type Affected struct {
+	Client int64
+	User   string
+	What   string
+}
+
+// Apply puts another directory in force, at once for everybody: who may not be
+// logged in any more, or not be mounted where he is, is disconnected, a tunnel
+// whose user lost the right that it was made with is closed, and levels count
+// from the next request on. Nobody else notices. What was lost is told, and
+// logged.
+func (b *Broker) Apply(d *auth.Directory) []Affected {
+	endings, now := make(map[*session]link.Cause), time.Now()
+	b.mu.Lock()
+	b.opts.Users.Swap(d)
+	for _, s := range b.sessions {
+		if cause := s.judge(d, now); cause != link.Open {
+			endings[s] = cause
+		}
+	}
+	return b.takeAway(endings)
+}
+
+// Rejudge ends the sessions of clients whose certificates are not good any more by
+// what their listeners have read last. What was lost is told, and logged.
+func (b *Broker) Rejudge() []Affected {
+	var certified []*session
+	b.mu.RLock()
+	for _, s := range b.sessions {
+		if s.certificate() != nil {
+			certified = append(certified, s)
+		}
+	}
+	b.mu.RUnlock()
+	found := make(map[*session]link.Cause)
+	for _, s := range certified { // it takes a while
+		if err := s.secure.Judge(); err != nil {
+			found[s] = certificateCause(err)
+			// Not by s.log: it may be logging in just now.
+			b.opts.Log.Info().Int64("client", s.id).Stringer("peer", s.from).Err(err).Msg("why a certificate is not good any more")
+		}
+	}
+	endings := make(map[*session]link.Cause)
+	b.mu.Lock()
+	for s, cause := range found {
+		if s.link.Cause() != link.Open {
+			continue
+		}
+		endings[s] = cause
+		if user := s.user.Load(); user != nil {
+			s.user.Store(&auth.User{Name: user.Name})
+		}
+	}
+	return b.takeAway(endings)
+}
+
+// certificateCause is why a certificate that was good is so no more.
+func certificateCause(err error) link.Cause {
+	var invalid x509.CertificateInvalidError
+	switch {
+	case errors.Is(err, transport.ErrRevoked):
+		return link.CertificateRevoked
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return link.CertificateExpired
+	}
+	return link.CertificateUntrusted
+}
+
+// takeAway ends sessions, which have no rights any more, and the tunnels that were
+// made with rights that are gone. b.mu is held; it is unlocked.
+func (b *Broker) takeAway(endings map[*session]link.Cause) (affected []Affected) {
+	for s, cause := range endings {
+		affected = append(affected, Affected{s.id, s.name(), "disconnected: " + cause.String()})
+	}
+	notices, tunnels := b.endForbidden(endings)
+	told := make(map[*session]link.Cause)
+	if !b.closed {
+		for _, n := range notices {
+			if cause, ends := endings[n.to]; ends && n.to.mountPoint == "" {
+				told[n.to] = cause
+				delete(endings, n.to)
+			}
+		}
+	}
+	if len(told) > 0 {
+		b.running.Add(1) // for part
+	}
+	b.mu.Unlock()
+	affected = append(affected, tunnels...)
+	for _, n := range notices {
+		n.send()
+	}
+	for s, cause := range endings {
+		s.link.Close(cause)
+	}
+	if len(told) > 0 {
+		go b.part(told)
+	}
+	for _, a := range affected {
+		b.opts.Log.Warn().Int64("client", a.Client).Str("user", a.User).Str("lost", a.What).Msg("rights taken away")
+	}
+	return affected
+}
+
+// part closes links to which something was said just now: that is to be written
+// first. They have no rights any more.
+func (b *Broker) part(told map[*session]link.Cause) {
+	defer b.running.Done()
+	ctx, stop := context.WithTimeout(context.Background(), lingering)
+	defer stop()
+	for s := range told {
+		s.link.Flush(ctx)
+	}
+	for s, cause := range told {
+		s.link.Close(cause)
+	}
+}
+
+// endForbidden ends the tunnels, and the calls that wait for theirs, whose users
+// lost the right that they were made with, or their login; endings tells whose links
+// are to end. b.mu is held.
+func (b *Broker) endForbidden(endings map[*session]link.Cause) (notices []notice, affected []Affected) {
+	for _, t := range b.numbered {
+		client := t.client.session
+		if client.holds(t.with) {
+			continue
+		}
+		why := lost(t.with, endings[client])
+		b.forget(t)
+		notices = append(notices, t.closing(t.client, why), t.closing(t.helper, why))
+		affected = append(affected, Affected{client.id, client.name(), "tunnel closed: " + why})
+	}
+	for _, t := range b.calls {
+		if b.mayTunnel(t) {
+			continue
+		}
+		caller := b.sessions[t.caller]
+		why := lost(t.with, endings[caller])
+		b.revoke(t)
+		notices = append(notices, notice{to: caller, message: t.refuse(why)}, notice{to: t.helper, linger: true})
+		affected = append(affected, Affected{caller.id, caller.name(), "tunnel refused: " + why})
+	}
+	return notices, affected
+}
+
+// lost says why a tunnel may not go on, for its ends: the login is gone, or the right.
+func lost(r right, cause link.Cause) string {
+	if cause != link.Open {
+		return cause.String()
+	}
+	return r.String() + " was taken away"
+}

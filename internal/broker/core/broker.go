@@ -1,0 +1,248 @@
+package core
+
+import (
+	"cmp"
+	"crypto/rand"
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"shvtools/internal/broker/auth"
+	"shvtools/internal/broker/journal"
+	"shvtools/internal/shv/node"
+	"shvtools/internal/shv/shvpath"
+	"shvtools/internal/sys/lograte"
+	"shvtools/internal/wire/link"
+	"shvtools/internal/wire/transport"
+)
+
+// DefaultSecretLife is that of Options.
+const DefaultSecretLife = 10 * time.Second
+
+const (
+	// longIdle is what a client gets that asks for a watchdog of 0 seconds: the
+	// C++ helper and shvrsh do, and may be silent for hours (protocol.md 6).
+	longIdle = 10 * time.Hour
+	// defaultIdle is for clients that do not ask.
+	defaultIdle = 180 * time.Second
+	// maxLogins is how many logins may fail on one connection.
+	maxLogins = 3
+	// maxMount and maxMountDepth bound a mount point, since mount points are
+	// remembered: in bytes, and in names.
+	maxMount      = 512
+	maxMountDepth = 32
+	// maxAtMount is how many sessions may stand at one mount point, where each takes over
+	// the ways of the one before it: a device that comes again and again has a few that
+	// are not known to be dead.
+	maxAtMount = 16
+	// maxStack bounds the caller ids that come with a message, and maxTags the
+	// entries of a meta that is passed on: what grows on its way must not get
+	// longer than the next one takes.
+	maxStack = 32
+	maxTags  = 96
+	// keptHead is how much memory for a head a session keeps.
+	keptHead = 4 << 10
+	// maxOffline bounds the mount points that are remembered as offline.
+	maxOffline = 10000
+	// lingering is how long a link may outlive its purpose: what was sent last
+	// shall arrive, and the C++ helper does not know that a tunnel can be closed
+	// from the other side.
+	lingering = time.Second
+)
+
+// ErrClosed is returned by Serve after Drain or Close.
+var ErrClosed = errors.New("broker: closed")
+
+// Options of a broker. Zero fields have defaults, but for Users.
+type Options struct {
+	Users      *auth.Store            // who may log in; changed by Apply
+	Rights     map[string]RightsTable // that calls may read and change, by the path of their node
+	Reload     func() error           // reads the configuration again, for .broker/app:reloadConfig; nil: no such method
+	Log        zerolog.Logger
+	Journal    *journal.Writer // nil: none
+	Name       string          // what the broker calls itself; "": DefaultName
+	Version    string          // answered by .app:version
+	Commit     string          // that it was built from, answered by .broker/app:gitCommit
+	Advertise  Address         // where helpers connect over plain TCP; zero: where their agent did
+	SecretLife time.Duration   // of a tunnel secret that nobody redeems
+	// AdvertiseURLs are offered to helpers in the place of where their agent
+	// connected, the first of a scheme that the agent accepts.
+	AdvertiseURLs []transport.URL
+	Limits        Limits
+}
+
+// Address is a host and a port for helpers to connect to.
+type Address struct {
+	Host string
+	Port int64
+}
+
+// Broker serves connections. All methods may be called concurrently.
+type Broker struct {
+	opts   Options
+	limits Limits
+	nodes  node.Tree
+	stats  counters
+	often  *lograte.Lines
+
+	gate       *gate
+	failures   *failures
+	handshakes transport.Slots
+	queued     link.Gauge // over all links
+	runID      string
+
+	running  sync.WaitGroup // sessions, Serve calls and the watch
+	done     chan struct{}  // closed by Close
+	idle     chan struct{}  // has one when the last tunnel went; for Drain
+	draining atomic.Bool    // nobody new comes in
+	serving  sync.Once
+	looked   atomic.Pointer[time.Time] // when the watch last came round; nil: there is none yet
+
+	wanted  subscriptions
+	telling sync.Mutex // keeps changes of mounts in order; taken before mu
+
+	mu         sync.RWMutex
+	closed     bool
+	leaving    bool // connections are being closed, since the broker stops
+	listeners  map[net.Listener]struct{}
+	entrances  []*entrance // of all listeners there ever were; few
+	past       past
+	lastID     int64
+	lastTunnel int64
+	sessions   map[int64]*session
+	mounts     shvpath.Tree[*mount]
+	changes    []mountChange           // that nobody was told of yet
+	offline    shvpath.Tree[time.Time] // since when, below which mount point
+	tickets    map[secretKey]*ticket   // that nobody redeemed yet
+	calls      map[tunnelKey]*ticket   // by the call that still waits for its tunnel
+	tunnels    map[tunnelKey]*tunnel   // by the key of either end
+	numbered   map[int64]*tunnel       // the same by their numbers
+	over       over                    // the latest tunnels that ended
+	awaited    awaited                 // tunnels that brokers below may make
+	parents    map[*session]struct{}   // the brokers above
+	asking     int                     // brokers that look for those above
+	curious    int                     // others that do
+	edits      int                     // changes of rights that are being made
+	renewing   map[string]bool         // users who change their own passwords just now
+}
+
+// New makes a broker.
+func New(o Options) *Broker {
+	if o.SecretLife == 0 {
+		o.SecretLife = DefaultSecretLife
+	}
+	o.Name = cmp.Or(o.Name, DefaultName)
+	limits := o.Limits.orDefaults()
+	b := &Broker{
+		opts:       o,
+		limits:     limits,
+		gate:       newGate(limits),
+		failures:   newFailures(limits.LoginPenalty),
+		handshakes: transport.NewSlots(limits.Handshakes),
+		done:       make(chan struct{}),
+		idle:       make(chan struct{}, 1),
+
+		listeners: make(map[net.Listener]struct{}),
+		sessions:  make(map[int64]*session),
+		tickets:   make(map[secretKey]*ticket),
+		calls:     make(map[tunnelKey]*ticket),
+		tunnels:   make(map[tunnelKey]*tunnel),
+		numbered:  make(map[int64]*tunnel),
+		renewing:  make(map[string]bool),
+		parents:   make(map[*session]struct{}),
+		runID:     rand.Text(),
+	}
+	b.often = provocable(&b.opts.Log)
+	b.addNodes()
+	return b
+}
+
+// Serve accepts connections from l until Drain or Close, then returns ErrClosed; any
+// other error is the listener's. It closes l.
+func (b *Broker) Serve(l net.Listener) error {
+	from := newEntrance(l)
+	if !b.addListener(l, from) {
+		_ = l.Close()
+		return ErrClosed
+	}
+	defer b.running.Done()
+	defer b.removeListener(l)
+	for pause := time.Duration(0); ; {
+		conn, err := l.Accept()
+		switch {
+		case err == nil:
+			pause = 0
+			b.start(conn, from)
+			continue
+		case b.Draining():
+			return ErrClosed
+		case errors.Is(err, net.ErrClosed):
+			return err
+		}
+		// Out of descriptors or the like: who is connected goes on.
+		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+		b.opts.Log.Warn().Err(err).Stringer("pause", pause).Msg("cannot accept a connection")
+		time.Sleep(pause)
+	}
+}
+
+func (b *Broker) addListener(l net.Listener, e *entrance) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed || b.draining.Load() {
+		return false
+	}
+	b.listeners[l] = struct{}{}
+	b.entrances = append(b.entrances, e)
+	b.running.Add(1)
+	b.serving.Do(func() { b.running.Go(b.watch) })
+	return true
+}
+
+func (b *Broker) removeListener(l net.Listener) {
+	b.mu.Lock()
+	delete(b.listeners, l)
+	b.mu.Unlock()
+	_ = l.Close()
+}
+
+// aside does what has to wait for a peer, unless the broker is closed.
+func (b *Broker) aside(wait func()) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	if !b.closed {
+		b.running.Go(wait)
+	}
+}
+
+func (b *Broker) isClosed() bool {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.closed
+}
+
+// Close ends all sessions and listeners and waits for them.
+func (b *Broker) Close() {
+	b.mu.Lock()
+	if !b.closed {
+		b.closed = true
+		close(b.done)
+	}
+	for l := range b.listeners {
+		_ = l.Close()
+	}
+	links := make([]*link.Link, 0, len(b.sessions))
+	for _, s := range b.sessions {
+		links = append(links, s.link)
+	}
+	b.mu.Unlock()
+	for _, l := range links {
+		l.Close(link.Shutdown)
+	}
+	b.running.Wait()
+	b.often.Close()
+}

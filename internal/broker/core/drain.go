@@ -1,0 +1,156 @@
+package core
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"shvtools/internal/shv/chainpack"
+	"shvtools/internal/shv/rpc"
+	"shvtools/internal/wire/link"
+)
+
+// stopping is what peers are told.
+const stopping = "the broker is stopping"
+
+// Drain is how a broker stops.
+type Drain struct {
+	Grace  time.Duration // how long open tunnels may go on
+	Spread time.Duration // connections are closed at random moments within it
+}
+
+// Drain stops in good order: from now on nobody connects or logs in, and no shell
+// begins; tunnels may end by themselves within the grace, and then are closed; then
+// all connections are closed, spread over time so that a fleet does not come back
+// at once. It returns when that is done or ctx ends; Close is still to be called.
+func (b *Broker) Drain(ctx context.Context, d Drain) {
+	b.stopEntry()
+	if !b.awaitTunnels(ctx, d.Grace) {
+		return
+	}
+	for _, n := range b.endTunnels() {
+		n.send()
+	}
+	b.closeSpread(ctx, d.Spread)
+}
+
+// Draining tells whether Drain or Close was called.
+func (b *Broker) Draining() bool { return b.draining.Load() || b.isClosed() }
+
+// stopEntry closes the listeners, and refuses the calls that wait for a helper, who
+// cannot connect any more.
+func (b *Broker) stopEntry() {
+	var notices []notice
+	b.mu.Lock()
+	b.draining.Store(true)
+	for l := range b.listeners {
+		_ = l.Close()
+	}
+	for _, t := range b.calls {
+		if t.helper == nil && b.revoke(t) {
+			notices = append(notices, notice{to: b.sessions[t.caller], message: rpc.AppendError(nil,
+				rpc.Address{ID: t.id, Callers: t.rest()}, rpc.Errorf(rpc.CodeTryAgainLater, stopping))})
+		}
+	}
+	b.mu.Unlock()
+	for _, n := range notices {
+		n.send()
+	}
+}
+
+// awaitTunnels waits until no tunnel is open, for the grace at the most; false when
+// ctx has ended.
+func (b *Broker) awaitTunnels(ctx context.Context, grace time.Duration) bool {
+	end := time.NewTimer(grace)
+	defer end.Stop()
+	for b.busy() {
+		select {
+		case <-b.idle:
+		case <-end.C:
+			return true
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
+}
+
+func (b *Broker) busy() bool {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return len(b.tunnels)+len(b.calls) > 0
+}
+
+// noteIdle wakes a Drain when the last tunnel is gone. b.mu is held.
+func (b *Broker) noteIdle() {
+	if len(b.tunnels)+len(b.calls) > 0 {
+		return
+	}
+	select {
+	case b.idle <- struct{}{}:
+	default: // it is awake
+	}
+}
+
+// endTunnels forgets all tunnels, and gives what their ends are to be told.
+func (b *Broker) endTunnels() (notices []notice) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, t := range b.tunnels {
+		if b.forget(t) { // each is there twice
+			notices = append(notices, t.closing(t.client, stopping), t.closing(t.helper, stopping))
+		}
+	}
+	return notices
+}
+
+// closeSpread closes all connections, each at a random moment within the spread.
+func (b *Broker) closeSpread(ctx context.Context, spread time.Duration) {
+	var all []parting
+	b.mu.Lock()
+	b.leaving = true
+	for _, s := range b.sessions {
+		p := parting{session: s}
+		if spread > 0 {
+			p.after = rand.N(spread)
+		}
+		all = append(all, p)
+	}
+	b.mu.Unlock()
+	slices.SortFunc(all, func(x, y parting) int { return int(x.after - y.after) })
+
+	var parted sync.WaitGroup
+	defer parted.Wait()
+	wait := time.NewTimer(0)
+	defer wait.Stop()
+	began := time.Now()
+	for _, p := range all {
+		wait.Reset(p.after - time.Since(began))
+		select {
+		case <-wait.C:
+		case <-ctx.Done():
+			return
+		}
+		parted.Go(func() { p.session.part(ctx) })
+	}
+}
+
+// parting is when a session is closed.
+type parting struct {
+	session *session
+	after   time.Duration
+}
+
+// part closes a session; what was sent last shall arrive. Clients of the Rust
+// broker know the signal (protocol.md 7.2), others leave it aside. A broker above would
+// pass it on as one of ours.
+func (s *session) part(ctx context.Context) {
+	if s.ready.Load() && s.ticket == nil && s.up == nil {
+		s.answer(rpc.AppendSignal(nil, "", disconnectSignal, "", rpc.AccessNone, chainpack.String(stopping)))
+	}
+	ctx, cancel := context.WithTimeout(ctx, lingering)
+	defer cancel()
+	s.link.Finish(ctx, link.Shutdown)
+}

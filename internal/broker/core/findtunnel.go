@@ -1,0 +1,117 @@
+package core
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"net/netip"
+	"slices"
+	"time"
+
+	"shvtools/internal/shv/chainpack"
+	"shvtools/internal/shv/rpc"
+)
+
+// findTunnel treats an agent's FindTunnelRequest (protocol.md 7.4): the public
+// broker nearest to the client gives an address and a secret, or the client's own
+// broker where none is public. toID was popped from the caller ids of m. The request
+// goes on when it is not answered here.
+func (s *session) findTunnel(m *rpc.Message, toID int64, with right) (goesOn bool) {
+	b := s.broker
+	to := b.sessionOf(toID)
+	last := len(m.Callers()) == 0
+	if to == nil || !last && to.up == nil {
+		return true // to whoever it is that put caller ids of his own there
+	}
+	if s.down != nil {
+		b.mu.Lock()
+		b.awaited.add(tunnelKey{toID, m.ID(), string(m.Callers().AppendKey(nil))}, s, with, time.Now())
+		b.mu.Unlock()
+	}
+	back := append(rpc.CallerIDs(nil), m.RevCallers()...)
+	back, _, _ = back.Pop() // our own entry of s
+	adjacent := len(back) == 0
+	answer := rpc.Address{ID: m.ID(), Callers: back}
+
+	ctl := *m.Tunnel()
+	address, public := b.advertised(s)
+	var t *ticket
+	if public || last && ctl.Host == "" {
+		raw := make([]byte, 20)
+		_, _ = rand.Read(raw)
+		ctl.Host, ctl.Port, ctl.Secret = address.Host, address.Port, hex.EncodeToString(raw)
+		ctl.CallerIDs = append(append(rpc.CallerIDs(nil), m.Callers()...), toID)
+		ctl.Withdraw()
+		t = &ticket{key: sha256.Sum256([]byte(ctl.Secret)), agent: s, caller: toID, id: m.ID(), asked: ctl.CallerIDs, back: back, with: with}
+		if u, ok := b.offer(s, ctl.Schemes(), adjacent); ok {
+			ctl.Offer(u.String())
+			t.scheme = u.Scheme
+		}
+		t.offered, t.vouched = !last, last && to.up == nil
+		if refused := b.issue(t); refused != "" {
+			s.answer(rpc.AppendError(nil, answer, rpc.Errorf(rpc.CodeException, "%s", refused)))
+			return false
+		}
+	}
+	if !last {
+		m.SetTunnel(ctl)
+		return true
+	}
+	found := rpc.TunnelCtl{State: rpc.FindTunnelResponse, Host: ctl.Host, Port: ctl.Port, Secret: ctl.Secret, CallerIDs: ctl.CallerIDs}
+	if url := ctl.Offered(); url != "" {
+		found.Offer(url)
+	}
+	if s.down != nil && to.up == nil {
+		found.Vouch(1)
+	}
+	s.answer(rpc.AppendTunnel(nil, answer, rpc.Meta{Tunnel: &found}, 0, chainpack.Value{}))
+	return false
+}
+
+// foundTunnel looks at a FindTunnelResponse that comes from a broker above, on its
+// way to the session toID: it tells whether the tunnel is to be made here. We
+// promise, as those before us, to tell when it is lost.
+func (s *session) foundTunnel(m *rpc.Message, toID int64) {
+	b := s.broker
+	ctl := *m.Tunnel()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	to := b.sessions[toID]
+	if t := b.tickets[sha256.Sum256([]byte(ctl.Secret))]; t != nil && t.caller == s.id && t.agent == to {
+		t.offered = false
+		t.vouched = ctl.Vouchers()+1 == int64(len(t.asked))
+	} else {
+		for _, t := range b.calls {
+			if t.offered && t.caller == s.id && t.agent == to && t.id == m.ID() && slices.Equal(t.back, m.Callers()) {
+				b.revoke(t) // another broker was nearer
+			}
+		}
+	}
+	if n := ctl.Vouchers(); n > 0 {
+		if n++; to == nil || to.down == nil || n > maxStack {
+			n = 0 // an agent has no use for it
+		}
+		ctl.Vouch(n)
+		m.SetTunnel(ctl)
+	}
+}
+
+// sessionOf gives the one of an id, nil where it is gone.
+func (b *Broker) sessionOf(id int64) *session {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.sessions[id]
+}
+
+var (
+	unrouted = netip.MustParsePrefix("0.0.0.0/8")
+	carriers = netip.MustParsePrefix("100.64.0.0/10") // between a provider and its customers
+)
+
+// isPublic tells whether an address is one that everybody can reach, as far as it
+// shows.
+func isPublic(a netip.Addr) bool {
+	a = a.Unmap()
+	reserved := a.Is4() && a.As4()[0] >= 224
+	return a.IsGlobalUnicast() && !a.IsPrivate() && !unrouted.Contains(a) && !carriers.Contains(a) && !reserved
+}

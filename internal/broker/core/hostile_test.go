@@ -1,0 +1,306 @@
+package core
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"shvtools/internal/shv/chainpack"
+	"shvtools/internal/shv/node"
+	"shvtools/internal/shv/rpc"
+	"shvtools/internal/wire/link"
+)
+
+// nested is a message whose meta or body is a tower of Lists.
+func nested(meta bool) []byte {
+	tower := bytes.Repeat([]byte{chainpack.ByteList}, 200)
+	tower = append(append(tower, 0x40), bytes.Repeat([]byte{chainpack.ByteTerm}, 200)...)
+	b := []byte{chainpack.ByteMetaMap, 0x48, 0x41, 0x4a, 0x86, 2, 'l', 's'}
+	if meta {
+		b = append(append(b, 0x80-64+25), tower...)
+		return append(b, chainpack.ByteTerm, chainpack.ByteIMap, chainpack.ByteTerm)
+	}
+	b = append(b, chainpack.ByteTerm, chainpack.ByteIMap, 0x41)
+	return append(append(b, tower...), chainpack.ByteTerm)
+}
+
+// declared is the length prefix of a frame that never comes.
+func declared(n uint64) []byte { return append(chainpack.AppendUIntData(nil, n), 1) }
+
+func TestBadFramesEndTheirLinkAlone(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		bytes []byte
+		limit bool // depends on the login
+	}{
+		{"garbage", []byte("GET / HTTP/1.1\r\nHost: broker.example.org\r\n\r\nand some more of that, until the frame is full"), false},
+		{"empty frame", []byte{0}, false},
+		{"unknown protocol", []byte{3, 2, 0x8a, 0xff}, false},
+		{"no meta", frame([]byte{0x8a, 0xff}), false},
+		{"truncated meta", frame([]byte{0x8b, 0x48, 0x41, 0x4a, 0x86}), false},
+		{"nothing but the protocol", []byte{1, 1}, false},
+		{"reserved length", []byte{0xfe}, false},
+		{"endless length", bytes.Repeat([]byte{0xff}, 20), false},
+		{"length of 64 bits", declared(1 << 63), false},
+		{"above the limit", declared(link.DefaultMaxFrame + 1), false},
+		{"above the limit before login", declared(link.LoginMaxFrame + 1), true},
+		{"nested meta", frame(nested(true)), false},
+		{"negative caller id", frame([]byte{0x8b, 0x48, 0x41, 0x4b, 0x82, 0x41, 0xff, 0x8a, 0xff}), false},
+	} {
+		for _, in := range []bool{false, true} {
+			if in && tt.limit {
+				continue
+			}
+			t.Run(fmt.Sprintf("%s/login %v", tt.name, in), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					w := serve(t, Options{})
+					other := w.client()
+					bad := w.connect()
+					if in {
+						bad.login("iot", password, "{}")
+					}
+					go func() { _, _ = bad.conn.Write(tt.bytes) }() // what is not read blocks
+					bad.gone()
+					other.fence()
+				})
+			})
+		}
+	}
+}
+
+func TestTruncatedFrameEndsWithItsLink(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := serve(t, Options{})
+		r := w.connect()
+		r.sendRaw([]byte{20, 1, 0x8b})
+		r.gone() // by the login deadline
+		r = w.client()
+		r.sendRaw([]byte{20, 1, 0x8b})
+		_ = r.conn.Close()
+		synctest.Wait()
+		if n := w.Stats().Clients; n != 0 {
+			t.Errorf("%d clients left", n)
+		}
+	})
+}
+
+func TestBodiesAreNobodysBusiness(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := serve(t, Options{})
+		user, agent := w.client(), w.device("test/a")
+		head := []byte{0x8b, 0x48, 0x43, 0x49, 0x86, 6, 't', 'e', 's', 't', '/', 'a', 0x4a, 0x86, 1, 'x', 0xff}
+		body := []byte{0xfc, 0xfc, 0x00, 0xff}
+		user.sendRaw(frame(append(head, body...)))
+		if m := agent.next(); !bytes.Equal(m.Body(), body) {
+			t.Errorf("body %x", m.Body())
+		}
+		user.sendRaw(frame(nested(false))) // for the broker itself
+		user.expectError(1, rpc.CodeInvalidParam, "unreadable")
+		user.fence()
+	})
+}
+
+// A value in memory takes many times its bytes: forty clients with messages of a million
+// each made the broker take 5 GB, and a login is kept for as long as its answer is.
+func TestValuesWithoutNumberAreNotDecoded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := serve(t, Options{})
+		many := func(n int) string { return "[" + strings.Repeat("1,", n) + "1]" }
+		stranger := w.connect()
+		stranger.send(`<1:1,8:3,10:"login">i{1:{"login":{"user":"iot","password":"x"},"options":{"device":%s}}}`, many(maxLoginItems))
+		stranger.expectError(3, rpc.CodeInvalidParam, "unreadable login")
+		user, agent := w.client(), w.device("test/a")
+		user.send(`<1:1,8:4,9:".broker/app",10:"echo">i{1:%s}`, many(maxParamItems))
+		user.expectError(4, rpc.CodeInvalidParam, "unreadable request")
+		if got := user.ask(".broker/app", "echo", many(maxParamItems/2)); len(got) < maxParamItems {
+			t.Errorf("echo of fewer: %.100s", got)
+		}
+		// What is not decoded must not reach a device as somebody's name.
+		user.send(`<1:1,8:5,9:"test/a",10:"x",16:{"shvUser":"eva","x":%s}>i{}`, many(2000))
+		v, err := agent.next().MetaValue(rpc.TagUserID)
+		if name, _ := v.AsString(); err != nil || name != "iot" {
+			t.Errorf("the user is %.100q, %v", name, err)
+		}
+		user.send(`<1:1,8:6,11:7,15:i{1:2,9:%s}>i{}`, many(2000))
+		user.gone()
+		agent.fence()
+	})
+}
+
+func TestLargestFramesPassAndNoLargerOnes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := serve(t, Options{})
+		user, agent := w.client(), w.device("test/a")
+		request := func(size int) []byte {
+			b := []byte{0x8b, 0x48, 0x43, 0x49, 0x86, 6, 't', 'e', 's', 't', '/', 'a', 0x4a, 0x86, 1, 'x', 0xff, 0x8a, 0x41}
+			n := size - len(b) - 1 - 1 - 1 - 5 // protocol byte, end, String and its length
+			b = chainpack.AppendStringHeader(b, n)
+			b = append(b, make([]byte, n)...)
+			return frame(append(b, chainpack.ByteTerm))
+		}
+		go user.sendRaw(request(link.DefaultMaxFrame - 100))
+		if m := agent.next(); len(m.Body()) < link.DefaultMaxFrame-200 {
+			t.Errorf("%d bytes of body", len(m.Body()))
+		}
+		// With our caller id it is more than the device would take from us: once
+		// that ended the device's link.
+		go user.sendRaw(request(link.DefaultMaxFrame))
+		user.expectError(3, rpc.CodeException, "too big")
+		user.fence()
+		agent.fence()
+	})
+}
+
+// What a request gains on its way must not be what its device refuses: that
+// would let any caller throw a device out.
+func TestNoRequestIsLongerThanDevicesTake(t *testing.T) {
+	list := func(n int) string { return "[" + strings.TrimSuffix(strings.Repeat("7,", n), ",") + "]" }
+	tags := func(n int) (text string) {
+		for i := range n {
+			text += fmt.Sprintf(",%d:1", 100+i)
+		}
+		return text
+	}
+	for _, tt := range []struct {
+		name, meta string
+		ok         bool
+	}{
+		{"caller ids", ",11:" + list(maxStack-1), true}, // with ours, the answer may have as many
+		{"caller ids that leave no way back", ",11:" + list(maxStack), false},
+		{"too many caller ids", ",11:" + list(maxStack+1), false},
+		{"64 caller ids", ",11:" + list(64), false},
+		{"too many reverse ids", ",13:" + list(maxStack+1), false},
+		{"tags", tags(80), true},
+		{"too many tags", tags(maxTags), false},
+		{"124 tags", tags(124), false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := serve(t, Options{})
+				user, agent := w.client(), w.device("test/a")
+				user.send(`<1:1,8:3,9:"test/a",10:"x"%s>i{}`, tt.meta)
+				if tt.ok {
+					agent.next()
+					return
+				}
+				if content, _ := user.next().Content(); content.Error == nil {
+					t.Error("not refused")
+				}
+				agent.fence()
+			})
+		})
+	}
+}
+
+func TestResponseWithTooManyReverseIDsIsDropped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := serve(t, Options{})
+		user, agent := w.client(), w.device("test/a")
+		user.send(`<1:1,8:3,9:"test/a",10:"x">i{}`)
+		agent.next()
+		agent.send(`<1:1,8:3,11:1,13:[%s1]>i{2:1}`, strings.Repeat("1,", 63))
+		agent.fence()
+		user.fence()
+	})
+}
+
+func TestMadeUpCallerIDsCostABoundedAmount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := serve(t, Options{})
+		user, other, agent := w.client(), w.client(), w.device("test/a")
+		for i := range maxWays {
+			user.send(`<1:1,8:3,9:"test/a",10:"x",11:%d>i{}`, i+1)
+			agent.next()
+		}
+		user.send(`<1:1,8:3,9:"test/a",10:"x",11:%d>i{}`, maxWays+1)
+		user.expectError(3, rpc.CodeTryAgainLater, "too many")
+		user.send(`<1:1,8:3,9:"test/a",10:"x",11:1>i{}`) // a known one
+		agent.next()
+		other.send(`<1:1,8:3,9:"test/a",10:"x">i{}`)
+		agent.next()
+	})
+}
+
+// Who makes caller ids up and comes again leaves nothing that grows: once each
+// connection left ten MiB at every device that it had called, for an hour.
+func TestMadeUpCallerIDsOfClientsThatComeAgainAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := serve(t, Options{})
+		agent := w.device("test/a")
+		go func() { _, _ = io.Copy(io.Discard, agent.conn) }()
+		for range 20 {
+			user := w.client()
+			for i := range 300 {
+				user.send(`<1:1,8:3,9:"test/a",10:"x",11:%d>i{}`, i+1)
+			}
+			user.fence()
+			_ = user.conn.Close()
+			synctest.Wait()
+		}
+		at, _ := w.mountedAt([]byte("test/a"))
+		if n := len(at.ways.all()); n > 300 {
+			t.Errorf("%d ways of clients that are there", n)
+		}
+		if n := len(at.ways.fresh); n > manyWays {
+			t.Errorf("%d ways, of clients that are gone", n)
+		}
+	})
+}
+
+func TestMadeUpCallerIDsAreBoundedOverAllLinks(t *testing.T) {
+	by := &caller{limit: maxWays}
+	asked := call{id: 1, path: make([]byte, maxKeptCall)}
+	opened, text := 0, 0
+	const links = 2 * maxFurther / maxWays
+	for range links {
+		var w ways
+		for id := range int64(maxWays) {
+			if w.open(rpc.CallerIDs{id, 7}, asked, by) {
+				opened++
+			}
+		}
+		text = max(text, w.opened[7].text)
+		if with, ok := w.wasAsked(rpc.CallerIDs{0, 7}, 1); !ok || with.unknown {
+			t.Errorf("the first call is not kept: %+v, %v", with, ok)
+		}
+	}
+	if opened != maxFurther+links {
+		t.Errorf("%d ways on %d links", opened, links)
+	}
+	if text == 0 || text > maxKeptText*maxWays {
+		t.Errorf("%d bytes of text on one link", text)
+	}
+}
+
+func TestPanicEndsItsLinkAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := serve(t, Options{})
+		other := w.client()
+		w.nodes.Add(".bug", methodThatPanics())
+		r := w.client()
+		r.send(`<1:1,8:3,9:".bug",10:"panic">i{}`)
+		r.gone()
+		other.fence()
+	})
+}
+
+func TestCloseEndsEverybody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := serve(t, Options{})
+		in, out := w.client(), w.connect()
+		w.Close()
+		in.gone()
+		out.gone()
+		if err := w.Serve(w.l); err != ErrClosed {
+			t.Errorf("Serve after Close: %v", err)
+		}
+	})
+}
+
+func methodThatPanics() node.Method {
+	return node.Method{Name: "panic", Access: rpc.AccessBrowse,
+		Call: func(*node.Request) (chainpack.Value, error) { panic("a bug") }}
+}

@@ -1,0 +1,258 @@
+package core
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"shvtools/internal/shv/chainpack"
+	"shvtools/internal/shv/rpc"
+	"shvtools/internal/shv/shvpath"
+	"shvtools/internal/wire/link"
+	"shvtools/internal/wire/transport"
+)
+
+// ParentOptions describe the connection to a broker above (protocol.md 7.11).
+// Connecting, logging in and keeping the connection alive is somebody else's
+// matter.
+type ParentOptions struct {
+	Name string // what the connection is called
+	Root string // the path that the parent sees as our root; "": everything
+	// Call calls a method of the parent.
+	Call func(ctx context.Context, path, method string, param chainpack.Value) (chainpack.Value, error)
+}
+
+// above is what a session has whose peer is a broker above.
+type above struct{ ParentOptions }
+
+// Parent is a connection to a broker above, as long as it lives.
+type Parent struct {
+	session *session
+	ended   sync.Once
+}
+
+// LinkOptions are those of connections to brokers above.
+func (b *Broker) LinkOptions() link.Options {
+	return link.Options{MaxFrame: b.limits.MaxFrame, QueueBytes: b.limits.QueueBytes, Gauge: &b.queued}
+}
+
+// AddParent takes the connection l to a broker above, before anything is read
+// from it. The error is ErrClosed.
+func (b *Broker) AddParent(l *link.Link, from transport.Peer, o ParentOptions) (*Parent, error) {
+	o.Root = string(shvpath.Clean([]byte(o.Root)))
+	s := b.newSession(l, from, nil, nil, &above{o})
+	if s == nil {
+		return nil, ErrClosed
+	}
+	l.Share(b.limits.QueueBytes)
+	s.log.user = s.name()
+	return &Parent{session: s}, nil
+}
+
+// ID is the caller id that stands for the parent.
+func (p *Parent) ID() int64 { return p.session.id }
+
+// Message takes what the parent sends that is no answer to a call of ours. It is
+// called by the read loop of the link.
+func (p *Parent) Message(m *rpc.Message, f *link.Frame) { p.session.message(m, f) }
+
+// Ready notes that the login went well.
+func (p *Parent) Ready() {
+	p.session.ready.Store(true)
+	p.session.log.Info().Str("root", p.session.up.Root).Msg("connected to a broker above")
+}
+
+// End takes the parent out of everything, once the read loop of its link has
+// ended: who has a tunnel through it is told.
+func (p *Parent) End() {
+	p.ended.Do(func() {
+		s := p.session
+		cause := s.link.Cause()
+		s.end(cause)
+		s.broker.stats.ended[cause].Add(1)
+		s.broker.running.Done()
+	})
+}
+
+// asksByItself tells whether a broker above asks for nobody but itself who we are, and
+// what we may tell it: the Python one then names no level, and would subscribe to
+// nothing here.
+func (s *session) asksByItself(m *rpc.Message, path []byte) bool {
+	if len(m.Callers()) > 0 || m.Has(rpc.TagAccess) || m.Has(rpc.TagAccessLevel) {
+		return false
+	}
+	switch string(path) {
+	case "", ".app", ".broker", ownNode:
+		return true
+	}
+	return false
+}
+
+// fromAbove gives the clean path here of one that a parent asked for: .broker is
+// this broker's own, all else lies below what is exported.
+func (s *session) fromAbove(m *rpc.Message, path []byte) []byte {
+	if s.up.Root == "" || string(path) == ".broker" || bytes.HasPrefix(path, []byte(".broker/")) {
+		return path
+	}
+	path = s.rootedPath(path)
+	m.SetPath(path)
+	return path
+}
+
+// rootedPath is a clean path of the peer, from our root. It is valid until the
+// next one is asked for.
+func (s *session) rootedPath(path []byte) []byte {
+	if s.up == nil || s.up.Root == "" {
+		return path
+	}
+	s.path = append(s.path[:0], s.up.Root...)
+	if len(path) > 0 {
+		s.path = append(append(s.path, '/'), path...)
+	}
+	return s.path
+}
+
+// rooted is what the peer subscribes to, from our root.
+func (s *session) rooted(ri shvpath.RI) (shvpath.RI, error) {
+	if s.up == nil {
+		return ri, nil
+	}
+	return ri.Under(s.up.Root)
+}
+
+// reroots are messages whose path is cut for a parent, with the room for it.
+var reroots = sync.Pool{New: func() any { return new(reroot) }}
+
+type reroot struct {
+	message rpc.Message
+	head    []byte
+}
+
+// cutFor gives a signal as the parent to sees it, which the caller releases; nil
+// where it lies outside of what is exported.
+func (b *Broker) cutFor(to *session, f *link.Frame) *link.Frame {
+	if to.up.Root == "" {
+		f.Retain()
+		return f
+	}
+	r := reroots.Get().(*reroot)
+	defer reroots.Put(r)
+	m := &r.message
+	if m.Parse(f.Message()) != nil {
+		return nil
+	}
+	rest, ok := cutRoot(m.Path(), to.up.Root)
+	if !ok {
+		return nil
+	}
+	m.SetPath(rest)
+	r.head = append(m.AppendMeta(r.head[:0]), m.Body()...)
+	return link.NewMessage(r.head)
+}
+
+// cutRoot gives the rest of a clean path at or below another one.
+func cutRoot(path []byte, root string) (rest []byte, ok bool) {
+	if len(path) < len(root) || string(path[:len(root)]) != root {
+		return nil, false
+	}
+	rest = path[len(root):]
+	if len(rest) > 0 && rest[0] != '/' {
+		return nil, false
+	}
+	return bytes.TrimPrefix(rest, []byte("/")), true
+}
+
+const (
+	// maxAbove bounds the brokers that are looked for above this one, and
+	// askAbove the time for it.
+	maxAbove = maxStack
+	askAbove = 3 * time.Second
+	// maxAsking is how many brokers below may look at once, and maxCurious how many
+	// others.
+	maxAsking  = 16
+	maxCurious = 2
+)
+
+// ID names this broker, as long as it runs.
+func (b *Broker) ID() string { return b.runID }
+
+// brokersAbove answers with the ids of this broker and of those above it, for one
+// that is about to stand below: it must not be among them. The param has the ids
+// of those that asked each other so far; who finds himself there asks no further.
+// Where one above could tell and does not, the answer is an error: no list of a part
+// of them shows that there is no loop.
+func (b *Broker) brokersAbove(s *session, from rpc.Address, param chainpack.Value) {
+	asked := texts(param)
+	ids := []string{b.runID}
+	var unknown error
+	if !slices.Contains(asked, b.runID) && len(asked) < maxAbove {
+		ctx, cancel := context.WithTimeout(context.Background(), askAbove)
+		defer cancel()
+		var above []string
+		above, unknown = b.above(ctx, append(slices.Clip(asked), b.runID))
+		ids = append(ids, above...)
+	}
+	loops := func(id string) bool { return slices.Contains(asked, id) }
+	if unknown != nil && !slices.ContainsFunc(ids, loops) {
+		s.answer(rpc.AppendError(nil, from, rpc.Errorf(rpc.CodeTryAgainLater, "%s does not tell which brokers are above it: %v", b.opts.Name, unknown)))
+		return
+	}
+	if i := slices.IndexFunc(ids, loops); i >= maxAbove {
+		ids[0], ids[i] = ids[i], ids[0] // what they look for is not cut off
+	}
+	values := make([]chainpack.Value, 0, len(ids))
+	for _, id := range ids[:min(len(ids), maxAbove)] {
+		values = append(values, chainpack.String(id))
+	}
+	s.answer(rpc.AppendResult(nil, from, chainpack.List(values...)))
+}
+
+// above asks all parents at once who is there and above. The error is of one that
+// could have told and did not; others cannot tell.
+func (b *Broker) above(ctx context.Context, asked []string) (ids []string, err error) {
+	param := make([]chainpack.Value, len(asked))
+	for i, id := range asked {
+		param[i] = chainpack.String(id)
+	}
+	type answer struct {
+		ids []string
+		err error
+	}
+	b.mu.RLock()
+	answers := make(chan answer, len(b.parents))
+	n := 0
+	for s := range b.parents {
+		if !s.ready.Load() {
+			continue // it looks for a loop by itself when it is
+		}
+		n++
+		go func() {
+			result, err := s.up.Call(ctx, ownNode, "brokersAbove", chainpack.List(param...))
+			if rpc.IsUnknown(err) {
+				err = nil
+			}
+			answers <- answer{texts(result), err}
+		}()
+	}
+	b.mu.RUnlock()
+	for range n {
+		a := <-answers
+		ids = append(ids, a.ids...)
+		if err == nil {
+			err = a.err
+		}
+	}
+	return ids, err
+}
+
+func texts(list chainpack.Value) []string {
+	all := make([]string, 0, min(list.Len(), maxAbove))
+	for _, item := range list.Items() {
+		if text, ok := item.AsString(); ok && len(all) < maxAbove {
+			all = append(all, text)
+		}
+	}
+	return all
+}

@@ -1,0 +1,55 @@
+package core
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"shvtools/internal/wire/link"
+)
+
+// A disk that is full of what strangers sent is of no use to anybody.
+func TestStrangersDoNotFillTheLog(t *testing.T) {
+	var text bytes.Buffer
+	o := Options{Log: zerolog.New(&text).Level(zerolog.InfoLevel), Limits: Limits{Unauthenticated: 1, Connections: 30}}
+	bubbled(t, o, func(t *testing.T, w *world) {
+		seat := w.connect()
+		synctest.Wait()
+		for range 100 {
+			w.connect().gone()
+		}
+		_ = seat.conn.Close()
+		for n := range 10 {
+			bad := w.connectFrom(fmt.Sprintf("10.0.0.%d:1", n))
+			bad.nonce()
+			bad.send(`<1:1,8:2,10:"login">i{1:{"login":{"password":"wrong","type":"PLAIN","user":"mallory%d%s"}}}`, n, strings.Repeat("x", 10000))
+			bad.text()
+			_ = bad.conn.Close()
+			synctest.Wait()
+		}
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		log := text.String()
+		refused := "connection refused: " + link.TooManyLogins.String()
+		for part, want := range map[string]int{
+			`"message":"connection refused`: 6, `"times":95`: 1, refused + ", again and again": 1,
+			`"message":"login refused"`: 5, `"message":"login refused, again and again"`: 1, `"times":5,"latest":"mallory9x`: 1,
+			`there is no user`: 5,
+		} {
+			if n := strings.Count(log, part); n != want {
+				t.Errorf("%d times %s, want %d", n, part, want)
+			}
+		}
+		if len(log) > 10_000 {
+			t.Errorf("the log has %d bytes", len(log))
+		}
+		if t.Failed() {
+			t.Log(log)
+		}
+	})
+}

@@ -1,0 +1,186 @@
+package core
+
+import (
+	"shvtools/internal/shv/chainpack"
+	"shvtools/internal/shv/cpon"
+	"shvtools/internal/shv/node"
+	"shvtools/internal/shv/rpc"
+	"shvtools/internal/shv/shvpath"
+	"shvtools/internal/wire/link"
+)
+
+// launchMethod of a device opens a tunnel.
+const launchMethod = "launchRexec"
+
+// request carries a request to the device that it is for, or answers it
+// (protocol.md 7.1b).
+func (s *session) request(m *rpc.Message, f *link.Frame) {
+	path := shvpath.Clean(m.Path())
+	var level rpc.Access
+	if s.up != nil {
+		level = m.Access()
+		if s.asksByItself(m, path) {
+			level = rpc.AccessBrowse
+		}
+		path = s.fromAbove(m, path)
+	} else {
+		level = s.level(path, m.Method())
+		if asked := m.Access(); asked > rpc.AccessNone || m.Has(rpc.TagAccessLevel) {
+			level = min(level, asked)
+		}
+	}
+	if level == rpc.AccessNone {
+		s.broker.stats.requestsDenied.Add(1)
+		s.answer(rpc.AppendError(nil, m.Address(), rpc.Errorf(rpc.CodeException,
+			"Access to SHV path '%s' not granted for user '%s'", path, s.name())))
+		return
+	}
+	if s.ping(m, path) {
+		return
+	}
+	to, rest := s.broker.target(path)
+	if to == nil {
+		s.answerSelf(m, path, level)
+		return
+	}
+	if len(m.Callers()) >= maxStack {
+		s.tooDeep(m) // while the answer still has a way back
+		return
+	}
+	asked := call{id: m.ID(), path: path, method: m.Method(), level: level}
+	m.SetPath(rest)
+	m.SetAccess(level)
+	s.extendUserID(m)
+	if to.isBroker() {
+		s.broker.reuse(s, m)
+	}
+	m.PushCaller(s.id)
+	refused := s.passRequest(m, f, to, asked)
+	if refused == nil {
+		s.broker.stats.requests.Add(1)
+		return
+	}
+	s.broker.stats.requestsRefused.Add(1)
+	m.PopCaller()
+	s.answer(rpc.AppendError(nil, m.Address(), refused))
+}
+
+// ping answers the heartbeat of a client of either generation, as the nodes would;
+// false: m is none. That is all that most clients do most of the time, so it takes
+// no memory and, as the stack of a quiet session is most of what it costs, not
+// much stack.
+func (s *session) ping(m *rpc.Message, path []byte) bool {
+	if string(m.Method()) != "ping" || !isPlain(m.Body()) {
+		return false
+	}
+	result := chainpack.Null()
+	switch string(path) {
+	case ".app":
+	case ".broker/app":
+		result = chainpack.Bool(true)
+	default:
+		return false
+	}
+	s.head = rpc.AppendResult(s.head[:0], rpc.Address{ID: m.ID(), Callers: m.Callers()}, result)
+	s.broker.opts.Journal.Sent(s.id, s.head, false)
+	f := link.NewMessage(s.head)
+	defer f.Release()
+	if s.link.Relay(f, s.link) == link.ErrQueueFull {
+		s.link.Close(link.SlowPeer)
+	}
+	return true
+}
+
+// isPlain tells whether the body of a request holds a param or nothing.
+func isPlain(body []byte) bool {
+	in := chainpack.NewScanner(body, chainpack.Limits{})
+	if in.Enter(chainpack.ByteIMap) != nil {
+		return false
+	}
+	if in.Leave() {
+		return true
+	}
+	key, err := in.Int()
+	return err == nil && key == rpc.KeyParam && in.Skip() == nil && in.Leave()
+}
+
+// passRequest puts a request into the queue of its device.
+func (s *session) passRequest(m *rpc.Message, f *link.Frame, to *session, asked call) *rpc.Error {
+	if s.broker.overloaded() {
+		return rpc.Errorf(rpc.CodeTryAgainLater, "the broker is overloaded: too much waits for peers that do not read")
+	}
+	if s.broker.draining.Load() && string(asked.method) == launchMethod {
+		return rpc.Errorf(rpc.CodeTryAgainLater, stopping)
+	}
+	if !to.ways.open(m.Callers(), asked, s.asCaller()) {
+		return rpc.Errorf(rpc.CodeTryAgainLater, "too many callers on one connection")
+	}
+	switch s.forward(m, f, to, nil, false) {
+	case nil:
+		return nil
+	case link.ErrQueueFull:
+		return rpc.Errorf(rpc.CodeTryAgainLater, "the device does not keep up with its requests")
+	case errTooBig:
+		return rpc.Errorf(rpc.CodeException, "the request is too big to be passed on")
+	}
+	return rpc.Errorf(rpc.CodeException, "the device has just gone")
+}
+
+// level is what the session may do with a method at a clean path, now. It does
+// not allocate.
+func (s *session) level(path, method []byte) rpc.Access {
+	if user := s.user.Load(); user != nil {
+		return user.Level(path, method)
+	}
+	if s.up != nil {
+		return rpc.AccessSuper // the broker above has judged
+	}
+	// A tunnel login is there for its tunnel, and to show that it lives.
+	if p := string(path); p == ".app" || p == ".broker/app" {
+		return rpc.AccessBrowse
+	}
+	return rpc.AccessNone
+}
+
+// extendUserID adds our user to the chain of users, where the caller asked for
+// one (protocol.md 3.8).
+func (s *session) extendUserID(m *rpc.Message) {
+	if !m.Has(rpc.TagUserID) || s.up != nil {
+		return // a broker above has named its user
+	}
+	v, err := m.MetaValue(rpc.TagUserID)
+	text, ok := v.AsString()
+	switch {
+	case err != nil:
+		text = "" // we cannot read it, so nobody behind us shall try
+	case !ok && v.Len() == 0:
+		return // it names nobody
+	case !ok:
+		// A C++ broker's Map, or what somebody forged: as it is, nobody could
+		// tell, and a device would take it for who calls.
+		text = cpon.String(v)
+	}
+	if text != "" {
+		text += ";"
+	}
+	m.SetUserID(chainpack.String(text + s.name()))
+}
+
+// answerSelf answers a request for a node of the broker's own.
+func (s *session) answerSelf(m *rpc.Message, path []byte, level rpc.Access) {
+	if s.ticket != nil && string(m.Method()) != "ping" {
+		s.broker.stats.requestsDenied.Add(1)
+		s.answer(rpc.AppendError(nil, m.Address(), rpc.Denied(string(m.Method()), string(path), rpc.AccessNone, rpc.AccessBrowse)))
+		return
+	}
+	answer := node.Answer(&s.broker.nodes, m, level, s)
+	if answer == nil {
+		return // it comes later
+	}
+	if since, offline := s.broker.offlineSince(path); offline && !s.broker.leadsToMount(string(path)) {
+		err := rpc.NotFound(string(m.Method()), string(path))
+		err.Data = chainpack.Map(chainpack.F("offlineSince", chainpack.Time(since)))
+		answer = rpc.AppendError(nil, m.Address(), err)
+	}
+	s.answer(answer)
+}

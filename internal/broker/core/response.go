@@ -1,0 +1,117 @@
+package core
+
+import (
+	"github.com/rs/zerolog"
+
+	"shvtools/internal/shv/rpc"
+	"shvtools/internal/wire/link"
+)
+
+// response carries a response back along its way (protocol.md 7.1c, design.md
+// section 5). Whatever was not asked for is dropped and counted.
+func (s *session) response(m *rpc.Message, f *link.Frame) {
+	stats := &s.broker.stats
+	state := m.Tunnel().State
+	with, allowed := s.mayAnswer(m, state)
+	if s.down != nil && len(m.Callers()) == 0 && s.down.answered(m) {
+		return
+	}
+	toID, ok := m.PopCaller()
+	switch {
+	case !ok:
+		stats.unaddressed.Add(1)
+		return
+	case !allowed:
+		if stats.forged.Add(1); s.login.done {
+			s.log.Debug().Int64("to", toID).Msg("response that nobody asked for dropped")
+		}
+		return
+	}
+	switch state {
+	case rpc.FindTunnelRequest:
+		if !s.findTunnel(m, toID, with) {
+			return
+		}
+	case rpc.FindTunnelResponse:
+		s.foundTunnel(m, toID)
+	}
+	s.pass(m, f, toID, state)
+}
+
+// mayAnswer tells whether there is a way for m, and for a FindTunnelRequest the
+// right that its call was made with. A secret is given for a call that came this
+// way only: else a device that somebody once called could have a helper of its
+// own answer the call of a shell on another device.
+func (s *session) mayAnswer(m *rpc.Message, state rpc.TunnelState) (with right, ok bool) {
+	switch {
+	case s.ticket != nil:
+		return right{}, m.ID() == s.ticket.id && state != rpc.FindTunnelRequest && s.ways.has(m.Callers())
+	case state == rpc.FindTunnelRequest:
+		return s.ways.wasAsked(m.Callers(), m.ID())
+	case state == rpc.FindTunnelResponse && s.up == nil:
+		return right{}, false // it would lead a helper away
+	}
+	return right{}, s.ways.has(m.Callers())
+}
+
+// answerInstead answers a call with an error in the place of a response that cannot be
+// passed on. Errors have a room of their own on the link of a broker, by sender; who
+// fills that too goes on answering calls that are over.
+func (s *session) answerInstead(m *rpc.Message, to *session, err *rpc.Error) {
+	f := link.NewMessage(rpc.AppendError(nil, m.Address(), err))
+	defer f.Release()
+	s.broker.opts.Journal.Sent(to.id, f.Message(), false)
+	_ = to.link.SendIn(&s.flowsTo(to).lost, f)
+}
+
+// pass forwards a response to the session toID, if the tunnel that it claims to
+// belong to is the sender's.
+func (s *session) pass(m *rpc.Message, f *link.Frame, toID int64, state rpc.TunnelState) {
+	b := s.broker
+	to, t, verdict := b.route(s, m, toID, state)
+	switch verdict {
+	case dropQuietly:
+		b.stats.late.Add(1)
+		return
+	case dropForged:
+		b.stats.forged.Add(1)
+		s.log.Debug().Int64("to", toID).Msg("response into a tunnel of others dropped")
+		return
+	case tooMany:
+		s.answerInstead(m, to, rpc.Errorf(rpc.CodeTryAgainLater, "too many tunnels are open on one connection, no more can be"))
+		return
+	}
+	if m.Has(rpc.TagRevCallerIDs) && !to.ways.open(m.RevCallers(), call{}, s.asCaller()) {
+		b.stats.forged.Add(1) // no honest peer makes that many reverse ways up
+		return
+	}
+	switch err := s.forward(m, f, to, t, t != nil && state == rpc.NoTunnel); err {
+	case nil:
+		b.stats.responses.Add(1)
+		if t != nil {
+			t.count(to, len(m.Body()))
+		}
+	case link.ErrQueueFull:
+		// Nothing of a response may get lost without a word.
+		if t != nil {
+			b.closeTunnel(t, "the other end does not keep up")
+			return
+		}
+		if to.isBroker() {
+			// The link is that of many others.
+			b.stats.responsesLost.Add(1)
+			s.answerInstead(m, to, rpc.Errorf(rpc.CodeTryAgainLater, "the answer got lost: the connection between two brokers does not keep up"))
+			return
+		}
+		to.link.Close(link.SlowPeer)
+	case errTooBig:
+		b.stats.malformed.Add(1)
+		s.log.Provoked("response that is too big to be passed on dropped", func(e *zerolog.Event) { e.Int64("to", toID) })
+	}
+	switch {
+	case t != nil && state == rpc.CloseTunnel:
+		b.tunnelClosed(t)
+	case t == nil && s.ticket != nil:
+		b.settle(s.ticket) // the helper has answered the call by itself
+	}
+}

@@ -1,0 +1,187 @@
+package core
+
+import (
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// called is a broker with a client whose call 3 has reached a device.
+func called(t *testing.T, f func(w *world, user, agent *remote)) {
+	bubbled(t, tunnelling, func(t *testing.T, w *world) {
+		user, agent := w.client(), w.device("test/agent")
+		user.send(`<1:1,8:3,9:"test/agent",10:"x">i{}`)
+		agent.next()
+		f(w, user, agent)
+	})
+}
+
+func TestResponsesThatNobodyAskedForAreDropped(t *testing.T) {
+	for _, tt := range []struct{ name, message string }{
+		{"client that never called", `<1:1,8:3,11:VICTIM>i{2:1}`},
+		{"unknown client", `<1:1,8:3,11:99>i{2:1}`},
+		{"itself", `<1:1,8:3,11:AGENT>i{2:1}`},
+		{"no caller ids", `<1:1,8:3>i{2:1}`},
+		{"empty caller ids", `<1:1,8:3,11:[]>i{2:1}`},
+		{"longer stack", `<1:1,8:3,11:[7,USER]>i{2:1}`},
+		{"turned stack", `<1:1,8:3,11:[USER,7]>i{2:1}`},
+		{"CreateTunnelRequest of a device", `<1:1,8:3,11:USER,13:null,15:<1:3>i{1:3,5:9}>i{}`},
+		{"FindTunnelRequest for another call", `<1:1,8:4,11:USER,13:null,15:<1:3>i{1:1}>i{}`},
+		{"FindTunnelRequest for another client", `<1:1,8:3,11:VICTIM,13:null,15:<1:3>i{1:1}>i{}`},
+		{"id 0", `<1:1,8:0,11:USER>i{2:1}`},
+		{"negative id", `<1:1,8:-3,11:USER>i{2:1}`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			called(t, func(w *world, user, agent *remote) {
+				victim := w.client()
+				agent.send("%s", strings.NewReplacer(
+					"USER", strconv.Itoa(int(user.id)), "VICTIM", strconv.Itoa(int(victim.id)), "AGENT", strconv.Itoa(int(agent.id)),
+				).Replace(tt.message))
+				agent.fence()
+				user.fence()
+				victim.fence()
+				s := w.Stats()
+				if n := s.Forged + s.Unaddressed + s.Bad; n != 1 {
+					t.Errorf("%d counted as dropped", n)
+				}
+			})
+		})
+	}
+}
+
+func TestFormsOfAStackAreOneWay(t *testing.T) {
+	called(t, func(w *world, user, agent *remote) {
+		for _, form := range []string{"%d", "%du", "[%d]", "[%du]"} {
+			agent.send(`<1:1,8:3,11:`+form+`>i{2:1}`, user.id)
+			user.expect(`<1:1,8:3>i{2:1}`)
+		}
+	})
+}
+
+func TestSeveralResponsesToOneCallPass(t *testing.T) {
+	called(t, func(w *world, user, agent *remote) {
+		for _, body := range []string{"4:0.5", "2:1", "3:i{1:8}", "2:2", ""} {
+			agent.send(`<1:1,8:3,11:%d>i{%s}`, user.id, body)
+			user.expect(`<1:1,8:3>i{%s}`, body)
+		}
+		agent.send(`<1:1,8:77,11:%d>i{2:1}`, user.id) // ids are the caller's business
+		user.expect(`<1:1,8:77>i{2:1}`)
+	})
+}
+
+func TestCallersOwnCallerIDsComeBack(t *testing.T) {
+	bubbled(t, Options{}, func(t *testing.T, w *world) {
+		user, agent := w.client(), w.device("test/agent")
+		for _, tt := range []struct{ own, seen, back string }{
+			{"7", "[7,%d]", "7"},
+			{"[7]", "[7,%d]", "7"},
+			{"[7,8u]", "[7,8,%d]", "[7,8]"},
+			{"[]", "%d", ""},
+			{"null", "%d", ""},
+		} {
+			user.send(`<1:1,8:3,9:"test/agent",10:"x",11:%s>i{}`, tt.own)
+			agent.expect(`<1:1,8:3,9:"",10:"x",11:`+tt.seen+`,14:"su",17:63>i{}`, user.id)
+			agent.send(`<1:1,8:3,11:`+tt.seen+`>i{2:1}`, user.id)
+			if tt.back != "" {
+				tt.back = ",11:" + tt.back
+			}
+			user.expect(`<1:1,8:3%s>i{2:1}`, tt.back)
+			user.send(`<1:1,8:4,9:"nosuch",10:"x",11:%s>i{}`, tt.own)
+			if got := user.text(); tt.back != "" && got[:len(`<1:1,8:4`+tt.back)] != `<1:1,8:4`+tt.back {
+				t.Errorf("error %s", got)
+			}
+		}
+	})
+}
+
+func TestWaysAreInheritedOnTakeOver(t *testing.T) {
+	called(t, func(w *world, user, agent *remote) {
+		second := w.device("test/agent")
+		_ = agent.conn.Close()
+		second.send(`<1:1,8:3,11:%d>i{2:1}`, user.id)
+		user.expect(`<1:1,8:3>i{2:1}`)
+		elsewhere := w.device("test/other")
+		elsewhere.send(`<1:1,8:3,11:%d>i{2:1}`, user.id)
+		elsewhere.fence()
+		user.fence()
+	})
+}
+
+func TestResponseToWhoIsGone(t *testing.T) {
+	called(t, func(w *world, user, agent *remote) {
+		_ = user.conn.Close()
+		synctest.Wait()
+		agent.send(`<1:1,8:3,11:%d>i{2:1}`, user.id)
+		agent.fence()
+		if s := w.Stats(); s.Late != 1 {
+			t.Errorf("%+v", s)
+		}
+		next := w.client() // never under the same id
+		next.fence()
+		if next.id == user.id {
+			t.Error("an id was used twice")
+		}
+	})
+}
+
+func TestWaysAreForgottenAfterAnHourUnused(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		pauses []time.Duration // each followed by a response
+		passes bool            // the last one
+	}{
+		{"soon", []time.Duration{29 * time.Minute}, true},
+		{"after an hour", []time.Duration{61 * time.Minute}, false},
+		{"after a day", []time.Duration{24 * time.Hour}, false},
+		{"in use", []time.Duration{29 * time.Minute, 29 * time.Minute, 29 * time.Minute, 29 * time.Minute}, true},
+		{"used and forgotten", []time.Duration{29 * time.Minute, 61 * time.Minute}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bubbled(t, Options{}, func(t *testing.T, w *world) {
+				// Both ask for a watchdog that does not bite.
+				user := w.connect().login("iot", password, `{"idleWatchDogTimeOut":0}`)
+				agent := w.connect().login("iot", password, `{"idleWatchDogTimeOut":0,"device":{"mountPoint":"test/agent"}}`)
+				user.send(`<1:1,8:3,9:"test/agent",10:"x">i{}`)
+				agent.next()
+				for i, pause := range tt.pauses {
+					for pause > 0 { // in steps below the watchdog
+						step := min(pause, 5*time.Hour)
+						time.Sleep(step)
+						pause -= step
+						if pause > 0 {
+							user.fence()
+							agent.fence()
+						}
+					}
+					agent.send(`<1:1,8:3,11:%d>i{2:%d}`, user.id, i)
+					if i < len(tt.pauses)-1 || tt.passes {
+						user.expect(`<1:1,8:3>i{2:%d}`, i)
+					}
+				}
+				agent.fence()
+				user.fence()
+			})
+		})
+	}
+}
+
+// A slow reader of other links' responses is closed, since nothing may be lost
+// without a word.
+func TestResponseToAFullQueueClosesItsReceiver(t *testing.T) {
+	bubbled(t, Options{Limits: Limits{QueueBytes: 4 << 10}}, func(t *testing.T, w *world) {
+		user, agent := w.client(), w.device("test/agent")
+		user.send(`<1:1,8:3,9:"test/agent",10:"x">i{}`)
+		agent.next()
+		for range 100 {
+			agent.send(`<1:1,8:3,11:%d>i{2:"%0200d"}`, user.id, 0)
+		}
+		agent.fence()
+		user.gone()
+		synctest.Wait() // its session ends just after its connection
+		if n := w.Stats().Clients; n != 1 {
+			t.Errorf("%d clients", n)
+		}
+	})
+}

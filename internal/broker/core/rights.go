@@ -1,0 +1,155 @@
+package core
+
+import (
+	"time"
+
+	"shvtools/internal/broker/auth"
+	"shvtools/internal/shv/chainpack"
+	"shvtools/internal/shv/shvpath"
+	"shvtools/internal/wire/link"
+)
+
+// enter judges a login and gives the session its user. It may take some time.
+func (s *session) enter(login chainpack.Value) error {
+	b := s.broker
+	admitted, err := b.opts.Users.Check(s.link.Done(), auth.Attempt{
+		User:     stringField(login, "user"),
+		Password: stringField(login, "password"),
+		Token:    stringField(login, "token"),
+		Type:     stringField(login, "type"),
+		Nonce:    s.login.nonce,
+		From:     s.from.Addr,
+		Now:      time.Now(),
+
+		Certificate: auth.CertNames(s.certificate()),
+	})
+	if err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	// The rights may have changed meanwhile, and Apply has not seen the session.
+	user, loss := admitted.Lost(b.opts.Users.Load(), s.from.Addr, time.Now())
+	switch loss {
+	case auth.Kept:
+	case auth.CertificateTaken:
+		return auth.ErrCertificate
+	default:
+		return auth.ErrLogin
+	}
+	s.admitted = admitted
+	s.user.Store(user)
+	s.watchExpiry(user)
+	return nil
+}
+
+// leave undoes enter, when the login fails for another reason.
+func (s *session) leave() {
+	s.broker.mu.Lock()
+	defer s.broker.mu.Unlock()
+	s.stopExpiry()
+	s.admitted = auth.Login{}
+	s.user.Store(nil)
+}
+
+// place is where a device that logs in is to be mounted, "" for nowhere: where
+// its id stands in the configuration, if its user may stand there, else where it
+// asks for (protocol.md 7.2).
+func (s *session) place(device chainpack.Value) (path, deviceID string) {
+	if id := stringField(device, "deviceId"); id != "" {
+		at, known := s.broker.opts.Users.Load().DeviceMount(id)
+		if user := s.user.Load(); known && user.ByDeviceID {
+			return at, id
+		}
+	}
+	return string(shvpath.Clean([]byte(stringField(device, "mountPoint")))), ""
+}
+
+// mayStand tells whether a device of the user may be mounted at a clean path.
+func (s *session) mayStand(u *auth.User, d *auth.Directory, path, deviceID string) bool {
+	if deviceID == "" {
+		return u.MayMount([]byte(path))
+	}
+	at, known := d.DeviceMount(deviceID)
+	return known && at == path && u.ByDeviceID
+}
+
+// watchExpiry ends the session when its user expires. b.mu is held.
+func (s *session) watchExpiry(u *auth.User) {
+	s.stopExpiry()
+	if u != nil && !u.Expires.IsZero() {
+		s.expiry = time.AfterFunc(time.Until(u.Expires), s.expire)
+	}
+}
+
+func (s *session) stopExpiry() {
+	if s.expiry != nil {
+		s.expiry.Stop()
+		s.expiry = nil
+	}
+}
+
+// expire judges the session again when its time is over. The clock may have been
+// set back since.
+func (s *session) expire() {
+	b := s.broker
+	b.mu.Lock()
+	cause := link.Open
+	if b.sessions[s.id] == s {
+		cause = s.judge(b.opts.Users.Load(), time.Now())
+	}
+	b.mu.Unlock()
+	if cause != link.Open {
+		s.link.Close(cause)
+	}
+}
+
+// causes of links that end for a loss.
+var causes = map[auth.Loss]link.Cause{
+	auth.Removed:          link.UserRemoved,
+	auth.Deactivated:      link.UserDeactivated,
+	auth.Expired:          link.UserExpired,
+	auth.PasswordChanged:  link.PasswordChanged,
+	auth.AddressDenied:    link.AddressDenied,
+	auth.CertificateTaken: link.CertificateTaken,
+}
+
+// judge gives the session the rights of a directory; if it may not go on, it
+// takes them all and gives the cause with which the link is to be closed, else
+// link.Open. A helper is its agent's: it goes when the agent may not stay. b.mu
+// is held.
+func (s *session) judge(d *auth.Directory, now time.Time) link.Cause {
+	who := s
+	if s.ticket != nil {
+		who = s.ticket.agent
+	}
+	if who.admitted.User == nil {
+		return link.Open // not logged in yet
+	}
+	user, loss := who.admitted.Lost(d, who.from.Addr, now)
+	cause := causes[loss]
+	if loss == auth.Kept && s.ticket == nil && s.mountPoint != "" && !s.mayStand(user, d, s.mountPoint, s.deviceID) {
+		cause = link.MountDenied
+	}
+	if loss == auth.Kept && s.down != nil && !mayBeBroker(user) {
+		cause = link.MountDenied
+	}
+	if cause != link.Open {
+		user = &auth.User{Name: who.admitted.User.Name}
+	}
+	if s.ticket == nil {
+		s.user.Store(user)
+	}
+	s.watchExpiry(user)
+	return cause
+}
+
+// mayTunnel tells whether the caller of a ticket has the right still that the
+// call was made with. b.mu is held.
+func (b *Broker) mayTunnel(t *ticket) bool {
+	caller := b.sessions[t.caller]
+	return caller == nil || caller.holds(t.with)
+}
+
+// holds tells whether the peer has a right still. A broker above judges by itself.
+func (s *session) holds(r right) bool { return s.up != nil || r.heldBy(s.user.Load()) }

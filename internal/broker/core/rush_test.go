@@ -1,0 +1,135 @@
+package core
+
+import (
+	"bufio"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"shvtools/internal/shv/chainpack"
+	"shvtools/internal/shv/cpon"
+)
+
+// A fleet that comes back at once, after a blackout: nobody who logs in as they
+// should is lost, and when they go, so does what they took.
+func TestRushOfClientsLosesNobodyAndLeavesNothing(t *testing.T) {
+	clients := 500
+	if os.Getenv("SHV_LONG") == "1" {
+		clients = 9500 // both ends of each are this process's, which has 20 000 descriptors
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := New(Options{Users: users(), Log: zerolog.Nop()})
+	served := make(chan error, 1)
+	go func() { served <- b.Serve(l) }()
+	defer func() {
+		b.Close()
+		if err := <-served; err != ErrClosed {
+			t.Errorf("Serve: %v", err)
+		}
+	}()
+	rush := func() (grown int64) {
+		before := inUse()
+		remotes := make([]*remote, clients)
+		var group sync.WaitGroup
+		for i := range remotes {
+			group.Go(func() {
+				// Above DefaultUnauthenticated at once some are sent away, and come again
+				// as devices do, each a little later than before.
+				var err error
+				for wait, end := time.Millisecond, time.Now().Add(patience); time.Now().Before(end); wait *= 2 {
+					if remotes[i], err = rushIn(t, l.Addr(), i); err == nil {
+						return
+					}
+					time.Sleep(rand.N(wait))
+				}
+				t.Errorf("client %d is lost: %v", i, err)
+			})
+		}
+		group.Wait()
+		// Who was sent away, or gave up, may be counted a little longer.
+		for end := time.Now().Add(patience); b.Stats().Clients > clients && time.Now().Before(end); {
+			time.Sleep(time.Millisecond)
+		}
+		if s := b.Stats(); s.Clients != clients || s.Mounts != clients {
+			t.Errorf("%d clients and %d mounts of %d", s.Clients, s.Mounts, clients)
+		}
+		for _, r := range remotes {
+			if r != nil {
+				_ = r.conn.Close()
+			}
+		}
+		for end := time.Now().Add(patience); b.Stats().Clients > 0 && time.Now().Before(end); {
+			time.Sleep(time.Millisecond)
+		}
+		if s := b.Stats(); s.Clients+s.Mounts > 0 {
+			t.Fatalf("%+v", s)
+		}
+		clear(remotes)
+		return inUse() - before
+	}
+	rush() // maps and what is remembered of mount points get their size
+	const most = 1 << 10
+	// What is lost is lost each time; a map that grew once more is not.
+	grown := rush()
+	for tries := 0; tries < 3 && grown > int64(clients)*most; tries++ {
+		grown = rush()
+	}
+	if grown > int64(clients)*most {
+		t.Errorf("%d clients left %d bytes", clients, grown)
+	}
+}
+
+// rushIn connects from one of many addresses and logs in as a device.
+func rushIn(t *testing.T, to net.Addr, n int) (*remote, error) {
+	d := net.Dialer{Timeout: patience, LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 2, 0, byte(1+n%100))}}
+	conn, err := d.Dial("tcp", to.String())
+	if err != nil {
+		return nil, err
+	}
+	r := &remote{t: t, conn: conn, in: bufio.NewReaderSize(conn, 256)}
+	if err := r.tryLogin(fmt.Sprintf("test/%d", n)); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// tryLogin logs in and mounts, from any goroutine.
+func (r *remote) tryLogin(mountPoint string) error {
+	_ = r.conn.SetDeadline(time.Now().Add(patience))
+	for _, text := range []string{
+		`<1:1,8:1,10:"hello">i{}`,
+		fmt.Sprintf(`<1:1,8:2,10:"login">i{1:{"login":{"user":"iot","password":"%s","type":"PLAIN"},"options":{"device":{"mountPoint":"%s"}}}}`, password, mountPoint),
+	} {
+		v, err := cpon.Parse([]byte(text), chainpack.Limits{})
+		if err != nil {
+			return err
+		}
+		if _, err := r.conn.Write(frame(chainpack.Append(nil, v))); err != nil {
+			return err
+		}
+		if _, err := r.read(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// inUse is how much heap and stack is in use after a collection, in bytes.
+func inUse() int64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc + m.StackInuse)
+}

@@ -1,0 +1,359 @@
+package core
+
+import (
+	"crypto/x509"
+	"errors"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"shvtools/internal/broker/auth"
+	"shvtools/internal/shv/chainpack"
+	"shvtools/internal/shv/rpc"
+	"shvtools/internal/wire/link"
+	"shvtools/internal/wire/transport"
+)
+
+// session is one peer from its connection, or its last reset, to its end.
+type session struct {
+	// Set before the read loop starts.
+	broker *Broker
+	link   *link.Link
+	from   transport.Peer
+	secure *transport.TLSConn // nil: it is not over TLS
+	id     int64              // the caller id that stands for this session, never used twice
+	up     *above             // the peer is a broker above us; nil: it connected to us
+
+	// Of the read loop.
+	login    loginState
+	head     []byte     // the new head of a message that is passed on
+	path     []byte     // the path of a signal, from the root
+	targets  []*session // of a signal
+	flows    map[*link.Link]*flows
+	deadline *time.Timer  // of the login; nil after it
+	seat     *seat        // at the gate; nil after the login
+	since    time.Time    // never changes
+	before   link.Traffic // of the link, until this session began; never changes
+	caller   *caller      // nil before its first call
+
+	// Set at login, before others can reach the session.
+	ticket *ticket // of a tunnel login; nil for others; written under broker.mu
+	down   *below  // of a broker below us; nil for others; written under broker.mu
+	log    sessionLog
+
+	// user has the rights of now: nil before the login and for a tunnel login.
+	// Written under broker.mu.
+	user    atomic.Pointer[auth.User]
+	ways    ways
+	watched watched
+
+	ready  atomic.Bool              // its login is answered
+	missed atomic.Uint64            // signals that it did not keep up with
+	wanted map[string]*subscription // by resource identifier; guarded by broker.wanted
+
+	// Guarded by broker.mu.
+	admitted   auth.Login  // the login of user, as it was let in
+	expiry     *time.Timer // nil: the user does not expire
+	mountPoint string
+	deviceID   string               // by which it stands at mountPoint; "" where it asked for that
+	tunnels    map[*tunnel]struct{} // that end here, either end
+	tickets    int                  // live ones that this agent was given
+}
+
+// peer is what the link knows: the session of the connection, which a reset
+// replaces by a new one.
+type peer struct{ session *session }
+
+// Message passes a message to the current session.
+func (p *peer) Message(m *rpc.Message, f *link.Frame) { p.session.message(m, f) }
+
+// Reset ends the session and begins a new one, before its login.
+func (p *peer) Reset() {
+	old := p.session
+	if !old.login.done {
+		// Neither the deadline nor the count of failures begins anew.
+		old.login.nonce = ""
+		old.login.messages++
+		return
+	}
+	if old.ticket != nil {
+		old.link.Close(link.TunnelEnded) // it served one tunnel, nothing else
+		return
+	}
+	old.end(link.Done)
+	b := old.broker
+	seat, cause := b.gate.loggedOut(old.from.Source(), old.link)
+	if cause != link.Open {
+		old.link.Close(cause)
+		return
+	}
+	if s := b.newSession(old.link, old.from, old.secure, seat, nil); s != nil {
+		// Both counts of the connection are the one goroutine of its link.
+		b.running.Done()
+		old.link.SetMaxFrame(b.limits.LoginFrame)
+		p.session = s
+	} else {
+		b.gate.loggedIn(seat)
+		old.link.Close(link.Shutdown)
+	}
+}
+
+// newSession registers a session; nil when the broker is closed.
+func (b *Broker) newSession(l *link.Link, from transport.Peer, secure *transport.TLSConn, seat *seat, up *above) *session {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return nil
+	}
+	b.running.Add(1)
+	b.lastID++
+	s := &session{broker: b, link: l, from: from, secure: secure, id: b.lastID, since: time.Now(), before: l.Traffic(), seat: seat, tunnels: make(map[*tunnel]struct{})}
+	s.log = sessionLog{to: &b.opts.Log, session: s}
+	b.sessions[s.id] = s
+	if up != nil {
+		s.up, s.login.done = up, true
+		b.parents[s] = struct{}{}
+		return s
+	}
+	s.deadline = time.AfterFunc(b.limits.LoginDeadline, s.late)
+	return s
+}
+
+// late ends a connection that has not logged in in time.
+func (s *session) late() {
+	cause := link.LoginTimeout
+	if s.secure != nil && s.secure.Waiting() {
+		cause = link.HandshakeLate
+	}
+	s.link.Close(cause)
+}
+
+// end takes the session out of everything and tells those who should know.
+func (s *session) end(cause link.Cause) {
+	b := s.broker
+	s.stopDeadline()
+	s.leaveSeat()
+	if s.caller != nil {
+		s.caller.gone.Store(true)
+	}
+	b.mu.Lock()
+	delete(b.sessions, s.id)
+	delete(b.parents, s)
+	b.past.traffic = b.past.traffic.Plus(s.traffic())
+	s.stopExpiry()
+	unmounted := b.unmount(s)
+	notices := b.endTunnelsOf(s, cause)
+	notices = append(notices, b.endTicketsOf(s)...)
+	b.mu.Unlock()
+	if s.down != nil {
+		s.down.stop()
+	}
+	b.wanted.removeAll(s)
+	b.tellMounts()
+	s.logEnd(cause, unmounted)
+	for _, n := range notices {
+		n.send()
+	}
+}
+
+// certificate is what the peer has shown of itself, nil for nothing that was verified.
+func (s *session) certificate() *x509.Certificate {
+	if s.secure == nil {
+		return nil
+	}
+	return s.secure.Certificate()
+}
+
+// leaveSeat gives back the place among those without a login.
+func (s *session) leaveSeat() {
+	if s.seat != nil {
+		s.broker.gate.loggedIn(s.seat)
+		s.seat = nil
+	}
+}
+
+// stopDeadline ends the wait for the login.
+func (s *session) stopDeadline() {
+	if s.deadline != nil {
+		s.deadline.Stop()
+		s.deadline = nil // most of a session's life it is of no use
+	}
+}
+
+func (s *session) logEnd(cause link.Cause, unmounted string) {
+	event := s.log.Info()
+	if s.user.Load() == nil && s.ticket == nil && s.up == nil {
+		event = s.log.Debug()
+	}
+	var bug *link.PanicError
+	if err := s.link.Err(); errors.As(err, &bug) {
+		event = s.log.Error().Err(err).Bytes("stack", bug.Stack)
+	} else if err != nil {
+		event = event.AnErr("cause", err)
+	} else {
+		event = event.Stringer("cause", cause)
+	}
+	if unmounted != "" {
+		event = event.Str("mount", unmounted)
+	}
+	event.Msg("client gone")
+}
+
+// message takes one message from the peer.
+func (s *session) message(m *rpc.Message, f *link.Frame) {
+	if !s.login.done {
+		s.broker.opts.Journal.Received(s.id, f.Message(), false)
+		aside(func() { s.beforeLogin(m) })
+		return
+	}
+	if s.broker.opts.Journal != nil {
+		s.broker.opts.Journal.Received(s.id, f.Message(), s.isTunnelData(m))
+	}
+	if len(m.Callers()) > maxStack || len(m.RevCallers()) > maxStack {
+		s.tooDeep(m)
+		return
+	}
+	if m.Has(rpc.TagRevCallerIDs) {
+		m.PushRevCaller(s.id) // before anything else (protocol.md 7.1a)
+	}
+	switch m.Kind() {
+	case rpc.Request:
+		s.request(m, f)
+	case rpc.Response:
+		s.response(m, f)
+	case rpc.Signal:
+		s.signal(m, f)
+	default:
+		s.broker.stats.malformed.Add(1)
+	}
+}
+
+// tooDeep refuses a message with more caller ids than any way has.
+func (s *session) tooDeep(m *rpc.Message) {
+	s.broker.stats.malformed.Add(1)
+	if m.Kind() == rpc.Request {
+		s.answer(rpc.AppendError(nil, m.Address(), rpc.Errorf(rpc.CodeInvalidRequest, "more than %d caller ids", maxStack)))
+	}
+}
+
+// answer sends a message of the broker's own to the peer.
+func (s *session) answer(message []byte) {
+	s.broker.opts.Journal.Sent(s.id, message, false)
+	f := link.NewMessage(message)
+	defer f.Release()
+	if s.link.Send(f) == link.ErrQueueFull {
+		s.link.Close(link.SlowPeer)
+	}
+}
+
+// answerIn is answer as a part of a stream, behind what waits of it, however long
+// the peer takes: somebody else waits there.
+func (s *session) answerIn(flow *link.Flow, message []byte) {
+	s.broker.opts.Journal.Sent(s.id, message, false)
+	f := link.NewMessage(message)
+	if s.link.SendIn(flow, f) == link.ErrQueueFull {
+		s.broker.aside(func() {
+			_ = s.link.SendPatiently(flow, f) // the peer may be gone
+			f.Release()
+		})
+		return
+	}
+	f.Release()
+}
+
+// errTooBig: with its new head, the message would be longer than peers take.
+var errTooBig = errors.New("broker: message too big")
+
+// forward gives f the head of m and queues it for to.
+// t is the tunnel that m belongs to; nil: none.
+func (s *session) forward(m *rpc.Message, f *link.Frame, to *session, t *tunnel, data bool) error {
+	if err := s.rehead(m, f); err != nil {
+		return err
+	}
+	s.broker.opts.Journal.Sent(to.id, f.Message(), data)
+	flow := s.flowTo(to, t)
+	if s.ticket != nil {
+		return to.link.SendWaitIn(flow, f, s.link)
+	}
+	return to.link.RelayIn(flow, f, s.link)
+}
+
+// flowTo is the stream, of those that share the link of a broker, in which a
+// message goes: that of its tunnel, or that of this peer. So bulk of one does not
+// hold up another. Nil where the link is not shared.
+func (s *session) flowTo(to *session, t *tunnel) *link.Flow {
+	switch {
+	case !to.isBroker():
+		return nil
+	case t != nil:
+		return t.flowTo(to)
+	}
+	return &s.flowsTo(to).data
+}
+
+// flows are the streams of this peer on the link of a broker.
+type flows struct {
+	data link.Flow
+	lost link.Flow // errors in the place of what had no room
+}
+
+func (s *session) flowsTo(to *session) *flows {
+	f := s.flows[to.link]
+	if f == nil {
+		if s.flows == nil {
+			s.flows = make(map[*link.Link]*flows)
+		}
+		for l := range s.flows {
+			if l.Cause() != link.Open {
+				delete(s.flows, l)
+			}
+		}
+		f = new(flows)
+		s.flows[to.link] = f
+	}
+	return f
+}
+
+// rehead gives f the head of m.
+func (s *session) rehead(m *rpc.Message, f *link.Frame) error {
+	s.head = m.AppendMeta(s.head[:0])
+	f.ReplaceHead(s.head, len(m.Body()))
+	tooBig := len(f.Payload()) > s.broker.limits.MaxFrame || tooManyTags(s.head)
+	if cap(s.head) > keptHead {
+		s.head = nil
+	}
+	if tooBig {
+		return errTooBig
+	}
+	return nil
+}
+
+// tooManyTags tells whether a peer could refuse the meta for its many entries.
+func tooManyTags(meta []byte) bool {
+	if len(meta) < 2*maxTags {
+		return false
+	}
+	in := chainpack.NewScanner(meta, chainpack.Limits{})
+	if in.Enter(chainpack.ByteMetaMap) != nil {
+		return true
+	}
+	for n := 0; !in.Leave(); n++ {
+		if n == maxTags || in.Skip() != nil || in.Skip() != nil {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *session) name() string {
+	user := s.user.Load()
+	switch {
+	case user != nil:
+		return user.Name
+	case s.ticket != nil:
+		return "tunnel of client " + strconv.FormatInt(s.ticket.caller, 10)
+	case s.up != nil:
+		return "parent broker " + s.up.Name
+	}
+	return ""
+}

@@ -1,0 +1,77 @@
+package core
+
+import (
+	"github.com/rs/zerolog"
+
+	"shvtools/internal/sys/lograte"
+	"shvtools/internal/wire/transport"
+)
+
+// provocable are the lines that peers can provoke as often as they like.
+func provocable(log *zerolog.Logger) *lograte.Lines {
+	return lograte.New(func(message string, times int, latest string) {
+		log.Warn().Int("times", times).Str("latest", latest).Msg(message + ", again and again")
+	})
+}
+
+// provoked begins a line that a peer at from can provoke, with user's name or "";
+// nil where there were many of that message, and it is only counted. At debug level
+// each is written.
+func (b *Broker) provoked(message string, from transport.Peer, user string) *zerolog.Event {
+	if b.opts.Log.GetLevel() <= zerolog.DebugLevel {
+		return b.opts.Log.Warn()
+	}
+	latest := from.String()
+	if user != "" {
+		latest = user + " at " + latest
+	}
+	if !b.often.Pass(message, latest) {
+		return nil
+	}
+	return b.opts.Log.Warn()
+}
+
+// sessionLog logs what happens to a session, with what tells it from others. A
+// logger that has these fields would take more memory than all else that a quiet
+// session has.
+type sessionLog struct {
+	to       *zerolog.Logger
+	session  *session
+	user     string // set at login
+	tunnelOf int64  // the caller of a helper's tunnel
+}
+
+// Debug begins a line.
+func (l sessionLog) Debug() *zerolog.Event { return l.with(l.to.Debug()) }
+
+// Info begins a line.
+func (l sessionLog) Info() *zerolog.Event { return l.with(l.to.Info()) }
+
+// Warn begins a line.
+func (l sessionLog) Warn() *zerolog.Event { return l.with(l.to.Warn()) }
+
+// Provoked writes a line that the peer can provoke; about adds to it. Of many with
+// the same message, only the first few are written.
+func (l sessionLog) Provoked(message string, about func(*zerolog.Event)) {
+	if e := l.with(l.session.broker.provoked(message, l.session.from, l.user)); e != nil {
+		about(e)
+		e.Msg(message)
+	}
+}
+
+// Error begins a line.
+func (l sessionLog) Error() *zerolog.Event { return l.with(l.to.Error()) }
+
+func (l sessionLog) with(e *zerolog.Event) *zerolog.Event {
+	if e == nil {
+		return nil // the level is off
+	}
+	e = e.Int64("client", l.session.id).Stringer("peer", l.session.from)
+	if l.user != "" {
+		e = e.Str("user", l.user)
+	}
+	if l.tunnelOf != 0 {
+		e = e.Int64("tunnelOf", l.tunnelOf)
+	}
+	return e
+}

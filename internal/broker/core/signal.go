@@ -1,0 +1,236 @@
+package core
+
+import (
+	"slices"
+	"time"
+
+	"shvtools/internal/broker/auth"
+	"shvtools/internal/shv/chainpack"
+	"shvtools/internal/shv/rpc"
+	"shvtools/internal/shv/shvpath"
+	"shvtools/internal/wire/link"
+)
+
+const (
+	// maxSignalPath bounds the path of a signal, in bytes.
+	maxSignalPath = 4 << 10
+	// keptTargets is how many places for subscribers a session keeps.
+	keptTargets = 1 << 10
+)
+
+// What a signal is called that names nothing (protocol.md 3.3, 7.6).
+var (
+	defaultSignal = []byte("chng")
+	defaultSource = []byte("get")
+)
+
+// disconnectSignal is what a broker says to a peer that it is about to disconnect
+// (protocol.md 7.2).
+const disconnectSignal = "disconnectbybroker"
+
+// signal carries a signal to all who want it and may have it, in one frame
+// (protocol.md 7.1d). It belongs to the mount point of its sender.
+func (s *session) signal(m *rpc.Message, f *link.Frame) {
+	b := s.broker
+	mountPoint := b.mountPointOf(s)
+	if mountPoint == "" {
+		b.stats.unmounted.Add(1)
+		return
+	}
+	if rest := shvpath.Clean(m.Path()); len(rest) > 0 {
+		s.path = append(append(append(s.path[:0], mountPoint...), '/'), rest...)
+	} else {
+		s.path = append(s.path[:0], mountPoint...)
+	}
+	if len(s.path) > maxSignalPath {
+		b.stats.malformed.Add(1)
+		s.path = nil
+		return
+	}
+	if !b.standsAt(s, s.path) {
+		b.stats.forged.Add(1)
+		return
+	}
+	name, source, level := m.Method(), m.Source(), m.Access()
+	if string(name) == disconnectSignal {
+		// A word between two neighbours. Who heard it from afar, as a broker above and
+		// its clients would, could take it for that of their own broker, and go.
+		b.stats.forged.Add(1)
+		return
+	}
+	if len(name) == 0 {
+		name = defaultSignal
+	}
+	if len(source) == 0 {
+		source = defaultSource
+	}
+	if level == rpc.AccessNone {
+		level = rpc.AccessRead
+	}
+	b.stats.signals.Add(1)
+	s.targets = b.wanted.find(s.targets[:0], s.path, source, name, time.Now())
+	defer s.forgetTargets()
+	if len(s.targets) == 0 {
+		return
+	}
+	m.SetPath(s.path)
+	if s.rehead(m, f) != nil {
+		b.stats.malformed.Add(1)
+		return
+	}
+	b.publish(f, audience{s.targets, s.path, source, level}, s)
+}
+
+func (s *session) forgetTargets() {
+	clear(s.targets)
+	if cap(s.targets) > keptTargets {
+		s.targets = nil
+	}
+}
+
+// mountPointOf is where a session is mounted, "" for nowhere.
+func (b *Broker) mountPointOf(s *session) string {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return s.mountPoint
+}
+
+// standsAt tells whether a clean path is a device's own: another one may be mounted
+// inside it, and speaks for itself.
+func (b *Broker) standsAt(s *session, path []byte) bool {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	at, _, ok := b.mounts.Lookup(path)
+	return ok && slices.Contains(at.sessions, s)
+}
+
+// audience is who wants a signal, and what it takes to get it.
+type audience struct {
+	sessions     []*session
+	path, source []byte
+	level        rpc.Access
+}
+
+// publish queues a signal for everybody who may have it. Who does not keep up
+// misses it, which is counted; signals leave room in a queue for what must not be
+// missed. from is the session whose read loop this is, nil for a signal of the
+// broker's own.
+func (b *Broker) publish(f *link.Frame, a audience, from *session) {
+	var (
+		user    *auth.User
+		granted bool
+	)
+	for _, to := range a.sessions {
+		if to.up != nil {
+			b.publishUp(f, to, from)
+			continue
+		}
+		now := to.user.Load()
+		if now == nil {
+			continue // it has just lost everything
+		}
+		if now != user {
+			user, granted = now, now.Level(a.path, a.source) >= a.level
+		}
+		if !granted {
+			continue
+		}
+		if !b.hasRoomFor(f, to) || b.sendSignal(f, to, from) == link.ErrQueueFull {
+			to.missed.Add(1)
+			b.stats.missed.Add(1)
+		}
+	}
+}
+
+// publishUp queues a signal for a broker above, which judges who may have it.
+func (b *Broker) publishUp(f *link.Frame, to, from *session) {
+	own := b.cutFor(to, f)
+	if own == nil {
+		return
+	}
+	defer own.Release()
+	var err error
+	if from == nil {
+		err = b.sendSignal(own, to, nil)
+	} else {
+		b.opts.Journal.Sent(to.id, own.Message(), false)
+		// Of the room of its sender: what others have waiting there is no matter of his.
+		flow := from.flowTo(to, nil)
+		if waiting := to.link.QueuedIn(flow); waiting == 0 || waiting+own.Size() <= b.limits.QueueBytes/2 && !b.overloaded() {
+			err = to.link.RelayIn(flow, own, from.link)
+		} else {
+			err = link.ErrQueueFull
+		}
+	}
+	if err == link.ErrQueueFull {
+		to.missed.Add(1)
+		b.stats.missed.Add(1)
+	}
+}
+
+func (b *Broker) sendSignal(f *link.Frame, to, from *session) error {
+	b.opts.Journal.Sent(to.id, f.Message(), false)
+	if from == nil {
+		return to.link.Send(f)
+	}
+	return to.link.Relay(f, from.link)
+}
+
+// hasRoomFor tells whether a signal may wait for a subscriber: signals fill half
+// of a queue at the most, and nothing of it while too much waits in all.
+func (b *Broker) hasRoomFor(f *link.Frame, to *session) bool {
+	waiting := to.link.Queued()
+	return waiting == 0 || waiting+f.Size() <= b.limits.QueueBytes/2 && !b.overloaded()
+}
+
+// mountChange is a mount point that came or went.
+type mountChange struct {
+	path         string
+	parent, name string // where that made a node come or go; name is "" for nowhere
+	there        bool
+}
+
+// step finds the node that comes with a mount point, or went with it: the first
+// on the way that is not there. b.mu is held.
+func (b *Broker) step(path string) (parent, name string) {
+	for end := 0; end < len(path); {
+		next := nextName([]byte(path), end)
+		if !b.mounts.Leads(path[:next]) {
+			return path[:end], path[end+min(end, 1) : next]
+		}
+		end = next
+	}
+	return "", ""
+}
+
+// tellMounts tells everybody who wants to know what changed, in the order in
+// which it did.
+func (b *Broker) tellMounts() {
+	b.telling.Lock()
+	defer b.telling.Unlock()
+	b.mu.Lock()
+	changes := b.changes
+	b.changes = nil
+	b.mu.Unlock()
+	for _, c := range changes {
+		there := chainpack.Bool(c.there)
+		if c.name != "" {
+			b.emit(c.parent, "lsmod", chainpack.Map(chainpack.F(c.name, there)))
+		}
+		b.emit(c.path, "mntchng", there)
+	}
+}
+
+// emit sends a signal of the broker's own to all who may list its path. It
+// belongs to ls: what belongs to get, V3 clients take for a value of the node.
+func (b *Broker) emit(path, name string, value chainpack.Value) {
+	const source = "ls"
+	a := audience{path: []byte(path), source: []byte(source), level: rpc.AccessBrowse}
+	a.sessions = b.wanted.find(nil, a.path, a.source, []byte(name), time.Now())
+	if len(a.sessions) == 0 {
+		return
+	}
+	f := link.NewMessage(rpc.AppendSignal(nil, path, name, source, a.level, value))
+	defer f.Release()
+	b.publish(f, a, nil)
+}

@@ -1,0 +1,187 @@
+package core
+
+import (
+	"crypto/sha256"
+	"time"
+
+	"shvtools/internal/shv/rpc"
+	"shvtools/internal/wire/link"
+)
+
+// maxTickets is how many secrets one agent may hold unredeemed.
+const maxTickets = 64
+
+// maxTickets is for the peer: a broker below asks for all its agents.
+func (s *session) maxTickets() int {
+	if s.down != nil {
+		return 16 * maxTickets
+	}
+	return maxTickets
+}
+
+// secretKey is a hash of a secret: looking it up in a map tells nobody how much
+// of a guess was right.
+type secretKey [sha256.Size]byte
+
+// ticket is what a tunnel secret stands for: the right of one helper to answer
+// one call.
+type ticket struct {
+	key    secretKey
+	agent  *session
+	caller int64         // session that the call came from
+	id     int64         // request id of the call
+	asked  rpc.CallerIDs // caller ids of the call, caller on top
+	back   rpc.CallerIDs // reverse caller ids behind agent
+	scheme string        // of the address that was offered with the secret; "": none
+	with   right         // that the call was made with
+	timer  *time.Timer
+
+	// Guarded by broker.mu.
+	helper    *session // that redeemed it
+	tunnelled bool     // its helper has created the tunnel
+	offered   bool     // to a broker above, which may know a better address
+	vouched   bool     // all brokers on the way tell when the client is lost
+}
+
+func (t *ticket) rest() rpc.CallerIDs { return t.asked[:len(t.asked)-1] }
+
+// call is the request that the ticket answers, as its caller numbers it.
+func (t *ticket) call() tunnelKey {
+	return tunnelKey{t.caller, t.id, string(t.rest().AppendKey(nil))}
+}
+
+// refuse is the answer to the call when no tunnel comes of it.
+func (t *ticket) refuse(why string) []byte {
+	return rpc.AppendError(nil, rpc.Address{ID: t.id, Callers: t.rest()}, rpc.Errorf(rpc.CodeException, "no tunnel: %s", why))
+}
+
+// issue registers a ticket and starts its life; refused says why it may not.
+func (b *Broker) issue(t *ticket) (refused string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	call := t.call()
+	switch _, open := b.tunnels[call]; {
+	case b.draining.Load():
+		return stopping
+	case open:
+		return "this call has a tunnel already"
+	case b.calls[call] != nil:
+		return "this call waits for a tunnel already"
+	case !b.mayTunnel(t):
+		return t.with.String() + " was taken away"
+	case t.agent.tickets >= t.agent.maxTickets():
+		return "too many tunnels are being opened on this device"
+	}
+	t.agent.tickets++
+	b.tickets[t.key] = t
+	b.calls[call] = t
+	t.timer = time.AfterFunc(b.opts.SecretLife, func() { b.expire(t) })
+	return ""
+}
+
+// redeem makes a secret void; false when it was before. The call waits on for
+// its tunnel. b.mu is held.
+func (b *Broker) redeem(t *ticket) bool {
+	if b.tickets[t.key] != t {
+		return false
+	}
+	t.timer.Stop()
+	t.agent.tickets--
+	delete(b.tickets, t.key)
+	return true
+}
+
+// revoke takes a ticket back, redeemed or not; false when its call does not wait
+// any more. b.mu is held.
+func (b *Broker) revoke(t *ticket) bool {
+	b.redeem(t)
+	call := t.call()
+	if b.calls[call] != t {
+		return false
+	}
+	delete(b.calls, call)
+	b.noteIdle()
+	return true
+}
+
+// hurry ends a helper that redeemed its secret and made no tunnel of it; the caller
+// learns of that as of any other end of a helper.
+func (b *Broker) hurry(t *ticket) {
+	b.mu.RLock()
+	late := b.calls[t.call()] == t
+	b.mu.RUnlock()
+	if late {
+		t.helper.link.Close(link.TunnelEnded)
+	}
+}
+
+// settle notes that the call of a ticket has its answer.
+func (b *Broker) settle(t *ticket) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.revoke(t)
+}
+
+func (b *Broker) expire(t *ticket) {
+	b.mu.Lock()
+	n := notice{to: b.sessions[t.caller], message: t.refuse("the device's helper did not connect in time")}
+	late := t.helper == nil && b.revoke(t)
+	offered := t.offered
+	b.mu.Unlock()
+	if late && !offered { // who gave the address that is used tells the caller
+		n.send()
+	}
+}
+
+// admitTunnel redeems a secret: once, only while it lives, and only where it may
+// come from. One that came another way was seen by others, so it is void.
+func (s *session) admitTunnel(secret string) *rpc.Error {
+	b := s.broker
+	b.mu.Lock()
+	t := b.tickets[sha256.Sum256([]byte(secret))]
+	redeemed := t != nil && b.redeem(t)
+	if redeemed && !t.mayCome(s.from) {
+		n := notice{to: b.sessions[t.caller], message: t.refuse("the device's helper did not come the way that it was told")}
+		b.revoke(t)
+		b.mu.Unlock()
+		n.send()
+		return rpc.Errorf(rpc.CodeException, "Invalid authentication: the tunnel secret was given for %s alone", t.scheme)
+	}
+	if redeemed {
+		t.helper, s.ticket = s, t
+		s.watchExpiry(t.agent.user.Load())
+		t.timer = time.AfterFunc(b.opts.SecretLife, func() { b.hurry(t) })
+	}
+	b.mu.Unlock()
+	if !redeemed {
+		return rpc.Errorf(rpc.CodeException, "Invalid authentication: the tunnel secret is unknown, used or too old")
+	}
+	s.ways.pin(t.asked)
+	s.log.tunnelOf = t.caller
+	s.log.Info().Msg("helper logged in")
+	return nil
+}
+
+// endTicketsOf ends what hangs on a session that is gone: the secrets that were
+// given to an agent, the call that a helper has not answered, and the helpers
+// that are on their way to a caller. b.mu is held.
+func (b *Broker) endTicketsOf(s *session) (notices []notice) {
+	if s.user.Load() == nil && s.ticket == nil && s.up == nil {
+		return nil
+	}
+	for _, t := range b.calls {
+		caller := b.sessions[t.caller]
+		switch {
+		case t.caller == s.id:
+			b.revoke(t)
+			notices = append(notices, notice{to: t.helper, linger: true})
+		case t.helper == s:
+			b.revoke(t)
+			notices = append(notices, notice{to: caller, message: t.refuse("the device's helper has gone")})
+		case t.helper == nil && t.agent == s:
+			b.revoke(t)
+			notices = append(notices, notice{to: caller, message: t.refuse("the device has gone")})
+		}
+	}
+	return notices
+}

@@ -1,0 +1,308 @@
+package core
+
+import (
+	"sync/atomic"
+	"time"
+
+	"shvtools/internal/shv/rpc"
+	"shvtools/internal/wire/link"
+)
+
+// tunnelKey names one direction of a tunnel as the messages on it show it: the
+// session that they go to, their request id there, and their caller ids there.
+type tunnelKey struct {
+	to    int64
+	id    int64
+	stack string // CallerIDs.AppendKey
+}
+
+// tunnel is the record of a tunnel that goes through this broker (design.md
+// section 6). Its fields do not change, but for the counts.
+type tunnel struct {
+	number         int64
+	client, helper tunnelEnd
+	with           right    // of the client
+	agent          *session // that asked for it
+	agentAt        string   // its mount point then
+	since          time.Time
+
+	toClient, toHelper         atomic.Int64 // bytes of bodies that were passed on
+	clientStream, helperStream link.Flow    // towards either, where its link is shared
+}
+
+// flowTo is the stream towards an end.
+func (t *tunnel) flowTo(to *session) *link.Flow {
+	if to == t.client.session {
+		return &t.clientStream
+	}
+	return &t.helperStream
+}
+
+// count notes that a message of n bytes was passed on to an end.
+func (t *tunnel) count(to *session, n int) {
+	if to == t.client.session {
+		t.toClient.Add(int64(n))
+	} else {
+		t.toHelper.Add(int64(n))
+	}
+}
+
+// tunnelEnd is how one end of a tunnel is reached from here.
+type tunnelEnd struct {
+	session *session // the adjacent one
+	id      int64
+	callers rpc.CallerIDs
+}
+
+func (e tunnelEnd) key() tunnelKey {
+	return tunnelKey{e.session.id, e.id, string(e.callers.AppendKey(nil))}
+}
+
+// wayOf is the stack with which the session at the end e answers into the tunnel.
+func (t *tunnel) wayOf(e tunnelEnd) rpc.CallerIDs {
+	far := t.client
+	if e.session == t.client.session {
+		far = t.helper
+	}
+	return append(append(rpc.CallerIDs(nil), far.callers...), far.session.id)
+}
+
+// other is the session at the other end than s.
+func (t *tunnel) other(s *session) *session {
+	if t.client.session == s {
+		return t.helper.session
+	}
+	return t.client.session
+}
+
+// verdict on a response that is about to be passed on.
+type verdict int
+
+const (
+	deliver verdict = iota
+	dropQuietly
+	dropForged
+	tooMany
+)
+
+// route finds the session that a response goes to and the tunnel that it
+// belongs to, nil if none. The caller ids of m are popped already.
+func (b *Broker) route(s *session, m *rpc.Message, toID int64, state rpc.TunnelState) (*session, *tunnel, verdict) {
+	if state == rpc.CreateTunnelRequest {
+		return b.create(s, m, toID)
+	}
+	var buf [32]byte
+	stack := m.Callers().AppendKey(buf[:0])
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	to := b.sessions[toID]
+	key := tunnelKey{toID, m.ID(), string(stack)}
+	t := b.tunnels[key]
+	switch {
+	case to == nil:
+		return nil, nil, dropQuietly
+	case t != nil && t.other(to) != s:
+		return to, nil, dropForged
+	case t == nil && (s.ticket != nil && s.ticket.tunnelled || to.ticket != nil):
+		return to, nil, dropQuietly // a straggler of a tunnel that is over
+	case t == nil && b.over.keys[key] == s.id:
+		return to, nil, dropQuietly
+	}
+	return to, t, deliver
+}
+
+// create records the tunnel of a CreateTunnelRequest. Only the helper that
+// redeemed a secret may ask for one, and only for the call of that secret, or a
+// broker below for one that did so there, if it has asked for the tunnel of that
+// call before.
+func (b *Broker) create(s *session, m *rpc.Message, toID int64) (*session, *tunnel, verdict) {
+	ctl := *m.Tunnel()
+	readID := ctl.RequestID
+	if readID == 0 {
+		readID = m.ID()
+	}
+	back, _, _ := m.RevCallers().Pop() // our own entry of s
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	to := b.sessions[toID]
+	if to == nil {
+		return nil, nil, dropQuietly
+	}
+	var with right
+	var may bool
+	agent := s
+	if s.ticket != nil {
+		with, agent, may = s.ticket.with, s.ticket.agent, !s.ticket.tunnelled
+	} else {
+		with, may = b.awaited.take(tunnelKey{toID, m.ID(), string(m.Callers().AppendKey(nil))}, s, time.Now())
+	}
+	if !may || !m.Has(rpc.TagRevCallerIDs) || !to.holds(with) {
+		return to, nil, dropForged
+	}
+	t := &tunnel{
+		client:  tunnelEnd{to, m.ID(), append(rpc.CallerIDs(nil), m.Callers()...)},
+		helper:  tunnelEnd{s, readID, append(rpc.CallerIDs(nil), back...)},
+		with:    with,
+		agent:   agent,
+		agentAt: agent.mountPoint,
+		since:   time.Now(),
+	}
+	switch {
+	case b.tunnels[t.client.key()] != nil:
+		return to, nil, dropForged
+	case !to.mayHaveTunnel() || !s.mayHaveTunnel():
+		return to, nil, tooMany
+	}
+	if s.ticket != nil {
+		s.ticket.tunnelled = true
+		delete(b.calls, s.ticket.call())
+	}
+	b.lastTunnel++
+	t.number = b.lastTunnel
+	b.numbered[t.number] = t
+	for _, end := range []tunnelEnd{t.client, t.helper} {
+		b.tunnels[end.key()] = t
+		end.session.tunnels[t] = struct{}{}
+		end.session.ways.pin(t.wayOf(end))
+	}
+	ctl.Forget() // the client needs no secret
+	m.SetTunnel(ctl)
+	return to, t, deliver
+}
+
+// maxTunnels is how many may end at a client: each shvrsh has a connection of its own.
+// maxTunnelsOfBroker is that for a broker, on behalf of all behind it.
+const (
+	maxTunnels         = 1000
+	maxTunnelsOfBroker = 20 * maxTunnels
+)
+
+// mayHaveTunnel tells whether one more tunnel may end here; b.mu is held.
+func (s *session) mayHaveTunnel() bool {
+	limit := maxTunnels
+	if s.isBroker() {
+		limit = maxTunnelsOfBroker
+	}
+	return len(s.tunnels) < limit
+}
+
+// forget drops the record of a tunnel; false if that was done before. b.mu is
+// held.
+func (b *Broker) forget(t *tunnel) bool {
+	if b.tunnels[t.client.key()] != t {
+		return false
+	}
+	delete(b.numbered, t.number)
+	for _, end := range []tunnelEnd{t.client, t.helper} {
+		delete(b.tunnels, end.key())
+		delete(end.session.tunnels, t)
+		end.session.ways.unpin(t.wayOf(end))
+	}
+	b.past.toClient += t.toClient.Load()
+	b.past.toHelper += t.toHelper.Load()
+	b.over.add(t, time.Now())
+	b.noteIdle()
+	return true
+}
+
+// tunnelClosed notes that a CloseTunnel has passed.
+func (b *Broker) tunnelClosed(t *tunnel) {
+	b.mu.Lock()
+	b.forget(t)
+	b.mu.Unlock()
+	t.helper.session.linger()
+}
+
+// closeTunnel ends a tunnel towards both ends.
+func (b *Broker) closeTunnel(t *tunnel, why string) {
+	b.mu.Lock()
+	forgotten := b.forget(t)
+	b.mu.Unlock()
+	if !forgotten {
+		return
+	}
+	t.closing(t.client, why).send()
+	t.closing(t.helper, why).send()
+}
+
+// endTunnelsOf closes the tunnels of a session that is gone towards their other
+// ends. b.mu is held.
+func (b *Broker) endTunnelsOf(s *session, cause link.Cause) (notices []notice) {
+	for t := range s.tunnels {
+		b.forget(t)
+		if s == t.client.session {
+			notices = append(notices, t.closing(t.helper, "the user has gone: "+cause.String()))
+		} else {
+			notices = append(notices, t.closing(t.client, "the device's helper has gone: "+cause.String()))
+		}
+	}
+	return notices
+}
+
+// linger closes the link of a helper soon, if the helper does not.
+func (s *session) linger() {
+	if s.ticket != nil {
+		time.AfterFunc(lingering, func() { s.link.Close(link.TunnelEnded) })
+	}
+}
+
+// notice is a message that is sent after broker.mu was released.
+type notice struct {
+	to      *session // nil: nobody is there any more
+	message []byte   // nil: none
+	linger  bool
+	patient bool       // it waits for room: the reader is slow, but owes us nothing
+	flow    *link.Flow // that it belongs to
+}
+
+func (n notice) send() {
+	if n.to == nil {
+		return
+	}
+	switch {
+	case n.message == nil:
+	case n.patient:
+		n.to.answerIn(n.flow, n.message)
+	default:
+		n.to.answer(n.message)
+	}
+	if n.linger {
+		n.to.linger()
+	}
+}
+
+// closing is the CloseTunnel that tells an end that the other one is lost. It
+// never looks like a normal end.
+func (t *tunnel) closing(end tunnelEnd, why string) notice {
+	return notice{
+		to:      end.session,
+		linger:  true,
+		patient: end.session == t.client.session || end.session.isBroker(),
+		flow:    t.flowTo(end.session),
+		message: rpc.AppendTunnel(nil, rpc.Address{ID: end.id, Callers: end.callers},
+			rpc.Meta{Tunnel: &rpc.TunnelCtl{State: rpc.CloseTunnel}},
+			rpc.KeyError, rpc.Errorf(rpc.CodeException, "%s", why).Value()),
+	}
+}
+
+// isTunnelData tells whether a message that came from s may carry what somebody
+// typed or was shown, before it is routed. What still comes for a tunnel that is
+// over counts.
+func (s *session) isTunnelData(m *rpc.Message) bool {
+	if m.Kind() != rpc.Response || m.Tunnel().State != rpc.NoTunnel {
+		return false
+	}
+	if s.ticket != nil {
+		return true
+	}
+	rest, toID, ok := m.Callers().Pop()
+	if !ok {
+		return false
+	}
+	b := s.broker
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	to := b.sessions[toID]
+	key := tunnelKey{toID, m.ID(), string(rest.AppendKey(nil))}
+	return to == nil || to.ticket != nil || b.tunnels[key] != nil || b.over.keys[key] == s.id
+}

@@ -1,0 +1,227 @@
+package config_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"shvtools/internal/device/config"
+	"shvtools/internal/device/policy"
+	"shvtools/internal/shv/rpc"
+)
+
+const sample = `connection:
+  url: [tcp://a:1, tcp://pump@b]
+  user: device
+  password-file: /etc/shv/password
+  mount: site/pump7
+  heartbeat: 30s
+drain: 45s
+sessions: {total: 10, per-user: 2}
+defaults: {umask: 027, idle: 10m}
+rules:
+  - name: operators
+    users: [eva, "ops-*"]
+    level: cmd
+    commands: [uptime, systemctl status *, [echo, a b]]
+    run-as: pump
+    groups: [dialout]
+    dir: ~/work
+    time: 1h
+    resources: {nofile: 64, nproc: 20}
+  - {level: su, idle: 0s}
+  - {use: [shell], force: /usr/bin/menu, env: []}
+  - {deny: true}
+`
+
+func write(t testing.TB, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "shvagent.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// sources are a file, flags and an environment, as "name=value".
+func sources(file string, flags, environ map[string]string) config.Sources {
+	return config.Sources{
+		File: file,
+		Flag: func(name string) ([]string, bool) {
+			v, ok := flags[name]
+			return []string{v}, ok
+		},
+		LookupEnv: func(name string) (string, bool) {
+			v, ok := environ[name]
+			return v, ok
+		},
+	}
+}
+
+func TestConfiguration(t *testing.T) {
+	t.Parallel()
+	c, err := config.Load(sources(write(t, sample), nil, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.URLs) != 2 || c.URLs[1].User != "pump" || c.User != "device" || c.Mount != "site/pump7" || c.Heartbeat != 30*time.Second || c.Drain != 45*time.Second || c.Total != 10 || c.PerUser != 2 {
+		t.Errorf("%+v", c)
+	}
+	p := c.Policy
+	if len(p.Rules) != 4 || p.Rules[0].At != "shvagent.yaml:11" {
+		t.Fatalf("%+v", p.Rules)
+	}
+	g, err := p.Judge(policy.Ask{User: "ops-1", Level: rpc.AccessCommand, Wanted: policy.Wanted{Use: policy.Commands, Line: "echo 'a b'"}})
+	if err != nil || g.User != "pump" || g.Umask != 0o27 || g.Dir != "~/work" || g.Idle != 10*time.Minute || g.Total != time.Hour || g.Resources["nofile"] != 64 || len(g.Group) != 1 {
+		t.Errorf("%+v, %v", g, err)
+	}
+	g, err = p.Judge(policy.Ask{Level: rpc.AccessSuper, Wanted: policy.Wanted{Use: policy.Shell}})
+	if err != nil || g.Idle != 0 || g.Umask != 0o27 || g.User != "" || len(g.Env) == 0 {
+		t.Errorf("%+v, %v", g, err)
+	}
+	if _, err = p.Judge(policy.Ask{User: "x", Level: rpc.AccessCommand, Wanted: policy.Wanted{Use: policy.SFTP}}); err == nil || !strings.Contains(err.Error(), "shvagent.yaml:22") {
+		t.Errorf("denied by %v", err)
+	}
+}
+
+func TestWhatGoesBeforeWhat(t *testing.T) {
+	t.Parallel()
+	file := write(t, sample)
+	flags, environ := map[string]string{"mount": "a/b", "heartbeat": "5s"}, map[string]string{"SHV_URL": "tcp://env:9", "SHV_USER": ""}
+	c, err := config.Load(sources(file, flags, environ))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Mount != "a/b" || c.Heartbeat != 5*time.Second || c.URLs[0].Host != "env" || len(c.URLs) != 1 || c.User != "device" {
+		t.Errorf("%+v", c)
+	}
+	if !c.FromFile("connection.user") || c.FromFile("connection.url") || c.FromFile("connection.mount") || c.FromFile("connection.device-id") {
+		t.Error("the sources are wrong")
+	}
+	for explain, parts := range map[bool][]string{
+		false: {"connection.url: tcp://env:9  # $SHV_URL\n", "connection.mount: a/b  # --mount\n", "drain: 45s  # " + file + ":7:1\n", "connection.timeout: 10s  # default\n"},
+		true: {"drain: 45s  # " + file + ":7:1; how long", `rule "operators" (shvagent.yaml:11): eva, ops-* with the level cmd or above may use commands; commands only "uptime", "systemctl status *"`,
+			`rule "4" (shvagent.yaml:22): everybody may not use shell`, "as user pump; with the groups dialout; umask 027; in ~/work; idle for 10m0s at the most; for 1h0m0s at the most; nofile 64; nproc 20",
+			`what runs is always "/usr/bin/menu", and files are refused; umask 027; idle for 10m0s at the most; clients may set no variables`},
+	} {
+		var b strings.Builder
+		if err := c.Print(&b, explain); err != nil {
+			t.Fatal(err)
+		}
+		for _, part := range parts {
+			if !strings.Contains(b.String(), part) {
+				t.Errorf("no %q in\n%s", part, &b)
+			}
+		}
+		if strings.Contains(b.String(), "#   users: ") != explain {
+			t.Errorf("explained: %v\n%s", explain, &b)
+		}
+	}
+	if _, err := config.Load(sources(file, map[string]string{"heartbeat": "1ms"}, nil)); err == nil || !strings.HasPrefix(err.Error(), "--heartbeat: ") {
+		t.Errorf("a bad flag: %v", err)
+	}
+}
+
+// What the reader of rules knows and what is explained must be the same.
+func TestEachKeyOfARuleIsExplained(t *testing.T) {
+	t.Parallel()
+	_, err := config.Load(sources(write(t, "rules: [{no-such-key: 1}]"), nil, nil))
+	if err == nil {
+		t.Fatal("an unknown key is taken")
+	}
+	_, known, _ := strings.Cut(err.Error(), "known are ")
+	c, err := config.Load(sources("", nil, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	if err := c.Print(&b, true); err != nil {
+		t.Fatal(err)
+	}
+	var explained []string
+	for line := range strings.Lines(b.String()) {
+		if key, ok := strings.CutPrefix(line, "#   "); ok {
+			key, text, _ := strings.Cut(key, ": ")
+			if explained = append(explained, key); len(text) < 10 {
+				t.Errorf("%s is hardly explained", key)
+			}
+		}
+	}
+	if got := strings.Join(explained, ", "); got != known {
+		t.Errorf("explained are %s; known are %s", got, known)
+	}
+}
+
+func TestFaultsHaveTheirPlace(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ text, place, what string }{
+		{"drian: 5s", "1:1", `unknown key "drian"`},
+		{"drain: soon", "1:8", "no time"},
+		{"drain: [1s, 2s]", "1:8", "one value"},
+		{"drain:", "1:8", "no value"},
+		{"connection: {url: 'http://x'}", "1:19", "scheme"},
+		{"connection: {mount: /}", "1:21", "path"},
+		{"connection: {heartbeat: 1ms}", "1:25", "not from"},
+		{"sessions: {total: 0}", "1:19", "number"},
+		{"sessions: {all: 1}", "1:12", "unknown key"},
+		{"conn-status-update-interval: -1", "1:30", "not from"},
+		{"rules: {}", "1:8", "not a list"},
+		{"rules:", "1:8", "not a list"},
+		{"rules: [{level: command}]", "1:17", "none of the levels"},
+		{"rules: [{level: 'cmd,su'}]", "1:17", "none of the levels"},
+		{"rules: [{level: rd, use: [shell]}]", "1:10", "cmd at least"},
+		{"rules: [{use: [shells]}]", "1:15", "none of shell"},
+		{"rules: [{users: ['[']}]", "1:17", "no pattern"},
+		{"rules: [{deny: yes}]", "1:16", "neither true nor false"},
+		{"rules: [{deny: true, force: x}]", "1:10", "neither commands nor force"},
+		{"rules: [{force: ''}]", "1:17", "empty"},
+		{"rules: [{commands: [a], use: [commands, shell]}]", "1:10", "limits nothing"},
+		{"rules: [{commands: [a], force: b}]", "1:25", "either"},
+		{"rules: [{use: [files], force: b}]", "1:24", "no files"},
+		{"rules: [{commands: a}]", "1:20", "not a list"},
+		{"rules:\n- commands:\n  - a\n  - 'b *'\n  - '* c'", "5:5", "any program"},
+		{"rules: [{umask: 999}]", "1:17", "no umask"},
+		{"rules: [{dir: work}]", "1:15", "begin with"},
+		{"rules: [{idle: -1s}]", "1:16", "not from"},
+		{"rules: [{resources: {files: 1}}]", "1:22", "unknown resource"},
+		{"rules: [{resources: {nofile: many}}]", "1:30", "no count"},
+		{"rules: [{usres: [a]}]", "1:10", "unknown key"},
+		{"rules: [{name: a, name: b}]", "1:19", "already"},
+		{"defaults: {users: [a]}", "1:12", "unknown key"},
+		{"defaults: [a]", "1:11", "not a map"},
+		{"a: &x 1", "1:1", "unknown key"},
+	} {
+		file := write(t, tt.text)
+		_, err := config.Load(sources(file, nil, nil))
+		if err == nil || !strings.Contains(err.Error(), file+":"+tt.place+": ") || !strings.Contains(err.Error(), tt.what) || strings.Count(err.Error(), "\n") > 0 {
+			t.Errorf("%s: %v, want %s %s", tt.text, err, tt.place, tt.what)
+		}
+	}
+	file := write(t, "drain: x\nsocket: [a, b]\nrules: [{level: x}]\n")
+	if _, err := config.Load(sources(file, nil, nil)); err == nil || strings.Count(err.Error(), "\n") != 2 {
+		t.Errorf("not all faults at once: %v", err)
+	}
+}
+
+func FuzzLoad(f *testing.F) {
+	f.Add(sample)
+	f.Add("rules: [{commands: [[a, '**']]}]")
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, text string) {
+		file := filepath.Join(dir, "fuzz.yaml")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, err := config.Load(sources(file, nil, nil))
+		if err != nil {
+			return
+		}
+		for _, use := range policy.Uses() {
+			if g, err := c.Policy.Judge(policy.Ask{User: "u", Level: rpc.AccessSuper, Wanted: policy.Wanted{Use: use, Argv: []string{"a"}}}); err == nil && g == nil {
+				t.Error("neither granted nor refused")
+			}
+		}
+	})
+}

@@ -1,0 +1,76 @@
+package helperline
+
+import (
+	"shvtools/internal/device/policy"
+	"shvtools/internal/session/tunnel"
+	"shvtools/internal/shv/chainpack"
+	"shvtools/internal/shv/cpon"
+	"shvtools/internal/shv/rpc"
+)
+
+// sftp is the one subsystem there is.
+const sftp = "sftp"
+
+// Wanted says what a call wants, for the judge. It looks at the offer first, as
+// the helper does. Its errors are for the caller.
+func (c Call) Wanted() (policy.Wanted, error) {
+	argv, err := c.Argv()
+	if err != nil {
+		return policy.Wanted{}, err
+	}
+	switch run := c.Ext.Run; run.Kind {
+	case tunnel.RunShell:
+		if run.Text == "" || policy.IsShell(run.Text) {
+			return policy.Wanted{Use: policy.Shell}, nil
+		}
+		return policy.Wanted{Use: policy.Commands, Argv: []string{run.Text}}, nil
+	case tunnel.RunExec:
+		return policy.Wanted{Use: policy.Commands, Line: run.Text}, nil
+	case tunnel.RunSubsystem:
+		if run.Text != sftp {
+			return policy.Wanted{}, rpc.Errorf(rpc.CodeNotImplemented, "subsystem '%s' is not available on this device", run.Text)
+		}
+		return policy.Wanted{Use: policy.SFTP}, nil
+	}
+	if c.Method == "runPtyCmd" && len(argv) == 1 && policy.IsShell(argv[0]) {
+		return policy.Wanted{Use: policy.Shell}, nil
+	}
+	return policy.Wanted{Use: policy.Commands, Argv: argv}, nil
+}
+
+// Argv is the program and its arguments that method and params name, whatever the
+// offer says.
+func (c Call) Argv() ([]string, error) {
+	switch c.Method {
+	case "runPtyCmd":
+		if c.Params.Kind() != chainpack.KindList || c.Params.Len() == 0 {
+			return nil, rpc.Errorf(rpc.CodeInvalidParam, "runPtyCmd needs the params [command, columns, rows]")
+		}
+		return argvOf(c.Params.At(0))
+	case "runCmd":
+		return argvOf(c.Params)
+	case "":
+		return nil, rpc.Errorf(rpc.CodeInvalidParam, "launchRexec needs a param {\"method\": \"runPtyCmd\" or \"runCmd\", \"params\": …}")
+	}
+	return nil, rpc.Errorf(rpc.CodeMethodNotFound, "launchRexec: unknown method '%s', runPtyCmd and runCmd are known", c.Method)
+}
+
+// argvOf reads a command: a String is the name of a program, as a whole; a List
+// is the program and its arguments, what is not a String turned into text.
+func argvOf(v chainpack.Value) ([]string, error) {
+	if name, ok := v.AsString(); ok && name != "" {
+		return []string{name}, nil
+	}
+	var argv []string
+	for _, item := range v.Items() {
+		text, ok := item.AsString()
+		if !ok {
+			text = cpon.String(item)
+		}
+		argv = append(argv, text)
+	}
+	if len(argv) == 0 || argv[0] == "" {
+		return nil, rpc.Errorf(rpc.CodeInvalidParam, "no program is named: give its name, or a list of the name and the arguments")
+	}
+	return argv, nil
+}

@@ -1,0 +1,266 @@
+package runcmd
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha1"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"shvtools/internal/device/ptyproc"
+	"shvtools/internal/shv/chainpack"
+	"shvtools/internal/shv/rpc"
+)
+
+// Bounds of the scripts that are kept. What was not used for the longest time
+// makes room.
+const (
+	maxScript      = 1 << 20
+	maxScripts     = 256
+	maxScriptBytes = 16 << 20
+)
+
+// codeNoScript is what callers of the C++ agent know: they send the text then.
+const codeNoScript = rpc.CodeFirstOfUserCode
+
+// Scripts keeps scripts by their SHA1 in a directory that is ours alone. The
+// methods may be called concurrently.
+type Scripts struct {
+	dir string
+	now func() time.Time
+
+	mu   sync.Mutex
+	used map[string]int // by name, of those that run
+}
+
+// NewScripts keeps scripts in dir, which is made when the first one comes.
+func NewScripts(dir string, now func() time.Time) *Scripts {
+	return &Scripts{dir: dir, now: now, used: make(map[string]int)}
+}
+
+// RunScript keeps the script of c, or finds it by its SHA1, and runs it: in bash,
+// or in sh where there is no bash.
+func (h Host) RunScript(ctx context.Context, s *Scripts, c Call) (chainpack.Value, error) {
+	file, release, err := s.take(c.Text)
+	if err != nil {
+		return chainpack.Value{}, err
+	}
+	defer release()
+	var handed *os.File
+	if h.Foreign {
+		if handed, err = handOver(file); err != nil {
+			return chainpack.Value{}, rpc.Errorf(rpc.CodeException, "the script cannot be handed to another user on this device: %v", err)
+		}
+		defer handed.Close()
+		file = fmt.Sprintf("/dev/fd/%d", ptyproc.HandedFD)
+	}
+	args := append([]string{file}, c.Args...)
+	result, err := h.run(ctx, c, "bash", args, handed)
+	var start *StartError
+	if errors.As(err, &start) && start.notFound() {
+		return h.run(ctx, c, "sh", args, handed)
+	}
+	return result, err
+}
+
+// handOver makes a copy of a script that has no place in any directory and that
+// nobody can change, for a user who cannot reach the script itself.
+func handOver(script string) (*os.File, error) {
+	text, err := os.ReadFile(script)
+	if err != nil {
+		return nil, err
+	}
+	fd, err := unix.MemfdCreate("script", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	if err != nil {
+		return nil, os.NewSyscallError("memfd_create", err)
+	}
+	file := os.NewFile(uintptr(fd), "script")
+	if _, err = file.Write(text); err == nil {
+		_, err = unix.FcntlInt(file.Fd(), unix.F_ADD_SEALS, unix.F_SEAL_SEAL|unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_WRITE)
+	}
+	if err != nil {
+		_ = file.Close()
+		return nil, err
+	}
+	return file, nil
+}
+
+// take gives the file of a script, which stays until release.
+func (s *Scripts) take(text string) (file string, release func(), err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	root, err := s.open()
+	if err != nil {
+		return "", nil, rpc.Errorf(rpc.CodeException, "scripts cannot be kept on this device: %v", err)
+	}
+	defer root.Close()
+	name := ScriptName(text)
+	if !isSHA1(strings.ToLower(text)) {
+		if len(text) > maxScript {
+			return "", nil, rpc.Errorf(rpc.CodeInvalidParam, "the script is too long: %d bytes, %d are allowed", len(text), maxScript)
+		}
+		if err := s.keep(root, name, text); err != nil {
+			return "", nil, rpc.Errorf(rpc.CodeException, "the script cannot be kept on this device: %v", err)
+		}
+	} else if !sound(root, name) {
+		return "", nil, rpc.Errorf(codeNoScript, "SHA1_NOT_EXISTS - Script with SHA1 privided doesn't exist, sha1: %s", text)
+	}
+	_ = root.Chtimes(name, s.now(), s.now()) // the order in which they go
+	s.used[name]++
+	return filepath.Join(s.dir, name), func() { s.release(name) }, nil
+}
+
+func (s *Scripts) release(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.used[name]--; s.used[name] <= 0 {
+		delete(s.used, name)
+	}
+}
+
+// open makes the directory and sees that nobody else can write or read it.
+func (s *Scripts) open() (*os.Root, error) {
+	if s.dir == "" {
+		return nil, errors.New("the agent was given no directory for them")
+	}
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return nil, err
+	}
+	if info, err := os.Lstat(s.dir); err != nil || !info.IsDir() {
+		return nil, cmp.Or(err, fmt.Errorf("%s is no directory", s.dir))
+	}
+	root, err := os.OpenRoot(s.dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := private(root, s.dir); err != nil {
+		_ = root.Close()
+		return nil, err
+	}
+	return root, nil
+}
+
+func private(root *os.Root, dir string) error {
+	info, err := root.Stat(".")
+	if err != nil {
+		return err
+	}
+	if stat, ok := info.Sys().(*syscall.Stat_t); !ok || int(stat.Uid) != os.Geteuid() {
+		return fmt.Errorf("%s belongs to another user", dir)
+	}
+	if info.Mode().Perm() != 0o700 {
+		return root.Chmod(".", 0o700)
+	}
+	return nil
+}
+
+// keep writes a script that is not there yet, after making room.
+func (s *Scripts) keep(root *os.Root, name, text string) error {
+	if sound(root, name) {
+		return nil
+	}
+	if err := s.makeRoom(root, len(text)); err != nil {
+		return err
+	}
+	const temporary = "new"
+	_ = root.Remove(temporary) // of an agent that died
+	f, err := root.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	if err = cmp.Or(err, f.Close()); err == nil {
+		err = root.Rename(temporary, name)
+	}
+	if err != nil {
+		_ = root.Remove(temporary)
+	}
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		err = at.Err // the name says nothing to the caller
+	}
+	return err
+}
+
+// makeRoom deletes the scripts that were not used for the longest time, until one
+// more of that size fits. Those that run stay.
+func (s *Scripts) makeRoom(root *os.Root, size int) error {
+	entries, err := fs.ReadDir(root.FS(), ".")
+	if err != nil {
+		return err
+	}
+	var kept []fs.FileInfo
+	total := int64(size)
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil {
+			continue // gone
+		}
+		kept = append(kept, info)
+		total += info.Size()
+	}
+	slices.SortFunc(kept, func(a, b fs.FileInfo) int { return a.ModTime().Compare(b.ModTime()) })
+	count := len(kept) + 1
+	for _, info := range kept {
+		if count <= maxScripts && total <= maxScriptBytes {
+			return nil
+		}
+		if s.used[info.Name()] > 0 || root.Remove(info.Name()) != nil {
+			continue
+		}
+		count--
+		total -= info.Size()
+	}
+	return nil
+}
+
+// sound tells whether the script is there, whole. One that is not is of no use:
+// a power cut may have left it.
+func sound(root *os.Root, name string) bool {
+	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	content, err := io.ReadAll(io.LimitReader(f, maxScript+1))
+	return err == nil && SHA1(content) == name
+}
+
+// SHA1 is the name of a script, 40 hex digits.
+func SHA1(b []byte) string {
+	sum := sha1.Sum(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// ScriptName is the name of a script for what a caller gives, its text or the name.
+func ScriptName(text string) string {
+	if name := strings.ToLower(text); isSHA1(name) {
+		return name
+	}
+	return SHA1([]byte(text))
+}
+
+// isSHA1 tells a name, in lower case, from a text.
+func isSHA1(text string) bool {
+	if len(text) != 2*sha1.Size {
+		return false
+	}
+	for _, c := range []byte(text) {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}
