@@ -23,7 +23,7 @@ func (t *tunnelPeers) close() {
 	}
 }
 
-// openTunnel plays all parts of protocol.md 8.1 up to the first data.
+// openTunnel plays all parts of spec.md 8.1 up to the first data.
 func openTunnel(ctx context.Context, address string) (t *tunnelPeers, err error) {
 	t = new(tunnelPeers)
 	defer func() {

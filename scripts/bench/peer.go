@@ -38,7 +38,7 @@ func (p *peer) close() {
 	_ = p.conn.Close()
 }
 
-// frame is a message as it goes over the wire (protocol.md 4.1).
+// frame is a message as it goes over the wire (spec.md 4.1).
 func frame(message []byte) []byte {
 	b := chainpack.AppendUIntData(nil, uint64(len(message)+1))
 	return append(append(b, 1), message...)
@@ -75,7 +75,7 @@ func (p *peer) receive() (*rpc.Message, int, error) {
 }
 
 // login logs in as the development user, or with a tunnel secret; options are
-// those of protocol.md 5.4.
+// those of spec.md 5.4.
 func (p *peer) login(options ...chainpack.Entry) error {
 	param := chainpack.Map(
 		chainpack.F("login", chainpack.Map(

@@ -100,7 +100,7 @@ func (a Access) Unknown() (faults []Fault) {
 }
 
 // flatten gives the roles in the order in which their rules count: those that
-// are named first, then those that these include, and so on (protocol.md 7.6).
+// are named first, then those that these include, and so on (spec.md 7.6).
 func (a Access) flatten(roles []string) (flat []string) {
 	seen := make(map[string]bool)
 	for queue := slices.Clone(roles); len(queue) > 0; queue = queue[1:] {

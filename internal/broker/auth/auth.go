@@ -1,5 +1,5 @@
 // Package auth decides who is let in and what they may call: users, roles, rules
-// and mount rights, passwords and tokens (protocol.md 5.2, 7.2, 7.6). It knows
+// and mount rights, passwords and tokens (spec.md 5.2, 7.2, 7.6). It knows
 // nothing of connections, nor of files: an Access is what a configuration says,
 // a Directory is made of it, and a Store holds the one that counts now.
 package auth

@@ -193,7 +193,7 @@ func (s *Store) checkToken(d *Directory, a Attempt) (Login, error) {
 	return login, nil
 }
 
-// Issue makes a session token for a login (protocol.md 5.4): for SessionLife it
+// Issue makes a session token for a login (spec.md 5.4): for SessionLife it
 // stands for the password that the login was made with.
 func (s *Store) Issue(l Login, now time.Time) string {
 	return tokenPrefix + s.sessions.add(l, now)

@@ -28,7 +28,7 @@ type User struct {
 }
 
 // ownNode is what every user may call, as in the C++ broker: who am I, what did
-// I subscribe to (protocol.md 7.6).
+// I subscribe to (spec.md 7.6).
 const ownNode = ".broker/currentClient"
 
 // Level is what the rules grant for a method at a clean path, AccessNone where

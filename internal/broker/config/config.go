@@ -1,7 +1,7 @@
 // Package config reads the configuration of shvbroker: one file in YAML, in
 // which that of the Rust broker loads as it is, or for the rights the directory
 // of CPON files of the C++ broker, and over both the file where rights are kept
-// that were changed at run time (protocol.md 7.6, 7.11).
+// that were changed at run time (spec.md 7.6, 7.11).
 //
 // It is strict: what it does not know is an error with file, line and column,
 // and all errors are told at once. It opens no listener and serves nobody; flags

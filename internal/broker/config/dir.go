@@ -27,7 +27,7 @@ var cponFiles = []struct {
 	{[]string{"mounts.cpon", "fstab.cpon"}, auth.Devices},
 }
 
-// dir reads the rights of a C++ broker (protocol.md 7.11). There any device may
+// dir reads the rights of a C++ broker (spec.md 7.11). There any device may
 // be mounted where its id is listed, or where it asks for below test.
 func (r *reader) dir(dir string, p *part) {
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {

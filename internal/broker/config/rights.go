@@ -153,7 +153,7 @@ type Table struct {
 }
 
 // Tables are all, by the path of their node: those of the Rust broker and those
-// of the C++ broker (protocol.md 7.8).
+// of the C++ broker (spec.md 7.8).
 func (r *Rights) Tables() map[string]*Table {
 	return map[string]*Table{
 		".broker/access/users":   {r, auth.Users, false, false},

@@ -152,7 +152,7 @@ func (b *Broker) answerLater(r *node.Request, s *session, change func() error, n
 }
 
 // reloadMethods is the one of .broker/app that reads the configuration again
-// (protocol.md 7.8). What was wrong stands in the log alone: it names users, and the
+// (spec.md 7.8). What was wrong stands in the log alone: it names users, and the
 // level is not that of the rights.
 func (b *Broker) reloadMethods() []node.Method {
 	if b.opts.Reload == nil {

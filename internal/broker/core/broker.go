@@ -25,7 +25,7 @@ const DefaultSecretLife = 10 * time.Second
 
 const (
 	// longIdle is what a client gets that asks for a watchdog of 0 seconds: the
-	// C++ helper and shvrsh do, and may be silent for hours (protocol.md 6).
+	// C++ helper and shvrsh do, and may be silent for hours (spec.md 6).
 	longIdle = 10 * time.Hour
 	// defaultIdle is for clients that do not ask.
 	defaultIdle = 180 * time.Second

@@ -25,7 +25,7 @@ func mayBeBroker(u *auth.User) bool {
 	return u != nil && slices.ContainsFunc(brokerRoles, func(role string) bool { return slices.Contains(u.Roles, role) })
 }
 
-// isBroker tells whether a login is that of a broker below (protocol.md 5.4).
+// isBroker tells whether a login is that of a broker below (spec.md 5.4).
 func isBroker(options chainpack.Value) bool {
 	v, _ := options.Get("broker")
 	return v.Kind() == chainpack.KindMap
@@ -53,7 +53,7 @@ var (
 )
 
 // below is what a session has whose peer is a broker below: it is subscribed to
-// what our clients want of its tree (protocol.md 7.7).
+// what our clients want of its tree (spec.md 7.7).
 type below struct {
 	session *session
 	mount   string

@@ -93,7 +93,7 @@ func (b *Broker) everybody() []*session {
 // hasTree tells whether requests may be sent into the tree of the peer.
 func (s *session) hasTree() bool { return s.ticket == nil && s.up == nil }
 
-// info describes a client as real V3 clients read it (protocol.md 7.9).
+// info describes a client as real V3 clients read it (spec.md 7.9).
 func (s *session) info() chainpack.Value {
 	mountPoint := chainpack.Null()
 	if path := s.broker.mountPointOf(s); path != "" {

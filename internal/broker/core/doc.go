@@ -1,6 +1,6 @@
 // Package core is an SHV RPC broker: it lets clients in, mounts devices,
 // carries requests to them and responses back, carries signals to who wants them, and arranges tunnels
-// (protocol.md 5, 7, 8; design.md 5 and 6).
+// (spec.md 5, 7, 8; design.md 5 and 6).
 //
 // It is not a transport and has no configuration file: it is given listeners
 // and a directory of users. Bodies of messages that it passes on are never

@@ -144,7 +144,7 @@ type parting struct {
 }
 
 // part closes a session; what was sent last shall arrive. Clients of the Rust
-// broker know the signal (protocol.md 7.2), others leave it aside. A broker above would
+// broker know the signal (spec.md 7.2), others leave it aside. A broker above would
 // pass it on as one of ours.
 func (s *session) part(ctx context.Context) {
 	if s.ready.Load() && s.ticket == nil && s.up == nil {

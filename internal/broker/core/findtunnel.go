@@ -12,7 +12,7 @@ import (
 	"shvtools/internal/shv/rpc"
 )
 
-// findTunnel treats an agent's FindTunnelRequest (protocol.md 7.4): the public
+// findTunnel treats an agent's FindTunnelRequest (spec.md 7.4): the public
 // broker nearest to the client gives an address and a secret, or the client's own
 // broker where none is public. toID was popped from the caller ids of m. The request
 // goes on when it is not answered here.

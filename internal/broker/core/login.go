@@ -39,7 +39,7 @@ type loginState struct {
 	wantsToken bool
 }
 
-// beforeLogin takes a message of a peer that is not logged in (protocol.md 5).
+// beforeLogin takes a message of a peer that is not logged in (spec.md 5).
 func (s *session) beforeLogin(m *rpc.Message) {
 	s.login.messages++
 	if s.login.messages > maxBeforeLogin {
@@ -272,7 +272,7 @@ func stringField(v chainpack.Value, name string) string {
 	return text
 }
 
-// idleLimit is the watchdog that a login asks for (protocol.md 5.4, 6).
+// idleLimit is the watchdog that a login asks for (spec.md 5.4, 6).
 func idleLimit(options chainpack.Value) time.Duration {
 	asked, ok := options.Get("idleWatchDogTimeOut")
 	if !ok {

@@ -23,7 +23,7 @@ const maxParamItems = 16 << 10
 // ownNode is where every client asks about himself.
 const ownNode = ".broker/currentClient"
 
-// addNodes builds the tree that the broker serves itself (protocol.md 7.8,
+// addNodes builds the tree that the broker serves itself (spec.md 7.8,
 // 7.9). What clients of either generation look for is there; what ls shows makes
 // each choose its own (7.9).
 func (b *Broker) addNodes() {

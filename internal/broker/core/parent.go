@@ -14,7 +14,7 @@ import (
 	"shvtools/internal/wire/transport"
 )
 
-// ParentOptions describe the connection to a broker above (protocol.md 7.11).
+// ParentOptions describe the connection to a broker above (spec.md 7.11).
 // Connecting, logging in and keeping the connection alive is somebody else's
 // matter.
 type ParentOptions struct {

@@ -14,7 +14,7 @@ import (
 const usersTable = ".broker/access/users"
 
 // passwordMethods are those of .broker/currentClient that change the caller's own
-// password (protocol.md 7.8); none where rights cannot be changed.
+// password (spec.md 7.8); none where rights cannot be changed.
 func (b *Broker) passwordMethods() []node.Method {
 	table := b.opts.Rights[usersTable]
 	if table == nil {

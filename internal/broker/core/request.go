@@ -13,7 +13,7 @@ import (
 const launchMethod = "launchRexec"
 
 // request carries a request to the device that it is for, or answers it
-// (protocol.md 7.1b).
+// (spec.md 7.1b).
 func (s *session) request(m *rpc.Message, f *link.Frame) {
 	path := shvpath.Clean(m.Path())
 	var level rpc.Access
@@ -143,7 +143,7 @@ func (s *session) level(path, method []byte) rpc.Access {
 }
 
 // extendUserID adds our user to the chain of users, where the caller asked for
-// one (protocol.md 3.8).
+// one (spec.md 3.8).
 func (s *session) extendUserID(m *rpc.Message) {
 	if !m.Has(rpc.TagUserID) || s.up != nil {
 		return // a broker above has named its user

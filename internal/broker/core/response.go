@@ -7,7 +7,7 @@ import (
 	"shvtools/internal/wire/link"
 )
 
-// response carries a response back along its way (protocol.md 7.1c, design.md
+// response carries a response back along its way (spec.md 7.1c, design.md
 // section 5). Whatever was not asked for is dropped and counted.
 func (s *session) response(m *rpc.Message, f *link.Frame) {
 	stats := &s.broker.stats

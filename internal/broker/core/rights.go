@@ -54,7 +54,7 @@ func (s *session) leave() {
 
 // place is where a device that logs in is to be mounted, "" for nowhere: where
 // its id stands in the configuration, if its user may stand there, else where it
-// asks for (protocol.md 7.2).
+// asks for (spec.md 7.2).
 func (s *session) place(device chainpack.Value) (path, deviceID string) {
 	if id := stringField(device, "deviceId"); id != "" {
 		at, known := s.broker.opts.Users.Load().DeviceMount(id)

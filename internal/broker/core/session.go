@@ -214,7 +214,7 @@ func (s *session) message(m *rpc.Message, f *link.Frame) {
 		return
 	}
 	if m.Has(rpc.TagRevCallerIDs) {
-		m.PushRevCaller(s.id) // before anything else (protocol.md 7.1a)
+		m.PushRevCaller(s.id) // before anything else (spec.md 7.1a)
 	}
 	switch m.Kind() {
 	case rpc.Request:

@@ -18,18 +18,18 @@ const (
 	keptTargets = 1 << 10
 )
 
-// What a signal is called that names nothing (protocol.md 3.3, 7.6).
+// What a signal is called that names nothing (spec.md 3.3, 7.6).
 var (
 	defaultSignal = []byte("chng")
 	defaultSource = []byte("get")
 )
 
 // disconnectSignal is what a broker says to a peer that it is about to disconnect
-// (protocol.md 7.2).
+// (spec.md 7.2).
 const disconnectSignal = "disconnectbybroker"
 
 // signal carries a signal to all who want it and may have it, in one frame
-// (protocol.md 7.1d). It belongs to the mount point of its sender.
+// (spec.md 7.1d). It belongs to the mount point of its sender.
 func (s *session) signal(m *rpc.Message, f *link.Frame) {
 	b := s.broker
 	mountPoint := b.mountPointOf(s)

@@ -14,7 +14,7 @@ import (
 const maxTTL = math.MaxInt32 * time.Second
 
 // parseSubscription reads the param of subscribe and unsubscribe: a resource
-// identifier, [identifier, seconds], or the Map of SHV 2 (protocol.md 7.7). A ttl
+// identifier, [identifier, seconds], or the Map of SHV 2 (spec.md 7.7). A ttl
 // of 0 means no end.
 func parseSubscription(param chainpack.Value) (ri shvpath.RI, ttl time.Duration, err error) {
 	if text, ok := param.AsString(); ok {

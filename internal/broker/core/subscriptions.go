@@ -28,7 +28,7 @@ const (
 	maxMatching = 64 << 10
 )
 
-// subscriptions are who wants which signals (protocol.md 7.7), those of clients of
+// subscriptions are who wants which signals (spec.md 7.7), those of clients of
 // either generation in one table. A signal is compared with the topics whose
 // stem its path begins with, not with all. The zero value is empty.
 type subscriptions struct {

@@ -38,7 +38,7 @@ func listen(t *testing.T, b *Broker) func() *remote {
 	}
 }
 
-// Byte for byte message 4 of protocol.md 8.1, but for address and secret.
+// Byte for byte message 4 of spec.md 8.1, but for address and secret.
 func TestHelpersAreSentWhereTheirAgentConnected(t *testing.T) {
 	connect := listen(t, New(Options{Users: users()}))
 	user := connect().login("iot", password, `{}`)

@@ -57,7 +57,7 @@ func toldWhy(c *websocket.Conn) string {
 	}
 }
 
-// Both forms of protocol.md 4.3, as programs of others speak them.
+// Both forms of spec.md 4.3, as programs of others speak them.
 func TestWebSocketsOfBothForms(t *testing.T) {
 	d := openDoors(t, Options{})
 	login := fmt.Sprintf(`<1:1,8:2,10:"login">i{1:{"login":{"password":"%s","type":"PLAIN","user":"iot"}}}`, password)

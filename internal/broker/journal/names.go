@@ -6,7 +6,7 @@ import (
 	"shvtools/internal/shv/rpc"
 )
 
-// The names are those of the client's journal (protocol.md 2.1).
+// The names are those of the client's journal (spec.md 2.1).
 var metaNames = map[int64]string{
 	rpc.TagMetaType:     "T",
 	rpc.TagNameSpace:    "NS",

@@ -1,6 +1,6 @@
 // Package uplink keeps a broker connected to a broker above: it dials, logs in as
 // a broker, looks for loops, keeps the connection alive, and begins anew after a
-// back-off (protocol.md 5.4, 7.11). What passes the connection is the broker's own
+// back-off (spec.md 5.4, 7.11). What passes the connection is the broker's own
 // matter, not this package's.
 package uplink
 

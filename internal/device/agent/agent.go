@@ -1,6 +1,6 @@
 // Package agent is the program shvagent: it mounts a device in a broker's tree
 // and starts a helper, shvrexec, for each shell or command that is asked for
-// (protocol.md 8.3, 9; design.md section 6). What a session does is the helper's
+// (spec.md 8.3, 9; design.md section 6). What a session does is the helper's
 // matter, not this package's.
 package agent
 

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// typeJournalEntry is the type of the value of a cmdlog signal (protocol.md 3.5).
+	// typeJournalEntry is the type of the value of a cmdlog signal (spec.md 3.5).
 	typeJournalEntry = 8
 	// spontaneous is the flag that the C++ agent sets in it.
 	spontaneous = 2
@@ -27,7 +27,7 @@ const (
 // masked stands where a secret may be: whoever may subscribe reads it.
 var masked = chainpack.String("***")
 
-// logCall tells of each call of a method above write before it runs (protocol.md
+// logCall tells of each call of a method above write before it runs (spec.md
 // 9.4).
 func (c *connection) logCall(r *node.Request, m node.Method) {
 	if m.Access <= rpc.AccessWrite && m.Flags&node.FlagUserID == 0 {

@@ -8,7 +8,7 @@ import (
 )
 
 // WriteStatus keeps a file that says 1 while the agent is connected and 0 while it
-// is not, as the C++ agent does (protocol.md 10.4): at each change and after each
+// is not, as the C++ agent does (spec.md 10.4): at each change and after each
 // interval, so that its age shows that the agent lives. It returns when ctx ends,
 // and says 0 then. failed is told of the first of several failures in a row: a disk
 // that is full for months must not fill the log.

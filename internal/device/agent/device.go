@@ -13,7 +13,7 @@ import (
 	"shvtools/internal/shv/rpc"
 )
 
-// Device is what .device tells of the machine (protocol.md 9.7).
+// Device is what .device tells of the machine (spec.md 9.7).
 type Device struct {
 	Serial string // serial number, "" if unknown
 	Reset  string // shell command that restarts it; "": there is no method reset

@@ -138,7 +138,7 @@ func TestResetThatFailsSaysSo(t *testing.T) {
 	w.check(1, ".device", "reset", "null", `i{3:i{1:8,2:"the command that resets this device failed with exit code 5"}}`)
 }
 
-// Levels and flags as protocol.md 9.1 lists them.
+// Levels and flags as spec.md 9.1 lists them.
 func TestLevels(t *testing.T) {
 	o := options(t)
 	o.Files, o.Tester, o.Device.Reset = fsnode.Options{Dir: t.TempDir()}, true, "true"

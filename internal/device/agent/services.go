@@ -118,7 +118,7 @@ func pathOf(environ []string) (path string) {
 	return path
 }
 
-// tree is what the agent serves (protocol.md 9.1, 9.7).
+// tree is what the agent serves (spec.md 9.1, 9.7).
 func (c *connection) tree() *node.Tree {
 	o := c.agent.opts
 	tree := &node.Tree{Running: c.calls, Calling: c.logCall, MaxItems: maxParamItems}

@@ -46,7 +46,7 @@ func (a *Agent) stayConnected(ctx context.Context) error {
 }
 
 // disconnectSignal is how the Rust broker says that it does not want a device
-// (protocol.md 7.2).
+// (spec.md 7.2).
 const disconnectSignal = "disconnectbybroker"
 
 // signalled takes a signal of the broker, in the read loop.

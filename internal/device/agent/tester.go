@@ -11,14 +11,14 @@ import (
 
 const (
 	testerProps = 4
-	// typeDataChange is the type of the value of a chng signal (protocol.md 3.5).
+	// typeDataChange is the type of the value of a chng signal (spec.md 3.5).
 	typeDataChange = 5
 	// maxProp bounds a value in bytes: it is kept.
 	maxProp = 64 << 10
 )
 
 // tester are the properties of the node tester, for tests of other programs
-// (protocol.md 9.6).
+// (spec.md 9.6).
 type tester struct {
 	mu     sync.Mutex
 	values [testerProps]chainpack.Value

@@ -1,7 +1,7 @@
 // Package asynccall keeps the calls that a device answers later: it runs them apart
 // from the read loop, within bounds, answers who asks whether they still run, and
 // ends those that are aborted or that nobody can be answered any more
-// (protocol.md 3.7). What a call does is not its matter.
+// (spec.md 3.7). What a call does is not its matter.
 package asynccall
 
 import (

@@ -1,5 +1,5 @@
 // Package fsnode exports a directory as nodes: the file nodes of the standard and
-// the methods of the older LocalFSNode (protocol.md 9.5, 9.7). Nothing leads out
+// the methods of the older LocalFSNode (spec.md 9.5, 9.7). Nothing leads out
 // of the directory, neither names nor links, since all goes through os.Root.
 //
 // It waits for the disk, so no read loop may call it. Special files have no nodes

@@ -1,5 +1,5 @@
 // Package helperline is what an agent tells its helper: one line of CPON on the
-// helper's stdin, and one line back on its stdout (protocol.md 8.3, design.md
+// helper's stdin, and one line back on its stdout (spec.md 8.3, design.md
 // section 6). The line has the form of the C++ agent, and keys that the C++
 // helper passes over, so either half may be exchanged. It starts no process.
 package helperline

@@ -24,7 +24,7 @@ func parse(t *testing.T, text string) helperline.Line {
 	return l
 }
 
-// The line of the C++ agent (protocol.md 8.3).
+// The line of the C++ agent (spec.md 8.3).
 func TestLineOfTheCppAgent(t *testing.T) {
 	for _, text := range []string{cppLine, cppLine + "\n", " " + cppLine + " \r\n"} {
 		l := parse(t, text)

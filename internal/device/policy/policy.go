@@ -84,7 +84,7 @@ func (p *Policy) Judge(a Ask) (*Grant, error) {
 }
 
 // userNeeded is told to a caller of whom nobody knows who he is. Who knows the
-// standard sends the call again, with the tag (protocol.md 3.6).
+// standard sends the call again, with the tag (spec.md 3.6).
 func userNeeded(r *Rule, use Use) error {
 	return rpc.Errorf(rpc.CodeUserIDRequired, "refused: %s judges by the user, and for %s the user is not told; the call needs a user id", r, use)
 }

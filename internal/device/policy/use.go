@@ -44,7 +44,7 @@ func ParseUse(text string) (Use, bool) {
 
 // UserOf finds who calls in tag 16: the last of the chain, which the agent's own
 // broker has written. What stands before it came from afar and proves nothing.
-// "" where nobody is named (protocol.md 3.8).
+// "" where nobody is named (spec.md 3.8).
 func UserOf(tag chainpack.Value) string {
 	if shvUser, ok := tag.Get("shvUser"); ok { // a C++ broker's
 		name, _ := shvUser.AsString()

@@ -1,7 +1,7 @@
 // Package rexec is the program shvrexec: the helper that an agent starts for
 // each shell or command. It logs in to the tunnelling broker with a one-time
 // secret, creates the tunnel, owns the process and its pty, and carries its
-// bytes (protocol.md 8.4 to 8.9, design.md section 6).
+// bytes (spec.md 8.4 to 8.9, design.md section 6).
 //
 // It ends with its process, and it ends its process when the agent, the broker
 // or the user is gone.

@@ -1,5 +1,5 @@
 // Package runcmd runs programs and scripts for callers who wait for their output
-// (runCmd and runScript of protocol.md 9.2, 9.3): it reads the shapes of the
+// (runCmd and runScript of spec.md 9.2, 9.3): it reads the shapes of the
 // param, keeps scripts, and bounds output. Sessions, with a terminal or streams, are
 // not its matter, nor is who may run what.
 package runcmd

@@ -1,5 +1,5 @@
 // Package tunnel is one end of a tunnel: a stream of responses in both
-// directions that carries the bytes of a process (protocol.md section 8,
+// directions that carries the bytes of a process (spec.md 8,
 // design.md section 6).
 //
 // It knows channels, windows, the end of a channel, pings and the exit report.

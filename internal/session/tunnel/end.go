@@ -181,7 +181,7 @@ func (e *End) Receive(m *rpc.Message, f *link.Frame) {
 }
 
 // consumes tells whether data on a channel is for this end. Nobody would ever
-// take the rest, and the connection would not be read any more (protocol.md
+// take the rest, and the connection would not be read any more (spec.md
 // 8.6: helpers pass over other channels).
 func (e *End) consumes(channel int) bool { return (channel != Stdin) == e.opts.ErrorEnds }
 
@@ -197,7 +197,7 @@ func (e *End) data(channel int, data []byte, f *link.Frame) {
 
 // ParseData reads the body of a data frame, `i{2:[channel,String]}`, without
 // building values. A bare String is taken for channel 0, as the C++ helper does
-// it (protocol.md 8.6).
+// it (spec.md 8.6).
 func ParseData(body []byte) (channel int64, data []byte, ok bool) {
 	s := chainpack.NewScanner(body, chainpack.Limits{})
 	if s.Enter(chainpack.ByteIMap) != nil {

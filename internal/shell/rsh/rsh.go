@@ -1,5 +1,5 @@
 // Package rsh is the program shvrsh: the user's end of a remote shell or of one
-// remote command (protocol.md 8.10, design.md sections 6 and 8). It speaks to the
+// remote command (spec.md 8.10, design.md sections 6 and 8). It speaks to the
 // user's terminal on one side and to a tunnel on the other.
 package rsh
 

@@ -75,7 +75,7 @@ var longOptions = map[string]option{
 	"log-level":            text(func(p *parser) *string { return &p.args.ShvLogLevel }),
 	"log-format":           text(func(p *parser) *string { return &p.args.LogFormat }),
 
-	// The C++ tool's (protocol.md 10.2, 10.4).
+	// The C++ tool's (spec.md 10.2, 10.4).
 	"tunnel-shvPath": {value: true, set: (*parser).setTunnelPath},
 	"tunnel-method":  text(func(p *parser) *string { return &p.args.TunnelMethod }),
 	"server-host":    text(func(p *parser) *string { return &p.args.ServerHost }),

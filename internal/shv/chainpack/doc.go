@@ -1,5 +1,5 @@
 // Package chainpack holds SHV values and their binary coding, ChainPack
-// (protocol.md section 1).
+// (spec.md 1).
 //
 // A Value is immutable and safe for concurrent use. Append writes values,
 // Decode reads them; Skip, DecodeMeta and Scanner look at encoded bytes without

@@ -1,5 +1,5 @@
-// Package cpon reads and writes CPON, the text form of SHV values (protocol.md
-// section 2).
+// Package cpon reads and writes CPON, the text form of SHV values (spec.md
+// 2).
 //
 // Parse takes what people and other programs write: commas and colons are white
 // space, comments and trailing commas are fine. Append writes one canonical

@@ -1,4 +1,4 @@
-// Package login holds what both ends of a login agree on (protocol.md 5.2): the
+// Package login holds what both ends of a login agree on (spec.md 5.2): the
 // login types, how a password is hashed with the broker's nonce, and the
 // development user. It checks nothing: package auth does that in the broker.
 package login
@@ -15,7 +15,7 @@ const (
 	DevelopmentPassword = "lub42DUB"
 )
 
-// Login types (protocol.md 5.2). Anything else is taken for SHA1, as the C++
+// Login types (spec.md 5.2). Anything else is taken for SHA1, as the C++
 // broker does.
 const (
 	Plain = "PLAIN"
@@ -28,7 +28,7 @@ const (
 
 // Hash returns the password of a SHA1 login: the hex SHA1 of the nonce followed by
 // the hex SHA1 of the password. An empty password is not hashed itself, as the C++
-// helper does it (protocol.md 5.2).
+// helper does it (spec.md 5.2).
 func Hash(nonce, password string) string {
 	if password == "" {
 		return HexSHA1(nonce)

@@ -14,7 +14,7 @@ import (
 //
 // An abort or a query of a call (body key 5) never runs the method. A query of a
 // call that runs is answered by Delay, and so is the call itself when it comes
-// again; an abort, and a query of anything else, by RequestInvalid (protocol.md
+// again; an abort, and a query of anything else, by RequestInvalid (spec.md
 // 3.7).
 func Answer(tree *Tree, m *rpc.Message, level rpc.Access, caller any) []byte {
 	from := m.Address()

@@ -18,7 +18,7 @@ func Constant(name, result string, access rpc.Access, v chainpack.Value) Method 
 	return Getter(name, result, access, func() chainpack.Value { return v })
 }
 
-// App are the methods of the node .app of a program (protocol.md 7.9). now is
+// App are the methods of the node .app of a program (spec.md 7.9). now is
 // the clock.
 func App(name, version string, now func() time.Time) []Method {
 	return []Method{

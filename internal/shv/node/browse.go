@@ -7,7 +7,7 @@ import (
 	"shvtools/internal/shv/shvpath"
 )
 
-// Bits of the masks that clients of 2022 send (protocol.md 7.10).
+// Bits of the masks that clients of 2022 send (spec.md 7.10).
 const (
 	lsHasChildren = 1
 

@@ -1,6 +1,6 @@
 // Package node serves a tree of nodes to RPC callers: ls and dir everywhere,
 // and the methods of each node behind a check of the caller's access level
-// (protocol.md 7.9, 7.10). It knows no connection: a Request goes in, a value or
+// (spec.md 7.9, 7.10). It knows no connection: a Request goes in, a value or
 // an error comes out.
 package node
 
@@ -13,7 +13,7 @@ import (
 	"shvtools/internal/shv/shvpath"
 )
 
-// Flags of a method (protocol.md 7.10).
+// Flags of a method (spec.md 7.10).
 const (
 	FlagGetter    = 2
 	FlagSetter    = 4

@@ -6,7 +6,7 @@ import (
 	"shvtools/internal/shv/chainpack"
 )
 
-// Access is an access level (protocol.md 3.8). A method may be called by a
+// Access is an access level (spec.md 3.8). A method may be called by a
 // caller whose level is not below the method's; zero is no access at all.
 type Access int
 

@@ -27,7 +27,7 @@ func AppendRequest(dst []byte, id int64, path, method string, param chainpack.Va
 }
 
 // AppendIdentified is AppendRequest with an empty user id, into which each broker
-// on the way writes who calls (protocol.md 3.8).
+// on the way writes who calls (spec.md 3.8).
 func AppendIdentified(dst []byte, id int64, path, method string, param chainpack.Value) []byte {
 	return appendRequest(dst, id, path, method, param, true)
 }
@@ -75,7 +75,7 @@ func AppendSignal(dst []byte, path, name, source string, access Access, value ch
 }
 
 // AppendResult appends the response that ends a call. A Null result is written
-// out, since C++ peers take an empty body for a failure (protocol.md 3.3).
+// out, since C++ peers take an empty body for a failure (spec.md 3.3).
 func AppendResult(dst []byte, to Address, result chainpack.Value) []byte {
 	return appendBody(AppendResponseHead(dst, to, Meta{}), KeyResult, result)
 }
@@ -86,7 +86,7 @@ func AppendError(dst []byte, to Address, err *Error) []byte {
 }
 
 // AppendDelay appends the response that says that a call still runs, with its
-// progress from 0 to 1 (protocol.md 3.7). It must only answer who asked.
+// progress from 0 to 1 (spec.md 3.7). It must only answer who asked.
 func AppendDelay(dst []byte, to Address, progress float64) []byte {
 	return appendBody(AppendResponseHead(dst, to, Meta{}), KeyDelay, chainpack.Double(progress))
 }

@@ -11,7 +11,7 @@ import (
 // to is an Address.
 func to(id int64, callers ...int64) rpc.Address { return rpc.Address{ID: id, Callers: callers} }
 
-// The frames of protocol.md 3.9, without length and protocol byte.
+// The frames of spec.md 3.9, without length and protocol byte.
 func TestTypicalMessagesHaveTheBytesOfTheStandard(t *testing.T) {
 	null := chainpack.Null()
 	str := chainpack.String
@@ -61,7 +61,7 @@ func TestTypicalMessagesHaveTheBytesOfTheStandard(t *testing.T) {
 	}
 }
 
-// The one head of protocol.md 3.9 that only brokers make.
+// The one head of spec.md 3.9 that only brokers make.
 func TestStacksPushedOnTheWayHaveTheBytesOfTheStandard(t *testing.T) {
 	m := parse(t, `<1:1,8:3,11:4,13:null>i{}`)
 	m.PushCaller(2)

@@ -11,7 +11,7 @@ import (
 const maxCallers = 64
 
 // CallerIDs is a stack of the ids that brokers push on the way of a message,
-// the newest last (protocol.md 3.4). The forms of the wire (absent, Int, UInt,
+// the newest last (spec.md 3.4). The forms of the wire (absent, Int, UInt,
 // List) all become this.
 type CallerIDs []int64
 

@@ -1,5 +1,5 @@
 // Package rpc is the SHV RPC message: a decoded meta in front of a body that
-// stays bytes (protocol.md section 3).
+// stays bytes (spec.md 3).
 //
 // It knows the meta tags, the body keys, caller ids and reverse caller ids,
 // access levels, RPC errors and TunnelCtl. It does not know connections,
@@ -8,7 +8,7 @@
 // on.
 package rpc
 
-// Meta tags (protocol.md 3.1).
+// Meta tags (spec.md 3.1).
 const (
 	TagMetaType     = 1
 	TagNameSpace    = 2
@@ -28,7 +28,7 @@ const (
 	TagPart         = 21
 )
 
-// Keys of the body (protocol.md 3.2).
+// Keys of the body (spec.md 3.2).
 const (
 	KeyParam  = 1
 	KeyResult = 2
@@ -37,7 +37,7 @@ const (
 	KeyAbort  = 5
 )
 
-// Values of TagMetaType (protocol.md 3.5).
+// Values of TagMetaType (spec.md 3.5).
 const (
 	TypeRPCMessage = 1
 	TypeTunnelCtl  = 3

@@ -7,7 +7,7 @@ import (
 	"shvtools/internal/shv/chainpack"
 )
 
-// Code is the number of an RPC error (protocol.md 3.6).
+// Code is the number of an RPC error (spec.md 3.6).
 type Code int
 
 // The codes that are sent or told apart here.
@@ -49,21 +49,21 @@ func Errorf(code Code, format string, args ...any) *Error {
 }
 
 // NotFound is the answer to a request for a path or a method that is not
-// there, in the words that every broker uses (protocol.md 7.1 b6).
+// there, in the words that every broker uses (spec.md 7.1 b6).
 func NotFound(method, path string) *Error {
 	return Errorf(CodeMethodNotFound, "Method: '%s' on path '%s' doesn't exist", method, path)
 }
 
 // IsUnknown tells whether err says that a peer knows no such method: every broker has
 // one code for that, and the Rust one may refuse a method before it looks for it
-// (protocol.md 3.6).
+// (spec.md 3.6).
 func IsUnknown(err error) bool {
 	e, ok := errors.AsType[*Error](err)
 	return ok && (e.Code == CodeMethodNotFound || e.Code == CodeNotImplemented || e.Code == CodePermission)
 }
 
 // Denied is the answer to a request whose access level is too low
-// (protocol.md 3.8).
+// (spec.md 3.8).
 func Denied(method, path string, granted, required Access) *Error {
 	return Errorf(CodeException, "Call method: '%s' on path '%s' permission denied, grant: %s required: %s",
 		method, path, granted, required)

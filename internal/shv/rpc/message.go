@@ -7,7 +7,7 @@ import (
 	"shvtools/internal/shv/chainpack"
 )
 
-// Kind tells requests, responses and signals apart (protocol.md 3.3).
+// Kind tells requests, responses and signals apart (spec.md 3.3).
 type Kind int
 
 // The kinds of a message.
@@ -214,7 +214,7 @@ func scanText(s *chainpack.Scanner, b []byte) ([]byte, error) {
 func isNumber(schema byte) bool { return schema < 0x80 || schema == 0x81 || schema == 0x82 }
 
 // Kind tells what the message is. A message with a path but neither id nor
-// method is a signal too, of the name "chng" (protocol.md 3.3).
+// method is a signal too, of the name "chng" (spec.md 3.3).
 func (m *Message) Kind() Kind {
 	switch {
 	case m.id > 0 && m.Has(TagMethod):
@@ -274,7 +274,7 @@ func (m *Message) MetaValue(tag int64) (chainpack.Value, error) {
 	return chainpack.Value{}, nil
 }
 
-// Content is a decoded body (protocol.md 3.2). Exactly one of the fields is
+// Content is a decoded body (spec.md 3.2). Exactly one of the fields is
 // meant; Key names it, 0 for an empty body.
 type Content struct {
 	Key   int64

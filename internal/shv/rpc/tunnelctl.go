@@ -6,7 +6,7 @@ import (
 	"shvtools/internal/shv/chainpack"
 )
 
-// TunnelState is key 1 of TunnelCtl (protocol.md 3.5).
+// TunnelState is key 1 of TunnelCtl (spec.md 3.5).
 type TunnelState int64
 
 // The states of a tunnel, in the order in which they pass.

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// RI is a resource identifier (protocol.md 7.6): PATH:METHOD names methods,
+// RI is a resource identifier (spec.md 7.6): PATH:METHOD names methods,
 // PATH:METHOD:SIGNAL names signals. PATH is a Pattern, the others are globs; a
 // METHOD or SIGNAL that is missing is *. The zero RI names nothing.
 type RI struct {

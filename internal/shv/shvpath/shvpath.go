@@ -1,4 +1,4 @@
-// Package shvpath knows SHV paths (protocol.md 3.10): names joined by slashes,
+// Package shvpath knows SHV paths (spec.md 3.10): names joined by slashes,
 // without a slash at either end, the root being empty. It is not about what
 // stands at a path, nor about file systems: "." and ".." are names like others.
 package shvpath

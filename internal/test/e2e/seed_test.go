@@ -46,7 +46,7 @@ func comparable(lines []string) []string {
 }
 
 // leftOut are messages of which the document has none: pings, the control channel,
-// the signal with which younger agents announce a call (protocol.md 9.4), and the
+// the signal with which younger agents announce a call (spec.md 9.4), and the
 // question of ours where it is mounted.
 var leftOut = regexp.MustCompile(`method:"(ping|cmdlog|info)"|i\{result:(\[3,|\{"clientId":\d+,"userName")`)
 

@@ -33,7 +33,7 @@ func runAgent(t *testing.T, s *server, helper string, environ ...string) {
 	})
 }
 
-// ourCmdlog: ours has another time, and masks what may be secret (protocol.md 9.4).
+// ourCmdlog: ours has another time, and masks what may be secret (spec.md 9.4).
 func ourCmdlog(v chainpack.Value) (chainpack.Value, bool) {
 	method, _ := tag(v, 10)
 	if name, _ := method.AsString(); name != "cmdlog" {
@@ -84,7 +84,7 @@ func (l *lines) next() []byte {
 
 // Each launchRexec of the recordings, in all the shapes of its param, becomes
 // the recorded FindTunnelRequest; and each FindTunnelResponse the line that the
-// C++ agent writes to the C++ helper (protocol.md 8.3).
+// C++ agent writes to the C++ helper (spec.md 8.3).
 func TestAgentAnswersRecordedCallsAndStartsAHelperThatCppTakes(t *testing.T) {
 	for _, tt := range []struct {
 		scenario string
@@ -167,7 +167,7 @@ func lineOfCpp(ctl, id, param chainpack.Value) chainpack.Value {
 	)
 }
 
-// The C++ agent says nothing when there is no helper; ours says so (protocol.md
+// The C++ agent says nothing when there is no helper; ours says so (spec.md
 // 8.3).
 func TestAgentWithoutHelperAnswersTheRecordedCall(t *testing.T) {
 	t.Parallel()
@@ -204,7 +204,7 @@ func TestAgentRefusesRecordedGuest(t *testing.T) {
 }
 
 // What both agents answer alike. Of dir it is names, flags and levels; not alike are
-// its form and the children of the root, which tell of what only ours has (protocol.md 7.10, 9.7).
+// its form and the children of the root, which tell of what only ours has (spec.md 7.10, 9.7).
 func TestAgentAnswersRecordedCalls(t *testing.T) {
 	t.Parallel()
 	s := serve(t)

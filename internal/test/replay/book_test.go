@@ -26,8 +26,8 @@ func newBook() *book {
 }
 
 var (
-	nonceForm  = regexp.MustCompile(`^[0-9]{10,32}$`) // protocol.md 5.3
-	secretForm = regexp.MustCompile(`^[0-9a-f]{40}$`) // protocol.md 3.5
+	nonceForm  = regexp.MustCompile(`^[0-9]{10,32}$`) // spec.md 5.3
+	secretForm = regexp.MustCompile(`^[0-9a-f]{40}$`) // spec.md 3.5
 )
 
 // learn notes the nonce, client id or secret that ours sent in the place of the
@@ -138,7 +138,7 @@ func (b *book) rehash(conn, hash string) (string, error) {
 	return "", fmt.Errorf("hash %s for nonce %s is of no known password", hash, n.recorded)
 }
 
-// passwordHash is the SHA1 form of protocol.md 5.2, of the later C++ also for
+// passwordHash is the SHA1 form of spec.md 5.2, of the later C++ also for
 // an empty password.
 func passwordHash(nonce, password string) string {
 	return hexSHA1(nonce + hexSHA1(password))

@@ -60,7 +60,7 @@ func noDevice(v chainpack.Value) (chainpack.Value, bool) {
 	}, 1, "options").WithMeta(v.Meta()...), true
 }
 
-// emptyPassword: our helper hashes no password, as the seed's (protocol.md 5.2);
+// emptyPassword: our helper hashes no password, as the seed's (spec.md 5.2);
 // the recorded one the empty one. No broker looks at it.
 func emptyPassword() func(chainpack.Value) (chainpack.Value, bool) {
 	return func(v chainpack.Value) (chainpack.Value, bool) {

@@ -211,7 +211,7 @@ func TestHelperTakesRecordedDataAndIsHungUpByCloseTunnel(t *testing.T) {
 	h.until(1, "\r\nlist\r\n$ ")
 	tell() // a bare String
 	h.until(1, "\r\nbare\r\n$ ")
-	// The C++ helper loses the Blob (protocol.md 8.6); ours takes it.
+	// The C++ helper loses the Blob (spec.md 8.6); ours takes it.
 	tell()
 	h.until(1, "\r\nblob\r\n$ ")
 	tell() // channel 5
@@ -288,7 +288,7 @@ func TestHelperRunsRecordedShapesOfParams(t *testing.T) {
 	for _, tt := range []struct{ name, conn, input, stdout, stderr string }{
 		{name: "argv list", conn: "rexec10", stdout: "argv list a0 a1\r\n"},
 		{name: "no window size", conn: "rexec9", input: `<1:1,8:3>i{2:[0,"stty size; exit\r"]}`, stdout: "0 0\r\n"},
-		// The C++ helper stays silent (protocol.md 8.7); ours tells it as output.
+		// The C++ helper stays silent (spec.md 8.7); ours tells it as output.
 		{name: "no such program", conn: "rexec8", stderr: "/nosuch"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -309,7 +309,7 @@ func TestHelperRunsRecordedShapesOfParams(t *testing.T) {
 }
 
 // The C++ helper ends silently after it made the tunnel; ours answers the call
-// in place of making one (protocol.md 8.7).
+// in place of making one (spec.md 8.7).
 func TestHelperAnswersRecordedCallsThatItCannotRun(t *testing.T) {
 	for _, tt := range []struct{ name, conn, answer string }{
 		{"bogus method", "rexec11", `<1:1,8:41,11:19>i{3:i{1:2,2:"*"}}`},

@@ -113,7 +113,7 @@ func pipe(t *testing.T) (r, w *os.File) {
 }
 
 // offered: launchRexec carries our offer (design.md 6) and the size as Int, as
-// the seed's did (protocol.md 8.5); the recorded shvrsh sent UInt. All else is
+// the seed's did (spec.md 8.5); the recorded shvrsh sent UInt. All else is
 // the same.
 func offered(v chainpack.Value) (chainpack.Value, bool) {
 	if at(v, 1, "method").IsNull() {

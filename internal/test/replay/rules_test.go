@@ -10,30 +10,30 @@ import (
 // The rules that make our broker differ from the C++ one, for the deviations of
 // single messages.
 const (
-	loginLate    = "protocol.md 5.5: the answer to a refused login is held back, ever longer, and so is one to the login behind it; it does not say what was wrong, nor the peer's address"
-	loginRetry   = "protocol.md 5.5: the connection stays open for a few more logins"
-	loginNoHello = "protocol.md 5.5: a login without hello is answered"
-	loginFirst   = "protocol.md 5.5: a request before the login is answered with error 10, the connection stays open"
-	helloAgain   = "protocol.md 5.3: hello may be repeated and gives the same nonce"
-	notARequest  = "protocol.md 5.5: what is no request is dropped before the login; the deadline of the login ends the connection"
-	noCpon       = "protocol.md 4.1: CPON is optional"
+	loginLate    = "spec.md 5.5: the answer to a refused login is held back, ever longer, and so is one to the login behind it; it does not say what was wrong, nor the peer's address"
+	loginRetry   = "spec.md 5.5: the connection stays open for a few more logins"
+	loginNoHello = "spec.md 5.5: a login without hello is answered"
+	loginFirst   = "spec.md 5.5: a request before the login is answered with error 10, the connection stays open"
+	helloAgain   = "spec.md 5.3: hello may be repeated and gives the same nonce"
+	notARequest  = "spec.md 5.5: what is no request is dropped before the login; the deadline of the login ends the connection"
+	noCpon       = "spec.md 4.1: CPON is optional"
 
 	secretOnce = "design.md 6, Secrets: one use"
 	secretLate = "design.md 6, Secrets: one that nobody redeems in 10 s ends in an error to the caller"
 	tunnelLost = "design.md 6, The broker's part: when a link is lost, the other side gets State 5 with an error"
 	lingers    = "design.md 6, The broker's part: the helper's link is closed 1 s after its tunnel"
 
-	noSuchNode  = "protocol.md 7.9: nodes of the C++ broker that are not served"
+	noSuchNode  = "spec.md 7.9: nodes of the C++ broker that are not served"
 	rightsOfIot = "design.md 9: iot has rd on .broker/**"
-	nodesOfV3   = "protocol.md 7.9: nodes and methods of the standard"
-	dirForm     = "protocol.md 7.10: dir has the keys 1 to 6, with the type names of the standard"
+	nodesOfV3   = "spec.md 7.9: nodes and methods of the standard"
+	dirForm     = "spec.md 7.10: dir has the keys 1 to 6, with the type names of the standard"
 
-	accessText   = "protocol.md 7.1 b3: the text without its typing error"
-	cleanPath    = "protocol.md 3.10: the path is normalised before the access rules are asked"
-	oneCaller    = "protocol.md 3.4: one caller id is written as an Int"
-	userIDOfPeer = "protocol.md 3.8: a Map in tag 16 is left alone"
-	orderOfKeys  = "protocol.md 1.7: keys may stand in any order; those that came keep theirs"
-	largeID      = "protocol.md 3.1: an id that C++ cannot hold is answered too"
+	accessText   = "spec.md 7.1 b3: the text without its typing error"
+	cleanPath    = "spec.md 3.10: the path is normalised before the access rules are asked"
+	oneCaller    = "spec.md 3.4: one caller id is written as an Int"
+	userIDOfPeer = "spec.md 3.8: a Map in tag 16 is left alone"
+	orderOfKeys  = "spec.md 1.7: keys may stand in any order; those that came keep theirs"
+	largeID      = "spec.md 3.1: an id that C++ cannot hold is answered too"
 )
 
 // penalty is how long the answer to a refused login is held back.
@@ -49,7 +49,7 @@ func everywhere(v chainpack.Value) chainpack.Value {
 			meta = replaced(meta, chainpack.IntKey(14), func(chainpack.Value) chainpack.Value { return chainpack.String("su") })
 			meta = replaced(meta, chainpack.IntKey(17), func(chainpack.Value) chainpack.Value { return chainpack.Int(63) })
 		}
-		// protocol.md 3.8: tag 16 is not added for who did not ask for it.
+		// spec.md 3.8: tag 16 is not added for who did not ask for it.
 		meta = without(meta, chainpack.IntKey(16))
 	}
 	if state, _ := control(v, 1).AsInt(); state == 3 {

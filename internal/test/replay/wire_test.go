@@ -12,7 +12,7 @@ import (
 	"shvtools/internal/shv/cpon"
 )
 
-// appendFrame appends the block framing of a payload (protocol.md 4.1).
+// appendFrame appends the block framing of a payload (spec.md 4.1).
 func appendFrame(dst, payload []byte) []byte {
 	dst = chainpack.AppendUIntData(dst, uint64(len(payload)))
 	return append(dst, payload...)

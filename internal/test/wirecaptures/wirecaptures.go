@@ -131,7 +131,7 @@ func parseIndex(index string) ([]Read, error) {
 	return reads, nil
 }
 
-// Frames cuts a stream with block framing (protocol.md 4.1) into the payloads of
+// Frames cuts a stream with block framing (spec.md 4.1) into the payloads of
 // its frames, each with its protocol byte in front; they alias stream. If the
 // last one is cut short, or a length is malformed, the frames before it come
 // with an error that names the offset and wraps io.ErrUnexpectedEOF or the cause.

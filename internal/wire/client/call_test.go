@@ -119,7 +119,7 @@ func TestCallEndsWithItsConnection(t *testing.T) {
 }
 
 // The answer to a search for a tunnel carries the id of the call that it is for,
-// which may be that of a ping of ours (protocol.md 8.2).
+// which may be that of a ping of ours (spec.md 8.2).
 func TestTunnelAnswerIsNotTakenForThatOfAPing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var found []rpc.TunnelCtl

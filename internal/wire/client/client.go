@@ -1,6 +1,6 @@
 // Package client is one logged-in connection to a broker: it dials, says hello,
 // logs in, calls methods, serves requests and keeps the connection alive
-// (protocol.md 5, 6). It does not reconnect: a Client has one life, and its
+// (spec.md 5, 6). It does not reconnect: a Client has one life, and its
 // owner begins the next one, after a Backoff.
 package client
 
@@ -217,7 +217,7 @@ func (l Login) param(u transport.URL, nonce string) chainpack.Value {
 	)
 }
 
-// credentials say who we are (protocol.md 5.2). A broker that keeps no more than
+// credentials say who we are (spec.md 5.2). A broker that keeps no more than
 // a slow hash of a password needs the password itself; it is sent where the
 // transport protects it, and its hash elsewhere.
 func (l Login) credentials(u transport.URL, nonce string) chainpack.Value {
@@ -396,7 +396,7 @@ func (c *Client) Reset() { c.link.Close(link.PeerClosed) }
 
 func (c *Client) response(m *rpc.Message, f *link.Frame) {
 	// A FindTunnelResponse carries the id of somebody else's call, which may
-	// equal one of ours: tag 15 is looked at first (protocol.md 8.2).
+	// equal one of ours: tag 15 is looked at first (spec.md 8.2).
 	if c.opts.Tunnel != nil && m.Tunnel().State != rpc.NoTunnel {
 		c.opts.Tunnel(m)
 		return

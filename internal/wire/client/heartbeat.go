@@ -39,7 +39,7 @@ func (c *Client) heartbeat() {
 }
 
 // ping asks the way of SHV 2 first, which brokers of every age but some of SHV
-// 3 know, then the standard's (protocol.md 6). Any answer is a sign of life.
+// 3 know, then the standard's (spec.md 6). Any answer is a sign of life.
 func (c *Client) ping(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, c.opts.Heartbeat)
 	defer cancel()

@@ -1,6 +1,6 @@
 // Package link is one live connection between two peers: frames are read and
 // handed on, frames are queued and written, and the end has one cause
-// (protocol.md 4: the block framing, the serial one, and WebSockets).
+// (spec.md 4: the block framing, the serial one, and WebSockets).
 //
 // It knows frames and the meta of a message. It does not know logins, routes or
 // what a message means, and it does not dial or listen: it is given a

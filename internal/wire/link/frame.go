@@ -14,7 +14,7 @@ const (
 	headroom = 256
 	// tailroom is kept free behind the data of a frame that is built in place.
 	tailroom = 16
-	// maxPrefix is the longest length prefix (protocol.md 4.1).
+	// maxPrefix is the longest length prefix (spec.md 4.1).
 	maxPrefix = 9
 
 	protocolReset     = 0

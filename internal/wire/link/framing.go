@@ -7,7 +7,7 @@ import (
 )
 
 // framing is how frames are kept apart on a connection. The block framing
-// (protocol.md 4.1) is none of them: it is what frames hold, so that they go out
+// (spec.md 4.1) is none of them: it is what frames hold, so that they go out
 // as they are.
 type framing interface {
 	// readFrame waits for a frame and reads it. It is called by the read loop, and

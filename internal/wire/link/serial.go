@@ -7,7 +7,7 @@ import (
 	"io"
 )
 
-// The bytes of the serial framing (protocol.md 4.2). Within a frame each of them
+// The bytes of the serial framing (spec.md 4.2). Within a frame each of them
 // goes as two: the escape, and its own lower half.
 const (
 	serialStart  = 0xa2 // STX

@@ -19,7 +19,7 @@ type serialConn struct{ net.Conn }
 
 func (c serialConn) Serial() net.Conn { return c.Conn }
 
-// onSerial is a frame of the serial framing, as protocol.md 4.2 has it.
+// onSerial is a frame of the serial framing, as spec.md 4.2 has it.
 func onSerial(payload []byte) []byte {
 	b := []byte{0xa2}
 	for _, c := range payload {
@@ -119,7 +119,7 @@ func TestSerialCauseOfEachStream(t *testing.T) {
 	}
 }
 
-// What goes out of each sending method is what protocol.md 4.2 says, whatever is
+// What goes out of each sending method is what spec.md 4.2 says, whatever is
 // put together.
 func TestSerialFramesGoOutAsTheyShould(t *testing.T) {
 	messages := [][]byte{allBytes(1), message(2, 40<<10), message(0xaa, 32<<10)}

@@ -7,7 +7,7 @@ import (
 )
 
 // webConn is a connection that keeps frames apart by itself: a WebSocket
-// (protocol.md 4.3), as package transport makes it.
+// (spec.md 4.3), as package transport makes it.
 type webConn interface {
 	// NextFrame waits for a frame and gives its payload up to io.EOF; an end of the
 	// connection in good order is io.EOF. An error with a method Violation says that

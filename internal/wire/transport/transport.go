@@ -1,5 +1,5 @@
 // Package transport turns SHV URLs into connections and listeners
-// (protocol.md 4.3 to 4.5): tcp, ssl (TLS 1.2 and newer, the server shows a
+// (spec.md 4.3 to 4.5): tcp, ssl (TLS 1.2 and newer, the server shows a
 // certificate), tcps, ws, wss and unix. Of a WebSocket it keeps the frames apart; what
 // else runs over a connection is package link's matter.
 package transport

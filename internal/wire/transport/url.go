@@ -137,7 +137,7 @@ var (
 	anyOptions    optionNames
 	listenOptions = optionNames{"listener", []string{"cert", "client-ca", "crl", "key", "mode", "origin", "require-client-cert", "socket"}}
 	// clientOptions are those of the standard, and those of other programs that ask
-	// for nothing here (protocol.md 4.4).
+	// for nothing here (spec.md 4.4).
 	clientOptions = optionNames{"client", []string{"ca", "cert", "crl", "devid", "devmount", "key", "password", "session", "shapass", "token", "user", "verify", "workflow"}}
 )
 
@@ -182,7 +182,7 @@ func (u *URL) setPath(parsed *url.URL) error {
 	return nil
 }
 
-// setOptions takes the options of the standard (protocol.md 4.4) and ours.
+// setOptions takes the options of the standard (spec.md 4.4) and ours.
 func (u *URL) setOptions(query string, known optionNames) error {
 	options, err := url.ParseQuery(query)
 	if err != nil {

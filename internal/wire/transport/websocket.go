@@ -18,7 +18,7 @@ import (
 
 const (
 	// subprotocol is that of the standard: a frame is a message of its own. Without
-	// it, the messages together are a stream of block frames (protocol.md 4.3).
+	// it, the messages together are a stream of block frames (spec.md 4.3).
 	subprotocol = "shv3"
 	// maxPings is how many pings and pongs a peer may send in a second.
 	maxPings = 100
