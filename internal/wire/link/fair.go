@@ -5,10 +5,10 @@ import (
 )
 
 const (
-	// slice is how much goes to the connection of a shared link before another
+	// sliceBytes is how much goes to the connection of a shared link before another
 	// stream has its turn, and quantum how much of it is of one stream.
-	slice   = 32 << 10
-	quantum = 16 << 10
+	sliceBytes = 32 << 10
+	quantum    = 16 << 10
 	// unsent is how much of a shared link the system may hold that is not on its
 	// way yet: nobody overtakes there.
 	unsent = 64 << 10
@@ -74,7 +74,7 @@ func (r *fair) push(f *Frame, flow *Flow) {
 func (r *fair) take(frames []*Frame, size int) []*Frame {
 	for size > 0 && !r.empty() {
 		list := &r.ring
-		if len(r.ring) == 0 || len(r.fresh) > 0 && r.passed < slice {
+		if len(r.ring) == 0 || len(r.fresh) > 0 && r.passed < sliceBytes {
 			list = &r.fresh
 		}
 		flow := (*list)[0]

@@ -130,7 +130,7 @@ func TestManySmallStreamsDoNotStarveALargeOne(t *testing.T) {
 		for range 40 { // more than goes at a time, each with nothing else waiting
 			push(new(Flow), 1<<10)
 		}
-		for _, f := range r.take(nil, slice) {
+		for _, f := range r.take(nil, sliceBytes) {
 			f.Release()
 		}
 		left = len(large.frames)

@@ -8,8 +8,8 @@ import (
 const (
 	// batchBuffer is how much of small frames goes out in one write.
 	batchBuffer = 32 << 10
-	// direct is from what size on a frame is written without being copied.
-	direct = 8 << 10
+	// directFrom is from what size on a frame is written without being copied.
+	directFrom = 8 << 10
 )
 
 // The verbs that send take a flow: the stream that f is part of, on a link that many streams share. Nil means none.
@@ -50,7 +50,7 @@ func (l *Link) Relay(f *Frame, flow *Flow, from *Link) error {
 	switch {
 	case q.busy || !first:
 		// Whoever writes, or relayed first, has it in hand.
-	case f.Size() >= direct:
+	case f.Size() >= directFrom:
 		l.awake()
 	default:
 		from.relayed = append(from.relayed, l)
@@ -65,12 +65,12 @@ func (l *Link) SendWait(f *Frame, flow *Flow, from *Link) error {
 	if from != nil {
 		return l.relayWait(f, flow, from)
 	}
-	for room := make(chan struct{}, 1); ; {
-		l.out.await(room) // before the next try, so that nothing is missed
+	for space := make(chan struct{}, 1); ; {
+		l.out.await(space) // before the next try, so that nothing is missed
 		if err := l.Send(f, flow); err != ErrQueueFull {
 			return err
 		}
-		<-room
+		<-space
 	}
 }
 
@@ -80,18 +80,18 @@ func (l *Link) relayWait(f *Frame, flow *Flow, from *Link) error {
 		return err
 	}
 	from.flushRelayed()
-	if from.room == nil {
-		from.room = make(chan struct{}, 1)
+	if from.space == nil {
+		from.space = make(chan struct{}, 1)
 	}
 	from.waiting.Store(true)
 	defer from.waiting.Store(false)
 	for {
-		l.out.await(from.room) // before the next try, so that nothing is missed
+		l.out.await(from.space) // before the next try, so that nothing is missed
 		if err := l.Relay(f, flow, from); err != ErrQueueFull {
 			return err
 		}
 		select {
-		case <-from.room:
+		case <-from.space:
 		case <-from.done:
 			return ErrClosed
 		}
@@ -105,10 +105,10 @@ func (l *Link) SendNow(f *Frame) error {
 	q := &l.out
 	q.mu.Lock()
 	for !q.closed && !q.last && !q.fitsAlone(f.Size()) {
-		room := make(chan struct{}, 1)
-		q.waiting = append(q.waiting, room)
+		space := make(chan struct{}, 1)
+		q.waiting = append(q.waiting, space)
 		q.mu.Unlock()
-		<-room
+		<-space
 		q.mu.Lock()
 	}
 	if q.closed || q.last {
@@ -318,7 +318,7 @@ func (l *Link) writeFrames(frames []*Frame, skip int, write func([]byte) (int, e
 	defer batches.Put(pooled)
 	for written < len(frames) {
 		b := frames[written].Wire()[skip:]
-		if written+1 < len(frames) && len(b) < direct {
+		if written+1 < len(frames) && len(b) < directFrom {
 			b = gather(pooled.b[:0], frames[written:], skip)
 		}
 		n, err := write(b)
@@ -346,7 +346,7 @@ func (l *Link) writeFrames(frames []*Frame, skip int, write func([]byte) (int, e
 func gather(b []byte, frames []*Frame, skip int) []byte {
 	for _, f := range frames {
 		wire := f.Wire()[skip:]
-		if len(wire) >= direct || len(b)+len(wire) > cap(b) {
+		if len(wire) >= directFrom || len(b)+len(wire) > cap(b) {
 			break
 		}
 		b = append(b, wire...)
