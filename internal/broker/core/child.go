@@ -268,7 +268,7 @@ func (d *below) call(c ownCall) chan error {
 	s.broker.opts.Journal.Sent(s.id, message, false)
 	f := link.NewMessage(message)
 	defer f.Release()
-	if err := s.link.Send(f); err != nil {
+	if err := s.link.Send(f, nil); err != nil {
 		answer <- err
 	}
 	return answer

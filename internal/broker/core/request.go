@@ -85,7 +85,7 @@ func (s *session) ping(m *rpc.Message, path []byte) bool {
 	s.broker.opts.Journal.Sent(s.id, s.head, false)
 	f := link.NewMessage(s.head)
 	defer f.Release()
-	if s.link.Relay(f, s.link) == link.ErrQueueFull {
+	if s.link.Relay(f, nil, s.link) == link.ErrQueueFull {
 		s.link.Close(link.SlowPeer)
 	}
 	return true

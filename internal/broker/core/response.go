@@ -61,7 +61,7 @@ func (s *session) answerInstead(m *rpc.Message, to *session, err *rpc.Error) {
 	f := link.NewMessage(rpc.AppendError(nil, m.Address(), err))
 	defer f.Release()
 	s.broker.opts.Journal.Sent(to.id, f.Message(), false)
-	_ = to.link.SendIn(&s.flowsTo(to).lost, f)
+	_ = to.link.Send(f, &s.flowsTo(to).lost)
 }
 
 // pass forwards a response to the session toID, if the tunnel that it claims to

@@ -241,7 +241,7 @@ func (s *session) answer(message []byte) {
 	s.broker.opts.Journal.Sent(s.id, message, false)
 	f := link.NewMessage(message)
 	defer f.Release()
-	if s.link.Send(f) == link.ErrQueueFull {
+	if s.link.Send(f, nil) == link.ErrQueueFull {
 		s.link.Close(link.SlowPeer)
 	}
 }
@@ -251,9 +251,9 @@ func (s *session) answer(message []byte) {
 func (s *session) answerIn(flow *link.Flow, message []byte) {
 	s.broker.opts.Journal.Sent(s.id, message, false)
 	f := link.NewMessage(message)
-	if s.link.SendIn(flow, f) == link.ErrQueueFull {
+	if s.link.Send(f, flow) == link.ErrQueueFull {
 		s.broker.aside(func() {
-			_ = s.link.SendPatiently(flow, f) // the peer may be gone
+			_ = s.link.SendWait(f, flow, nil) // the peer may be gone
 			f.Release()
 		})
 		return
@@ -273,9 +273,9 @@ func (s *session) forward(m *rpc.Message, f *link.Frame, to *session, t *tunnel,
 	s.broker.opts.Journal.Sent(to.id, f.Message(), data)
 	flow := s.flowTo(to, t)
 	if s.ticket != nil {
-		return to.link.SendWaitIn(flow, f, s.link)
+		return to.link.SendWait(f, flow, s.link)
 	}
-	return to.link.RelayIn(flow, f, s.link)
+	return to.link.Relay(f, flow, s.link)
 }
 
 // flowTo is the stream, of those that share the link of a broker, in which a

@@ -157,7 +157,7 @@ func (b *Broker) publishUp(f *link.Frame, to, from *session) {
 		// Of the room of its sender: what others have waiting there is no matter of his.
 		flow := from.flowTo(to, nil)
 		if waiting := to.link.QueuedIn(flow); waiting == 0 || waiting+own.Size() <= b.limits.QueueBytes/2 && !b.overloaded() {
-			err = to.link.RelayIn(flow, own, from.link)
+			err = to.link.Relay(own, flow, from.link)
 		} else {
 			err = link.ErrQueueFull
 		}
@@ -171,9 +171,9 @@ func (b *Broker) publishUp(f *link.Frame, to, from *session) {
 func (b *Broker) sendSignal(f *link.Frame, to, from *session) error {
 	b.opts.Journal.Sent(to.id, f.Message(), false)
 	if from == nil {
-		return to.link.Send(f)
+		return to.link.Send(f, nil)
 	}
-	return to.link.Relay(f, from.link)
+	return to.link.Relay(f, nil, from.link)
 }
 
 // hasRoomFor tells whether a signal may wait for a subscriber: signals fill half

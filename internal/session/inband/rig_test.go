@@ -87,7 +87,7 @@ func (b fromUser) Message(m *rpc.Message, f *link.Frame) {
 	if full {
 		f := link.NewMessage(rpc.AppendError(nil, rpc.Address{ID: m.ID()}, rpc.Errorf(rpc.CodeTryAgainLater, "full")))
 		defer f.Release()
-		_ = b.user.Send(f)
+		_ = b.user.Send(f, nil)
 		return
 	}
 	m.PushCaller(user)
@@ -112,7 +112,7 @@ func (b fromDevice) Message(m *rpc.Message, f *link.Frame) {
 
 func (b *broker) pass(m *rpc.Message, f *link.Frame, to *link.Link) {
 	f.ReplaceHead(m.AppendMeta(nil), len(m.Body()))
-	_ = to.Send(f)
+	_ = to.Send(f, nil)
 }
 
 // clean decodes the whole message, as the Python broker does it, which drops what

@@ -246,14 +246,14 @@ func (s *Session) accept() {
 	f := link.NewMessage(rpc.AppendTunnel(nil, rpc.Address{ID: s.readID},
 		rpc.Meta{WantRevCallers: true, Tunnel: &rpc.TunnelCtl{State: rpc.CreateTunnelResponse}}, 0, chainpack.Value{}))
 	defer f.Release()
-	_ = s.helper.Send(f) // its end shows in Start
+	_ = s.helper.Send(f, nil) // its end shows in Start
 }
 
 // toHelper hands input on; mu is held.
 func (s *Session) toHelper(p *piece) {
 	f := p.frame(rpc.Address{ID: s.readID})
 	defer f.Release()
-	if s.helper.Send(f) == link.ErrQueueFull {
+	if s.helper.Send(f, nil) == link.ErrQueueFull {
 		// Far more than the window that the helper has promised.
 		s.helper.Close(link.SlowPeer)
 	}

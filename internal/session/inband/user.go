@@ -334,7 +334,7 @@ func (u *User) ended() bool {
 }
 
 // Send queues a frame of the tunnel. It never waits.
-func (u *User) Send(f *link.Frame) error { return u.send(f, false) }
+func (u *User) Send(f *link.Frame, _ *link.Flow) error { return u.send(f, false) }
 
 // SendNow sends a frame of the tunnel and waits while much is waiting.
 func (u *User) SendNow(f *link.Frame) error { return u.send(f, true) }

@@ -46,7 +46,7 @@ var ErrClosed = errors.New("the tunnel is closed")
 // link to a broker that knows tunnels, or package inband. Its methods are those
 // of link.Link.
 type Carrier interface {
-	Send(*link.Frame) error
+	Send(*link.Frame, *link.Flow) error // the flow is nil
 	SendNow(*link.Frame) error
 	Done() <-chan struct{}
 	Err() error
@@ -141,7 +141,7 @@ func (e *End) Close(c Closing) {
 func (e *End) post(message []byte) {
 	f := link.NewMessage(message)
 	defer f.Release()
-	_ = e.opts.Link.Send(f)
+	_ = e.opts.Link.Send(f, nil)
 }
 
 // sendMessage sends a message and may wait for the connection.

@@ -305,7 +305,7 @@ func (c *Client) Forget(id int64) {
 func (c *Client) Send(message []byte) error {
 	f := link.NewMessage(message)
 	defer f.Release()
-	return c.link.Send(f)
+	return c.link.Send(f, nil)
 }
 
 // SendNow sends a message and waits for room in the queue, so that a read loop must

@@ -46,7 +46,7 @@ func TestForwardingAllocatesNothing(t *testing.T) {
 		conn := &stepper{step: make(chan struct{}), written: make(chan int)}
 		conn.frame = onWire(rpc.AppendResult(nil, rpc.Address{ID: 3, Callers: rpc.CallerIDs{1, 2}}, data))
 		l := link.New(conn, link.Options{})
-		ended := start(t, l, handler{message: forward(func(f *link.Frame) error { return l.Send(f) })})
+		ended := start(t, l, handler{message: forward(func(f *link.Frame) error { return l.Send(f, nil) })})
 		n := testing.AllocsPerRun(500, func() {
 			conn.step <- struct{}{}
 			<-conn.written

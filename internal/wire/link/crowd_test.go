@@ -22,7 +22,7 @@ func TestCrowdOfSmallFramesTakesNoMoreThanItsBytes(t *testing.T) {
 	sent := 0
 	for {
 		f := link.NewMessage(message(int64(sent+1), 0))
-		err := l.Send(f)
+		err := l.Send(f, nil)
 		f.Release()
 		if err == link.ErrQueueFull {
 			break

@@ -5,10 +5,10 @@ import (
 )
 
 const (
-	// slice is how much goes to the connection of a shared link before another
+	// sliceBytes is how much goes to the connection of a shared link before another
 	// stream has its turn, and quantum how much of it is of one stream.
-	slice   = 32 << 10
-	quantum = 16 << 10
+	sliceBytes = 32 << 10
+	quantum    = 16 << 10
 	// unsent is how much of a shared link the system may hold that is not on its
 	// way yet: nobody overtakes there.
 	unsent = 64 << 10
@@ -74,7 +74,7 @@ func (r *fair) push(f *Frame, flow *Flow) {
 func (r *fair) take(frames []*Frame, size int) []*Frame {
 	for size > 0 && !r.empty() {
 		list := &r.ring
-		if len(r.ring) == 0 || len(r.fresh) > 0 && r.passed < slice {
+		if len(r.ring) == 0 || len(r.fresh) > 0 && r.passed < sliceBytes {
 			list = &r.fresh
 		}
 		flow := (*list)[0]
@@ -118,30 +118,9 @@ func (r *fair) drop() {
 	r.fresh, r.ring = nil, nil
 }
 
-// SendIn is Send as a part of a stream.
-func (l *Link) SendIn(flow *Flow, f *Frame) error { return l.send(flow, f) }
-
-// RelayIn is Relay as a part of a stream.
-func (l *Link) RelayIn(flow *Flow, f *Frame, from *Link) error { return l.relay(flow, f, from) }
-
 // QueuedIn is how many bytes of a stream wait.
 func (l *Link) QueuedIn(flow *Flow) int {
 	l.out.mu.Lock()
 	defer l.out.mu.Unlock()
 	return flow.bytes
 }
-
-// SendPatiently is SendIn that waits for room until the link has ended. No read loop
-// may call it.
-func (l *Link) SendPatiently(flow *Flow, f *Frame) error {
-	for room := make(chan struct{}, 1); ; {
-		l.out.await(room) // before the next try, so that nothing is missed
-		if err := l.send(flow, f); err != ErrQueueFull {
-			return err
-		}
-		<-room
-	}
-}
-
-// SendWaitIn is SendWait as a part of a stream: it waits for the room of that.
-func (l *Link) SendWaitIn(flow *Flow, f *Frame, from *Link) error { return l.sendWait(flow, f, from) }

@@ -89,7 +89,7 @@ func TestStreamsOfASharedLinkHaveTurns(t *testing.T) {
 		send := func(flow *Flow, name byte, size int) {
 			f := named(name, size)
 			defer f.Release()
-			if err := l.SendIn(flow, f); err != nil {
+			if err := l.Send(f, flow); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -130,7 +130,7 @@ func TestManySmallStreamsDoNotStarveALargeOne(t *testing.T) {
 		for range 40 { // more than goes at a time, each with nothing else waiting
 			push(new(Flow), 1<<10)
 		}
-		for _, f := range r.take(nil, slice) {
+		for _, f := range r.take(nil, sliceBytes) {
 			f.Release()
 		}
 		left = len(large.frames)
@@ -146,7 +146,7 @@ func TestFullStreamsLeaveRoomForThoseThatHaveNothingWaiting(t *testing.T) {
 		defer f.Release()
 		full := make([]Flow, 2*sharing)
 		for i := range full {
-			for l.SendIn(&full[i], f) == nil {
+			for l.Send(f, &full[i]) == nil {
 			}
 		}
 		if q := l.Queued(); q > (sharing+1)*64<<10 {
@@ -155,7 +155,7 @@ func TestFullStreamsLeaveRoomForThoseThatHaveNothingWaiting(t *testing.T) {
 		key := named('k', 10)
 		defer key.Release()
 		var other Flow
-		if err := l.SendIn(&other, key); err != nil {
+		if err := l.Send(key, &other); err != nil {
 			t.Error(err)
 		}
 	})
@@ -168,20 +168,20 @@ func TestFullStreamLeavesOthersTheirRoom(t *testing.T) {
 		var full, other Flow
 		f := named('x', 16<<10)
 		defer f.Release()
-		_ = l.Send(f)
+		_ = l.Send(f, nil)
 		synctest.Wait()
 		sent := 0
-		for l.SendIn(&full, f) == nil {
+		for l.Send(f, &full) == nil {
 			sent++
 		}
 		if sent < 3 || sent > 4 {
 			t.Errorf("%d frames of 16 KiB fit in 64", sent)
 		}
-		if err := l.SendIn(&other, f); err != nil {
+		if err := l.Send(f, &other); err != nil {
 			t.Error(err)
 		}
 		waited := make(chan error, 1)
-		go func() { waited <- l.SendPatiently(&full, f) }()
+		go func() { waited <- l.SendWait(f, &full, nil) }()
 		synctest.Wait()
 		select {
 		case err := <-waited:
@@ -194,7 +194,7 @@ func TestFullStreamLeavesOthersTheirRoom(t *testing.T) {
 		if err := <-waited; err != nil {
 			t.Error(err)
 		}
-		go func() { waited <- l.SendPatiently(&full, f) }()
+		go func() { waited <- l.SendWait(f, &full, nil) }()
 		synctest.Wait()
 		l.Close(Done)
 		<-waited
@@ -228,7 +228,7 @@ func TestBulkInOneStreamDelaysOthersByLittle(t *testing.T) {
 		defer big.Release()
 		defer small.Release()
 		running.Go(func() {
-			for l.SendPatiently(&bulk, big) == nil {
+			for l.SendWait(big, &bulk, nil) == nil {
 			}
 		})
 		time.Sleep(100 * time.Millisecond)
@@ -236,7 +236,7 @@ func TestBulkInOneStreamDelaysOthersByLittle(t *testing.T) {
 		for range 200 {
 			time.Sleep(7 * time.Millisecond)
 			began := time.Now()
-			if err := l.SendIn(&keys, small); err != nil {
+			if err := l.Send(small, &keys); err != nil {
 				t.Fatal(err)
 			}
 			for a := range arrived {

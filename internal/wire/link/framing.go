@@ -60,9 +60,9 @@ func (l *Link) writeWire(wire []byte, more bool) error {
 	return nil
 }
 
-// room gives a frame with room for more, which holds what f held: f itself or one
+// withSpace gives a frame with room for more, which holds what f held: f itself or one
 // in its place. It is for frames whose length nobody has declared.
-func (f *Frame) room() *Frame {
+func (f *Frame) withSpace() *Frame {
 	if f.end < len(f.buf)-tailroom {
 		return f
 	}

@@ -152,7 +152,7 @@ func pipe(t testing.TB, o link.Options, h link.Handler) (l *link.Link, peer net.
 func send(l *link.Link, message []byte) error {
 	f := link.NewMessage(message)
 	defer f.Release()
-	return l.Send(f)
+	return l.Send(f, nil)
 }
 
 func sendNow(l *link.Link, message []byte) error {

@@ -15,7 +15,7 @@ func TestIdleLinksHoldNoBuffers(t *testing.T) {
 	for i := range targets {
 		ours, theirs := tcpPair(t)
 		l := link.New(ours, link.Options{})
-		start(t, l, handler{message: forward(l.Send)})
+		start(t, l, handler{message: forward(func(f *link.Frame) error { return l.Send(f, nil) })})
 		if _, err := theirs.Write(onWire(message(1, 2000))); err != nil {
 			t.Fatal(err)
 		}

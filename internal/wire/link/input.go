@@ -29,7 +29,7 @@ type input struct {
 
 	// Of one read through raw.
 	attempt func(fd uintptr) bool
-	direct  []byte // where to; nil: to buf
+	into    []byte // where to; nil: to buf
 	n       int
 	err     error
 }
@@ -110,9 +110,9 @@ func (in *input) take() []byte {
 }
 
 func (in *input) readRaw(b []byte) (int, error) {
-	in.direct, in.n, in.err = b, 0, nil
+	in.into, in.n, in.err = b, 0, nil
 	err := in.raw.Read(in.attempt)
-	in.direct = nil
+	in.into = nil
 	switch {
 	case err != nil:
 		return 0, err
@@ -132,7 +132,7 @@ func readError(conn net.Conn, err error) error {
 
 // try reads what is there; false: there is nothing yet.
 func (in *input) try(fd uintptr) bool {
-	b := in.direct
+	b := in.into
 	if b == nil {
 		b = in.take()
 	}

@@ -74,7 +74,7 @@ type Link struct {
 	// Of the read loop.
 	in      input
 	relayed []*Link       // the links that it relayed to and has not flushed
-	room    chan struct{} // capacity 1: what it waits for has room; nil: it has never waited
+	space   chan struct{} // capacity 1: what it waits for has queue space; nil: it has never waited
 }
 
 // maxRelayed is how many links a read loop flushes at once.

@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// piece is how much is written at once: more would hide that a slow peer takes
+// maxWrite is how much is written at once: more would hide that a slow peer takes
 // it bit by bit.
-const piece = 64 << 10
+const maxWrite = 64 << 10
 
 // pulse counts what moves, for whoever watches that something does.
 type pulse struct {
@@ -81,7 +81,7 @@ func unacked(conn net.Conn) (n int) {
 func (l *Link) writePieces(b []byte) (n int, err error) {
 	for n < len(b) && err == nil {
 		var more int
-		more, err = l.conn.Write(b[n:min(len(b), n+piece)])
+		more, err = l.conn.Write(b[n:min(len(b), n+maxWrite)])
 		n += more
 		l.pulse.sent.Add(uint64(more))
 	}

@@ -52,7 +52,7 @@ func TestPulseSeesWhatTheSystemStillBrings(t *testing.T) {
 			go func() { defer close(ended); l.Run(handler{}) }()
 			f := link.NewMessage(message(1, 32<<20))
 			defer f.Release()
-			if err := l.Send(f); err != nil {
+			if err := l.Send(f, nil); err != nil {
 				t.Fatal(err)
 			}
 			still := settled(t, l)

@@ -3,11 +3,11 @@ package link
 import "sync"
 
 const (
-	// small is up to what size a frame that has to wait is copied together with
+	// copyBelow is up to what size a frame that has to wait is copied together with
 	// its neighbours: a buffer for each would cost many times what it holds.
-	small = 1 << 10
-	// crowded is how many frames wait before that begins.
-	crowded = 16
+	copyBelow = 1 << 10
+	// coalesceAbove is how many frames wait before that begins.
+	coalesceAbove = 16
 )
 
 // queue holds the frames for the peer and says who writes: the write loop, or
@@ -92,7 +92,7 @@ func (q *queue) accept(flow *Flow, f *Frame) (first bool, err error) {
 	if shared {
 		room = q.fits(f.Size())
 		// Full streams leave one more of room to keys of those that have nothing waiting.
-		key := flow.bytes == 0 && f.Size() <= small
+		key := flow.bytes == 0 && f.Size() <= copyBelow
 		room = q.fair.has(flow, f.Size()) && (room || key && q.fits(f.Size()-q.fair.limit))
 	}
 	switch {
@@ -120,13 +120,13 @@ func (q *queue) push(f *Frame) {
 
 // appendFrame appends f, or a copy of a small one to the last of many.
 func appendFrame(frames []*Frame, f *Frame) []*Frame {
-	if len(frames) < crowded || f.Size() > small {
+	if len(frames) < coalesceAbove || f.Size() > copyBelow {
 		f.Retain()
 		return append(frames, f)
 	}
 	last := frames[len(frames)-1]
 	if !last.gathers || len(last.buf)-last.end < f.Size() {
-		last = NewFrame(4 * small)
+		last = NewFrame(4 * copyBelow)
 		last.gathers, last.wire = true, last.start
 		frames = append(frames, last)
 	}
@@ -144,7 +144,7 @@ func (q *queue) take() (frames []*Frame, skip int) {
 	q.busy = true
 	frames, q.frames, q.own = q.frames, q.spare[:0], 0
 	if q.fair != nil {
-		frames = q.fair.take(frames, slice)
+		frames = q.fair.take(frames, sliceBytes)
 	}
 	q.spare = frames
 	skip, q.skip = q.skip, 0

@@ -113,7 +113,7 @@ func TestSendNowWaitsForRoom(t *testing.T) {
 	})
 }
 
-// SendWait: a helper's link is not read while there is no room for its output.
+// SendWait of a read loop: a helper's link is not read while there is no room for its output.
 func TestSendWaitHoldsItsOwnReadLoop(t *testing.T) {
 	for name, end := range map[string]func(to, from *link.Link){
 		"room":           nil,
@@ -126,7 +126,7 @@ func TestSendWaitHoldsItsOwnReadLoop(t *testing.T) {
 				var from *link.Link
 				sent := make(chan error, 1)
 				from, fromPeer, _ := pipe(t, link.Options{Idle: time.Second}, handler{message: forward(func(f *link.Frame) error {
-					err := to.SendWait(f, from)
+					err := to.SendWait(f, nil, from)
 					sent <- err
 					return err
 				})})

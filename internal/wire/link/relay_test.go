@@ -42,7 +42,7 @@ func relay(t *testing.T, o link.Options) (source, target net.Conn, from, to *lin
 	start(t, to, handler{})
 	in, source := tcpPair(t)
 	from = link.New(in, link.Options{})
-	pass := forward(func(f *link.Frame) error { return to.Relay(f, from) })
+	pass := forward(func(f *link.Frame) error { return to.Relay(f, nil, from) })
 	start(t, from, handler{message: func(m *rpc.Message, f *link.Frame) {
 		if m.ID() == 13 {
 			panic("unlucky")

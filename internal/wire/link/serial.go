@@ -81,7 +81,7 @@ func readSerial(l *Link, f *Frame) (*Frame, Cause, error) {
 			if low > 0x0f || !isSerial(c) {
 				return f, ProtocolError, fmt.Errorf("%w: %02x %02x at byte %d", errEscape, serialEscape, low, f.end-f.start)
 			}
-			f = f.room()
+			f = f.withSpace()
 			f.buf[f.end] = c
 			f.end++
 		}
@@ -120,7 +120,7 @@ func (in *input) within(l *Link) (byte, error) {
 // takePlain moves what is buffered and means itself into f, as much as fits, and
 // gives f or what took its place.
 func (in *input) takePlain(f *Frame) *Frame {
-	f = f.room()
+	f = f.withSpace()
 	b := in.buf[in.from:in.to]
 	b = b[:min(len(b), len(f.buf)-tailroom-f.end)]
 	n := 0

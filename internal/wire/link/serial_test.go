@@ -177,7 +177,7 @@ func TestSerialAndBlockMeet(t *testing.T) {
 			to := link.New(tt.to(ours), link.Options{})
 			start(t, to, handler{})
 			from := link.New(tt.from(&script{reads: [][]byte{tt.send}}), link.Options{})
-			go from.Run(handler{message: forward(func(f *link.Frame) error { return to.Relay(f, from) })})
+			go from.Run(handler{message: forward(func(f *link.Frame) error { return to.Relay(f, nil, from) })})
 			b := make([]byte, len(tt.get))
 			if n, err := io.ReadFull(peer, b); err != nil || !bytes.Equal(b, tt.get) {
 				t.Errorf("% x, %v\nwant % x", b[:n], err, tt.get)

@@ -34,7 +34,7 @@ func (w webSocket) readFrame(l *Link) (*Frame, Cause, error) {
 	l.pulse.entered()
 	defer l.pulse.left()
 	for f, limit := NewFrame(classes[0]), l.maxFrame.Load(); ; {
-		f = f.room()
+		f = f.withSpace()
 		n, err := payload.Read(f.buf[f.end : len(f.buf)-tailroom])
 		f.end += n
 		l.pulse.received.Add(uint64(n))

@@ -8,16 +8,16 @@ import (
 const (
 	// batchBuffer is how much of small frames goes out in one write.
 	batchBuffer = 32 << 10
-	// direct is from what size on a frame is written without being copied.
-	direct = 8 << 10
+	// directFrom is from what size on a frame is written without being copied.
+	directFrom = 8 << 10
 )
 
-// Send queues f for the peer. It never waits and does not take the caller's
-// hold of f. ErrQueueFull leaves the link as it is: what follows is the
-// caller's decision.
-func (l *Link) Send(f *Frame) error { return l.send(nil, f) }
+// The verbs that send take a flow: the stream that f is part of, on a link that many streams share. Nil means none.
+// None of them takes the caller's hold of f.
 
-func (l *Link) send(flow *Flow, f *Frame) error {
+// Send queues f for the peer and never waits. ErrQueueFull leaves the link as it is: what follows is the caller's
+// decision.
+func (l *Link) Send(f *Frame, flow *Flow) error {
 	q := &l.out
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -32,13 +32,10 @@ func (l *Link) send(flow *Flow, f *Frame) error {
 	return nil
 }
 
-// Relay is Send for the read loop of from, which writes what it relayed when it
-// has nothing left to read: many frames go out in one write, and a single one
-// goes out without a switch of goroutines. Nobody else may call it for that
-// link. What cannot be written without waiting is left to the write loop.
-func (l *Link) Relay(f *Frame, from *Link) error { return l.relay(nil, f, from) }
-
-func (l *Link) relay(flow *Flow, f *Frame, from *Link) error {
+// Relay is Send for the read loop of from, which writes what it relayed when it has nothing left to read: many frames
+// go out in one write, and a single one goes out without a switch of goroutines. Only that read loop may call it. What
+// cannot be written without waiting is left to the write loop.
+func (l *Link) Relay(f *Frame, flow *Flow, from *Link) error {
 	if len(from.relayed) >= maxRelayed {
 		from.flushRelayed()
 	}
@@ -53,7 +50,7 @@ func (l *Link) relay(flow *Flow, f *Frame, from *Link) error {
 	switch {
 	case q.busy || !first:
 		// Whoever writes, or relayed first, has it in hand.
-	case f.Size() >= direct:
+	case f.Size() >= directFrom:
 		l.awake()
 	default:
 		from.relayed = append(from.relayed, l)
@@ -61,28 +58,40 @@ func (l *Link) relay(flow *Flow, f *Frame, from *Link) error {
 	return nil
 }
 
-// SendWait is Relay that waits for room, until the link or from has ended. Only
-// the read loop of a link that serves nothing but this receiver may call it.
-func (l *Link) SendWait(f *Frame, from *Link) error { return l.sendWait(nil, f, from) }
+// SendWait is Send that waits for queue space until the link has ended. A read loop gives its own link as from: then it
+// is Relay, it also returns when from has ended, and from reads nothing meanwhile. So only a read loop that serves
+// nothing but this receiver may call it. Other goroutines give nil.
+func (l *Link) SendWait(f *Frame, flow *Flow, from *Link) error {
+	if from != nil {
+		return l.relayWait(f, flow, from)
+	}
+	for space := make(chan struct{}, 1); ; {
+		l.out.await(space) // before the next try, so that nothing is missed
+		if err := l.Send(f, flow); err != ErrQueueFull {
+			return err
+		}
+		<-space
+	}
+}
 
-func (l *Link) sendWait(flow *Flow, f *Frame, from *Link) error {
-	err := l.relay(flow, f, from)
+func (l *Link) relayWait(f *Frame, flow *Flow, from *Link) error {
+	err := l.Relay(f, flow, from)
 	if err != ErrQueueFull {
 		return err
 	}
 	from.flushRelayed()
-	if from.room == nil {
-		from.room = make(chan struct{}, 1)
+	if from.space == nil {
+		from.space = make(chan struct{}, 1)
 	}
 	from.waiting.Store(true)
 	defer from.waiting.Store(false)
 	for {
-		l.out.await(from.room) // before the next try, so that nothing is missed
-		if err := l.relay(flow, f, from); err != ErrQueueFull {
+		l.out.await(from.space) // before the next try, so that nothing is missed
+		if err := l.Relay(f, flow, from); err != ErrQueueFull {
 			return err
 		}
 		select {
-		case <-from.room:
+		case <-from.space:
 		case <-from.done:
 			return ErrClosed
 		}
@@ -96,10 +105,10 @@ func (l *Link) SendNow(f *Frame) error {
 	q := &l.out
 	q.mu.Lock()
 	for !q.closed && !q.last && !q.fitsAlone(f.Size()) {
-		room := make(chan struct{}, 1)
-		q.waiting = append(q.waiting, room)
+		space := make(chan struct{}, 1)
+		q.waiting = append(q.waiting, space)
 		q.mu.Unlock()
-		<-room
+		<-space
 		q.mu.Lock()
 	}
 	if q.closed || q.last {
@@ -309,7 +318,7 @@ func (l *Link) writeFrames(frames []*Frame, skip int, write func([]byte) (int, e
 	defer batches.Put(pooled)
 	for written < len(frames) {
 		b := frames[written].Wire()[skip:]
-		if written+1 < len(frames) && len(b) < direct {
+		if written+1 < len(frames) && len(b) < directFrom {
 			b = gather(pooled.b[:0], frames[written:], skip)
 		}
 		n, err := write(b)
@@ -337,7 +346,7 @@ func (l *Link) writeFrames(frames []*Frame, skip int, write func([]byte) (int, e
 func gather(b []byte, frames []*Frame, skip int) []byte {
 	for _, f := range frames {
 		wire := f.Wire()[skip:]
-		if len(wire) >= direct || len(b)+len(wire) > cap(b) {
+		if len(wire) >= directFrom || len(b)+len(wire) > cap(b) {
 			break
 		}
 		b = append(b, wire...)

@@ -37,7 +37,7 @@ func SecureOf(conn net.Conn) *TLSConn {
 // read or written before Handshake.
 type TLSConn struct {
 	*tls.Conn
-	gate     *gate
+	gate     *helloGate
 	listener *Listener
 	shown    atomic.Pointer[proof]
 }
@@ -49,7 +49,7 @@ type proof struct {
 }
 
 func newTLSConn(conn net.Conn, l *Listener) *TLSConn {
-	g := &gate{Conn: conn, closed: make(chan struct{})}
+	g := &helloGate{Conn: conn, closed: make(chan struct{})}
 	return &TLSConn{Conn: tls.Server(g, l.trust.Load().config), gate: g, listener: l}
 }
 
@@ -116,8 +116,8 @@ func (c *TLSConn) Close() error {
 // Waiting tells whether the handshake waits for a slot, and not for the client.
 func (c *TLSConn) Waiting() bool { return c.gate.waiting.Load() }
 
-// gate is the connection below a TLSConn.
-type gate struct {
+// helloGate is the connection below a TLSConn.
+type helloGate struct {
 	net.Conn
 	closing sync.Once
 	closed  chan struct{}
@@ -131,7 +131,7 @@ type gate struct {
 // admitHello takes a slot for a handshake whose hello has come; it is a tls.Config's
 // GetConfigForClient.
 func admitHello(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-	g, ok := hello.Conn.(*gate)
+	g, ok := hello.Conn.(*helloGate)
 	if !ok || g.slots == nil {
 		return nil, nil
 	}
@@ -146,14 +146,14 @@ func admitHello(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	}
 }
 
-func (g *gate) release() {
+func (g *helloGate) release() {
 	if g.held.CompareAndSwap(true, false) {
 		<-g.slots
 	}
 }
 
 // Read gives the slot back before it waits.
-func (g *gate) Read(b []byte) (int, error) {
+func (g *helloGate) Read(b []byte) (int, error) {
 	if g.held.Load() {
 		g.release()
 	}
@@ -161,10 +161,10 @@ func (g *gate) Read(b []byte) (int, error) {
 }
 
 // NetConn is the connection below it.
-func (g *gate) NetConn() net.Conn { return g.Conn }
+func (g *helloGate) NetConn() net.Conn { return g.Conn }
 
 // Close ends the wait for a slot too.
-func (g *gate) Close() error {
+func (g *helloGate) Close() error {
 	g.closing.Do(func() { close(g.closed) })
 	return g.Conn.Close()
 }

@@ -24,7 +24,7 @@ const maxHead = 16 << 10
 // newWSConn makes an accepted connection one of ws, or of wss where it is one of
 // TLS.
 func newWSConn(conn net.Conn, origins string) *WSConn {
-	c := &WSConn{below: &below{Conn: conn}, origins: strings.FieldsFunc(origins, func(r rune) bool { return r == ',' })}
+	c := &WSConn{rawConn: &rawConn{Conn: conn}, origins: strings.FieldsFunc(origins, func(r rune) bool { return r == ',' })}
 	c.secure, _ = conn.(*TLSConn)
 	c.stream.conn = c
 	return c
@@ -38,12 +38,12 @@ func (c *WSConn) Handshake(slots Slots) error {
 			return err
 		}
 	}
-	in := bufio.NewReader(io.LimitReader(c.below, maxHead))
+	in := bufio.NewReader(io.LimitReader(c.rawConn, maxHead))
 	request, err := http.ReadRequest(in)
 	if err != nil {
 		return fmt.Errorf("no request for a WebSocket: %w", err)
 	}
-	w := &answer{conn: c.below, in: in, header: make(http.Header)}
+	w := &answer{conn: c.rawConn, in: in, header: make(http.Header)}
 	if err := c.judgeOrigin(request); err != nil {
 		http.Error(w, err.Error(), http.StatusForbidden)
 		return err
@@ -92,7 +92,7 @@ func checkOrigins(list string) error {
 
 // answer is the answer to the one request of a connection.
 type answer struct {
-	conn   *below
+	conn   *rawConn
 	in     *bufio.Reader
 	header http.Header
 	begun  bool
@@ -131,7 +131,7 @@ func dialWS(ctx context.Context, u URL, stall time.Duration) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &WSConn{below: &below{Conn: conn, client: true}}
+	c := &WSConn{rawConn: &rawConn{Conn: conn, client: true}}
 	c.stream.conn = c
 	if err := c.ask(ctx, u); err != nil {
 		_ = c.Close()
@@ -143,10 +143,10 @@ func dialWS(ctx context.Context, u URL, stall time.Duration) (net.Conn, error) {
 // ask does the handshake of a client. Options and user of the URL are not the
 // server's.
 func (c *WSConn) ask(ctx context.Context, u URL) error {
-	stop := context.AfterFunc(ctx, func() { _ = c.below.Close() })
+	stop := context.AfterFunc(ctx, func() { _ = c.rawConn.Close() })
 	where := url.URL{Scheme: "ws", Host: u.Address(), Path: u.Path}
 	ws, response, err := websocket.Dial(ctx, where.String(), &websocket.DialOptions{
-		HTTPClient:     &http.Client{Transport: exchange{c.below}, CheckRedirect: noRedirect},
+		HTTPClient:     &http.Client{Transport: exchange{c.rawConn}, CheckRedirect: noRedirect},
 		Subprotocols:   []string{subprotocol},
 		OnPingReceived: c.ping,
 		OnPongReceived: c.pong,
@@ -171,7 +171,7 @@ func (c *WSConn) ask(ctx context.Context, u URL) error {
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // exchange does one request on a connection that is there.
-type exchange struct{ conn *below }
+type exchange struct{ conn *rawConn }
 
 // RoundTrip sends the request and gives the answer, whose body is the connection.
 func (e exchange) RoundTrip(request *http.Request) (*http.Response, error) {

@@ -54,7 +54,7 @@ func (v *Violation) Violation() {}
 // the reader that it gives belong to one goroutine, and so does WriteFrame; all other
 // methods may be called concurrently.
 type WSConn struct {
-	*below
+	*rawConn
 	secure  *TLSConn // of an accepted connection; nil: none
 	origins []string // of an accepted connection
 
@@ -240,7 +240,7 @@ func (c *WSConn) pong(context.Context, []byte) {
 	}
 	c.cause.Store(errPings)
 	c.sayClose(websocket.StatusPolicyViolation, errPings.text, farewell)
-	_ = c.below.Close()
+	_ = c.rawConn.Close()
 }
 
 // answerPing sends the pong that is owed, now or behind the frame that is on its
@@ -248,7 +248,7 @@ func (c *WSConn) pong(context.Context, []byte) {
 func (c *WSConn) answerPing() {
 	for c.owed.Load() != nil && c.writing.TryLock() {
 		if payload := c.owed.Swap(nil); payload != nil {
-			_, _ = c.below.Write(c.control(websocketPong, *payload)) // an error shows in what follows
+			_, _ = c.rawConn.Write(c.control(websocketPong, *payload)) // an error shows in what follows
 		}
 		c.writing.Unlock()
 	}
@@ -298,13 +298,13 @@ func (c *WSConn) sayClose(status websocket.StatusCode, reason string, wait time.
 	}
 	b := c.control(websocketClose, append([]byte{byte(status >> 8), byte(status)}, reason...))
 	_ = c.SetWriteDeadline(time.Now().Add(wait))
-	_, err := c.below.Write(b)
+	_, err := c.rawConn.Write(b)
 	return err == nil
 }
 
 // Close ends the connection and what waits on it.
 func (c *WSConn) Close() error {
-	err := c.below.Close() // before all else, which waits for reads and writes
+	err := c.rawConn.Close() // before all else, which waits for reads and writes
 	if ws := c.ws.Load(); ws != nil {
 		_ = ws.CloseNow()
 	}
@@ -315,8 +315,8 @@ func (c *WSConn) Close() error {
 // message.
 var errEnd = errors.New("connection closed without a close frame")
 
-// below is the connection below a WebSocket.
-type below struct {
+// rawConn is the connection below a WebSocket.
+type rawConn struct {
 	net.Conn
 	client  bool // we have dialled it
 	written atomic.Uint64
@@ -327,7 +327,7 @@ type below struct {
 	barren int  // bytes that came since it had some of its payload
 }
 
-func (b *below) Read(p []byte) (int, error) {
+func (b *rawConn) Read(p []byte) (int, error) {
 	if b.within && b.barren > maxBarren {
 		return 0, errBarren
 	}
@@ -343,11 +343,11 @@ func (b *below) Read(p []byte) (int, error) {
 }
 
 // Write writes in pieces, so that it shows when a peer takes them bit by bit.
-func (b *below) Write(p []byte) (n int, err error) {
-	const piece = 64 << 10
+func (b *rawConn) Write(p []byte) (n int, err error) {
+	const maxWrite = 64 << 10
 	for n < len(p) && err == nil {
 		var more int
-		more, err = b.Conn.Write(p[n:min(len(p), n+piece)])
+		more, err = b.Conn.Write(p[n:min(len(p), n+maxWrite)])
 		n += more
 		b.written.Add(uint64(more))
 	}
@@ -358,7 +358,7 @@ func (b *below) Write(p []byte) (n int, err error) {
 }
 
 // Written grows with what goes out.
-func (b *below) Written() uint64 { return b.written.Load() }
+func (b *rawConn) Written() uint64 { return b.written.Load() }
 
 // NetConn is the connection below the WebSocket.
-func (b *below) NetConn() net.Conn { return b.Conn }
+func (b *rawConn) NetConn() net.Conn { return b.Conn }
