@@ -45,7 +45,7 @@ func (c *connection) run(r *node.Request, use policy.Use, run runner) (chainpack
 	if err != nil {
 		return chainpack.Value{}, err
 	}
-	method, user, owner := r.Method, userChain(r.UserID), policy.UserOf(r.UserID)
+	method, user, owner := r.Method, policy.UserChain(r.UserID), policy.UserOf(r.UserID)
 	return c.calls.Start(c.agent.services.commands, r, asynccall.Turn{User: owner}, func(ctx context.Context, _ func(float64)) (chainpack.Value, error) {
 		leave, err := c.agent.helpers.enter(owner)
 		if err != nil {
