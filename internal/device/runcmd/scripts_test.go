@@ -111,7 +111,7 @@ func TestDirectoryOfScriptsThatIsNoneOfOurs(t *testing.T) {
 	if err := os.Symlink(t.TempDir(), link.dir); err != nil {
 		t.Fatal(err)
 	}
-	if got := link.run(t, `"echo hi"`); got != "8 scripts cannot be kept on this device: "+link.dir+" is no directory" {
+	if got := link.run(t, `"echo hi"`); got != "8 scripts cannot be kept on this device: "+link.dir+" is not a directory" {
 		t.Errorf("a link: %s", got)
 	}
 	none := runcmd.NewScripts("", time.Now)
