@@ -67,8 +67,8 @@ type Sessions struct {
 	PerUser int // 0: as many as Total
 }
 
-// Agent is a running agent.
-type Agent struct {
+// agent is a running agent.
+type agent struct {
 	opts     Options
 	helpers  helpers
 	services *services
@@ -100,7 +100,7 @@ func Run(ctx context.Context, o Options) error {
 		o.Log.Warn().Int("times", times).Str("latest", latest).Msg(message + ", again and again")
 	})
 	defer often.Close()
-	a := &Agent{opts: o, often: often, helpers: helpers{opts: o, often: often, running: make(map[*helper]struct{}), calls: make(map[string]int)}, services: newServices(o, often)}
+	a := &agent{opts: o, often: often, helpers: helpers{opts: o, often: often, running: make(map[*helper]struct{}), calls: make(map[string]int)}, services: newServices(o, often)}
 	o.Status.begin(o, &a.helpers)
 	defer a.services.host.Guard.Close()
 	defer a.helpers.stop(stopGrace)

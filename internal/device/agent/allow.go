@@ -8,7 +8,7 @@ import (
 
 // allow asks the judge whether a request may do what it wants. Its errors are for
 // the caller.
-func (a *Agent) allow(r *node.Request, w policy.Wanted) (*policy.Grant, error) {
+func (a *agent) allow(r *node.Request, w policy.Wanted) (*policy.Grant, error) {
 	ask := policy.Ask{User: policy.UserOf(r.UserID), Level: r.Access, Wanted: w}
 	grant, err := a.opts.Policy.Judge(ask)
 	if err == nil && ask.User == "" && w.Use != policy.Files && a.opts.Sessions.PerUser > 0 {

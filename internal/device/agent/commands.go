@@ -68,7 +68,7 @@ func (c *connection) run(r *node.Request, use policy.Use, run runner) (chainpack
 }
 
 // host is where a call runs under a grant. It waits for the disk.
-func (a *Agent) host(g *policy.Grant, call *runcmd.Call) (runcmd.Host, error) {
+func (a *agent) host(g *policy.Grant, call *runcmd.Call) (runcmd.Host, error) {
 	host := a.services.host
 	account, err := runas.Lookup(g)
 	if err != nil {

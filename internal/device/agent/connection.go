@@ -31,7 +31,7 @@ var errStopping = errors.New(stoppedText)
 
 // connection is what belongs to one connection to the broker.
 type connection struct {
-	agent    *Agent
+	agent    *agent
 	broker   Broker // that it goes to
 	searches sync.WaitGroup
 	calls    *asynccall.Table
@@ -55,7 +55,7 @@ func (c *connection) wait() {
 }
 
 // serve is one connection, from its login to its end.
-func (a *Agent) serve(ctx context.Context, b Broker) error {
+func (a *agent) serve(ctx context.Context, b Broker) error {
 	conn := &connection{agent: a, broker: a.place(b), finding: newSearches(a.opts.Sessions.Total + 1), sessions: make(map[string]*inband.Session)}
 	b = conn.broker
 	status := a.opts.Status
@@ -101,7 +101,7 @@ func (a *Agent) serve(ctx context.Context, b Broker) error {
 }
 
 // connected is a connection while it lasts.
-func (a *Agent) connected(ctx context.Context, conn *connection, c *client.Client) error {
+func (a *agent) connected(ctx context.Context, conn *connection, c *client.Client) error {
 	b := conn.broker
 	a.opts.Log.Info().Stringer("broker", b.URL).Str("mount", b.MountPoint).Int64("clientId", c.ID()).Msg("connected")
 	a.opts.Status.connected(b, c.ID())
@@ -122,7 +122,7 @@ func (a *Agent) connected(ctx context.Context, conn *connection, c *client.Clien
 }
 
 // place is b with all that counts there.
-func (a *Agent) place(b Broker) Broker {
+func (a *agent) place(b Broker) Broker {
 	b.MountPoint, b.DeviceID = cmp.Or(b.MountPoint, a.opts.MountPoint), cmp.Or(b.DeviceID, a.opts.DeviceID)
 	return b
 }

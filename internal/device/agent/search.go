@@ -84,7 +84,7 @@ func (c *connection) search(cl *client.Client, s *search) {
 }
 
 // noSession logs that a call got no session.
-func (a *Agent) noSession(s *search, err error) {
+func (a *agent) noSession(s *search, err error) {
 	if a.often.Pass("no session", s.user) {
 		a.opts.Log.Warn().Err(err).Str("user", s.user).Msg("no session")
 	}

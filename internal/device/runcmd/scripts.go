@@ -241,11 +241,11 @@ func sound(root *os.Root, name string) bool {
 	}
 	defer f.Close()
 	content, err := io.ReadAll(io.LimitReader(f, maxScript+1))
-	return err == nil && SHA1(content) == name
+	return err == nil && scriptName(content) == name
 }
 
-// SHA1 is the name of a script, 40 hex digits.
-func SHA1(b []byte) string {
+// scriptName is the name of a script, its SHA1 in 40 hex digits.
+func scriptName(b []byte) string {
 	sum := sha1.Sum(b)
 	return hex.EncodeToString(sum[:])
 }
@@ -255,7 +255,7 @@ func ScriptName(text string) string {
 	if name := strings.ToLower(text); isSHA1(name) {
 		return name
 	}
-	return SHA1([]byte(text))
+	return scriptName([]byte(text))
 }
 
 // isSHA1 tells a name, in lower case, from a text.
