@@ -5,19 +5,15 @@
 package agent
 
 import (
-	"cmp"
 	"context"
 	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
 
-	"shvtools/internal/device/asynccall"
 	"shvtools/internal/device/fsnode"
 	"shvtools/internal/device/policy"
-	"shvtools/internal/session/inband"
 	"shvtools/internal/sys/lograte"
-	"shvtools/internal/wire/client"
 	"shvtools/internal/wire/transport"
 )
 
@@ -29,10 +25,6 @@ const (
 	DefaultSessions = 32
 	// stopGrace is how long helpers may take to end when the agent stops.
 	stopGrace = 7 * time.Second
-	// unanswered is how many heartbeats a connection lasts at the most when nothing
-	// comes from the broker any more; endWait is for what happens at its end.
-	unanswered = 3
-	endWait    = 30 * time.Second
 )
 
 // Options of an agent.
@@ -75,8 +67,8 @@ type Sessions struct {
 	PerUser int // 0: as many as Total
 }
 
-// Agent is a running agent.
-type Agent struct {
+// agent is a running agent.
+type agent struct {
 	opts     Options
 	helpers  helpers
 	services *services
@@ -108,7 +100,7 @@ func Run(ctx context.Context, o Options) error {
 		o.Log.Warn().Int("times", times).Str("latest", latest).Msg(message + ", again and again")
 	})
 	defer often.Close()
-	a := &Agent{opts: o, often: often, helpers: helpers{opts: o, often: often, running: make(map[*helper]struct{}), calls: make(map[string]int)}, services: newServices(o, often)}
+	a := &agent{opts: o, often: often, helpers: helpers{opts: o, often: often, running: make(map[*helper]struct{}), calls: make(map[string]int)}, services: newServices(o, often)}
 	o.Status.begin(o, &a.helpers)
 	defer a.services.host.Guard.Close()
 	defer a.helpers.stop(stopGrace)
@@ -126,77 +118,4 @@ func Run(ctx context.Context, o Options) error {
 	}
 	draining.Wait()
 	return nil
-}
-
-// place is b with all that counts there.
-func (a *Agent) place(b Broker) Broker {
-	b.MountPoint, b.DeviceID = cmp.Or(b.MountPoint, a.opts.MountPoint), cmp.Or(b.DeviceID, a.opts.DeviceID)
-	return b
-}
-
-// serve is one connection, from its login to its end.
-func (a *Agent) serve(ctx context.Context, b Broker) error {
-	conn := &connection{agent: a, broker: a.place(b), finding: newSearches(a.opts.Sessions.Total + 1), sessions: make(map[string]*inband.Session)}
-	b = conn.broker
-	status := a.opts.Status
-	status.connecting(b)
-	status.within(cmp.Or(a.opts.Timeout, client.DefaultTimeout) + mountWait)
-	alive := func() {
-		status.within(unanswered * a.opts.Heartbeat)
-		a.memory.tidy()
-	}
-	conn.calls = asynccall.NewTable(func(answer []byte) error { return conn.client.SendNow(answer) }, a.opts.Log)
-	c, err := client.Dial(ctx, client.Options{
-		URL:     b.URL,
-		Timeout: a.opts.Timeout,
-		Login: client.Login{
-			User:       b.User,
-			Password:   b.Password,
-			MountPoint: b.MountPoint,
-			DeviceID:   b.DeviceID,
-			Watchdog:   3 * a.opts.Heartbeat,
-		},
-		Heartbeat: a.opts.Heartbeat,
-		Alive:     alive,
-		Serve:     conn.tree(),
-		Tunnel:    conn.found,
-		Signal:    conn.signalled,
-		Begin:     conn.begun,
-	})
-	if err != nil {
-		return err
-	}
-	err = conn.mounted(ctx, c)
-	if err == nil {
-		status.within(unanswered * a.opts.Heartbeat) // tidy is for the heartbeat alone
-		err = a.connected(ctx, conn, c)
-	}
-	status.within(endWait)
-	c.Close()
-	conn.wait()
-	if refused := conn.refused(); refused != nil {
-		return refused
-	}
-	return err
-}
-
-// connected is a connection while it lasts.
-func (a *Agent) connected(ctx context.Context, conn *connection, c *client.Client) error {
-	b := conn.broker
-	a.opts.Log.Info().Stringer("broker", b.URL).Str("mount", b.MountPoint).Int64("clientId", c.ID()).Msg("connected")
-	a.opts.Status.connected(b, c.ID())
-	defer a.opts.Status.disconnected()
-	a.readyOnce.Do(func() {
-		if a.opts.Ready != nil {
-			a.readyErr = a.opts.Ready()
-		}
-	})
-	if a.readyErr == nil {
-		select {
-		case <-c.Done():
-		case <-ctx.Done():
-			conn.farewell()
-		}
-	}
-	return c.Err()
 }

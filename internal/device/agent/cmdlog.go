@@ -6,6 +6,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"shvtools/internal/device/policy"
 	"shvtools/internal/device/runcmd"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/cpon"
@@ -20,8 +21,6 @@ const (
 	spontaneous = 2
 	// maxLogged bounds what is shown of a name from afar, in bytes.
 	maxLogged = 200
-	// maxLoggedChain bounds what is shown of a user id, in bytes.
-	maxLoggedChain = 1 << 10
 )
 
 // masked stands where a secret may be: whoever may subscribe reads it.
@@ -38,18 +37,13 @@ func (c *connection) logCall(r *node.Request, m node.Method) {
 		chainpack.F("domain", chainpack.String("cmdlog")),
 		chainpack.F("epochMsec", chainpack.Int(now.UnixMilli())),
 		chainpack.F("timestamp", chainpack.Time(now)),
-		chainpack.F("userId", chainpack.String(endOfChain(cpon.String(r.UserID)))),
+		chainpack.F("userId", chainpack.String(policy.EndOfChain(cpon.String(r.UserID)))),
 		chainpack.F("value", chainpack.String(r.Method+"("+cpon.String(shown(r.Method, r.Param))+")")),
 		chainpack.F("valueFlags", chainpack.UInt(spontaneous)),
 	).WithMeta(chainpack.N(rpc.TagMetaType, chainpack.Int(typeJournalEntry))))
-	if user := userChain(r.UserID); err != nil && c.agent.often.Pass("cmdlog signal lost", user) {
+	if user := policy.UserChain(r.UserID); err != nil && c.agent.often.Pass("cmdlog signal lost", user) {
 		c.agent.opts.Log.Warn().Err(err).Str("method", r.Method).Str("user", user).Msg("cmdlog signal lost")
 	}
-}
-
-// signal sends one of the node at path.
-func (c *connection) signal(path, name string, value chainpack.Value) error {
-	return c.client.Send(rpc.AppendSignal(nil, path, name, "", rpc.AccessNone, value))
 }
 
 // shown is a param without what may be secret: arguments, environments, the text

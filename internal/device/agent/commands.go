@@ -45,7 +45,7 @@ func (c *connection) run(r *node.Request, use policy.Use, run runner) (chainpack
 	if err != nil {
 		return chainpack.Value{}, err
 	}
-	method, user, owner := r.Method, userChain(r.UserID), policy.UserOf(r.UserID)
+	method, user, owner := r.Method, policy.UserChain(r.UserID), policy.UserOf(r.UserID)
 	return c.calls.Start(c.agent.services.commands, r, asynccall.Turn{User: owner}, func(ctx context.Context, _ func(float64)) (chainpack.Value, error) {
 		leave, err := c.agent.helpers.enter(owner)
 		if err != nil {
@@ -68,7 +68,7 @@ func (c *connection) run(r *node.Request, use policy.Use, run runner) (chainpack
 }
 
 // host is where a call runs under a grant. It waits for the disk.
-func (a *Agent) host(g *policy.Grant, call *runcmd.Call) (runcmd.Host, error) {
+func (a *agent) host(g *policy.Grant, call *runcmd.Call) (runcmd.Host, error) {
 	host := a.services.host
 	account, err := runas.Lookup(g)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 
 // drain takes nothing new and lets what is under way, sessions and calls, go on for
 // Options.Drain, or until Options.Cut is closed.
-func (a *Agent) drain() {
+func (a *agent) drain() {
 	limit := a.opts.Drain
 	sessions, none := a.helpers.refuse()
 	calls, ends := 0, []<-chan struct{}{none}

@@ -1,12 +1,6 @@
 package agent
 
 import (
-	"context"
-	"errors"
-	"maps"
-	"slices"
-	"time"
-
 	"shvtools/internal/device/helperline"
 	"shvtools/internal/session/inband"
 	"shvtools/internal/shv/node"
@@ -14,12 +8,6 @@ import (
 	"shvtools/internal/wire/client"
 	"shvtools/internal/wire/transport"
 )
-
-// farewellWait is how long the last messages may take to reach the broker.
-const farewellWait = time.Second
-
-// errStopping is the end of sessions and calls when the agent stops.
-var errStopping = errors.New(stoppedText)
 
 // offer makes the session that the caller may take where no broker knows tunnels.
 func (c *connection) offer(cl *client.Client, s *search) {
@@ -79,29 +67,4 @@ func (c *connection) sessionNode(id string) (methods []node.Method, children []s
 		return nil, nil, false
 	}
 	return session.Methods(), nil, true
-}
-
-// endSessions ends all sessions of a connection that is lost.
-func (c *connection) endSessions() {
-	for _, session := range c.allSessions() {
-		session.End()
-	}
-}
-
-// farewell ends the sessions and calls of a connection when the agent stops, and
-// lets who waits for them know why.
-func (c *connection) farewell() {
-	for _, session := range c.allSessions() {
-		session.Stop(errStopping)
-	}
-	c.calls.Stop(errStopping)
-	ctx, cancel := context.WithTimeout(context.Background(), farewellWait)
-	defer cancel()
-	c.client.Finish(ctx)
-}
-
-func (c *connection) allSessions() []*inband.Session {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return slices.Collect(maps.Values(c.sessions))
 }

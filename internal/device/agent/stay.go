@@ -14,7 +14,7 @@ import (
 // stayConnected connects again and again until ctx ends. Each broker has its turn
 // before there is a wait, so that one that is down costs nothing while another is
 // up. Names are looked up anew each time.
-func (a *Agent) stayConnected(ctx context.Context) error {
+func (a *agent) stayConnected(ctx context.Context) error {
 	var backoff client.Backoff
 	for {
 		longest := time.Duration(0)

@@ -52,11 +52,11 @@ type job struct {
 	run     func()
 }
 
-// TimeError is the cause of the end of a call that took too long.
-type TimeError struct{ Limit time.Duration }
+// timeError is the cause of the end of a call that took too long.
+type timeError struct{ Limit time.Duration }
 
 // Error names the limit.
-func (e *TimeError) Error() string {
+func (e *timeError) Error() string {
 	return fmt.Sprintf("not done within %s, the limit on this device", e.Limit)
 }
 

@@ -20,14 +20,14 @@ import (
 	"shvtools/internal/shv/rpc"
 )
 
-// Causes of the end of a call's context, but for a *TimeError.
+// Causes of the end of a call's context, but for a *timeError.
 var (
-	ErrAborted = errors.New("the caller has aborted the call")
+	errAborted = errors.New("the caller has aborted the call")
 	ErrLost    = errors.New("the connection to the caller is lost")
 )
 
 // Func is what a call does. It ends soon after ctx has; its result is then of no
-// use to anybody, unless the cause is a *TimeError. progress may be told how far
+// use to anybody, unless the cause is a *timeError. progress may be told how far
 // it is, from 0 to 1.
 type Func func(ctx context.Context, progress func(float64)) (chainpack.Value, error)
 
@@ -137,7 +137,7 @@ func (t *Table) result(c *call, run Func) (result chainpack.Value, err error) {
 	ctx := c.ctx
 	if limit := c.lane.limits.Time; limit > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, limit, &TimeError{limit})
+		ctx, cancel = context.WithTimeoutCause(ctx, limit, &timeError{limit})
 		defer cancel()
 	}
 	return run(ctx, func(p float64) { c.progress.Store(math.Float64bits(p)) })
@@ -168,7 +168,7 @@ func (t *Table) Abort(from rpc.Address) {
 	defer t.mu.Unlock()
 	if c := t.calls[keyOf(from)]; c != nil && c.lane != nil {
 		delete(t.calls, c.key)
-		t.end(c, ErrAborted)
+		t.end(c, errAborted)
 	}
 }
 

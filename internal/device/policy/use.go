@@ -6,9 +6,6 @@
 package policy
 
 import (
-	"strings"
-
-	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/rpc"
 )
 
@@ -40,20 +37,6 @@ func ParseUse(text string) (Use, bool) {
 		}
 	}
 	return 0, false
-}
-
-// UserOf finds who calls in tag 16: the last of the chain, which the agent's own
-// broker has written. What stands before it came from afar and proves nothing.
-// "" where nobody is named (spec.md 3.8).
-func UserOf(tag chainpack.Value) string {
-	if shvUser, ok := tag.Get("shvUser"); ok { // a C++ broker's
-		name, _ := shvUser.AsString()
-		return name
-	}
-	chain, _ := tag.AsString()
-	last := chain[strings.LastIndexByte(chain, ';')+1:]
-	name, _, _ := strings.Cut(last, ":") // "user:broker"
-	return strings.TrimSpace(name)
 }
 
 // Ask is a question to the judge.

@@ -59,63 +59,106 @@ func (c Command) fits(argv []string) bool {
 	return len(argv) == len(c)
 }
 
-var errNeedsShell = errors.New("it needs a shell, and commands of a list run without one")
+var (
+	errNeedsShell = errors.New("it needs a shell, and commands of a list run without one")
+	errOpenQuote  = errors.New("a quote in it is not closed")
+)
 
 // special is what means something to a shell outside of quotes.
 const special = "|&;<>()$`*?[]{}#~!\n\r"
 
-// Words cuts a line into words as a shell does, and refuses all that only a shell
-// could do: a line of a list is no way to other commands.
+// Words cuts a line into words as a shell does. A line that only a shell could carry
+// out is an error: an allowed command must not lead to others.
 func Words(line string) ([]string, error) {
 	if strings.IndexByte(line, 0) >= 0 {
 		return nil, errors.New("it has a zero byte")
 	}
 	var words []string
+	for {
+		line = strings.TrimLeft(line, " \t")
+		if line == "" {
+			return words, nil
+		}
+		word, rest, err := cutWord(line)
+		if err != nil {
+			return nil, err
+		}
+		words, line = append(words, word), rest
+	}
+}
+
+// cutWord cuts the first word off a line that begins with one.
+func cutWord(line string) (word, rest string, err error) {
 	var b strings.Builder
-	inWord := false
-	quote := byte(0)
-	for i := 0; i < len(line); i++ {
+	for i := 0; i < len(line); {
 		c := line[i]
+		n := 1 // bytes of the line that part of the word takes
 		switch {
-		case quote == '\'' && c != '\'':
-			b.WriteByte(c)
-		case quote != 0 && c == quote:
-			quote = 0
-		case quote == '"' && (c == '$' || c == '`'):
-			return nil, errNeedsShell
-		case c == '\\':
-			if i++; i == len(line) || line[i] == '\n' {
-				return nil, errNeedsShell
-			}
-			if quote == '"' && !strings.ContainsRune("\"\\$`", rune(line[i])) {
-				b.WriteByte('\\')
-			}
-			b.WriteByte(line[i])
-			inWord = true
-		case quote != 0:
-			b.WriteByte(c)
-		case c == '\'' || c == '"':
-			quote, inWord = c, true
 		case c == ' ' || c == '\t':
-			if inWord {
-				words = append(words, b.String())
-			}
-			b.Reset()
-			inWord = false
+			return b.String(), line[i:], nil
+		case c == '\'':
+			n, err = cutSingleQuoted(&b, line[i:])
+		case c == '"':
+			n, err = cutDoubleQuoted(&b, line[i:])
+		case c == '\\':
+			n, err = cutEscaped(&b, line[i:], "")
 		case strings.IndexByte(special, c) >= 0:
-			return nil, errNeedsShell
+			err = errNeedsShell
 		default:
 			b.WriteByte(c)
-			inWord = true
+		}
+		if err != nil {
+			return "", "", err
+		}
+		i += n
+	}
+	return b.String(), "", nil
+}
+
+// cutSingleQuoted takes a part in single quotes, where every byte means itself.
+func cutSingleQuoted(b *strings.Builder, text string) (n int, err error) {
+	end := strings.IndexByte(text[1:], '\'')
+	if end < 0 {
+		return 0, errOpenQuote
+	}
+	b.WriteString(text[1 : 1+end])
+	return end + 2, nil
+}
+
+// cutDoubleQuoted takes a part in double quotes. Substitutions in it need a shell.
+func cutDoubleQuoted(b *strings.Builder, text string) (n int, err error) {
+	for n = 1; n < len(text); {
+		switch c := text[n]; c {
+		case '"':
+			return n + 1, nil
+		case '$', '`':
+			return 0, errNeedsShell
+		case '\\':
+			taken, err := cutEscaped(b, text[n:], "\"\\$`")
+			if err != nil {
+				return 0, err
+			}
+			n += taken
+		default:
+			b.WriteByte(c)
+			n++
 		}
 	}
-	if quote != 0 {
-		return nil, errors.New("a quote in it is not closed")
+	return 0, errOpenQuote
+}
+
+// cutEscaped takes a backslash and the byte behind it, which then means itself. With
+// escapable, the backslash stays before any other byte. A line that goes on behind its
+// end needs a shell.
+func cutEscaped(b *strings.Builder, text, escapable string) (n int, err error) {
+	if len(text) == 1 || text[1] == '\n' {
+		return 0, errNeedsShell
 	}
-	if inWord {
-		words = append(words, b.String())
+	if escapable != "" && strings.IndexByte(escapable, text[1]) < 0 {
+		b.WriteByte('\\')
 	}
-	return words, nil
+	b.WriteByte(text[1])
+	return 2, nil
 }
 
 // shells are the names that programs which are shells have.

@@ -25,15 +25,6 @@ func (e Exit) Name() string {
 	return signames.Name(e.Signal)
 }
 
-// ShellCode is the one number of 0 to 255 that a shell would report:
-// the exit code, or 128 + the number of the signal.
-func (e Exit) ShellCode() int {
-	if e.Signal != 0 {
-		return (128 + int(e.Signal)) & 0xff
-	}
-	return e.Code & 0xff
-}
-
 func exitOf(ws syscall.WaitStatus) Exit {
 	if ws.Signaled() {
 		return Exit{Signal: ws.Signal()}

@@ -10,8 +10,8 @@ import (
 	"shvtools/internal/device/ptyproc"
 )
 
-// DefaultPath is PATH where the agent was started with none.
-const DefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+// defaultPath is PATH where the agent was started with none.
+const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // kept are the variables of the agent that a session of another user gets, too.
 var kept = []string{"PATH", "LANG", "LC_*", "TZ"}
@@ -27,7 +27,7 @@ func (a Account) Environ(agents []string) []string {
 		}
 	}
 	if !slices.ContainsFunc(env, func(v string) bool { return strings.HasPrefix(v, "PATH=") }) {
-		env = append(env, "PATH="+DefaultPath)
+		env = append(env, "PATH="+defaultPath)
 	}
 	if a.credential != nil {
 		env = append(env, a.Env()...)

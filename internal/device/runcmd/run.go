@@ -26,7 +26,6 @@ const (
 type Host struct {
 	Environ []string // of those that bring none
 	Search  string   // PATH in which programs are looked up; "": a usual one
-	Dir     string   // working directory; "": our own
 	Output  int      // bytes of stdout and stderr together, MaxOutput at the most
 	// Foreign tells that programs run as a user who cannot read what is ours:
 	// scripts are handed over.
@@ -66,7 +65,6 @@ func (h Host) run(ctx context.Context, c Call, program string, args []string, ha
 		Search: h.Search,
 		Argv:   append([]string{program}, args...),
 		Env:    env,
-		Dir:    h.Dir,
 		Handed: handed,
 	}
 	if h.Under != nil {

@@ -1,7 +1,6 @@
 package runcmd
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha1"
 	"encoding/hex"
@@ -138,8 +137,12 @@ func (s *Scripts) open() (*os.Root, error) {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return nil, err
 	}
-	if info, err := os.Lstat(s.dir); err != nil || !info.IsDir() {
-		return nil, cmp.Or(err, fmt.Errorf("%s is no directory", s.dir))
+	info, err := os.Lstat(s.dir)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		return nil, fmt.Errorf("%s is not a directory", s.dir)
 	}
 	root, err := os.OpenRoot(s.dir)
 	if err != nil {
@@ -181,7 +184,10 @@ func (s *Scripts) keep(root *os.Root, name, text string) error {
 		return err
 	}
 	_, err = f.WriteString(text)
-	if err = cmp.Or(err, f.Close()); err == nil {
+	if closing := f.Close(); err == nil {
+		err = closing
+	}
+	if err == nil {
 		err = root.Rename(temporary, name)
 	}
 	if err != nil {
@@ -189,7 +195,7 @@ func (s *Scripts) keep(root *os.Root, name, text string) error {
 	}
 	var at *fs.PathError
 	if errors.As(err, &at) {
-		err = at.Err // the name says nothing to the caller
+		return at.Err // the path means nothing to the caller
 	}
 	return err
 }
@@ -235,11 +241,11 @@ func sound(root *os.Root, name string) bool {
 	}
 	defer f.Close()
 	content, err := io.ReadAll(io.LimitReader(f, maxScript+1))
-	return err == nil && SHA1(content) == name
+	return err == nil && scriptName(content) == name
 }
 
-// SHA1 is the name of a script, 40 hex digits.
-func SHA1(b []byte) string {
+// scriptName is the name of a script, its SHA1 in 40 hex digits.
+func scriptName(b []byte) string {
 	sum := sha1.Sum(b)
 	return hex.EncodeToString(sum[:])
 }
@@ -249,7 +255,7 @@ func ScriptName(text string) string {
 	if name := strings.ToLower(text); isSHA1(name) {
 		return name
 	}
-	return SHA1([]byte(text))
+	return scriptName([]byte(text))
 }
 
 // isSHA1 tells a name, in lower case, from a text.

@@ -38,7 +38,7 @@ func (s *shelf) run(t testing.TB, text string) string {
 
 func TestShapesOfRunScript(t *testing.T) {
 	s := newShelf(t)
-	sum := runcmd.SHA1([]byte("echo hi; exit 4"))
+	sum := runcmd.ScriptName("echo hi; exit 4")
 	for _, test := range [][2]string{
 		{`"` + sum + `"`, "32 SHA1_NOT_EXISTS - Script with SHA1 privided doesn't exist, sha1: " + sum},
 		{`"echo hi; exit 4"`, `"hi\n"`},
@@ -91,7 +91,7 @@ func TestDirectoryOfScriptsIsOursAlone(t *testing.T) {
 	if got := mode("."); got != 0o700 {
 		t.Errorf("directory: %o", got)
 	}
-	if got := mode(runcmd.SHA1([]byte("echo hi"))); got != 0o600 {
+	if got := mode(runcmd.ScriptName("echo hi")); got != 0o600 {
 		t.Errorf("script: %o", got)
 	}
 	if err := os.Chmod(s.dir, 0o777); err != nil {
@@ -111,7 +111,7 @@ func TestDirectoryOfScriptsThatIsNoneOfOurs(t *testing.T) {
 	if err := os.Symlink(t.TempDir(), link.dir); err != nil {
 		t.Fatal(err)
 	}
-	if got := link.run(t, `"echo hi"`); got != "8 scripts cannot be kept on this device: "+link.dir+" is no directory" {
+	if got := link.run(t, `"echo hi"`); got != "8 scripts cannot be kept on this device: "+link.dir+" is not a directory" {
 		t.Errorf("a link: %s", got)
 	}
 	none := runcmd.NewScripts("", time.Now)
@@ -138,7 +138,7 @@ func TestDirectoryOfScriptsThatIsNoneOfOurs(t *testing.T) {
 func TestSpoiltScriptIsNotRun(t *testing.T) {
 	s := newShelf(t)
 	s.run(t, `"echo hi"`)
-	sum := runcmd.SHA1([]byte("echo hi"))
+	sum := runcmd.ScriptName("echo hi")
 	file := filepath.Join(s.dir, sum)
 	for name, spoil := range map[string]func() error{
 		"cut short": func() error { return os.WriteFile(file, nil, 0o600) },
@@ -172,7 +172,7 @@ func errorsOf(errs ...error) error {
 func TestScriptsThatWereNotUsedLongestMakeRoom(t *testing.T) {
 	s := newShelf(t)
 	text := func(i int) string { return fmt.Sprintf(`"echo %d"`, i) }
-	sum := func(i int) string { return `"` + runcmd.SHA1(fmt.Appendf(nil, "echo %d", i)) + `"` }
+	sum := func(i int) string { return `"` + runcmd.ScriptName(fmt.Sprintf("echo %d", i)) + `"` }
 	const limit = 256
 	for i := range limit {
 		// Written as they would be: to run them all takes long.
@@ -180,7 +180,7 @@ func TestScriptsThatWereNotUsedLongestMakeRoom(t *testing.T) {
 			t.Fatal(err)
 		}
 		body := fmt.Appendf(nil, "echo %d", i)
-		file := filepath.Join(s.dir, runcmd.SHA1(body))
+		file := filepath.Join(s.dir, runcmd.ScriptName(string(body)))
 		at := time.Unix(int64(i), 0)
 		if err := errorsOf(os.WriteFile(file, body, 0o600), os.Chtimes(file, at, at)); err != nil {
 			t.Fatal(err)
@@ -227,7 +227,7 @@ func TestFullDiskRefusesAScriptAndKeepsTheOthers(t *testing.T) {
 	if want := "8 the script cannot be kept on this device: no space left on device"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	if got := s.run(t, `"`+runcmd.SHA1([]byte("echo hi"))+`"`); got != `"hi\n"` {
+	if got := s.run(t, `"`+runcmd.ScriptName("echo hi")+`"`); got != `"hi\n"` {
 		t.Errorf("the one before: %s", got)
 	}
 	if entries, _ := os.ReadDir(s.dir); len(entries) != 1 {

@@ -1,5 +1,12 @@
 package rsh
 
+import (
+	"fmt"
+
+	"shvtools/internal/session/tunnel"
+	"shvtools/internal/shell/sshargs"
+)
+
 // escapes finds what the user types for shvrsh itself, as ssh does it: a command
 // is the escape character, at the beginning of a line, and one character more.
 // Everything else passes.
@@ -55,3 +62,28 @@ func (e *escapes) pass(dst []byte, c byte) []byte {
 	e.midLine = c != '\r' && c != '\n'
 	return append(dst, c)
 }
+
+// command does what the user typed behind the escape character. What was typed is
+// shown, as ssh does it, which also ends the line that the device is in.
+func (s *session) command(c byte) {
+	shown := s.escape() + sshargs.Escape{Char: c}.String()
+	switch c {
+	case '.':
+		s.screen.say(shown)
+		s.end.Close(tunnel.Closing{Err: fmt.Errorf("closed by %s from the keyboard", shown)})
+	case '?':
+		s.screen.say(append([]string{shown}, escapeHelp(s.escape())...)...)
+	case 'i':
+		s.screen.say(append([]string{shown}, s.state()...)...)
+	case controlZ:
+		if !jobControl() {
+			s.screen.say(shown + " is not possible: no shell is there that could continue shvrsh")
+			return
+		}
+		s.screen.say(shown)
+		s.suspend()
+	}
+}
+
+// escape is the escape character, as one would write it.
+func (s *session) escape() string { return sshargs.Escape{Char: s.opts.Escape}.String() }

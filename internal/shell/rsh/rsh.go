@@ -8,13 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/rs/zerolog"
 
-	"shvtools/internal/session/inband"
 	"shvtools/internal/session/tunnel"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/node"
@@ -24,9 +21,6 @@ import (
 	"shvtools/internal/wire/link"
 	"shvtools/internal/wire/transport"
 )
-
-// openWait is how long a device may take to open the tunnel.
-const openWait = 15 * time.Second
 
 // Options of a remote shell.
 type Options struct {
@@ -59,6 +53,7 @@ func Run(ctx context.Context, o Options) (code int, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	s := &session{opts: o, screen: screen{out: o.Stderr}}
+	s.terminal.in, s.terminal.screen = o.Stdin, &s.screen
 	s.local = o.TTY && tty.IsTerminal(o.Stdin)
 	go func() {
 		for {
@@ -96,48 +91,6 @@ func serveTree() *node.Tree {
 	return tree
 }
 
-// call is the param of launchRexec. What helpers of the base protocol
-// understand stands before the offer.
-func (s *session) call() chainpack.Value {
-	o := &s.opts
-	line := strings.Join(o.Command, " ")
-	offer := tunnel.Ext{Version: tunnel.Version, Window: s.window(), Env: o.Env, Features: []string{inband.Feature}}
-	shell := o.Shell
-	program := chainpack.List(chainpack.String("/bin/sh"), chainpack.String("-c"), chainpack.String(line))
-	switch {
-	case o.Subsystem:
-		offer.Run = tunnel.Run{Kind: tunnel.RunSubsystem, Text: line}
-		program = chainpack.String("/usr/lib/openssh/sftp-server") // where a Debian has it
-	case len(o.Command) > 0:
-		offer.Run = tunnel.Run{Kind: tunnel.RunExec, Text: line}
-	default:
-		offer.Run = tunnel.Run{Kind: tunnel.RunShell, Text: shell}
-		if shell == "" {
-			shell = "/bin/bash"
-		}
-		program = chainpack.String(shell)
-	}
-	method, params := "runCmd", program
-	if o.TTY {
-		method = "runPtyCmd"
-		params = chainpack.List(program, chainpack.Int(int64(s.size.Cols)), chainpack.Int(int64(s.size.Rows)))
-	}
-	return chainpack.Map(
-		chainpack.F("method", chainpack.String(method)),
-		chainpack.F("params", params),
-		chainpack.F("ext", offer.Value()),
-	)
-}
-
-// window is how much of a channel the device may send ahead: little to a
-// terminal, so that Ctrl-C soon shows.
-func (s *session) window() int64 {
-	if s.opts.TTY {
-		return tunnel.PtyWindow
-	}
-	return tunnel.CommandWindow
-}
-
 // outcome turns the end of the tunnel into an exit code or an error.
 func (s *session) outcome(end tunnel.Closing) (code int, err error) {
 	var lost *link.EndError // what we were told before the connection ended is another reason
@@ -164,11 +117,3 @@ func (s *session) outcome(end tunnel.Closing) (code int, err error) {
 	}
 	return end.Exit.Code & 0xff, nil
 }
-
-// errSignal is the end of the program by a signal.
-type errSignal struct{ sig os.Signal }
-
-func (e errSignal) Error() string { return fmt.Sprintf("ended by signal: %v", e.sig) }
-
-// forwarded are the signals that a remote command gets in our place.
-var forwarded = map[os.Signal]string{syscall.SIGINT: "INT", syscall.SIGTERM: "TERM", syscall.SIGQUIT: "QUIT"}

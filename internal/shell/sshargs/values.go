@@ -43,19 +43,6 @@ const (
 	TTYForce // even if there is none here
 )
 
-// String is the value as `ssh -G` prints it.
-func (t TTY) String() string {
-	switch t {
-	case TTYNo:
-		return "false"
-	case TTYYes:
-		return "true"
-	case TTYForce:
-		return "force"
-	}
-	return "auto"
-}
-
 // LogLevel is a level of ssh.
 type LogLevel int
 
@@ -72,14 +59,6 @@ const (
 )
 
 var logLevels = []string{"QUIET", "FATAL", "ERROR", "INFO", "VERBOSE", "DEBUG", "DEBUG2", "DEBUG3"}
-
-// String is the name that ssh gives the level.
-func (l LogLevel) String() string {
-	if l < 0 || int(l) >= len(logLevels) {
-		return strconv.Itoa(int(l))
-	}
-	return logLevels[l]
-}
 
 // Escape is the character that a user's commands to shvrsh itself begin with.
 type Escape struct {

@@ -43,6 +43,3 @@ func (w *Writer) TryWrite(b []byte) int {
 	}
 	return n
 }
-
-// Close closes the description. TryWrite must not be called any more.
-func (w *Writer) Close() error { return unix.Close(w.fd) }

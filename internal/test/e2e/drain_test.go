@@ -8,7 +8,7 @@ import (
 // A broker that is stopped lets sessions end by themselves for a time.
 func TestDrainWaitsForSessions(t *testing.T) {
 	t.Parallel()
-	w := setup{brokerTLS: []string{"--drain-grace", "1h"}}.start(t)
+	w := setup{brokerOptions: []string{"--drain-grace", "1h"}}.start(t)
 	command := marker()
 	ends, _ := w.started("echo ready; exec " + command)
 	awaitStart(t, command)
@@ -27,7 +27,7 @@ func TestDrainWaitsForSessions(t *testing.T) {
 // Those that do not end within the grace are told why they end.
 func TestDrainEndsOpenShells(t *testing.T) {
 	t.Parallel()
-	w := setup{brokerTLS: []string{"--drain-grace", "100ms"}}.start(t)
+	w := setup{brokerOptions: []string{"--drain-grace", "100ms"}}.start(t)
 	stays := w.shell(80, 24)
 	w.broker.signal(t, syscall.SIGTERM)
 	stays.ends(255)
@@ -40,7 +40,7 @@ func TestDrainEndsOpenShells(t *testing.T) {
 // Without sessions nobody has to be waited for.
 func TestDrainWithoutSessionsIsOverAtOnce(t *testing.T) {
 	t.Parallel()
-	w := setup{brokerTLS: []string{"--drain-grace", "1h"}}.start(t)
+	w := setup{brokerOptions: []string{"--drain-grace", "1h"}}.start(t)
 	w.rsh("true").wants(t, 0, "", "")
 	w.broker.signal(t, syscall.SIGTERM)
 	if code := w.broker.code(t); code != 0 {
@@ -51,7 +51,7 @@ func TestDrainWithoutSessionsIsOverAtOnce(t *testing.T) {
 // A second TERM ends a broker that still waits for sessions.
 func TestSecondSignalEndsADrain(t *testing.T) {
 	t.Parallel()
-	w := setup{brokerTLS: []string{"--drain-grace", "1h"}}.start(t)
+	w := setup{brokerOptions: []string{"--drain-grace", "1h"}}.start(t)
 	term := w.shell(80, 24)
 	w.broker.signal(t, syscall.SIGTERM)
 	eventually(t, patience, "no new session is let in", func() bool { return w.rsh("true").code == 255 })

@@ -63,9 +63,9 @@ func TestNoRightIsSaid(t *testing.T) {
 	t.Parallel()
 	url := serveUsers(t, &auth.User{Name: "reader", Password: auth.PlainPassword("r"), Rules: []auth.Rule{auth.MustRule("**:*", rpc.AccessRead)}})
 	w := setup{
-		url:       url,
-		agentUser: []string{"--user", "device"},
-		agentEnv:  []string{"SHV_PASSWORD=d"},
+		url:          url,
+		agentOptions: []string{"--user", "device"},
+		agentEnv:     []string{"SHV_PASSWORD=d"},
 	}.start(t)
 	cmd := w.rshCommand("true")
 	cmd.Env = append(cmd.Env, "SHV_USER=reader", "SHV_PASSWORD=r")

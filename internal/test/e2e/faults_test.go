@@ -59,7 +59,7 @@ func TestUserWithoutHomeOrShell(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	w := setup{under: withMounts(t, "mount --bind "+dir+"/passwd /etc/passwd"), agentUser: []string{"--config", dir + "/shvagent.yaml"}}.start(t)
+	w := setup{under: withMounts(t, "mount --bind "+dir+"/passwd /etc/passwd"), agentOptions: []string{"--config", dir + "/shvagent.yaml"}}.start(t)
 	const home = "the home directory /home/gone is not there, / stands in"
 	r := w.rsh("echo $HOME $PWD $SHELL; id -u")
 	if r.code != 0 || string(r.stdout) != "/ / /bin/sh\n54322\n" || !strings.Contains(string(r.stderr), home) {
@@ -96,7 +96,7 @@ func TestDeviceWithoutProcesses(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.startBroker("tcp://127.0.0.1:0")
-	w.setup.agentUser = []string{"--state-dir", w.newFile("state"), "--sysfs-rootdir", w.dir}
+	w.setup.agentOptions = []string{"--state-dir", w.newFile("state"), "--sysfs-rootdir", w.dir}
 	large := w.newFile("large")
 	if err := os.WriteFile(large, nil, 0o644); err != nil {
 		t.Fatal(err)

@@ -28,7 +28,7 @@ func runs(t *testing.T, c *client.Client, script string) {
 // An agent that is killed can end no commands itself.
 func TestKilledAgentLeavesNoCommands(t *testing.T) {
 	t.Parallel()
-	w := setup{agentUser: []string{"--state-dir", t.TempDir()}}.start(t)
+	w := setup{agentOptions: []string{"--state-dir", t.TempDir()}}.start(t)
 	c := logInAt(t, w.url, login.DevelopmentUser, login.DevelopmentPassword)
 	plain, deaf, script, early := marker(), marker(), marker(), marker()
 

@@ -21,7 +21,7 @@ func TestIdleAgentIsSmall(t *testing.T) {
 		t.Skip("the race detector takes much memory")
 	}
 	t.Parallel()
-	w := setup{agentUser: []string{"--heartbeat", "1s"}}.start(t)
+	w := setup{agentOptions: []string{"--heartbeat", "1s"}}.start(t)
 	w.stillServes()
 	sized := func(limit int) {
 		t.Helper()
@@ -70,9 +70,9 @@ func switches(t testing.TB, p *process) (n int) {
 // Each wake-up costs a device on a battery, or with other things to do.
 func TestIdleAgentWakesForItsHeartbeatAlone(t *testing.T) {
 	t.Parallel()
-	w := setup{agentUser: []string{"--heartbeat", "1s"}}.start(t)
+	w := setup{agentOptions: []string{"--heartbeat", "1s"}}.start(t)
 	beating := w.agent
-	w.setup.agentUser = []string{"--heartbeat", "1h", "--socket", "none"}
+	w.setup.agentOptions = []string{"--heartbeat", "1h", "--socket", "none"}
 	w.startAgentWith("--mount", "test/still", "--url", w.url)
 	still := w.agent
 	beats := func() int { return strings.Count(w.journal(), `method:"ping"`) }

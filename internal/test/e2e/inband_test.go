@@ -287,7 +287,7 @@ func TestPolicyInBand(t *testing.T) {
 		config := w.newFile("shvagent.yaml")
 		w.configure(config, "sessions: {total: 1}\nrules: [{name: few, commands: [echo **, sh **]}]\n")
 		w.agent.stop(t)
-		w.setup.agentUser = []string{"--config", config}
+		w.setup.agentOptions = []string{"--config", config}
 		w.startAgent()
 		w.rsh("id").wantsFailure(t, device, `rule "few" (shvagent.yaml:2) does not allow the command "id"`)
 		w.rsh("echo yes").wants(t, 0, "yes\n", "")

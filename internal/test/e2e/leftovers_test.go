@@ -383,7 +383,7 @@ func TestNothingIsLeftOfSessions(t *testing.T) {
 		e.url = e.far.url()
 	}
 	e.restart()
-	e.setup = setup{agentUser: []string{"--user", "device"}, agentEnv: []string{"SHV_PASSWORD=pw-device"}}
+	e.setup = setup{agentOptions: []string{"--user", "device"}, agentEnv: []string{"SHV_PASSWORD=pw-device"}}
 	e.startAgent()
 	e.inEveryWay()
 }

@@ -16,7 +16,7 @@ var servedAt = regexp.MustCompile(`address=(\S+)`)
 // watchedWorld is one whose broker serves metrics, and where.
 func watchedWorld(t *testing.T, options ...string) (w *world, address string) {
 	t.Helper()
-	w = setup{brokerTLS: append([]string{"--metrics-listen", "127.0.0.1:0"}, options...)}.start(t)
+	w = setup{brokerOptions: append([]string{"--metrics-listen", "127.0.0.1:0"}, options...)}.start(t)
 	return w, metricsOf(t, w.broker)
 }
 
@@ -108,7 +108,7 @@ func TestMetricsOffLoopbackAreWarnedOf(t *testing.T) {
 	t.Parallel()
 	for address, warned := range map[string]bool{"127.0.0.1:0": false, "[::1]:0": false, "0.0.0.0:0": true} {
 		w := newWorld(t)
-		w.setup.brokerTLS = []string{"--metrics-listen", address}
+		w.setup.brokerOptions = []string{"--metrics-listen", address}
 		w.startBroker("tcp://127.0.0.1:0")
 		line := w.broker.says(t, "metrics and health")
 		if strings.Contains(line, "WRN") != warned || strings.Contains(line, "risk") != warned {

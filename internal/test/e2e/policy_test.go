@@ -16,16 +16,16 @@ import (
 	"shvtools/internal/wire/link"
 )
 
-// policed starts a broker with users and an agent with a configuration.
-func policed(t *testing.T, config string, options ...string) *world {
+// withPolicy starts a broker with users and an agent with a configuration.
+func withPolicy(t *testing.T, config string, options ...string) *world {
 	t.Helper()
 	w := newWorld(t)
 	w.configuredBroker(configured)
 	file := w.newFile("shvagent.yaml")
 	w.configure(file, config)
 	w.setup = setup{
-		agentUser: append([]string{"--user", "device", "--config", file}, options...),
-		agentEnv:  []string{"SHV_PASSWORD=pw-device"},
+		agentOptions: append([]string{"--user", "device", "--config", file}, options...),
+		agentEnv:     []string{"SHV_PASSWORD=pw-device"},
 	}
 	w.startAgent()
 	return w
@@ -75,7 +75,7 @@ func TestPolicyHoldsForEveryWayIn(t *testing.T) {
 	if err := os.WriteFile(served+"/file", []byte("text"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	w := policed(t, `
+	w := withPolicy(t, `
 rules:
 - {name: few, users: [eva], commands: [echo **]}
 - {name: menu, users: [bob], force: 'echo menu "$SHV_ORIGINAL_COMMAND"', env: []}
@@ -158,7 +158,7 @@ func TestRunsAsThePolicySays(t *testing.T) {
 		t.Skip("only root can become another user")
 	}
 	t.Parallel()
-	w := policed(t, `
+	w := withPolicy(t, `
 rules:
 - {run-as: nobody, shell: /bin/sh, groups: [daemon], umask: 027, dir: /usr, resources: {nofile: 64, core: 0}}
 `, "--state-dir", t.TempDir())
@@ -186,13 +186,13 @@ rules:
 
 func TestUnknownUserToRunAs(t *testing.T) {
 	t.Parallel()
-	w := policed(t, "rules: [{run-as: no-such-user}]\n")
+	w := withPolicy(t, "rules: [{run-as: no-such-user}]\n")
 	w.finish(w.as("eva", "true")).wantsFailure(t, device, `run as user "no-such-user"`)
 }
 
 func TestSessionsAtOnce(t *testing.T) {
 	t.Parallel()
-	w := policed(t, "sessions: {total: 3, per-user: 2}\n")
+	w := withPolicy(t, "sessions: {total: 3, per-user: 2}\n")
 	var open []*process
 	for _, user := range []string{"eva", "eva", "bob"} {
 		p, _ := w.awaitReadyLine(w.as(user, "echo ready; exec sleep 60"))
@@ -209,7 +209,7 @@ func TestSessionsAtOnce(t *testing.T) {
 // The user is told who ended his session, and why.
 func TestSessionsThatLastTooLong(t *testing.T) {
 	t.Parallel()
-	w := policed(t, `
+	w := withPolicy(t, `
 rules:
 - {name: short, users: [eva], time: 1s}
 - {name: lazy, users: [bob], idle: 3s}

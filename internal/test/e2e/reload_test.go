@@ -74,7 +74,7 @@ func TestReloadUnderTraffic(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	file := w.configuredBroker(configured)
-	w.setup = setup{agentUser: []string{"--user", "device"}, agentEnv: []string{"SHV_PASSWORD=pw-device"}}
+	w.setup = setup{agentOptions: []string{"--user", "device"}, agentEnv: []string{"SHV_PASSWORD=pw-device"}}
 	w.startAgent()
 	eva, bob := w.logIn("eva"), w.logIn("bob")
 	var calls atomic.Int64

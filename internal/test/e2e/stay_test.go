@@ -156,7 +156,7 @@ func TestSecondAgentOnTheSamePoint(t *testing.T) {
 
 func TestStopOfTheAgentDrains(t *testing.T) {
 	t.Parallel()
-	w := setup{agentUser: []string{"--drain", "1h"}}.start(t)
+	w := setup{agentOptions: []string{"--drain", "1h"}}.start(t)
 	file := w.newFile("go-on")
 	p, out := w.started("echo ready; until [ -e " + file + " ]; do sleep 0.02; done; echo done; exit 7")
 	w.agent.signal(t, syscall.SIGTERM)
@@ -180,7 +180,7 @@ func TestStopOfTheAgentDrains(t *testing.T) {
 func TestStopOfTheAgentWaitsForCalls(t *testing.T) {
 	t.Parallel()
 	served := t.TempDir()
-	w := setup{agentUser: []string{"--drain", "1h", "--sysfs-rootdir", served}}.start(t)
+	w := setup{agentOptions: []string{"--drain", "1h", "--sysfs-rootdir", served}}.start(t)
 	c := logInAt(t, w.url, login.DevelopmentUser, login.DevelopmentPassword)
 	file, command := w.newFile("go-on"), marker()
 	answer := make(chan string, 1)
@@ -212,7 +212,7 @@ func TestStopOfTheAgentWaitsForCalls(t *testing.T) {
 // Who waits for a call that is not waited for is told.
 func TestSecondSignalEndsCalls(t *testing.T) {
 	t.Parallel()
-	w := setup{agentUser: []string{"--drain", "1h"}}.start(t)
+	w := setup{agentOptions: []string{"--drain", "1h"}}.start(t)
 	c := logInAt(t, w.url, login.DevelopmentUser, login.DevelopmentPassword)
 	command, answer := marker(), make(chan error, 1)
 	go func() {
@@ -233,7 +233,7 @@ func TestSecondSignalEndsCalls(t *testing.T) {
 func TestSecondSignalStopsTheAgentAtOnce(t *testing.T) {
 	t.Parallel()
 	for _, options := range [][]string{{"--drain", "1h"}, nil} {
-		w := setup{agentUser: options}.start(t)
+		w := setup{agentOptions: options}.start(t)
 		command := marker()
 		p, _ := w.started("echo ready; " + command + "; true")
 		awaitStart(t, command)

@@ -21,16 +21,16 @@ const (
 
 // setup is what a test wants its world to be like.
 type setup struct {
-	unsafe    bool                            // the journal shows everything
-	helper    string                          // another shvrexec
-	agentEnv  []string                        // in addition
-	under     func(agent *exec.Cmd) *exec.Cmd // starts the agent in circumstances of its own
-	noAgent   bool
-	agentUser []string                    // options of the agent in place of none
-	url       string                      // a broker that the test runs itself
-	listen    string                      // the URL of our own, in place of one on loopback
-	brokerTLS []string                    // options of the broker in addition
-	clientURL func(listens string) string // nil: the same
+	unsafe        bool                            // the journal shows everything
+	helper        string                          // another shvrexec
+	agentEnv      []string                        // in addition
+	under         func(agent *exec.Cmd) *exec.Cmd // starts the agent in circumstances of its own
+	noAgent       bool
+	agentOptions  []string                    // more options of the agent
+	url           string                      // a broker that the test runs itself
+	listen        string                      // URL of our broker; "": a free port on loopback
+	brokerOptions []string                    // more options of the broker
+	clientURL     func(listens string) string // nil: the same
 }
 
 // world is a broker and an agent, and all that a test starts around them.
@@ -118,7 +118,7 @@ func (w *world) startBroker(listen string) {
 	w.t.Helper()
 	ready := w.newFile("broker.ready")
 	cmd := exec.Command(program("shvbroker"), "--listen", listen, "--ready-file", ready, "--journal", w.journalFile())
-	cmd.Args = append(cmd.Args, w.setup.brokerTLS...)
+	cmd.Args = append(cmd.Args, w.setup.brokerOptions...)
 	if w.setup.unsafe {
 		cmd.Args = append(cmd.Args, "--journal-unsafe")
 	}
@@ -146,7 +146,7 @@ func (w *world) startAgentWith(options ...string) {
 	w.t.Helper()
 	ready := w.newFile("agent.ready")
 	cmd := exec.Command(program("shvagent"), "--ready-file", ready, "--socket", w.socket())
-	cmd.Args = append(append(cmd.Args, options...), w.setup.agentUser...)
+	cmd.Args = append(append(cmd.Args, options...), w.setup.agentOptions...)
 	if w.setup.helper != "" {
 		cmd.Args = append(cmd.Args, "--shvrexec", w.setup.helper)
 	}

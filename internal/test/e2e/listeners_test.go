@@ -19,8 +19,8 @@ func secured(t *testing.T, scheme string) setup {
 	t.Helper()
 	c := certtest.Write(t, t.TempDir(), "broker", "localhost")
 	return setup{
-		listen:    scheme + "://127.0.0.1:0",
-		brokerTLS: []string{"--tls-cert", c.Cert, "--tls-key", c.Key},
+		listen:        scheme + "://127.0.0.1:0",
+		brokerOptions: []string{"--tls-cert", c.Cert, "--tls-key", c.Key},
 		clientURL: func(listens string) string {
 			return strings.Replace(listens, "127.0.0.1", "localhost", 1) + "?ca=" + c.Cert
 		},
@@ -71,36 +71,36 @@ func TestSessionsOverAllTransports(t *testing.T) {
 	}
 }
 
-// One broker with all doors: agent and user meet, whichever each takes, and the
-// session goes the agent's way.
-func TestAllDoorsOfOneBroker(t *testing.T) {
+// Agent and user meet at one broker whichever of its listeners each of them uses, and
+// a session uses the listener of its agent.
+func TestAllListenersOfOneBroker(t *testing.T) {
 	t.Parallel()
 	s := secured(t, "ssl")
 	for _, url := range []string{"wss://127.0.0.1:0", "ws://127.0.0.1:0", "tcps://127.0.0.1:0", "tcp://127.0.0.1:0", overSocket(t).listen} {
-		s.brokerTLS = append(s.brokerTLS, "--listen", url)
+		s.brokerOptions = append(s.brokerOptions, "--listen", url)
 	}
 	s.noAgent = true
 	w := s.start(t)
 	text, err := os.ReadFile(filepath.Join(w.dir, "broker.ready"))
-	doors := strings.Fields(string(text))
-	if err != nil || len(doors) != 6 {
-		t.Fatalf("the broker listens on %q, %v", doors, err)
+	listeners := strings.Fields(string(text))
+	if err != nil || len(listeners) != 6 {
+		t.Fatalf("the broker listens on %q, %v", listeners, err)
 	}
-	for i, door := range doors {
-		if strings.Contains(door, "127.0.0.1") {
-			doors[i] = s.clientURL(door)
+	for i, listener := range listeners {
+		if strings.Contains(listener, "127.0.0.1") {
+			listeners[i] = s.clientURL(listener)
 		}
 	}
 	data := make([]byte, 1<<20)
 	_, _ = rand.Read(data)
-	for i, door := range doors {
-		w.url = door
-		w.startAgentAt("--url", door)
-		for _, user := range []string{door, doors[(i+1)%len(doors)]} {
+	for i, listener := range listeners {
+		w.url = listener
+		w.startAgentAt("--url", listener)
+		for _, user := range []string{listener, listeners[(i+1)%len(listeners)]} {
 			w.url = user
 			r := w.rshWith(bytes.NewReader(data), "cat; exit 7")
 			if r.code != 7 || !bytes.Equal(r.stdout, data) || len(r.stderr) > 0 {
-				t.Errorf("agent at %s, user at %s: exit code %d, %d bytes, stderr %q", door, user, r.code, len(r.stdout), r.stderr)
+				t.Errorf("agent at %s, user at %s: exit code %d, %d bytes, stderr %q", listener, user, r.code, len(r.stdout), r.stderr)
 			}
 		}
 		w.agent.stop(t)

@@ -27,9 +27,9 @@ func TestUserOfTheCommandLine(t *testing.T) {
 		users = append(users, &auth.User{Name: name, Password: auth.PlainPassword("e"), Rules: []auth.Rule{auth.MustRule("**:*", rpc.AccessCommand)}})
 	}
 	w := setup{
-		url:       serveUsers(t, users...),
-		agentUser: []string{"--user", "device"},
-		agentEnv:  []string{"SHV_PASSWORD=d"},
+		url:          serveUsers(t, users...),
+		agentOptions: []string{"--user", "device"},
+		agentEnv:     []string{"SHV_PASSWORD=d"},
 	}.start(t)
 	for _, args := range [][]string{
 		{"eva@" + device}, {"-l", "eva", device}, {"-leva", device}, {device, "-l", "eva"}, {"-o", "User=eva", device},

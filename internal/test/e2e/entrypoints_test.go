@@ -17,11 +17,12 @@ import (
 	"shvtools/internal/wire/client"
 )
 
-// way is one of the ways into a device. It gives what ran wrote, or the refusal.
-type way struct {
+// entryPoint is a call by which a user has something run on a device. do returns what
+// the program wrote, or the refusal.
+type entryPoint struct {
 	name string
 	use  string // the word for it in a policy
-	in   func(w *world, user string, words []string) string
+	do   func(w *world, user string, words []string) string
 }
 
 func listOf(words []string) chainpack.Value {
@@ -84,7 +85,7 @@ func (w *world) withSFTP(user string, use func(*sftp.Client) error) string {
 	return "sftp"
 }
 
-var ways = []way{
+var entryPoints = []entryPoint{
 	{"command of the base protocol", "commands", func(w *world, user string, words []string) string {
 		return w.bySession(user, param("runCmd", listOf(words)))
 	}},
@@ -113,8 +114,8 @@ var ways = []way{
 	}},
 }
 
-// usersOfWays are one for each kind of rule.
-const usersOfWays = `listen: [{url: "tcp://127.0.0.1:0"}]
+// usersByRule has one user for each kind of rule.
+const usersByRule = `listen: [{url: "tcp://127.0.0.1:0"}]
 access:
   users:
     device: {password: !Plain pw-device, roles: [devices]}
@@ -130,7 +131,7 @@ access:
     su: {access: [{shvRI: "**:*", grant: su}]}
 `
 
-const rulesOfWays = `
+const rulesByUser = `
 rules:
 - {name: out, users: ["off"], deny: true}
 - {name: few, users: [few], commands: [echo **]}
@@ -140,11 +141,11 @@ rules:
 - {name: high, level: srv}
 `
 
-// worldOfWays has a user for each kind of rule.
-func worldOfWays(t *testing.T) *world {
+// worldWithRules has a user for each kind of rule.
+func worldWithRules(t *testing.T) *world {
 	t.Helper()
 	w := newWorld(t)
-	w.configuredBroker(usersOfWays)
+	w.configuredBroker(usersByRule)
 	served, file := w.newFile("served"), w.newFile("shvagent.yaml")
 	if err := os.Mkdir(served, 0o755); err != nil {
 		t.Fatal(err)
@@ -152,25 +153,25 @@ func worldOfWays(t *testing.T) *world {
 	if err := os.WriteFile(served+"/file", []byte("content"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	w.configure(file, rulesOfWays)
+	w.configure(file, rulesByUser)
 	w.setup = setup{
-		agentUser: []string{"--user", "device", "--config", file, "--sysfs-rootdir", served, "--state-dir", w.newFile("state")},
-		agentEnv:  []string{"SHV_PASSWORD=pw-device"},
+		agentOptions: []string{"--user", "device", "--config", file, "--sysfs-rootdir", served, "--state-dir", w.newFile("state")},
+		agentEnv:     []string{"SHV_PASSWORD=pw-device"},
 	}
 	w.startAgent()
 	return w
 }
 
-// Each rule holds for each way in: what it refuses is refused by its name, and what
-// it allows works.
-func TestRulesTimesWaysIn(t *testing.T) {
+// Each rule holds at each entry point: a refusal names the rule, and what the rule
+// allows works.
+func TestEachRuleAtEachEntryPoint(t *testing.T) {
 	t.Parallel()
-	w := worldOfWays(t)
+	w := worldWithRules(t)
 	const any = ""
 	for _, tt := range []struct {
 		user  string
 		words []string
-		want  map[string]string // by use, or by way
+		want  map[string]string // by use, or by name of the entry point
 	}{
 		{"off", []string{"echo", "a"}, map[string]string{any: `rule "out" (shvagent.yaml:3) denies `}},
 		{"low", []string{"echo", "a"}, map[string]string{any: `rule "high" (shvagent.yaml:8) takes the access level srv`}},
@@ -185,16 +186,16 @@ func TestRulesTimesWaysIn(t *testing.T) {
 		if tt.user == "as" && os.Geteuid() != 0 {
 			continue // only root can become another user
 		}
-		for _, way := range ways {
-			want, ok := tt.want[way.name]
+		for _, entry := range entryPoints {
+			want, ok := tt.want[entry.name]
 			if !ok {
-				want, ok = tt.want[way.use]
+				want, ok = tt.want[entry.use]
 			}
 			if !ok {
 				want = tt.want[any]
 			}
-			if got := way.in(w, tt.user, tt.words); !strings.Contains(got, want) {
-				t.Errorf("%s, %s %q:\n got %q\nwant %q", tt.user, way.name, tt.words, got, want)
+			if got := entry.do(w, tt.user, tt.words); !strings.Contains(got, want) {
+				t.Errorf("%s, %s %q:\n got %q\nwant %q", tt.user, entry.name, tt.words, got, want)
 			}
 		}
 	}
@@ -215,7 +216,7 @@ func TestRunAsHoldsForSFTP(t *testing.T) {
 		t.Skip("only root can become another user")
 	}
 	t.Parallel()
-	w := worldOfWays(t)
+	w := worldWithRules(t)
 	shared, err := os.MkdirTemp("", "shv-e2e-shared-") // that of a test lets no other user in
 	if err != nil {
 		t.Fatal(err)
@@ -249,7 +250,7 @@ func TestRunAsHoldsForSFTP(t *testing.T) {
 // Calls that run something count as sessions, and who leaves out his name has none.
 func TestCommandsAndScriptsCountAsSessions(t *testing.T) {
 	t.Parallel()
-	w := policed(t, "sessions: {total: 2, per-user: 1}\n", "--state-dir", t.TempDir())
+	w := withPolicy(t, "sessions: {total: 2, per-user: 1}\n", "--state-dir", t.TempDir())
 	for _, method := range []string{"runCmd", "runScript"} {
 		eva, bob, root := w.logIn("eva"), w.logIn("bob"), w.logIn("root")
 		held := func(c *client.Client, user string) {
