@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"shvtools/internal/broker/auth"
+	"shvtools/internal/broker/internal/replyroutes"
 	"shvtools/internal/wire/link"
 	"shvtools/internal/wire/transport"
 )
@@ -158,7 +159,7 @@ func (b *Broker) endForbidden(endings map[*session]link.Cause) (notices []notice
 }
 
 // lost says why a tunnel may not go on, for its ends: the login is gone, or the right.
-func lost(r right, cause link.Cause) string {
+func lost(r replyroutes.Right, cause link.Cause) string {
 	if cause != link.Open {
 		return cause.String()
 	}

@@ -1,6 +1,10 @@
 package core
 
-import "time"
+import (
+	"time"
+
+	"shvtools/internal/broker/internal/replyroutes"
+)
 
 const (
 	// awaitFor is how long a tunnel is awaited that was asked for, far above what
@@ -20,12 +24,12 @@ type awaited struct {
 
 type awaitedCall struct {
 	from int64 // the session of the broker below
-	with right
+	with replyroutes.Right
 	at   time.Time
 }
 
 // add notes a call; one too many is forgotten, and its tunnel not made.
-func (a *awaited) add(call tunnelKey, from *session, with right, now time.Time) {
+func (a *awaited) add(call tunnelKey, from *session, with replyroutes.Right, now time.Time) {
 	if a.calls == nil {
 		a.calls = make(map[tunnelKey]awaitedCall)
 		a.count = make(map[int64]int)
@@ -55,10 +59,10 @@ func (a *awaited) forget(call tunnelKey, c awaitedCall) {
 }
 
 // take gives the right that a call was made with, if a session may make its tunnel.
-func (a *awaited) take(call tunnelKey, from *session, now time.Time) (with right, ok bool) {
+func (a *awaited) take(call tunnelKey, from *session, now time.Time) (with replyroutes.Right, ok bool) {
 	c, ok := a.calls[call]
 	if !ok || c.from != from.id || now.Sub(c.at) > awaitFor {
-		return right{}, false
+		return replyroutes.Right{}, false
 	}
 	a.forget(call, c)
 	return c.with, true

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"shvtools/internal/broker/internal/replyroutes"
 	"shvtools/internal/shv/rpc"
 )
 
@@ -16,12 +17,12 @@ func TestAwaitedTunnelsOfOneBrokerLeaveRoomForAnother(t *testing.T) {
 	now := time.Now()
 	key := func(s *session, n int64) tunnelKey { return tunnelKey{9, n, string(rune(s.id))} }
 	for n := range int64(3 * maxAwaited) {
-		a.add(key(&floods, n), &floods, right{}, now)
+		a.add(key(&floods, n), &floods, replyroutes.Right{}, now)
 	}
 	if len(a.calls) != maxAwaited {
 		t.Errorf("%d are awaited of one broker", len(a.calls))
 	}
-	a.add(key(&other, 1), &other, right{}, now)
+	a.add(key(&other, 1), &other, replyroutes.Right{}, now)
 	if _, ok := a.take(key(&other, 1), &floods, now); ok {
 		t.Error("one broker takes what the other asked for")
 	}
@@ -36,7 +37,7 @@ func TestAwaitedTunnelsOfOneBrokerLeaveRoomForAnother(t *testing.T) {
 	if _, ok := a.take(key(&floods, 1), &floods, later); ok {
 		t.Error("it is awaited for ever")
 	}
-	a.add(key(&floods, 1), &floods, right{}, later)
+	a.add(key(&floods, 1), &floods, replyroutes.Right{}, later)
 	if _, ok := a.take(key(&floods, 1), &floods, later); !ok {
 		t.Error("what is long over leaves no room")
 	}
@@ -61,7 +62,7 @@ func TestChildMakesTheTunnelsThatItAskedFor(t *testing.T) {
 		if ctl := child.next().Tunnel(); ctl.Host != "low" {
 			t.Fatalf("%+v", ctl)
 		}
-		for id := range 2 * maxAsked {
+		for id := range 2 * replyroutes.MaxAsked {
 			user.send(`<1:1,8:%d,9:"c/x",10:"get">i{}`, 100+id)
 			child.next()
 		}

@@ -35,9 +35,9 @@ const (
 	// remembered: in bytes, and in names.
 	maxMount      = 512
 	maxMountDepth = 32
-	// maxAtMount is how many sessions may stand at one mount point, where each takes over
-	// the ways of the one before it: a device that comes again and again has a few that
-	// are not known to be dead.
+	// maxAtMount caps the sessions per mount point. A reconnecting device leaves stale
+	// sessions until their death is noticed; each new session inherits its
+	// predecessor's reply routes.
 	maxAtMount = 16
 	// maxStack bounds the caller ids that come with a message, and maxTags the
 	// entries of a meta that is passed on: what grows on its way must not get

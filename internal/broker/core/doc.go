@@ -14,7 +14,7 @@
 // Locks: Broker.mu guards who is there (sessions, mounts, tickets, tunnels). It
 // is held for look-ups and changes, never while something is sent, but for the
 // answer to a login that no request to the new device may overtake. A session's
-// ways and the subscriptions have locks of their own, which are taken last: nothing
-// is locked or sent while one is held. Broker.telling is taken first: it keeps what
+// reply routes and the subscriptions have locks of their own, which are taken last:
+// nothing is locked or sent while one is held. Broker.telling is taken first: it keeps what
 // is told of mounts in order, and nobody waits for a link under it.
 package core

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"shvtools/internal/broker/internal/replyroutes"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/rpc"
 )
@@ -16,7 +17,7 @@ import (
 // broker nearest to the client gives an address and a secret, or the client's own
 // broker where none is public. toID was popped from the caller ids of m. The request
 // goes on when it is not answered here.
-func (s *session) findTunnel(m *rpc.Message, toID int64, with right) (goesOn bool) {
+func (s *session) findTunnel(m *rpc.Message, toID int64, with replyroutes.Right) (goesOn bool) {
 	b := s.broker
 	to := b.sessionOf(toID)
 	last := len(m.Callers()) == 0

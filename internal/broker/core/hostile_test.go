@@ -8,6 +8,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"shvtools/internal/broker/internal/replyroutes"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/node"
 	"shvtools/internal/shv/rpc"
@@ -211,11 +212,11 @@ func TestMadeUpCallerIDsCostABoundedAmount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := serve(t, Options{})
 		user, other, agent := w.client(), w.client(), w.device("test/a")
-		for i := range maxWays {
+		for i := range replyroutes.MaxRoutes {
 			user.send(`<1:1,8:3,9:"test/a",10:"x",11:%d>i{}`, i+1)
 			agent.next()
 		}
-		user.send(`<1:1,8:3,9:"test/a",10:"x",11:%d>i{}`, maxWays+1)
+		user.send(`<1:1,8:3,9:"test/a",10:"x",11:%d>i{}`, replyroutes.MaxRoutes+1)
 		user.expectError(3, rpc.CodeTryAgainLater, "too many")
 		user.send(`<1:1,8:3,9:"test/a",10:"x",11:1>i{}`) // a known one
 		agent.next()
@@ -241,38 +242,13 @@ func TestMadeUpCallerIDsOfClientsThatComeAgainAreForgotten(t *testing.T) {
 			synctest.Wait()
 		}
 		at, _ := w.mountedAt([]byte("test/a"))
-		if n := len(at.ways.all()); n > 300 {
+		if n := at.routes.Live(); n > 300 {
 			t.Errorf("%d ways of clients that are there", n)
 		}
-		if n := len(at.ways.fresh); n > manyWays {
+		if n := at.routes.Len(); n > replyroutes.SweepFrom {
 			t.Errorf("%d ways, of clients that are gone", n)
 		}
 	})
-}
-
-func TestMadeUpCallerIDsAreBoundedOverAllLinks(t *testing.T) {
-	by := &caller{limit: maxWays}
-	asked := call{id: 1, path: make([]byte, maxKeptCall)}
-	opened, text := 0, 0
-	const links = 2 * maxFurther / maxWays
-	for range links {
-		var w ways
-		for id := range int64(maxWays) {
-			if w.open(rpc.CallerIDs{id, 7}, asked, by) {
-				opened++
-			}
-		}
-		text = max(text, w.opened[7].text)
-		if with, ok := w.wasAsked(rpc.CallerIDs{0, 7}, 1); !ok || with.unknown {
-			t.Errorf("the first call is not kept: %+v, %v", with, ok)
-		}
-	}
-	if opened != maxFurther+links {
-		t.Errorf("%d ways on %d links", opened, links)
-	}
-	if text == 0 || text > maxKeptText*maxWays {
-		t.Errorf("%d bytes of text on one link", text)
-	}
 }
 
 func TestPanicEndsItsLinkAlone(t *testing.T) {

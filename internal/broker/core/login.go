@@ -61,11 +61,11 @@ func (s *session) beforeLogin(m *rpc.Message) {
 		}
 		s.answer(rpc.AppendResult(nil, from, chainpack.Map(chainpack.F("nonce", chainpack.String(s.login.nonce)))))
 	case len(m.Path()) == 0 && method == "workflows":
-		ways := []chainpack.Value{chainpack.String(login.Plain), chainpack.String(login.SHA1), chainpack.String(login.Token)}
+		types := []chainpack.Value{chainpack.String(login.Plain), chainpack.String(login.SHA1), chainpack.String(login.Token)}
 		if s.certificate() != nil {
-			ways = append(ways, chainpack.String(login.External))
+			types = append(types, chainpack.String(login.External))
 		}
-		s.answer(rpc.AppendResult(nil, from, chainpack.List(ways...)))
+		s.answer(rpc.AppendResult(nil, from, chainpack.List(types...)))
 	case len(m.Path()) == 0 && method == "login":
 		s.tryLogin(m, from)
 	default:
@@ -344,7 +344,7 @@ func (s *session) mount(path, deviceID string, welcome func()) *rpc.Error {
 		old.link.Close(link.MountTaken)
 	}
 	if before != nil {
-		s.ways.inherit(&before.ways)
+		s.routes.Inherit(&before.routes)
 	}
 	b.tellMounts()
 	return nil

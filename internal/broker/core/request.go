@@ -1,6 +1,7 @@
 package core
 
 import (
+	"shvtools/internal/broker/internal/replyroutes"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/cpon"
 	"shvtools/internal/shv/node"
@@ -44,10 +45,10 @@ func (s *session) request(m *rpc.Message, f *link.Frame) {
 		return
 	}
 	if len(m.Callers()) >= maxStack {
-		s.tooDeep(m) // while the answer still has a way back
+		s.tooDeep(m) // while the answer still has a reply route
 		return
 	}
-	asked := call{id: m.ID(), path: path, method: m.Method(), level: level}
+	asked := replyroutes.Call{ID: m.ID(), Path: path, Method: m.Method(), Level: level}
 	m.SetPath(rest)
 	m.SetAccess(level)
 	s.extendUserID(m)
@@ -105,14 +106,14 @@ func isPlain(body []byte) bool {
 }
 
 // passRequest puts a request into the queue of its device.
-func (s *session) passRequest(m *rpc.Message, f *link.Frame, to *session, asked call) *rpc.Error {
+func (s *session) passRequest(m *rpc.Message, f *link.Frame, to *session, asked replyroutes.Call) *rpc.Error {
 	if s.broker.overloaded() {
 		return rpc.Errorf(rpc.CodeTryAgainLater, "the broker is overloaded: too much waits for peers that do not read")
 	}
-	if s.broker.draining.Load() && string(asked.method) == launchMethod {
+	if s.broker.draining.Load() && string(asked.Method) == launchMethod {
 		return rpc.Errorf(rpc.CodeTryAgainLater, stopping)
 	}
-	if !to.ways.open(m.Callers(), asked, s.asCaller()) {
+	if !to.routes.Open(m.Callers(), asked, s.opener()) {
 		return rpc.Errorf(rpc.CodeTryAgainLater, "too many callers on one connection")
 	}
 	switch s.forward(m, f, to, nil, false) {

@@ -3,11 +3,12 @@ package core
 import (
 	"github.com/rs/zerolog"
 
+	"shvtools/internal/broker/internal/replyroutes"
 	"shvtools/internal/shv/rpc"
 	"shvtools/internal/wire/link"
 )
 
-// response carries a response back along its way (spec.md 7.1c, design.md
+// response carries a response back along its reply route (spec.md 7.1c, design.md
 // section 5). Whatever was not asked for is dropped and counted.
 func (s *session) response(m *rpc.Message, f *link.Frame) {
 	stats := &s.broker.stats
@@ -38,20 +39,20 @@ func (s *session) response(m *rpc.Message, f *link.Frame) {
 	s.pass(m, f, toID, state)
 }
 
-// mayAnswer tells whether there is a way for m, and for a FindTunnelRequest the
-// right that its call was made with. A secret is given for a call that came this
-// way only: else a device that somebody once called could have a helper of its
+// mayAnswer tells whether there is a reply route for m, and for a FindTunnelRequest
+// the right that its call was made with. A secret is given only for a call that this
+// link was asked: else a device that somebody once called could have a helper of its
 // own answer the call of a shell on another device.
-func (s *session) mayAnswer(m *rpc.Message, state rpc.TunnelState) (with right, ok bool) {
+func (s *session) mayAnswer(m *rpc.Message, state rpc.TunnelState) (with replyroutes.Right, ok bool) {
 	switch {
 	case s.ticket != nil:
-		return right{}, m.ID() == s.ticket.id && state != rpc.FindTunnelRequest && s.ways.has(m.Callers())
+		return replyroutes.Right{}, m.ID() == s.ticket.id && state != rpc.FindTunnelRequest && s.routes.Has(m.Callers())
 	case state == rpc.FindTunnelRequest:
-		return s.ways.wasAsked(m.Callers(), m.ID())
+		return s.routes.WasAsked(m.Callers(), m.ID())
 	case state == rpc.FindTunnelResponse && s.up == nil:
-		return right{}, false // it would lead a helper away
+		return replyroutes.Right{}, false // it would lead a helper away
 	}
-	return right{}, s.ways.has(m.Callers())
+	return replyroutes.Right{}, s.routes.Has(m.Callers())
 }
 
 // answerInstead answers a call with an error in the place of a response that cannot be
@@ -81,8 +82,8 @@ func (s *session) pass(m *rpc.Message, f *link.Frame, toID int64, state rpc.Tunn
 		s.answerInstead(m, to, rpc.Errorf(rpc.CodeTryAgainLater, "too many tunnels are open on one connection, no more can be"))
 		return
 	}
-	if m.Has(rpc.TagRevCallerIDs) && !to.ways.open(m.RevCallers(), call{}, s.asCaller()) {
-		b.stats.forged.Add(1) // no honest peer makes that many reverse ways up
+	if m.Has(rpc.TagRevCallerIDs) && !to.routes.Open(m.RevCallers(), replyroutes.Call{}, s.opener()) {
+		b.stats.forged.Add(1) // no honest peer needs that many reply routes
 		return
 	}
 	switch err := s.forward(m, f, to, t, t != nil && state == rpc.NoTunnel); err {

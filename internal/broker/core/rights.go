@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"shvtools/internal/broker/auth"
+	"shvtools/internal/broker/internal/replyroutes"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/shvpath"
 	"shvtools/internal/wire/link"
@@ -152,4 +153,4 @@ func (b *Broker) mayTunnel(t *ticket) bool {
 }
 
 // holds tells whether the peer has a right still. A broker above judges by itself.
-func (s *session) holds(r right) bool { return s.up != nil || r.heldBy(s.user.Load()) }
+func (s *session) holds(r replyroutes.Right) bool { return s.up != nil || r.HeldBy(s.user.Load()) }

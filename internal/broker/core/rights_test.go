@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"shvtools/internal/broker/auth"
+	"shvtools/internal/broker/internal/replyroutes"
 	"shvtools/internal/shv/login"
 	"shvtools/internal/shv/rpc"
 	"shvtools/internal/shv/shvpath"
@@ -437,19 +438,19 @@ func TestLevelOfARequestIsFoundWithoutAllocating(t *testing.T) {
 	callers := rpc.CallerIDs{7}
 	ask := func() {
 		level := s.level(path, method)
-		to.ways.open(callers, call{id: 5, path: path, method: method, level: level}, s.asCaller())
+		to.routes.Open(callers, replyroutes.Call{ID: 5, Path: path, Method: method, Level: level}, s.opener())
 	}
-	for range maxAsked {
+	for range replyroutes.MaxAsked {
 		ask()
 	}
 	if n := testing.AllocsPerRun(100, ask); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
-	if with, ok := to.ways.wasAsked(callers, 5); !ok || with.path != string(path) || with.method != string(method) || with.level != rpc.AccessSuper {
+	if with, ok := to.routes.WasAsked(callers, 5); !ok || with.Path != string(path) || with.Method != string(method) || with.Level != rpc.AccessSuper {
 		t.Errorf("kept %+v, %v", with, ok)
 	}
-	to.ways.open(callers, call{id: 6, path: make([]byte, maxKeptCall), method: method}, s.asCaller())
-	if with, ok := to.ways.wasAsked(callers, 6); !ok || !with.unknown || with.heldBy(s.user.Load()) {
+	to.routes.Open(callers, replyroutes.Call{ID: 6, Path: make([]byte, replyroutes.MaxCallText), Method: method}, s.opener())
+	if with, ok := to.routes.WasAsked(callers, 6); !ok || with.Path != "" || with.HeldBy(s.user.Load()) {
 		t.Errorf("kept %+v, %v", with, ok)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"shvtools/internal/broker/auth"
+	"shvtools/internal/broker/internal/replyroutes"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/rpc"
 	"shvtools/internal/wire/link"
@@ -30,11 +31,11 @@ type session struct {
 	path     []byte     // the path of a signal, from the root
 	targets  []*session // of a signal
 	flows    map[*link.Link]*flows
-	deadline *time.Timer  // of the login; nil after it
-	seat     *seat        // at the gate; nil after the login
-	since    time.Time    // never changes
-	before   link.Traffic // of the link, until this session began; never changes
-	caller   *caller      // nil before its first call
+	deadline *time.Timer         // of the login; nil after it
+	seat     *seat               // at the gate; nil after the login
+	since    time.Time           // never changes
+	before   link.Traffic        // of the link, until this session began; never changes
+	opens    *replyroutes.Opener // nil before its first call
 
 	// Set at login, before others can reach the session.
 	ticket *ticket // of a tunnel login; nil for others; written under broker.mu
@@ -44,7 +45,7 @@ type session struct {
 	// user has the rights of now: nil before the login and for a tunnel login.
 	// Written under broker.mu.
 	user    atomic.Pointer[auth.User]
-	ways    ways
+	routes  replyroutes.Table // with which the peer may answer
 	watched watched
 
 	ready  atomic.Bool              // its login is answered
@@ -133,8 +134,8 @@ func (s *session) end(cause link.Cause) {
 	b := s.broker
 	s.stopDeadline()
 	s.leaveSeat()
-	if s.caller != nil {
-		s.caller.gone.Store(true)
+	if s.opens != nil {
+		s.opens.Depart()
 	}
 	b.mu.Lock()
 	delete(b.sessions, s.id)
@@ -228,12 +229,20 @@ func (s *session) message(m *rpc.Message, f *link.Frame) {
 	}
 }
 
-// tooDeep refuses a message with more caller ids than any way has.
+// tooDeep refuses a message with more caller ids than any reply route has.
 func (s *session) tooDeep(m *rpc.Message) {
 	s.broker.stats.malformed.Add(1)
 	if m.Kind() == rpc.Request {
 		s.answer(rpc.AppendError(nil, m.Address(), rpc.Errorf(rpc.CodeInvalidRequest, "more than %d caller ids", maxStack)))
 	}
+}
+
+// opener is the peer as it opens reply routes.
+func (s *session) opener() *replyroutes.Opener {
+	if s.opens == nil || s.opens.IsBroker() != s.isBroker() {
+		s.opens = replyroutes.NewOpener(s.isBroker())
+	}
+	return s.opens
 }
 
 // answer sends a message of the broker's own to the peer.

@@ -170,7 +170,7 @@ func TestForwardingTunnelDataDoesNotAllocate(t *testing.T) {
 	for _, end := range []tunnelEnd{tun.client, tun.helper} {
 		b.tunnels[end.key()] = tun
 		end.session.tunnels[tun] = struct{}{}
-		end.session.ways.pin(tun.wayOf(end))
+		end.session.routes.Pin(tun.replyRoute(end))
 	}
 	for _, tt := range []struct {
 		name     string

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"time"
 
+	"shvtools/internal/broker/internal/replyroutes"
 	"shvtools/internal/shv/rpc"
 	"shvtools/internal/wire/link"
 )
@@ -28,12 +29,12 @@ type secretKey [sha256.Size]byte
 type ticket struct {
 	key    secretKey
 	agent  *session
-	caller int64         // session that the call came from
-	id     int64         // request id of the call
-	asked  rpc.CallerIDs // caller ids of the call, caller on top
-	back   rpc.CallerIDs // reverse caller ids behind agent
-	scheme string        // of the address that was offered with the secret; "": none
-	with   right         // that the call was made with
+	caller int64             // session that the call came from
+	id     int64             // request id of the call
+	asked  rpc.CallerIDs     // caller ids of the call, caller on top
+	back   rpc.CallerIDs     // reverse caller ids behind agent
+	scheme string            // of the address that was offered with the secret; "": none
+	with   replyroutes.Right // that the call was made with
 	timer  *time.Timer
 
 	// Guarded by broker.mu.
@@ -156,7 +157,7 @@ func (s *session) admitTunnel(secret string) *rpc.Error {
 	if !redeemed {
 		return rpc.Errorf(rpc.CodeException, "Invalid authentication: the tunnel secret is unknown, used or too old")
 	}
-	s.ways.pin(t.asked)
+	s.routes.Pin(t.asked)
 	s.log.tunnelOf = t.caller
 	s.log.Info().Msg("helper logged in")
 	return nil

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"shvtools/internal/broker/internal/replyroutes"
 	"shvtools/internal/device/policy"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/rpc"
@@ -445,7 +446,7 @@ func TestManyCallersFromAbove(t *testing.T) {
 		parent := &remote{t: t, conn: ours, in: bufio.NewReader(ours)}
 		defer ours.Close()
 		device := w.device("test/a")
-		for id := range 2 * maxWays {
+		for id := range 2 * replyroutes.MaxRoutes {
 			parent.send(`<1:1,8:3,9:"test/a",10:"get",11:%d,17:8>i{}`, id+1)
 			device.send(`<1:1,8:3,11:%s>i{2:1}`, ids(device.next().Callers()))
 			parent.expect(`<1:1,8:3,11:%d>i{2:1}`, id+1)

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"shvtools/internal/broker/internal/replyroutes"
 	"shvtools/internal/shv/rpc"
 	"shvtools/internal/wire/link"
 )
@@ -21,9 +22,9 @@ type tunnelKey struct {
 type tunnel struct {
 	number         int64
 	client, helper tunnelEnd
-	with           right    // of the client
-	agent          *session // that asked for it
-	agentAt        string   // its mount point then
+	with           replyroutes.Right // of the client
+	agent          *session          // that asked for it
+	agentAt        string            // its mount point then
 	since          time.Time
 
 	toClient, toHelper         atomic.Int64 // bytes of bodies that were passed on
@@ -58,8 +59,9 @@ func (e tunnelEnd) key() tunnelKey {
 	return tunnelKey{e.session.id, e.id, string(e.callers.AppendKey(nil))}
 }
 
-// wayOf is the stack with which the session at the end e answers into the tunnel.
-func (t *tunnel) wayOf(e tunnelEnd) rpc.CallerIDs {
+// replyRoute is the stack with which the session at the end e answers into the
+// tunnel.
+func (t *tunnel) replyRoute(e tunnelEnd) rpc.CallerIDs {
 	far := t.client
 	if e.session == t.client.session {
 		far = t.helper
@@ -128,7 +130,7 @@ func (b *Broker) create(s *session, m *rpc.Message, toID int64) (*session, *tunn
 	if to == nil {
 		return nil, nil, dropQuietly
 	}
-	var with right
+	var with replyroutes.Right
 	var may bool
 	agent := s
 	if s.ticket != nil {
@@ -163,7 +165,7 @@ func (b *Broker) create(s *session, m *rpc.Message, toID int64) (*session, *tunn
 	for _, end := range []tunnelEnd{t.client, t.helper} {
 		b.tunnels[end.key()] = t
 		end.session.tunnels[t] = struct{}{}
-		end.session.ways.pin(t.wayOf(end))
+		end.session.routes.Pin(t.replyRoute(end))
 	}
 	ctl.Forget() // the client needs no secret
 	m.SetTunnel(ctl)
@@ -196,7 +198,7 @@ func (b *Broker) forget(t *tunnel) bool {
 	for _, end := range []tunnelEnd{t.client, t.helper} {
 		delete(b.tunnels, end.key())
 		delete(end.session.tunnels, t)
-		end.session.ways.unpin(t.wayOf(end))
+		end.session.routes.Unpin(t.replyRoute(end))
 	}
 	b.past.toClient += t.toClient.Load()
 	b.past.toHelper += t.toHelper.Load()

@@ -166,7 +166,7 @@ func TestQuietTunnelLivesOn(t *testing.T) {
 		p := w.tunnel(user, w.device("test/agent"), 3, 3)
 		time.Sleep(9 * time.Hour)
 		p.works()
-		if n := len(w.sessions[p.helper.id].ways.fresh); n != 1 {
+		if n := w.sessions[p.helper.id].routes.Len(); n != 1 {
 			t.Errorf("the helper has %d ways", n)
 		}
 	})

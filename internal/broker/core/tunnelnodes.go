@@ -72,8 +72,8 @@ func (t *tunnel) info() chainpack.Value {
 		chainpack.F("user", chainpack.String(t.client.session.userName())),
 		chainpack.F("clientId", chainpack.Int(t.client.session.id)),
 		chainpack.F("peer", chainpack.String(t.client.session.from.String())),
-		chainpack.F("path", chainpack.String(t.with.path)),
-		chainpack.F("method", chainpack.String(t.with.method)),
+		chainpack.F("path", chainpack.String(t.with.Path)),
+		chainpack.F("method", chainpack.String(t.with.Method)),
 		chainpack.F("agent", chainpack.Map(
 			chainpack.F("clientId", chainpack.Int(t.agent.id)),
 			chainpack.F("mountPoint", chainpack.String(t.agentAt)),

@@ -1,0 +1,56 @@
+package replyroutes
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// MaxRoutes is how many routes onto one link one session may open in a
+	// generation. An ordinary client needs one; a client that makes caller ids up
+	// must not cost more.
+	MaxRoutes = 1024
+	// MaxRoutesOfBroker is that for a broker, on behalf of all behind it.
+	MaxRoutesOfBroker = 20 * MaxRoutes
+	// MaxFurther is how many routes a client may open in a generation onto all
+	// links together, not counting the first onto each: made-up caller ids must not
+	// cost more with each device that the client can reach.
+	MaxFurther = 16 * MaxRoutes
+)
+
+// Opener is a session as it opens routes onto the links of others. Only the read
+// loop of that session may pass it to Open; Depart may be called at any time.
+type Opener struct {
+	departed atomic.Bool // its routes lead nowhere: no session id is used twice
+	limit    int         // of routes onto one link; never changes
+
+	// Of the read loop of its session.
+	further int // routes that were not the first onto their link, since then
+	since   time.Time
+}
+
+// NewOpener returns the Opener of a client, or of a broker, which has larger
+// bounds since it stands for all behind it.
+func NewOpener(broker bool) *Opener {
+	if broker {
+		return &Opener{limit: MaxRoutesOfBroker}
+	}
+	return &Opener{limit: MaxRoutes}
+}
+
+// IsBroker reports which of both NewOpener made.
+func (o *Opener) IsBroker() bool { return o.limit > MaxRoutes }
+
+// Depart says that the session has ended. Tables drop its routes when they next
+// need the space.
+func (o *Opener) Depart() { o.departed.Store(true) }
+
+// another reports whether the session may open one more route that is not its
+// first onto a link. The routes of a broker are bounded per link alone.
+func (o *Opener) another() bool {
+	if now := time.Now(); now.Sub(o.since) > Generation {
+		o.further, o.since = 0, now
+	}
+	o.further++
+	return o.further <= MaxFurther || o.IsBroker()
+}
