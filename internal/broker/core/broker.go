@@ -12,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"shvtools/internal/broker/auth"
+	"shvtools/internal/broker/internal/door"
 	"shvtools/internal/broker/journal"
 	"shvtools/internal/shv/node"
 	"shvtools/internal/shv/shvpath"
@@ -89,11 +90,11 @@ type Broker struct {
 	stats  counters
 	often  *lograte.Lines
 
-	gate       *gate
-	failures   *failures
-	handshakes transport.Slots
-	queued     link.Gauge // over all links
-	runID      string
+	connections *door.Connections
+	penalties   *door.Penalties // of failed logins
+	handshakes  transport.Slots
+	queued      link.Gauge // over all links
+	runID       string
 
 	running  sync.WaitGroup // sessions, Serve calls and the watch
 	done     chan struct{}  // closed by Close
@@ -140,11 +141,13 @@ func New(o Options) *Broker {
 	b := &Broker{
 		opts:       o,
 		limits:     limits,
-		gate:       newGate(limits),
-		failures:   newFailures(limits.LoginPenalty),
+		penalties:  door.NewPenalties(limits.LoginPenalty),
 		handshakes: transport.NewSlots(limits.Handshakes),
-		done:       make(chan struct{}),
-		idle:       make(chan struct{}, 1),
+		connections: door.NewConnections(door.Bounds{
+			Connections: limits.Connections, Pending: limits.Unauthenticated, PendingPerSource: limits.UnauthenticatedPerSource,
+		}),
+		done: make(chan struct{}),
+		idle: make(chan struct{}, 1),
 
 		listeners: make(map[net.Listener]struct{}),
 		sessions:  make(map[int64]*session),

@@ -33,8 +33,8 @@ func (b *Broker) shared() []func() bool {
 	return []func() bool{
 		func() bool { return try(b.mu.TryRLock, b.mu.RUnlock) },
 		func() bool { return try(b.telling.TryLock, b.telling.Unlock) },
-		func() bool { return try(b.gate.mu.TryLock, b.gate.mu.Unlock) },
-		func() bool { return try(b.failures.mu.TryLock, b.failures.mu.Unlock) },
+		func() bool { return try(b.connections.Mutex().TryLock, b.connections.Mutex().Unlock) },
+		func() bool { return try(b.penalties.Mutex().TryLock, b.penalties.Mutex().Unlock) },
 		func() bool { return try(b.wanted.mu.TryRLock, b.wanted.mu.RUnlock) },
 		func() bool { return try(b.wanted.watching.TryLock, b.wanted.watching.Unlock) },
 		func() bool {

@@ -12,8 +12,8 @@ func TestHealth(t *testing.T) {
 	for name, lock := range map[string]func(w *world) sync.Locker{
 		"mu":            func(w *world) sync.Locker { return &w.mu },
 		"telling":       func(w *world) sync.Locker { return &w.telling },
-		"gate":          func(w *world) sync.Locker { return &w.gate.mu },
-		"failures":      func(w *world) sync.Locker { return &w.failures.mu },
+		"connections":   func(w *world) sync.Locker { return w.connections.Mutex() },
+		"penalties":     func(w *world) sync.Locker { return w.penalties.Mutex() },
 		"subscriptions": func(w *world) sync.Locker { return &w.wanted.mu },
 		"children":      func(w *world) sync.Locker { return &w.wanted.watching },
 	} {

@@ -12,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"shvtools/internal/broker/auth"
+	"shvtools/internal/broker/internal/door"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/login"
 	"shvtools/internal/shv/rpc"
@@ -111,15 +112,15 @@ func (s *session) tryLogin(m *rpc.Message, from rpc.Address) {
 	}
 	s.deadline.Stop() // what follows is not the peer's time
 	login, _ := content.Value.Get("login")
-	by := attempt{s.from.Source(), stringField(login, "user")}
+	by := door.Attempt{Source: s.from.Source(), User: stringField(login, "user")}
 	began := time.Now()
-	if !tunnel && !s.holdBack(b.failures.held(by)) {
+	if !tunnel && !s.holdBack(b.penalties.Held(by)) {
 		return
 	}
 	judging := time.Now()
 	refused := s.admit(content.Value, options, func() {
 		if !tunnel { // a helper says any name
-			b.failures.passed(by) // before the answer: who has it may come again at once
+			b.penalties.Passed(by) // before the answer: who has it may come again at once
 		}
 		s.welcome(from, options)
 	})
@@ -134,10 +135,10 @@ func (s *session) tryLogin(m *rpc.Message, from rpc.Address) {
 	}
 	penalty := b.limits.LoginPenalty
 	if refused == errPassword || refused == errCertificate {
-		penalty = b.failures.failed(by)
-		refused = rpc.Errorf(rpc.CodeException, "Invalid authentication for user: %s reason: %s", by.user, refused.Message)
+		penalty = b.penalties.Failed(by)
+		refused = rpc.Errorf(rpc.CodeException, "Invalid authentication for user: %s reason: %s", by.User, refused.Message)
 	}
-	s.log.user = cmp.Or(s.log.user, short(by).user) // who it is not, but says so
+	s.log.user = cmp.Or(s.log.user, by.Short().User) // who it is not, but says so
 	s.log.Provoked("login refused", func(e *zerolog.Event) {
 		text := why.Error() // with the name again, as long as it is
 		e.Str(zerolog.ErrorFieldName, text[:min(len(text), maxRefusal)]).Stringer("heldBack", penalty)
@@ -186,7 +187,7 @@ func (s *session) holdBack(d time.Duration) bool {
 func (s *session) welcome(from rpc.Address, options chainpack.Value) {
 	s.login.done = true
 	s.stopDeadline()
-	s.leaveSeat()
+	s.releaseSlot()
 	s.link.SetMaxFrame(s.broker.limits.MaxFrame)
 	s.link.SetIdle(idleLimit(options))
 	s.answer(rpc.AppendResult(nil, from, s.admission()))

@@ -136,7 +136,7 @@ func (b *Broker) Stats() Stats {
 		Clients:         len(b.sessions),
 		Mounts:          b.mounts.Len(),
 		Tunnels:         len(b.tunnels) / 2,
-		Unauthenticated: b.gate.count(),
+		Unauthenticated: b.connections.Pending(),
 		Subscriptions:   b.wanted.count(),
 		Awaiting:        len(b.calls),
 		Queued:          b.queued.Bytes(),
