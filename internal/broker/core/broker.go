@@ -13,6 +13,7 @@ import (
 
 	"shvtools/internal/broker/auth"
 	"shvtools/internal/broker/internal/door"
+	"shvtools/internal/broker/internal/topics"
 	"shvtools/internal/broker/journal"
 	"shvtools/internal/shv/node"
 	"shvtools/internal/shv/shvpath"
@@ -103,7 +104,7 @@ type Broker struct {
 	serving  sync.Once
 	looked   atomic.Pointer[time.Time] // when the watch last came round; nil: there is none yet
 
-	wanted  subscriptions
+	topics  topics.Table[*session]
 	telling sync.Mutex // keeps changes of mounts in order; taken before mu
 
 	mu         sync.RWMutex

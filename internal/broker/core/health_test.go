@@ -14,8 +14,8 @@ func TestHealth(t *testing.T) {
 		"telling":       func(w *world) sync.Locker { return &w.telling },
 		"connections":   func(w *world) sync.Locker { return w.connections.Mutex() },
 		"penalties":     func(w *world) sync.Locker { return w.penalties.Mutex() },
-		"subscriptions": func(w *world) sync.Locker { return &w.wanted.mu },
-		"children":      func(w *world) sync.Locker { return &w.wanted.watching },
+		"subscriptions": func(w *world) sync.Locker { table, _ := w.topics.Mutexes(); return table },
+		"children":      func(w *world) sync.Locker { _, watchers := w.topics.Mutexes(); return watchers },
 	} {
 		// A bubble for each: a goroutine that waits for a lock stops the time in it,
 		// and the watch has its first look after lookEvery.

@@ -49,9 +49,8 @@ type session struct {
 	routes  replyroutes.Table // with which the peer may answer
 	watched watched
 
-	ready  atomic.Bool              // its login is answered
-	missed atomic.Uint64            // signals that it did not keep up with
-	wanted map[string]*subscription // by resource identifier; guarded by broker.wanted
+	ready  atomic.Bool   // its login is answered
+	missed atomic.Uint64 // signals that it did not keep up with
 
 	// Guarded by broker.mu.
 	admitted   auth.Login  // the login of user, as it was let in
@@ -153,7 +152,7 @@ func (s *session) end(cause link.Cause) {
 	if s.down != nil {
 		s.down.stop()
 	}
-	b.wanted.removeAll(s)
+	b.topics.RemoveAll(s)
 	b.tellMounts()
 	s.logEnd(cause, unmounted)
 	for _, n := range notices {
@@ -358,6 +357,13 @@ func tooManyTags(meta []byte) bool {
 	return false
 }
 
+// ID orders the sessions; it makes a session a member of topics.
+func (s *session) ID() int64 { return s.id }
+
+// Owner tells topics whose subscriptions the peer's are.
+func (s *session) Owner() (user string, parent bool) { return s.name(), s.up != nil }
+
+// name is that of the user, or what the peer is called that has none.
 func (s *session) name() string {
 	user := s.user.Load()
 	switch {

@@ -68,7 +68,7 @@ func (s *session) signal(m *rpc.Message, f *link.Frame) {
 		level = rpc.AccessRead
 	}
 	b.stats.signals.Add(1)
-	s.targets = b.wanted.find(s.targets[:0], s.path, source, name, time.Now())
+	s.targets = b.topics.Find(s.targets[:0], s.path, source, name, time.Now())
 	defer s.forgetTargets()
 	if len(s.targets) == 0 {
 		return
@@ -194,7 +194,7 @@ type mountChange struct {
 // on the way that is not there. b.mu is held.
 func (b *Broker) step(path string) (parent, name string) {
 	for end := 0; end < len(path); {
-		next := nextName([]byte(path), end)
+		next := shvpath.NameEnd(path, end)
 		if !b.mounts.Leads(path[:next]) {
 			return path[:end], path[end+min(end, 1) : next]
 		}
@@ -226,7 +226,7 @@ func (b *Broker) tellMounts() {
 func (b *Broker) emit(path, name string, value chainpack.Value) {
 	const source = "ls"
 	a := audience{path: []byte(path), source: []byte(source), level: rpc.AccessBrowse}
-	a.sessions = b.wanted.find(nil, a.path, a.source, []byte(name), time.Now())
+	a.sessions = b.topics.Find(nil, a.path, a.source, []byte(name), time.Now())
 	if len(a.sessions) == 0 {
 		return
 	}

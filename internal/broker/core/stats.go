@@ -137,7 +137,7 @@ func (b *Broker) Stats() Stats {
 		Mounts:          b.mounts.Len(),
 		Tunnels:         len(b.tunnels) / 2,
 		Unauthenticated: b.connections.Pending(),
-		Subscriptions:   b.wanted.count(),
+		Subscriptions:   b.topics.Len(),
 		Awaiting:        len(b.calls),
 		Queued:          b.queued.Bytes(),
 		Requests:        b.stats.requests.Load(),
