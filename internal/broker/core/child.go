@@ -10,6 +10,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"shvtools/internal/broker/auth"
+	"shvtools/internal/broker/internal/mounts"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/cpon"
 	"shvtools/internal/shv/rpc"
@@ -212,7 +213,7 @@ func (d *below) params(all []shvpath.RI) map[string]chainpack.Value {
 func oldForm(ri shvpath.RI) chainpack.Value {
 	return chainpack.Map(
 		chainpack.F("method", chainpack.String(ri.ExactSignal())),
-		chainpack.F("path", chainpack.String(ri.Path().Stem(maxMountDepth))),
+		chainpack.F("path", chainpack.String(ri.Path().Stem(mounts.MaxDepth))),
 		chainpack.F("source", chainpack.String(ri.ExactMethod())),
 	)
 }

@@ -145,7 +145,7 @@ func (s *session) end(cause link.Cause) {
 	delete(b.parents, s)
 	b.past.traffic = b.past.traffic.Plus(s.traffic())
 	s.stopExpiry()
-	unmounted := b.unmount(s)
+	unmounted := b.unmountLocked(s)
 	notices := b.endTunnelsOf(s, cause)
 	notices = append(notices, b.endTicketsOf(s)...)
 	b.mu.Unlock()
