@@ -21,7 +21,7 @@ const hintWait = 10 * time.Millisecond
 func (b *Broker) start(conn net.Conn, e *entrance) {
 	from := transport.PeerOf(conn)
 	e.accepted.Add(1)
-	seat, cause := b.gate.enter(from.Source())
+	slot, cause := b.connections.Enter(from.Source())
 	if cause != link.Open {
 		b.stats.ended[cause].Add(1)
 		message := "connection refused: " + cause.String()
@@ -32,14 +32,14 @@ func (b *Broker) start(conn net.Conn, e *entrance) {
 		return
 	}
 	l := link.New(conn, link.Options{MaxFrame: b.limits.LoginFrame, QueueBytes: b.limits.QueueBytes, Gauge: &b.queued})
-	s := b.newSession(l, from, transport.SecureOf(conn), seat, nil)
+	s := b.newSession(l, from, transport.SecureOf(conn), slot, nil)
 	if s == nil {
-		b.gate.loggedIn(seat)
-		b.gate.leave()
+		b.connections.LoggedIn(slot)
+		b.connections.Leave()
 		l.Close(link.Shutdown)
 		return
 	}
-	if !b.gate.sit(seat, l) {
+	if !b.connections.Assign(slot, l) {
 		l.Close(link.TooManyLogins)
 	}
 	e.open.Add(1)
@@ -49,7 +49,7 @@ func (b *Broker) start(conn net.Conn, e *entrance) {
 		p := &peer{session: s}
 		cause := s.run(p, conn)
 		p.session.end(cause)
-		b.gate.leave()
+		b.connections.Leave()
 		b.stats.ended[cause].Add(1)
 	}()
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"testing"
-	"time"
 
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/cpon"
@@ -87,19 +86,5 @@ func TestCallsAllocateNothing(t *testing.T) {
 	}
 	if s := b.Stats(); s.Forged+s.Late+s.Bad > 0 {
 		t.Errorf("%+v", s)
-	}
-}
-
-func TestSignalsComparedWithGlobsAllocateNothing(t *testing.T) {
-	var table subscriptions
-	now := time.Now()
-	for i := range 100 {
-		_, _ = table.add(&session{id: int64(i + 1)}, mustRI(t, fmt.Sprintf("*/%d*:get:c*", i)), time.Time{}, now)
-	}
-	path, source, signal := []byte("a/7"), []byte("get"), []byte("chng")
-	dst := make([]*session, 0, 16)
-	n := testing.AllocsPerRun(100, func() { dst = table.find(dst[:0], path, source, signal, now) })
-	if n != 0 || len(dst) != 1 {
-		t.Errorf("%v allocations, %d subscribers", n, len(dst))
 	}
 }

@@ -12,9 +12,11 @@ import (
 	"github.com/rs/zerolog"
 
 	"shvtools/internal/broker/auth"
+	"shvtools/internal/broker/internal/door"
+	"shvtools/internal/broker/internal/mounts"
+	"shvtools/internal/broker/internal/topics"
 	"shvtools/internal/broker/journal"
 	"shvtools/internal/shv/node"
-	"shvtools/internal/shv/shvpath"
 	"shvtools/internal/sys/lograte"
 	"shvtools/internal/wire/link"
 	"shvtools/internal/wire/transport"
@@ -31,14 +33,6 @@ const (
 	defaultIdle = 180 * time.Second
 	// maxLogins is how many logins may fail on one connection.
 	maxLogins = 3
-	// maxMount and maxMountDepth bound a mount point, since mount points are
-	// remembered: in bytes, and in names.
-	maxMount      = 512
-	maxMountDepth = 32
-	// maxAtMount caps the sessions per mount point. A reconnecting device leaves stale
-	// sessions until their death is noticed; each new session inherits its
-	// predecessor's reply routes.
-	maxAtMount = 16
 	// maxStack bounds the caller ids that come with a message, and maxTags the
 	// entries of a meta that is passed on: what grows on its way must not get
 	// longer than the next one takes.
@@ -46,8 +40,6 @@ const (
 	maxTags  = 96
 	// keptHead is how much memory for a head a session keeps.
 	keptHead = 4 << 10
-	// maxOffline bounds the mount points that are remembered as offline.
-	maxOffline = 10000
 	// lingering is how long a link may outlive its purpose: what was sent last
 	// shall arrive, and the C++ helper does not know that a tunnel can be closed
 	// from the other side.
@@ -89,11 +81,11 @@ type Broker struct {
 	stats  counters
 	often  *lograte.Lines
 
-	gate       *gate
-	failures   *failures
-	handshakes transport.Slots
-	queued     link.Gauge // over all links
-	runID      string
+	connections *door.Connections
+	penalties   *door.Penalties // of failed logins
+	handshakes  transport.Slots
+	queued      link.Gauge // over all links
+	runID       string
 
 	running  sync.WaitGroup // sessions, Serve calls and the watch
 	done     chan struct{}  // closed by Close
@@ -102,7 +94,7 @@ type Broker struct {
 	serving  sync.Once
 	looked   atomic.Pointer[time.Time] // when the watch last came round; nil: there is none yet
 
-	wanted  subscriptions
+	topics  topics.Table[*session]
 	telling sync.Mutex // keeps changes of mounts in order; taken before mu
 
 	mu         sync.RWMutex
@@ -114,20 +106,18 @@ type Broker struct {
 	lastID     int64
 	lastTunnel int64
 	sessions   map[int64]*session
-	mounts     shvpath.Tree[*mount]
-	changes    []mountChange           // that nobody was told of yet
-	offline    shvpath.Tree[time.Time] // since when, below which mount point
-	tickets    map[secretKey]*ticket   // that nobody redeemed yet
-	calls      map[tunnelKey]*ticket   // by the call that still waits for its tunnel
-	tunnels    map[tunnelKey]*tunnel   // by the key of either end
-	numbered   map[int64]*tunnel       // the same by their numbers
-	over       over                    // the latest tunnels that ended
-	awaited    awaited                 // tunnels that brokers below may make
-	parents    map[*session]struct{}   // the brokers above
-	asking     int                     // brokers that look for those above
-	curious    int                     // others that do
-	edits      int                     // changes of rights that are being made
-	renewing   map[string]bool         // users who change their own passwords just now
+	mounts     mounts.Table[*session]
+	tickets    map[secretKey]*ticket // that nobody redeemed yet
+	calls      map[tunnelKey]*ticket // by the call that still waits for its tunnel
+	tunnels    map[tunnelKey]*tunnel // by the key of either end
+	numbered   map[int64]*tunnel     // the same by their numbers
+	over       over                  // the latest tunnels that ended
+	awaited    awaited               // tunnels that brokers below may make
+	parents    map[*session]struct{} // the brokers above
+	asking     int                   // brokers that look for those above
+	curious    int                   // others that do
+	edits      int                   // changes of rights that are being made
+	renewing   map[string]bool       // users who change their own passwords just now
 }
 
 // New makes a broker.
@@ -140,11 +130,13 @@ func New(o Options) *Broker {
 	b := &Broker{
 		opts:       o,
 		limits:     limits,
-		gate:       newGate(limits),
-		failures:   newFailures(limits.LoginPenalty),
+		penalties:  door.NewPenalties(limits.LoginPenalty),
 		handshakes: transport.NewSlots(limits.Handshakes),
-		done:       make(chan struct{}),
-		idle:       make(chan struct{}, 1),
+		connections: door.NewConnections(door.Bounds{
+			Connections: limits.Connections, Pending: limits.Unauthenticated, PendingPerSource: limits.UnauthenticatedPerSource,
+		}),
+		done: make(chan struct{}),
+		idle: make(chan struct{}, 1),
 
 		listeners: make(map[net.Listener]struct{}),
 		sessions:  make(map[int64]*session),

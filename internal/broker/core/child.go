@@ -10,6 +10,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"shvtools/internal/broker/auth"
+	"shvtools/internal/broker/internal/mounts"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/cpon"
 	"shvtools/internal/shv/rpc"
@@ -61,6 +62,7 @@ type below struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	ended   sync.WaitGroup
+	unwatch func() // nil before start
 
 	mu     sync.Mutex
 	lastID int64
@@ -98,13 +100,15 @@ func (d *below) start() {
 		return
 	}
 	d.session.link.Share(b.limits.QueueBytes)
-	b.wanted.watch(d)
+	d.unwatch = b.topics.Watch(d.concerns)
 	d.ended.Go(d.run)
 }
 
 // stop ends it and waits for that.
 func (d *below) stop() {
-	d.session.broker.wanted.unwatch(d)
+	if d.unwatch != nil {
+		d.unwatch()
+	}
 	d.cancel()
 	d.ended.Wait()
 }
@@ -165,7 +169,7 @@ func (d *below) sync() error {
 	if d.old {
 		node = ".broker/app"
 	}
-	want := d.params(d.session.broker.wanted.below(d.session, d.mount, time.Now()))
+	want := d.params(d.session.broker.topics.Below(d.session, d.mount, time.Now()))
 	var calls []ownCall
 	var done []func()
 	for key, param := range want {
@@ -209,7 +213,7 @@ func (d *below) params(all []shvpath.RI) map[string]chainpack.Value {
 func oldForm(ri shvpath.RI) chainpack.Value {
 	return chainpack.Map(
 		chainpack.F("method", chainpack.String(ri.ExactSignal())),
-		chainpack.F("path", chainpack.String(ri.Path().Stem(maxMountDepth))),
+		chainpack.F("path", chainpack.String(ri.Path().Stem(mounts.MaxDepth))),
 		chainpack.F("source", chainpack.String(ri.ExactMethod())),
 	)
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"shvtools/internal/broker/internal/topics"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/rpc"
 	"shvtools/internal/shv/shvpath"
@@ -131,7 +132,7 @@ func (s *session) roles() chainpack.Value {
 // subscribed gives the subscriptions with the seconds that they have left, Null
 // for no end.
 func (s *session) subscribed() chainpack.Value {
-	all := s.broker.wanted.of(s, time.Now())
+	all := s.broker.topics.Of(s, time.Now())
 	entries := make([]chainpack.Entry, 0, len(all))
 	for ri, left := range all {
 		ttl := chainpack.Null()
@@ -146,7 +147,7 @@ func (s *session) subscribed() chainpack.Value {
 
 // subscribe takes a subscription in the form of the standard or of SHV 2.
 func (s *session) subscribe(param chainpack.Value) (added bool, err error) {
-	ri, ttl, err := parseSubscription(param)
+	ri, ttl, err := topics.ParseParam(param)
 	if err != nil {
 		return false, err
 	}
@@ -158,18 +159,18 @@ func (s *session) subscribe(param chainpack.Value) (added bool, err error) {
 	if ri, err = s.rooted(ri); err != nil {
 		return false, err
 	}
-	return s.broker.wanted.add(s, ri, until, now)
+	return s.broker.topics.Add(s, ri, until, now)
 }
 
 func (s *session) unsubscribe(param chainpack.Value) (removed bool, err error) {
-	ri, _, err := parseSubscription(param)
+	ri, _, err := topics.ParseParam(param)
 	if err == nil {
 		ri, err = s.rooted(ri)
 	}
 	if err != nil {
 		return false, err
 	}
-	return s.broker.wanted.remove(s, ri.String(), time.Now()), nil
+	return s.broker.topics.Remove(s, ri.String(), time.Now()), nil
 }
 
 func idText(id int64) string { return strconv.FormatInt(id, 10) }

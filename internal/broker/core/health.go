@@ -30,13 +30,14 @@ func (b *Broker) Healthy(ctx context.Context) bool {
 
 // shared are the parts that all clients share, each as a look whether it answers.
 func (b *Broker) shared() []func() bool {
+	topics, watchers := b.topics.Mutexes()
 	return []func() bool{
 		func() bool { return try(b.mu.TryRLock, b.mu.RUnlock) },
 		func() bool { return try(b.telling.TryLock, b.telling.Unlock) },
-		func() bool { return try(b.gate.mu.TryLock, b.gate.mu.Unlock) },
-		func() bool { return try(b.failures.mu.TryLock, b.failures.mu.Unlock) },
-		func() bool { return try(b.wanted.mu.TryRLock, b.wanted.mu.RUnlock) },
-		func() bool { return try(b.wanted.watching.TryLock, b.wanted.watching.Unlock) },
+		func() bool { return try(b.connections.Mutex().TryLock, b.connections.Mutex().Unlock) },
+		func() bool { return try(b.penalties.Mutex().TryLock, b.penalties.Mutex().Unlock) },
+		func() bool { return try(topics.TryRLock, topics.RUnlock) },
+		func() bool { return try(watchers.TryLock, watchers.Unlock) },
 		func() bool {
 			at := b.looked.Load()
 			return at == nil || time.Since(*at) < missedLooks*b.lookEvery()

@@ -12,10 +12,10 @@ func TestHealth(t *testing.T) {
 	for name, lock := range map[string]func(w *world) sync.Locker{
 		"mu":            func(w *world) sync.Locker { return &w.mu },
 		"telling":       func(w *world) sync.Locker { return &w.telling },
-		"gate":          func(w *world) sync.Locker { return &w.gate.mu },
-		"failures":      func(w *world) sync.Locker { return &w.failures.mu },
-		"subscriptions": func(w *world) sync.Locker { return &w.wanted.mu },
-		"children":      func(w *world) sync.Locker { return &w.wanted.watching },
+		"connections":   func(w *world) sync.Locker { return w.connections.Mutex() },
+		"penalties":     func(w *world) sync.Locker { return w.penalties.Mutex() },
+		"subscriptions": func(w *world) sync.Locker { table, _ := w.topics.Mutexes(); return table },
+		"children":      func(w *world) sync.Locker { _, watchers := w.topics.Mutexes(); return watchers },
 	} {
 		// A bubble for each: a goroutine that waits for a lock stops the time in it,
 		// and the watch has its first look after lookEvery.

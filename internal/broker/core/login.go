@@ -5,13 +5,12 @@ import (
 	"crypto/rand"
 	"errors"
 	"math/big"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
 
 	"shvtools/internal/broker/auth"
+	"shvtools/internal/broker/internal/door"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/login"
 	"shvtools/internal/shv/rpc"
@@ -111,15 +110,15 @@ func (s *session) tryLogin(m *rpc.Message, from rpc.Address) {
 	}
 	s.deadline.Stop() // what follows is not the peer's time
 	login, _ := content.Value.Get("login")
-	by := attempt{s.from.Source(), stringField(login, "user")}
+	by := door.Attempt{Source: s.from.Source(), User: stringField(login, "user")}
 	began := time.Now()
-	if !tunnel && !s.holdBack(b.failures.held(by)) {
+	if !tunnel && !s.holdBack(b.penalties.Held(by)) {
 		return
 	}
 	judging := time.Now()
 	refused := s.admit(content.Value, options, func() {
 		if !tunnel { // a helper says any name
-			b.failures.passed(by) // before the answer: who has it may come again at once
+			b.penalties.Passed(by) // before the answer: who has it may come again at once
 		}
 		s.welcome(from, options)
 	})
@@ -134,10 +133,10 @@ func (s *session) tryLogin(m *rpc.Message, from rpc.Address) {
 	}
 	penalty := b.limits.LoginPenalty
 	if refused == errPassword || refused == errCertificate {
-		penalty = b.failures.failed(by)
-		refused = rpc.Errorf(rpc.CodeException, "Invalid authentication for user: %s reason: %s", by.user, refused.Message)
+		penalty = b.penalties.Failed(by)
+		refused = rpc.Errorf(rpc.CodeException, "Invalid authentication for user: %s reason: %s", by.User, refused.Message)
 	}
-	s.log.user = cmp.Or(s.log.user, short(by).user) // who it is not, but says so
+	s.log.user = cmp.Or(s.log.user, by.Short().User) // who it is not, but says so
 	s.log.Provoked("login refused", func(e *zerolog.Event) {
 		text := why.Error() // with the name again, as long as it is
 		e.Str(zerolog.ErrorFieldName, text[:min(len(text), maxRefusal)]).Stringer("heldBack", penalty)
@@ -186,7 +185,7 @@ func (s *session) holdBack(d time.Duration) bool {
 func (s *session) welcome(from rpc.Address, options chainpack.Value) {
 	s.login.done = true
 	s.stopDeadline()
-	s.leaveSeat()
+	s.releaseSlot()
 	s.link.SetMaxFrame(s.broker.limits.MaxFrame)
 	s.link.SetIdle(idleLimit(options))
 	s.answer(rpc.AppendResult(nil, from, s.admission()))
@@ -286,106 +285,4 @@ func idleLimit(options chainpack.Value) time.Duration {
 		return longIdle
 	}
 	return time.Duration(seconds) * time.Second
-}
-
-// mount is who stands at a mount point, the newest last: it is the one that is
-// called. When it goes, the one before it is called again.
-type mount struct {
-	sessions []*session
-}
-
-// reserved are the first names that no device may take.
-var reserved = map[string]bool{".broker": true, ".app": true, ".local": true}
-
-// mount puts the session's device at a clean path. What the user may not do is
-// only logged, as every broker leaves such a device connected and unmounted; a
-// mount point that is another user's refuses the login.
-func (s *session) mount(path, deviceID string, welcome func()) *rpc.Error {
-	first, _, _ := strings.Cut(path, "/")
-	if len(path) > maxMount || strings.Count(path, "/") >= maxMountDepth {
-		s.log.Provoked("device not mounted: its mount point is too long", func(e *zerolog.Event) { e.Int("length", len(path)) })
-		welcome()
-		return nil
-	}
-	b := s.broker
-	b.mu.Lock()
-	if reserved[first] || !s.mayStand(s.user.Load(), b.opts.Users.Load(), path, deviceID) {
-		b.mu.Unlock()
-		s.log.Provoked("device not mounted: its user may not mount there", func(e *zerolog.Event) { e.Str("mount", path) })
-		welcome()
-		return nil
-	}
-	at, taken := b.mounts.Get(path)
-	if !taken {
-		at = new(mount)
-	}
-	var before *session
-	if n := len(at.sessions); n > 0 {
-		before = at.sessions[n-1]
-		if before.name() != s.name() {
-			b.mu.Unlock()
-			return rpc.Errorf(rpc.CodeException, "mount point %s is taken by another user's device", path)
-		}
-	}
-	// Under the lock, for no request may overtake it. It does not wait.
-	welcome()
-	s.log.Info().Str("mount", path).Bool("takenOver", before != nil).Msg("device mounted")
-	at.sessions = append(at.sessions, s)
-	if !taken {
-		parent, name := b.step(path)
-		b.changes = append(b.changes, mountChange{path, parent, name, true})
-	}
-	b.mounts.Set(path, at)
-	b.offline.Delete(path)
-	s.mountPoint, s.deviceID = path, deviceID
-	oldest := slices.Clone(at.sessions[:max(0, len(at.sessions)-maxAtMount)])
-	b.mu.Unlock()
-	for _, old := range oldest {
-		old.link.Close(link.MountTaken)
-	}
-	if before != nil {
-		s.routes.Inherit(&before.routes)
-	}
-	b.tellMounts()
-	return nil
-}
-
-// unmount takes the session from its mount point and gives that back, "" if it
-// had none. b.mu is held.
-func (b *Broker) unmount(s *session) string {
-	if s.mountPoint == "" {
-		return ""
-	}
-	at, _ := b.mounts.Get(s.mountPoint)
-	for i, other := range at.sessions {
-		if other == s {
-			at.sessions = append(at.sessions[:i], at.sessions[i+1:]...)
-			break
-		}
-	}
-	if len(at.sessions) == 0 {
-		b.mounts.Delete(s.mountPoint)
-		if !b.closed && !b.leaving {
-			parent, name := b.step(s.mountPoint)
-			b.changes = append(b.changes, mountChange{s.mountPoint, parent, name, false})
-		}
-		if _, known := b.offline.Get(s.mountPoint); known || b.offline.Len() < maxOffline {
-			b.offline.Set(s.mountPoint, time.Now())
-		}
-	}
-	path := s.mountPoint
-	s.mountPoint = ""
-	return path
-}
-
-// mountedAt finds the device that a clean path belongs to, and the rest of the
-// path below its mount point. It does not allocate.
-func (b *Broker) mountedAt(path []byte) (s *session, rest []byte) {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	at, rest, ok := b.mounts.Lookup(path)
-	if !ok {
-		return nil, nil
-	}
-	return at.sessions[len(at.sessions)-1], rest
 }

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"shvtools/internal/broker/internal/mounts"
 	"shvtools/internal/shv/rpc"
 	"shvtools/internal/wire/link"
 )
@@ -32,7 +33,7 @@ func (r *remote) calls(path string, at *remote, rest string) {
 }
 
 func TestMountPoints(t *testing.T) {
-	deep := "test" + strings.Repeat("/d", maxMountDepth)
+	deep := "test" + strings.Repeat("/d", mounts.MaxDepth)
 	for _, tt := range []struct {
 		name, asked, mounted string
 	}{
@@ -44,7 +45,7 @@ func TestMountPoints(t *testing.T) {
 		{"reserved .local", ".local/x", ""},
 		{"too deep", deep, ""},
 		{"deepest", deep[:len(deep)-2], deep[:len(deep)-2]},
-		{"too long", "test/" + strings.Repeat("n", maxMount), ""},
+		{"too long", "test/" + strings.Repeat("n", mounts.MaxLength), ""},
 		{"empty", "", ""},
 		{"slashes", "//", ""},
 	} {
@@ -92,7 +93,7 @@ func TestNewestDeviceWinsAndTheOlderComesBack(t *testing.T) {
 func TestOneMountPointIsTakenByFew(t *testing.T) {
 	bubbled(t, Options{}, func(t *testing.T, w *world) {
 		user, first, second := w.client(), w.device("test/a"), w.device("test/a")
-		for range maxAtMount - 2 {
+		for range mounts.MaxSessions - 2 {
 			w.device("test/a")
 		}
 		first.fence() // as many as may stand there
@@ -104,8 +105,15 @@ func TestOneMountPointIsTakenByFew(t *testing.T) {
 			t.Errorf("the newest device gets %d", m.ID())
 		}
 		synctest.Wait()
-		at, _ := w.mounts.Get("test/a")
-		if n := len(at.sessions); n != maxAtMount || w.Stats().Ended[link.MountTaken] != 1 {
+		n := 0
+		w.mu.RLock()
+		for _, s := range w.sessions {
+			if s.mountPoint == "test/a" {
+				n++
+			}
+		}
+		w.mu.RUnlock()
+		if n != mounts.MaxSessions || w.Stats().Ended[link.MountTaken] != 1 {
 			t.Errorf("%d stand there, %d were ended", n, w.Stats().Ended[link.MountTaken])
 		}
 	})

@@ -45,29 +45,6 @@ func (b *Broker) addNodes() {
 	b.addRights()
 }
 
-// mountsBelow gives the names on the way to mount points below a clean path.
-func (b *Broker) mountsBelow(path string) ([]string, bool) {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	return b.mounts.Children(path)
-}
-
-// leadsToMount tells whether a clean path is a mount point or leads to one.
-func (b *Broker) leadsToMount(path string) bool {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	return b.mounts.Leads(path)
-}
-
-// offlineSince tells when the device left whose mount point a clean path is at
-// or below.
-func (b *Broker) offlineSince(path []byte) (time.Time, bool) {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	since, _, ok := b.offline.Lookup(path)
-	return since, ok
-}
-
 // brokerMethods are those of .broker.
 func (b *Broker) brokerMethods() []node.Method {
 	return []node.Method{

@@ -80,7 +80,7 @@ func (s *session) rejected(param chainpack.Value) (removed bool, err error) {
 	if len(names[0]) > maxSignalPath {
 		return false, rpc.Errorf(rpc.CodeInvalidParam, "a path of %d bytes, more than %d", len(names[0]), maxSignalPath)
 	}
-	return s.broker.wanted.removeMatching(s, s.rootedPath(shvpath.Clean([]byte(names[0]))), source, []byte(names[1])), nil
+	return s.broker.topics.RemoveMatching(s, s.rootedPath(shvpath.Clean([]byte(names[0]))), source, []byte(names[1])), nil
 }
 
 // askAboveFor looks for the brokers above in a goroutine of its own. A broker that gets

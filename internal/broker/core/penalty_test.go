@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"shvtools/internal/broker/internal/door"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/cpon"
 	"shvtools/internal/shv/rpc"
@@ -41,7 +42,7 @@ func TestFailedLoginsAreHeldBackEverLonger(t *testing.T) {
 		}
 		// The right password is answered while its client still waits, and clears
 		// the user's name.
-		if took, in := w.guess(here, "ann", uncommon); took != maxHeld*time.Second || !in {
+		if took, in := w.guess(here, "ann", uncommon); took != door.MaxHeld*time.Second || !in {
 			t.Errorf("right password: %v, let in: %v", took, in)
 		}
 		if took, in := w.guess(here, "ann", uncommon); took != 0 || !in {
@@ -79,11 +80,11 @@ func TestFailuresAreForgotten(t *testing.T) {
 		for range 3 {
 			w.guess(here, "ann", "guess")
 		}
-		time.Sleep(forgiven - 10*time.Second) // it is looked at 4 s after it comes
+		time.Sleep(door.Forgiven - 10*time.Second) // it is looked at 4 s after it comes
 		if took, _ := w.guess(here, "ann", "guess"); took != 8*time.Second {
 			t.Errorf("just before: %v", took)
 		}
-		time.Sleep(forgiven)
+		time.Sleep(door.Forgiven)
 		if took, _ := w.guess(here, "ann", "guess"); took != time.Second {
 			t.Errorf("after: %v", took)
 		}
@@ -97,7 +98,7 @@ func TestHeldBackLoginOutlivesTheDeadline(t *testing.T) {
 		for range 4 {
 			w.guess(here, "ann", "guess")
 		}
-		if took, in := w.guess(here, "ann", uncommon); took != maxHeld*time.Second || !in {
+		if took, in := w.guess(here, "ann", uncommon); took != door.MaxHeld*time.Second || !in {
 			t.Errorf("%v, let in: %v", took, in)
 		}
 		r := w.connectFrom(here)
@@ -156,49 +157,6 @@ func TestFloodOfGuessesHoldsNobodyElseBack(t *testing.T) {
 		synctest.Wait()
 		if s := w.Stats(); s.Unauthenticated != 0 {
 			t.Errorf("%+v", s)
-		}
-	})
-}
-
-func TestFailuresAreBoundedAndFair(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFailures(time.Second)
-		fail := func(source string, user string) time.Duration { return f.failed(attempt{source, user}) }
-		fail("far", "ann")
-		fail("far", "ann")
-		// A source that makes names up shares one entry beyond some of them, and
-		// pushes nobody out.
-		for i := range 3 * maxFailures {
-			fail("flood", fmt.Sprint("user", i))
-		}
-		if n := len(f.entries); n != maxUsers+2 {
-			t.Errorf("%d entries", n)
-		}
-		if d := fail("flood", "one more"); d != maxDoubled*time.Second {
-			t.Errorf("one more name: %v", d)
-		}
-		if d := f.held(attempt{"flood", "a good one"}); d != maxHeld*time.Second {
-			t.Errorf("a good user from there: %v", d)
-		}
-		if d := fail("far", "ann"); d != 4*time.Second {
-			t.Errorf("another source: %v", d)
-		}
-		// Many sources push the oldest out.
-		for i := range 2 * maxFailures {
-			fail(fmt.Sprint("source", i), "iot")
-		}
-		if n := len(f.entries); n != maxFailures || f.latest.Len() != n {
-			t.Errorf("%d entries, %d in the list", n, f.latest.Len())
-		}
-		// Long names that begin alike are one: they cost no more than that.
-		long := string(make([]byte, 60_000))
-		fail("x", long)
-		if d := fail("x", long+"y"); d != 2*time.Second {
-			t.Errorf("long name: %v", d)
-		}
-		time.Sleep(forgiven)
-		if d := f.held(attempt{"far", "ann"}); d != 0 || len(f.entries)+len(f.users)+f.latest.Len() != 0 {
-			t.Errorf("%v, %d entries of %d sources left", d, len(f.entries), len(f.users))
 		}
 	})
 }

@@ -178,7 +178,7 @@ func (s *session) answerSelf(m *rpc.Message, path []byte, level rpc.Access) {
 	if answer == nil {
 		return // it comes later
 	}
-	if since, offline := s.broker.offlineSince(path); offline && !s.broker.leadsToMount(string(path)) {
+	if since, offline := s.broker.offlineSince(path); offline {
 		err := rpc.NotFound(string(m.Method()), string(path))
 		err.Data = chainpack.Map(chainpack.F("offlineSince", chainpack.Time(since)))
 		answer = rpc.AppendError(nil, m.Address(), err)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"shvtools/internal/broker/auth"
+	"shvtools/internal/broker/internal/door"
 	"shvtools/internal/broker/internal/replyroutes"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/rpc"
@@ -32,7 +33,7 @@ type session struct {
 	targets  []*session // of a signal
 	flows    map[*link.Link]*flows
 	deadline *time.Timer         // of the login; nil after it
-	seat     *seat               // at the gate; nil after the login
+	slot     *door.PendingSlot   // nil after the login
 	since    time.Time           // never changes
 	before   link.Traffic        // of the link, until this session began; never changes
 	opens    *replyroutes.Opener // nil before its first call
@@ -48,9 +49,8 @@ type session struct {
 	routes  replyroutes.Table // with which the peer may answer
 	watched watched
 
-	ready  atomic.Bool              // its login is answered
-	missed atomic.Uint64            // signals that it did not keep up with
-	wanted map[string]*subscription // by resource identifier; guarded by broker.wanted
+	ready  atomic.Bool   // its login is answered
+	missed atomic.Uint64 // signals that it did not keep up with
 
 	// Guarded by broker.mu.
 	admitted   auth.Login  // the login of user, as it was let in
@@ -83,24 +83,24 @@ func (p *peer) Reset() {
 	}
 	old.end(link.Done)
 	b := old.broker
-	seat, cause := b.gate.loggedOut(old.from.Source(), old.link)
+	slot, cause := b.connections.LoggedOut(old.from.Source(), old.link)
 	if cause != link.Open {
 		old.link.Close(cause)
 		return
 	}
-	if s := b.newSession(old.link, old.from, old.secure, seat, nil); s != nil {
+	if s := b.newSession(old.link, old.from, old.secure, slot, nil); s != nil {
 		// Both counts of the connection are the one goroutine of its link.
 		b.running.Done()
 		old.link.SetMaxFrame(b.limits.LoginFrame)
 		p.session = s
 	} else {
-		b.gate.loggedIn(seat)
+		b.connections.LoggedIn(slot)
 		old.link.Close(link.Shutdown)
 	}
 }
 
 // newSession registers a session; nil when the broker is closed.
-func (b *Broker) newSession(l *link.Link, from transport.Peer, secure *transport.TLSConn, seat *seat, up *above) *session {
+func (b *Broker) newSession(l *link.Link, from transport.Peer, secure *transport.TLSConn, slot *door.PendingSlot, up *above) *session {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
@@ -108,7 +108,10 @@ func (b *Broker) newSession(l *link.Link, from transport.Peer, secure *transport
 	}
 	b.running.Add(1)
 	b.lastID++
-	s := &session{broker: b, link: l, from: from, secure: secure, id: b.lastID, since: time.Now(), before: l.Traffic(), seat: seat, tunnels: make(map[*tunnel]struct{})}
+	s := &session{
+		broker: b, link: l, from: from, secure: secure, id: b.lastID,
+		since: time.Now(), before: l.Traffic(), slot: slot, tunnels: make(map[*tunnel]struct{}),
+	}
 	s.log = sessionLog{to: &b.opts.Log, session: s}
 	b.sessions[s.id] = s
 	if up != nil {
@@ -133,7 +136,7 @@ func (s *session) late() {
 func (s *session) end(cause link.Cause) {
 	b := s.broker
 	s.stopDeadline()
-	s.leaveSeat()
+	s.releaseSlot()
 	if s.opens != nil {
 		s.opens.Depart()
 	}
@@ -142,14 +145,14 @@ func (s *session) end(cause link.Cause) {
 	delete(b.parents, s)
 	b.past.traffic = b.past.traffic.Plus(s.traffic())
 	s.stopExpiry()
-	unmounted := b.unmount(s)
+	unmounted := b.unmountLocked(s)
 	notices := b.endTunnelsOf(s, cause)
 	notices = append(notices, b.endTicketsOf(s)...)
 	b.mu.Unlock()
 	if s.down != nil {
 		s.down.stop()
 	}
-	b.wanted.removeAll(s)
+	b.topics.RemoveAll(s)
 	b.tellMounts()
 	s.logEnd(cause, unmounted)
 	for _, n := range notices {
@@ -165,11 +168,11 @@ func (s *session) certificate() *x509.Certificate {
 	return s.secure.Certificate()
 }
 
-// leaveSeat gives back the place among those without a login.
-func (s *session) leaveSeat() {
-	if s.seat != nil {
-		s.broker.gate.loggedIn(s.seat)
-		s.seat = nil
+// releaseSlot gives back the pending slot, if the session still has it.
+func (s *session) releaseSlot() {
+	if s.slot != nil {
+		s.broker.connections.LoggedIn(s.slot)
+		s.slot = nil
 	}
 }
 
@@ -354,6 +357,13 @@ func tooManyTags(meta []byte) bool {
 	return false
 }
 
+// ID orders the sessions; it makes a session a member of topics.
+func (s *session) ID() int64 { return s.id }
+
+// Owner tells topics whose subscriptions the peer's are.
+func (s *session) Owner() (user string, parent bool) { return s.name(), s.up != nil }
+
+// name is that of the user, or what the peer is called that has none.
 func (s *session) name() string {
 	user := s.user.Load()
 	switch {

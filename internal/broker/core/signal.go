@@ -1,7 +1,6 @@
 package core
 
 import (
-	"slices"
 	"time"
 
 	"shvtools/internal/broker/auth"
@@ -47,7 +46,7 @@ func (s *session) signal(m *rpc.Message, f *link.Frame) {
 		s.path = nil
 		return
 	}
-	if !b.standsAt(s, s.path) {
+	if !b.belongsTo(s, s.path) {
 		b.stats.forged.Add(1)
 		return
 	}
@@ -68,7 +67,7 @@ func (s *session) signal(m *rpc.Message, f *link.Frame) {
 		level = rpc.AccessRead
 	}
 	b.stats.signals.Add(1)
-	s.targets = b.wanted.find(s.targets[:0], s.path, source, name, time.Now())
+	s.targets = b.topics.Find(s.targets[:0], s.path, source, name, time.Now())
 	defer s.forgetTargets()
 	if len(s.targets) == 0 {
 		return
@@ -86,22 +85,6 @@ func (s *session) forgetTargets() {
 	if cap(s.targets) > keptTargets {
 		s.targets = nil
 	}
-}
-
-// mountPointOf is where a session is mounted, "" for nowhere.
-func (b *Broker) mountPointOf(s *session) string {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	return s.mountPoint
-}
-
-// standsAt tells whether a clean path is a device's own: another one may be mounted
-// inside it, and speaks for itself.
-func (b *Broker) standsAt(s *session, path []byte) bool {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	at, _, ok := b.mounts.Lookup(path)
-	return ok && slices.Contains(at.sessions, s)
 }
 
 // audience is who wants a signal, and what it takes to get it.
@@ -183,50 +166,12 @@ func (b *Broker) hasRoomFor(f *link.Frame, to *session) bool {
 	return waiting == 0 || waiting+f.Size() <= b.limits.QueueBytes/2 && !b.overloaded()
 }
 
-// mountChange is a mount point that came or went.
-type mountChange struct {
-	path         string
-	parent, name string // where that made a node come or go; name is "" for nowhere
-	there        bool
-}
-
-// step finds the node that comes with a mount point, or went with it: the first
-// on the way that is not there. b.mu is held.
-func (b *Broker) step(path string) (parent, name string) {
-	for end := 0; end < len(path); {
-		next := nextName([]byte(path), end)
-		if !b.mounts.Leads(path[:next]) {
-			return path[:end], path[end+min(end, 1) : next]
-		}
-		end = next
-	}
-	return "", ""
-}
-
-// tellMounts tells everybody who wants to know what changed, in the order in
-// which it did.
-func (b *Broker) tellMounts() {
-	b.telling.Lock()
-	defer b.telling.Unlock()
-	b.mu.Lock()
-	changes := b.changes
-	b.changes = nil
-	b.mu.Unlock()
-	for _, c := range changes {
-		there := chainpack.Bool(c.there)
-		if c.name != "" {
-			b.emit(c.parent, "lsmod", chainpack.Map(chainpack.F(c.name, there)))
-		}
-		b.emit(c.path, "mntchng", there)
-	}
-}
-
 // emit sends a signal of the broker's own to all who may list its path. It
 // belongs to ls: what belongs to get, V3 clients take for a value of the node.
 func (b *Broker) emit(path, name string, value chainpack.Value) {
 	const source = "ls"
 	a := audience{path: []byte(path), source: []byte(source), level: rpc.AccessBrowse}
-	a.sessions = b.wanted.find(nil, a.path, a.source, []byte(name), time.Now())
+	a.sessions = b.topics.Find(nil, a.path, a.source, []byte(name), time.Now())
 	if len(a.sessions) == 0 {
 		return
 	}

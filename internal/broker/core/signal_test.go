@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"shvtools/internal/broker/internal/topics"
 	"shvtools/internal/shv/rpc"
 )
 
@@ -202,8 +203,8 @@ func TestSubscriptionsOfBothGenerations(t *testing.T) {
 			}
 		}
 		own("subscriptions", "", `{2:{}}`)
-		if n := len(w.wanted.topics) + len(w.wanted.stems); n != 0 {
-			t.Errorf("%d topics and stems are left", n)
+		if n := w.topics.Topics() + w.topics.Len(); n != 0 {
+			t.Errorf("%d topics and subscriptions are left", n)
 		}
 	})
 }
@@ -221,9 +222,9 @@ func TestSubscriptionEnds(t *testing.T) {
 		device.send(`<10:"chng">i{1:2}`)
 		device.fence()
 		user.fence()
-		w.wanted.removeAll(w.session(user))
-		if n := len(w.wanted.topics) + len(w.wanted.stems); n != 0 {
-			t.Errorf("%d topics and stems are left", n)
+		w.topics.RemoveAll(w.session(user))
+		if n := w.topics.Topics() + w.topics.Len(); n != 0 {
+			t.Errorf("%d topics and subscriptions are left", n)
 		}
 	})
 }
@@ -231,13 +232,13 @@ func TestSubscriptionEnds(t *testing.T) {
 func TestSubscriptionsAreBounded(t *testing.T) {
 	bubbled(t, Options{}, func(t *testing.T, w *world) {
 		user, other := w.client(), w.client()
-		for i := range maxSubscriptions {
+		for i := range topics.MaxPerClient {
 			user.subscribe(fmt.Sprintf(`"n%d"`, i))
 		}
 		user.send(`<1:1,8:5,9:".broker/currentClient",10:"subscribe">i{1:"one more"}`)
 		user.expectError(5, rpc.CodeException, "more than 1000 subscriptions")
 		other.subscribe(`"one more"`)
-		user.send(`<1:1,8:6,9:".broker/currentClient",10:"subscribe">i{1:"%s"}`, strings.Repeat("n", maxSubscription+1))
+		user.send(`<1:1,8:6,9:".broker/currentClient",10:"subscribe">i{1:"%s"}`, strings.Repeat("n", topics.MaxText+1))
 		user.expectError(6, rpc.CodeInvalidParam, "513 bytes")
 	})
 }

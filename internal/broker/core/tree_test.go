@@ -250,13 +250,13 @@ func TestSignalsPassThreeLevels(t *testing.T) {
 		settle()
 		device.send(`<1:1,9:"x",10:"chng">i{1:1}`)
 		user.expect(`<1:1,9:"m/s/test/a/x",10:"chng">i{1:1}`)
-		if n := tr.bottom.topics(); n != 2 {
+		if n := tr.bottom.topics.Topics(); n != 2 {
 			t.Errorf("%d subscriptions below, want 2", n)
 		}
 		// The link comes back: all is asked for anew.
 		tr.low.link.Close(link.Done)
 		synctest.Wait()
-		if n := tr.bottom.topics(); n != 0 {
+		if n := tr.bottom.topics.Topics(); n != 0 {
 			t.Errorf("%d subscriptions of a parent that is gone", n)
 		}
 		tr.low = tr.bottom.under(tr.middle, "s", "")
@@ -268,18 +268,18 @@ func TestSignalsPassThreeLevels(t *testing.T) {
 			user.ask(ownNode, "unsubscribe", fmt.Sprintf("%q", ri))
 		}
 		settle()
-		if n := tr.bottom.topics() + tr.middle.topics(); n != 0 {
+		if n := tr.bottom.topics.Topics() + tr.middle.topics.Topics(); n != 0 {
 			t.Errorf("%d subscriptions that nobody wants", n)
 		}
 		user.subscribe(`["m/s/**",5]`) // for five seconds
 		settle()
-		if n := tr.bottom.topics(); n != 1 {
+		if n := tr.bottom.topics.Topics(); n != 1 {
 			t.Errorf("%d subscriptions below, want 1", n)
 		}
 		time.Sleep(2*refresh + time.Second)
 		user.fence() // it is pruned when its session is looked at, or not at all
 		settle()
-		if n := tr.bottom.topics(); n != 0 {
+		if n := tr.bottom.topics.Topics(); n != 0 {
 			t.Errorf("%d subscriptions whose time is over", n)
 		}
 	})
@@ -316,13 +316,6 @@ func TestNobodyIsSentAwayFromBelow(t *testing.T) {
 			t.Errorf("the broker that stops sent its own above away")
 		}
 	})
-}
-
-// topics counts what somebody wants.
-func (w *world) topics() int {
-	w.wanted.mu.RLock()
-	defer w.wanted.mu.RUnlock()
-	return len(w.wanted.topics)
 }
 
 // settle lets wishes reach the brokers below.
@@ -402,9 +395,7 @@ func TestFlappingChildLeavesNothing(t *testing.T) {
 		if got := user.ask("m/s/test", "ls", ""); got != `{2:["a"]}` {
 			t.Errorf("ls: %s", got)
 		}
-		tr.middle.wanted.watching.Lock()
-		children := len(tr.middle.wanted.children)
-		tr.middle.wanted.watching.Unlock()
+		children := tr.middle.topics.Watchers()
 		if n := tr.middle.Stats().Clients; n != 2 || children != 1 {
 			t.Errorf("%d clients, %d children", n, children)
 		}

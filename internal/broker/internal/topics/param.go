@@ -1,4 +1,4 @@
-package core
+package topics
 
 import (
 	"math"
@@ -10,15 +10,19 @@ import (
 	"shvtools/internal/shv/shvpath"
 )
 
-// maxTTL bounds the time of a subscription.
-const maxTTL = math.MaxInt32 * time.Second
+const (
+	// MaxText bounds the resource identifier of a subscription, in bytes.
+	MaxText = 512
+	// maxTTL bounds the time of a subscription.
+	maxTTL = math.MaxInt32 * time.Second
+)
 
-// parseSubscription reads the param of subscribe and unsubscribe: a resource
-// identifier, [identifier, seconds], or the Map of SHV 2 (spec.md 7.7). A ttl
-// of 0 means no end.
-func parseSubscription(param chainpack.Value) (ri shvpath.RI, ttl time.Duration, err error) {
+// ParseParam reads the param of subscribe and unsubscribe: a resource identifier,
+// [identifier, seconds], or the Map of SHV 2 (spec.md 7.7). A ttl of 0 means no end.
+// The error is an *rpc.Error with the code CodeInvalidParam.
+func ParseParam(param chainpack.Value) (ri shvpath.RI, ttl time.Duration, err error) {
 	if text, ok := param.AsString(); ok {
-		ri, err = parseWanted(text)
+		ri, err = parseRI(text)
 		return ri, 0, err
 	}
 	switch param.Kind() {
@@ -27,7 +31,7 @@ func parseSubscription(param chainpack.Value) (ri shvpath.RI, ttl time.Duration,
 		if err != nil {
 			return ri, 0, err
 		}
-		ri, err = parseWanted(text)
+		ri, err = parseRI(text)
 		return ri, 0, err
 	case chainpack.KindList:
 		text, ok := param.At(0).AsString()
@@ -37,7 +41,7 @@ func parseSubscription(param chainpack.Value) (ri shvpath.RI, ttl time.Duration,
 		if ttl, err = parseTTL(param.At(1)); err != nil {
 			return ri, 0, err
 		}
-		ri, err = parseWanted(text)
+		ri, err = parseRI(text)
 		return ri, ttl, err
 	}
 	return ri, 0, rpc.Errorf(rpc.CodeInvalidParam,
@@ -55,9 +59,9 @@ func parseTTL(v chainpack.Value) (time.Duration, error) {
 	return min(time.Duration(min(seconds, math.MaxInt32))*time.Second, maxTTL), nil
 }
 
-func parseWanted(text string) (shvpath.RI, error) {
-	if len(text) > maxSubscription {
-		return shvpath.RI{}, rpc.Errorf(rpc.CodeInvalidParam, "a subscription of %d bytes, more than %d", len(text), maxSubscription)
+func parseRI(text string) (shvpath.RI, error) {
+	if len(text) > MaxText {
+		return shvpath.RI{}, rpc.Errorf(rpc.CodeInvalidParam, "a subscription of %d bytes, more than %d", len(text), MaxText)
 	}
 	ri, err := shvpath.ParseRI(text)
 	if err != nil {
@@ -66,9 +70,9 @@ func parseWanted(text string) (shvpath.RI, error) {
 	return ri, nil
 }
 
-// fromOldForm gives the resource identifier that means what a Map of SHV 2 means:
-// a path and all below, where what is left out or empty is anything. Its names
-// are no globs.
+// fromOldForm returns the resource identifier that means what a Map of SHV 2 means:
+// a path and all below it. A field that is absent or empty means anything. The
+// names are not globs.
 func fromOldForm(param chainpack.Value) (string, error) {
 	path, err := oldField(param, "path", "paths")
 	if err != nil {
@@ -92,8 +96,8 @@ func orAny(name string) string {
 	return name
 }
 
-// oldField gives the first of the named fields that is there, with what stands
-// for itself in an identifier.
+// oldField returns the first of the named fields that is present, escaped for an
+// identifier.
 func oldField(param chainpack.Value, names ...string) (string, error) {
 	for _, name := range names {
 		v, ok := param.Get(name)
