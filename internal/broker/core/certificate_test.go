@@ -1,7 +1,6 @@
 package core_test
 
 import (
-	"context"
 	"os"
 	"strings"
 	"testing"
@@ -19,7 +18,8 @@ import (
 // certified is a broker of access whose clients may show certificates of an
 // authority.
 type certified struct {
-	*doors
+	*world.World
+	t         *testing.T
 	authority *certtest.Authority
 	listener  *transport.Listener
 }
@@ -36,11 +36,8 @@ func openCertified(t *testing.T, options string) *certified {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &certified{
-		doors:     &doors{Broker: core.New(core.Options{Users: auth.NewStore(withCertificate(t, "cn:eva")), Limits: core.Limits{FrameStall: time.Second}}), t: t},
-		authority: a, listener: l,
-	}
-	t.Cleanup(c.Close)
+	o := core.Options{Users: auth.NewStore(withCertificate(t, "cn:eva")), Limits: core.Limits{FrameStall: time.Second}}
+	c := &certified{world.New(t, o), t, a, l}
 	go func() { _ = c.Serve(l) }()
 	return c
 }
@@ -55,16 +52,9 @@ func withCertificate(t *testing.T, name auth.CertName) *auth.Directory {
 
 // show connects with a certificate, the zero Files with none.
 func (c *certified) show(f certtest.Files) *world.Peer {
-	c.t.Helper()
-	ctx, cancel := context.WithTimeout(c.t.Context(), world.Patience)
-	defer cancel()
 	u := c.listener.URL()
 	u.CA, u.Cert, u.Key = c.authority.CA, f.Cert, f.Key
-	conn, err := transport.Dial(ctx, u, 0)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	return world.NewPeer(c.t, conn)
+	return c.Dial(u)
 }
 
 const externalLogin = `<8:2,10:"login">i{1:{"login":{"type":"EXTERNAL","user":"%s"},"options":{}}}`
@@ -109,7 +99,7 @@ func TestWhoLosesACertificateIsDisconnectedAtOnce(t *testing.T) {
 	refused.ExpectError(2, rpc.CodeException, "not one of this user")
 	c.Apply(withCertificate(t, auth.CertName("dns:other")))
 	eva.Gone()
-	c.eventually("the cause", func() bool { return c.Stats().Ended[link.CertificateTaken] == 1 })
+	c.Eventually("the cause", func() bool { return c.Stats().Ended[link.CertificateTaken] == 1 })
 	bob := c.show(shown).Login("bob", world.Password, "{}")
 	if lost := c.Apply(withCertificate(t, "cn:eva")); len(lost) != 1 || lost[0].User != "bob" {
 		t.Errorf("lost: %+v", lost)
@@ -151,7 +141,7 @@ func TestRevokedCertificatesEndTheirSessions(t *testing.T) {
 	agent.Gone()
 	waiting.Gone()
 	bob.Fence()
-	c.eventually("the cause", func() bool { return c.Stats().Ended[link.CertificateRevoked] == 3 })
+	c.Eventually("the cause", func() bool { return c.Stats().Ended[link.CertificateRevoked] == 3 })
 }
 
 // A reload comes at any time, also while a client logs in.
@@ -171,7 +161,7 @@ func TestRevocationWhileItsClientLogsIn(t *testing.T) {
 	}
 	use()
 	eva.Send(externalLogin, "bob")
-	c.eventually("the login is refused", func() bool { return c.Stats().Logins[core.LoginInvalid] == 1 })
+	c.Eventually("the login is refused", func() bool { return c.Stats().Logins[core.LoginInvalid] == 1 })
 	if lost := c.Rejudge(); len(lost) != 1 { // the race detector sees what it must not read
 		t.Errorf("lost: %+v", lost)
 	}
@@ -202,6 +192,6 @@ func TestCertificatesThatExpireEndTheirSessions(t *testing.T) {
 	eva := external(c.show(c.authority.Issue(t, "eva", 3, time.Now().Add(6*time.Second))))
 	bob := c.show(certtest.Files{}).Login("bob", world.Password, "{}")
 	eva.Gone()
-	c.eventually("the cause", func() bool { return c.Stats().Ended[link.CertificateExpired] == 1 })
+	c.Eventually("the cause", func() bool { return c.Stats().Ended[link.CertificateExpired] == 1 })
 	bob.Fence()
 }

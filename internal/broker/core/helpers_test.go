@@ -1,9 +1,15 @@
 package core_test
 
 import (
+	"testing"
+
+	"go.uber.org/goleak"
+
 	"shvtools/internal/broker/core"
 	"shvtools/internal/shv/rpc"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // plainLogin is a login with a request id, a password, a type and a user.
 const plainLogin = `<1:1,8:%d,10:"login">i{1:{"login":{"password":"%s","type":"%s","user":"%s"}}}`

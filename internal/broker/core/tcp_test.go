@@ -14,36 +14,12 @@ import (
 	"shvtools/internal/test/world"
 )
 
-// listen serves a broker on loopback, for what memory has not: addresses.
-func listen(t *testing.T, b *core.Broker) func() *world.Peer {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- b.Serve(l) }()
-	t.Cleanup(func() {
-		b.Close()
-		if err := <-done; err != core.ErrClosed {
-			t.Errorf("Serve: %v", err)
-		}
-	})
-	return func() *world.Peer {
-		conn, err := net.DialTimeout("tcp", l.Addr().String(), world.Patience)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = conn.Close() })
-		return world.NewPeer(t, conn)
-	}
-}
-
 // Byte for byte message 4 of spec.md 8.1, but for address and secret.
 func TestHelpersAreSentWhereTheirAgentConnected(t *testing.T) {
-	connect := listen(t, core.New(core.Options{Users: world.Users()}))
-	user := connect().Login("iot", world.Password, `{}`)
-	agent := connect().Login("iot", world.Password, `{"device":{"mountPoint":"test/agent"}}`)
+	w := world.New(t, core.Options{})
+	at := w.Listen("tcp://127.0.0.1:0")
+	user := w.Dial(at).Login("iot", world.Password, `{}`)
+	agent := w.Dial(at).Login("iot", world.Password, `{"device":{"mountPoint":"test/agent"}}`)
 	user.Launch(agent, 3)
 	agent.FindTunnel(user.ID, 3)
 	got, err := agent.Read()
@@ -51,10 +27,10 @@ func TestHelpersAreSentWhereTheirAgentConnected(t *testing.T) {
 		t.Fatal(err)
 	}
 	const secret = 40
-	at := bytes.Index(got, []byte{0x44, 0x86, secret}) + 3
+	place := bytes.Index(got, []byte{0x44, 0x86, secret}) + 3
 	address := agent.Conn.RemoteAddr().(*net.TCPAddr)
 	want, _ := hex.DecodeString("8b414148434f8b4143ff8a41424286093132372e302e302e314382" + portBytes(address.Port) + "448628")
-	want = append(want, got[at:at+secret]...)
+	want = append(want, got[place:place+secret]...)
 	want = append(want, 0x46, 0x40+byte(user.ID), 0xff, 0xff, 0x8a, 0xff)
 	if !bytes.Equal(got, want) {
 		t.Errorf("got  %x\nwant %x", got, want)

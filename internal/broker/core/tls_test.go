@@ -1,19 +1,15 @@
 package core_test
 
 import (
-	"context"
 	"crypto/tls"
 	"fmt"
-	"io"
 	"net"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"shvtools/internal/broker/core"
-	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/rpc"
-	"shvtools/internal/test/certtest"
 	"shvtools/internal/test/world"
 	"shvtools/internal/wire/link"
 	"shvtools/internal/wire/transport"
@@ -23,94 +19,25 @@ import (
 // once keeps on a busy machine too.
 const hurried = 3 * time.Second
 
-// doors is a broker with a listener of each scheme.
+// doors is a world with a listener of each scheme.
 type doors struct {
-	*core.Broker
+	*world.World
 	t    *testing.T
 	urls map[string]transport.URL
 }
 
 func openDoors(t *testing.T, o core.Options) *doors {
 	t.Helper()
-	o.Users = world.Users()
-	c := certtest.Write(t, t.TempDir(), "c", "127.0.0.1")
-	d := &doors{Broker: core.New(o), t: t, urls: make(map[string]transport.URL)}
-	t.Cleanup(d.Close)
-	for _, u := range []transport.URL{
-		{Scheme: "tcp", Host: "127.0.0.1", Port: "0"},
-		{Scheme: "ssl", Host: "127.0.0.1", Port: "0", Cert: c.Cert, Key: c.Key},
-		{Scheme: "ws", Host: "127.0.0.1", Port: "0"},
-		{Scheme: "wss", Host: "127.0.0.1", Port: "0", Cert: c.Cert, Key: c.Key},
-		{Scheme: "unix", Path: filepath.Join(t.TempDir(), "s")},
-	} {
-		l, err := transport.Listen(t.Context(), u, transport.ListenOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		go func() { _ = d.Serve(l) }()
-		at := l.URL()
-		at.Cert, at.Key, at.CA = "", "", c.Cert
-		d.urls[u.Scheme] = at
+	d := &doors{world.New(t, o), t, make(map[string]transport.URL)}
+	for _, scheme := range []string{"tcp", "ssl", "ws", "wss"} {
+		d.urls[scheme] = d.Listen(scheme + "://127.0.0.1:0")
 	}
+	d.urls["unix"] = d.Listen("unix:" + filepath.Join(t.TempDir(), "s"))
 	return d
 }
 
-func (d *doors) connect(scheme string) *world.Peer {
-	d.t.Helper()
-	ctx, cancel := context.WithTimeout(d.t.Context(), world.Patience)
-	defer cancel()
-	conn, err := transport.Dial(ctx, d.urls[scheme], 0)
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	d.t.Cleanup(func() { _ = conn.Close() })
-	if ws, ok := conn.(*transport.WSConn); ok {
-		conn = &blockConn{WSConn: ws}
-	}
-	return world.NewPeer(d.t, conn)
-}
-
-// blockConn gives the frames of a WebSocket the block framing.
-type blockConn struct {
-	*transport.WSConn
-	left []byte // of the last frame
-}
-
-func (c *blockConn) Read(b []byte) (int, error) {
-	if len(c.left) == 0 {
-		r, err := c.NextFrame()
-		if err != nil {
-			return 0, err
-		}
-		payload, err := io.ReadAll(r)
-		if err != nil {
-			return 0, err
-		}
-		c.left = append(chainpack.AppendUIntData(nil, uint64(len(payload))), payload...)
-	}
-	n := copy(b, c.left)
-	c.left = c.left[n:]
-	return n, nil
-}
-
-// Write takes one frame.
-func (c *blockConn) Write(b []byte) (int, error) {
-	_, payload, err := chainpack.UIntData(b)
-	if err == nil {
-		err = c.WriteFrame(b, payload)
-	}
-	return len(b), err
-}
-
-// eventually waits for something that no message tells of.
-func (d *doors) eventually(what string, f func() bool) {
-	d.t.Helper()
-	for began := time.Now(); !f(); time.Sleep(time.Millisecond) {
-		if time.Since(began) > world.Patience {
-			d.t.Fatalf("never: %s; %+v", what, d.Stats())
-		}
-	}
-}
+// connect gives a peer that is not logged in.
+func (d *doors) connect(scheme string) *world.Peer { return d.Dial(d.urls[scheme]) }
 
 func TestClientsOfAllSchemesMeet(t *testing.T) {
 	d := openDoors(t, core.Options{})
@@ -220,7 +147,7 @@ func TestHandshakesThatFail(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	d.eventually("ends", func() bool {
+	d.Eventually("ends", func() bool {
 		s := d.Stats()
 		return s.Ended[link.HandshakeFailed] == 1 && s.Ended[link.LoginTimeout] == 51 && s.Unauthenticated == 0
 	})
@@ -235,7 +162,7 @@ func TestTooManyHandshakesHaveACauseOfTheirOwn(t *testing.T) {
 		_ = conn.Close()
 		t.Error("it shook hands")
 	}
-	d.eventually("a late handshake", func() bool { return d.Stats().Ended[link.HandshakeLate] == 1 })
+	d.Eventually("a late handshake", func() bool { return d.Stats().Ended[link.HandshakeLate] == 1 })
 	<-d.Handshakes()
 	d.connect("ssl").Login("iot", world.Password, "{}").Fence()
 }

@@ -84,7 +84,7 @@ func TestWebSocketsOfBothForms(t *testing.T) {
 					t.Fatalf("answer % x", got)
 				}
 			}
-			d.eventually("it is logged in", func() bool { return d.Stats().Unauthenticated == 0 })
+			d.Eventually("it is logged in", func() bool { return d.Stats().Unauthenticated == 0 })
 			_ = c.CloseNow()
 		})
 	}
@@ -134,7 +134,7 @@ func TestWebSocketFaultsHaveACause(t *testing.T) {
 			told := make(chan string, 1)
 			go func() { told <- toldWhy(c) }()
 			go func() { _ = tt.send(c) }() // it may fail when the broker has closed
-			d.eventually("it has ended", func() bool { return d.Stats().Ended[tt.cause] == 1 })
+			d.Eventually("it has ended", func() bool { return d.Stats().Ended[tt.cause] == 1 })
 			if got := <-told; !strings.Contains(got, tt.told) {
 				t.Errorf("the client was told %q", got)
 			}
@@ -155,7 +155,7 @@ func TestWebSocketTakesLargeFramesAfterTheLogin(t *testing.T) {
 		t.Fatalf("id %d, %d bytes", m.ID(), len(m.Body()))
 	}
 	go func() { _, _ = r.Conn.Write(large(1 << 20)) }()
-	d.eventually("it has ended", func() bool { return d.Stats().Ended[link.FrameTooLong] == 1 })
+	d.Eventually("it has ended", func() bool { return d.Stats().Ended[link.FrameTooLong] == 1 })
 }
 
 // Whoever holds a door and says nothing, or too little, before HTTP is done is late
@@ -176,7 +176,7 @@ func TestWebSocketHandshakesAreLateAndCounted(t *testing.T) {
 					_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n"[:(i/2)%2*25])
 				}
 			}
-			d.eventually("all have ended", func() bool {
+			d.Eventually("all have ended", func() bool {
 				s := d.Stats()
 				late := s.Ended[link.LoginTimeout] + s.Ended[link.HandshakeFailed]
 				refused := s.Ended[link.TooManyFromSource] // 10, or less where the machine is slow
@@ -198,7 +198,7 @@ func TestWhatIsNoWebSocketIsToldSo(t *testing.T) {
 	if got, err := io.ReadAll(conn); !strings.HasPrefix(string(got), "HTTP/1.1 426 ") {
 		t.Errorf("answer %q, %v", got, err)
 	}
-	d.eventually("it has ended", func() bool { return d.Stats().Ended[link.HandshakeFailed] == 1 })
+	d.Eventually("it has ended", func() bool { return d.Stats().Ended[link.HandshakeFailed] == 1 })
 	// A page in a browser of this machine.
 	o := &websocket.DialOptions{Subprotocols: []string{"shv3"}, HTTPHeader: map[string][]string{"Origin": {"http://evil.example"}}}
 	if c, _, err := websocket.Dial(t.Context(), d.urls["ws"].String(), o); err == nil {
@@ -220,7 +220,7 @@ func TestWebSocketPingsAreNoMessages(t *testing.T) {
 		t.Parallel()
 		d := openDoors(t, core.Options{Limits: core.Limits{LoginDeadline: hurried}})
 		go ping(d.web(shv3))
-		d.eventually("no login", func() bool { return d.Stats().Ended[link.LoginTimeout] == 1 })
+		d.Eventually("no login", func() bool { return d.Stats().Ended[link.LoginTimeout] == 1 })
 	})
 	t.Run("within a frame", func(t *testing.T) {
 		t.Parallel()
@@ -233,6 +233,6 @@ func TestWebSocketPingsAreNoMessages(t *testing.T) {
 		_, _ = w.Write(make([]byte, 5000))
 		_, _ = w.Write(make([]byte, 5000))
 		go ping(c)
-		d.eventually("half a frame", func() bool { return d.Stats().Ended[link.FrameStalled] == 1 })
+		d.Eventually("half a frame", func() bool { return d.Stats().Ended[link.FrameStalled] == 1 })
 	})
 }

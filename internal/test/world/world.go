@@ -18,7 +18,6 @@ import (
 
 	"shvtools/internal/broker/core"
 	"shvtools/internal/wire/link"
-	"shvtools/internal/wire/transport"
 )
 
 // Patience is the deadline of every wait, in virtual time where that runs.
@@ -59,34 +58,29 @@ func Run(t *testing.T, o core.Options, f func(t *testing.T, w *World)) {
 func (w *World) end() {
 	w.Close()
 	w.serving.Wait()
-	s := w.Stats()
-	for what, n := range map[string]int{
-		"clients": s.Clients, "connections without a login": s.Unauthenticated, "mount points": s.Mounts, "tunnels": s.Tunnels,
-		"calls that wait for a tunnel": s.Awaiting, "subscriptions": s.Subscriptions, "bytes in queues": int(s.Queued),
-	} {
-		if n != 0 {
-			w.t.Errorf("%d %s are left in a broker that is closed", n, what)
-		}
-	}
-	for _, l := range s.Listeners {
-		if l.Open != 0 {
-			w.t.Errorf("%d connections of %s are left in a broker that is closed", l.Open, l.URL)
-		}
+	for _, text := range leftovers(w.Stats()) {
+		w.t.Errorf("left in a broker that is closed: %s", text)
 	}
 }
 
-// Listen opens the world at a URL as well, whose port 0 means any free one, and gives
-// the URL for clients, without the certificate and key of the listener.
-func (w *World) Listen(u transport.URL) transport.URL {
-	w.t.Helper()
-	l, err := transport.Listen(w.t.Context(), u, transport.ListenOptions{})
-	if err != nil {
-		w.t.Fatal(err)
+// leftovers names what a broker has that a closed one must not have.
+func leftovers(s core.Stats) (found []string) {
+	note := func(what string, n int) {
+		if n != 0 {
+			found = append(found, fmt.Sprintf("%d %s", n, what))
+		}
 	}
-	w.serving.Go(func() { _ = w.Serve(l) })
-	at := l.URL()
-	at.Cert, at.Key = "", ""
-	return at
+	note("clients", s.Clients)
+	note("connections without a login", s.Unauthenticated)
+	note("mount points", s.Mounts)
+	note("tunnels", s.Tunnels)
+	note("calls that wait for a tunnel", s.Awaiting)
+	note("subscriptions", s.Subscriptions)
+	note("bytes in queues", int(s.Queued))
+	for _, l := range s.Listeners {
+		note("connections of "+l.URL, l.Open)
+	}
+	return found
 }
 
 // Connect gives a peer that is not logged in and has no address.
@@ -158,4 +152,29 @@ func (w *World) ChildBroker(path string) *Peer {
 func (w *World) Ended(cause link.Cause) uint64 {
 	synctest.Wait()
 	return w.Stats().Ended[cause]
+}
+
+// Eventually waits, in real time, for something that no message tells of.
+func (w *World) Eventually(what string, done func() bool) {
+	w.t.Helper()
+	if !poll(done) {
+		w.t.Fatalf("not in time: %s; %+v", what, w.Stats())
+	}
+}
+
+// Eventually is that of a World, for tests that have none.
+func Eventually(t testing.TB, what string, done func() bool) {
+	t.Helper()
+	if !poll(done) {
+		t.Fatalf("not in time: %s", what)
+	}
+}
+
+func poll(done func() bool) bool {
+	for end := time.Now().Add(Patience); !done(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			return false
+		}
+	}
+	return true
 }
