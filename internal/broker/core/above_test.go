@@ -1,4 +1,4 @@
-package core
+package core_test
 
 import (
 	"context"
@@ -8,8 +8,10 @@ import (
 	"strings"
 	"testing"
 
+	"shvtools/internal/broker/core"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/rpc"
+	"shvtools/internal/test/world"
 	"shvtools/internal/wire/link"
 	"shvtools/internal/wire/transport"
 )
@@ -17,25 +19,25 @@ import (
 // Brokers in a ring find themselves, however long it is.
 func TestLoopIsFound(t *testing.T) {
 	inTree(t, func(t *testing.T) {
-		var ring [3]*world
+		var ring [3]*world.World
 		for i := range ring {
-			ring[i] = serve(t, Options{})
+			ring[i] = world.New(t, core.Options{})
 		}
-		ask := func(w *world) func(asked []string) []string {
+		ask := func(w *world.World) func(asked []string) []string {
 			return func(asked []string) []string {
-				r := w.connect().login("child", password, `{}`)
+				r := w.As("child", `{}`)
 				var items []string
 				for _, id := range asked {
 					items = append(items, fmt.Sprintf("%q", id))
 				}
-				answer := r.ask(ownNode, "brokersAbove", "["+strings.Join(items, ",")+"]")
+				answer := r.Ask(ownNode, "brokersAbove", "["+strings.Join(items, ",")+"]")
 				return strings.Split(strings.TrimSuffix(strings.TrimPrefix(answer, `{2:["`), `"]}`), `","`)
 			}
 		}
 		attach := func(i int) {
 			up := ring[(i+1)%3]
-			r := up.connect().login("child", password, `{"broker":{},"device":{"mountPoint":"c"}}`)
-			ring[i].asParent(r, "", ask(up))
+			r := up.As("child", `{"broker":{},"device":{"mountPoint":"c"}}`)
+			asParent(t, ring[i], r, "", ask(up))
 		}
 		attach(0)
 		attach(1)
@@ -46,25 +48,25 @@ func TestLoopIsFound(t *testing.T) {
 			t.Errorf("above the last one are %q", got)
 		}
 		attach(2) // it did not look: the others must not ask for ever
-		if got := ask(ring[0])([]string{"x"}); len(got) < 3 || len(got) > maxAbove {
+		if got := ask(ring[0])([]string{"x"}); len(got) < 3 || len(got) > core.MaxAbove {
 			t.Errorf("%d ids", len(got))
 		}
 		// Nor does a call: its way is bounded.
-		user := ring[0].root()
-		user.send(`<1:1,8:3,9:"%s",10:"get">i{}`, strings.Repeat("c/", 40))
-		user.expectError(3, rpc.CodeInvalidRequest, "caller ids")
+		user := ring[0].Admin()
+		user.Send(`<1:1,8:3,9:"%s",10:"get">i{}`, strings.Repeat("c/", 40))
+		user.ExpectError(3, rpc.CodeInvalidRequest, "caller ids")
 	})
 }
 
 // A list of a part of the brokers above shows no loop, and so is none.
 func TestBrokerAboveThatDoesNotTellIsNoEndOfTheTree(t *testing.T) {
 	inTree(t, func(t *testing.T) {
-		w := serve(t, Options{})
+		w := world.New(t, core.Options{})
 		up := func(ids []string, err error) {
 			ours, theirs := net.Pipe()
 			t.Cleanup(func() { _ = ours.Close() })
 			l := link.New(theirs, w.LinkOptions())
-			p, attached := w.AddParent(l, transport.Peer{}, ParentOptions{Name: "up", Call: func(context.Context, string, string, chainpack.Value) (chainpack.Value, error) {
+			p, attached := w.AddParent(l, transport.Peer{}, core.ParentOptions{Name: "up", Call: func(context.Context, string, string, chainpack.Value) (chainpack.Value, error) {
 				var items []chainpack.Value
 				for _, id := range ids {
 					items = append(items, chainpack.String(id))
@@ -80,8 +82,8 @@ func TestBrokerAboveThatDoesNotTellIsNoEndOfTheTree(t *testing.T) {
 				p.End()
 			}()
 		}
-		child := w.connect().login("child", password, `{}`)
-		ask := func() string { return child.ask(ownNode, "brokersAbove", `["asks"]`) }
+		child := w.As("child", `{}`)
+		ask := func() string { return child.Ask(ownNode, "brokersAbove", `["asks"]`) }
 		known := fmt.Sprintf(`{2:["%s"`, w.ID())
 		if got := ask(); got != known+`]}` {
 			t.Errorf("without one above: %s", got)
@@ -91,14 +93,14 @@ func TestBrokerAboveThatDoesNotTellIsNoEndOfTheTree(t *testing.T) {
 			t.Errorf("below one that knows no such question: %s", got)
 		}
 		up(nil, rpc.Errorf(rpc.CodeTryAgainLater, "busy"))
-		child.send(`<1:1,8:90,9:".broker/currentClient",10:"brokersAbove">i{1:["asks"]}`)
-		child.expectError(90, rpc.CodeTryAgainLater, "busy")
-		many := make([]string, 2*maxAbove)
+		child.Send(`<1:1,8:90,9:".broker/currentClient",10:"brokersAbove">i{1:["asks"]}`)
+		child.ExpectError(90, rpc.CodeTryAgainLater, "busy")
+		many := make([]string, 2*core.MaxAbove)
 		for i := range many {
 			many[i] = fmt.Sprint(i)
 		}
 		up(many, nil)
-		up(append(many[:maxAbove-1:maxAbove-1], "asks"), nil) // whatever the others say
+		up(append(many[:core.MaxAbove-1:core.MaxAbove-1], "asks"), nil) // whatever the others say
 		if got := ask(); !strings.Contains(got, `"asks"`) {
 			t.Errorf("a loop was not found: %s", got)
 		}
@@ -109,12 +111,12 @@ func TestBrokerAboveThatDoesNotTellIsNoEndOfTheTree(t *testing.T) {
 // bring that about by asking the same all the time.
 func TestCuriousClientsKeepNoBrokerFromAsking(t *testing.T) {
 	inTree(t, func(t *testing.T) {
-		w := serve(t, Options{})
+		w := world.New(t, core.Options{})
 		ours, theirs := net.Pipe()
 		defer ours.Close()
 		l := link.New(theirs, w.LinkOptions())
-		p, err := w.AddParent(l, transport.Peer{}, ParentOptions{Name: "up", Call: func(ctx context.Context, _, _ string, param chainpack.Value) (chainpack.Value, error) {
-			if asked := texts(param); asked[0] == "curious" {
+		p, err := w.AddParent(l, transport.Peer{}, core.ParentOptions{Name: "up", Call: func(ctx context.Context, _, _ string, param chainpack.Value) (chainpack.Value, error) {
+			if asked, _ := param.At(0).AsString(); asked == "curious" {
 				<-ctx.Done() // it takes its time
 				return chainpack.Value{}, ctx.Err()
 			}
@@ -128,14 +130,14 @@ func TestCuriousClientsKeepNoBrokerFromAsking(t *testing.T) {
 			l.Run(upward{p, l})
 			p.End()
 		}()
-		eve, child := w.client(), w.connect().login("child", password, `{}`)
-		for id := range maxAsking + maxCurious {
-			eve.send(`<1:1,8:%d,9:".broker/currentClient",10:"brokersAbove">i{1:["curious"]}`, id+1)
+		eve, child := w.Client(), w.As("child", `{}`)
+		for id := range core.MaxAsking + core.MaxCurious {
+			eve.Send(`<1:1,8:%d,9:".broker/currentClient",10:"brokersAbove">i{1:["curious"]}`, id+1)
 		}
-		for id := range maxAsking {
-			eve.expectError(maxCurious+int64(id)+1, rpc.CodeTryAgainLater, "too many")
+		for id := range core.MaxAsking {
+			eve.ExpectError(core.MaxCurious+int64(id)+1, rpc.CodeTryAgainLater, "too many")
 		}
-		if got, want := child.ask(ownNode, "brokersAbove", `["asks"]`), fmt.Sprintf(`{2:["%s","top"]}`, w.ID()); got != want {
+		if got, want := child.Ask(ownNode, "brokersAbove", `["asks"]`), fmt.Sprintf(`{2:["%s","top"]}`, w.ID()); got != want {
 			t.Errorf("the broker below hears %s, want %s", got, want)
 		}
 	})

@@ -1,4 +1,4 @@
-package core
+package core_test
 
 import (
 	"errors"
@@ -10,9 +10,11 @@ import (
 	"testing/synctest"
 
 	"shvtools/internal/broker/auth"
+	"shvtools/internal/broker/core"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/cpon"
 	"shvtools/internal/shv/rpc"
+	"shvtools/internal/test/world"
 )
 
 // tableOf is a RightsTable in memory.
@@ -57,27 +59,27 @@ func (t *tableOf) Set(name string, v chainpack.Value) error {
 	return nil
 }
 
-func withTables(t *testing.T, f func(t *testing.T, w *world, users *tableOf, super *remote)) {
+func withTables(t *testing.T, f func(t *testing.T, w *world.World, users *tableOf, super *world.Peer)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		users := &tableOf{entries: map[string]string{"eva": `{"roles":["a"]}`}}
 		a := access()
-		a.Users["root"] = auth.UserEntry{Password: auth.PlainPassword(password), Roles: []string{"root"}}
+		a.Users["root"] = auth.UserEntry{Password: auth.PlainPassword(world.Password), Roles: []string{"root"}}
 		a.Roles["root"] = auth.RoleEntry{Rules: []auth.Rule{auth.MustRule("**:*", rpc.AccessSuper)}}
 		a.Roles["operators"] = auth.RoleEntry{Rules: []auth.Rule{auth.MustRule("**:*", rpc.AccessDevelopment)}}
 		d, _ := auth.Build(a)
-		w := serve(t, Options{Users: auth.NewStore(d), Rights: map[string]RightsTable{
+		w := world.New(t, core.Options{Users: auth.NewStore(d), Rights: map[string]core.RightsTable{
 			".broker/access/users":    users,
 			".broker/access/mounts":   &tableOf{entries: map[string]string{"m": `1`}},
 			".broker/etc/acl/users":   users,
 			".broker/etc/acl/nothing": &tableOf{},
 		}})
-		f(t, w, users, w.as("root", "{}"))
+		f(t, w, users, w.As("root", "{}"))
 	})
 }
 
 func TestRightsAreShownAndChangedByCalls(t *testing.T) {
-	withTables(t, func(t *testing.T, w *world, users *tableOf, super *remote) {
+	withTables(t, func(t *testing.T, w *world.World, users *tableOf, super *world.Peer) {
 		for i, step := range []struct{ path, method, param, want string }{
 			{".broker/access/users", "ls", ``, `i{2:["eva"]}`},
 			{".broker/access/users", "value", ``, `i{2:{"eva":{"roles":["a"]}}}`},
@@ -94,8 +96,8 @@ func TestRightsAreShownAndChangedByCalls(t *testing.T) {
 			{".broker/access/mounts/m", "value", ``, `i{2:1}`},
 			{".broker/etc/acl", "ls", ``, `i{2:["nothing","users"]}`},
 		} {
-			super.send(`<1:1,8:%d,9:"%s",10:"%s">i{%s}`, 10+i, step.path, step.method, step.param)
-			if got, want := super.text(), fmt.Sprintf(`<1:1,8:%d>%s`, 10+i, step.want); got != want {
+			super.Send(`<1:1,8:%d,9:"%s",10:"%s">i{%s}`, 10+i, step.path, step.method, step.param)
+			if got, want := super.Text(), fmt.Sprintf(`<1:1,8:%d>%s`, 10+i, step.want); got != want {
 				t.Errorf("%s:%s: got %s, want %s", step.path, step.method, got, want)
 			}
 		}
@@ -111,49 +113,49 @@ func TestRightsAreShownAndChangedByCalls(t *testing.T) {
 			{".broker/access/users/nobody", "value", ``, rpc.CodeMethodNotFound, ""},
 			{".broker/access/mounts/m", "deactivate", ``, rpc.CodeMethodNotFound, ""},
 		} {
-			super.send(`<1:1,8:%d,9:"%s",10:"%s">i{%s}`, 50+i, step.path, step.method, step.param)
-			super.expectError(int64(50+i), step.code, step.text)
+			super.Send(`<1:1,8:%d,9:"%s",10:"%s">i{%s}`, 50+i, step.path, step.method, step.param)
+			super.ExpectError(int64(50+i), step.code, step.text)
 		}
 	})
 }
 
 func TestRightsAreForSuAlone(t *testing.T) {
-	withTables(t, func(t *testing.T, w *world, users *tableOf, super *remote) {
-		eva := w.as("eva", "{}") // dev everywhere
+	withTables(t, func(t *testing.T, w *world.World, users *tableOf, super *world.Peer) {
+		eva := w.As("eva", "{}") // dev everywhere
 		id := int64(20)
 		for _, path := range []string{".broker/access/users", ".broker/access/users/eva", "/.broker//access/users/", ".broker/etc/acl/users", ".broker/access/users/nobody"} {
 			for _, method := range []string{"ls", "dir", "value", "setValue", "deactivate"} {
 				id++
-				eva.send(`<1:1,8:%d,9:"%s",10:"%s">i{1:["eva",null]}`, id, path, method)
-				eva.expectError(id, rpc.CodeException, "su")
+				eva.Send(`<1:1,8:%d,9:"%s",10:"%s">i{1:["eva",null]}`, id, path, method)
+				eva.ExpectError(id, rpc.CodeException, "su")
 			}
 		}
-		super.send(`<1:1,8:3,9:".broker/access/users",10:"setValue",17:56>i{1:["eva",null]}`) // who asks for less has less
-		super.expectError(3, rpc.CodeException, "su")
+		super.Send(`<1:1,8:3,9:".broker/access/users",10:"setValue",17:56>i{1:["eva",null]}`) // who asks for less has less
+		super.ExpectError(3, rpc.CodeException, "su")
 		if len(users.Names()) != 1 {
 			t.Error("changed")
 		}
-		super.send(`<1:1,8:4,9:".broker",10:"ls">i{}`)
-		if m := super.next(); m.Kind() != rpc.Response {
+		super.Send(`<1:1,8:4,9:".broker",10:"ls">i{}`)
+		if m := super.Next(); m.Kind() != rpc.Response {
 			t.Error("no answer")
 		}
 	})
 }
 
 func TestChangesThatWaitForTheDiskHoldNobodyUp(t *testing.T) {
-	withTables(t, func(t *testing.T, w *world, users *tableOf, super *remote) {
+	withTables(t, func(t *testing.T, w *world.World, users *tableOf, super *world.Peer) {
 		users.block = make(chan struct{})
-		for i := range maxEdits {
-			super.send(`<1:1,8:%d,9:".broker/access/users",10:"setValue">i{1:["u%d",{}]}`, 100+i, i)
+		for i := range core.MaxEdits {
+			super.Send(`<1:1,8:%d,9:".broker/access/users",10:"setValue">i{1:["u%d",{}]}`, 100+i, i)
 		}
-		super.send(`<1:1,8:99,9:".broker/access/users",10:"setValue">i{1:["late",{}]}`)
-		super.expectError(99, rpc.CodeTryAgainLater, "too many")
-		super.fence()
+		super.Send(`<1:1,8:99,9:".broker/access/users",10:"setValue">i{1:["late",{}]}`)
+		super.ExpectError(99, rpc.CodeTryAgainLater, "too many")
+		super.Fence()
 		close(users.block)
-		for range maxEdits {
-			super.next()
+		for range core.MaxEdits {
+			super.Next()
 		}
-		if n := len(users.Names()); n != maxEdits+1 {
+		if n := len(users.Names()); n != core.MaxEdits+1 {
 			t.Errorf("%d users", n)
 		}
 	})
@@ -168,40 +170,43 @@ func TestReloadByCall(t *testing.T) {
 	var result error
 	reloads := 0
 	reload := func() error { reloads++; return result }
-	bubbled(t, Options{Users: auth.NewStore(d), Reload: reload}, func(t *testing.T, w *world) {
-		eva := w.as("eva", "{}")
+	world.Run(t, core.Options{Users: auth.NewStore(d), Reload: reload}, func(t *testing.T, w *world.World) {
+		eva := w.As("eva", "{}")
 		ask := func(id int, level string) {
-			eva.send(`<1:1,8:%d,9:".broker/app",10:"reloadConfig"%s>i{}`, id, level)
+			eva.Send(`<1:1,8:%d,9:".broker/app",10:"reloadConfig"%s>i{}`, id, level)
 		}
 		ask(10, "")
-		eva.expect(`<1:1,8:10>i{2:true}`)
+		eva.Expect(`<1:1,8:10>i{2:true}`)
 		result = errors.New("users.yaml:3:1: the password of eva is wrong")
 		ask(11, "")
-		m := eva.expectError(11, rpc.CodeException, "the log of the broker says why")
-		if strings.Contains(asText(t, m.Body()), "eva") {
+		m := eva.ExpectError(11, rpc.CodeException, "the log of the broker says why")
+		if strings.Contains(world.Text(t, m.Body()), "eva") {
 			t.Error("the fault is told")
 		}
 		ask(12, ",17:32")
-		eva.expectError(12, rpc.CodeException, "srv")
+		eva.ExpectError(12, rpc.CodeException, "srv")
 		if reloads != 2 {
 			t.Errorf("%d reloads", reloads)
 		}
 	})
-	bubbled(t, Options{Users: auth.NewStore(d)}, func(t *testing.T, w *world) {
-		eva := w.as("eva", "{}")
-		eva.send(`<1:1,8:10,9:".broker/app",10:"reloadConfig">i{}`)
-		eva.expectError(10, rpc.CodeMethodNotFound, "reloadConfig")
+	world.Run(t, core.Options{Users: auth.NewStore(d)}, func(t *testing.T, w *world.World) {
+		eva := w.As("eva", "{}")
+		eva.Send(`<1:1,8:10,9:".broker/app",10:"reloadConfig">i{}`)
+		eva.ExpectError(10, rpc.CodeMethodNotFound, "reloadConfig")
 	})
 }
 
 // storing is a users table that puts its changes in force, as that of a file does.
 type storing struct {
 	*tableOf
-	w    *world
+	w    *world.World
 	fail bool
 }
 
 func (s *storing) Set(name string, v chainpack.Value) error {
+	if s.block != nil {
+		<-s.block
+	}
 	if s.fail {
 		return errors.New("disk full")
 	}
@@ -232,46 +237,53 @@ func ownNodes() auth.Access {
 
 func TestChangingOnesOwnPassword(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d, _ := auth.Build(ownNodes())
+		a := ownNodes()
+		a.Users["root"] = auth.UserEntry{Password: auth.PlainPassword(world.Password), Roles: []string{"root"}}
+		a.Roles["root"] = auth.RoleEntry{Rules: []auth.Rule{auth.MustRule("**:*", rpc.AccessSuper)}}
+		d, _ := auth.Build(a)
 		table := &storing{tableOf: &tableOf{entries: map[string]string{"eva": `{"roles":["operators"]}`}}}
-		w := serve(t, Options{Users: auth.NewStore(d), Rights: map[string]RightsTable{usersTable: table}})
+		w := world.New(t, core.Options{Users: auth.NewStore(d), Rights: map[string]core.RightsTable{".broker/access/users": table}})
 		table.w = w
-		eva, other, bob := w.as("eva", "{}"), w.as("eva", "{}"), w.as("bob", "{}")
+		eva, other, bob, super := w.As("eva", "{}"), w.As("eva", "{}"), w.As("bob", "{}"), w.Admin()
 		change := func(id int64, param string) {
-			eva.send(`<1:1,8:%d,9:".broker/currentClient",10:"changePassword">i{1:%s}`, id, param)
+			eva.Send(`<1:1,8:%d,9:".broker/currentClient",10:"changePassword">i{1:%s}`, id, param)
 		}
 		for i, param := range []string{`["x"]`, `["x",""]`, `"x"`, `[1,2]`} {
 			change(int64(10+i), param)
-			eva.expectError(int64(10+i), rpc.CodeInvalidParam, "the old and the new password")
+			eva.ExpectError(int64(10+i), rpc.CodeInvalidParam, "the old and the new password")
 		}
 		change(20, `["wrong","new"]`)
-		eva.expectError(20, rpc.CodeException, "old password is wrong")
+		eva.ExpectError(20, rpc.CodeException, "old password is wrong")
 		// Guesses of one user take no place of other changes, however many come.
-		for id := int64(30); id < 30+2*maxEdits; id++ {
+		for id := int64(30); id < 30+2*core.MaxEdits; id++ {
 			change(id, `["wrong","new"]`)
 			if id > 30 {
-				eva.expectError(id, rpc.CodeTryAgainLater, "is being changed")
+				eva.ExpectError(id, rpc.CodeTryAgainLater, "is being changed")
 			}
 		}
-		w.mu.RLock()
-		edits := w.edits
-		w.mu.RUnlock()
-		if edits != 0 {
-			t.Errorf("guesses take %d places of changes of rights", edits)
+		table.block = make(chan struct{})
+		for id := range core.MaxEdits + 1 {
+			super.Send(`<1:1,8:%d,9:".broker/access/users",10:"setValue">i{1:["nobody",null]}`, 3+id)
 		}
-		eva.expectError(30, rpc.CodeException, "old password is wrong")
+		super.ExpectError(3+core.MaxEdits, rpc.CodeTryAgainLater, "too many") // and none before
+		close(table.block)
+		for range core.MaxEdits {
+			super.Next()
+		}
+		table.block = nil
+		eva.ExpectError(30, rpc.CodeException, "old password is wrong")
 		table.fail = true
-		change(21, fmt.Sprintf(`[%q,"new"]`, password))
-		eva.expectError(21, rpc.CodeException, "disk full")
+		change(21, fmt.Sprintf(`[%q,"new"]`, world.Password))
+		eva.ExpectError(21, rpc.CodeException, "disk full")
 		w.Apply(d) // nothing has changed for her
-		eva.fence()
-		other.fence()
+		eva.Fence()
+		other.Fence()
 		table.fail = false
-		change(22, fmt.Sprintf(`[%q,"new"]`, password))
-		eva.expect(`<1:1,8:22>i{2:true}`)
-		other.gone()
-		eva.fence()
-		bob.fence()
-		w.connect().login("eva", "new", "{}")
+		change(22, fmt.Sprintf(`[%q,"new"]`, world.Password))
+		eva.Expect(`<1:1,8:22>i{2:true}`)
+		other.Gone()
+		eva.Fence()
+		bob.Fence()
+		w.Connect().Login("eva", "new", "{}")
 	})
 }

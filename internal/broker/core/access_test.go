@@ -1,11 +1,13 @@
-package core
+package core_test
 
 import (
 	"strings"
 	"testing"
 	"testing/synctest"
 
+	"shvtools/internal/broker/core"
 	"shvtools/internal/shv/rpc"
+	"shvtools/internal/test/world"
 )
 
 func TestAccessLevels(t *testing.T) {
@@ -29,18 +31,18 @@ func TestAccessLevels(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := serve(t, Options{})
-				caller := w.connect().login(tt.user, password, "{}")
-				agents := map[string]*remote{"test/a": w.device("test/a"), "test/closed/a": w.device("test/closed/a")}
-				caller.send(`<1:1,8:3,9:"%s",10:"x"%s>i{}`, tt.path, tt.meta)
+				w := world.New(t, core.Options{})
+				caller := w.As(tt.user, "{}")
+				agents := map[string]*world.Peer{"test/a": w.Device("test/a"), "test/closed/a": w.Device("test/closed/a")}
+				caller.Send(`<1:1,8:3,9:"%s",10:"x"%s>i{}`, tt.path, tt.meta)
 				if tt.want == "" {
-					caller.expectError(3, rpc.CodeException, "not granted")
+					caller.ExpectError(3, rpc.CodeException, "not granted")
 					for _, agent := range agents {
-						agent.fence()
+						agent.Fence()
 					}
 					return
 				}
-				got := agents[tt.path].text()
+				got := agents[tt.path].Text()
 				for _, part := range strings.Split(tt.want, ",") {
 					if !strings.Contains(got, part) {
 						t.Errorf("%s has no %s", got, part)
@@ -53,8 +55,8 @@ func TestAccessLevels(t *testing.T) {
 
 func TestUserIDs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := serve(t, Options{})
-		user, agent := w.client(), w.device("test/a")
+		w := world.New(t, core.Options{})
+		user, agent := w.Client(), w.Device("test/a")
 		for _, tt := range []struct{ sent, want string }{
 			{``, ``},
 			{`,16:""`, `,16:"iot"`},
@@ -62,8 +64,8 @@ func TestUserIDs(t *testing.T) {
 			{`,16:{"shvUser":"x"}`, `,16:"{\"shvUser\":\"x\"};iot"`},
 			{`,16:null`, `,16:null`},
 		} {
-			user.send(`<1:1,8:3,9:"test/a",10:"x"%s>i{}`, tt.sent)
-			got := agent.text()
+			user.Send(`<1:1,8:3,9:"test/a",10:"x"%s>i{}`, tt.sent)
+			got := agent.Text()
 			if !strings.Contains(got, tt.want) || tt.want == "" && strings.Contains(got, "16:") {
 				t.Errorf("sent %q: %s", tt.sent, got)
 			}

@@ -7,18 +7,28 @@ package core
 import (
 	"fmt"
 	"net"
+	"strings"
 	"testing"
 
+	"shvtools/internal/broker/auth"
+	"shvtools/internal/broker/internal/replyroutes"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/cpon"
 	"shvtools/internal/shv/rpc"
+	"shvtools/internal/shv/shvpath"
 	"shvtools/internal/wire/link"
 	"shvtools/internal/wire/transport"
 )
 
+// iot is a store of one user.
+func iot() *auth.Store {
+	return auth.NewStore(auth.NewDirectory(&auth.User{Name: "iot", Mounts: []shvpath.Pattern{shvpath.MustPattern("test/**")},
+		Rules: []auth.Rule{auth.MustRule("test/**", rpc.AccessSuper), auth.MustRule("**", rpc.AccessBrowse)}}))
+}
+
 // What a broker does all day: requests, their responses, and heartbeats.
 func TestCallsAllocateNothing(t *testing.T) {
-	b := New(Options{Users: users()})
+	b := New(Options{Users: iot()})
 	unread := func(up *above) *session { // nobody takes what is queued for it
 		ours, theirs := net.Pipe()
 		t.Cleanup(func() { _ = ours.Close(); _ = theirs.Close() })
@@ -86,5 +96,97 @@ func TestCallsAllocateNothing(t *testing.T) {
 	}
 	if s := b.Stats(); s.Forged+s.Late+s.Bad > 0 {
 		t.Errorf("%+v", s)
+	}
+}
+
+// The zero allocations of the issue: a data frame of a tunnel, each way.
+func TestForwardingTunnelDataDoesNotAllocate(t *testing.T) {
+	b := New(Options{Users: iot()})
+	newcomer := func() *session {
+		ours, theirs := net.Pipe()
+		t.Cleanup(func() { _ = ours.Close(); _ = theirs.Close() })
+		l := link.New(ours, link.Options{QueueBytes: 64 << 20})
+		s := b.newSession(l, transport.Peer{}, nil, nil, nil)
+		s.deadline.Stop()
+		s.login.done = true
+		return s
+	}
+	user, helper := newcomer(), newcomer()
+	user.user.Store(b.opts.Users.Load().User("iot"))
+	helper.ticket = &ticket{caller: user.id, id: 41, asked: rpc.CallerIDs{user.id}, tunnelled: true}
+	tun := &tunnel{client: tunnelEnd{user, 41, nil}, helper: tunnelEnd{helper, 3, nil}}
+	for _, end := range []tunnelEnd{tun.client, tun.helper} {
+		b.tunnels[end.key()] = tun
+		end.session.tunnels[tun] = struct{}{}
+		end.session.routes.Pin(tun.replyRoute(end))
+	}
+	for _, tt := range []struct {
+		name     string
+		from, to *session
+		id       int64
+		size     int
+	}{
+		{"keystroke", user, helper, 3, 1},
+		{"echo", helper, user, 41, 1},
+		{"block", helper, user, 41, 16 << 10},
+		{"full block", helper, user, 41, 32 << 10},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			data := rpc.AppendResult(nil, rpc.Address{ID: tt.id, Callers: rpc.CallerIDs{tt.to.id}},
+				chainpack.List(chainpack.Int(1), chainpack.String(strings.Repeat("x", tt.size))))
+			var m rpc.Message
+			const runs = 200
+			frames := make([]*link.Frame, runs+2) // reading is the link's matter
+			for i := range frames {
+				frames[i] = link.NewMessage(data)
+			}
+			next := 0
+			pass := func() {
+				f := frames[next]
+				next++
+				if err := m.Parse(f.Message()); err != nil {
+					t.Fatal(err)
+				}
+				tt.from.message(&m, f)
+				f.Release()
+			}
+			before := tt.to.link.Queued()
+			pass()
+			if n := testing.AllocsPerRun(runs, pass); n != 0 {
+				t.Errorf("%v allocations", n)
+			}
+			if tt.to.link.Queued() <= before {
+				t.Error("nothing was passed on")
+			}
+		})
+	}
+	if s := b.Stats(); s.Forged+s.Late > 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestLevelOfARequestIsFoundWithoutAllocating(t *testing.T) {
+	b := New(Options{Users: iot()})
+	s := &session{broker: b}
+	s.user.Store(b.opts.Users.Load().User("iot"))
+	to := new(session)
+	path, method := []byte("test/agent/sys/fs"), []byte("launchRexec")
+	callers := rpc.CallerIDs{7}
+	ask := func() {
+		level := s.level(path, method)
+		to.routes.Open(callers, replyroutes.Call{ID: 5, Path: path, Method: method, Level: level}, s.opener())
+	}
+	for range replyroutes.MaxAsked {
+		ask()
+	}
+	if n := testing.AllocsPerRun(100, ask); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+	if with, ok := to.routes.WasAsked(callers, 5); !ok || with.Path != string(path) || with.Method != string(method) || with.Level != rpc.AccessSuper {
+		t.Errorf("kept %+v, %v", with, ok)
+	}
+	to.routes.Open(callers, replyroutes.Call{ID: 6, Path: make([]byte, replyroutes.MaxCallText), Method: method}, s.opener())
+	if with, ok := to.routes.WasAsked(callers, 6); !ok || with.Path != "" || with.HeldBy(s.user.Load()) {
+		t.Errorf("kept %+v, %v", with, ok)
 	}
 }

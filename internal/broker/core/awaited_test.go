@@ -1,81 +1,113 @@
-package core
+package core_test
 
 import (
 	"fmt"
 	"testing"
 	"time"
 
+	"shvtools/internal/broker/core"
 	"shvtools/internal/broker/internal/replyroutes"
 	"shvtools/internal/shv/rpc"
+	"shvtools/internal/test/world"
 )
 
 // A broker below that asks for tunnels without end keeps no other from its own.
 func TestAwaitedTunnelsOfOneBrokerLeaveRoomForAnother(t *testing.T) {
-	var a awaited
-	var floods, other session
-	floods.id, other.id = 1, 2
-	now := time.Now()
-	key := func(s *session, n int64) tunnelKey { return tunnelKey{9, n, string(rune(s.id))} }
-	for n := range int64(3 * maxAwaited) {
-		a.add(key(&floods, n), &floods, replyroutes.Right{}, now)
-	}
-	if len(a.calls) != maxAwaited {
-		t.Errorf("%d are awaited of one broker", len(a.calls))
-	}
-	a.add(key(&other, 1), &other, replyroutes.Right{}, now)
-	if _, ok := a.take(key(&other, 1), &floods, now); ok {
-		t.Error("one broker takes what the other asked for")
-	}
-	if _, ok := a.take(key(&other, 1), &other, now); !ok {
-		t.Error("the tunnel of the other is not awaited")
-	}
-	if _, ok := a.take(key(&other, 1), &other, now); ok {
-		t.Error("it is made twice")
-	}
+	inTree(t, func(t *testing.T) {
+		w := world.New(t, core.Options{})
+		user := w.As("root", `{"idleWatchDogTimeOut":0}`)
+		floods, other := w.ChildBroker("c"), w.ChildBroker("d")
+		ask := func(child *world.Peer, mount string, call int) {
+			user.Send(`<1:1,8:%d,9:"%s/x",10:"launchRexec">i{}`, call, mount)
+			child.Next()
+			child.Send(`<1:1,8:%d,11:%d,13:7,15:<1:3>i{1:1,2:"low",3:1,4:"abc",6:[1,2]}>i{}`, call, user.ID)
+			if ctl := child.Next().Tunnel(); ctl.Host != "low" {
+				t.Fatalf("call %d: %+v", call, ctl)
+			}
+		}
+		makes := func(child *world.Peer, call int) bool {
+			before := w.Stats().Forged
+			child.Send(`<1:1,8:%d,11:%d,13:7,15:<1:3>i{1:3,2:"h",3:1,4:"s",5:5}>i{}`, call, user.ID)
+			child.Fence()
+			if w.Stats().Forged > before {
+				user.Fence()
+				return false
+			}
+			if m := user.Next(); m.Tunnel().State != rpc.CreateTunnelRequest || m.ID() != int64(call) {
+				t.Fatalf("no CreateTunnelRequest of %d: id %d, %x", call, m.ID(), m.Body())
+			}
+			child.Send(`<1:1,8:%d,11:%d,15:<1:3>i{1:5}>i{2:null}`, call, user.ID)
+			user.Next()
+			return true
+		}
+		const most, foreign = core.MaxAwaited, 4 * core.MaxAwaited
+		for call := range 3 * most {
+			ask(floods, "c", call+1)
+		}
+		if n := w.Expected(); n != most {
+			t.Errorf("%d are awaited of one broker", n)
+		}
+		ask(other, "d", foreign)
+		if makes(floods, most+1) {
+			t.Error("one more is awaited than there may be")
+		}
+		if makes(floods, foreign) {
+			t.Error("one broker takes what the other asked for")
+		}
+		if !makes(other, foreign) || !makes(floods, most) {
+			t.Error("the tunnel of the other, or the last one, is not awaited")
+		}
+		if makes(other, foreign) {
+			t.Error("it is made twice")
+		}
 
-	later := now.Add(2 * awaitFor)
-	if _, ok := a.take(key(&floods, 1), &floods, later); ok {
-		t.Error("it is awaited for ever")
-	}
-	a.add(key(&floods, 1), &floods, replyroutes.Right{}, later)
-	if _, ok := a.take(key(&floods, 1), &floods, later); !ok {
-		t.Error("what is long over leaves no room")
-	}
-	if len(a.calls) != 0 || len(a.count) != 0 {
-		t.Errorf("%d calls and %d counts are left", len(a.calls), len(a.count))
-	}
+		time.Sleep(2 * core.AwaitFor)
+		if makes(floods, 1) {
+			t.Error("it is awaited for ever")
+		}
+		ask(floods, "c", 1)
+		if n := w.Expected(); n != 1 {
+			t.Errorf("%d are awaited when all but one are long over", n)
+		}
+		if !makes(floods, 1) {
+			t.Error("what is long over leaves no room")
+		}
+		if n := w.Expected(); n != 0 {
+			t.Errorf("%d are left", n)
+		}
+	})
 }
 
 // A broker below makes a tunnel for a call that it has asked one for, once, whatever
 // else its caller calls meanwhile.
 func TestChildMakesTheTunnelsThatItAskedFor(t *testing.T) {
 	inTree(t, func(t *testing.T) {
-		w := serve(t, Options{})
-		user := w.root()
-		child := w.broker("c")
-		create := fmt.Sprintf(`<1:1,8:41,11:%d,13:7,15:<1:3>i{1:3,2:"h",3:1,4:"s",5:5}>i{}`, user.id)
-		user.send(`<1:1,8:41,9:"c/x",10:"launchRexec">i{}`)
-		child.next()
-		child.send("%s", create) // it has not asked
-		child.fence()
-		child.send(`<1:1,8:41,11:%d,13:7,15:<1:3>i{1:1,2:"low",3:1,4:"abc",6:[1,2]}>i{}`, user.id)
-		if ctl := child.next().Tunnel(); ctl.Host != "low" {
+		w := world.New(t, core.Options{})
+		user := w.Admin()
+		child := w.ChildBroker("c")
+		create := fmt.Sprintf(`<1:1,8:41,11:%d,13:7,15:<1:3>i{1:3,2:"h",3:1,4:"s",5:5}>i{}`, user.ID)
+		user.Send(`<1:1,8:41,9:"c/x",10:"launchRexec">i{}`)
+		child.Next()
+		child.Send("%s", create) // it has not asked
+		child.Fence()
+		child.Send(`<1:1,8:41,11:%d,13:7,15:<1:3>i{1:1,2:"low",3:1,4:"abc",6:[1,2]}>i{}`, user.ID)
+		if ctl := child.Next().Tunnel(); ctl.Host != "low" {
 			t.Fatalf("%+v", ctl)
 		}
 		for id := range 2 * replyroutes.MaxAsked {
-			user.send(`<1:1,8:%d,9:"c/x",10:"get">i{}`, 100+id)
-			child.next()
+			user.Send(`<1:1,8:%d,9:"c/x",10:"get">i{}`, 100+id)
+			child.Next()
 		}
-		child.send("%s", create)
-		if m := user.next(); m.Tunnel().State != rpc.CreateTunnelRequest || m.ID() != 41 {
+		child.Send("%s", create)
+		if m := user.Next(); m.Tunnel().State != rpc.CreateTunnelRequest || m.ID() != 41 {
 			t.Fatalf("no CreateTunnelRequest: %x", m.Body())
 		}
-		child.send(`<1:1,8:41,11:%d,15:<1:3>i{1:5}>i{2:null}`, user.id)
-		user.expect(`<1:1,8:41,15:<1:3>i{1:5}>i{2:null}`)
-		child.send("%s", create) // once
-		child.send(`<1:1,8:41,11:%d>i{2:[1,"late"]}`, user.id)
-		child.fence()
-		user.fence()
+		child.Send(`<1:1,8:41,11:%d,15:<1:3>i{1:5}>i{2:null}`, user.ID)
+		user.Expect(`<1:1,8:41,15:<1:3>i{1:5}>i{2:null}`)
+		child.Send("%s", create) // once
+		child.Send(`<1:1,8:41,11:%d>i{2:[1,"late"]}`, user.ID)
+		child.Fence()
+		user.Fence()
 		if n := w.Stats().Forged; n != 2 {
 			t.Errorf("%d messages were dropped as forged", n)
 		}
@@ -85,28 +117,28 @@ func TestChildMakesTheTunnelsThatItAskedFor(t *testing.T) {
 // A client and a broker below that work together must not open tunnels without end.
 func TestTunnelsOfOneClientAreBounded(t *testing.T) {
 	inTree(t, func(t *testing.T) {
-		w := serve(t, Options{})
-		user := w.root()
-		child := w.broker("c")
+		w := world.New(t, core.Options{})
+		user := w.Admin()
+		child := w.ChildBroker("c")
 		open := func(id int) *rpc.Message {
-			user.send(`<1:1,8:%d,9:"c/x",10:"launchRexec">i{}`, id)
-			child.next()
-			child.send(`<1:1,8:%d,11:%d,13:7,15:<1:3>i{1:1,2:"low",3:1,4:"abc",6:[1,2]}>i{}`, id, user.id)
-			child.next()
-			child.send(`<1:1,8:%d,11:%d,13:7,15:<1:3>i{1:3,2:"h",3:1,4:"s",5:5}>i{}`, id, user.id)
-			return user.next()
+			user.Send(`<1:1,8:%d,9:"c/x",10:"launchRexec">i{}`, id)
+			child.Next()
+			child.Send(`<1:1,8:%d,11:%d,13:7,15:<1:3>i{1:1,2:"low",3:1,4:"abc",6:[1,2]}>i{}`, id, user.ID)
+			child.Next()
+			child.Send(`<1:1,8:%d,11:%d,13:7,15:<1:3>i{1:3,2:"h",3:1,4:"s",5:5}>i{}`, id, user.ID)
+			return user.Next()
 		}
-		for id := range maxTunnels {
+		for id := range core.MaxTunnels {
 			if m := open(id + 1); m.Tunnel().State != rpc.CreateTunnelRequest {
 				t.Fatalf("tunnel %d: %x", id+1, m.Body())
 			}
 		}
-		last := maxTunnels + 1
+		last := core.MaxTunnels + 1
 		if content, err := open(last).Content(); err != nil || content.Error == nil || content.Error.Code != rpc.CodeTryAgainLater {
 			t.Errorf("one more: %+v, %v", content, err)
 		}
-		child.send(`<1:1,8:41,11:%d,15:<1:3>i{1:5}>i{2:null}`, user.id)
-		user.next()
+		child.Send(`<1:1,8:41,11:%d,15:<1:3>i{1:5}>i{2:null}`, user.ID)
+		user.Next()
 		if m := open(last); m.Tunnel().State != rpc.CreateTunnelRequest {
 			t.Errorf("when one has ended: %x", m.Body())
 		}

@@ -1,16 +1,16 @@
-package core
+package core_test
 
 import (
-	"bufio"
-	"context"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"shvtools/internal/broker/auth"
+	"shvtools/internal/broker/core"
 	"shvtools/internal/shv/rpc"
 	"shvtools/internal/test/certtest"
+	"shvtools/internal/test/world"
 	"shvtools/internal/wire/link"
 	"shvtools/internal/wire/transport"
 )
@@ -18,7 +18,8 @@ import (
 // certified is a broker of access whose clients may show certificates of an
 // authority.
 type certified struct {
-	*doors
+	*world.World
+	t         *testing.T
 	authority *certtest.Authority
 	listener  *transport.Listener
 }
@@ -35,11 +36,8 @@ func openCertified(t *testing.T, options string) *certified {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &certified{
-		doors:     &doors{Broker: New(Options{Users: auth.NewStore(withCertificate(t, "cn:eva")), Limits: Limits{FrameStall: time.Second}}), t: t},
-		authority: a, listener: l,
-	}
-	t.Cleanup(c.Close)
+	o := core.Options{Users: auth.NewStore(withCertificate(t, "cn:eva")), Limits: core.Limits{FrameStall: time.Second}}
+	c := &certified{world.New(t, o), t, a, l}
 	go func() { _ = c.Serve(l) }()
 	return c
 }
@@ -53,80 +51,64 @@ func withCertificate(t *testing.T, name auth.CertName) *auth.Directory {
 }
 
 // show connects with a certificate, the zero Files with none.
-func (c *certified) show(f certtest.Files) *remote {
-	c.t.Helper()
-	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
-	defer cancel()
+func (c *certified) show(f certtest.Files) *world.Peer {
 	u := c.listener.URL()
 	u.CA, u.Cert, u.Key = c.authority.CA, f.Cert, f.Key
-	conn, err := transport.Dial(ctx, u, 0)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	c.t.Cleanup(func() { _ = conn.Close() })
-	return &remote{t: c.t, conn: conn, in: bufio.NewReader(conn)}
+	return c.Dial(u)
 }
 
 const externalLogin = `<8:2,10:"login">i{1:{"login":{"type":"EXTERNAL","user":"%s"},"options":{}}}`
 
 // external logs in by the certificate that was shown.
-func (r *remote) external() *remote {
-	r.t.Helper()
-	r.send(externalLogin, "")
-	m := r.next()
-	content, err := m.Content()
-	id, _ := content.Value.Get("clientId")
-	var ok bool
-	if r.id, ok = id.AsInt(); err != nil || !ok {
-		r.t.Fatalf("login: %v %v", err, content.Error)
-	}
-	return r
+func external(r *world.Peer) *world.Peer {
+	r.Send(externalLogin, "")
+	return r.LoggedIn()
 }
 
 func TestCertificatesLogTheirUsersIn(t *testing.T) {
 	c := openCertified(t, "")
 	eva := c.show(c.authority.Issue(t, "eva", 3, time.Now().Add(time.Hour)))
-	eva.send(`<8:1,10:"workflows">i{}`)
-	eva.expect(`<1:1,8:1>i{2:["PLAIN","SHA1","TOKEN","EXTERNAL"]}`)
-	eva.external()
-	eva.send(`<8:3,9:".broker/currentClient",10:"info">i{}`)
-	if text := eva.text(); !strings.Contains(text, `"userName":"eva"`) {
+	eva.Send(`<8:1,10:"workflows">i{}`)
+	eva.Expect(`<1:1,8:1>i{2:["PLAIN","SHA1","TOKEN","EXTERNAL"]}`)
+	external(eva)
+	eva.Send(`<8:3,9:".broker/currentClient",10:"info">i{}`)
+	if text := eva.Text(); !strings.Contains(text, `"userName":"eva"`) {
 		t.Errorf("logged in as %s", text)
 	}
 	// After a reset the connection is the same one.
-	eva.sendRaw([]byte{1, 0})
-	eva.external().fence()
+	eva.SendRaw([]byte{1, 0})
+	external(eva).Fence()
 
-	for name, r := range map[string]*remote{"none": c.show(certtest.Files{}), "stranger": c.show(c.authority.Issue(t, "stranger", 4, time.Now().Add(time.Hour)))} {
-		r.send(externalLogin, "eva")
-		m := r.expectError(2, rpc.CodeException, "client certificate")
+	for name, r := range map[string]*world.Peer{"none": c.show(certtest.Files{}), "stranger": c.show(c.authority.Issue(t, "stranger", 4, time.Now().Add(time.Hour)))} {
+		r.Send(externalLogin, "eva")
+		m := r.ExpectError(2, rpc.CodeException, "client certificate")
 		if content, _ := m.Content(); !strings.Contains(content.Error.Message, "certificates of the user") {
 			t.Errorf("%s: no advice in %q", name, content.Error.Message)
 		}
-		r.login("bob", password, "{}").fence() // a password is as good as ever
+		r.Login("bob", world.Password, "{}").Fence() // a password is as good as ever
 	}
 }
 
 func TestWhoLosesACertificateIsDisconnectedAtOnce(t *testing.T) {
 	c := openCertified(t, "")
 	shown := c.authority.Issue(t, "eva", 3, time.Now().Add(time.Hour))
-	eva := c.show(shown).external()
+	eva := external(c.show(shown))
 	// Another user may not log in beside it; bob may go on while it is nobody's.
 	refused := c.show(shown)
-	refused.send(plainLogin, 2, password, "PLAIN", "bob")
-	refused.expectError(2, rpc.CodeException, "not one of this user")
+	refused.Send(plainLogin, 2, world.Password, "PLAIN", "bob")
+	refused.ExpectError(2, rpc.CodeException, "not one of this user")
 	c.Apply(withCertificate(t, auth.CertName("dns:other")))
-	eva.gone()
-	c.eventually("the cause", func() bool { return c.Stats().Ended[link.CertificateTaken] == 1 })
-	bob := c.show(shown).login("bob", password, "{}")
+	eva.Gone()
+	c.Eventually("the cause", func() bool { return c.Stats().Ended[link.CertificateTaken] == 1 })
+	bob := c.show(shown).Login("bob", world.Password, "{}")
 	if lost := c.Apply(withCertificate(t, "cn:eva")); len(lost) != 1 || lost[0].User != "bob" {
 		t.Errorf("lost: %+v", lost)
 	}
-	bob.gone()
+	bob.Gone()
 }
 
 // reload puts the files of the listener in force, and judges by them.
-func (c *certified) reload() []Affected {
+func (c *certified) reload() []core.Affected {
 	c.t.Helper()
 	use, err := c.listener.Reload()
 	if err != nil {
@@ -143,11 +125,11 @@ func TestRevokedCertificatesEndTheirSessions(t *testing.T) {
 	c := openCertified(t, "&crl="+crl)
 	c.authority.Revoke(t, crl, later, 9)
 	c.reload()
-	eva := c.show(c.authority.Issue(t, "eva", 3, later)).external()
-	agent := c.show(c.authority.Issue(t, "agent", 4, later)).login("iot", password, `{"device":{"mountPoint":"test/agent"}}`)
-	bob := c.show(certtest.Files{}).login("bob", password, "{}")
+	eva := external(c.show(c.authority.Issue(t, "eva", 3, later)))
+	agent := c.show(c.authority.Issue(t, "agent", 4, later)).Login("iot", world.Password, `{"device":{"mountPoint":"test/agent"}}`)
+	bob := c.show(certtest.Files{}).Login("bob", world.Password, "{}")
 	waiting := c.show(c.authority.Issue(t, "waiting", 5, later)) // has not logged in
-	waiting.nonce()
+	waiting.Nonce()
 	if lost := c.reload(); len(lost) != 0 {
 		t.Errorf("lost for nothing: %+v", lost)
 	}
@@ -155,11 +137,11 @@ func TestRevokedCertificatesEndTheirSessions(t *testing.T) {
 	if lost := c.reload(); len(lost) != 3 {
 		t.Errorf("lost: %+v", lost)
 	}
-	eva.gone()
-	agent.gone()
-	waiting.gone()
-	bob.fence()
-	c.eventually("the cause", func() bool { return c.Stats().Ended[link.CertificateRevoked] == 3 })
+	eva.Gone()
+	agent.Gone()
+	waiting.Gone()
+	bob.Fence()
+	c.Eventually("the cause", func() bool { return c.Stats().Ended[link.CertificateRevoked] == 3 })
 }
 
 // A reload comes at any time, also while a client logs in.
@@ -171,24 +153,24 @@ func TestRevocationWhileItsClientLogsIn(t *testing.T) {
 	c.authority.Revoke(t, crl, later)
 	c.reload()
 	eva := c.show(c.authority.Issue(t, "eva", 3, later))
-	eva.nonce()
+	eva.Nonce()
 	c.authority.Revoke(t, crl, later, 3)
 	use, err := c.listener.Reload()
 	if err != nil {
 		t.Fatal(err)
 	}
 	use()
-	eva.send(externalLogin, "bob")
-	c.eventually("the login is refused", func() bool { return c.Stats().Logins[LoginInvalid] == 1 })
+	eva.Send(externalLogin, "bob")
+	c.Eventually("the login is refused", func() bool { return c.Stats().Logins[core.LoginInvalid] == 1 })
 	if lost := c.Rejudge(); len(lost) != 1 { // the race detector sees what it must not read
 		t.Errorf("lost: %+v", lost)
 	}
-	eva.gone()
+	eva.Gone()
 }
 
 func TestCertificatesOfAnAuthorityThatIsGoneEndTheirSessions(t *testing.T) {
 	c := openCertified(t, "")
-	eva := c.show(c.authority.Issue(t, "eva", 3, time.Now().Add(time.Hour))).external()
+	eva := external(c.show(c.authority.Issue(t, "eva", 3, time.Now().Add(time.Hour))))
 	next := certtest.NewAuthority(t, t.TempDir(), "next")
 	text, err := os.ReadFile(next.CA)
 	if err == nil {
@@ -200,16 +182,16 @@ func TestCertificatesOfAnAuthorityThatIsGoneEndTheirSessions(t *testing.T) {
 	if lost := c.reload(); len(lost) != 1 || !strings.Contains(lost[0].What, link.CertificateUntrusted.String()) {
 		t.Errorf("lost: %+v", lost)
 	}
-	eva.gone()
+	eva.Gone()
 }
 
 func TestCertificatesThatExpireEndTheirSessions(t *testing.T) {
 	t.Parallel()
 	c := openCertified(t, "")
 	// Long enough for a login on a busy machine; a certificate tells whole seconds.
-	eva := c.show(c.authority.Issue(t, "eva", 3, time.Now().Add(6*time.Second))).external()
-	bob := c.show(certtest.Files{}).login("bob", password, "{}")
-	eva.gone()
-	c.eventually("the cause", func() bool { return c.Stats().Ended[link.CertificateExpired] == 1 })
-	bob.fence()
+	eva := external(c.show(c.authority.Issue(t, "eva", 3, time.Now().Add(6*time.Second))))
+	bob := c.show(certtest.Files{}).Login("bob", world.Password, "{}")
+	eva.Gone()
+	c.Eventually("the cause", func() bool { return c.Stats().Ended[link.CertificateExpired] == 1 })
+	bob.Fence()
 }

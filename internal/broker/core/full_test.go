@@ -1,23 +1,25 @@
-package core
+package core_test
 
 import (
 	"strings"
 	"testing"
 	"testing/synctest"
 
+	"shvtools/internal/broker/core"
 	"shvtools/internal/shv/rpc"
+	"shvtools/internal/test/world"
 )
 
 func TestRequestToADeviceThatDoesNotRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := serve(t, Options{Limits: Limits{QueueBytes: 64 << 10}})
-		user, agent := w.client(), w.device("test/a")
+		w := world.New(t, core.Options{Limits: core.Limits{QueueBytes: 64 << 10}})
+		user, agent := w.Client(), w.Device("test/a")
 		filling := strings.Repeat("x", 16<<10)
 		for id := 3; ; id++ {
-			user.send(`<1:1,8:%d,9:"test/a",10:"x">i{1:"%s"}`, id, filling)
+			user.Send(`<1:1,8:%d,9:"test/a",10:"x">i{1:"%s"}`, id, filling)
 			synctest.Wait()
 			if w.Stats().Requests == uint64(id-3) {
-				user.expectError(int64(id), rpc.CodeTryAgainLater, "does not keep up")
+				user.ExpectError(int64(id), rpc.CodeTryAgainLater, "does not keep up")
 				break
 			}
 			if id > 20 {
@@ -25,21 +27,21 @@ func TestRequestToADeviceThatDoesNotRead(t *testing.T) {
 			}
 		}
 		for range w.Stats().Requests {
-			agent.next()
+			agent.Next()
 		}
-		agent.fence()
-		user.calls("test/a", agent, "")
+		agent.Fence()
+		user.Reaches("test/a", agent, "")
 	})
 }
 
 func TestClientThatDoesNotReadItsAnswersIsClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := serve(t, Options{Limits: Limits{QueueBytes: 4 << 10}})
-		other, user := w.client(), w.client()
+		w := world.New(t, core.Options{Limits: core.Limits{QueueBytes: 4 << 10}})
+		other, user := w.Client(), w.Client()
 		go func() {
-			ping := frame([]byte{0x8b, 0x48, 0x43, 0x49, 0x86, 4, '.', 'a', 'p', 'p', 0x4a, 0x86, 4, 'p', 'i', 'n', 'g', 0xff, 0x8a, 0xff})
+			ping := world.Frame([]byte{0x8b, 0x48, 0x43, 0x49, 0x86, 4, '.', 'a', 'p', 'p', 0x4a, 0x86, 4, 'p', 'i', 'n', 'g', 0xff, 0x8a, 0xff})
 			for {
-				if _, err := user.conn.Write(ping); err != nil {
+				if _, err := user.Conn.Write(ping); err != nil {
 					return
 				}
 			}
@@ -48,6 +50,6 @@ func TestClientThatDoesNotReadItsAnswersIsClosed(t *testing.T) {
 		if n := w.Stats().Clients; n != 1 {
 			t.Errorf("%d clients", n)
 		}
-		other.fence()
+		other.Fence()
 	})
 }

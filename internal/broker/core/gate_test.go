@@ -1,4 +1,4 @@
-package core
+package core_test
 
 import (
 	"fmt"
@@ -6,100 +6,95 @@ import (
 	"testing/synctest"
 	"time"
 
+	"shvtools/internal/broker/core"
 	"shvtools/internal/shv/login"
 	"shvtools/internal/shv/rpc"
+	"shvtools/internal/test/world"
 	"shvtools/internal/wire/link"
 )
 
-// ended is how many connections ended for a cause.
-func (w *world) ended(cause link.Cause) uint64 {
-	synctest.Wait()
-	return w.Stats().Ended[cause]
-}
-
 // refusedAtOnce wants the hint and the end of a connection.
-func (r *remote) refusedAtOnce(cause link.Cause) {
-	r.t.Helper()
-	r.expectError(1, rpc.CodeTryAgainLater, cause.String())
-	r.gone()
+func refusedAtOnce(r *world.Peer, cause link.Cause) {
+	r.ExpectError(1, rpc.CodeTryAgainLater, cause.String())
+	r.Gone()
 }
 
 func TestConnectionsAreBounded(t *testing.T) {
-	limits := Limits{Connections: 6, Unauthenticated: 4, UnauthenticatedPerSource: 2}
-	bubbled(t, Options{Limits: limits}, func(t *testing.T, w *world) {
-		one := w.connectFrom("10.0.0.1:1")
-		w.connectFrom("10.0.0.1:2")
-		w.connectFrom("10.0.0.1:3").refusedAtOnce(link.TooManyFromSource)
-		w.connectFrom("[2001:db8::1]:1")
-		w.connectFrom("[2001:db8::2]:1")
-		w.connectFrom("[2001:db8::3]:1").refusedAtOnce(link.TooManyFromSource)
+	limits := core.Limits{Connections: 6, Unauthenticated: 4, UnauthenticatedPerSource: 2}
+	world.Run(t, core.Options{Limits: limits}, func(t *testing.T, w *world.World) {
+		one := w.ConnectFrom("10.0.0.1:1")
+		w.ConnectFrom("10.0.0.1:2")
+		refusedAtOnce(w.ConnectFrom("10.0.0.1:3"), link.TooManyFromSource)
+		w.ConnectFrom("[2001:db8::1]:1")
+		w.ConnectFrom("[2001:db8::2]:1")
+		refusedAtOnce(w.ConnectFrom("[2001:db8::3]:1"), link.TooManyFromSource)
 		synctest.Wait()
 		if n := w.Stats().Unauthenticated; n != 4 {
 			t.Errorf("%d without a login", n)
 		}
 		// A login, or an end, makes room for the next.
-		one.login("ann", uncommon, "{}").fence()
-		w.connectFrom("10.0.0.1:3")
-		w.connectFrom("10.0.0.1:4").refusedAtOnce(link.TooManyFromSource)
-		time.Sleep(DefaultLoginDeadline + time.Second)
+		one.Login("ann", world.FarPassword, "{}").Fence()
+		w.ConnectFrom("10.0.0.1:3")
+		refusedAtOnce(w.ConnectFrom("10.0.0.1:4"), link.TooManyFromSource)
+		time.Sleep(core.DefaultLoginDeadline + time.Second)
 		synctest.Wait()
 		if s := w.Stats(); s.Unauthenticated != 0 || s.Clients != 1 {
 			t.Errorf("%+v", s)
 		}
 		for i := range 5 {
-			w.connectFrom(fmt.Sprintf("10.0.1.%d:1", i)).login("ann", uncommon, "{}").fence()
+			w.ConnectFrom(fmt.Sprintf("10.0.1.%d:1", i)).Login("ann", world.FarPassword, "{}").Fence()
 		}
-		w.connectFrom("10.0.0.9:1").refusedAtOnce(link.TooManyConnections)
-		one.fence()
+		refusedAtOnce(w.ConnectFrom("10.0.0.9:1"), link.TooManyConnections)
+		one.Fence()
 		// A reset counts as a connection without a login again.
-		one.sendRaw([]byte{1, 0})
+		one.SendRaw([]byte{1, 0})
 		synctest.Wait()
 		if n := w.Stats().Unauthenticated; n != 1 {
 			t.Errorf("%d without a login after a reset", n)
 		}
-		_ = one.conn.Close()
+		one.Close()
 		for cause, want := range map[link.Cause]uint64{
 			link.TooManyFromSource: 3, link.TooManyConnections: 1, link.LoginTimeout: 4, link.PeerClosed: 1,
 		} {
-			if got := w.ended(cause); got != want {
+			if got := w.Ended(cause); got != want {
 				t.Errorf("%v: %d, want %d", cause, got, want)
 			}
 		}
-		w.connectFrom("10.0.0.9:1").login("ann", uncommon, "{}").fence()
+		w.ConnectFrom("10.0.0.9:1").Login("ann", world.FarPassword, "{}").Fence()
 	})
 }
 
 // A few sources that fill the table do not shut the door for all others.
 func TestCrowdGivesPlacesToOtherSources(t *testing.T) {
-	limits := Limits{Unauthenticated: 6, UnauthenticatedPerSource: 3}
-	bubbled(t, Options{Limits: limits}, func(t *testing.T, w *world) {
-		crowd := make(map[string][]*remote)
+	limits := core.Limits{Unauthenticated: 6, UnauthenticatedPerSource: 3}
+	world.Run(t, core.Options{Limits: limits}, func(t *testing.T, w *world.World) {
+		crowd := make(map[string][]*world.Peer)
 		for i := range 6 {
 			source := fmt.Sprintf("10.0.0.%d", i%2)
-			crowd[source] = append(crowd[source], w.connectFrom(fmt.Sprintf("%s:%d", source, 1+i)))
+			crowd[source] = append(crowd[source], w.ConnectFrom(fmt.Sprintf("%s:%d", source, 1+i)))
 		}
-		in := w.connectFrom("10.0.1.1:1")
-		if n := w.ended(link.TooManyLogins); n != 1 {
+		in := w.ConnectFrom("10.0.1.1:1")
+		if n := w.Ended(link.TooManyLogins); n != 1 {
 			t.Errorf("%d gave their places, want 1", n)
 		}
-		in.login("ann", uncommon, "{}").fence()
+		in.Login("ann", world.FarPassword, "{}").Fence()
 		// With a place free again, nobody has to go.
-		w.connectFrom("10.0.1.2:1")
-		if n := w.ended(link.TooManyLogins); n != 1 {
+		w.ConnectFrom("10.0.1.2:1")
+		if n := w.Ended(link.TooManyLogins); n != 1 {
 			t.Errorf("%d gave their places, want 1", n)
 		}
 		// Places go until all sources have as many: then the newcomer is refused.
-		w.connectFrom("10.0.1.3:1")
-		w.connectFrom("10.0.1.4:1")
-		w.connectFrom("10.0.1.5:1")
-		w.connectFrom("10.0.1.6:1")
+		w.ConnectFrom("10.0.1.3:1")
+		w.ConnectFrom("10.0.1.4:1")
+		w.ConnectFrom("10.0.1.5:1")
+		w.ConnectFrom("10.0.1.6:1")
 		synctest.Wait()
 		if s := w.Stats(); s.Unauthenticated != 6 || s.Ended[link.TooManyLogins] != 5 {
 			t.Errorf("%d wait, %d gave their places", s.Unauthenticated, s.Ended[link.TooManyLogins])
 		}
-		w.connectFrom("10.0.1.6:2").refusedAtOnce(link.TooManyLogins)
-		time.Sleep(DefaultLoginDeadline)
-		if n := w.ended(link.LoginTimeout); n != 6 || w.Stats().Unauthenticated != 0 {
+		refusedAtOnce(w.ConnectFrom("10.0.1.6:2"), link.TooManyLogins)
+		time.Sleep(core.DefaultLoginDeadline)
+		if n := w.Ended(link.LoginTimeout); n != 6 || w.Stats().Unauthenticated != 0 {
 			t.Errorf("%d ended, %d wait", n, w.Stats().Unauthenticated)
 		}
 	})
@@ -107,13 +102,13 @@ func TestCrowdGivesPlacesToOtherSources(t *testing.T) {
 
 // A client that resets over and over must not get past the bound.
 func TestResetOverTheBoundEndsTheLink(t *testing.T) {
-	bubbled(t, Options{Limits: Limits{UnauthenticatedPerSource: 1}}, func(t *testing.T, w *world) {
-		in := w.connectFrom("10.0.0.1:1").login("ann", uncommon, "{}")
-		w.connectFrom("10.0.0.1:2")
+	world.Run(t, core.Options{Limits: core.Limits{UnauthenticatedPerSource: 1}}, func(t *testing.T, w *world.World) {
+		in := w.ConnectFrom("10.0.0.1:1").Login("ann", world.FarPassword, "{}")
+		w.ConnectFrom("10.0.0.1:2")
 		synctest.Wait()
-		in.sendRaw([]byte{1, 0})
-		in.gone()
-		if n := w.ended(link.TooManyFromSource); n != 1 {
+		in.SendRaw([]byte{1, 0})
+		in.Gone()
+		if n := w.Ended(link.TooManyFromSource); n != 1 {
 			t.Errorf("%d ended", n)
 		}
 		if s := w.Stats(); s.Unauthenticated != 1 || s.Clients != 1 {
@@ -124,40 +119,35 @@ func TestResetOverTheBoundEndsTheLink(t *testing.T) {
 
 // Hundreds that connect at once, say nothing, and go again.
 func TestCrowdThatSaysNothing(t *testing.T) {
-	bubbled(t, Options{}, func(t *testing.T, w *world) {
-		good := w.client()
+	world.Run(t, core.Options{}, func(t *testing.T, w *world.World) {
+		good := w.Client()
 		for i := range 900 {
-			w.connectFrom(fmt.Sprintf("10.0.%d.1:1", i%10))
+			w.ConnectFrom(fmt.Sprintf("10.0.%d.1:1", i%10))
 		}
-		good.fence()
-		w.connectFrom("10.1.0.1:1").login("ann", uncommon, "{}").fence()
-		time.Sleep(DefaultLoginDeadline)
-		if n := w.ended(link.LoginTimeout); n != 900 {
+		good.Fence()
+		w.ConnectFrom("10.1.0.1:1").Login("ann", world.FarPassword, "{}").Fence()
+		time.Sleep(core.DefaultLoginDeadline)
+		if n := w.Ended(link.LoginTimeout); n != 900 {
 			t.Errorf("%d ended", n)
 		}
-		good.fence()
+		good.Fence()
 	})
 }
 
 func TestWellKnownPasswordsAreForThisMachine(t *testing.T) {
 	for _, kind := range []string{"PLAIN", "SHA1"} {
-		bubbled(t, Options{}, func(t *testing.T, w *world) {
+		world.Run(t, core.Options{}, func(t *testing.T, w *world.World) {
 			for from, ok := range map[string]bool{"": true, "127.0.0.1:1": true, "[::1]:1": true, "10.0.0.1:1": false} {
-				r := w.connectFrom(from)
-				text := password
+				r := w.ConnectFrom(from)
+				text := world.Password
 				if kind == "SHA1" {
-					text = login.Hash(r.nonce(), password)
+					text = login.Hash(r.Nonce(), world.Password)
 				}
-				r.send(plainLogin, 2, text, kind, "iot")
-				if m := r.next(); (m.Kind() == rpc.Response && isResult(m)) != ok {
+				r.Send(plainLogin, 2, text, kind, "iot")
+				if m := r.Next(); (m.Kind() == rpc.Response && isResult(m)) != ok {
 					t.Errorf("%s from %q: let in: %v", kind, from, !ok)
 				}
 			}
 		})
 	}
-}
-
-func isResult(m *rpc.Message) bool {
-	content, err := m.Content()
-	return err == nil && content.Error == nil
 }

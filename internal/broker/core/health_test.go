@@ -1,27 +1,22 @@
-package core
+package core_test
 
 import (
 	"context"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"shvtools/internal/broker/core"
+	"shvtools/internal/test/world"
 )
 
 func TestHealth(t *testing.T) {
-	for name, lock := range map[string]func(w *world) sync.Locker{
-		"mu":            func(w *world) sync.Locker { return &w.mu },
-		"telling":       func(w *world) sync.Locker { return &w.telling },
-		"connections":   func(w *world) sync.Locker { return w.connections.Mutex() },
-		"penalties":     func(w *world) sync.Locker { return w.penalties.Mutex() },
-		"subscriptions": func(w *world) sync.Locker { table, _ := w.topics.Mutexes(); return table },
-		"children":      func(w *world) sync.Locker { _, watchers := w.topics.Mutexes(); return watchers },
-	} {
+	for name := range core.New(core.Options{}).Locks() {
 		// A bubble for each: a goroutine that waits for a lock stops the time in it,
 		// and the watch has its first look after lookEvery.
-		bubbled(t, Options{}, func(t *testing.T, w *world) {
+		world.Run(t, core.Options{}, func(t *testing.T, w *world.World) {
 			healthy := func() bool {
-				ctx, cancel := context.WithTimeout(t.Context(), w.lookEvery()/4)
+				ctx, cancel := context.WithTimeout(t.Context(), core.DefaultFrameStall/core.Looks/4)
 				defer cancel()
 				return w.Healthy(ctx)
 			}
@@ -29,7 +24,7 @@ func TestHealth(t *testing.T) {
 				t.Error("an idle broker is not healthy")
 			}
 			synctest.Wait() // for the lock that Serve takes
-			l := lock(w)
+			l := w.Locks()[name]
 			l.Lock()
 			if healthy() {
 				t.Errorf("a broker that is stuck at %s is healthy", name)
@@ -44,14 +39,13 @@ func TestHealth(t *testing.T) {
 
 // A watch that has ended, or waits for a link, ends no stalled links any more.
 func TestWatchThatDoesNotComeRoundIsNoHealth(t *testing.T) {
-	bubbled(t, Options{}, func(t *testing.T, w *world) {
+	world.Run(t, core.Options{}, func(t *testing.T, w *world.World) {
 		time.Sleep(time.Hour)
 		if !w.Healthy(t.Context()) {
 			t.Error("not healthy though the watch comes round")
 		}
 		synctest.Wait() // for the look of this very moment
-		long := time.Now().Add(-time.Minute)
-		w.looked.Store(&long)
+		w.SetLooked(time.Now().Add(-time.Minute))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
 		if w.Healthy(ctx) {

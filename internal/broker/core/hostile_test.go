@@ -1,4 +1,4 @@
-package core
+package core_test
 
 import (
 	"bytes"
@@ -8,10 +8,11 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"shvtools/internal/broker/core"
 	"shvtools/internal/broker/internal/replyroutes"
 	"shvtools/internal/shv/chainpack"
-	"shvtools/internal/shv/node"
 	"shvtools/internal/shv/rpc"
+	"shvtools/internal/test/world"
 	"shvtools/internal/wire/link"
 )
 
@@ -40,16 +41,16 @@ func TestBadFramesEndTheirLinkAlone(t *testing.T) {
 		{"garbage", []byte("GET / HTTP/1.1\r\nHost: broker.example.org\r\n\r\nand some more of that, until the frame is full"), false},
 		{"empty frame", []byte{0}, false},
 		{"unknown protocol", []byte{3, 2, 0x8a, 0xff}, false},
-		{"no meta", frame([]byte{0x8a, 0xff}), false},
-		{"truncated meta", frame([]byte{0x8b, 0x48, 0x41, 0x4a, 0x86}), false},
+		{"no meta", world.Frame([]byte{0x8a, 0xff}), false},
+		{"truncated meta", world.Frame([]byte{0x8b, 0x48, 0x41, 0x4a, 0x86}), false},
 		{"nothing but the protocol", []byte{1, 1}, false},
 		{"reserved length", []byte{0xfe}, false},
 		{"endless length", bytes.Repeat([]byte{0xff}, 20), false},
 		{"length of 64 bits", declared(1 << 63), false},
 		{"above the limit", declared(link.DefaultMaxFrame + 1), false},
 		{"above the limit before login", declared(link.LoginMaxFrame + 1), true},
-		{"nested meta", frame(nested(true)), false},
-		{"negative caller id", frame([]byte{0x8b, 0x48, 0x41, 0x4b, 0x82, 0x41, 0xff, 0x8a, 0xff}), false},
+		{"nested meta", world.Frame(nested(true)), false},
+		{"negative caller id", world.Frame([]byte{0x8b, 0x48, 0x41, 0x4b, 0x82, 0x41, 0xff, 0x8a, 0xff}), false},
 	} {
 		for _, in := range []bool{false, true} {
 			if in && tt.limit {
@@ -57,15 +58,15 @@ func TestBadFramesEndTheirLinkAlone(t *testing.T) {
 			}
 			t.Run(fmt.Sprintf("%s/login %v", tt.name, in), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					w := serve(t, Options{})
-					other := w.client()
-					bad := w.connect()
+					w := world.New(t, core.Options{})
+					other := w.Client()
+					bad := w.Connect()
 					if in {
-						bad.login("iot", password, "{}")
+						bad.Login("iot", world.Password, "{}")
 					}
-					go func() { _, _ = bad.conn.Write(tt.bytes) }() // what is not read blocks
-					bad.gone()
-					other.fence()
+					go func() { _, _ = bad.Conn.Write(tt.bytes) }() // what is not read blocks
+					bad.Gone()
+					other.Fence()
 				})
 			})
 		}
@@ -74,13 +75,13 @@ func TestBadFramesEndTheirLinkAlone(t *testing.T) {
 
 func TestTruncatedFrameEndsWithItsLink(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := serve(t, Options{})
-		r := w.connect()
-		r.sendRaw([]byte{20, 1, 0x8b})
-		r.gone() // by the login deadline
-		r = w.client()
-		r.sendRaw([]byte{20, 1, 0x8b})
-		_ = r.conn.Close()
+		w := world.New(t, core.Options{})
+		r := w.Connect()
+		r.SendRaw([]byte{20, 1, 0x8b})
+		r.Gone() // by the login deadline
+		r = w.Client()
+		r.SendRaw([]byte{20, 1, 0x8b})
+		r.Close()
 		synctest.Wait()
 		if n := w.Stats().Clients; n != 0 {
 			t.Errorf("%d clients left", n)
@@ -90,17 +91,17 @@ func TestTruncatedFrameEndsWithItsLink(t *testing.T) {
 
 func TestBodiesAreNobodysBusiness(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := serve(t, Options{})
-		user, agent := w.client(), w.device("test/a")
+		w := world.New(t, core.Options{})
+		user, agent := w.Client(), w.Device("test/a")
 		head := []byte{0x8b, 0x48, 0x43, 0x49, 0x86, 6, 't', 'e', 's', 't', '/', 'a', 0x4a, 0x86, 1, 'x', 0xff}
 		body := []byte{0xfc, 0xfc, 0x00, 0xff}
-		user.sendRaw(frame(append(head, body...)))
-		if m := agent.next(); !bytes.Equal(m.Body(), body) {
+		user.SendRaw(world.Frame(append(head, body...)))
+		if m := agent.Next(); !bytes.Equal(m.Body(), body) {
 			t.Errorf("body %x", m.Body())
 		}
-		user.sendRaw(frame(nested(false))) // for the broker itself
-		user.expectError(1, rpc.CodeInvalidParam, "unreadable")
-		user.fence()
+		user.SendRaw(world.Frame(nested(false))) // for the broker itself
+		user.ExpectError(1, rpc.CodeInvalidParam, "unreadable")
+		user.Fence()
 	})
 }
 
@@ -108,50 +109,50 @@ func TestBodiesAreNobodysBusiness(t *testing.T) {
 // each made the broker take 5 GB, and a login is kept for as long as its answer is.
 func TestValuesWithoutNumberAreNotDecoded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := serve(t, Options{})
+		w := world.New(t, core.Options{})
 		many := func(n int) string { return "[" + strings.Repeat("1,", n) + "1]" }
-		stranger := w.connect()
-		stranger.send(`<1:1,8:3,10:"login">i{1:{"login":{"user":"iot","password":"x"},"options":{"device":%s}}}`, many(maxLoginItems))
-		stranger.expectError(3, rpc.CodeInvalidParam, "unreadable login")
-		user, agent := w.client(), w.device("test/a")
-		user.send(`<1:1,8:4,9:".broker/app",10:"echo">i{1:%s}`, many(maxParamItems))
-		user.expectError(4, rpc.CodeInvalidParam, "unreadable request")
-		if got := user.ask(".broker/app", "echo", many(maxParamItems/2)); len(got) < maxParamItems {
+		stranger := w.Connect()
+		stranger.Send(`<1:1,8:3,10:"login">i{1:{"login":{"user":"iot","password":"x"},"options":{"device":%s}}}`, many(core.MaxLoginItems))
+		stranger.ExpectError(3, rpc.CodeInvalidParam, "unreadable login")
+		user, agent := w.Client(), w.Device("test/a")
+		user.Send(`<1:1,8:4,9:".broker/app",10:"echo">i{1:%s}`, many(core.MaxParamItems))
+		user.ExpectError(4, rpc.CodeInvalidParam, "unreadable request")
+		if got := user.Ask(".broker/app", "echo", many(core.MaxParamItems/2)); len(got) < core.MaxParamItems {
 			t.Errorf("echo of fewer: %.100s", got)
 		}
 		// What is not decoded must not reach a device as somebody's name.
-		user.send(`<1:1,8:5,9:"test/a",10:"x",16:{"shvUser":"eva","x":%s}>i{}`, many(2000))
-		v, err := agent.next().MetaValue(rpc.TagUserID)
+		user.Send(`<1:1,8:5,9:"test/a",10:"x",16:{"shvUser":"eva","x":%s}>i{}`, many(2000))
+		v, err := agent.Next().MetaValue(rpc.TagUserID)
 		if name, _ := v.AsString(); err != nil || name != "iot" {
 			t.Errorf("the user is %.100q, %v", name, err)
 		}
-		user.send(`<1:1,8:6,11:7,15:i{1:2,9:%s}>i{}`, many(2000))
-		user.gone()
-		agent.fence()
+		user.Send(`<1:1,8:6,11:7,15:i{1:2,9:%s}>i{}`, many(2000))
+		user.Gone()
+		agent.Fence()
 	})
 }
 
 func TestLargestFramesPassAndNoLargerOnes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := serve(t, Options{})
-		user, agent := w.client(), w.device("test/a")
+		w := world.New(t, core.Options{})
+		user, agent := w.Client(), w.Device("test/a")
 		request := func(size int) []byte {
 			b := []byte{0x8b, 0x48, 0x43, 0x49, 0x86, 6, 't', 'e', 's', 't', '/', 'a', 0x4a, 0x86, 1, 'x', 0xff, 0x8a, 0x41}
 			n := size - len(b) - 1 - 1 - 1 - 5 // protocol byte, end, String and its length
 			b = chainpack.AppendStringHeader(b, n)
 			b = append(b, make([]byte, n)...)
-			return frame(append(b, chainpack.ByteTerm))
+			return world.Frame(append(b, chainpack.ByteTerm))
 		}
-		go user.sendRaw(request(link.DefaultMaxFrame - 100))
-		if m := agent.next(); len(m.Body()) < link.DefaultMaxFrame-200 {
+		go user.SendRaw(request(link.DefaultMaxFrame - 100))
+		if m := agent.Next(); len(m.Body()) < link.DefaultMaxFrame-200 {
 			t.Errorf("%d bytes of body", len(m.Body()))
 		}
 		// With our caller id it is more than the device would take from us: once
 		// that ended the device's link.
-		go user.sendRaw(request(link.DefaultMaxFrame))
-		user.expectError(3, rpc.CodeException, "too big")
-		user.fence()
-		agent.fence()
+		go user.SendRaw(request(link.DefaultMaxFrame))
+		user.ExpectError(3, rpc.CodeException, "too big")
+		user.Fence()
+		agent.Fence()
 	})
 }
 
@@ -169,28 +170,28 @@ func TestNoRequestIsLongerThanDevicesTake(t *testing.T) {
 		name, meta string
 		ok         bool
 	}{
-		{"caller ids", ",11:" + list(maxStack-1), true}, // with ours, the answer may have as many
-		{"caller ids that leave no way back", ",11:" + list(maxStack), false},
-		{"too many caller ids", ",11:" + list(maxStack+1), false},
+		{"caller ids", ",11:" + list(core.MaxStack-1), true}, // with ours, the answer may have as many
+		{"caller ids that leave no way back", ",11:" + list(core.MaxStack), false},
+		{"too many caller ids", ",11:" + list(core.MaxStack+1), false},
 		{"64 caller ids", ",11:" + list(64), false},
-		{"too many reverse ids", ",13:" + list(maxStack+1), false},
+		{"too many reverse ids", ",13:" + list(core.MaxStack+1), false},
 		{"tags", tags(80), true},
-		{"too many tags", tags(maxTags), false},
+		{"too many tags", tags(core.MaxTags), false},
 		{"124 tags", tags(124), false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := serve(t, Options{})
-				user, agent := w.client(), w.device("test/a")
-				user.send(`<1:1,8:3,9:"test/a",10:"x"%s>i{}`, tt.meta)
+				w := world.New(t, core.Options{})
+				user, agent := w.Client(), w.Device("test/a")
+				user.Send(`<1:1,8:3,9:"test/a",10:"x"%s>i{}`, tt.meta)
 				if tt.ok {
-					agent.next()
+					agent.Next()
 					return
 				}
-				if content, _ := user.next().Content(); content.Error == nil {
+				if content, _ := user.Next().Content(); content.Error == nil {
 					t.Error("not refused")
 				}
-				agent.fence()
+				agent.Fence()
 			})
 		})
 	}
@@ -198,30 +199,30 @@ func TestNoRequestIsLongerThanDevicesTake(t *testing.T) {
 
 func TestResponseWithTooManyReverseIDsIsDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := serve(t, Options{})
-		user, agent := w.client(), w.device("test/a")
-		user.send(`<1:1,8:3,9:"test/a",10:"x">i{}`)
-		agent.next()
-		agent.send(`<1:1,8:3,11:1,13:[%s1]>i{2:1}`, strings.Repeat("1,", 63))
-		agent.fence()
-		user.fence()
+		w := world.New(t, core.Options{})
+		user, agent := w.Client(), w.Device("test/a")
+		user.Send(`<1:1,8:3,9:"test/a",10:"x">i{}`)
+		agent.Next()
+		agent.Send(`<1:1,8:3,11:1,13:[%s1]>i{2:1}`, strings.Repeat("1,", 63))
+		agent.Fence()
+		user.Fence()
 	})
 }
 
 func TestMadeUpCallerIDsCostABoundedAmount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := serve(t, Options{})
-		user, other, agent := w.client(), w.client(), w.device("test/a")
+		w := world.New(t, core.Options{})
+		user, other, agent := w.Client(), w.Client(), w.Device("test/a")
 		for i := range replyroutes.MaxRoutes {
-			user.send(`<1:1,8:3,9:"test/a",10:"x",11:%d>i{}`, i+1)
-			agent.next()
+			user.Send(`<1:1,8:3,9:"test/a",10:"x",11:%d>i{}`, i+1)
+			agent.Next()
 		}
-		user.send(`<1:1,8:3,9:"test/a",10:"x",11:%d>i{}`, replyroutes.MaxRoutes+1)
-		user.expectError(3, rpc.CodeTryAgainLater, "too many")
-		user.send(`<1:1,8:3,9:"test/a",10:"x",11:1>i{}`) // a known one
-		agent.next()
-		other.send(`<1:1,8:3,9:"test/a",10:"x">i{}`)
-		agent.next()
+		user.Send(`<1:1,8:3,9:"test/a",10:"x",11:%d>i{}`, replyroutes.MaxRoutes+1)
+		user.ExpectError(3, rpc.CodeTryAgainLater, "too many")
+		user.Send(`<1:1,8:3,9:"test/a",10:"x",11:1>i{}`) // a known one
+		agent.Next()
+		other.Send(`<1:1,8:3,9:"test/a",10:"x">i{}`)
+		agent.Next()
 	})
 }
 
@@ -229,54 +230,55 @@ func TestMadeUpCallerIDsCostABoundedAmount(t *testing.T) {
 // connection left ten MiB at every device that it had called, for an hour.
 func TestMadeUpCallerIDsOfClientsThatComeAgainAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := serve(t, Options{})
-		agent := w.device("test/a")
-		go func() { _, _ = io.Copy(io.Discard, agent.conn) }()
+		w := world.New(t, core.Options{})
+		agent := w.Device("test/a")
+		go func() { _, _ = io.Copy(io.Discard, agent.Conn) }()
 		for range 20 {
-			user := w.client()
+			user := w.Client()
 			for i := range 300 {
-				user.send(`<1:1,8:3,9:"test/a",10:"x",11:%d>i{}`, i+1)
+				user.Send(`<1:1,8:3,9:"test/a",10:"x",11:%d>i{}`, i+1)
 			}
-			user.fence()
-			_ = user.conn.Close()
+			user.Fence()
+			user.Close()
 			synctest.Wait()
 		}
-		at, _ := w.mountedAt([]byte("test/a"))
-		if n := at.routes.Live(); n > 300 {
-			t.Errorf("%d ways of clients that are there", n)
+		all, live := w.Routes(agent.ID)
+		if live > 300 {
+			t.Errorf("%d reply routes of clients that are there", live)
 		}
-		if n := at.routes.Len(); n > replyroutes.SweepFrom {
-			t.Errorf("%d ways, of clients that are gone", n)
+		if all > replyroutes.SweepFrom {
+			t.Errorf("%d reply routes, of clients that are gone", all)
 		}
 	})
 }
 
 func TestPanicEndsItsLinkAlone(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := serve(t, Options{})
-		other := w.client()
-		w.nodes.Add(".bug", methodThatPanics())
-		r := w.client()
-		r.send(`<1:1,8:3,9:".bug",10:"panic">i{}`)
-		r.gone()
-		other.fence()
+	rights := map[string]core.RightsTable{".broker/access/users": panics{}}
+	world.Run(t, core.Options{Rights: rights}, func(t *testing.T, w *world.World) {
+		other, r := w.Client(), w.Admin()
+		r.Send(`<1:1,8:3,9:".broker/access/users",10:"ls">i{}`)
+		r.Gone()
+		if w.Ended(link.Bug) != 1 {
+			t.Errorf("causes %v", w.Stats().Ended)
+		}
+		other.Fence()
 	})
 }
+
+// panics is a RightsTable with a bug.
+type panics struct{ core.RightsTable }
+
+func (panics) Names() []string { panic("a bug") }
 
 func TestCloseEndsEverybody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := serve(t, Options{})
-		in, out := w.client(), w.connect()
+		w := world.New(t, core.Options{})
+		in, out := w.Client(), w.Connect()
 		w.Close()
-		in.gone()
-		out.gone()
-		if err := w.Serve(w.l); err != ErrClosed {
+		in.Gone()
+		out.Gone()
+		if err := w.Serve(world.NewListener()); err != core.ErrClosed {
 			t.Errorf("Serve after Close: %v", err)
 		}
 	})
-}
-
-func methodThatPanics() node.Method {
-	return node.Method{Name: "panic", Access: rpc.AccessBrowse,
-		Call: func(*node.Request) (chainpack.Value, error) { panic("a bug") }}
 }

@@ -1,4 +1,4 @@
-package core
+package core_test
 
 import (
 	"strings"
@@ -6,22 +6,22 @@ import (
 	"testing/synctest"
 	"time"
 
+	"shvtools/internal/broker/core"
 	"shvtools/internal/shv/login"
 	"shvtools/internal/shv/rpc"
+	"shvtools/internal/test/world"
 )
-
-const plainLogin = `<1:1,8:%d,10:"login">i{1:{"login":{"password":"%s","type":"%s","user":"%s"}}}`
 
 func TestLoginForms(t *testing.T) {
 	for _, tt := range []struct {
 		name, user, password, kind string
 		hello, ok                  bool
 	}{
-		{"SHA1", "iot", password, "SHA1", true, true},
-		{"unknown type is SHA1", "iot", password, "NOSUCH", true, true},
-		{"PLAIN after hello", "iot", password, "PLAIN", true, true},
-		{"PLAIN without hello", "iot", password, "PLAIN", false, true},
-		{"SHA1 without hello", "iot", password, "SHA1", false, false},
+		{"SHA1", "iot", world.Password, "SHA1", true, true},
+		{"unknown type is SHA1", "iot", world.Password, "NOSUCH", true, true},
+		{"PLAIN after hello", "iot", world.Password, "PLAIN", true, true},
+		{"PLAIN without hello", "iot", world.Password, "PLAIN", false, true},
+		{"SHA1 without hello", "iot", world.Password, "SHA1", false, false},
 		{"wrong password", "iot", "guess", "SHA1", true, false},
 		{"empty password", "iot", "", "PLAIN", true, false},
 		{"unknown user", "nobody", "", "SHA1", true, false},
@@ -29,22 +29,22 @@ func TestLoginForms(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := serve(t, Options{}).connect()
+				r := world.New(t, core.Options{}).Connect()
 				nonce := ""
 				if tt.hello {
-					nonce = r.nonce()
+					nonce = r.Nonce()
 				}
 				text := tt.password
 				if tt.kind != "PLAIN" {
 					text = login.Hash(nonce, text)
 				}
-				r.send(plainLogin, 2, text, tt.kind, tt.user)
+				r.Send(plainLogin, 2, text, tt.kind, tt.user)
 				if tt.ok {
-					r.expect(`<1:1,8:2>i{2:{"clientId":1}}`)
-					r.fence()
+					r.Expect(`<1:1,8:2>i{2:{"clientId":1}}`)
+					r.Fence()
 					return
 				}
-				r.expectError(2, rpc.CodeException, "Invalid authentication for user: "+tt.user)
+				r.ExpectError(2, rpc.CodeException, "Invalid authentication for user: "+tt.user)
 			})
 		})
 	}
@@ -52,18 +52,18 @@ func TestLoginForms(t *testing.T) {
 
 func TestGuessingPasswordsCostsTimeAndEndsTheLink(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := serve(t, Options{})
-		r := w.connect()
+		w := world.New(t, core.Options{})
+		r := w.Connect()
 		begun := time.Now()
-		for i := range maxLogins {
-			r.send(plainLogin, i+1, "guess", "PLAIN", "iot")
-			r.expectError(int64(i+1), rpc.CodeException, "wrong password")
+		for i := range core.MaxLogins {
+			r.Send(plainLogin, i+1, "guess", "PLAIN", "iot")
+			r.ExpectError(int64(i+1), rpc.CodeException, "wrong password")
 		}
-		r.gone()
-		if took := time.Since(begun); took != (1+2+4)*DefaultLoginPenalty+lingering {
-			t.Errorf("%d guesses took %v", maxLogins, took)
+		r.Gone()
+		if took := time.Since(begun); took != (1+2+4)*core.DefaultLoginPenalty+core.Lingering {
+			t.Errorf("%d guesses took %v", core.MaxLogins, took)
 		}
-		w.client().fence()
+		w.Client().Fence()
 	})
 }
 
@@ -71,22 +71,22 @@ func TestGuessingPasswordsCostsTimeAndEndsTheLink(t *testing.T) {
 // once taken for a guess at the password of the user "".
 func TestQueriesOfALoginAreNoGuesses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := serve(t, Options{})
-		r := w.connect()
+		w := world.New(t, core.Options{})
+		r := w.Connect()
 		begun := time.Now()
-		r.send(plainLogin, 1, "guess", "PLAIN", "iot")
-		for range 2 * maxLogins {
-			r.send(`<8:1,10:"login">i{5:false}`)
+		r.Send(plainLogin, 1, "guess", "PLAIN", "iot")
+		for range 2 * core.MaxLogins {
+			r.Send(`<8:1,10:"login">i{5:false}`)
 		}
-		r.expectError(1, rpc.CodeException, "wrong password")
-		for range 2 * maxLogins {
-			r.expectError(1, rpc.CodeRequestInvalid, "no such request")
+		r.ExpectError(1, rpc.CodeException, "wrong password")
+		for range 2 * core.MaxLogins {
+			r.ExpectError(1, rpc.CodeRequestInvalid, "no such request")
 		}
-		if took := time.Since(begun); took != DefaultLoginPenalty {
+		if took := time.Since(begun); took != core.DefaultLoginPenalty {
 			t.Errorf("one wrong password took %v", took)
 		}
-		r.send(plainLogin, 2, password, "PLAIN", "iot")
-		r.expect(`<1:1,8:2>i{2:{"clientId":1}}`)
+		r.Send(plainLogin, 2, world.Password, "PLAIN", "iot")
+		r.Expect(`<1:1,8:2>i{2:{"clientId":1}}`)
 	})
 }
 
@@ -95,35 +95,35 @@ func TestResetsEvadeNeitherDeadlineNorPenaltyNorIDs(t *testing.T) {
 	reset := []byte{1, 0}
 	t.Run("failures", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			r := serve(t, Options{}).connect()
-			for i := range maxLogins {
-				r.sendRaw(reset)
-				r.send(plainLogin, i+1, "guess", "PLAIN", "iot")
-				r.expectError(int64(i+1), rpc.CodeException, "wrong password")
+			r := world.New(t, core.Options{}).Connect()
+			for i := range core.MaxLogins {
+				r.SendRaw(reset)
+				r.Send(plainLogin, i+1, "guess", "PLAIN", "iot")
+				r.ExpectError(int64(i+1), rpc.CodeException, "wrong password")
 			}
-			r.gone()
+			r.Gone()
 		})
 	})
 	t.Run("deadline", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			r := serve(t, Options{}).connect()
+			r := world.New(t, core.Options{}).Connect()
 			begun := time.Now()
-			time.Sleep(DefaultLoginDeadline - time.Second)
-			r.sendRaw(reset)
-			r.gone()
-			if took := time.Since(begun); took != DefaultLoginDeadline {
+			time.Sleep(core.DefaultLoginDeadline - time.Second)
+			r.SendRaw(reset)
+			r.Gone()
+			if took := time.Since(begun); took != core.DefaultLoginDeadline {
 				t.Errorf("ended after %v", took)
 			}
 		})
 	})
 	t.Run("ids", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			r := serve(t, Options{}).connect()
-			for range maxBeforeLogin / 2 {
-				r.sendRaw(reset)
+			r := world.New(t, core.Options{}).Connect()
+			for range core.MaxBeforeLogin / 2 {
+				r.SendRaw(reset)
 			}
-			if r.login("iot", password, "{}"); r.id != 1 {
-				t.Errorf("client id %d", r.id)
+			if r.Login("iot", world.Password, "{}"); r.ID != 1 {
+				t.Errorf("client id %d", r.ID)
 			}
 		})
 	})
@@ -131,86 +131,86 @@ func TestResetsEvadeNeitherDeadlineNorPenaltyNorIDs(t *testing.T) {
 
 func TestBeforeLogin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := serve(t, Options{}).connect()
-		r.send(`<1:1,9:"test",10:"chng">i{1:1}`) // a signal and a response are ignored
-		r.send(`<1:1,8:9,11:1>i{2:1}`)
-		r.send(`<1:1,8:1,9:".app",10:"ping">i{}`)
-		r.expectError(1, rpc.CodeLoginRequired, "login first")
-		r.send(`<1:1,8:2,9:"x",10:"hello">i{}`)
-		r.expectError(2, rpc.CodeLoginRequired, "login first")
-		r.send(`<1:1,8:3,10:"workflows">i{}`)
-		r.expect(`<1:1,8:3>i{2:["PLAIN","SHA1","TOKEN"]}`)
-		if first := r.nonce(); first != r.nonce() {
+		r := world.New(t, core.Options{}).Connect()
+		r.Send(`<1:1,9:"test",10:"chng">i{1:1}`) // a signal and a response are ignored
+		r.Send(`<1:1,8:9,11:1>i{2:1}`)
+		r.Send(`<1:1,8:1,9:".app",10:"ping">i{}`)
+		r.ExpectError(1, rpc.CodeLoginRequired, "login first")
+		r.Send(`<1:1,8:2,9:"x",10:"hello">i{}`)
+		r.ExpectError(2, rpc.CodeLoginRequired, "login first")
+		r.Send(`<1:1,8:3,10:"workflows">i{}`)
+		r.Expect(`<1:1,8:3>i{2:["PLAIN","SHA1","TOKEN"]}`)
+		if first := r.Nonce(); first != r.Nonce() {
 			t.Error("a second hello got another nonce")
 		} else if len(first) < 10 || strings.Trim(first, "0123456789") != "" {
 			t.Errorf("nonce %q", first)
 		}
-		r.send(`<1:1,8:4,10:"login">i{1:5}`)
-		r.expectError(4, rpc.CodeException, "Invalid authentication")
-		r.login("iot", password, `{"device":{},"tunnel":null,"other":1}`)
+		r.Send(`<1:1,8:4,10:"login">i{1:5}`)
+		r.ExpectError(4, rpc.CodeException, "Invalid authentication")
+		r.Login("iot", world.Password, `{"device":{},"tunnel":null,"other":1}`)
 	})
 }
 
 func TestTalkWithoutLoginEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := serve(t, Options{}).connect()
-		for range maxBeforeLogin {
-			r.send(`<1:1,9:"test",10:"chng">i{}`)
+		r := world.New(t, core.Options{}).Connect()
+		for range core.MaxBeforeLogin {
+			r.Send(`<1:1,9:"test",10:"chng">i{}`)
 		}
-		r.send(`<1:1,9:"test",10:"chng">i{}`)
-		r.gone()
+		r.Send(`<1:1,9:"test",10:"chng">i{}`)
+		r.Gone()
 	})
 }
 
 func TestLoginDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := serve(t, Options{})
-		r := w.connect()
-		r.nonce()
+		w := world.New(t, core.Options{})
+		r := w.Connect()
+		r.Nonce()
 		begun := time.Now()
-		r.gone()
-		if took := time.Since(begun); took != DefaultLoginDeadline {
+		r.Gone()
+		if took := time.Since(begun); took != core.DefaultLoginDeadline {
 			t.Errorf("ended after %v", took)
 		}
-		in := w.client()
-		time.Sleep(2 * DefaultLoginDeadline)
-		in.fence()
+		in := w.Client()
+		time.Sleep(2 * core.DefaultLoginDeadline)
+		in.Fence()
 	})
 }
 
 func TestPipelinedLoginIsAnsweredInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := serve(t, Options{}).connect()
+		r := world.New(t, core.Options{}).Connect()
 		go func() {
-			r.send(`<1:1,8:1,10:"hello">i{}`)
-			r.send(plainLogin, 2, password, "PLAIN", "iot")
-			r.send(`<1:1,8:3,9:".broker/app",10:"ping">i{}`)
+			r.Send(`<1:1,8:1,10:"hello">i{}`)
+			r.Send(plainLogin, 2, world.Password, "PLAIN", "iot")
+			r.Send(`<1:1,8:3,9:".broker/app",10:"ping">i{}`)
 		}()
-		if m := r.next(); m.ID() != 1 {
+		if m := r.Next(); m.ID() != 1 {
 			t.Errorf("first answer has id %d", m.ID())
 		}
-		r.expect(`<1:1,8:2>i{2:{"clientId":1}}`)
-		r.expect(`<1:1,8:3>i{2:true}`)
+		r.Expect(`<1:1,8:2>i{2:{"clientId":1}}`)
+		r.Expect(`<1:1,8:3>i{2:true}`)
 	})
 }
 
 func TestResetGoesBackToBeforeLogin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := serve(t, Options{})
-		user, agent := w.client(), w.device("test/agent")
-		agent.sendRaw([]byte{1, 0})
-		agent.send(`<1:1,8:1,9:".app",10:"ping">i{}`)
-		agent.expectError(1, rpc.CodeLoginRequired, "login")
-		user.send(`<1:1,8:3,9:"test/agent",10:"ls">i{}`)
-		user.expectError(3, rpc.CodeMethodNotFound, "test/agent")
-		agent.login("iot", password, `{"device":{"mountPoint":"test/agent"}}`)
-		if agent.id != 3 {
-			t.Errorf("the session after a reset has id %d", agent.id)
+		w := world.New(t, core.Options{})
+		user, agent := w.Client(), w.Device("test/agent")
+		agent.SendRaw([]byte{1, 0})
+		agent.Send(`<1:1,8:1,9:".app",10:"ping">i{}`)
+		agent.ExpectError(1, rpc.CodeLoginRequired, "login")
+		user.Send(`<1:1,8:3,9:"test/agent",10:"ls">i{}`)
+		user.ExpectError(3, rpc.CodeMethodNotFound, "test/agent")
+		agent.Login("iot", world.Password, `{"device":{"mountPoint":"test/agent"}}`)
+		if agent.ID != 3 {
+			t.Errorf("the session after a reset has id %d", agent.ID)
 		}
-		user.send(`<1:1,8:4,9:"test/agent",10:"ls">i{}`)
-		agent.expect(`<1:1,8:4,9:"",10:"ls",11:1,14:"su",17:63>i{}`)
-		agent.sendRaw([]byte{1, 0})
-		agent.gone() // no second login in time
+		user.Send(`<1:1,8:4,9:"test/agent",10:"ls">i{}`)
+		agent.Expect(`<1:1,8:4,9:"",10:"ls",11:1,14:"su",17:63>i{}`)
+		agent.SendRaw([]byte{1, 0})
+		agent.Gone() // no second login in time
 	})
 }
 
@@ -219,22 +219,22 @@ func TestIdleWatchdogTakesWhatTheLoginAsks(t *testing.T) {
 		options string
 		limit   time.Duration
 	}{
-		{`{}`, defaultIdle},
+		{`{}`, core.DefaultIdle},
 		{`{"idleWatchDogTimeOut":20}`, 20 * time.Second},
-		{`{"idleWatchDogTimeOut":0}`, longIdle},
-		{`{"idleWatchDogTimeOut":-1}`, longIdle},
-		{`{"idleWatchDogTimeOut":9000000000000000000}`, longIdle},
-		{`{"idleWatchDogTimeOut":"x"}`, defaultIdle},
+		{`{"idleWatchDogTimeOut":0}`, core.LongIdle},
+		{`{"idleWatchDogTimeOut":-1}`, core.LongIdle},
+		{`{"idleWatchDogTimeOut":9000000000000000000}`, core.LongIdle},
+		{`{"idleWatchDogTimeOut":"x"}`, core.DefaultIdle},
 	} {
 		t.Run(tt.options, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := serve(t, Options{})
-				r := w.connect().login("iot", password, tt.options)
+				w := world.New(t, core.Options{})
+				r := w.As("iot", tt.options)
 				time.Sleep(tt.limit - time.Second)
 				if n := w.Stats().Clients; n != 1 {
 					t.Fatal("gone too early")
 				}
-				r.fence()
+				r.Fence()
 				time.Sleep(tt.limit*3/2 + time.Second)
 				if n := w.Stats().Clients; n != 0 {
 					t.Error("still there")

@@ -1,4 +1,4 @@
-package core
+package core_test
 
 import (
 	"fmt"
@@ -7,30 +7,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"shvtools/internal/broker/core"
 	"shvtools/internal/broker/internal/mounts"
 	"shvtools/internal/shv/rpc"
+	"shvtools/internal/test/world"
 	"shvtools/internal/wire/link"
 )
-
-// ls asks for the children of a path.
-func (r *remote) ls(path string) string {
-	r.t.Helper()
-	r.send(`<1:1,8:90,9:"%s",10:"ls">i{}`, path)
-	text, ok := strings.CutPrefix(r.text(), "<1:1,8:90>i")
-	if !ok {
-		r.t.Fatalf("ls %s: %s", path, text)
-	}
-	return text
-}
-
-// calls makes sure that a request for path arrives at a device.
-func (r *remote) calls(path string, at *remote, rest string) {
-	r.t.Helper()
-	r.send(`<1:1,8:91,9:"%s",10:"x">i{1:7}`, path)
-	at.expect(`<1:1,8:91,9:"%s",10:"x",11:%d,14:"su",17:63>i{1:7}`, rest, r.id)
-	at.send(`<1:1,8:91,11:%d>i{2:8}`, r.id)
-	r.expect(`<1:1,8:91>i{2:8}`)
-}
 
 func TestMountPoints(t *testing.T) {
 	deep := "test" + strings.Repeat("/d", mounts.MaxDepth)
@@ -55,12 +37,12 @@ func TestMountPoints(t *testing.T) {
 			}
 			t.Run(tt.name+"/"+user, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					w := serve(t, Options{})
-					agent := w.connect().login(user, password, fmt.Sprintf(`{"device":{"mountPoint":"%s"}}`, tt.asked))
-					agent.fence() // connected all the same
-					caller := w.client()
+					w := world.New(t, core.Options{})
+					agent := w.As(user, fmt.Sprintf(`{"device":{"mountPoint":"%s"}}`, tt.asked))
+					agent.Fence() // connected all the same
+					caller := w.Client()
 					if tt.mounted != "" {
-						caller.calls(tt.mounted+"/a", agent, "a")
+						caller.Reaches(tt.mounted+"/a", agent, "a")
 					} else if n := w.Stats().Mounts; n != 0 {
 						t.Errorf("%d mounts", n)
 					}
@@ -72,79 +54,71 @@ func TestMountPoints(t *testing.T) {
 
 func TestNewestDeviceWinsAndTheOlderComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := serve(t, Options{})
-		user, first := w.client(), w.device("test/agent")
-		user.calls("test/agent", first, "")
-		second := w.device("test/agent")
-		third := w.device("test/agent")
-		user.calls("test/agent", third, "")
-		_ = second.conn.Close()
+		w := world.New(t, core.Options{})
+		user, first := w.Client(), w.Device("test/agent")
+		user.Reaches("test/agent", first, "")
+		second := w.Device("test/agent")
+		third := w.Device("test/agent")
+		user.Reaches("test/agent", third, "")
+		second.Close()
 		synctest.Wait()
-		user.calls("test/agent", third, "")
-		_ = third.conn.Close()
+		user.Reaches("test/agent", third, "")
+		third.Close()
 		synctest.Wait()
-		user.calls("test/agent", first, "")
-		first.fence()
+		user.Reaches("test/agent", first, "")
+		first.Fence()
 	})
 }
 
 // Each that takes a mount point over keeps what the one before it may answer: a megabyte
 // for each client that makes caller ids up.
 func TestOneMountPointIsTakenByFew(t *testing.T) {
-	bubbled(t, Options{}, func(t *testing.T, w *world) {
-		user, first, second := w.client(), w.device("test/a"), w.device("test/a")
+	world.Run(t, core.Options{}, func(t *testing.T, w *world.World) {
+		user, first, second := w.Client(), w.Device("test/a"), w.Device("test/a")
 		for range mounts.MaxSessions - 2 {
-			w.device("test/a")
+			w.Device("test/a")
 		}
-		first.fence() // as many as may stand there
-		last := w.device("test/a")
-		first.gone()
-		second.fence()
-		user.send(`<1:1,8:3,9:"test/a",10:"x">i{}`)
-		if m := last.next(); m.ID() != 3 {
+		first.Fence() // as many as may stand there
+		last := w.Device("test/a")
+		first.Gone()
+		second.Fence()
+		user.Send(`<1:1,8:3,9:"test/a",10:"x">i{}`)
+		if m := last.Next(); m.ID() != 3 {
 			t.Errorf("the newest device gets %d", m.ID())
 		}
 		synctest.Wait()
-		n := 0
-		w.mu.RLock()
-		for _, s := range w.sessions {
-			if s.mountPoint == "test/a" {
-				n++
-			}
-		}
-		w.mu.RUnlock()
-		if n != mounts.MaxSessions || w.Stats().Ended[link.MountTaken] != 1 {
-			t.Errorf("%d stand there, %d were ended", n, w.Stats().Ended[link.MountTaken])
+		if s := w.Stats(); s.Clients != 1+mounts.MaxSessions || s.Ended[link.MountTaken] != 1 {
+			t.Errorf("%d clients and devices, %d were ended", s.Clients, s.Ended[link.MountTaken])
 		}
 	})
 }
 
 func TestAnotherUsersMountPointIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := serve(t, Options{})
-		user, owner := w.client(), w.device("test/agent")
-		thief := w.connect()
-		thief.send(`<1:1,8:2,10:"login">i{1:{"login":{"password":"%s","type":"PLAIN","user":"eve"},"options":{"device":{"mountPoint":"test/agent"}}}}`, password)
-		thief.expectError(2, rpc.CodeException, "another user")
-		thief.send(`<1:1,8:3,9:".app",10:"ping">i{}`)
-		thief.expectError(3, rpc.CodeLoginRequired, "login")
-		user.calls("test/agent", owner, "")
+		w := world.New(t, core.Options{})
+		user, owner := w.Client(), w.Device("test/agent")
+		thief := w.Connect()
+		thief.Send(`<1:1,8:2,10:"login">i{1:{"login":{"password":"%s","type":"PLAIN","user":"eve"},"options":{"device":{"mountPoint":"test/agent"}}}}`, world.Password)
+		thief.ExpectError(2, rpc.CodeException, "another user")
+		thief.Send(`<1:1,8:3,9:".app",10:"ping">i{}`)
+		thief.ExpectError(3, rpc.CodeLoginRequired, "login")
+		user.Reaches("test/agent", owner, "")
 	})
 }
 
 func TestNestedMountsAndTheirPaths(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := serve(t, Options{})
-		user := w.client()
-		if got := user.ls(""); got != `{2:[".app",".broker"]}` {
+		w := world.New(t, core.Options{})
+		user := w.Client()
+		if got := user.Ls(""); got != `{2:[".app",".broker"]}` {
 			t.Errorf("root without devices: %s", got)
 		}
-		outer, inner, far := w.device("test/a"), w.device("test/a/b/c"), w.device("test/x/y")
-		user.calls("test/a", outer, "")
-		user.calls("test/a/b", outer, "b")
-		user.calls("test/a/b/c", inner, "")
-		user.calls("/test//a/b/c/d/e/", inner, "d/e")
-		user.calls("test/x/y/z", far, "z")
+		outer, inner, far := w.Device("test/a"), w.Device("test/a/b/c"), w.Device("test/x/y")
+		user.Reaches("test/a", outer, "")
+		user.Reaches("test/a/b", outer, "b")
+		user.Reaches("test/a/b/c", inner, "")
+		user.Reaches("/test//a/b/c/d/e/", inner, "d/e")
+		user.Reaches("test/x/y/z", far, "z")
 		for path, want := range map[string]string{
 			"":            `{2:[".app",".broker","test"]}`,
 			"test":        `{2:["a","x"]}`,
@@ -153,26 +127,26 @@ func TestNestedMountsAndTheirPaths(t *testing.T) {
 			".broker/app": `{2:[]}`,
 			".app":        `{2:[]}`,
 		} {
-			if got := user.ls(path); got != want {
+			if got := user.Ls(path); got != want {
 				t.Errorf("ls %q: %s, want %s", path, got, want)
 			}
 		}
-		user.send(`<1:1,8:3,9:"test",10:"dir">i{1:"ls"}`)
-		user.expect(`<1:1,8:3>i{2:true}`)
-		user.send(`<1:1,8:3,9:"test",10:"ls">i{1:"x"}`)
-		user.expect(`<1:1,8:3>i{2:true}`)
-		user.send(`<1:1,8:3,9:".broker//app/",10:"ping">i{}`)
-		user.expect(`<1:1,8:3>i{2:true}`)
-		user.send(`<1:1,8:3,9:".app",10:"shvVersionMajor">i{}`)
-		user.expect(`<1:1,8:3>i{2:3}`)
+		user.Send(`<1:1,8:3,9:"test",10:"dir">i{1:"ls"}`)
+		user.Expect(`<1:1,8:3>i{2:true}`)
+		user.Send(`<1:1,8:3,9:"test",10:"ls">i{1:"x"}`)
+		user.Expect(`<1:1,8:3>i{2:true}`)
+		user.Send(`<1:1,8:3,9:".broker//app/",10:"ping">i{}`)
+		user.Expect(`<1:1,8:3>i{2:true}`)
+		user.Send(`<1:1,8:3,9:".app",10:"shvVersionMajor">i{}`)
+		user.Expect(`<1:1,8:3>i{2:3}`)
 	})
 }
 
 func TestUnknownPathsAndMethods(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := serve(t, Options{})
-		user := w.client()
-		w.device("test/a/b")
+		w := world.New(t, core.Options{})
+		user := w.Client()
+		w.Device("test/a/b")
 		for _, tt := range []struct{ path, method, text string }{
 			{"test/nosuch", "ls", "Method: 'ls' on path 'test/nosuch' doesn't exist"},
 			{"/test//nosuch/", "ls", "Method: 'ls' on path 'test/nosuch' doesn't exist"},
@@ -182,36 +156,36 @@ func TestUnknownPathsAndMethods(t *testing.T) {
 			{".broker/app", "nosuch", "Method: 'nosuch' on path '.broker/app' doesn't exist"},
 			{".broker/app/x", "dir", "Method: 'dir' on path '.broker/app/x' doesn't exist"},
 		} {
-			user.send(`<1:1,8:3,9:"%s",10:"%s">i{}`, tt.path, tt.method)
-			user.expectError(3, rpc.CodeMethodNotFound, tt.text)
+			user.Send(`<1:1,8:3,9:"%s",10:"%s">i{}`, tt.path, tt.method)
+			user.ExpectError(3, rpc.CodeMethodNotFound, tt.text)
 		}
-		user.send(`<1:1,8:4,9:".broker/app",10:"ping">i{5:true}`) // an abort runs nothing
-		user.expectError(4, rpc.CodeRequestInvalid, "")
+		user.Send(`<1:1,8:4,9:".broker/app",10:"ping">i{5:true}`) // an abort runs nothing
+		user.ExpectError(4, rpc.CodeRequestInvalid, "")
 	})
 }
 
 func TestOfflineDeviceSaysSinceWhen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := serve(t, Options{})
-		user, agent := w.client(), w.device("test/a")
+		w := world.New(t, core.Options{})
+		user, agent := w.Client(), w.Device("test/a")
 		time.Sleep(time.Minute)
-		_ = agent.conn.Close()
+		agent.Close()
 		synctest.Wait()
 		since := time.Now().UTC().Format("2006-01-02T15:04:05Z")
 		time.Sleep(time.Minute)
 		for _, path := range []string{"test/a", "test/a/b/c"} {
-			user.send(`<1:1,8:3,9:"%s",10:"x">i{}`, path)
-			user.expect(`<1:1,8:3>i{3:i{1:2,2:"Method: 'x' on path '%s' doesn't exist",3:{"offlineSince":d"%s"}}}`, path, since)
+			user.Send(`<1:1,8:3,9:"%s",10:"x">i{}`, path)
+			user.Expect(`<1:1,8:3>i{3:i{1:2,2:"Method: 'x' on path '%s' doesn't exist",3:{"offlineSince":d"%s"}}}`, path, since)
 		}
 		// A device below it makes it a node of ours, which was hidden once.
-		below := w.device("test/a/b")
-		if got := user.ls("test/a"); got != `{2:["b"]}` {
+		below := w.Device("test/a/b")
+		if got := user.Ls("test/a"); got != `{2:["b"]}` {
 			t.Errorf("ls: %s", got)
 		}
-		user.calls("test/a/b", below, "")
-		user.send(`<1:1,8:4,9:"test/a/z",10:"x">i{}`)
-		user.expectError(4, rpc.CodeMethodNotFound, "test/a/z")
-		back := w.device("test/a")
-		user.calls("test/a/z", back, "z")
+		user.Reaches("test/a/b", below, "")
+		user.Send(`<1:1,8:4,9:"test/a/z",10:"x">i{}`)
+		user.ExpectError(4, rpc.CodeMethodNotFound, "test/a/z")
+		back := w.Device("test/a")
+		user.Reaches("test/a/z", back, "z")
 	})
 }

@@ -1,4 +1,4 @@
-package core
+package core_test
 
 import (
 	"fmt"
@@ -8,32 +8,34 @@ import (
 	"testing/synctest"
 	"time"
 
+	"shvtools/internal/broker/core"
 	"shvtools/internal/shv/rpc"
+	"shvtools/internal/test/world"
 )
 
 // Clients see where others come from as the log says it.
 func TestPeersOfClients(t *testing.T) {
-	d := openDoors(t, Options{})
-	root := d.connect("tcp").login("root", password, "{}")
-	local := d.connect("unix").login("root", password, "{}")
-	for at, want := range map[*remote]string{
-		root:  fmt.Sprintf(`"peer":"%s"`, root.conn.LocalAddr()),
+	d := openDoors(t, core.Options{})
+	root := d.connect("tcp").Login("root", world.Password, "{}")
+	local := d.connect("unix").Login("root", world.Password, "{}")
+	for at, want := range map[*world.Peer]string{
+		root:  fmt.Sprintf(`"peer":"%s"`, root.Conn.LocalAddr()),
 		local: fmt.Sprintf(`"peer":"uid %d"`, os.Getuid()),
 	} {
-		if got := at.ask(".broker/currentClient", "info", ""); !strings.Contains(got, want) {
+		if got := at.Ask(".broker/currentClient", "info", ""); !strings.Contains(got, want) {
 			t.Errorf("%s, want %s", got, want)
 		}
 	}
 }
 
 func TestWhatClientsOfEitherGenerationFind(t *testing.T) {
-	bubbled(t, Options{Version: "1.2.3"}, func(t *testing.T, w *world) {
-		root := w.mounted("root", "")   // 1
-		w.mounted("iot", "test/a")      // 2
-		w.mounted("root", "")           // 3
-		w.mounted("iot", "test/b/deep") // 4
-		w.mounted("iot", "test/b/deep") // 5
-		root.subscribe(`"x"`)
+	world.Run(t, core.Options{Version: "1.2.3"}, func(t *testing.T, w *world.World) {
+		root := w.Mounted("root", "")   // 1
+		w.Mounted("iot", "test/a")      // 2
+		w.Mounted("root", "")           // 3
+		w.Mounted("iot", "test/b/deep") // 4
+		w.Mounted("iot", "test/b/deep") // 5
+		root.Subscribe(`"x"`)
 		info := func(id int, user, mount, wanted string) string {
 			return fmt.Sprintf(`{2:{"clientId":%d,"userName":"%s","mountPoint":%s,"subscriptions":%s,"peer":"","since":d"2000-01-01T00:00:00Z","signalsMissed":0}}`,
 				id, user, mount, wanted)
@@ -80,7 +82,7 @@ func TestWhatClientsOfEitherGenerationFind(t *testing.T) {
 			{".broker/app", "brokerId", ``, `{2:"broker.local"}`},
 			{".app", "shvVersionMajor", ``, `{2:3}`},
 		} {
-			if got := root.ask(tt.path, tt.method, tt.param); got != tt.want {
+			if got := root.Ask(tt.path, tt.method, tt.param); got != tt.want {
 				t.Errorf("%s:%s(%s)\ngot  %s\nwant %s", tt.path, tt.method, tt.param, got, tt.want)
 			}
 		}
@@ -89,8 +91,8 @@ func TestWhatClientsOfEitherGenerationFind(t *testing.T) {
 
 // Everybody may ask for himself, whatever the rules say; the rest takes rights.
 func TestWhoMayAskWhat(t *testing.T) {
-	bubbled(t, Options{}, func(t *testing.T, w *world) {
-		device := w.device("test/a")
+	world.Run(t, core.Options{}, func(t *testing.T, w *world.World) {
+		device := w.Device("test/a")
 		for _, tt := range []struct {
 			user, path, method, param string
 			ok                        bool
@@ -102,7 +104,7 @@ func TestWhoMayAskWhat(t *testing.T) {
 			{"eve", ".broker", "ls", ``, false},
 			{"eve", ".broker/app", "ping", ``, false},
 			{"eve", ".broker/client", "ls", ``, false},
-			{"eve", fmt.Sprintf(".broker/client/%d", device.id), "ls", ``, false},
+			{"eve", fmt.Sprintf(".broker/client/%d", device.ID), "ls", ``, false},
 			{"iot", ".broker/app", "subscribe", `{}`, true},
 			{"iot", ".broker", "name", ``, true},
 			{"iot", ".broker", "clients", ``, false},
@@ -110,25 +112,25 @@ func TestWhoMayAskWhat(t *testing.T) {
 			{"iot", ".broker", "clientInfo", `1`, false},
 			{"iot", ".broker", "mountedClientInfo", `"test/a"`, false},
 			{"iot", ".broker", "disconnectClient", `1`, false},
-			{"iot", fmt.Sprintf(".broker/clients/%d", device.id), "dropClient", ``, false},
-			{"iot", fmt.Sprintf(".broker/clients/%d", device.id), "userName", ``, false},
+			{"iot", fmt.Sprintf(".broker/clients/%d", device.ID), "dropClient", ``, false},
+			{"iot", fmt.Sprintf(".broker/clients/%d", device.ID), "userName", ``, false},
 			{"iot", ".broker/tunnels", "list", ``, false},
 			{"iot", ".broker/tunnels", "close", `1`, false},
 		} {
-			got := w.mounted(tt.user, "").ask(tt.path, tt.method, tt.param)
+			got := w.Mounted(tt.user, "").Ask(tt.path, tt.method, tt.param)
 			if ok := strings.HasPrefix(got, "{2:"); ok != tt.ok || !ok && !strings.Contains(got, "grant") {
 				t.Errorf("%s %s:%s: %s", tt.user, tt.path, tt.method, got)
 			}
 		}
-		device.fence()
+		device.Fence()
 	})
 }
 
 func TestTreesOfClientsAreReachedByTheirIDs(t *testing.T) {
-	bubbled(t, Options{}, func(t *testing.T, w *world) {
-		root, plain, device := w.mounted("root", ""), w.client(), w.device("test/a")
+	world.Run(t, core.Options{}, func(t *testing.T, w *world.World) {
+		root, plain, device := w.Mounted("root", ""), w.Client(), w.Device("test/a")
 		for _, tt := range []struct {
-			at   *remote
+			at   *world.Peer
 			path string
 			rest string
 		}{
@@ -139,40 +141,41 @@ func TestTreesOfClientsAreReachedByTheirIDs(t *testing.T) {
 			{device, ".broker/clients/%d/app/x/y", "x/y"},
 			{root, ".broker/client/%d/self", "self"},
 		} {
-			root.calls(fmt.Sprintf(tt.path, tt.at.id), tt.at, tt.rest)
+			root.Reaches(fmt.Sprintf(tt.path, tt.at.ID), tt.at, tt.rest)
 		}
-		_ = plain.conn.Close()
+		plain.Close()
 		synctest.Wait()
-		waiting := w.connect() // is not logged in
-		waiting.nonce()
+		waiting := w.Connect() // is not logged in
+		waitingID := device.ID + 1
+		waiting.Nonce()
 		for _, path := range []string{
-			fmt.Sprintf(".broker/client/%d", plain.id), fmt.Sprintf(".broker/client/%d", w.lastID), fmt.Sprintf(".broker/clients/%d/app", plain.id),
+			fmt.Sprintf(".broker/client/%d", plain.ID), fmt.Sprintf(".broker/client/%d", waitingID), fmt.Sprintf(".broker/clients/%d/app", plain.ID),
 			".broker/client/0", ".broker/client/03", ".broker/client/-1", ".broker/client/x", ".broker/client/99999999999999999999",
-			".broker/client/1x", ".broker/clientele/1", fmt.Sprintf(".broker/clients/%d/nosuch", device.id), ".broker/clients/x/app", ".broker/tunnels/1",
+			".broker/client/1x", ".broker/clientele/1", fmt.Sprintf(".broker/clients/%d/nosuch", device.ID), ".broker/clients/x/app", ".broker/tunnels/1",
 		} {
-			root.send(`<1:1,8:5,9:"%s",10:"ls">i{}`, path)
-			root.expectError(5, rpc.CodeMethodNotFound, path)
+			root.Send(`<1:1,8:5,9:"%s",10:"ls">i{}`, path)
+			root.ExpectError(5, rpc.CodeMethodNotFound, path)
 		}
 	})
 }
 
 func TestClientsAreDisconnected(t *testing.T) {
-	bubbled(t, Options{}, func(t *testing.T, w *world) {
-		root, first, second := w.mounted("root", ""), w.device("test/a"), w.client()
-		if got := root.ask(".broker", "disconnectClient", fmt.Sprint(first.id)); got != "{2:null}" {
+	world.Run(t, core.Options{}, func(t *testing.T, w *world.World) {
+		root, first, second := w.Mounted("root", ""), w.Device("test/a"), w.Client()
+		if got := root.Ask(".broker", "disconnectClient", fmt.Sprint(first.ID)); got != "{2:null}" {
 			t.Error(got)
 		}
-		first.gone()
-		if got := root.ask(fmt.Sprintf(".broker/clients/%d", second.id), "dropClient", ""); got != "{2:true}" {
+		first.Gone()
+		if got := root.Ask(fmt.Sprintf(".broker/clients/%d", second.ID), "dropClient", ""); got != "{2:true}" {
 			t.Error(got)
 		}
-		second.gone()
+		second.Gone()
 		synctest.Wait()
-		if got := root.ask(".broker", "clients", ""); got != fmt.Sprintf("{2:[%d]}", root.id) {
+		if got := root.Ask(".broker", "clients", ""); got != fmt.Sprintf("{2:[%d]}", root.ID) {
 			t.Error(got)
 		}
-		root.send(`<1:1,8:5,9:".broker",10:"disconnectClient">i{1:%d}`, first.id)
-		root.expectError(5, rpc.CodeInvalidParam, "no client")
+		root.Send(`<1:1,8:5,9:".broker",10:"disconnectClient">i{1:%d}`, first.ID)
+		root.ExpectError(5, rpc.CodeInvalidParam, "no client")
 	})
 }
 
@@ -184,40 +187,40 @@ func TestTunnelsAreListedAndClosed(t *testing.T) {
 		{".broker/tunnels/1", `"go home"`, "closed by root: go home"},
 	} {
 		t.Run(tt.path+tt.param, func(t *testing.T) {
-			bubbled(t, tunnelling, func(t *testing.T, w *world) {
-				root := w.mounted("root", "")
-				p := w.pair(41, 3)
+			world.Run(t, tunnelling, func(t *testing.T, w *world.World) {
+				root := w.Mounted("root", "")
+				p := w.NewTunnel(41, 3)
 				time.Sleep(time.Minute)
-				p.toUser("out")
-				p.user.next()
+				p.ToUser("out")
+				p.User.Next()
 				synctest.Wait()
 				want := fmt.Sprintf(`{"id":1,"user":"iot","clientId":%d,"peer":"","path":"test/agent","method":"launchRexec",`+
 					`"agent":{"clientId":%d,"mountPoint":"test/agent","peer":""},"helperId":%d,"since":d"2000-01-01T00:00:00Z","bytesToDevice":12,"bytesToClient":24}`,
-					p.user.id, p.agent.id, p.helper.id)
-				if got := root.ask(".broker/tunnels", "list", ""); got != "{2:["+want+"]}" {
+					p.User.ID, p.Agent.ID, p.Helper.ID)
+				if got := root.Ask(".broker/tunnels", "list", ""); got != "{2:["+want+"]}" {
 					t.Errorf("got  %s\nwant %s", got, want)
 				}
-				helper := fmt.Sprintf(".broker/client/%d", p.helper.id) // serves its tunnel, nothing else
-				root.send(`<1:1,8:5,9:"%s",10:"ls">i{}`, helper)
-				root.expectError(5, rpc.CodeMethodNotFound, helper)
-				if got := root.ask(".broker/tunnels/1", "info", ""); got != "{2:"+want+"}" {
+				helper := fmt.Sprintf(".broker/client/%d", p.Helper.ID) // serves its tunnel, nothing else
+				root.Send(`<1:1,8:5,9:"%s",10:"ls">i{}`, helper)
+				root.ExpectError(5, rpc.CodeMethodNotFound, helper)
+				if got := root.Ask(".broker/tunnels/1", "info", ""); got != "{2:"+want+"}" {
 					t.Errorf("got  %s\nwant %s", got, want)
 				}
-				if got := root.ask(".broker/tunnels", "ls", ""); got != `{2:["1"]}` {
+				if got := root.Ask(".broker/tunnels", "ls", ""); got != `{2:["1"]}` {
 					t.Error(got)
 				}
-				if got := root.ask(tt.path, "close", tt.param); got != "{2:null}" {
+				if got := root.Ask(tt.path, "close", tt.param); got != "{2:null}" {
 					t.Fatal(got)
 				}
-				for _, end := range []*remote{p.user, p.helper} {
-					m := end.next()
+				for _, end := range []*world.Peer{p.User, p.Helper} {
+					m := end.Next()
 					if content, err := m.Content(); err != nil || content.Error == nil || content.Error.Message != tt.why || m.Tunnel().State != rpc.CloseTunnel {
 						t.Errorf("%+v, %v", content, err)
 					}
 				}
-				p.helper.gone()
-				p.user.fence()
-				if got := root.ask(".broker/tunnels", "list", ""); got != "{2:[]}" {
+				p.Helper.Gone()
+				p.User.Fence()
+				if got := root.Ask(".broker/tunnels", "list", ""); got != "{2:[]}" {
 					t.Error(got)
 				}
 			})
@@ -235,12 +238,12 @@ func TestHostileParams(t *testing.T) {
 		`"` + strings.Repeat("/", 64<<10) + `"`, `"` + strings.Repeat("a/", 32<<10) + `"`, `"` + strings.Repeat("*", 2000) + `"`,
 		`[` + strings.Repeat("1,", 10_000) + `1]`, `["` + strings.Repeat("n", 10_000) + `",1]`, `d"2018-02-02T00:00:00Z"`, `<1:2>3`,
 	}
-	bubbled(t, Options{}, func(t *testing.T, w *world) {
-		root, device := w.mounted("root", ""), w.device("test/a")
-		root.subscribe(`"**:*:*"`)
+	world.Run(t, core.Options{}, func(t *testing.T, w *world.World) {
+		root, device := w.Mounted("root", ""), w.Device("test/a")
+		root.Subscribe(`"**:*:*"`)
 		for _, path := range []string{"", ".app", ".broker", ".broker/app", ".broker/currentClient", ".broker/client", ".broker/clients",
-			fmt.Sprintf(".broker/clients/%d", device.id), ".broker/mounts", ".broker/tunnels"} {
-			names := strings.Trim(root.ask(path, "dir", `["",0]`), `{2:[]}"`)
+			fmt.Sprintf(".broker/clients/%d", device.ID), ".broker/mounts", ".broker/tunnels"} {
+			names := strings.Trim(root.Ask(path, "dir", `["",0]`), `{2:[]}"`)
 			found := strings.Split(names, `","`)
 			if len(found) < 2 {
 				t.Fatalf("%s has %v", path, found)
@@ -253,14 +256,14 @@ func TestHostileParams(t *testing.T) {
 					if method == "disconnectClient" && param == "0" {
 						continue
 					}
-					if got := root.ask(path, method, param); !strings.HasPrefix(got, "{2:") && !strings.HasPrefix(got, "{3:i{1:3,") {
+					if got := root.Ask(path, method, param); !strings.HasPrefix(got, "{2:") && !strings.HasPrefix(got, "{3:i{1:3,") {
 						t.Errorf("%s:%s(%.40s): %.200s", path, method, param, got)
 					}
 				}
 			}
 		}
-		device.fence()
-		root.fence()
+		device.Fence()
+		root.Fence()
 		if n := w.Stats().Clients; n != 2 {
 			t.Errorf("%d clients", n)
 		}
@@ -269,20 +272,20 @@ func TestHostileParams(t *testing.T) {
 
 // TestHostilePaths: a path is nothing but names.
 func TestHostilePaths(t *testing.T) {
-	bubbled(t, Options{}, func(t *testing.T, w *world) {
-		root, device := w.mounted("root", ""), w.device("test/a")
+	world.Run(t, core.Options{}, func(t *testing.T, w *world.World) {
+		root, device := w.Mounted("root", ""), w.Device("test/a")
 		for _, path := range []string{"..", "test/..", ".broker/../test", "test/../test/a", ".", "test/./a", `test\\a`, "test/a\\x00", ".broker/client/..",
 			".broker/client/../clients", ".broker/currentClient/..", strings.Repeat("../", 20_000), strings.Repeat("n/", 32<<10)} {
-			root.send(`<1:1,8:5,9:"%s",10:"ls">i{}`, path)
-			root.expectError(5, rpc.CodeMethodNotFound, "")
+			root.Send(`<1:1,8:5,9:"%s",10:"ls">i{}`, path)
+			root.ExpectError(5, rpc.CodeMethodNotFound, "")
 		}
 		for _, path := range []string{"", "/", strings.Repeat("/", 64<<10)} {
-			if got := root.ask(path, "ls", ""); got != `{2:[".app",".broker","test"]}` {
+			if got := root.Ask(path, "ls", ""); got != `{2:[".app",".broker","test"]}` {
 				t.Errorf("%.10q: %s", path, got)
 			}
 		}
 		slashes := strings.Repeat("/", 16<<10)
-		root.calls(slashes+"test"+slashes+"a"+slashes+"b"+slashes, device, "b")
-		device.fence()
+		root.Reaches(slashes+"test"+slashes+"a"+slashes+"b"+slashes, device, "b")
+		device.Fence()
 	})
 }

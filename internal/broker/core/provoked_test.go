@@ -1,4 +1,4 @@
-package core
+package core_test
 
 import (
 	"bytes"
@@ -10,26 +10,28 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"shvtools/internal/broker/core"
+	"shvtools/internal/test/world"
 	"shvtools/internal/wire/link"
 )
 
 // A disk that is full of what strangers sent is of no use to anybody.
 func TestStrangersDoNotFillTheLog(t *testing.T) {
 	var text bytes.Buffer
-	o := Options{Log: zerolog.New(&text).Level(zerolog.InfoLevel), Limits: Limits{Unauthenticated: 1, Connections: 30}}
-	bubbled(t, o, func(t *testing.T, w *world) {
-		seat := w.connect()
+	o := core.Options{Log: zerolog.New(&text).Level(zerolog.InfoLevel), Limits: core.Limits{Unauthenticated: 1, Connections: 30}}
+	world.Run(t, o, func(t *testing.T, w *world.World) {
+		seat := w.Connect()
 		synctest.Wait()
 		for range 100 {
-			w.connect().gone()
+			w.Connect().Gone()
 		}
-		_ = seat.conn.Close()
+		seat.Close()
 		for n := range 10 {
-			bad := w.connectFrom(fmt.Sprintf("10.0.0.%d:1", n))
-			bad.nonce()
-			bad.send(`<1:1,8:2,10:"login">i{1:{"login":{"password":"wrong","type":"PLAIN","user":"mallory%d%s"}}}`, n, strings.Repeat("x", 10000))
-			bad.text()
-			_ = bad.conn.Close()
+			bad := w.ConnectFrom(fmt.Sprintf("10.0.0.%d:1", n))
+			bad.Nonce()
+			bad.Send(`<1:1,8:2,10:"login">i{1:{"login":{"password":"wrong","type":"PLAIN","user":"mallory%d%s"}}}`, n, strings.Repeat("x", 10000))
+			bad.Text()
+			bad.Close()
 			synctest.Wait()
 		}
 		time.Sleep(2 * time.Minute)

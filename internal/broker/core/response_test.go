@@ -1,4 +1,4 @@
-package core
+package core_test
 
 import (
 	"strconv"
@@ -6,14 +6,17 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"shvtools/internal/broker/core"
+	"shvtools/internal/test/world"
 )
 
 // called is a broker with a client whose call 3 has reached a device.
-func called(t *testing.T, f func(w *world, user, agent *remote)) {
-	bubbled(t, tunnelling, func(t *testing.T, w *world) {
-		user, agent := w.client(), w.device("test/agent")
-		user.send(`<1:1,8:3,9:"test/agent",10:"x">i{}`)
-		agent.next()
+func called(t *testing.T, f func(w *world.World, user, agent *world.Peer)) {
+	world.Run(t, tunnelling, func(t *testing.T, w *world.World) {
+		user, agent := w.Client(), w.Device("test/agent")
+		user.Send(`<1:1,8:3,9:"test/agent",10:"x">i{}`)
+		agent.Next()
 		f(w, user, agent)
 	})
 }
@@ -34,14 +37,14 @@ func TestResponsesThatNobodyAskedForAreDropped(t *testing.T) {
 		{"negative id", `<1:1,8:-3,11:USER>i{2:1}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			called(t, func(w *world, user, agent *remote) {
-				victim := w.client()
-				agent.send("%s", strings.NewReplacer(
-					"USER", strconv.Itoa(int(user.id)), "VICTIM", strconv.Itoa(int(victim.id)), "AGENT", strconv.Itoa(int(agent.id)),
+			called(t, func(w *world.World, user, agent *world.Peer) {
+				victim := w.Client()
+				agent.Send("%s", strings.NewReplacer(
+					"USER", strconv.Itoa(int(user.ID)), "VICTIM", strconv.Itoa(int(victim.ID)), "AGENT", strconv.Itoa(int(agent.ID)),
 				).Replace(tt.message))
-				agent.fence()
-				user.fence()
-				victim.fence()
+				agent.Fence()
+				user.Fence()
+				victim.Fence()
 				s := w.Stats()
 				if n := s.Forged + s.Unaddressed + s.Bad; n != 1 {
 					t.Errorf("%d counted as dropped", n)
@@ -52,28 +55,28 @@ func TestResponsesThatNobodyAskedForAreDropped(t *testing.T) {
 }
 
 func TestFormsOfAStackAreOneWay(t *testing.T) {
-	called(t, func(w *world, user, agent *remote) {
+	called(t, func(w *world.World, user, agent *world.Peer) {
 		for _, form := range []string{"%d", "%du", "[%d]", "[%du]"} {
-			agent.send(`<1:1,8:3,11:`+form+`>i{2:1}`, user.id)
-			user.expect(`<1:1,8:3>i{2:1}`)
+			agent.Send(`<1:1,8:3,11:`+form+`>i{2:1}`, user.ID)
+			user.Expect(`<1:1,8:3>i{2:1}`)
 		}
 	})
 }
 
 func TestSeveralResponsesToOneCallPass(t *testing.T) {
-	called(t, func(w *world, user, agent *remote) {
+	called(t, func(w *world.World, user, agent *world.Peer) {
 		for _, body := range []string{"4:0.5", "2:1", "3:i{1:8}", "2:2", ""} {
-			agent.send(`<1:1,8:3,11:%d>i{%s}`, user.id, body)
-			user.expect(`<1:1,8:3>i{%s}`, body)
+			agent.Send(`<1:1,8:3,11:%d>i{%s}`, user.ID, body)
+			user.Expect(`<1:1,8:3>i{%s}`, body)
 		}
-		agent.send(`<1:1,8:77,11:%d>i{2:1}`, user.id) // ids are the caller's business
-		user.expect(`<1:1,8:77>i{2:1}`)
+		agent.Send(`<1:1,8:77,11:%d>i{2:1}`, user.ID) // ids are the caller's business
+		user.Expect(`<1:1,8:77>i{2:1}`)
 	})
 }
 
 func TestCallersOwnCallerIDsComeBack(t *testing.T) {
-	bubbled(t, Options{}, func(t *testing.T, w *world) {
-		user, agent := w.client(), w.device("test/agent")
+	world.Run(t, core.Options{}, func(t *testing.T, w *world.World) {
+		user, agent := w.Client(), w.Device("test/agent")
 		for _, tt := range []struct{ own, seen, back string }{
 			{"7", "[7,%d]", "7"},
 			{"[7]", "[7,%d]", "7"},
@@ -81,15 +84,15 @@ func TestCallersOwnCallerIDsComeBack(t *testing.T) {
 			{"[]", "%d", ""},
 			{"null", "%d", ""},
 		} {
-			user.send(`<1:1,8:3,9:"test/agent",10:"x",11:%s>i{}`, tt.own)
-			agent.expect(`<1:1,8:3,9:"",10:"x",11:`+tt.seen+`,14:"su",17:63>i{}`, user.id)
-			agent.send(`<1:1,8:3,11:`+tt.seen+`>i{2:1}`, user.id)
+			user.Send(`<1:1,8:3,9:"test/agent",10:"x",11:%s>i{}`, tt.own)
+			agent.Expect(`<1:1,8:3,9:"",10:"x",11:`+tt.seen+`,14:"su",17:63>i{}`, user.ID)
+			agent.Send(`<1:1,8:3,11:`+tt.seen+`>i{2:1}`, user.ID)
 			if tt.back != "" {
 				tt.back = ",11:" + tt.back
 			}
-			user.expect(`<1:1,8:3%s>i{2:1}`, tt.back)
-			user.send(`<1:1,8:4,9:"nosuch",10:"x",11:%s>i{}`, tt.own)
-			if got := user.text(); tt.back != "" && got[:len(`<1:1,8:4`+tt.back)] != `<1:1,8:4`+tt.back {
+			user.Expect(`<1:1,8:3%s>i{2:1}`, tt.back)
+			user.Send(`<1:1,8:4,9:"nosuch",10:"x",11:%s>i{}`, tt.own)
+			if got := user.Text(); tt.back != "" && got[:len(`<1:1,8:4`+tt.back)] != `<1:1,8:4`+tt.back {
 				t.Errorf("error %s", got)
 			}
 		}
@@ -97,30 +100,30 @@ func TestCallersOwnCallerIDsComeBack(t *testing.T) {
 }
 
 func TestWaysAreInheritedOnTakeOver(t *testing.T) {
-	called(t, func(w *world, user, agent *remote) {
-		second := w.device("test/agent")
-		_ = agent.conn.Close()
-		second.send(`<1:1,8:3,11:%d>i{2:1}`, user.id)
-		user.expect(`<1:1,8:3>i{2:1}`)
-		elsewhere := w.device("test/other")
-		elsewhere.send(`<1:1,8:3,11:%d>i{2:1}`, user.id)
-		elsewhere.fence()
-		user.fence()
+	called(t, func(w *world.World, user, agent *world.Peer) {
+		second := w.Device("test/agent")
+		agent.Close()
+		second.Send(`<1:1,8:3,11:%d>i{2:1}`, user.ID)
+		user.Expect(`<1:1,8:3>i{2:1}`)
+		elsewhere := w.Device("test/other")
+		elsewhere.Send(`<1:1,8:3,11:%d>i{2:1}`, user.ID)
+		elsewhere.Fence()
+		user.Fence()
 	})
 }
 
 func TestResponseToWhoIsGone(t *testing.T) {
-	called(t, func(w *world, user, agent *remote) {
-		_ = user.conn.Close()
+	called(t, func(w *world.World, user, agent *world.Peer) {
+		user.Close()
 		synctest.Wait()
-		agent.send(`<1:1,8:3,11:%d>i{2:1}`, user.id)
-		agent.fence()
+		agent.Send(`<1:1,8:3,11:%d>i{2:1}`, user.ID)
+		agent.Fence()
 		if s := w.Stats(); s.Late != 1 {
 			t.Errorf("%+v", s)
 		}
-		next := w.client() // never under the same id
-		next.fence()
-		if next.id == user.id {
+		next := w.Client() // never under the same id
+		next.Fence()
+		if next.ID == user.ID {
 			t.Error("an id was used twice")
 		}
 	})
@@ -139,29 +142,29 @@ func TestWaysAreForgottenAfterAnHourUnused(t *testing.T) {
 		{"used and forgotten", []time.Duration{29 * time.Minute, 61 * time.Minute}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			bubbled(t, Options{}, func(t *testing.T, w *world) {
+			world.Run(t, core.Options{}, func(t *testing.T, w *world.World) {
 				// Both ask for a watchdog that does not bite.
-				user := w.connect().login("iot", password, `{"idleWatchDogTimeOut":0}`)
-				agent := w.connect().login("iot", password, `{"idleWatchDogTimeOut":0,"device":{"mountPoint":"test/agent"}}`)
-				user.send(`<1:1,8:3,9:"test/agent",10:"x">i{}`)
-				agent.next()
+				user := w.As("iot", `{"idleWatchDogTimeOut":0}`)
+				agent := w.As("iot", `{"idleWatchDogTimeOut":0,"device":{"mountPoint":"test/agent"}}`)
+				user.Send(`<1:1,8:3,9:"test/agent",10:"x">i{}`)
+				agent.Next()
 				for i, pause := range tt.pauses {
 					for pause > 0 { // in steps below the watchdog
 						step := min(pause, 5*time.Hour)
 						time.Sleep(step)
 						pause -= step
 						if pause > 0 {
-							user.fence()
-							agent.fence()
+							user.Fence()
+							agent.Fence()
 						}
 					}
-					agent.send(`<1:1,8:3,11:%d>i{2:%d}`, user.id, i)
+					agent.Send(`<1:1,8:3,11:%d>i{2:%d}`, user.ID, i)
 					if i < len(tt.pauses)-1 || tt.passes {
-						user.expect(`<1:1,8:3>i{2:%d}`, i)
+						user.Expect(`<1:1,8:3>i{2:%d}`, i)
 					}
 				}
-				agent.fence()
-				user.fence()
+				agent.Fence()
+				user.Fence()
 			})
 		})
 	}
@@ -170,15 +173,15 @@ func TestWaysAreForgottenAfterAnHourUnused(t *testing.T) {
 // A slow reader of other links' responses is closed, since nothing may be lost
 // without a word.
 func TestResponseToAFullQueueClosesItsReceiver(t *testing.T) {
-	bubbled(t, Options{Limits: Limits{QueueBytes: 4 << 10}}, func(t *testing.T, w *world) {
-		user, agent := w.client(), w.device("test/agent")
-		user.send(`<1:1,8:3,9:"test/agent",10:"x">i{}`)
-		agent.next()
+	world.Run(t, core.Options{Limits: core.Limits{QueueBytes: 4 << 10}}, func(t *testing.T, w *world.World) {
+		user, agent := w.Client(), w.Device("test/agent")
+		user.Send(`<1:1,8:3,9:"test/agent",10:"x">i{}`)
+		agent.Next()
 		for range 100 {
-			agent.send(`<1:1,8:3,11:%d>i{2:"%0200d"}`, user.id, 0)
+			agent.Send(`<1:1,8:3,11:%d>i{2:"%0200d"}`, user.ID, 0)
 		}
-		agent.fence()
-		user.gone()
+		agent.Fence()
+		user.Gone()
 		synctest.Wait() // its session ends just after its connection
 		if n := w.Stats().Clients; n != 1 {
 			t.Errorf("%d clients", n)

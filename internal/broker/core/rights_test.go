@@ -1,17 +1,19 @@
-package core
+package core_test
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"shvtools/internal/broker/auth"
-	"shvtools/internal/broker/internal/replyroutes"
+	"shvtools/internal/broker/core"
 	"shvtools/internal/shv/login"
 	"shvtools/internal/shv/rpc"
 	"shvtools/internal/shv/shvpath"
+	"shvtools/internal/test/world"
 	"shvtools/internal/wire/link"
 )
 
@@ -24,9 +26,9 @@ func access() auth.Access {
 	devices.ByDeviceID = true
 	return auth.Access{
 		Users: map[string]auth.UserEntry{
-			"iot": {Password: auth.PlainPassword(password), Roles: []string{"devices"}},
-			"eva": {Password: auth.PlainPassword(password), Roles: []string{"operators"}, Tokens: []string{"evas-token"}},
-			"bob": {Password: auth.PlainPassword(password), Roles: []string{"operators"}},
+			"iot": {Password: auth.PlainPassword(world.Password), Roles: []string{"devices"}},
+			"eva": {Password: auth.PlainPassword(world.Password), Roles: []string{"operators"}, Tokens: []string{"evas-token"}},
+			"bob": {Password: auth.PlainPassword(world.Password), Roles: []string{"operators"}},
 		},
 		Roles: map[string]auth.RoleEntry{
 			"devices":   devices,
@@ -61,25 +63,13 @@ func role(a *auth.Access, name string, change func(*auth.RoleEntry)) {
 }
 
 // withAccess runs a test with a broker of access.
-func withAccess(t *testing.T, f func(t *testing.T, w *world)) {
+func withAccess(t *testing.T, f func(t *testing.T, w *world.World)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		o := tunnelling
 		o.Users = auth.NewStore(changed(t, func(*auth.Access) {}))
-		f(t, serve(t, o))
+		f(t, world.New(t, o))
 	})
-}
-
-func (w *world) as(name, options string) *remote {
-	w.t.Helper()
-	return w.connect().login(name, password, options)
-}
-
-// causeOf gives the cause of the end of a client's link.
-func (w *world) session(r *remote) *session {
-	w.mu.RLock()
-	defer w.mu.RUnlock()
-	return w.sessions[r.id]
 }
 
 func TestWhoLosesALoginIsDisconnectedAtOnce(t *testing.T) {
@@ -100,29 +90,27 @@ func TestWhoLosesALoginIsDisconnectedAtOnce(t *testing.T) {
 		}, link.AddressDenied},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			withAccess(t, func(t *testing.T, w *world) {
-				eva, bob, agent := w.as("eva", "{}"), w.as("bob", "{}"), w.device("test/agent")
-				s := w.session(eva)
+			withAccess(t, func(t *testing.T, w *world.World) {
+				eva, bob, agent := w.As("eva", "{}"), w.As("bob", "{}"), w.Device("test/agent")
 				lost := w.Apply(changed(t, test.change))
-				if len(lost) != 1 || lost[0].Client != eva.id || lost[0].User != "eva" || !strings.Contains(lost[0].What, test.cause.String()) {
+				if len(lost) != 1 || lost[0].Client != eva.ID || lost[0].User != "eva" || !strings.Contains(lost[0].What, test.cause.String()) {
 					t.Errorf("affected: %+v", lost)
 				}
-				eva.gone()
-				synctest.Wait()
-				if got := s.link.Cause(); got != test.cause {
-					t.Errorf("cause %v, want %v", got, test.cause)
+				eva.Gone()
+				if w.Ended(test.cause) != 1 {
+					t.Errorf("not for the cause %v: %v", test.cause, w.Stats().Ended)
 				}
-				bob.fence()
-				agent.fence()
+				bob.Fence()
+				agent.Fence()
 			})
 		})
 	}
 }
 
 func TestNobodyNoticesAChangeOfOthers(t *testing.T) {
-	withAccess(t, func(t *testing.T, w *world) {
-		eva, agent := w.as("eva", "{}"), w.device("test/agent")
-		p := w.tunnel(eva, agent, 41, 3)
+	withAccess(t, func(t *testing.T, w *world.World) {
+		eva, agent := w.As("eva", "{}"), w.Device("test/agent")
+		p := w.Tunnel(eva, agent, 41, 3)
 		lost := w.Apply(changed(t, func(a *auth.Access) {
 			delete(a.Users, "bob")
 			a.Users["new"] = auth.UserEntry{Password: auth.PlainPassword("n")}
@@ -133,16 +121,16 @@ func TestNobodyNoticesAChangeOfOthers(t *testing.T) {
 		if len(lost) != 0 {
 			t.Errorf("affected: %+v", lost)
 		}
-		p.works()
-		eva.send(`<1:1,8:5,9:"test/agent",10:"ping">i{}`)
-		agent.expect(`<1:1,8:5,9:"",10:"ping",11:%d,14:"su",17:63>i{}`, eva.id) // what is gained counts too
-		w.connect().login("new", "n", "{}")
+		p.Works()
+		eva.Send(`<1:1,8:5,9:"test/agent",10:"ping">i{}`)
+		agent.Expect(`<1:1,8:5,9:"",10:"ping",11:%d,14:"su",17:63>i{}`, eva.ID) // what is gained counts too
+		w.Connect().Login("new", "n", "{}")
 	})
 }
 
 func TestALowerLevelCountsFromTheNextRequest(t *testing.T) {
-	withAccess(t, func(t *testing.T, w *world) {
-		eva, agent := w.as("eva", "{}"), w.device("test/agent")
+	withAccess(t, func(t *testing.T, w *world.World) {
+		eva, agent := w.As("eva", "{}"), w.Device("test/agent")
 		for i, test := range []struct {
 			rule auth.Rule
 			want string
@@ -154,12 +142,12 @@ func TestALowerLevelCountsFromTheNextRequest(t *testing.T) {
 			w.Apply(changed(t, func(a *auth.Access) {
 				role(a, "operators", func(r *auth.RoleEntry) { r.Rules = append([]auth.Rule{test.rule}, r.Rules...) })
 			}))
-			eva.send(`<1:1,8:%d,9:"test/agent",10:"get">i{}`, 10+i)
+			eva.Send(`<1:1,8:%d,9:"test/agent",10:"get">i{}`, 10+i)
 			if test.want == "" {
-				eva.expectError(int64(10+i), rpc.CodeException, "not granted")
+				eva.ExpectError(int64(10+i), rpc.CodeException, "not granted")
 				continue
 			}
-			agent.expect(`<1:1,8:%d,9:"",10:"get",11:%d,%s>i{}`, 10+i, eva.id, test.want)
+			agent.Expect(`<1:1,8:%d,9:"",10:"get",11:%d,%s>i{}`, 10+i, eva.ID, test.want)
 		}
 	})
 }
@@ -178,18 +166,16 @@ func TestWhoLosesAMountPointIsDisconnected(t *testing.T) {
 		{"pattern of others", byID, func(a *auth.Access) { role(a, "devices", func(r *auth.RoleEntry) { r.Mounts = nil }) }, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			withAccess(t, func(t *testing.T, w *world) {
-				device := w.as("iot", test.options)
-				s := w.session(device)
+			withAccess(t, func(t *testing.T, w *world.World) {
+				device := w.As("iot", test.options)
 				w.Apply(changed(t, test.change))
 				if !test.lost {
-					device.fence()
+					device.Fence()
 					return
 				}
-				device.gone()
-				synctest.Wait()
-				if got := s.link.Cause(); got != link.MountDenied {
-					t.Errorf("cause %v", got)
+				device.Gone()
+				if w.Ended(link.MountDenied) != 1 {
+					t.Errorf("causes %v", w.Stats().Ended)
 				}
 				if w.Stats().Mounts != 0 {
 					t.Error("still mounted")
@@ -200,12 +186,13 @@ func TestWhoLosesAMountPointIsDisconnected(t *testing.T) {
 }
 
 func TestDeviceIDsStandWhereTheConfigurationSays(t *testing.T) {
-	withAccess(t, func(t *testing.T, w *world) {
-		known := w.as("iot", `{"device":{"deviceId":"serial-7","mountPoint":"test/asked"}}`)
-		w.as("iot", `{"device":{"deviceId":"serial-8","mountPoint":"test/asked"}}`)
-		w.as("eva", `{"device":{"deviceId":"serial-7"}}`) // may not, and asks for nothing else
-		if got := w.session(known).mountPoint; got != "plant/pump7" || w.Stats().Mounts != 2 {
-			t.Errorf("%q, and %d mounts", got, w.Stats().Mounts)
+	withAccess(t, func(t *testing.T, w *world.World) {
+		known := w.As("iot", `{"device":{"deviceId":"serial-7","mountPoint":"test/asked"}}`)
+		w.As("iot", `{"device":{"deviceId":"serial-8","mountPoint":"test/asked"}}`)
+		w.As("eva", `{"device":{"deviceId":"serial-7"}}`) // may not, and asks for nothing else
+		info := known.Ask(ownNode, "info", "")
+		if !strings.Contains(info, `"mountPoint":"plant/pump7"`) || w.Stats().Mounts != 2 {
+			t.Errorf("%s, and %d mounts", info, w.Stats().Mounts)
 		}
 	})
 }
@@ -233,24 +220,24 @@ func TestTunnelsEndWithTheRightThatMadeThem(t *testing.T) {
 		}, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			withAccess(t, func(t *testing.T, w *world) {
-				eva, bob, agent := w.as("eva", "{}"), w.as("bob", "{}"), w.device("test/agent")
-				p := w.tunnel(eva, agent, 41, 3)
+			withAccess(t, func(t *testing.T, w *world.World) {
+				eva, bob, agent := w.As("eva", "{}"), w.As("bob", "{}"), w.Device("test/agent")
+				p := w.Tunnel(eva, agent, 41, 3)
 				lost := w.Apply(changed(t, test.change))
 				if !test.ended {
-					p.works()
+					p.Works()
 					return
 				}
 				if len(lost) != 1 || lost[0].What != "tunnel closed: "+why {
 					t.Errorf("affected: %+v", lost)
 				}
 				end := fmt.Sprintf(`15:<1:3>i{1:5}>i{3:i{1:8,2:%q}}`, why)
-				eva.expect(`<1:1,8:41,%s`, end)
-				p.helper.expect(`<1:1,8:3,%s`, end)
-				p.helper.gone()
-				eva.fence()
-				bob.fence()
-				agent.fence()
+				eva.Expect(`<1:1,8:41,%s`, end)
+				p.Helper.Expect(`<1:1,8:3,%s`, end)
+				p.Helper.Gone()
+				eva.Fence()
+				bob.Fence()
+				agent.Fence()
 			})
 		})
 	}
@@ -261,27 +248,27 @@ func TestCallsThatWaitForTheirTunnelLoseTheirRightToo(t *testing.T) {
 		role(a, "operators", func(r *auth.RoleEntry) { r.Rules = r.Rules[1:] })
 	}
 	t.Run("secret given", func(t *testing.T) {
-		withAccess(t, func(t *testing.T, w *world) {
-			eva, agent := w.as("eva", "{}"), w.device("test/agent")
-			eva.send(`<1:1,8:41,9:"test/agent",10:"launchRexec">i{1:{}}`)
-			agent.next()
-			secret := agent.secret(eva.id, 41)
+		withAccess(t, func(t *testing.T, w *world.World) {
+			eva, agent := w.As("eva", "{}"), w.Device("test/agent")
+			eva.Send(`<1:1,8:41,9:"test/agent",10:"launchRexec">i{1:{}}`)
+			agent.Next()
+			secret := agent.Secret(eva.ID, 41)
 			w.Apply(changed(t, forbid))
-			eva.expectError(41, rpc.CodeException, "taken away")
-			late := w.connect()
-			late.nonce()
-			late.send(`<1:1,8:2,10:"login">i{1:{"options":{"tunnel":{"secret":"%s"}}}}`, secret)
-			late.expectError(2, rpc.CodeException, "secret")
+			eva.ExpectError(41, rpc.CodeException, "taken away")
+			late := w.Connect()
+			late.Nonce()
+			late.Send(`<1:1,8:2,10:"login">i{1:{"options":{"tunnel":{"secret":"%s"}}}}`, secret)
+			late.ExpectError(2, rpc.CodeException, "secret")
 		})
 	})
 	t.Run("secret asked for", func(t *testing.T) {
-		withAccess(t, func(t *testing.T, w *world) {
-			eva, agent := w.as("eva", "{}"), w.device("test/agent")
-			eva.send(`<1:1,8:41,9:"test/agent",10:"launchRexec">i{1:{}}`)
-			agent.next()
+		withAccess(t, func(t *testing.T, w *world.World) {
+			eva, agent := w.As("eva", "{}"), w.Device("test/agent")
+			eva.Send(`<1:1,8:41,9:"test/agent",10:"launchRexec">i{1:{}}`)
+			agent.Next()
 			w.Apply(changed(t, forbid))
-			agent.find(eva.id, 41)
-			agent.expectError(41, rpc.CodeException, "taken away")
+			agent.FindTunnel(eva.ID, 41)
+			agent.ExpectError(41, rpc.CodeException, "taken away")
 		})
 	})
 }
@@ -290,167 +277,136 @@ func TestCallsThatWaitForTheirTunnelLoseTheirRightToo(t *testing.T) {
 // waited for.
 func TestShellIsToldWhyItsUserHasToGo(t *testing.T) {
 	for _, reads := range []bool{true, false} {
-		withAccess(t, func(t *testing.T, w *world) {
-			eva, agent := w.as("eva", "{}"), w.device("test/agent")
-			p := w.tunnel(eva, agent, 41, 3)
-			s := w.session(eva)
+		withAccess(t, func(t *testing.T, w *world.World) {
+			eva, agent := w.As("eva", "{}"), w.Device("test/agent")
+			p := w.Tunnel(eva, agent, 41, 3)
 			w.Apply(changed(t, func(a *auth.Access) { user(a, "eva", func(e *auth.UserEntry) { e.Deactivated = true }) }))
-			p.helper.expectError(3, rpc.CodeException, "user deactivated")
+			p.Helper.ExpectError(3, rpc.CodeException, "user deactivated")
 			if reads {
-				m := eva.expectError(41, rpc.CodeException, "user deactivated")
+				m := eva.ExpectError(41, rpc.CodeException, "user deactivated")
 				if m.Tunnel().State != rpc.CloseTunnel {
 					t.Errorf("no CloseTunnel: %+v", m)
 				}
-				eva.gone()
+				eva.Gone()
 			}
-			time.Sleep(lingering)
-			synctest.Wait()
-			if got := s.link.Cause(); got != link.UserDeactivated {
-				t.Errorf("reads %v: cause %v", reads, got)
+			time.Sleep(core.Lingering)
+			if w.Ended(link.UserDeactivated) != 1 {
+				t.Errorf("reads %v: causes %v", reads, w.Stats().Ended)
 			}
-			agent.fence()
+			agent.Fence()
 		})
 	}
 }
 
 func TestHelpersGoWithTheUserOfTheirAgent(t *testing.T) {
-	withAccess(t, func(t *testing.T, w *world) {
-		eva, agent := w.as("eva", "{}"), w.device("test/agent")
-		p := w.tunnel(eva, agent, 41, 3)
+	withAccess(t, func(t *testing.T, w *world.World) {
+		eva, agent := w.As("eva", "{}"), w.Device("test/agent")
+		p := w.Tunnel(eva, agent, 41, 3)
 		w.Apply(changed(t, func(a *auth.Access) { user(a, "iot", func(e *auth.UserEntry) { e.Deactivated = true }) }))
-		agent.gone()
-		p.helper.gone()
-		m := eva.next()
+		agent.Gone()
+		p.Helper.Gone()
+		m := eva.Next()
 		if m.Tunnel().State != rpc.CloseTunnel {
 			t.Errorf("the user is not told: %+v", m)
 		}
-		eva.fence()
+		eva.Fence()
 	})
 }
 
 func TestHelpersExpireWithTheUserOfTheirAgent(t *testing.T) {
-	withAccess(t, func(t *testing.T, w *world) {
+	withAccess(t, func(t *testing.T, w *world.World) {
 		w.Apply(changed(t, func(a *auth.Access) {
 			user(a, "iot", func(e *auth.UserEntry) { e.Expires = time.Now().Add(time.Minute) })
 		}))
-		eva, agent := w.as("eva", "{}"), w.device("test/agent")
-		p := w.tunnel(eva, agent, 41, 3)
-		_ = agent.conn.Close() // which ends no shell by itself
-		p.works()
-		s := w.session(p.helper)
+		eva, agent := w.As("eva", "{}"), w.Device("test/agent")
+		p := w.Tunnel(eva, agent, 41, 3)
+		agent.Close() // which ends no shell by itself
+		p.Works()
 		time.Sleep(time.Minute)
-		synctest.Wait()
-		if got := s.link.Cause(); got != link.UserExpired {
-			t.Errorf("cause %v", got)
+		if w.Ended(link.UserExpired) != 1 {
+			t.Errorf("causes %v", w.Stats().Ended)
 		}
-		p.helper.gone()
+		p.Helper.Gone()
 	})
 }
 
 func TestUsersExpireInTheMiddleOfTheirSessions(t *testing.T) {
-	withAccess(t, func(t *testing.T, w *world) {
+	withAccess(t, func(t *testing.T, w *world.World) {
 		const life = 90 * 24 * time.Hour
 		ends := time.Now().Add(life)
 		w.Apply(changed(t, func(a *auth.Access) { user(a, "eva", func(e *auth.UserEntry) { e.Expires = ends }) }))
-		eva := w.as("eva", `{"idleWatchDogTimeOut":0}`)
-		s := w.session(eva)
+		eva := w.As("eva", `{"idleWatchDogTimeOut":0}`)
 		for range 3 { // and not before
 			for start := time.Now(); time.Since(start) < life/4; time.Sleep(time.Hour) {
-				eva.fence()
+				eva.Fence()
 			}
 		}
 		// More time is given, and then taken.
 		w.Apply(changed(t, func(a *auth.Access) { user(a, "eva", func(e *auth.UserEntry) { e.Expires = ends.Add(life) }) }))
 		for !time.Now().After(ends) {
-			eva.fence()
+			eva.Fence()
 			time.Sleep(time.Hour)
 		}
-		eva.fence()
+		eva.Fence()
 		w.Apply(changed(t, func(a *auth.Access) {
 			user(a, "eva", func(e *auth.UserEntry) { e.Expires = time.Now().Add(time.Minute) })
 		}))
-		eva.fence()
+		eva.Fence()
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		eva.gone()
-		if got := s.link.Cause(); got != link.UserExpired {
-			t.Errorf("cause %v", got)
+		eva.Gone()
+		if w.Ended(link.UserExpired) != 1 {
+			t.Errorf("causes %v", w.Stats().Ended)
 		}
 	})
 }
 
 func TestTokensLogIn(t *testing.T) {
-	withAccess(t, func(t *testing.T, w *world) {
-		static := w.connect()
-		static.send(`<1:1,8:2,10:"login">i{1:{"login":{"type":"TOKEN","token":"evas-token"}}}`)
-		static.expect(`<1:1,8:2>i{2:{"clientId":%d}}`, w.lastID)
-		static.fence()
+	withAccess(t, func(t *testing.T, w *world.World) {
+		static := w.Connect()
+		static.Send(`<1:1,8:2,10:"login">i{1:{"login":{"type":"TOKEN","token":"evas-token"}}}`)
+		static.LoggedIn().Fence()
 
-		asking := w.connect()
-		nonce := asking.nonce()
-		asking.send(`<1:1,8:2,10:"login">i{1:{"login":{"password":"%s","type":"SHA1","user":"bob"},"options":{"session":true}}}`, login.Hash(nonce, password))
-		content, err := asking.next().Content()
+		asking := w.Connect()
+		nonce := asking.Nonce()
+		asking.Send(`<1:1,8:2,10:"login">i{1:{"login":{"password":"%s","type":"SHA1","user":"bob"},"options":{"session":true}}}`, login.Hash(nonce, world.Password))
+		content, err := asking.Next().Content()
 		token, ok := content.Value.AsString()
 		if err != nil || !ok || len(token) < 20 {
 			t.Fatalf("no token: %v", content)
 		}
-		by := w.connect()
-		by.send(`<1:1,8:2,10:"login">i{1:{"login":{"type":"TOKEN","token":"%s"}}}`, token)
-		by.expect(`<1:1,8:2>i{2:{"clientId":%d}}`, w.lastID)
-		if got := w.session(&remote{id: w.lastID}).name(); got != "bob" {
+		by := w.Connect()
+		by.Send(`<1:1,8:2,10:"login">i{1:{"login":{"type":"TOKEN","token":"%s"}}}`, token)
+		if got := by.LoggedIn().Ask(ownNode, "info", ""); !strings.Contains(got, `"userName":"bob"`) {
 			t.Errorf("logged in as %s", got)
 		}
-		bad := w.connect()
-		bad.send(`<1:1,8:2,10:"login">i{1:{"login":{"type":"TOKEN","token":"%sx"}}}`, token)
-		bad.expectError(2, rpc.CodeException, "Invalid authentication")
+		bad := w.Connect()
+		bad.Send(`<1:1,8:2,10:"login">i{1:{"login":{"type":"TOKEN","token":"%sx"}}}`, token)
+		bad.ExpectError(2, rpc.CodeException, "Invalid authentication")
 
 		w.Apply(changed(t, func(a *auth.Access) { user(a, "eva", func(e *auth.UserEntry) { e.Tokens = nil }) }))
-		static.gone()
-		by.fence()
+		static.Gone()
+		by.Fence()
 	})
 }
 
 // The rights of a login that is judged while they change are those of after.
 func TestLoginDuringAChange(t *testing.T) {
-	withAccess(t, func(t *testing.T, w *world) {
-		r := w.connect()
-		nonce := r.nonce()
-		byHash, err := w.opts.Users.Check(nil, auth.Attempt{User: "eva", Password: login.Hash(nonce, password), Nonce: nonce})
+	synctest.Test(t, func(t *testing.T) {
+		users := auth.NewStore(changed(t, func(*auth.Access) {}))
+		w := world.New(t, core.Options{Users: users})
+		r := w.Connect()
+		nonce := r.Nonce()
+		byHash, err := users.Check(nil, auth.Attempt{User: "eva", Password: login.Hash(nonce, world.Password), Nonce: nonce})
 		if err != nil {
 			t.Fatal(err)
 		}
 		d := changed(t, func(a *auth.Access) { delete(a.Users, "eva") })
 		w.Apply(d)
-		if _, loss := byHash.Lost(d, w.session(&remote{id: w.lastID}).from.Addr, time.Now()); loss != auth.Removed {
+		if _, loss := byHash.Lost(d, netip.Addr{}, time.Now()); loss != auth.Removed {
 			t.Errorf("loss %v", loss)
 		}
-		r.send(`<1:1,8:2,10:"login">i{1:{"login":{"password":"%s","type":"SHA1","user":"eva"}}}`, login.Hash(nonce, password))
-		r.expectError(2, rpc.CodeException, "Invalid authentication")
+		r.Send(`<1:1,8:2,10:"login">i{1:{"login":{"password":"%s","type":"SHA1","user":"eva"}}}`, login.Hash(nonce, world.Password))
+		r.ExpectError(2, rpc.CodeException, "Invalid authentication")
 	})
-}
-
-func TestLevelOfARequestIsFoundWithoutAllocating(t *testing.T) {
-	b := New(Options{Users: users()})
-	s := &session{broker: b}
-	s.user.Store(b.opts.Users.Load().User("iot"))
-	to := new(session)
-	path, method := []byte("test/agent/sys/fs"), []byte("launchRexec")
-	callers := rpc.CallerIDs{7}
-	ask := func() {
-		level := s.level(path, method)
-		to.routes.Open(callers, replyroutes.Call{ID: 5, Path: path, Method: method, Level: level}, s.opener())
-	}
-	for range replyroutes.MaxAsked {
-		ask()
-	}
-	if n := testing.AllocsPerRun(100, ask); n != 0 {
-		t.Errorf("%v allocations", n)
-	}
-	if with, ok := to.routes.WasAsked(callers, 5); !ok || with.Path != string(path) || with.Method != string(method) || with.Level != rpc.AccessSuper {
-		t.Errorf("kept %+v, %v", with, ok)
-	}
-	to.routes.Open(callers, replyroutes.Call{ID: 6, Path: make([]byte, replyroutes.MaxCallText), Method: method}, s.opener())
-	if with, ok := to.routes.WasAsked(callers, 6); !ok || with.Path != "" || with.HeldBy(s.user.Load()) {
-		t.Errorf("kept %+v, %v", with, ok)
-	}
 }

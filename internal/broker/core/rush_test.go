@@ -1,4 +1,4 @@
-package core
+package core_test
 
 import (
 	"bufio"
@@ -13,8 +13,10 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"shvtools/internal/broker/core"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/cpon"
+	"shvtools/internal/test/world"
 )
 
 // A fleet that comes back at once, after a blackout: nobody who logs in as they
@@ -28,25 +30,25 @@ func TestRushOfClientsLosesNobodyAndLeavesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := New(Options{Users: users(), Log: zerolog.Nop()})
+	b := core.New(core.Options{Users: world.Users(), Log: zerolog.Nop()})
 	served := make(chan error, 1)
 	go func() { served <- b.Serve(l) }()
 	defer func() {
 		b.Close()
-		if err := <-served; err != ErrClosed {
+		if err := <-served; err != core.ErrClosed {
 			t.Errorf("Serve: %v", err)
 		}
 	}()
 	rush := func() (grown int64) {
 		before := inUse()
-		remotes := make([]*remote, clients)
+		remotes := make([]*world.Peer, clients)
 		var group sync.WaitGroup
 		for i := range remotes {
 			group.Go(func() {
 				// Above DefaultUnauthenticated at once some are sent away, and come again
 				// as devices do, each a little later than before.
 				var err error
-				for wait, end := time.Millisecond, time.Now().Add(patience); time.Now().Before(end); wait *= 2 {
+				for wait, end := time.Millisecond, time.Now().Add(world.Patience); time.Now().Before(end); wait *= 2 {
 					if remotes[i], err = rushIn(t, l.Addr(), i); err == nil {
 						return
 					}
@@ -57,7 +59,7 @@ func TestRushOfClientsLosesNobodyAndLeavesNothing(t *testing.T) {
 		}
 		group.Wait()
 		// Who was sent away, or gave up, may be counted a little longer.
-		for end := time.Now().Add(patience); b.Stats().Clients > clients && time.Now().Before(end); {
+		for end := time.Now().Add(world.Patience); b.Stats().Clients > clients && time.Now().Before(end); {
 			time.Sleep(time.Millisecond)
 		}
 		if s := b.Stats(); s.Clients != clients || s.Mounts != clients {
@@ -65,10 +67,10 @@ func TestRushOfClientsLosesNobodyAndLeavesNothing(t *testing.T) {
 		}
 		for _, r := range remotes {
 			if r != nil {
-				_ = r.conn.Close()
+				r.Close()
 			}
 		}
-		for end := time.Now().Add(patience); b.Stats().Clients > 0 && time.Now().Before(end); {
+		for end := time.Now().Add(world.Patience); b.Stats().Clients > 0 && time.Now().Before(end); {
 			time.Sleep(time.Millisecond)
 		}
 		if s := b.Stats(); s.Clients+s.Mounts > 0 {
@@ -90,14 +92,14 @@ func TestRushOfClientsLosesNobodyAndLeavesNothing(t *testing.T) {
 }
 
 // rushIn connects from one of many addresses and logs in as a device.
-func rushIn(t *testing.T, to net.Addr, n int) (*remote, error) {
-	d := net.Dialer{Timeout: patience, LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 2, 0, byte(1+n%100))}}
+func rushIn(t *testing.T, to net.Addr, n int) (*world.Peer, error) {
+	d := net.Dialer{Timeout: world.Patience, LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 2, 0, byte(1+n%100))}}
 	conn, err := d.Dial("tcp", to.String())
 	if err != nil {
 		return nil, err
 	}
-	r := &remote{t: t, conn: conn, in: bufio.NewReaderSize(conn, 256)}
-	if err := r.tryLogin(fmt.Sprintf("test/%d", n)); err != nil {
+	r := &world.Peer{Conn: conn, In: bufio.NewReaderSize(conn, 256)}
+	if err := tryLogin(r, fmt.Sprintf("test/%d", n)); err != nil {
 		_ = conn.Close()
 		return nil, err
 	}
@@ -105,20 +107,20 @@ func rushIn(t *testing.T, to net.Addr, n int) (*remote, error) {
 }
 
 // tryLogin logs in and mounts, from any goroutine.
-func (r *remote) tryLogin(mountPoint string) error {
-	_ = r.conn.SetDeadline(time.Now().Add(patience))
+func tryLogin(r *world.Peer, mountPoint string) error {
+	_ = r.Conn.SetDeadline(time.Now().Add(world.Patience))
 	for _, text := range []string{
 		`<1:1,8:1,10:"hello">i{}`,
-		fmt.Sprintf(`<1:1,8:2,10:"login">i{1:{"login":{"user":"iot","password":"%s","type":"PLAIN"},"options":{"device":{"mountPoint":"%s"}}}}`, password, mountPoint),
+		fmt.Sprintf(`<1:1,8:2,10:"login">i{1:{"login":{"user":"iot","password":"%s","type":"PLAIN"},"options":{"device":{"mountPoint":"%s"}}}}`, world.Password, mountPoint),
 	} {
 		v, err := cpon.Parse([]byte(text), chainpack.Limits{})
 		if err != nil {
 			return err
 		}
-		if _, err := r.conn.Write(frame(chainpack.Append(nil, v))); err != nil {
+		if _, err := r.Conn.Write(world.Frame(chainpack.Append(nil, v))); err != nil {
 			return err
 		}
-		if _, err := r.read(); err != nil {
+		if _, err := r.Read(); err != nil {
 			return err
 		}
 	}

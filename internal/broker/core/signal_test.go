@@ -1,4 +1,4 @@
-package core
+package core_test
 
 import (
 	"fmt"
@@ -7,43 +7,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	"shvtools/internal/broker/core"
 	"shvtools/internal/broker/internal/topics"
 	"shvtools/internal/shv/rpc"
+	"shvtools/internal/test/world"
 )
-
-// ask calls a method and gives the body of the answer in CPON.
-func (r *remote) ask(path, method, param string) string {
-	r.t.Helper()
-	body := "i{}"
-	if param != "" {
-		body = "i{1:" + param + "}"
-	}
-	r.send(`<1:1,8:80,9:"%s",10:"%s">%s`, path, method, body)
-	text, ok := strings.CutPrefix(r.text(), "<1:1,8:80>i")
-	if !ok {
-		r.t.Fatalf("%s:%s answered %s", path, method, text)
-	}
-	return text
-}
-
-// subscribe subscribes as V3 clients do; the param is CPON.
-func (r *remote) subscribe(param string) *remote {
-	r.t.Helper()
-	if got := r.ask(".broker/currentClient", "subscribe", param); got != "{2:true}" {
-		r.t.Fatalf("subscribe %s: %s", param, got)
-	}
-	return r
-}
-
-// mounted logs a user in, with the device that options describe.
-func (w *world) mounted(user, mountPoint string) *remote {
-	w.t.Helper()
-	options := `{}`
-	if mountPoint != "" {
-		options = fmt.Sprintf(`{"device":{"mountPoint":"%s"}}`, mountPoint)
-	}
-	return w.connect().login(user, password, options)
-}
 
 func TestWhoGetsASignal(t *testing.T) {
 	for _, tt := range []struct {
@@ -76,38 +44,38 @@ func TestWhoGetsASignal(t *testing.T) {
 		{"SHV 2, another method", "", `{"path":"test","signal":"alarm"}`, `<9:"v",10:"chng">i{1:1}`, ``},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			bubbled(t, Options{}, func(t *testing.T, w *world) {
-				device, user, idle := w.device("test/a"), w.client(), w.client()
+			world.Run(t, core.Options{}, func(t *testing.T, w *world.World) {
+				device, user, idle := w.Device("test/a"), w.Client(), w.Client()
 				if tt.subscribe != "" {
-					user.subscribe(tt.subscribe)
-				} else if got := user.ask(".broker/app", "subscribe", tt.old); got != "{2:true}" {
+					user.Subscribe(tt.subscribe)
+				} else if got := user.Ask(".broker/app", "subscribe", tt.old); got != "{2:true}" {
 					t.Fatalf("subscribe: %s", got)
 				}
-				device.send("%s", tt.signal)
+				device.Send("%s", tt.signal)
 				if tt.want != "" {
-					user.expect("%s", tt.want)
+					user.Expect("%s", tt.want)
 				}
-				device.fence()
-				user.fence()
-				idle.fence()
+				device.Fence()
+				user.Fence()
+				idle.Fence()
 			})
 		})
 	}
 }
 
 func TestSignalComesOnceAndInOrder(t *testing.T) {
-	bubbled(t, Options{}, func(t *testing.T, w *world) {
-		device, user := w.device("test/a"), w.client()
-		user.subscribe(`"**"`).subscribe(`"test/**:*:*"`).subscribe(`"test/a:*:chng"`).subscribe(`"**:get:*"`)
-		device.subscribe(`"**:*:chng"`) // its own come back to it, too
+	world.Run(t, core.Options{}, func(t *testing.T, w *world.World) {
+		device, user := w.Device("test/a"), w.Client()
+		user.Subscribe(`"**"`).Subscribe(`"test/**:*:*"`).Subscribe(`"test/a:*:chng"`).Subscribe(`"**:get:*"`)
+		device.Subscribe(`"**:*:chng"`) // its own come back to it, too
 		for i := range 100 {
-			device.send(`<10:"chng">i{1:%d}`, i)
-			device.expect(`<9:"test/a",10:"chng">i{1:%d}`, i)
+			device.Send(`<10:"chng">i{1:%d}`, i)
+			device.Expect(`<9:"test/a",10:"chng">i{1:%d}`, i)
 		}
 		for i := range 100 {
-			user.expect(`<9:"test/a",10:"chng">i{1:%d}`, i)
+			user.Expect(`<9:"test/a",10:"chng">i{1:%d}`, i)
 		}
-		user.fence()
+		user.Fence()
 	})
 }
 
@@ -128,49 +96,49 @@ func TestSignalNeedsTheLevelOfItsReaders(t *testing.T) {
 		{"iot", "prod/a", `,17:1`, true},
 	} {
 		t.Run(tt.user+" "+tt.path+tt.tags, func(t *testing.T) {
-			bubbled(t, Options{}, func(t *testing.T, w *world) {
-				device, user := w.mounted("root", tt.path), w.mounted(tt.user, "").subscribe(`"**:*:chng"`)
-				device.send(`<10:"chng"%s>i{1:1}`, tt.tags)
-				device.fence()
+			world.Run(t, core.Options{}, func(t *testing.T, w *world.World) {
+				device, user := w.Mounted("root", tt.path), w.Mounted(tt.user, "").Subscribe(`"**:*:chng"`)
+				device.Send(`<10:"chng"%s>i{1:1}`, tt.tags)
+				device.Fence()
 				if tt.want {
-					if m := user.next(); string(m.Path()) != tt.path || m.Kind() != rpc.Signal {
+					if m := user.Next(); string(m.Path()) != tt.path || m.Kind() != rpc.Signal {
 						t.Errorf("got %s at %s", m.Method(), m.Path())
 					}
 				}
-				user.fence()
+				user.Fence()
 			})
 		})
 	}
 }
 
 func TestSignalsThatGoNowhere(t *testing.T) {
-	bubbled(t, tunnelling, func(t *testing.T, w *world) {
-		root := w.mounted("root", "").subscribe(`"**:*:*"`)
-		p := w.pair(41, 3)
+	world.Run(t, tunnelling, func(t *testing.T, w *world.World) {
+		root := w.Mounted("root", "").Subscribe(`"**:*:*"`)
+		p := w.NewTunnel(41, 3)
 		synctest.Wait()
-		root.next() // lsmod
-		root.next() // mntchng
-		p.user.send(`<9:"test/agent",10:"chng">i{1:1}`)
-		p.helper.send(`<9:"test/agent",10:"chng">i{1:1}`)
-		p.agent.send(`<9:"%s",10:"chng">i{1:1}`, strings.Repeat("n", maxSignalPath))
-		p.user.fence()
-		p.helper.fence()
-		p.agent.fence()
-		root.fence()
+		root.Next() // lsmod
+		root.Next() // mntchng
+		p.User.Send(`<9:"test/agent",10:"chng">i{1:1}`)
+		p.Helper.Send(`<9:"test/agent",10:"chng">i{1:1}`)
+		p.Agent.Send(`<9:"%s",10:"chng">i{1:1}`, strings.Repeat("n", core.MaxSignalPath))
+		p.User.Fence()
+		p.Helper.Fence()
+		p.Agent.Fence()
+		root.Fence()
 		if s := w.Stats(); s.Unmounted != 2 || s.Bad != 1 || s.Signals != 0 {
 			t.Errorf("%+v", s)
 		}
-		p.agent.send(`<9:"%s",10:"chng">i{1:1}`, strings.Repeat("/", 64<<10))
-		root.expect(`<9:"test/agent",10:"chng">i{1:1}`)
+		p.Agent.Send(`<9:"%s",10:"chng">i{1:1}`, strings.Repeat("/", 64<<10))
+		root.Expect(`<9:"test/agent",10:"chng">i{1:1}`)
 	})
 }
 
 func TestSubscriptionsOfBothGenerations(t *testing.T) {
-	bubbled(t, Options{}, func(t *testing.T, w *world) {
-		user := w.client()
+	world.Run(t, core.Options{}, func(t *testing.T, w *world.World) {
+		user := w.Client()
 		own := func(method, param, want string) {
 			t.Helper()
-			if got := user.ask(".broker/currentClient", method, param); got != want {
+			if got := user.Ask(".broker/currentClient", method, param); got != want {
 				t.Errorf("%s %s: %s, want %s", method, param, got, want)
 			}
 		}
@@ -180,12 +148,12 @@ func TestSubscriptionsOfBothGenerations(t *testing.T) {
 		own("subscribe", `["b",null]`, "{2:true}")
 		own("subscriptions", "", `{2:{"a:get":60,"b":null,"test/**:*:chng":null}}`)
 		time.Sleep(50 * time.Second)
-		user.fence()
+		user.Fence()
 		own("subscriptions", "", `{2:{"a:get":10,"b":null,"test/**:*:chng":null}}`)
 		own("subscribe", `["a:get",30]`, "{2:false}")
 		own("subscriptions", "", `{2:{"a:get":30,"b":null,"test/**:*:chng":null}}`)
 		time.Sleep(31 * time.Second)
-		user.fence()
+		user.Fence()
 		own("subscriptions", "", `{2:{"b":null,"test/**:*:chng":null}}`)
 		own("unsubscribe", `"a:get"`, "{2:false}")
 		own("unsubscribe", `"b"`, "{2:true}")
@@ -198,113 +166,115 @@ func TestSubscriptionsOfBothGenerations(t *testing.T) {
 			{"rejectNotSubscribed", `{"path":"y/z","method":"chng"}`, "{2:false}"},
 			{"rejectNotSubscribed", `{"path":"test/z","method":"chng"}`, "{2:true}"},
 		} {
-			if got := user.ask(".broker/app", step[0], step[1]); got != step[2] {
+			if got := user.Ask(".broker/app", step[0], step[1]); got != step[2] {
 				t.Errorf("%s: %s", step, got)
 			}
 		}
 		own("subscriptions", "", `{2:{}}`)
-		if n := w.topics.Topics() + w.topics.Len(); n != 0 {
-			t.Errorf("%d topics and subscriptions are left", n)
+		if n, _ := w.Topics(); n+w.Stats().Subscriptions != 0 {
+			t.Errorf("%d topics and %d subscriptions are left", n, w.Stats().Subscriptions)
 		}
 	})
 }
 
 func TestSubscriptionEnds(t *testing.T) {
-	bubbled(t, Options{}, func(t *testing.T, w *world) {
-		device, user, leaver := w.device("test/a"), w.client(), w.client()
-		user.subscribe(`["test/**",10]`)
-		leaver.subscribe(`"test/**"`)
-		_ = leaver.conn.Close()
+	world.Run(t, core.Options{}, func(t *testing.T, w *world.World) {
+		device, user, leaver := w.Device("test/a"), w.Client(), w.Client()
+		user.Subscribe(`["test/**",10]`)
+		leaver.Subscribe(`"test/**"`)
+		leaver.Close()
 		synctest.Wait()
-		device.send(`<10:"chng">i{1:1}`)
-		user.expect(`<9:"test/a",10:"chng">i{1:1}`)
+		device.Send(`<10:"chng">i{1:1}`)
+		user.Expect(`<9:"test/a",10:"chng">i{1:1}`)
 		time.Sleep(10 * time.Second)
-		device.send(`<10:"chng">i{1:2}`)
-		device.fence()
-		user.fence()
-		w.topics.RemoveAll(w.session(user))
-		if n := w.topics.Topics() + w.topics.Len(); n != 0 {
-			t.Errorf("%d topics and subscriptions are left", n)
+		device.Send(`<10:"chng">i{1:2}`)
+		device.Fence()
+		user.Fence()
+		user.Close()
+		synctest.Wait()
+		if n, _ := w.Topics(); n+w.Stats().Subscriptions != 0 {
+			t.Errorf("%d topics and %d subscriptions are left", n, w.Stats().Subscriptions)
 		}
 	})
 }
 
 func TestSubscriptionsAreBounded(t *testing.T) {
-	bubbled(t, Options{}, func(t *testing.T, w *world) {
-		user, other := w.client(), w.client()
+	world.Run(t, core.Options{}, func(t *testing.T, w *world.World) {
+		user, other := w.Client(), w.Client()
 		for i := range topics.MaxPerClient {
-			user.subscribe(fmt.Sprintf(`"n%d"`, i))
+			user.Subscribe(fmt.Sprintf(`"n%d"`, i))
 		}
-		user.send(`<1:1,8:5,9:".broker/currentClient",10:"subscribe">i{1:"one more"}`)
-		user.expectError(5, rpc.CodeException, "more than 1000 subscriptions")
-		other.subscribe(`"one more"`)
-		user.send(`<1:1,8:6,9:".broker/currentClient",10:"subscribe">i{1:"%s"}`, strings.Repeat("n", topics.MaxText+1))
-		user.expectError(6, rpc.CodeInvalidParam, "513 bytes")
+		user.Send(`<1:1,8:5,9:".broker/currentClient",10:"subscribe">i{1:"one more"}`)
+		user.ExpectError(5, rpc.CodeException, "more than 1000 subscriptions")
+		other.Subscribe(`"one more"`)
+		user.Send(`<1:1,8:6,9:".broker/currentClient",10:"subscribe">i{1:"%s"}`, strings.Repeat("n", topics.MaxText+1))
+		user.ExpectError(6, rpc.CodeInvalidParam, "513 bytes")
 	})
 }
 
 // A subscriber that stops reading misses signals, which is counted, and still
 // gets its answers; nobody else notices.
 func TestSubscriberThatDoesNotRead(t *testing.T) {
-	bubbled(t, Options{Limits: Limits{QueueBytes: 64 << 10}}, func(t *testing.T, w *world) {
-		device, lazy, user := w.device("test/a"), w.client(), w.client()
-		lazy.subscribe(`"test/**"`)
-		user.subscribe(`"test/**"`)
+	world.Run(t, core.Options{Limits: core.Limits{QueueBytes: 64 << 10}}, func(t *testing.T, w *world.World) {
+		device, lazy, user := w.Device("test/a"), w.Client(), w.Client()
+		lazy.Subscribe(`"test/**"`)
+		user.Subscribe(`"test/**"`)
 		text := strings.Repeat("x", 1000)
 		const signals = 200
 		for i := range signals {
-			device.send(`<10:"chng">i{1:[%d,"%s"]}`, i, text)
-			user.expect(`<9:"test/a",10:"chng">i{1:[%d,"%s"]}`, i, text)
+			device.Send(`<10:"chng">i{1:[%d,"%s"]}`, i, text)
+			user.Expect(`<9:"test/a",10:"chng">i{1:[%d,"%s"]}`, i, text)
 		}
-		missed := w.session(lazy).missed.Load()
-		if missed == 0 || missed >= signals || w.Stats().Missed != missed || w.session(user).missed.Load() != 0 {
-			t.Errorf("missed %d, in all %d", missed, w.Stats().Missed)
+		missed := w.Stats().Missed
+		if missed == 0 || missed >= signals || !strings.Contains(user.Ask(ownNode, "info", ""), `"signalsMissed":0`) {
+			t.Errorf("missed %d, and not by one alone", missed)
 		}
-		if waiting := w.session(lazy).link.Queued(); waiting > 32<<10 {
+		synctest.Wait()
+		if waiting := w.Stats().Queued; waiting > 32<<10 { // for the one that does not read
 			t.Errorf("signals fill %d bytes of the queue, more than half", waiting)
 		}
 		for i := range signals - missed {
-			lazy.expect(`<9:"test/a",10:"chng">i{1:[%d,"%s"]}`, i, text)
+			lazy.Expect(`<9:"test/a",10:"chng">i{1:[%d,"%s"]}`, i, text)
 		}
-		lazy.fence()
+		lazy.Fence()
 		// Who keeps up gets a signal that is longer than half of a queue.
 		synctest.Wait() // the last write is counted
 		long := strings.Repeat("x", 40<<10)
-		device.send(`<10:"chng">i{1:"%s"}`, long)
-		user.expect(`<9:"test/a",10:"chng">i{1:"%s"}`, long)
-		lazy.expect(`<9:"test/a",10:"chng">i{1:"%s"}`, long)
-		if got := lazy.ask(".broker/currentClient", "info", ""); !strings.Contains(got, fmt.Sprintf(`"signalsMissed":%d`, missed)) {
+		device.Send(`<10:"chng">i{1:"%s"}`, long)
+		user.Expect(`<9:"test/a",10:"chng">i{1:"%s"}`, long)
+		lazy.Expect(`<9:"test/a",10:"chng">i{1:"%s"}`, long)
+		if got := lazy.Ask(".broker/currentClient", "info", ""); !strings.Contains(got, fmt.Sprintf(`"signalsMissed":%d`, missed)) {
 			t.Errorf("info: %s", got)
 		}
 	})
 }
 
 func TestMountsAreTold(t *testing.T) {
-	bubbled(t, Options{}, func(t *testing.T, w *world) {
-		user := w.mounted("root", "").subscribe(`"**:*:*"`)
-		old := w.mounted("root", "")
-		old.ask(".broker/app", "subscribe", `{"path":"test","method":"mntchng"}`)
-		denied := w.mounted("eve", "").subscribe(`"**:*:*"`)
+	world.Run(t, core.Options{}, func(t *testing.T, w *world.World) {
+		user := w.Mounted("root", "").Subscribe(`"**:*:*"`)
+		old := w.Mounted("root", "")
+		old.Ask(".broker/app", "subscribe", `{"path":"test","method":"mntchng"}`)
+		denied := w.Mounted("eve", "").Subscribe(`"**:*:*"`)
 		told := func(parent, name, path string, there bool) {
 			t.Helper()
 			if name != "" {
-				user.expect(`<1:1,9:"%s",10:"lsmod",17:1,19:"ls">i{1:{"%s":%v}}`, parent, name, there)
+				user.Expect(`<1:1,9:"%s",10:"lsmod",17:1,19:"ls">i{1:{"%s":%v}}`, parent, name, there)
 			}
-			user.expect(`<1:1,9:"%s",10:"mntchng",17:1,19:"ls">i{1:%v}`, path, there)
-			old.expect(`<1:1,9:"%s",10:"mntchng",17:1,19:"ls">i{1:%v}`, path, there)
+			user.Expect(`<1:1,9:"%s",10:"mntchng",17:1,19:"ls">i{1:%v}`, path, there)
+			old.Expect(`<1:1,9:"%s",10:"mntchng",17:1,19:"ls">i{1:%v}`, path, there)
 		}
-		first := w.device("test/closed/a/b")
+		first := w.Device("test/closed/a/b")
 		told("", "test", "test/closed/a/b", true)
-		second := w.device("test/closed/a/b") // takes over
-		third := w.device("test/closed/a/c/d")
+		second := w.Device("test/closed/a/b") // takes over
+		third := w.Device("test/closed/a/c/d")
 		told("test/closed/a", "c", "test/closed/a/c/d", true)
-		inner := w.device("test/closed/a/b/inner") // inside another
+		inner := w.Device("test/closed/a/b/inner") // inside another
 		told("test/closed/a/b", "inner", "test/closed/a/b/inner", true)
-		outer := w.device("test/closed/a") // is there already, as a node
+		outer := w.Device("test/closed/a") // is there already, as a node
 		told("", "", "test/closed/a", true)
 
-		gone := func(r *remote) {
-			_ = r.conn.Close()
+		gone := func(r *world.Peer) {
+			r.Close()
 			synctest.Wait()
 		}
 		gone(outer)
@@ -316,21 +286,21 @@ func TestMountsAreTold(t *testing.T) {
 		told("test/closed/a", "b", "test/closed/a/b/inner", false)
 		gone(third)
 		told("", "test", "test/closed/a/c/d", false)
-		user.fence()
-		old.fence()
-		denied.fence()
+		user.Fence()
+		old.Fence()
+		denied.Fence()
 	})
 }
 
 // Of two devices on one mount point both are heard, of one inside another each
 // for its own part.
 func TestDevicesDoNotSignalForOthers(t *testing.T) {
-	bubbled(t, Options{}, func(t *testing.T, w *world) {
-		outer, inner := w.device("test/a"), w.device("test/a/b")
-		newer := w.device("test/a/b")
-		user := w.client().subscribe(`"**:*:chng"`)
+	world.Run(t, core.Options{}, func(t *testing.T, w *world.World) {
+		outer, inner := w.Device("test/a"), w.Device("test/a/b")
+		newer := w.Device("test/a/b")
+		user := w.Client().Subscribe(`"**:*:chng"`)
 		for _, tt := range []struct {
-			from *remote
+			from *world.Peer
 			path string
 			want string
 		}{
@@ -342,20 +312,20 @@ func TestDevicesDoNotSignalForOthers(t *testing.T) {
 			{newer, "x", "test/a/b/x"},
 			{inner, "../x", "test/a/b/../x"},
 		} {
-			tt.from.send(`<9:"%s",10:"chng">i{1:1}`, tt.path)
+			tt.from.Send(`<9:"%s",10:"chng">i{1:1}`, tt.path)
 			if tt.want != "" {
-				user.expect(`<9:"%s",10:"chng">i{1:1}`, tt.want)
+				user.Expect(`<9:"%s",10:"chng">i{1:1}`, tt.want)
 			}
-			tt.from.fence()
-			user.fence()
+			tt.from.Fence()
+			user.Fence()
 		}
 		if n := w.Stats().Forged; n != 2 {
 			t.Errorf("%d forged", n)
 		}
-		_ = inner.conn.Close()
-		_ = newer.conn.Close()
+		inner.Close()
+		newer.Close()
 		synctest.Wait()
-		outer.send(`<9:"b/x",10:"chng">i{1:1}`) // nobody stands there any more
-		user.expect(`<9:"test/a/b/x",10:"chng">i{1:1}`)
+		outer.Send(`<9:"b/x",10:"chng">i{1:1}`) // nobody stands there any more
+		user.Expect(`<9:"test/a/b/x",10:"chng">i{1:1}`)
 	})
 }

@@ -1,7 +1,6 @@
-package core
+package core_test
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/hex"
 	"errors"
@@ -10,51 +9,29 @@ import (
 	"testing"
 	"time"
 
+	"shvtools/internal/broker/core"
 	"shvtools/internal/broker/journal"
+	"shvtools/internal/test/world"
 )
-
-// listen serves a broker on loopback, for what memory has not: addresses.
-func listen(t *testing.T, b *Broker) func() *remote {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- b.Serve(l) }()
-	t.Cleanup(func() {
-		b.Close()
-		if err := <-done; err != ErrClosed {
-			t.Errorf("Serve: %v", err)
-		}
-	})
-	return func() *remote {
-		conn, err := net.DialTimeout("tcp", l.Addr().String(), patience)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = conn.Close() })
-		return &remote{t: t, conn: conn, in: bufio.NewReader(conn)}
-	}
-}
 
 // Byte for byte message 4 of spec.md 8.1, but for address and secret.
 func TestHelpersAreSentWhereTheirAgentConnected(t *testing.T) {
-	connect := listen(t, New(Options{Users: users()}))
-	user := connect().login("iot", password, `{}`)
-	agent := connect().login("iot", password, `{"device":{"mountPoint":"test/agent"}}`)
-	user.launch(agent, 3)
-	agent.find(user.id, 3)
-	got, err := agent.read()
+	w := world.New(t, core.Options{})
+	at := w.Listen("tcp://127.0.0.1:0")
+	user := w.Dial(at).Login("iot", world.Password, `{}`)
+	agent := w.Dial(at).Login("iot", world.Password, `{"device":{"mountPoint":"test/agent"}}`)
+	user.Launch(agent, 3)
+	agent.FindTunnel(user.ID, 3)
+	got, err := agent.Read()
 	if err != nil {
 		t.Fatal(err)
 	}
 	const secret = 40
-	at := bytes.Index(got, []byte{0x44, 0x86, secret}) + 3
-	address := agent.conn.RemoteAddr().(*net.TCPAddr)
+	place := bytes.Index(got, []byte{0x44, 0x86, secret}) + 3
+	address := agent.Conn.RemoteAddr().(*net.TCPAddr)
 	want, _ := hex.DecodeString("8b414148434f8b4143ff8a41424286093132372e302e302e314382" + portBytes(address.Port) + "448628")
-	want = append(want, got[at:at+secret]...)
-	want = append(want, 0x46, 0x40+byte(user.id), 0xff, 0xff, 0x8a, 0xff)
+	want = append(want, got[place:place+secret]...)
+	want = append(want, 0x46, 0x40+byte(user.ID), 0xff, 0xff, 0x8a, 0xff)
 	if !bytes.Equal(got, want) {
 		t.Errorf("got  %x\nwant %x", got, want)
 	}
@@ -84,23 +61,23 @@ func TestAcceptIsTriedAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := New(Options{Users: users()})
+	b := core.New(core.Options{Users: world.Users()})
 	done := make(chan error, 1)
 	go func() { done <- b.Serve(&flaky{l, 3}) }()
-	conn, err := net.DialTimeout("tcp", l.Addr().String(), patience)
+	conn, err := net.DialTimeout("tcp", l.Addr().String(), world.Patience)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	r := &remote{t: t, conn: conn, in: bufio.NewReader(conn)}
-	r.login("iot", password, "{}").fence()
+	r := world.NewPeer(t, conn)
+	r.Login("iot", world.Password, "{}").Fence()
 	_ = l.Close()
 	select {
 	case err := <-done:
 		if !errors.Is(err, net.ErrClosed) {
 			t.Errorf("Serve: %v", err)
 		}
-	case <-time.After(patience):
+	case <-time.After(world.Patience):
 		t.Error("Serve did not end with its listener")
 	}
 	b.Close()
@@ -110,20 +87,20 @@ func TestJournalHidesWhatIsTypedAndWhatIsSecret(t *testing.T) {
 	var out bytes.Buffer
 	o := tunnelling
 	o.Journal = journal.New(&out, false)
-	bubbled(t, o, func(t *testing.T, w *world) {
-		p := w.pair(41, 3)
-		p.toUser("PROMPT")
-		p.user.next()
-		p.toHelper("TYPED")
-		p.helper.next()
-		p.helper.send(`<1:1,8:41,11:%d,15:<1:3>i{1:5}>i{2:null}`, p.user.id)
-		p.user.next()
+	world.Run(t, o, func(t *testing.T, w *world.World) {
+		p := w.NewTunnel(41, 3)
+		p.ToUser("PROMPT")
+		p.User.Next()
+		p.ToHelper("TYPED")
+		p.Helper.Next()
+		p.Helper.Send(`<1:1,8:41,11:%d,15:<1:3>i{1:5}>i{2:null}`, p.User.ID)
+		p.User.Next()
 		// What is typed while the tunnel ends is no less secret.
-		p.toHelper("TYPED late")
-		p.user.fence()
-		p.helper.gone()
-		p.toHelper("TYPED later")
-		p.user.fence()
+		p.ToHelper("TYPED late")
+		p.User.Fence()
+		p.Helper.Gone()
+		p.ToHelper("TYPED later")
+		p.User.Fence()
 		w.Close()
 	})
 	journal := out.String()

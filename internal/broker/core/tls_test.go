@@ -1,19 +1,16 @@
-package core
+package core_test
 
 import (
-	"bufio"
-	"context"
 	"crypto/tls"
 	"fmt"
-	"io"
 	"net"
 	"path/filepath"
 	"testing"
 	"time"
 
-	"shvtools/internal/shv/chainpack"
+	"shvtools/internal/broker/core"
 	"shvtools/internal/shv/rpc"
-	"shvtools/internal/test/certtest"
+	"shvtools/internal/test/world"
 	"shvtools/internal/wire/link"
 	"shvtools/internal/wire/transport"
 )
@@ -22,104 +19,35 @@ import (
 // once keeps on a busy machine too.
 const hurried = 3 * time.Second
 
-// doors is a broker with a listener of each scheme.
+// doors is a world with a listener of each scheme.
 type doors struct {
-	*Broker
+	*world.World
 	t    *testing.T
 	urls map[string]transport.URL
 }
 
-func openDoors(t *testing.T, o Options) *doors {
+func openDoors(t *testing.T, o core.Options) *doors {
 	t.Helper()
-	o.Users = users()
-	c := certtest.Write(t, t.TempDir(), "c", "127.0.0.1")
-	d := &doors{Broker: New(o), t: t, urls: make(map[string]transport.URL)}
-	t.Cleanup(d.Close)
-	for _, u := range []transport.URL{
-		{Scheme: "tcp", Host: "127.0.0.1", Port: "0"},
-		{Scheme: "ssl", Host: "127.0.0.1", Port: "0", Cert: c.Cert, Key: c.Key},
-		{Scheme: "ws", Host: "127.0.0.1", Port: "0"},
-		{Scheme: "wss", Host: "127.0.0.1", Port: "0", Cert: c.Cert, Key: c.Key},
-		{Scheme: "unix", Path: filepath.Join(t.TempDir(), "s")},
-	} {
-		l, err := transport.Listen(t.Context(), u, transport.ListenOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		go func() { _ = d.Serve(l) }()
-		at := l.URL()
-		at.Cert, at.Key, at.CA = "", "", c.Cert
-		d.urls[u.Scheme] = at
+	d := &doors{world.New(t, o), t, make(map[string]transport.URL)}
+	for _, scheme := range []string{"tcp", "ssl", "ws", "wss"} {
+		d.urls[scheme] = d.Listen(scheme + "://127.0.0.1:0")
 	}
+	d.urls["unix"] = d.Listen("unix:" + filepath.Join(t.TempDir(), "s"))
 	return d
 }
 
-func (d *doors) connect(scheme string) *remote {
-	d.t.Helper()
-	ctx, cancel := context.WithTimeout(d.t.Context(), patience)
-	defer cancel()
-	conn, err := transport.Dial(ctx, d.urls[scheme], 0)
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	d.t.Cleanup(func() { _ = conn.Close() })
-	if ws, ok := conn.(*transport.WSConn); ok {
-		conn = &blockConn{WSConn: ws}
-	}
-	return &remote{t: d.t, conn: conn, in: bufio.NewReader(conn)}
-}
-
-// blockConn gives the frames of a WebSocket the block framing.
-type blockConn struct {
-	*transport.WSConn
-	left []byte // of the last frame
-}
-
-func (c *blockConn) Read(b []byte) (int, error) {
-	if len(c.left) == 0 {
-		r, err := c.NextFrame()
-		if err != nil {
-			return 0, err
-		}
-		payload, err := io.ReadAll(r)
-		if err != nil {
-			return 0, err
-		}
-		c.left = append(chainpack.AppendUIntData(nil, uint64(len(payload))), payload...)
-	}
-	n := copy(b, c.left)
-	c.left = c.left[n:]
-	return n, nil
-}
-
-// Write takes one frame.
-func (c *blockConn) Write(b []byte) (int, error) {
-	_, payload, err := chainpack.UIntData(b)
-	if err == nil {
-		err = c.WriteFrame(b, payload)
-	}
-	return len(b), err
-}
-
-// eventually waits for something that no message tells of.
-func (d *doors) eventually(what string, f func() bool) {
-	d.t.Helper()
-	for began := time.Now(); !f(); time.Sleep(time.Millisecond) {
-		if time.Since(began) > patience {
-			d.t.Fatalf("never: %s; %+v", what, d.Stats())
-		}
-	}
-}
+// connect gives a peer that is not logged in.
+func (d *doors) connect(scheme string) *world.Peer { return d.Dial(d.urls[scheme]) }
 
 func TestClientsOfAllSchemesMeet(t *testing.T) {
-	d := openDoors(t, Options{})
+	d := openDoors(t, core.Options{})
 	schemes := []string{"tcp", "ssl", "ws", "wss", "unix"}
 	for _, device := range schemes {
-		agent := d.connect(device).login("iot", password, fmt.Sprintf(`{"device":{"mountPoint":"test/%s"}}`, device))
+		agent := d.connect(device).Login("iot", world.Password, fmt.Sprintf(`{"device":{"mountPoint":"test/%s"}}`, device))
 		for _, user := range schemes {
-			r := d.connect(user).login("iot", password, "{}")
-			r.calls("test/"+device+"/below", agent, "below")
-			_ = r.conn.Close()
+			r := d.connect(user).Login("iot", world.Password, "{}")
+			r.Reaches("test/"+device+"/below", agent, "below")
+			r.Close()
 		}
 	}
 }
@@ -127,7 +55,7 @@ func TestClientsOfAllSchemesMeet(t *testing.T) {
 // The secret of a session that was promised TLS must open nothing in the clear;
 // who asks for nothing gets what the base protocol has: the plain listener.
 func TestOffersAndWhereTheirSecretsAreGood(t *testing.T) {
-	d := openDoors(t, Options{Limits: Limits{LoginPenalty: time.Millisecond}})
+	d := openDoors(t, core.Options{Limits: core.Limits{LoginPenalty: time.Millisecond}})
 	port := func(scheme string) string { return d.urls[scheme].Port }
 	for _, tt := range []struct {
 		agent, accepts string
@@ -148,13 +76,13 @@ func TestOffersAndWhereTheirSecretsAreGood(t *testing.T) {
 		{"unix", `,8:"unix"`, "", []string{"unix"}, nil},
 	} {
 		t.Run(tt.agent+tt.accepts, func(t *testing.T) {
-			agent := d.connect(tt.agent).login("iot", password, `{"device":{"mountPoint":"test/agent"}}`)
-			defer agent.conn.Close()
+			agent := d.connect(tt.agent).Login("iot", world.Password, `{"device":{"mountPoint":"test/agent"}}`)
+			defer agent.Close()
 			for i, scheme := range append(tt.good, tt.bad...) {
-				user := d.connect("tcp").login("iot", password, "{}")
-				user.launch(agent, 3)
-				agent.send(`<1:1,8:3,11:%d,13:null,15:<1:3>i{1:1%s}>i{}`, user.id, tt.accepts)
-				found := *agent.next().Tunnel()
+				user := d.connect("tcp").Login("iot", world.Password, "{}")
+				user.Launch(agent, 3)
+				agent.Send(`<1:1,8:3,11:%d,13:null,15:<1:3>i{1:1%s}>i{}`, user.ID, tt.accepts)
+				found := *agent.Next().Tunnel()
 				if found.Offered() != tt.offer {
 					t.Fatalf("offered %q, want %q", found.Offered(), tt.offer)
 				}
@@ -162,20 +90,20 @@ func TestOffersAndWhereTheirSecretsAreGood(t *testing.T) {
 					t.Errorf("keys 2 and 3: %s, %d, want the plain listener", found.Host, found.Port)
 				}
 				helper := d.connect(scheme)
-				helper.send(`<1:1,8:1,10:"login">i{1:{"options":{"tunnel":{"secret":"%s"}}}}`, found.Secret)
-				m := helper.next()
+				helper.Send(`<1:1,8:1,10:"login">i{1:{"options":{"tunnel":{"secret":"%s"}}}}`, found.Secret)
+				m := helper.Next()
 				if in := isResult(m); in != (i < len(tt.good)) {
 					t.Errorf("by %s: let in: %v", scheme, in)
 				}
 				if i >= len(tt.good) {
 					// It was seen on the way, so it is void, and the caller is told.
-					user.expectError(3, rpc.CodeException, "did not come the way")
+					user.ExpectError(3, rpc.CodeException, "did not come the way")
 					again := d.connect("ssl")
-					again.send(`<1:1,8:1,10:"login">i{1:{"options":{"tunnel":{"secret":"%s"}}}}`, found.Secret)
-					again.expectError(1, rpc.CodeException, "unknown, used")
+					again.Send(`<1:1,8:1,10:"login">i{1:{"options":{"tunnel":{"secret":"%s"}}}}`, found.Secret)
+					again.ExpectError(1, rpc.CodeException, "unknown, used")
 				}
-				_ = user.conn.Close()
-				_ = helper.conn.Close()
+				user.Close()
+				helper.Close()
 			}
 		})
 	}
@@ -183,12 +111,12 @@ func TestOffersAndWhereTheirSecretsAreGood(t *testing.T) {
 
 func TestAdvertisedURLsGoBeforeOurOwn(t *testing.T) {
 	public := transport.URL{Scheme: "ssl", Host: "broker.example", Port: "3756"}
-	d := openDoors(t, Options{AdvertiseURLs: []transport.URL{public}})
-	user := d.connect("tcp").login("iot", password, "{}")
-	agent := d.connect("ssl").login("iot", password, `{"device":{"mountPoint":"test/agent"}}`)
-	user.launch(agent, 3)
-	agent.send(`<1:1,8:3,11:%d,13:null,15:<1:3>i{1:1,8:["ssl"]}>i{}`, user.id)
-	if got := agent.next().Tunnel().Offered(); got != "ssl://broker.example:3756" {
+	d := openDoors(t, core.Options{AdvertiseURLs: []transport.URL{public}})
+	user := d.connect("tcp").Login("iot", world.Password, "{}")
+	agent := d.connect("ssl").Login("iot", world.Password, `{"device":{"mountPoint":"test/agent"}}`)
+	user.Launch(agent, 3)
+	agent.Send(`<1:1,8:3,11:%d,13:null,15:<1:3>i{1:1,8:["ssl"]}>i{}`, user.ID)
+	if got := agent.Next().Tunnel().Offered(); got != "ssl://broker.example:3756" {
 		t.Errorf("offered %q", got)
 	}
 }
@@ -197,7 +125,7 @@ func TestAdvertisedURLsGoBeforeOurOwn(t *testing.T) {
 // keeps nobody out.
 func TestHandshakesThatFail(t *testing.T) {
 	t.Parallel()
-	d := openDoors(t, Options{Limits: Limits{LoginDeadline: hurried, Handshakes: 1}})
+	d := openDoors(t, core.Options{Limits: core.Limits{LoginDeadline: hurried, Handshakes: 1}})
 	at := d.urls["ssl"].Address()
 	dial := func(first string) net.Conn {
 		conn, err := net.Dial("tcp", at)
@@ -211,7 +139,7 @@ func TestHandshakesThatFail(t *testing.T) {
 	for range 50 {
 		dial("")
 	}
-	d.connect("ssl").login("iot", password, "{}").fence()
+	d.connect("ssl").Login("iot", world.Password, "{}").Fence()
 	dial("GET / HTTP/1.1\r\n\r\n")
 	// One that shook hands and says nothing is late too.
 	conn, err := tls.Dial("tcp", at, &tls.Config{InsecureSkipVerify: true})
@@ -219,7 +147,7 @@ func TestHandshakesThatFail(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	d.eventually("ends", func() bool {
+	d.Eventually("ends", func() bool {
 		s := d.Stats()
 		return s.Ended[link.HandshakeFailed] == 1 && s.Ended[link.LoginTimeout] == 51 && s.Unauthenticated == 0
 	})
@@ -228,20 +156,20 @@ func TestHandshakesThatFail(t *testing.T) {
 // Handshakes that find no slot wait, for as long as a login may take, and say so.
 func TestTooManyHandshakesHaveACauseOfTheirOwn(t *testing.T) {
 	t.Parallel()
-	d := openDoors(t, Options{Limits: Limits{LoginDeadline: hurried, Handshakes: 1}})
-	d.handshakes <- struct{}{} // somebody computes all the time
+	d := openDoors(t, core.Options{Limits: core.Limits{LoginDeadline: hurried, Handshakes: 1}})
+	d.Handshakes() <- struct{}{} // somebody computes all the time
 	if conn, err := tls.Dial("tcp", d.urls["ssl"].Address(), &tls.Config{InsecureSkipVerify: true}); err == nil {
 		_ = conn.Close()
 		t.Error("it shook hands")
 	}
-	d.eventually("a late handshake", func() bool { return d.Stats().Ended[link.HandshakeLate] == 1 })
-	<-d.handshakes
-	d.connect("ssl").login("iot", password, "{}").fence()
+	d.Eventually("a late handshake", func() bool { return d.Stats().Ended[link.HandshakeLate] == 1 })
+	<-d.Handshakes()
+	d.connect("ssl").Login("iot", world.Password, "{}").Fence()
 }
 
 // Hundreds at once, each of whom has a slot in the end.
 func TestManyHandshakesAtOnce(t *testing.T) {
-	d := openDoors(t, Options{Limits: Limits{UnauthenticatedPerSource: 500, LoginDeadline: patience}})
+	d := openDoors(t, core.Options{Limits: core.Limits{UnauthenticatedPerSource: 500, LoginDeadline: world.Patience}})
 	const many = 150
 	done := make(chan error, many)
 	for range many {
@@ -249,7 +177,7 @@ func TestManyHandshakesAtOnce(t *testing.T) {
 			conn, err := tls.Dial("tcp", d.urls["ssl"].Address(), &tls.Config{InsecureSkipVerify: true})
 			if err == nil {
 				defer conn.Close()
-				_, err = conn.Write(frame(rpc.AppendRequest(nil, 1, "", "hello", cponValue(t, "null"))))
+				_, err = conn.Write(world.Frame(rpc.AppendRequest(nil, 1, "", "hello", world.Value(t, "null"))))
 			}
 			if err == nil {
 				_, err = conn.Read(make([]byte, 1))

@@ -1,4 +1,4 @@
-package core
+package core_test
 
 import (
 	"bufio"
@@ -11,10 +11,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"shvtools/internal/broker/core"
 	"shvtools/internal/broker/internal/replyroutes"
 	"shvtools/internal/device/policy"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/rpc"
+	"shvtools/internal/test/world"
 	"shvtools/internal/wire/link"
 	"shvtools/internal/wire/transport"
 )
@@ -29,30 +31,35 @@ func (b buffered) Read(p []byte) (int, error) { return b.in.Read(p) }
 
 // upward hands a link's messages to a Parent.
 type upward struct {
-	*Parent
+	*core.Parent
 	link *link.Link
 }
 
 func (u upward) Reset() { u.link.Close(link.PeerClosed) }
 
 // asParent hands a connection over that is logged in.
-func (w *world) asParent(r *remote, root string, ask func([]string) []string) upward {
-	w.t.Helper()
-	_ = r.conn.SetDeadline(time.Time{})
-	l := link.New(buffered{r.conn, r.in}, w.LinkOptions())
-	p, err := w.AddParent(l, transport.Peer{}, ParentOptions{Name: "up", Root: root,
+func asParent(t testing.TB, w *world.World, r *world.Peer, root string, ask func([]string) []string) upward {
+	t.Helper()
+	_ = r.Conn.SetDeadline(time.Time{})
+	l := link.New(buffered{r.Conn, r.In}, w.LinkOptions())
+	p, err := w.AddParent(l, transport.Peer{}, core.ParentOptions{Name: "up", Root: root,
 		Call: func(_ context.Context, path, method string, param chainpack.Value) (chainpack.Value, error) {
 			if ask == nil || path != ownNode || method != "brokersAbove" {
 				return chainpack.Null(), errors.New("not there")
 			}
 			var items []chainpack.Value
-			for _, id := range ask(texts(param)) {
+			var asked []string
+			for _, id := range param.Items() {
+				text, _ := id.AsString()
+				asked = append(asked, text)
+			}
+			for _, id := range ask(asked) {
 				items = append(items, chainpack.String(id))
 			}
 			return chainpack.List(items...), nil
 		}})
 	if err != nil {
-		w.t.Fatal(err)
+		t.Fatal(err)
 	}
 	p.Ready()
 	u := upward{p, l}
@@ -64,25 +71,25 @@ func (w *world) asParent(r *remote, root string, ask func([]string) []string) up
 }
 
 // under connects a broker to another one, where it is mounted.
-func (w *world) under(top *world, mount, root string) upward {
-	w.t.Helper()
-	r := top.connect().login("child", password, fmt.Sprintf(`{"broker":{},"device":{"mountPoint":"%s"}}`, mount))
-	return w.asParent(r, root, nil)
+func under(t testing.TB, w, top *world.World, mount, root string) upward {
+	t.Helper()
+	r := top.As("child", fmt.Sprintf(`{"broker":{},"device":{"mountPoint":"%s"}}`, mount))
+	return asParent(t, w, r, root, nil)
 }
 
 // tree is three brokers, the one below mounted at s of the middle, that at m of the
 // one on top.
 type tree struct {
-	top, middle, bottom *world
+	top, middle, bottom *world.World
 	high, low           upward // the links
 }
 
-func newTree(t *testing.T, options ...Options) *tree {
+func newTree(t *testing.T, options ...core.Options) *tree {
 	t.Helper()
-	options = append(options, Options{}, Options{}, Options{})
-	tr := &tree{top: serve(t, options[0]), middle: serve(t, options[1]), bottom: serve(t, options[2])}
-	tr.high = tr.middle.under(tr.top, "m", "")
-	tr.low = tr.bottom.under(tr.middle, "s", "")
+	options = append(options, core.Options{}, core.Options{}, core.Options{})
+	tr := &tree{top: world.New(t, options[0]), middle: world.New(t, options[1]), bottom: world.New(t, options[2])}
+	tr.high = under(t, tr.middle, tr.top, "m", "")
+	tr.low = under(t, tr.bottom, tr.middle, "s", "")
 	synctest.Wait()
 	return tr
 }
@@ -92,17 +99,12 @@ func inTree(t *testing.T, f func(t *testing.T)) {
 	synctest.Test(t, f)
 }
 
-func (w *world) root() *remote {
-	w.t.Helper()
-	return w.connect().login("root", password, `{}`)
-}
-
 func TestCallsPassThreeLevels(t *testing.T) {
 	inTree(t, func(t *testing.T) {
 		tr := newTree(t)
-		device, user := tr.bottom.device("test/a"), tr.top.root()
-		user.send(`<1:1,8:7,9:"m/s/test/a/b",10:"get",16:"x">i{1:5}`)
-		m := device.next()
+		device, user := tr.bottom.Device("test/a"), tr.top.Admin()
+		user.Send(`<1:1,8:7,9:"m/s/test/a/b",10:"get",16:"x">i{1:5}`)
+		m := device.Next()
 		if string(m.Path()) != "b" || m.Access() != rpc.AccessSuper || len(m.Callers()) != 3 || m.ID() != 7 {
 			t.Fatalf("path %s, level %d, caller ids %v, id %d", m.Path(), m.Access(), m.Callers(), m.ID())
 		}
@@ -113,19 +115,19 @@ func TestCallsPassThreeLevels(t *testing.T) {
 		stack := m.Callers().Value()
 		ids := stack.Items()
 		for range 2 { // several answers to a call are normal
-			device.send(`<1:1,8:7,11:[%v,%v,%v]>i{2:6}`, mustInt(ids[0]), mustInt(ids[1]), mustInt(ids[2]))
-			user.expect(`<1:1,8:7>i{2:6}`)
+			device.Send(`<1:1,8:7,11:[%v,%v,%v]>i{2:6}`, mustInt(ids[0]), mustInt(ids[1]), mustInt(ids[2]))
+			user.Expect(`<1:1,8:7>i{2:6}`)
 		}
-		if got := user.ask("m/s", "ls", ""); got != `{2:[".app",".broker","test"]}` {
+		if got := user.Ask("m/s", "ls", ""); got != `{2:[".app",".broker","test"]}` {
 			t.Errorf("ls below: %s", got)
 		}
-		if got := user.ask("m/s/.broker", "name", ""); got != `{2:"broker.local"}` {
+		if got := user.Ask("m/s/.broker", "name", ""); got != `{2:"broker.local"}` {
 			t.Errorf("name below: %s", got)
 		}
 		// A user without rights there has none below either.
-		eve := tr.top.connect().login("eve", password, `{}`)
-		eve.send(`<1:1,8:3,9:"m/s/test/a",10:"get">i{}`)
-		eve.expectError(3, rpc.CodeException, "not granted")
+		eve := tr.top.As("eve", `{}`)
+		eve.Send(`<1:1,8:3,9:"m/s/test/a",10:"get">i{}`)
+		eve.ExpectError(3, rpc.CodeException, "not granted")
 	})
 }
 
@@ -140,12 +142,12 @@ func mustInt(v chainpack.Value) int64 {
 func TestNobodyIsSomebodyElseInATree(t *testing.T) {
 	inTree(t, func(t *testing.T) {
 		tr := newTree(t)
-		far, near := tr.bottom.device("test/a"), tr.top.device("test/a")
-		user, below := tr.top.root(), tr.top.connect().login("child", password, `{"broker":{},"device":{"mountPoint":"other"}}`)
-		below.next()
-		below.send(`<1:1,8:1>i{2:["client"]}`)
+		far, near := tr.bottom.Device("test/a"), tr.top.Device("test/a")
+		user, below := tr.top.Admin(), tr.top.As("child", `{"broker":{},"device":{"mountPoint":"other"}}`)
+		below.Next()
+		below.Send(`<1:1,8:1>i{2:["client"]}`)
 		for _, caller := range []struct {
-			from, at *remote
+			from, at *world.Peer
 			path     string
 			name     string
 		}{{user, far, "m/s/test/a", "root"}, {user, near, "test/a", "root"}, {below, near, "test/a", "child"}, {below, far, "m/s/test/a", "child"}} {
@@ -153,16 +155,16 @@ func TestNobodyIsSomebodyElseInATree(t *testing.T) {
 				`16:"eva"`, `16:""`, `16:"eva;"`, `16:"child;eva"`, `16:{"shvUser":"eva"}`, `16:{"shvUser":"eva","brokerId":"b"}`, `16:["eva"]`,
 				`16:"x",16:{"shvUser":"eva"}`, `16:{"shvUser":"eva"},16:"x"`, `16:b"eva"`,
 			} {
-				caller.from.send(`<1:1,8:7,9:"%s",10:"get",11:[3,4],%s>i{}`, caller.path, forged)
-				m := caller.at.next()
+				caller.from.Send(`<1:1,8:7,9:"%s",10:"get",11:[3,4],%s>i{}`, caller.path, forged)
+				m := caller.at.Next()
 				v, err := m.MetaValue(rpc.TagUserID)
 				if name := policy.UserOf(v); err != nil || name != caller.name {
 					t.Errorf("%s becomes %q at %s, %v", forged, name, caller.path, err)
 				}
 			}
 			for _, nobody := range []string{`14:"su"`, `16:null`, `16:{}`, `16:1`, `16:i{1:"eva"},16:null`} {
-				caller.from.send(`<1:1,8:7,9:"%s",10:"get",%s>i{}`, caller.path, nobody)
-				v, err := caller.at.next().MetaValue(rpc.TagUserID)
+				caller.from.Send(`<1:1,8:7,9:"%s",10:"get",%s>i{}`, caller.path, nobody)
+				v, err := caller.at.Next().MetaValue(rpc.TagUserID)
 				if name := policy.UserOf(v); err != nil || name != "" && name != caller.name {
 					t.Errorf("%s becomes %q at %s, %v", nobody, name, caller.path, err)
 				}
@@ -175,111 +177,109 @@ func TestNobodyIsSomebodyElseInATree(t *testing.T) {
 // see.
 func TestRequestsFromAbove(t *testing.T) {
 	inTree(t, func(t *testing.T) {
-		w := serve(t, Options{})
+		w := world.New(t, core.Options{})
 		ours, theirs := net.Pipe()
-		up := w.asParent(&remote{t: t, conn: theirs, in: bufio.NewReader(theirs)}, "test", nil)
-		parent := &remote{t: t, conn: ours, in: bufio.NewReader(ours)}
-		defer ours.Close()
-		device, outside := w.device("test/a"), w.connect().login("root", password, `{"device":{"mountPoint":"x"}}`)
-		parent.send(`<1:1,8:3,9:"a",10:"get">i{}`)
-		parent.expectError(3, rpc.CodeException, "not granted")
+		parent, up := world.NewPeer(t, ours), asParent(t, w, world.NewPeer(t, theirs), "test", nil)
+		device, outside := w.Device("test/a"), w.As("root", `{"device":{"mountPoint":"x"}}`)
+		parent.Send(`<1:1,8:3,9:"a",10:"get">i{}`)
+		parent.ExpectError(3, rpc.CodeException, "not granted")
 		// What it wants to know of us for itself takes none.
 		for _, own := range []string{`9:".broker",10:"ls"`, `9:".broker/currentClient",10:"subscribe"`, `9:"",10:"ls"`} {
-			parent.send(`<1:1,8:3,%s,11:7>i{1:"a:get:chng"}`, own)
-			parent.expectError(3, rpc.CodeException, "not granted")
-			parent.send(`<1:1,8:3,%s,17:0>i{1:"a:get:chng"}`, own)
-			parent.expectError(3, rpc.CodeException, "not granted")
+			parent.Send(`<1:1,8:3,%s,11:7>i{1:"a:get:chng"}`, own)
+			parent.ExpectError(3, rpc.CodeException, "not granted")
+			parent.Send(`<1:1,8:3,%s,17:0>i{1:"a:get:chng"}`, own)
+			parent.ExpectError(3, rpc.CodeException, "not granted")
 		}
-		parent.send(`<1:1,8:3,9:".broker/currentClient",10:"subscribe">i{1:"a/x:get:chng"}`)
-		parent.expect(`<1:1,8:3>i{2:true}`)
-		parent.send(`<1:1,8:3,9:".broker/currentClient",10:"unsubscribe">i{1:"a/x:get:chng"}`)
-		parent.expect(`<1:1,8:3>i{2:true}`)
-		parent.send(`<1:1,8:3,9:".broker",10:"clients">i{}`)
-		parent.expectError(3, rpc.CodeException, "grant: bws")
-		parent.send(`<1:1,8:4,9:"a",10:"get",17:8>i{}`)
-		device.expect(`<1:1,8:4,9:"",10:"get",11:%d,14:"rd",17:8>i{}`, up.ID())
-		device.send(`<1:1,8:4,11:%d>i{2:1}`, up.ID())
-		parent.expect(`<1:1,8:4>i{2:1}`)
+		parent.Send(`<1:1,8:3,9:".broker/currentClient",10:"subscribe">i{1:"a/x:get:chng"}`)
+		parent.Expect(`<1:1,8:3>i{2:true}`)
+		parent.Send(`<1:1,8:3,9:".broker/currentClient",10:"unsubscribe">i{1:"a/x:get:chng"}`)
+		parent.Expect(`<1:1,8:3>i{2:true}`)
+		parent.Send(`<1:1,8:3,9:".broker",10:"clients">i{}`)
+		parent.ExpectError(3, rpc.CodeException, "grant: bws")
+		parent.Send(`<1:1,8:4,9:"a",10:"get",17:8>i{}`)
+		device.Expect(`<1:1,8:4,9:"",10:"get",11:%d,14:"rd",17:8>i{}`, up.ID())
+		device.Send(`<1:1,8:4,11:%d>i{2:1}`, up.ID())
+		parent.Expect(`<1:1,8:4>i{2:1}`)
 		for id, path := range map[int]string{5: "x", 6: "../x", 7: "test/a"} {
-			parent.send(`<1:1,8:%d,9:"%s",10:"get",17:63>i{}`, id, path)
-			parent.expectError(int64(id), rpc.CodeMethodNotFound, "test/"+path)
+			parent.Send(`<1:1,8:%d,9:"%s",10:"get",17:63>i{}`, id, path)
+			parent.ExpectError(int64(id), rpc.CodeMethodNotFound, "test/"+path)
 		}
-		outside.fence()
-		parent.send(`<1:1,8:8,9:".broker/app",10:"ping",17:1>i{}`)
-		parent.expect(`<1:1,8:8>i{2:true}`)
-		parent.send(`<1:1,8:9,9:"",10:"ls",17:1>i{}`)
-		parent.expect(`<1:1,8:9>i{2:["a"]}`)
+		outside.Fence()
+		parent.Send(`<1:1,8:8,9:".broker/app",10:"ping",17:1>i{}`)
+		parent.Expect(`<1:1,8:8>i{2:true}`)
+		parent.Send(`<1:1,8:9,9:"",10:"ls",17:1>i{}`)
+		parent.Expect(`<1:1,8:9>i{2:["a"]}`)
 		// Nobody reaches the parent through its link, but with answers.
-		user := w.root()
-		if got := user.ask(".broker/client", "ls", ""); strings.Contains(got, fmt.Sprintf(`"%d"`, up.ID())) {
+		user := w.Admin()
+		if got := user.Ask(".broker/client", "ls", ""); strings.Contains(got, fmt.Sprintf(`"%d"`, up.ID())) {
 			t.Errorf("the parent is a client: %s", got)
 		}
-		user.send(`<1:1,8:3,9:".broker/client/%d/x",10:"get">i{}`, up.ID())
-		user.expectError(3, rpc.CodeMethodNotFound, "")
+		user.Send(`<1:1,8:3,9:".broker/client/%d/x",10:"get">i{}`, up.ID())
+		user.ExpectError(3, rpc.CodeMethodNotFound, "")
 		// Signals go where they were asked for, from what is exported.
-		parent.send(`<1:1,8:10,9:".broker/app",10:"subscribe",17:8>i{1:{"path":"a","method":"chng"}}`)
-		parent.expect(`<1:1,8:10>i{2:true}`)
-		parent.send(`<1:1,8:11,9:".broker/currentClient",10:"subscribe",17:8>i{1:"**:*:far"}`)
-		parent.expect(`<1:1,8:11>i{2:true}`)
-		outside.send(`<1:1,9:"y",10:"far">i{1:0}`)
-		device.send(`<1:1,9:"y",10:"chng">i{1:1}`)
-		parent.expect(`<1:1,9:"a/y",10:"chng">i{1:1}`)
-		device.send(`<1:1,9:"",10:"far">i{1:2}`)
-		parent.expect(`<1:1,9:"a",10:"far">i{1:2}`)
-		parent.send(`<1:1,8:12,9:".broker/app",10:"rejectNotSubscribed",17:8>i{1:{"path":"a/y","method":"chng"}}`)
-		parent.expect(`<1:1,8:12>i{2:true}`)
-		device.send(`<1:1,9:"y",10:"chng">i{1:3}`)
-		parent.send(`<1:1,8:13,9:".broker/currentClient",10:"unsubscribe",17:8>i{1:"**:*:far"}`)
-		parent.expect(`<1:1,8:13>i{2:true}`)
-		device.send(`<1:1,9:"",10:"far">i{1:4}`)
-		parent.send(`<1:1,9:"a",10:"chng">i{1:5}`) // signals of a parent are for nobody
-		device.fence()
-		parent.send(`<1:1,8:14,9:".app",10:"ping",17:1>i{}`)
-		parent.expectError(14, rpc.CodeMethodNotFound, "test/.app")
+		parent.Send(`<1:1,8:10,9:".broker/app",10:"subscribe",17:8>i{1:{"path":"a","method":"chng"}}`)
+		parent.Expect(`<1:1,8:10>i{2:true}`)
+		parent.Send(`<1:1,8:11,9:".broker/currentClient",10:"subscribe",17:8>i{1:"**:*:far"}`)
+		parent.Expect(`<1:1,8:11>i{2:true}`)
+		outside.Send(`<1:1,9:"y",10:"far">i{1:0}`)
+		device.Send(`<1:1,9:"y",10:"chng">i{1:1}`)
+		parent.Expect(`<1:1,9:"a/y",10:"chng">i{1:1}`)
+		device.Send(`<1:1,9:"",10:"far">i{1:2}`)
+		parent.Expect(`<1:1,9:"a",10:"far">i{1:2}`)
+		parent.Send(`<1:1,8:12,9:".broker/app",10:"rejectNotSubscribed",17:8>i{1:{"path":"a/y","method":"chng"}}`)
+		parent.Expect(`<1:1,8:12>i{2:true}`)
+		device.Send(`<1:1,9:"y",10:"chng">i{1:3}`)
+		parent.Send(`<1:1,8:13,9:".broker/currentClient",10:"unsubscribe",17:8>i{1:"**:*:far"}`)
+		parent.Expect(`<1:1,8:13>i{2:true}`)
+		device.Send(`<1:1,9:"",10:"far">i{1:4}`)
+		parent.Send(`<1:1,9:"a",10:"chng">i{1:5}`) // signals of a parent are for nobody
+		device.Fence()
+		parent.Send(`<1:1,8:14,9:".app",10:"ping",17:1>i{}`)
+		parent.ExpectError(14, rpc.CodeMethodNotFound, "test/.app")
 	})
 }
 
 func TestSignalsPassThreeLevels(t *testing.T) {
 	inTree(t, func(t *testing.T) {
 		tr := newTree(t)
-		device, user := tr.bottom.device("test/a"), tr.top.root()
-		device.send(`<1:1,9:"x",10:"chng">i{1:0}`)
+		device, user := tr.bottom.Device("test/a"), tr.top.Admin()
+		device.Send(`<1:1,9:"x",10:"chng">i{1:0}`)
 		for _, ri := range []string{"m/s/test/**:*:chng", "**:*:chng", "other/**"} {
-			user.subscribe(fmt.Sprintf("%q", ri))
+			user.Subscribe(fmt.Sprintf("%q", ri))
 		}
 		settle()
-		device.send(`<1:1,9:"x",10:"chng">i{1:1}`)
-		user.expect(`<1:1,9:"m/s/test/a/x",10:"chng">i{1:1}`)
-		if n := tr.bottom.topics.Topics(); n != 2 {
+		device.Send(`<1:1,9:"x",10:"chng">i{1:1}`)
+		user.Expect(`<1:1,9:"m/s/test/a/x",10:"chng">i{1:1}`)
+		if n := wishes(tr.bottom); n != 2 {
 			t.Errorf("%d subscriptions below, want 2", n)
 		}
 		// The link comes back: all is asked for anew.
 		tr.low.link.Close(link.Done)
 		synctest.Wait()
-		if n := tr.bottom.topics.Topics(); n != 0 {
+		if n := wishes(tr.bottom); n != 0 {
 			t.Errorf("%d subscriptions of a parent that is gone", n)
 		}
-		tr.low = tr.bottom.under(tr.middle, "s", "")
+		tr.low = under(t, tr.bottom, tr.middle, "s", "")
 		settle()
-		device.send(`<1:1,9:"x",10:"chng">i{1:2}`)
-		user.expect(`<1:1,9:"m/s/test/a/x",10:"chng">i{1:2}`)
+		device.Send(`<1:1,9:"x",10:"chng">i{1:2}`)
+		user.Expect(`<1:1,9:"m/s/test/a/x",10:"chng">i{1:2}`)
 		// Nobody wants it any more.
 		for _, ri := range []string{"m/s/test/**:*:chng", "**:*:chng"} {
-			user.ask(ownNode, "unsubscribe", fmt.Sprintf("%q", ri))
+			user.Ask(ownNode, "unsubscribe", fmt.Sprintf("%q", ri))
 		}
 		settle()
-		if n := tr.bottom.topics.Topics() + tr.middle.topics.Topics(); n != 0 {
+		if n := wishes(tr.bottom) + wishes(tr.middle); n != 0 {
 			t.Errorf("%d subscriptions that nobody wants", n)
 		}
-		user.subscribe(`["m/s/**",5]`) // for five seconds
+		user.Subscribe(`["m/s/**",5]`) // for five seconds
 		settle()
-		if n := tr.bottom.topics.Topics(); n != 1 {
+		if n := wishes(tr.bottom); n != 1 {
 			t.Errorf("%d subscriptions below, want 1", n)
 		}
-		time.Sleep(2*refresh + time.Second)
-		user.fence() // it is pruned when its session is looked at, or not at all
+		time.Sleep(2*core.Refresh + time.Second)
+		user.Fence() // it is pruned when its session is looked at, or not at all
 		settle()
-		if n := tr.bottom.topics.Topics(); n != 0 {
+		if n := wishes(tr.bottom); n != 0 {
 			t.Errorf("%d subscriptions whose time is over", n)
 		}
 	})
@@ -290,25 +290,25 @@ func TestSignalsPassThreeLevels(t *testing.T) {
 func TestNobodyIsSentAwayFromBelow(t *testing.T) {
 	inTree(t, func(t *testing.T) {
 		tr := newTree(t)
-		device, user, near := tr.bottom.device("test/a"), tr.top.root(), tr.bottom.root()
-		for _, r := range []*remote{user, near} {
-			r.subscribe(`"**:*:*"`)
+		device, user, near := tr.bottom.Device("test/a"), tr.top.Admin(), tr.bottom.Admin()
+		for _, r := range []*world.Peer{user, near} {
+			r.Subscribe(`"**:*:*"`)
 		}
 		settle()
 		for _, form := range []string{`<1:1,9:"",10:"disconnectbybroker">i{1:"go"}`, `<1:1,9:"x",10:"disconnectbybroker">i{}`, `<1:1,10:"disconnectbybroker",17:63>i{}`} {
-			device.send("%s", form)
+			device.Send("%s", form)
 		}
-		device.fence()
-		user.fence()
-		near.fence()
+		device.Fence()
+		user.Fence()
+		near.Fence()
 		if n := tr.bottom.Stats().Forged; n != 3 {
 			t.Errorf("%d signals were dropped", n)
 		}
 		// What stops below is no end of those above.
-		tr.bottom.Drain(t.Context(), Drain{})
+		tr.bottom.Drain(t.Context(), core.Drain{})
 		synctest.Wait()
-		for m := user.next(); string(m.Method()) != "lsmod"; m = user.next() {
-			if string(m.Method()) == disconnectSignal {
+		for m := user.Next(); string(m.Method()) != "lsmod"; m = user.Next() {
+			if string(m.Method()) == "disconnectbybroker" {
 				t.Fatalf("the user above is sent away: %s %x", m.Path(), m.Body())
 			}
 		}
@@ -316,6 +316,12 @@ func TestNobodyIsSentAwayFromBelow(t *testing.T) {
 			t.Errorf("the broker that stops sent its own above away")
 		}
 	})
+}
+
+// wishes counts what is wanted of a broker, the same once.
+func wishes(w *world.World) int {
+	n, _ := w.Topics()
+	return n
 }
 
 // settle lets wishes reach the brokers below.
@@ -327,75 +333,75 @@ func settle() {
 // A broker of SHV 2 is asked in its own words.
 func TestChildOfSHV2IsSubscribed(t *testing.T) {
 	inTree(t, func(t *testing.T) {
-		w := serve(t, Options{})
-		user := w.root()
-		child := w.connect().login("child", password, `{"broker":{},"device":{"mountPoint":"c/d"}}`)
-		child.expect(`<1:1,8:1,9:".broker",10:"ls",14:"su",17:63>i{}`)
-		child.send(`<1:1,8:1>i{2:["app","clients","currentClient"]}`)
-		user.subscribe(`"c/*/x/[ab]:get:chng"`)
-		child.expect(`<1:1,8:2,9:".broker/app",10:"subscribe",14:"su",17:63>i{1:{"method":"chng","path":"x","source":"get"}}`)
-		child.send(`<1:1,8:2>i{3:i{1:8,2:"not now"}}`)
-		child.expect(`<1:1,8:3,9:".broker/app",10:"subscribe",14:"su",17:63>i{1:{"method":"chng","path":"x","source":"get"}}`)
-		child.send(`<1:1,8:3>i{2:true}`)
-		child.send(`<1:1,9:"x/a",10:"chng">i{1:1}`)
-		user.expect(`<1:1,9:"c/d/x/a",10:"chng">i{1:1}`)
-		child.send(`<1:1,9:"x/c",10:"chng">i{1:1}`) // more than was asked for
-		user.ask(ownNode, "unsubscribe", `"c/*/x/[ab]:get:chng"`)
-		child.expect(`<1:1,8:4,9:".broker/app",10:"unsubscribe",14:"su",17:63>i{1:{"method":"chng","path":"x","source":"get"}}`)
-		child.send(`<1:1,8:4>i{2:true}`)
-		child.fence()
-		user.fence()
+		w := world.New(t, core.Options{})
+		user := w.Admin()
+		child := w.As("child", `{"broker":{},"device":{"mountPoint":"c/d"}}`)
+		child.Expect(`<1:1,8:1,9:".broker",10:"ls",14:"su",17:63>i{}`)
+		child.Send(`<1:1,8:1>i{2:["app","clients","currentClient"]}`)
+		user.Subscribe(`"c/*/x/[ab]:get:chng"`)
+		child.Expect(`<1:1,8:2,9:".broker/app",10:"subscribe",14:"su",17:63>i{1:{"method":"chng","path":"x","source":"get"}}`)
+		child.Send(`<1:1,8:2>i{3:i{1:8,2:"not now"}}`)
+		child.Expect(`<1:1,8:3,9:".broker/app",10:"subscribe",14:"su",17:63>i{1:{"method":"chng","path":"x","source":"get"}}`)
+		child.Send(`<1:1,8:3>i{2:true}`)
+		child.Send(`<1:1,9:"x/a",10:"chng">i{1:1}`)
+		user.Expect(`<1:1,9:"c/d/x/a",10:"chng">i{1:1}`)
+		child.Send(`<1:1,9:"x/c",10:"chng">i{1:1}`) // more than was asked for
+		user.Ask(ownNode, "unsubscribe", `"c/*/x/[ab]:get:chng"`)
+		child.Expect(`<1:1,8:4,9:".broker/app",10:"unsubscribe",14:"su",17:63>i{1:{"method":"chng","path":"x","source":"get"}}`)
+		child.Send(`<1:1,8:4>i{2:true}`)
+		child.Fence()
+		user.Fence()
 	})
 }
 
 // Who has no role for it is a device, and is asked for nothing.
 func TestBrokersNeedARole(t *testing.T) {
 	inTree(t, func(t *testing.T) {
-		w := serve(t, Options{})
-		user := w.client()
-		user.subscribe(`"**"`)
-		device := w.connect().login("iot", password, `{"broker":{},"device":{"mountPoint":"test/c"}}`)
+		w := world.New(t, core.Options{})
+		user := w.Client()
+		user.Subscribe(`"**"`)
+		device := w.As("iot", `{"broker":{},"device":{"mountPoint":"test/c"}}`)
 		settle()
-		device.fence()
+		device.Fence()
 	})
 }
 
 // The Rust broker and the Python one do not say that they are brokers.
 func TestBrokerThatLogsInAsADeviceIsSubscribed(t *testing.T) {
 	inTree(t, func(t *testing.T) {
-		w := serve(t, Options{})
-		user := w.root()
-		user.subscribe(`"**:get:chng"`)
-		child := w.connect().login("child", password, `{"device":{"mountPoint":"c"}}`)
-		child.expect(`<1:1,8:1,9:".broker",10:"ls",14:"su",17:63>i{}`)
-		child.send(`<1:1,8:1>i{2:["client","currentClient"]}`)
-		child.expect(`<1:1,8:2,9:".broker/currentClient",10:"subscribe",14:"su",17:63>i{1:"**:get:chng"}`)
-		device := w.connect().login("child", password, `{"device":{"mountPoint":"d"}}`)
-		device.expect(`<1:1,8:1,9:".broker",10:"ls",14:"su",17:63>i{}`)
-		device.send(`<1:1,8:1>i{3:i{1:2}}`)
+		w := world.New(t, core.Options{})
+		user := w.Admin()
+		user.Subscribe(`"**:get:chng"`)
+		child := w.As("child", `{"device":{"mountPoint":"c"}}`)
+		child.Expect(`<1:1,8:1,9:".broker",10:"ls",14:"su",17:63>i{}`)
+		child.Send(`<1:1,8:1>i{2:["client","currentClient"]}`)
+		child.Expect(`<1:1,8:2,9:".broker/currentClient",10:"subscribe",14:"su",17:63>i{1:"**:get:chng"}`)
+		device := w.As("child", `{"device":{"mountPoint":"d"}}`)
+		device.Expect(`<1:1,8:1,9:".broker",10:"ls",14:"su",17:63>i{}`)
+		device.Send(`<1:1,8:1>i{3:i{1:2}}`)
 		settle()
-		time.Sleep(2 * refresh)
-		device.fence() // it is asked nothing more
+		time.Sleep(2 * core.Refresh)
+		device.Fence() // it is asked nothing more
 	})
 }
 
 func TestFlappingChildLeavesNothing(t *testing.T) {
 	inTree(t, func(t *testing.T) {
 		tr := newTree(t)
-		user := tr.top.root()
-		user.subscribe(`"m/s/**:*:chng"`)
-		device := tr.bottom.device("test/a")
+		user := tr.top.Admin()
+		user.Subscribe(`"m/s/**:*:chng"`)
+		device := tr.bottom.Device("test/a")
 		for range 100 {
 			tr.low.link.Close(link.Done)
-			tr.low = tr.bottom.under(tr.middle, "s", "")
+			tr.low = under(t, tr.bottom, tr.middle, "s", "")
 		}
 		settle()
-		device.send(`<1:1,9:"x",10:"chng">i{1:2}`)
-		user.expect(`<1:1,9:"m/s/test/a/x",10:"chng">i{1:2}`)
-		if got := user.ask("m/s/test", "ls", ""); got != `{2:["a"]}` {
+		device.Send(`<1:1,9:"x",10:"chng">i{1:2}`)
+		user.Expect(`<1:1,9:"m/s/test/a/x",10:"chng">i{1:2}`)
+		if got := user.Ask("m/s/test", "ls", ""); got != `{2:["a"]}` {
 			t.Errorf("ls: %s", got)
 		}
-		children := tr.middle.topics.Watchers()
+		_, children := tr.middle.Topics()
 		if n := tr.middle.Stats().Clients; n != 2 || children != 1 {
 			t.Errorf("%d clients, %d children", n, children)
 		}
@@ -407,40 +413,37 @@ func TestFlappingChildLeavesNothing(t *testing.T) {
 
 func TestTwoChildrenOnOneMountPoint(t *testing.T) {
 	inTree(t, func(t *testing.T) {
-		top, first, second := serve(t, Options{Name: "top"}), serve(t, Options{Name: "first"}), serve(t, Options{Name: "second"})
-		user := top.root()
-		first.under(top, "c", "")
+		top, first, second := world.New(t, core.Options{Name: "top"}), world.New(t, core.Options{Name: "first"}), world.New(t, core.Options{Name: "second"})
+		user := top.Admin()
+		under(t, first, top, "c", "")
 		settle()
-		link2 := second.under(top, "c", "")
+		link2 := under(t, second, top, "c", "")
 		settle()
-		if got := user.ask("c/.broker", "name", ""); got != `{2:"second"}` {
+		if got := user.Ask("c/.broker", "name", ""); got != `{2:"second"}` {
 			t.Errorf("the newest is not called: %s", got)
 		}
 		link2.link.Close(link.Done)
 		settle()
-		if got := user.ask("c/.broker", "name", ""); got != `{2:"first"}` {
+		if got := user.Ask("c/.broker", "name", ""); got != `{2:"first"}` {
 			t.Errorf("the older one is not called again: %s", got)
 		}
-		r := top.connect()
-		r.nonce()
-		r.send(`<1:1,8:2,10:"login">i{1:{"login":{"password":"%s","type":"PLAIN","user":"root"},"options":{"broker":{},"device":{"mountPoint":"c"}}}}`, password)
-		r.expectError(2, rpc.CodeException, "taken by another user")
+		r := top.Connect()
+		r.Nonce()
+		r.Send(`<1:1,8:2,10:"login">i{1:{"login":{"password":"%s","type":"PLAIN","user":"root"},"options":{"broker":{},"device":{"mountPoint":"c"}}}}`, world.Password)
+		r.ExpectError(2, rpc.CodeException, "taken by another user")
 	})
 }
 
 // All clients above come through one link: they are more than one caller.
 func TestManyCallersFromAbove(t *testing.T) {
 	inTree(t, func(t *testing.T) {
-		w := serve(t, Options{})
-		ours, theirs := net.Pipe()
-		w.asParent(&remote{t: t, conn: theirs, in: bufio.NewReader(theirs)}, "", nil)
-		parent := &remote{t: t, conn: ours, in: bufio.NewReader(ours)}
-		defer ours.Close()
-		device := w.device("test/a")
+		w := world.New(t, core.Options{})
+		parent, _ := newOldParent(t, w)
+		device := w.Device("test/a")
 		for id := range 2 * replyroutes.MaxRoutes {
-			parent.send(`<1:1,8:3,9:"test/a",10:"get",11:%d,17:8>i{}`, id+1)
-			device.send(`<1:1,8:3,11:%s>i{2:1}`, ids(device.next().Callers()))
-			parent.expect(`<1:1,8:3,11:%d>i{2:1}`, id+1)
+			parent.Send(`<1:1,8:3,9:"test/a",10:"get",11:%d,17:8>i{}`, id+1)
+			device.Send(`<1:1,8:3,11:%s>i{2:1}`, ids(device.Next().Callers()))
+			parent.Expect(`<1:1,8:3,11:%d>i{2:1}`, id+1)
 		}
 	})
 }

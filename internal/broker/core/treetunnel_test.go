@@ -1,7 +1,6 @@
-package core
+package core_test
 
 import (
-	"bufio"
 	"fmt"
 	"net"
 	"strings"
@@ -9,15 +8,17 @@ import (
 	"testing/synctest"
 	"time"
 
+	"shvtools/internal/broker/core"
 	"shvtools/internal/shv/cpon"
 	"shvtools/internal/shv/rpc"
+	"shvtools/internal/test/world"
 	"shvtools/internal/wire/link"
 )
 
 // far is a tunnel through a tree and its ends.
 type far struct {
 	tree                 *tree
-	user, agent, helper  *remote
+	user, agent, helper  *world.Peer
 	call, read           int64
 	asked                rpc.CallerIDs // of the call, as the agent has them
 	toHelper, fromHelper rpc.CallerIDs
@@ -29,11 +30,11 @@ func ids(callers rpc.CallerIDs) string { return cpon.String(callers.Value()) }
 func copied(callers rpc.CallerIDs) rpc.CallerIDs { return append(rpc.CallerIDs(nil), callers...) }
 
 // ask calls the device of a user on top, and lets it ask for a tunnel.
-func (tr *tree) ask(t *testing.T, user, agent *remote, call int64) *far {
+func (tr *tree) ask(t *testing.T, user, agent *world.Peer, call int64) *far {
 	t.Helper()
 	p := &far{tree: tr, user: user, agent: agent, call: call, read: 5}
-	user.send(`<1:1,8:%d,9:"m/s/test/agent",10:"launchRexec">i{1:{"method":"runPtyCmd"}}`, call)
-	m := agent.next()
+	user.Send(`<1:1,8:%d,9:"m/s/test/agent",10:"launchRexec">i{1:{"method":"runPtyCmd"}}`, call)
+	m := agent.Next()
 	if m.Kind() != rpc.Request || m.ID() != call {
 		t.Fatalf("no call: %x", m.Body())
 	}
@@ -44,8 +45,8 @@ func (tr *tree) ask(t *testing.T, user, agent *remote, call int64) *far {
 // find asks for the tunnel and gives what comes.
 func (p *far) find(t *testing.T) rpc.TunnelCtl {
 	t.Helper()
-	p.agent.send(`<1:1,8:%d,11:%s,13:null,15:<1:3>i{1:1,8:["ssl"]}>i{}`, p.call, ids(p.asked))
-	m := p.agent.next()
+	p.agent.Send(`<1:1,8:%d,11:%s,13:null,15:<1:3>i{1:1,8:["ssl"]}>i{}`, p.call, ids(p.asked))
+	m := p.agent.Next()
 	ctl := *m.Tunnel()
 	if ctl.State != rpc.FindTunnelResponse || m.ID() != p.call || ctl.Vouchers() != 0 || len(m.Callers()) != 0 {
 		t.Fatalf("no FindTunnelResponse: id %d, %+v, %x", m.ID(), ctl, m.Body())
@@ -58,19 +59,19 @@ func (p *far) find(t *testing.T) rpc.TunnelCtl {
 func (p *far) open(t *testing.T) *far {
 	t.Helper()
 	ctl := p.find(t)
-	at := map[string]*world{"top": p.tree.top, "middle": p.tree.middle, "bottom": p.tree.bottom}[p.host]
+	at := map[string]*world.World{"top": p.tree.top, "middle": p.tree.middle, "bottom": p.tree.bottom}[p.host]
 	if at == nil {
 		t.Fatalf("the helper is sent to %q", p.host)
 	}
-	p.helper = at.redeem(ctl.Secret)
-	p.helper.send(`<1:1,8:%d,11:%s,13:null,15:<1:3>i{1:3,2:"h",3:1,4:"s",5:%d,6:%s}>i{}`, p.call, ids(ctl.CallerIDs), p.read, ids(ctl.CallerIDs))
-	m := p.user.next()
+	p.helper = at.Redeem(ctl.Secret)
+	p.helper.Send(`<1:1,8:%d,11:%s,13:null,15:<1:3>i{1:3,2:"h",3:1,4:"s",5:%d,6:%s}>i{}`, p.call, ids(ctl.CallerIDs), p.read, ids(ctl.CallerIDs))
+	m := p.user.Next()
 	if m.Tunnel().State != rpc.CreateTunnelRequest || m.ID() != p.call || m.Tunnel().Secret != "" {
 		t.Fatalf("no CreateTunnelRequest: %+v %x", m.Tunnel(), m.Body())
 	}
 	p.toHelper = copied(m.RevCallers())
-	p.user.send(`<1:1,8:%d,11:%s,13:null,15:<1:3>i{1:4}>i{}`, p.read, ids(p.toHelper))
-	m = p.helper.next()
+	p.user.Send(`<1:1,8:%d,11:%s,13:null,15:<1:3>i{1:4}>i{}`, p.read, ids(p.toHelper))
+	m = p.helper.Next()
 	if m.Tunnel().State != rpc.CreateTunnelResponse || m.ID() != p.read {
 		t.Fatalf("no CreateTunnelResponse: %+v %x", m.Tunnel(), m.Body())
 	}
@@ -81,33 +82,33 @@ func (p *far) open(t *testing.T) *far {
 
 func (p *far) works(t *testing.T) {
 	t.Helper()
-	p.helper.send(`<1:1,8:%d,11:%s>i{2:[1,"out"]}`, p.call, ids(p.fromHelper))
-	p.user.expect(`<1:1,8:%d>i{2:[1,"out"]}`, p.call)
-	p.user.send(`<1:1,8:%d,11:%s>i{2:[0,"in"]}`, p.read, ids(p.toHelper))
-	p.helper.expect(`<1:1,8:%d>i{2:[0,"in"]}`, p.read)
+	p.helper.Send(`<1:1,8:%d,11:%s>i{2:[1,"out"]}`, p.call, ids(p.fromHelper))
+	p.user.Expect(`<1:1,8:%d>i{2:[1,"out"]}`, p.call)
+	p.user.Send(`<1:1,8:%d,11:%s>i{2:[0,"in"]}`, p.read, ids(p.toHelper))
+	p.helper.Expect(`<1:1,8:%d>i{2:[0,"in"]}`, p.read)
 }
 
 // closed takes the CloseTunnel that an end is sent.
-func closed(t *testing.T, r *remote, id int64, part string) {
+func closed(t *testing.T, r *world.Peer, id int64, part string) {
 	t.Helper()
-	m := r.expectError(id, rpc.CodeException, part)
+	m := r.ExpectError(id, rpc.CodeException, part)
 	if m.Tunnel().State != rpc.CloseTunnel || len(m.Callers()) != 0 {
 		t.Fatalf("no CloseTunnel: %+v, caller ids %v", m.Tunnel(), m.Callers())
 	}
 }
 
-func advertising(name string, public bool) Options {
+func advertising(name string, public bool) core.Options {
 	if !public {
-		return Options{}
+		return core.Options{}
 	}
-	return Options{Advertise: Address{name, 3755}}
+	return core.Options{Advertise: core.Address{name, 3755}}
 }
 
 // openTree is a tree of which some brokers are public, with a tunnel.
 func openTree(t *testing.T, top, middle, bottom bool) *far {
 	t.Helper()
 	tr := newTree(t, advertising("top", top), advertising("middle", middle), advertising("bottom", bottom))
-	return tr.ask(t, tr.top.root(), tr.bottom.device("test/agent"), 41).open(t)
+	return tr.ask(t, tr.top.Admin(), tr.bottom.Device("test/agent"), 41).open(t)
 }
 
 // The public broker nearest to the client is chosen, and all of them vouch.
@@ -125,25 +126,25 @@ func TestPublicBrokerNearestToTheClient(t *testing.T) {
 			if p.host != tt.want {
 				t.Errorf("%+v: the helper is sent to %s", tt, p.host)
 			}
-			at := map[string]*world{"top": p.tree.top, "middle": p.tree.middle, "bottom": p.tree.bottom}[p.host]
-			if !at.sessionOf(p.helper.id).ticket.vouched {
+			if !p.helper.Vouched {
 				t.Errorf("%+v: nobody vouches for the client", tt)
 			}
 			// Nothing is left of the offers that were not taken.
-			time.Sleep(2 * DefaultSecretLife)
+			time.Sleep(2 * core.DefaultSecretLife)
 			synctest.Wait()
 			p.works(t)
-			for _, w := range []*world{p.tree.top, p.tree.middle, p.tree.bottom} {
-				if len(w.tickets)+len(w.calls) != 0 || w.Stats().Forged+w.Stats().Late+w.Stats().Bad != 0 {
-					t.Errorf("%+v: %d secrets, %d calls, %+v", tt, len(w.tickets), len(w.calls), w.Stats())
+			for _, w := range []*world.World{p.tree.top, p.tree.middle, p.tree.bottom} {
+				s := w.Stats()
+				if secrets, calls, _ := w.Records(); secrets+calls != 0 || s.Forged+s.Late+s.Bad != 0 {
+					t.Errorf("%+v: %d secrets, %d calls, %+v", tt, secrets, calls, s)
 				}
 			}
-			p.helper.send(`<1:1,8:%d,11:%s,15:<1:3>i{1:5}>i{2:{"exit":0}}`, p.call, ids(p.fromHelper))
-			p.user.expect(`<1:1,8:%d,15:<1:3>i{1:5}>i{2:{"exit":0}}`, p.call)
+			p.helper.Send(`<1:1,8:%d,11:%s,15:<1:3>i{1:5}>i{2:{"exit":0}}`, p.call, ids(p.fromHelper))
+			p.user.Expect(`<1:1,8:%d,15:<1:3>i{1:5}>i{2:{"exit":0}}`, p.call)
 			synctest.Wait()
-			for _, w := range []*world{p.tree.top, p.tree.middle, p.tree.bottom} {
-				if len(w.tunnels) != 0 {
-					t.Errorf("%+v: %d tunnels are left", tt, len(w.tunnels))
+			for _, w := range []*world.World{p.tree.top, p.tree.middle, p.tree.bottom} {
+				if _, _, ends := w.Records(); ends != 0 {
+					t.Errorf("%+v: %d ends of tunnels are left", tt, ends)
 				}
 			}
 		})
@@ -154,25 +155,25 @@ func TestPublicBrokerNearestToTheClient(t *testing.T) {
 // with its offer; a public broker takes both away.
 func TestOffersAreReplacedOrTakenAway(t *testing.T) {
 	inTree(t, func(t *testing.T) {
-		w := serve(t, Options{Advertise: Address{"public", 3755}})
-		user := w.root()
-		child := w.broker("c")
-		user.send(`<1:1,8:41,9:"c/x",10:"launchRexec">i{}`)
-		child.next()
-		child.send(`<1:1,8:41,11:%d,13:7,15:<1:3>i{1:1,2:"low",3:1,4:"abc",6:[1,2],7:["ssl://low","abc"],8:["ssl"]}>i{}`, user.id)
-		m := child.next()
+		w := world.New(t, core.Options{Advertise: core.Address{"public", 3755}})
+		user := w.Admin()
+		child := w.ChildBroker("c")
+		user.Send(`<1:1,8:41,9:"c/x",10:"launchRexec">i{}`)
+		child.Next()
+		child.Send(`<1:1,8:41,11:%d,13:7,15:<1:3>i{1:1,2:"low",3:1,4:"abc",6:[1,2],7:["ssl://low","abc"],8:["ssl"]}>i{}`, user.ID)
+		m := child.Next()
 		if ctl := m.Tunnel(); ctl.Host != "public" || ctl.Offered() != "" || len(ctl.Extra) != 1 || ctl.Vouchers() != 1 || ids(m.Callers()) != "7" {
 			t.Errorf("%+v to %v", ctl, m.Callers())
 		}
 
-		private := serve(t, Options{})
-		user = private.root()
-		child = private.connect().login("child", password, `{"broker":{},"device":{"mountPoint":"c"}}`)
-		child.next()
-		user.send(`<1:1,8:41,9:"c/x",10:"launchRexec">i{}`)
-		child.next()
-		child.send(`<1:1,8:41,11:%d,13:7,15:<1:3>i{1:1,2:"low",3:1,4:"abc",6:[1,2],7:["ssl://low","abc"],8:["ssl"]}>i{}`, user.id)
-		if ctl := child.next().Tunnel(); ctl.Host != "low" || ctl.Offered() != "ssl://low" || ctl.Secret != "abc" || ids(ctl.CallerIDs) != "[1,2]" {
+		private := world.New(t, core.Options{})
+		user = private.Admin()
+		child = private.As("child", `{"broker":{},"device":{"mountPoint":"c"}}`)
+		child.Next()
+		user.Send(`<1:1,8:41,9:"c/x",10:"launchRexec">i{}`)
+		child.Next()
+		child.Send(`<1:1,8:41,11:%d,13:7,15:<1:3>i{1:1,2:"low",3:1,4:"abc",6:[1,2],7:["ssl://low","abc"],8:["ssl"]}>i{}`, user.ID)
+		if ctl := child.Next().Tunnel(); ctl.Host != "low" || ctl.Offered() != "ssl://low" || ctl.Secret != "abc" || ids(ctl.CallerIDs) != "[1,2]" {
 			t.Errorf("%+v", ctl)
 		}
 	})
@@ -182,8 +183,8 @@ func TestOffersAreReplacedOrTakenAway(t *testing.T) {
 func TestLostLinksEndBothHalves(t *testing.T) {
 	for _, winner := range []string{"top", "middle", "bottom"} {
 		for name, lose := range map[string]func(p *far){
-			"user":   func(p *far) { _ = p.user.conn.Close() },
-			"helper": func(p *far) { _ = p.helper.conn.Close() },
+			"user":   func(p *far) { p.user.Close() },
+			"helper": func(p *far) { p.helper.Close() },
 			"high":   func(p *far) { p.tree.high.link.Close(link.ReadError) },
 			"low":    func(p *far) { p.tree.low.link.Close(link.ReadError) },
 		} {
@@ -207,8 +208,8 @@ func TestLostLinksEndBothHalves(t *testing.T) {
 						t.Errorf("it took %v", took)
 					}
 					synctest.Wait()
-					for _, w := range []*world{p.tree.top, p.tree.middle, p.tree.bottom} {
-						if len(w.tunnels) != 0 {
+					for _, w := range []*world.World{p.tree.top, p.tree.middle, p.tree.bottom} {
+						if _, _, ends := w.Records(); ends != 0 {
 							t.Error("a record is left")
 						}
 					}
@@ -226,14 +227,14 @@ func TestParentGoesAndComesBack(t *testing.T) {
 		tr := p.tree
 		tr.low.link.Close(link.ReadError)
 		synctest.Wait()
-		tr.low = tr.bottom.under(tr.middle, "s", "")
+		tr.low = under(t, tr.bottom, tr.middle, "s", "")
 		closed(t, p.user, p.call, "helper has gone")
 		closed(t, p.helper, p.read, "user has gone")
 		// What is still under way for it goes nowhere.
-		p.user.send(`<1:1,8:%d,11:%s>i{2:[0,"late"]}`, p.read, ids(p.toHelper))
-		p.helper.send(`<1:1,8:%d,11:%s>i{2:[1,"late"]}`, p.call, ids(p.fromHelper))
-		p.helper.gone()
-		p.user.fence()
+		p.user.Send(`<1:1,8:%d,11:%s>i{2:[0,"late"]}`, p.read, ids(p.toHelper))
+		p.helper.Send(`<1:1,8:%d,11:%s>i{2:[1,"late"]}`, p.call, ids(p.fromHelper))
+		p.helper.Gone()
+		p.user.Fence()
 		tr.ask(t, p.user, p.agent, 42).open(t)
 	})
 }
@@ -244,35 +245,35 @@ func TestNeighbourBelowTheSameBrokerCannotForge(t *testing.T) {
 	for _, winner := range []string{"top", "middle", "bottom"} {
 		inTree(t, func(t *testing.T) {
 			tr := newTree(t, advertising("top", winner == "top"), advertising("middle", winner == "middle"), advertising("bottom", winner == "bottom"))
-			user, agent, neighbour := tr.top.root(), tr.bottom.device("test/agent"), tr.bottom.device("test/evil")
-			stranger := tr.bottom.device("test/stranger")
-			user.send(`<1:1,8:9,9:"m/s/test/evil",10:"get">i{}`)
-			neighbour.next()
+			user, agent, neighbour := tr.top.Admin(), tr.bottom.Device("test/agent"), tr.bottom.Device("test/evil")
+			stranger := tr.bottom.Device("test/stranger")
+			user.Send(`<1:1,8:9,9:"m/s/test/evil",10:"get">i{}`)
+			neighbour.Next()
 			p := tr.ask(t, user, agent, 41)
 			// Before there is a tunnel: neither a secret nor a tunnel of its own.
 			for _, forged := range []string{
 				`<1:1,8:41,11:%s,13:null,15:<1:3>i{1:1}>i{}`,
 				`<1:1,8:41,11:%s,13:null,15:<1:3>i{1:3,2:"h",3:1,4:"s",5:6}>i{}`,
 			} {
-				neighbour.send(forged, ids(p.asked))
-				neighbour.fence()
+				neighbour.Send(forged, ids(p.asked))
+				neighbour.Fence()
 			}
 			p.open(t)
-			for _, evil := range []*remote{neighbour, stranger} {
+			for _, evil := range []*world.Peer{neighbour, stranger} {
 				for _, forged := range []string{
 					`<1:1,8:41,11:%s>i{2:[1,"forged"]}`,
 					`<1:1,8:41,11:%s,15:<1:3>i{1:5}>i{2:{"exit":0}}`,
 					`<1:1,8:41,11:%s>i{3:i{1:8,2:"forged"}}`,
 				} {
-					evil.send(forged, ids(p.asked))
-					evil.send(forged, ids(p.fromHelper))
+					evil.Send(forged, ids(p.asked))
+					evil.Send(forged, ids(p.fromHelper))
 				}
-				evil.send(`<1:1,8:5,11:%s>i{2:[0,"forged"]}`, ids(p.toHelper))
-				evil.send(`<1:1,8:41,15:<1:3>i{1:2,2:"evil",3:1,4:"s"}>i{}`)
-				evil.fence()
+				evil.Send(`<1:1,8:5,11:%s>i{2:[0,"forged"]}`, ids(p.toHelper))
+				evil.Send(`<1:1,8:41,15:<1:3>i{1:2,2:"evil",3:1,4:"s"}>i{}`)
+				evil.Fence()
 			}
-			user.fence()
-			p.helper.fence()
+			user.Fence()
+			p.helper.Fence()
 			p.works(t)
 			if n := tr.bottom.Stats().Forged + tr.middle.Stats().Forged + tr.top.Stats().Forged; n < 9 {
 				t.Errorf("%d messages were dropped as forged", n)
@@ -285,62 +286,58 @@ func TestNeighbourBelowTheSameBrokerCannotForge(t *testing.T) {
 // promise of the others void.
 func TestNobodyVouchesThroughAnOldBroker(t *testing.T) {
 	inTree(t, func(t *testing.T) {
-		w := serve(t, Options{Advertise: Address{"bottom", 3755}})
-		r := &remote{t: t}
-		old := newOldParent(t, w, r)
-		agent := w.device("test/agent")
-		r.send(`<1:1,8:41,9:"test/agent",10:"launchRexec",11:9,17:63>i{}`)
-		m := agent.next()
-		agent.send(`<1:1,8:41,11:%s,13:null,15:<1:3>i{1:1}>i{}`, ids(m.Callers()))
-		request := r.next()
+		w := world.New(t, core.Options{Advertise: core.Address{"bottom", 3755}})
+		r, old := newOldParent(t, w)
+		agent := w.Device("test/agent")
+		r.Send(`<1:1,8:41,9:"test/agent",10:"launchRexec",11:9,17:63>i{}`)
+		m := agent.Next()
+		agent.Send(`<1:1,8:41,11:%s,13:null,15:<1:3>i{1:1}>i{}`, ids(m.Callers()))
+		request := r.Next()
 		if request.Tunnel().State != 1 || request.Tunnel().Host != "bottom" || ids(request.Callers()) != "9" {
 			t.Fatalf("%+v to %v", request.Tunnel(), request.Callers())
 		}
 		ctl := *request.Tunnel()
-		r.send(`<1:1,8:41,11:%s,15:<1:3>i{1:2,2:"bottom",3:3755,4:"%s",6:%s}>i{}`, ids(request.RevCallers()), ctl.Secret, ids(ctl.CallerIDs))
-		agent.next()
-		helper := w.redeem(ctl.Secret)
-		if w.sessionOf(helper.id).ticket.vouched {
+		r.Send(`<1:1,8:41,11:%s,15:<1:3>i{1:2,2:"bottom",3:3755,4:"%s",6:%s}>i{}`, ids(request.RevCallers()), ctl.Secret, ids(ctl.CallerIDs))
+		agent.Next()
+		helper := w.Redeem(ctl.Secret)
+		if helper.Vouched {
 			t.Error("it vouches for what it cannot know")
 		}
 		old.link.Close(link.Done)
 	})
 }
 
-// newOldParent lets r be a broker above w.
-func newOldParent(t *testing.T, w *world, r *remote) upward {
+// newOldParent is a broker above w, and our end of the link to it.
+func newOldParent(t *testing.T, w *world.World) (*world.Peer, upward) {
 	t.Helper()
 	ours, theirs := net.Pipe()
-	t.Cleanup(func() { _ = ours.Close() })
-	r.conn, r.in = ours, bufio.NewReader(ours)
-	return w.asParent(&remote{t: t, conn: theirs, in: bufio.NewReader(theirs)}, "", nil)
+	return world.NewPeer(t, ours), asParent(t, w, world.NewPeer(t, theirs), "", nil)
 }
 
 // A device that was called once from afar may answer as often as it likes: that fills
 // its own room on the link upwards, and ends neither the link nor what others do there.
 func TestDeviceThatAnswersForEverDoesNotTakeTheLinkFromOthers(t *testing.T) {
 	inTree(t, func(t *testing.T) {
-		w := serve(t, Options{Limits: Limits{QueueBytes: 64 << 10}})
-		r := &remote{t: t}
-		up := newOldParent(t, w, r)
-		evil, other := w.device("test/evil"), w.device("test/other")
-		r.send(`<1:1,8:1,9:".broker/app",10:"subscribe",17:8>i{1:{"path":"test/other","method":"chng"}}`)
-		r.expect(`<1:1,8:1>i{2:true}`)
-		r.send(`<1:1,8:3,9:"test/evil",10:"get",11:9,17:63>i{}`)
-		evil.next()
+		w := world.New(t, core.Options{Limits: core.Limits{QueueBytes: 64 << 10}})
+		r, up := newOldParent(t, w)
+		evil, other := w.Device("test/evil"), w.Device("test/other")
+		r.Send(`<1:1,8:1,9:".broker/app",10:"subscribe",17:8>i{1:{"path":"test/other","method":"chng"}}`)
+		r.Expect(`<1:1,8:1>i{2:true}`)
+		r.Send(`<1:1,8:3,9:"test/evil",10:"get",11:9,17:63>i{}`)
+		evil.Next()
 		text := strings.Repeat("x", 16<<10)
 		const answers = 2000 // with errors for all of them, its room for those is full too
 		for range answers {
-			evil.send(`<1:1,8:3,11:[9,%d]>i{2:"%s"}`, up.ID(), text)
+			evil.Send(`<1:1,8:3,11:[9,%d]>i{2:"%s"}`, up.ID(), text)
 		}
-		evil.fence()
-		other.send(`<1:1,9:"",10:"chng">i{1:5}`)
-		other.fence()
+		evil.Fence()
+		other.Send(`<1:1,9:"",10:"chng">i{1:5}`)
+		other.Fence()
 		whole, lost, signals := 0, 0, 0
-		r.send(`<1:1,8:4,9:".broker/app",10:"ping",17:63>i{}`)
+		r.Send(`<1:1,8:4,9:".broker/app",10:"ping",17:63>i{}`)
 		pong := false
-		for ; up.link.Queued() > 0 || r.in.Buffered() > 0; synctest.Wait() {
-			m := r.next()
+		for ; up.link.Queued() > 0 || r.In.Buffered() > 0; synctest.Wait() {
+			m := r.Next()
 			content, err := m.Content()
 			switch {
 			case err != nil:
@@ -369,27 +366,26 @@ func TestDeviceThatAnswersForEverDoesNotTakeTheLinkFromOthers(t *testing.T) {
 // and none of the broker's own: a full link is not one whose peer is to be closed.
 func TestManyDevicesThatAnswerForEverLeaveTheBrokerItsRoom(t *testing.T) {
 	inTree(t, func(t *testing.T) {
-		w := serve(t, Options{Limits: Limits{QueueBytes: 64 << 10}})
-		r := &remote{t: t}
-		up := newOldParent(t, w, r)
+		w := world.New(t, core.Options{Limits: core.Limits{QueueBytes: 64 << 10}})
+		r, up := newOldParent(t, w)
 		text := strings.Repeat("x", 16<<10)
 		for i := range 40 {
-			evil := w.device(fmt.Sprintf("test/evil%d", i))
-			r.send(`<1:1,8:3,9:"test/evil%d",10:"get",11:9,17:63>i{}`, i)
-			evil.next()
+			evil := w.Device(fmt.Sprintf("test/evil%d", i))
+			r.Send(`<1:1,8:3,9:"test/evil%d",10:"get",11:9,17:63>i{}`, i)
+			evil.Next()
 			for range 8 {
-				evil.send(`<1:1,8:3,11:[9,%d]>i{2:"%s"}`, up.ID(), text)
+				evil.Send(`<1:1,8:3,11:[9,%d]>i{2:"%s"}`, up.ID(), text)
 			}
-			evil.fence()
+			evil.Fence()
 		}
-		r.send(`<1:1,8:4,9:".broker/app",10:"ping",17:63>i{}`)
-		r.send(`<1:1,8:5,9:"test/nobody",10:"get",17:63>i{}`)
+		r.Send(`<1:1,8:4,9:".broker/app",10:"ping",17:63>i{}`)
+		r.Send(`<1:1,8:5,9:"test/nobody",10:"get",17:63>i{}`)
 		synctest.Wait()
 		if cause := up.link.Cause(); cause != link.Open {
 			t.Fatalf("the link ended: %s", cause)
 		}
 		for answers := 0; answers < 2; {
-			if id := r.next().ID(); id == 4 || id == 5 {
+			if id := r.Next().ID(); id == 4 || id == 5 {
 				answers++
 			}
 		}
@@ -400,13 +396,13 @@ func TestManyDevicesThatAnswerForEverLeaveTheBrokerItsRoom(t *testing.T) {
 // read.
 func TestUsersThatDoNotReadHoldUpNobody(t *testing.T) {
 	inTree(t, func(t *testing.T) {
-		tr := newTree(t, Options{Limits: Limits{QueueBytes: 64 << 10}}, Options{}, Options{Advertise: Address{"bottom", 3755}})
-		agent := tr.bottom.device("test/agent")
-		stuck := tr.ask(t, tr.top.root(), agent, 41).open(t)
-		fine := tr.ask(t, tr.top.root(), agent, 42).open(t)
+		tr := newTree(t, core.Options{Limits: core.Limits{QueueBytes: 64 << 10}}, core.Options{}, core.Options{Advertise: core.Address{"bottom", 3755}})
+		agent := tr.bottom.Device("test/agent")
+		stuck := tr.ask(t, tr.top.Admin(), agent, 41).open(t)
+		fine := tr.ask(t, tr.top.Admin(), agent, 42).open(t)
 		text := strings.Repeat("x", 16<<10)
 		for range 3 {
-			stuck.helper.send(`<1:1,8:41,11:%s>i{2:[1,"%s"]}`, ids(stuck.fromHelper), text)
+			stuck.helper.Send(`<1:1,8:41,11:%s>i{2:[1,"%s"]}`, ids(stuck.fromHelper), text)
 		}
 		synctest.Wait()
 		fine.works(t) // a user who does not read holds up nobody on the shared links
@@ -414,7 +410,7 @@ func TestUsersThatDoNotReadHoldUpNobody(t *testing.T) {
 		synctest.Wait()
 		closed(t, fine.user, 42, "helper has gone")
 		for range 3 {
-			if m := stuck.user.next(); m.ID() != 41 {
+			if m := stuck.user.Next(); m.ID() != 41 {
 				t.Fatalf("id %d", m.ID())
 			}
 		}
@@ -426,22 +422,22 @@ func TestUsersThatDoNotReadHoldUpNobody(t *testing.T) {
 // towards both ends; the links stay.
 func TestTunnelWithoutAcksIsClosedOnASharedLink(t *testing.T) {
 	inTree(t, func(t *testing.T) {
-		tr := newTree(t, Options{Limits: Limits{QueueBytes: 64 << 10}}, Options{}, Options{Advertise: Address{"bottom", 3755}})
-		agent := tr.bottom.device("test/agent")
-		flood := tr.ask(t, tr.top.root(), agent, 41).open(t)
-		fine := tr.ask(t, tr.top.root(), agent, 42).open(t)
+		tr := newTree(t, core.Options{Limits: core.Limits{QueueBytes: 64 << 10}}, core.Options{}, core.Options{Advertise: core.Address{"bottom", 3755}})
+		agent := tr.bottom.Device("test/agent")
+		flood := tr.ask(t, tr.top.Admin(), agent, 41).open(t)
+		fine := tr.ask(t, tr.top.Admin(), agent, 42).open(t)
 		text := strings.Repeat("x", 16<<10)
 		for range 8 {
-			flood.helper.send(`<1:1,8:41,11:%s>i{2:[1,"%s"]}`, ids(flood.fromHelper), text)
+			flood.helper.Send(`<1:1,8:41,11:%s>i{2:[1,"%s"]}`, ids(flood.fromHelper), text)
 		}
 		closed(t, flood.helper, 5, "does not keep up")
 		fine.works(t)
-		for m := flood.user.next(); m.Tunnel().State != rpc.CloseTunnel; m = flood.user.next() {
+		for m := flood.user.Next(); m.Tunnel().State != rpc.CloseTunnel; m = flood.user.Next() {
 			if m.ID() != 41 {
 				t.Fatalf("id %d", m.ID())
 			}
 		}
-		flood.user.fence()
+		flood.user.Fence()
 		fine.works(t)
 	})
 }

@@ -1,4 +1,4 @@
-package core
+package core_test
 
 import (
 	"crypto/sha256"
@@ -7,33 +7,34 @@ import (
 	"testing/synctest"
 	"time"
 
+	"shvtools/internal/broker/core"
 	"shvtools/internal/shv/rpc"
+	"shvtools/internal/test/world"
 	"shvtools/internal/wire/link"
 )
 
 // patiently logs a user in whose silence is no reason to end its link.
-func (w *world) patiently(options string) *remote {
-	w.t.Helper()
-	return w.connect().login("iot", password, `{"idleWatchDogTimeOut":0`+options+`}`)
+func patiently(w *world.World, options string) *world.Peer {
+	return w.As("iot", `{"idleWatchDogTimeOut":0`+options+`}`)
 }
 
 func TestPeerThatTakesNothingIsEnded(t *testing.T) {
-	bubbled(t, Options{}, func(t *testing.T, w *world) {
-		user, stuck := w.patiently(""), w.patiently(`,"device":{"mountPoint":"test/a"}`)
-		idle := w.patiently("")
-		user.send(`<1:1,8:3,9:"test/a",10:"x">i{}`)
+	world.Run(t, core.Options{}, func(t *testing.T, w *world.World) {
+		user, stuck := patiently(w, ""), patiently(w, `,"device":{"mountPoint":"test/a"}`)
+		idle := patiently(w, "")
+		user.Send(`<1:1,8:3,9:"test/a",10:"x">i{}`)
 		began := time.Now()
-		time.Sleep(DefaultWriteStall - time.Second)
-		if n := w.ended(link.WriteStalled); n != 0 {
+		time.Sleep(core.DefaultWriteStall - time.Second)
+		if n := w.Ended(link.WriteStalled); n != 0 {
 			t.Fatal("ended too early")
 		}
-		time.Sleep(DefaultFrameStall)
-		if n := w.ended(link.WriteStalled); n != 1 {
+		time.Sleep(core.DefaultFrameStall)
+		if n := w.Ended(link.WriteStalled); n != 1 {
 			t.Errorf("%d ended after %v", n, time.Since(began))
 		}
-		stuck.gone()
-		user.fence()
-		idle.fence() // who is owed nothing may be silent
+		stuck.Gone()
+		user.Fence()
+		idle.Fence() // who is owed nothing may be silent
 		synctest.Wait()
 		if n := w.Stats().Queued; n != 0 {
 			t.Errorf("%d bytes are still counted", n)
@@ -43,15 +44,15 @@ func TestPeerThatTakesNothingIsEnded(t *testing.T) {
 
 // A peer on a slow line takes a little now and then.
 func TestSlowPeerLives(t *testing.T) {
-	bubbled(t, Options{}, func(t *testing.T, w *world) {
-		user, slow := w.patiently(""), w.patiently(`,"device":{"mountPoint":"test/a"}`)
-		user.send(`<1:1,8:3,9:"test/a",10:"x">i{1:"%s"}`, strings.Repeat("x", 8*piece))
-		_ = slow.conn.SetReadDeadline(time.Time{})
+	world.Run(t, core.Options{}, func(t *testing.T, w *world.World) {
+		user, slow := patiently(w, ""), patiently(w, `,"device":{"mountPoint":"test/a"}`)
+		user.Send(`<1:1,8:3,9:"test/a",10:"x">i{1:"%s"}`, strings.Repeat("x", 8*piece))
+		_ = slow.Conn.SetReadDeadline(time.Time{})
 		b := make([]byte, piece)
 		for n := 0; n < 7*piece; {
-			time.Sleep(DefaultWriteStall - 3*time.Second)
+			time.Sleep(core.DefaultWriteStall - 3*time.Second)
 			for part := 0; part < piece; {
-				m, err := slow.conn.Read(b[part:])
+				m, err := slow.Conn.Read(b[part:])
 				if err != nil {
 					t.Fatalf("after %d bytes: %v", n, err)
 				}
@@ -68,28 +69,28 @@ const piece = 64 << 10
 // A suspended shvrsh reads nothing for hours, and its session lives; the last
 // words of a session that ends meanwhile are there when it comes back.
 func TestUserOfATunnelMayBeAwayForHours(t *testing.T) {
-	bubbled(t, tunnelling, func(t *testing.T, w *world) {
-		user, agent := w.patiently(""), w.patiently(`,"device":{"mountPoint":"test/agent"}`)
-		p := w.tunnel(user, agent, 41, 3)
+	world.Run(t, tunnelling, func(t *testing.T, w *world.World) {
+		user, agent := patiently(w, ""), patiently(w, `,"device":{"mountPoint":"test/agent"}`)
+		p := w.Tunnel(user, agent, 41, 3)
 		const window = 128 << 10
-		p.flood(window, 32<<10, sha256.New())
+		flood(p, window, 32<<10, sha256.New())
 		time.Sleep(3 * time.Hour)
 		if s := w.Stats(); s.Clients != 3 || s.Tunnels != 1 {
 			t.Fatalf("while it is away: %+v", s)
 		}
-		_ = p.helper.conn.Close()
+		p.Helper.Close()
 		time.Sleep(3 * time.Hour)
 		if s := w.Stats(); s.Clients != 2 || s.Tunnels != 0 {
 			t.Fatalf("after the session ended: %+v", s)
 		}
-		for m := user.next(); m.Tunnel().State != rpc.CloseTunnel; {
-			m = user.next()
+		for m := user.Next(); m.Tunnel().State != rpc.CloseTunnel; {
+			m = user.Next()
 		}
-		user.fence()
+		user.Fence()
 		// From then on it is a client like others.
-		user.send(`<1:1,8:5,9:".app",10:"ping">i{}`)
-		time.Sleep(2 * DefaultWriteStall)
-		if n := w.ended(link.WriteStalled); n != 1 {
+		user.Send(`<1:1,8:5,9:".app",10:"ping">i{}`)
+		time.Sleep(2 * core.DefaultWriteStall)
+		if n := w.Ended(link.WriteStalled); n != 1 {
 			t.Errorf("%d ended", n)
 		}
 	})
@@ -97,27 +98,27 @@ func TestUserOfATunnelMayBeAwayForHours(t *testing.T) {
 
 // A bulk upload is suspended in the middle of a frame more often than not.
 func TestUserOfATunnelMayStopWithinAFrame(t *testing.T) {
-	bubbled(t, tunnelling, func(t *testing.T, w *world) {
-		user, agent := w.patiently(""), w.patiently(`,"device":{"mountPoint":"test/agent"}`)
-		p := w.tunnel(user, agent, 41, 3)
-		begun := frame(rpc.AppendResult(nil, rpc.Address{ID: 3, Callers: rpc.CallerIDs{p.helper.id}}, cponValue(t, `[0,"typed"]`)))
-		user.sendRaw(begun[:7])
+	world.Run(t, tunnelling, func(t *testing.T, w *world.World) {
+		user, agent := patiently(w, ""), patiently(w, `,"device":{"mountPoint":"test/agent"}`)
+		p := w.Tunnel(user, agent, 41, 3)
+		begun := world.Frame(rpc.AppendResult(nil, rpc.Address{ID: 3, Callers: rpc.CallerIDs{p.Helper.ID}}, world.Value(t, `[0,"typed"]`)))
+		user.SendRaw(begun[:7])
 		time.Sleep(3 * time.Hour)
-		user.sendRaw(begun[7:])
-		p.helper.expect(`<1:1,8:3>i{2:[0,"typed"]}`)
+		user.SendRaw(begun[7:])
+		p.Helper.Expect(`<1:1,8:3>i{2:[0,"typed"]}`)
 		// Nor does it matter that the session ends meanwhile.
-		user.sendRaw(begun[:7])
-		_ = p.helper.conn.Close()
-		m := user.next()
+		user.SendRaw(begun[:7])
+		p.Helper.Close()
+		m := user.Next()
 		for m.Tunnel().State != rpc.CloseTunnel {
-			m = user.next()
+			m = user.Next()
 		}
 		time.Sleep(3 * time.Hour)
-		user.sendRaw(begun[7:])
-		user.fence()
-		user.sendRaw(begun[:7])
-		user.gone()
-		if n := w.ended(link.FrameStalled); n != 1 {
+		user.SendRaw(begun[7:])
+		user.Fence()
+		user.SendRaw(begun[:7])
+		user.Gone()
+		if n := w.Ended(link.FrameStalled); n != 1 {
 			t.Errorf("%d ended", n)
 		}
 	})
@@ -126,72 +127,72 @@ func TestUserOfATunnelMayStopWithinAFrame(t *testing.T) {
 // The end of a helper of the base protocol, which keeps to no window, is not read
 // while its user is away.
 func TestHelperOfAUserWhoIsAwayIsNotEnded(t *testing.T) {
-	bubbled(t, stalling(), func(t *testing.T, w *world) {
-		user, agent := w.patiently(""), w.patiently(`,"device":{"mountPoint":"test/agent"}`)
-		p := w.tunnel(user, agent, 41, 3)
+	world.Run(t, stalling(), func(t *testing.T, w *world.World) {
+		user, agent := patiently(w, ""), patiently(w, `,"device":{"mountPoint":"test/agent"}`)
+		p := w.Tunnel(user, agent, 41, 3)
 		done := make(chan int, 1)
-		go func() { done <- p.flood(1<<20, 32<<10, sha256.New()) }()
+		go func() { done <- flood(p, 1<<20, 32<<10, sha256.New()) }()
 		time.Sleep(3 * time.Hour)
 		if s := w.Stats(); s.Clients != 3 || s.Tunnels != 1 {
 			t.Fatalf("%+v", s)
 		}
-		_ = user.conn.Close()
+		user.Close()
 		<-done
 	})
 }
 
 func TestFrameThatIsNeverFinishedEndsItsLink(t *testing.T) {
-	half := frame([]byte(`<1:1,8:1,9:".app",10:"ping">i{} or so`))
+	half := world.Frame([]byte(`<1:1,8:1,9:".app",10:"ping">i{} or so`))
 	for name, begun := range map[string][]byte{
 		"length":      {0xf0, 0},
 		"first bytes": half[:5],
 		"large":       append(declared(1<<20), make([]byte, 300<<10)...),
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubbled(t, Options{}, func(t *testing.T, w *world) {
-				other, bad := w.patiently(""), w.patiently("")
-				bad.sendRaw(begun)
+			world.Run(t, core.Options{}, func(t *testing.T, w *world.World) {
+				other, bad := patiently(w, ""), patiently(w, "")
+				bad.SendRaw(begun)
 				began := time.Now()
-				bad.gone()
-				if took := time.Since(began); took < DefaultFrameStall || took > DefaultFrameStall*(looks+2)/looks {
+				bad.Gone()
+				if took := time.Since(began); took < core.DefaultFrameStall || took > core.DefaultFrameStall*(core.Looks+2)/core.Looks {
 					t.Errorf("ended after %v", took)
 				}
-				if n := w.ended(link.FrameStalled); n != 1 {
+				if n := w.Ended(link.FrameStalled); n != 1 {
 					t.Errorf("%d ended", n)
 				}
-				other.fence()
+				other.Fence()
 			})
 		})
 	}
 }
 
 func TestFrameThatComesSlowlyIsTaken(t *testing.T) {
-	bubbled(t, Options{}, func(t *testing.T, w *world) {
-		slow := w.patiently("")
-		ping := frame(rpc.AppendRequest(nil, 7, ".app", "ping", cponValue(t, "null")))
+	world.Run(t, core.Options{}, func(t *testing.T, w *world.World) {
+		slow := patiently(w, "")
+		ping := world.Frame(rpc.AppendRequest(nil, 7, ".app", "ping", world.Value(t, "null")))
 		for _, b := range ping {
-			time.Sleep(DefaultFrameStall - 3*time.Second)
-			slow.sendRaw([]byte{b})
+			time.Sleep(core.DefaultFrameStall - 3*time.Second)
+			slow.SendRaw([]byte{b})
 		}
-		if m := slow.next(); m.ID() != 7 {
+		if m := slow.Next(); m.ID() != 7 {
 			t.Errorf("id %d", m.ID())
 		}
 		time.Sleep(time.Hour)
-		slow.fence()
+		slow.Fence()
 	})
 }
 
 func TestTooLongFramesAreCounted(t *testing.T) {
-	limits := Limits{MaxFrame: 1 << 20, LoginFrame: 1 << 10}
-	bubbled(t, Options{Limits: limits}, func(t *testing.T, w *world) {
-		in, out := w.client(), w.connect()
-		in.send(`<1:1,8:3,9:"none",10:"x">i{1:"%s"}`, strings.Repeat("x", 512<<10))
-		in.expectError(3, rpc.CodeMethodNotFound, "none")
-		go func() { _, _ = in.conn.Write(declared(1<<20 + 1)) }()
-		in.gone()
-		go func() { _, _ = out.conn.Write(declared(1<<10 + 1)) }()
-		out.gone()
-		if n := w.ended(link.FrameTooLong); n != 2 {
+	limits := core.Limits{MaxFrame: 1 << 20, LoginFrame: 1 << 10}
+	world.Run(t, core.Options{Limits: limits}, func(t *testing.T, w *world.World) {
+		in, out := w.Client(), w.Connect()
+		in.Send(`<1:1,8:3,9:"none",10:"x">i{1:"%s"}`, strings.Repeat("x", 512<<10))
+		in.ExpectError(3, rpc.CodeMethodNotFound, "none")
+		go func() { _, _ = in.Conn.Write(declared(1<<20 + 1)) }()
+		in.Gone()
+		go func() { _, _ = out.Conn.Write(declared(1<<10 + 1)) }()
+		out.Gone()
+		if n := w.Ended(link.FrameTooLong); n != 2 {
 			t.Errorf("%d ended", n)
 		}
 	})
@@ -201,28 +202,28 @@ func TestTooLongFramesAreCounted(t *testing.T) {
 // them is kept, what would make it more is refused, and all is well when they
 // read.
 func TestBytesQueuedInAllAreBounded(t *testing.T) {
-	limits := Limits{QueueTotal: 256 << 10, QueueBytes: 1 << 20}
-	bubbled(t, Options{Limits: limits}, func(t *testing.T, w *world) {
-		user, stuck, good := w.client(), w.device("test/a"), w.device("test/b")
+	limits := core.Limits{QueueTotal: 256 << 10, QueueBytes: 1 << 20}
+	world.Run(t, core.Options{Limits: limits}, func(t *testing.T, w *world.World) {
+		user, stuck, good := w.Client(), w.Device("test/a"), w.Device("test/b")
 		filling := strings.Repeat("x", 100<<10)
 		for id := range 3 {
-			user.send(`<1:1,8:%d,9:"test/a",10:"x">i{1:"%s"}`, id+3, filling)
+			user.Send(`<1:1,8:%d,9:"test/a",10:"x">i{1:"%s"}`, id+3, filling)
 		}
 		synctest.Wait()
-		user.send(`<1:1,8:9,9:"test/b",10:"x">i{}`)
-		user.expectError(9, rpc.CodeTryAgainLater, "overloaded")
-		user.fence() // the broker itself answers
-		late := w.connect()
-		late.send(plainLogin, 1, password, "PLAIN", "iot")
-		late.expectError(1, rpc.CodeTryAgainLater, "overloaded")
-		if s := w.Stats(); s.RequestsRefused != 1 || s.Logins[LoginOverloaded] != 1 || s.Queued < 300<<10 || s.Requests != 3 {
+		user.Send(`<1:1,8:9,9:"test/b",10:"x">i{}`)
+		user.ExpectError(9, rpc.CodeTryAgainLater, "overloaded")
+		user.Fence() // the broker itself answers
+		late := w.Connect()
+		late.Send(plainLogin, 1, world.Password, "PLAIN", "iot")
+		late.ExpectError(1, rpc.CodeTryAgainLater, "overloaded")
+		if s := w.Stats(); s.RequestsRefused != 1 || s.Logins[core.LoginOverloaded] != 1 || s.Queued < 300<<10 || s.Requests != 3 {
 			t.Errorf("%+v", s)
 		}
 		for range 3 {
-			stuck.next()
+			stuck.Next()
 		}
-		late.login("iot", password, "{}").fence()
-		user.calls("test/b", good, "")
+		late.Login("iot", world.Password, "{}").Fence()
+		user.Reaches("test/b", good, "")
 		synctest.Wait()
 		if n := w.Stats().Queued; n != 0 {
 			t.Errorf("%d bytes are still counted", n)

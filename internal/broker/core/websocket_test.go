@@ -1,4 +1,4 @@
-package core
+package core_test
 
 import (
 	"bytes"
@@ -13,16 +13,18 @@ import (
 
 	"github.com/coder/websocket"
 
+	"shvtools/internal/broker/core"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/cpon"
 	"shvtools/internal/shv/rpc"
+	"shvtools/internal/test/world"
 	"shvtools/internal/wire/link"
 )
 
 // web connects a client of a library that knows nothing of ours.
 func (d *doors) web(o *websocket.DialOptions) *websocket.Conn {
 	d.t.Helper()
-	ctx, cancel := context.WithTimeout(d.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(d.t.Context(), world.Patience)
 	defer cancel()
 	c, _, err := websocket.Dial(ctx, d.urls["ws"].String(), o)
 	if err != nil {
@@ -59,8 +61,8 @@ func toldWhy(c *websocket.Conn) string {
 
 // Both forms of spec.md 4.3, as programs of others speak them.
 func TestWebSocketsOfBothForms(t *testing.T) {
-	d := openDoors(t, Options{})
-	login := fmt.Sprintf(`<1:1,8:2,10:"login">i{1:{"login":{"password":"%s","type":"PLAIN","user":"iot"}}}`, password)
+	d := openDoors(t, core.Options{})
+	login := fmt.Sprintf(`<1:1,8:2,10:"login">i{1:{"login":{"password":"%s","type":"PLAIN","user":"iot"}}}`, world.Password)
 	for name, tt := range map[string]struct {
 		o      *websocket.DialOptions
 		prefix func([]byte) []byte
@@ -82,7 +84,7 @@ func TestWebSocketsOfBothForms(t *testing.T) {
 					t.Fatalf("answer % x", got)
 				}
 			}
-			d.eventually("it is logged in", func() bool { return d.Stats().Unauthenticated == 0 })
+			d.Eventually("it is logged in", func() bool { return d.Stats().Unauthenticated == 0 })
 			_ = c.CloseNow()
 		})
 	}
@@ -122,38 +124,38 @@ func TestWebSocketFaultsHaveACause(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			limits := Limits{}
+			limits := core.Limits{}
 			if tt.cause == link.LoginTimeout {
 				limits.LoginDeadline = hurried
 			}
-			d := openDoors(t, Options{Limits: limits})
-			other := d.connect("ws").login("iot", password, "{}")
+			d := openDoors(t, core.Options{Limits: limits})
+			other := d.connect("ws").Login("iot", world.Password, "{}")
 			c := d.web(shv3)
 			told := make(chan string, 1)
 			go func() { told <- toldWhy(c) }()
 			go func() { _ = tt.send(c) }() // it may fail when the broker has closed
-			d.eventually("it has ended", func() bool { return d.Stats().Ended[tt.cause] == 1 })
+			d.Eventually("it has ended", func() bool { return d.Stats().Ended[tt.cause] == 1 })
 			if got := <-told; !strings.Contains(got, tt.told) {
 				t.Errorf("the client was told %q", got)
 			}
-			other.fence()
+			other.Fence()
 		})
 	}
 }
 
 // After the login the limit is another one.
 func TestWebSocketTakesLargeFramesAfterTheLogin(t *testing.T) {
-	d := openDoors(t, Options{Limits: Limits{MaxFrame: 1 << 20}})
-	r := d.connect("ws").login("iot", password, "{}")
+	d := openDoors(t, core.Options{Limits: core.Limits{MaxFrame: 1 << 20}})
+	r := d.connect("ws").Login("iot", world.Password, "{}")
 	large := func(size int) []byte {
-		return frame(rpc.AppendRequest(nil, 9, ".broker/app", "echo", chainpack.String(strings.Repeat("x", size))))
+		return world.Frame(rpc.AppendRequest(nil, 9, ".broker/app", "echo", chainpack.String(strings.Repeat("x", size))))
 	}
-	r.sendRaw(large(500 << 10))
-	if m := r.next(); m.ID() != 9 || len(m.Body()) < 500<<10 {
+	r.SendRaw(large(500 << 10))
+	if m := r.Next(); m.ID() != 9 || len(m.Body()) < 500<<10 {
 		t.Fatalf("id %d, %d bytes", m.ID(), len(m.Body()))
 	}
-	go func() { _, _ = r.conn.Write(large(1 << 20)) }()
-	d.eventually("it has ended", func() bool { return d.Stats().Ended[link.FrameTooLong] == 1 })
+	go func() { _, _ = r.Conn.Write(large(1 << 20)) }()
+	d.Eventually("it has ended", func() bool { return d.Stats().Ended[link.FrameTooLong] == 1 })
 }
 
 // Whoever holds a door and says nothing, or too little, before HTTP is done is late
@@ -163,7 +165,7 @@ func TestWebSocketHandshakesAreLateAndCounted(t *testing.T) {
 	for _, scheme := range []string{"ws", "wss"} {
 		t.Run(scheme, func(t *testing.T) {
 			t.Parallel()
-			d := openDoors(t, Options{Limits: Limits{LoginDeadline: hurried, UnauthenticatedPerSource: 20}})
+			d := openDoors(t, core.Options{Limits: core.Limits{LoginDeadline: hurried, UnauthenticatedPerSource: 20}})
 			for i := range 30 {
 				conn, err := net.Dial("tcp", d.urls[scheme].Address())
 				if err != nil {
@@ -174,19 +176,19 @@ func TestWebSocketHandshakesAreLateAndCounted(t *testing.T) {
 					_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n"[:(i/2)%2*25])
 				}
 			}
-			d.eventually("all have ended", func() bool {
+			d.Eventually("all have ended", func() bool {
 				s := d.Stats()
 				late := s.Ended[link.LoginTimeout] + s.Ended[link.HandshakeFailed]
 				refused := s.Ended[link.TooManyFromSource] // 10, or less where the machine is slow
 				return refused > 0 && refused+late == 30 && s.Unauthenticated == 0
 			})
-			d.connect(scheme).login("iot", password, "{}").fence()
+			d.connect(scheme).Login("iot", world.Password, "{}").Fence()
 		})
 	}
 }
 
 func TestWhatIsNoWebSocketIsToldSo(t *testing.T) {
-	d := openDoors(t, Options{})
+	d := openDoors(t, core.Options{})
 	conn, err := net.Dial("tcp", d.urls["ws"].Address())
 	if err != nil {
 		t.Fatal(err)
@@ -196,7 +198,7 @@ func TestWhatIsNoWebSocketIsToldSo(t *testing.T) {
 	if got, err := io.ReadAll(conn); !strings.HasPrefix(string(got), "HTTP/1.1 426 ") {
 		t.Errorf("answer %q, %v", got, err)
 	}
-	d.eventually("it has ended", func() bool { return d.Stats().Ended[link.HandshakeFailed] == 1 })
+	d.Eventually("it has ended", func() bool { return d.Stats().Ended[link.HandshakeFailed] == 1 })
 	// A page in a browser of this machine.
 	o := &websocket.DialOptions{Subprotocols: []string{"shv3"}, HTTPHeader: map[string][]string{"Origin": {"http://evil.example"}}}
 	if c, _, err := websocket.Dial(t.Context(), d.urls["ws"].String(), o); err == nil {
@@ -216,13 +218,13 @@ func TestWebSocketPingsAreNoMessages(t *testing.T) {
 	}
 	t.Run("without a login", func(t *testing.T) {
 		t.Parallel()
-		d := openDoors(t, Options{Limits: Limits{LoginDeadline: hurried}})
+		d := openDoors(t, core.Options{Limits: core.Limits{LoginDeadline: hurried}})
 		go ping(d.web(shv3))
-		d.eventually("no login", func() bool { return d.Stats().Ended[link.LoginTimeout] == 1 })
+		d.Eventually("no login", func() bool { return d.Stats().Ended[link.LoginTimeout] == 1 })
 	})
 	t.Run("within a frame", func(t *testing.T) {
 		t.Parallel()
-		d := openDoors(t, Options{Limits: Limits{FrameStall: 300 * time.Millisecond}})
+		d := openDoors(t, core.Options{Limits: core.Limits{FrameStall: 300 * time.Millisecond}})
 		c := d.web(shv3)
 		w, err := c.Writer(t.Context(), websocket.MessageBinary)
 		if err != nil {
@@ -231,6 +233,6 @@ func TestWebSocketPingsAreNoMessages(t *testing.T) {
 		_, _ = w.Write(make([]byte, 5000))
 		_, _ = w.Write(make([]byte, 5000))
 		go ping(c)
-		d.eventually("half a frame", func() bool { return d.Stats().Ended[link.FrameStalled] == 1 })
+		d.Eventually("half a frame", func() bool { return d.Stats().Ended[link.FrameStalled] == 1 })
 	})
 }

@@ -1,0 +1,246 @@
+package world
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"shvtools/internal/shv/chainpack"
+	"shvtools/internal/shv/cpon"
+	"shvtools/internal/shv/login"
+	"shvtools/internal/shv/rpc"
+)
+
+// Peer is one end of a connection, mostly the one that a broker does not have. It sends
+// and expects messages written as CPON, and does nothing by itself. Its methods fail the
+// test, all but Read.
+type Peer struct {
+	Conn    net.Conn
+	In      *bufio.Reader // of Conn
+	ID      int64         // the client id that its login was answered with
+	Vouched bool          // the broker promised a helper to tell of the loss of its client
+
+	t      testing.TB
+	fences int64
+}
+
+// NewPeer gives the peer of a connection, which it closes at the end of the test.
+func NewPeer(t testing.TB, conn net.Conn) *Peer {
+	t.Cleanup(func() { _ = conn.Close() })
+	return &Peer{Conn: conn, In: bufio.NewReader(conn), t: t}
+}
+
+// Close closes the connection.
+func (r *Peer) Close() { _ = r.Conn.Close() }
+
+// Send sends a message in CPON.
+func (r *Peer) Send(format string, args ...any) {
+	r.t.Helper()
+	r.SendRaw(Frame(chainpack.Append(nil, Value(r.t, fmt.Sprintf(format, args...)))))
+}
+
+// SendRaw sends bytes.
+func (r *Peer) SendRaw(b []byte) {
+	r.t.Helper()
+	_ = r.Conn.SetWriteDeadline(time.Now().Add(Patience))
+	if _, err := r.Conn.Write(b); err != nil {
+		r.t.Fatalf("send: %v", err)
+	}
+}
+
+// Read gives the next message, without its protocol byte; an error is the end of the
+// connection. Any goroutine may call it.
+func (r *Peer) Read() ([]byte, error) {
+	_ = r.Conn.SetReadDeadline(time.Now().Add(Patience))
+	head, err := r.In.Peek(1)
+	for n := 2; err == nil; n++ {
+		length, used, bad := chainpack.UIntData(head)
+		if bad == nil {
+			_, _ = r.In.Discard(used)
+			payload := make([]byte, length)
+			_, err = io.ReadFull(r.In, payload)
+			return payload[min(1, len(payload)):], err
+		}
+		head, err = r.In.Peek(n)
+	}
+	return nil, err
+}
+
+func (r *Peer) read() []byte {
+	r.t.Helper()
+	b, err := r.Read()
+	if err != nil {
+		r.t.Fatalf("no message: %v", err)
+	}
+	return b
+}
+
+// Next gives the next message.
+func (r *Peer) Next() *rpc.Message {
+	r.t.Helper()
+	b := r.read()
+	m := new(rpc.Message)
+	if err := m.Parse(b); err != nil {
+		r.t.Fatalf("message %x: %v", b, err)
+	}
+	return m
+}
+
+// Text gives the next message in CPON.
+func (r *Peer) Text() string {
+	r.t.Helper()
+	return Text(r.t, r.read())
+}
+
+// Expect wants the next message to be one in CPON.
+func (r *Peer) Expect(format string, args ...any) {
+	r.t.Helper()
+	want := fmt.Sprintf(format, args...)
+	if got := r.Text(); got != want {
+		r.t.Fatalf("got  %s\nwant %s", got, want)
+	}
+}
+
+// ExpectError wants the next message to be an error with a code and a part of its text.
+func (r *Peer) ExpectError(id int64, code rpc.Code, part string) *rpc.Message {
+	r.t.Helper()
+	m := r.Next()
+	content, err := m.Content()
+	e := content.Error
+	if err != nil || e == nil || m.ID() != id || e.Code != code || !strings.Contains(e.Message, part) {
+		r.t.Fatalf("got id %d, %+v (%v), want id %d and error %d with %q", m.ID(), e, err, id, code, part)
+	}
+	return m
+}
+
+// Fence makes sure that all that was sent is done, and that nothing but the answer to
+// it comes.
+func (r *Peer) Fence() {
+	r.t.Helper()
+	r.fences++
+	id := 1_000_000 + r.fences
+	r.Send(`<1:1,8:%d,9:".app",10:"ping">i{}`, id)
+	r.Expect(`<1:1,8:%d>i{2:null}`, id)
+}
+
+// Gone waits until the other end has closed the connection, whatever comes before.
+func (r *Peer) Gone() {
+	r.t.Helper()
+	for {
+		_, err := r.Read()
+		switch {
+		case err == nil:
+		case os.IsTimeout(err):
+			r.t.Fatal("the broker did not close the connection")
+		default:
+			return
+		}
+	}
+}
+
+// Nonce says hello.
+func (r *Peer) Nonce() string {
+	r.t.Helper()
+	r.Send(`<1:1,8:1,10:"hello">i{}`)
+	content, err := r.Next().Content()
+	nonce, _ := content.Value.Get("nonce")
+	text, ok := nonce.AsString()
+	if err != nil || !ok {
+		r.t.Fatalf("hello: %v, no nonce", err)
+	}
+	return text
+}
+
+// Login logs in, after a hello, with options in CPON.
+func (r *Peer) Login(user, password, options string) *Peer {
+	r.t.Helper()
+	hash := login.Hash(r.Nonce(), password)
+	r.Send(`<1:1,8:2,10:"login">i{1:{"login":{"password":"%s","type":"SHA1","user":"%s"},"options":%s}}`, hash, user, options)
+	return r.LoggedIn()
+}
+
+// LoggedIn takes the answer to a login, which must have been accepted.
+func (r *Peer) LoggedIn() *Peer {
+	r.t.Helper()
+	content, err := r.Next().Content()
+	id, _ := content.Value.Get("clientId")
+	ext, _ := content.Value.Get("ext")
+	vouches, _ := ext.Get("vouches")
+	var ok bool
+	if r.ID, ok = id.AsInt(); err != nil || !ok {
+		r.t.Fatalf("login: %v %v", err, content.Error)
+	}
+	r.Vouched, _ = vouches.AsBool()
+	return r
+}
+
+// Ask calls a method, with a param in CPON or "", and gives the body of the answer.
+func (r *Peer) Ask(path, method, param string) string {
+	r.t.Helper()
+	body := "i{}"
+	if param != "" {
+		body = "i{1:" + param + "}"
+	}
+	r.Send(`<1:1,8:80,9:"%s",10:"%s">%s`, path, method, body)
+	text, ok := strings.CutPrefix(r.Text(), "<1:1,8:80>i")
+	if !ok {
+		r.t.Fatalf("%s:%s answered %s", path, method, text)
+	}
+	return text
+}
+
+// Ls asks for the children of a path.
+func (r *Peer) Ls(path string) string {
+	r.t.Helper()
+	return r.Ask(path, "ls", "")
+}
+
+// Subscribe subscribes as clients of SHV 3 do; the param is CPON.
+func (r *Peer) Subscribe(param string) *Peer {
+	r.t.Helper()
+	if got := r.Ask(".broker/currentClient", "subscribe", param); got != "{2:true}" {
+		r.t.Fatalf("subscribe %s: %s", param, got)
+	}
+	return r
+}
+
+// Reaches wants a request for path to arrive at a device as one for rest, with all
+// rights, and its answer to come back.
+func (r *Peer) Reaches(path string, device *Peer, rest string) {
+	r.t.Helper()
+	r.Send(`<1:1,8:91,9:"%s",10:"x">i{1:7}`, path)
+	device.Expect(`<1:1,8:91,9:"%s",10:"x",11:%d,14:"su",17:63>i{1:7}`, rest, r.ID)
+	device.Send(`<1:1,8:91,11:%d>i{2:8}`, r.ID)
+	r.Expect(`<1:1,8:91>i{2:8}`)
+}
+
+// Frame puts the length and the protocol byte before a message.
+func Frame(message []byte) []byte {
+	b := chainpack.AppendUIntData(nil, uint64(len(message)+1))
+	return append(append(b, 1), message...)
+}
+
+// Value reads CPON.
+func Value(t testing.TB, text string) chainpack.Value {
+	t.Helper()
+	v, err := cpon.Parse([]byte(text), chainpack.Limits{})
+	if err != nil {
+		t.Fatalf("test message %s: %v", text, err)
+	}
+	return v
+}
+
+// Text gives a message in CPON.
+func Text(t testing.TB, message []byte) string {
+	t.Helper()
+	v, _, err := chainpack.Decode(message, chainpack.Limits{})
+	if err != nil {
+		t.Fatalf("message %x: %v", message, err)
+	}
+	return cpon.String(v)
+}
