@@ -229,7 +229,7 @@ func (u *User) Receive(m *rpc.Message, _ *link.Frame) {
 		return
 	}
 	if m.Tunnel().State == rpc.CloseTunnel {
-		u.close(content)
+		u.takeClose(content)
 		return
 	}
 	list := content.Value
@@ -249,9 +249,9 @@ func (u *User) Receive(m *rpc.Message, _ *link.Frame) {
 	u.tryClose()
 }
 
-// close takes a CloseTunnel. What it says holds when all output before it is
+// takeClose takes a CloseTunnel. What it says holds when all output before it is
 // there.
-func (u *User) close(content rpc.Content) {
+func (u *User) takeClose(content rpc.Content) {
 	if content.Key == 0 {
 		content.Key, content.Value = rpc.KeyResult, chainpack.Null()
 	}
@@ -280,7 +280,7 @@ func (u *User) tryClose() {
 	f := link.NewMessage(u.closing.message)
 	defer f.Release()
 	u.deliver(f)
-	u.Close()
+	u.close()
 }
 
 // deliver hands a frame to the end of the tunnel.
@@ -290,8 +290,8 @@ func (u *User) deliver(f *link.Frame) {
 	}
 }
 
-// Close tells the device that the session is over. It does not wait.
-func (u *User) Close() {
+// close tells the device that the session is over. It does not wait.
+func (u *User) close() {
 	u.mu.Lock()
 	told := u.farewell
 	u.farewell = true
@@ -302,9 +302,9 @@ func (u *User) Close() {
 	}
 }
 
-// Leave is Close and waits until the device has heard of it.
+// Leave is close and waits until the device has heard of it.
 func (u *User) Leave(ctx context.Context) {
-	u.Close()
+	u.close()
 	select {
 	case <-u.left:
 	case <-u.opts.Client.Done():

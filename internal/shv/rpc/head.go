@@ -13,7 +13,7 @@ func (m *Message) SetPath(path []byte) {
 
 // PushCaller puts id on top of the caller ids.
 func (m *Message) PushCaller(id int64) {
-	m.callers = m.callers.Push(id)
+	m.callers = m.callers.push(id)
 	m.set(TagCallerIDs)
 }
 
@@ -28,7 +28,7 @@ func (m *Message) PopCaller() (id int64, ok bool) {
 
 // PushRevCaller puts id on top of the reverse caller ids.
 func (m *Message) PushRevCaller(id int64) {
-	m.revCallers = m.revCallers.Push(id)
+	m.revCallers = m.revCallers.push(id)
 	m.set(TagRevCallerIDs)
 }
 

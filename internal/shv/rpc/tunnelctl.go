@@ -59,7 +59,7 @@ func TunnelCtlFromValue(v chainpack.Value) TunnelCtl {
 		case 5:
 			t.RequestID, _ = e.Value.AsInt()
 		case 6:
-			t.CallerIDs, _ = CallerIDsFromValue(e.Value)
+			t.CallerIDs, _ = callerIDsFromValue(e.Value)
 		default:
 			t.Extra = append(t.Extra, e)
 		}

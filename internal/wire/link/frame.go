@@ -138,8 +138,8 @@ func (f *Frame) Payload() []byte { return f.buf[f.start:f.end] }
 // Message is the payload without its protocol byte.
 func (f *Frame) Message() []byte { return f.buf[f.start+1 : f.end] }
 
-// Wire is what goes over the wire, of a frame that is ready to be sent.
-func (f *Frame) Wire() []byte { return f.buf[f.wire:f.end] }
+// wireBytes is what goes over the wire, of a frame that is ready to be sent.
+func (f *Frame) wireBytes() []byte { return f.buf[f.wire:f.end] }
 
 // Size is the count of bytes that the frame takes on the wire.
 func (f *Frame) Size() int { return f.end - f.wire }

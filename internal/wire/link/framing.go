@@ -34,7 +34,7 @@ func framingOf(conn net.Conn) (framing, net.Conn) {
 // writeFramed writes the frames in order and releases those that are out.
 func (l *Link) writeFramed(frames []*Frame) error {
 	for i, f := range frames {
-		if err := l.writeWire(f.Wire(), i+1 < len(frames)); err != nil {
+		if err := l.writeWire(f.wireBytes(), i+1 < len(frames)); err != nil {
 			return err
 		}
 		l.account(f.Size())

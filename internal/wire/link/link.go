@@ -8,7 +8,6 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"shvtools/internal/shv/rpc"
 )
@@ -40,10 +39,9 @@ type Handler interface {
 
 // Options of a link; zero fields have defaults.
 type Options struct {
-	MaxFrame   int           // bytes of a payload that is accepted
-	QueueBytes int           // bytes that may wait for the peer
-	Idle       time.Duration // end the link when nothing came for this long; 0: never
-	Gauge      *Gauge        // also counts what waits for the peer; nil: none
+	MaxFrame   int    // bytes of a payload that is accepted
+	QueueBytes int    // bytes that may wait for the peer
+	Gauge      *Gauge // also counts what waits for the peer; nil: none
 }
 
 // Link is one connection. All methods may be called concurrently, Run once.
@@ -96,7 +94,6 @@ func New(conn net.Conn, o Options) *Link {
 	l.in.init(l, raw)
 	l.maxFrame.Store(int64(o.MaxFrame))
 	l.out.gauge, l.out.limit = o.Gauge, o.QueueBytes
-	l.SetIdle(o.Idle)
 	return l
 }
 

@@ -130,7 +130,7 @@ func appendFrame(frames []*Frame, f *Frame) []*Frame {
 		last.gathers, last.wire = true, last.start
 		frames = append(frames, last)
 	}
-	last.end += copy(last.buf[last.end:], f.Wire())
+	last.end += copy(last.buf[last.end:], f.wireBytes())
 	return frames
 }
 

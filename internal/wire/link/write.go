@@ -138,9 +138,9 @@ func (l *Link) SendNow(f *Frame) error {
 // writeAlone writes a frame that no other one goes out with.
 func (l *Link) writeAlone(f *Frame) error {
 	if l.framing != nil {
-		return l.writeWire(f.Wire(), false)
+		return l.writeWire(f.wireBytes(), false)
 	}
-	_, err := l.conn.Write(f.Wire())
+	_, err := l.conn.Write(f.wireBytes())
 	return err
 }
 
@@ -317,7 +317,7 @@ func (l *Link) writeFrames(frames []*Frame, skip int, write func([]byte) (int, e
 	pooled := batches.Get().(*batch)
 	defer batches.Put(pooled)
 	for written < len(frames) {
-		b := frames[written].Wire()[skip:]
+		b := frames[written].wireBytes()[skip:]
 		if written+1 < len(frames) && len(b) < directFrom {
 			b = gather(pooled.b[:0], frames[written:], skip)
 		}
@@ -345,7 +345,7 @@ func (l *Link) writeFrames(frames []*Frame, skip int, write func([]byte) (int, e
 // gather puts as many whole frames into b as it holds.
 func gather(b []byte, frames []*Frame, skip int) []byte {
 	for _, f := range frames {
-		wire := f.Wire()[skip:]
+		wire := f.wireBytes()[skip:]
 		if len(wire) >= directFrom || len(b)+len(wire) > cap(b) {
 			break
 		}

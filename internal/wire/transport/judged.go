@@ -68,7 +68,7 @@ func judgedClient(err error) error {
 	switch {
 	case errors.Is(err, ErrRevoked):
 		return &CertificateError{err, "who uses it needs a new one"}
-	case errors.Is(err, ErrOutdated):
+	case errors.Is(err, errOutdated):
 		return &CertificateError{err, "then reload"}
 	case err.Error() == missing:
 		return &CertificateError{errors.New("no client certificate, and the listener has require-client-cert"), "the client's URL needs cert and key"}

@@ -34,19 +34,19 @@ const (
 )
 
 var (
-	errText   = &Violation{"a text message, where only binary ones are SHV"}
-	errPings  = &Violation{fmt.Sprintf("more than %d pings and pongs in a second", maxPings)}
-	errBarren = &Violation{"a message of fragments with nothing in them"}
+	errText   = &violation{"a text message, where only binary ones are SHV"}
+	errPings  = &violation{fmt.Sprintf("more than %d pings and pongs in a second", maxPings)}
+	errBarren = &violation{"a message of fragments with nothing in them"}
 )
 
-// Violation is an error of a peer that does not keep to the rules of its framing.
-type Violation struct{ text string }
+// violation is an error of a peer that does not keep to the rules of its framing.
+type violation struct{ text string }
 
 // Error says what was wrong.
-func (v *Violation) Error() string { return v.text }
+func (v *violation) Error() string { return v.text }
 
 // Violation tells it from a lost connection.
-func (v *Violation) Violation() {}
+func (v *violation) Violation() {}
 
 // WSConn is a connection of the scheme ws or wss. Frames go through NextFrame and
 // WriteFrame; Read and Write are those of the connection below and not to be used.
@@ -67,7 +67,7 @@ type WSConn struct {
 
 	pings  int // in the second since pinged; of the reader
 	pinged time.Time
-	cause  atomic.Pointer[Violation] // why we closed it; nil: we did not
+	cause  atomic.Pointer[violation] // why we closed it; nil: we did not
 }
 
 // NextFrame waits for the next frame and gives its payload, up to io.EOF; the
@@ -117,7 +117,7 @@ func (c *WSConn) readError(err error) error {
 		return v
 	}
 	var closed websocket.CloseError
-	var barren *Violation
+	var barren *violation
 	switch {
 	case errors.As(err, &barren):
 		return barren
@@ -132,7 +132,7 @@ func (c *WSConn) readError(err error) error {
 	case c.failed.Load(), errors.Is(err, net.ErrClosed):
 		return err
 	}
-	return &Violation{err.Error()}
+	return &violation{err.Error()}
 }
 
 // goodbye is the end of a connection in good order, with a reason: an io.EOF.
@@ -170,7 +170,7 @@ func (s *stream) nextBlock() (io.Reader, error) {
 			return s, err
 		}
 	}
-	return nil, &Violation{"a length of no form"}
+	return nil, &violation{"a length of no form"}
 }
 
 // Read reads the block frame.

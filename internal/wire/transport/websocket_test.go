@@ -174,7 +174,7 @@ func TestWebSocketFloodsThatBringNothing(t *testing.T) {
 			if err == nil {
 				_, err = io.ReadAll(r)
 			}
-			var v *Violation
+			var v *violation
 			if !errors.As(err, &v) || !strings.Contains(v.Error(), tt.want) {
 				t.Errorf("got %v", err)
 			}
@@ -271,7 +271,7 @@ func TestWebSocketRefusesWhatBreaksTheRules(t *testing.T) {
 			}()
 			go func() { _ = tt.send(t.Context(), client) }()
 			_, err := ours.NextFrame()
-			var v *Violation
+			var v *violation
 			if !errors.As(err, &v) || !strings.Contains(err.Error(), tt.want) {
 				t.Fatalf("got %v", err)
 			}
