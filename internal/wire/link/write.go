@@ -27,7 +27,7 @@ func (l *Link) Send(f *Frame, flow *Flow) error {
 	}
 	l.sent(f)
 	if first {
-		l.awake()
+		l.wake()
 	}
 	return nil
 }
@@ -51,7 +51,7 @@ func (l *Link) Relay(f *Frame, flow *Flow, from *Link) error {
 	case q.busy || !first:
 		// Whoever writes, or relayed first, has it in hand.
 	case f.Size() >= directFrom:
-		l.awake()
+		l.wake()
 	default:
 		from.relayed = append(from.relayed, l)
 	}
@@ -198,13 +198,13 @@ func (l *Link) beginWriting() {
 	defer l.out.mu.Unlock()
 	l.out.begun = true
 	if !l.out.empty() {
-		l.awake()
+		l.wake()
 	}
 }
 
-// awake lets the write loop write what waits, unless somebody writes already; out.mu
+// wake lets the write loop write what waits, unless somebody writes already; out.mu
 // is held.
-func (l *Link) awake() {
+func (l *Link) wake() {
 	q := &l.out
 	if q.busy || q.looping || q.closed || !q.begun {
 		return
@@ -268,7 +268,7 @@ func (l *Link) flush() {
 	l.out.mu.Lock()
 	if !l.try.usable() || l.framing != nil {
 		if !l.out.empty() {
-			l.awake()
+			l.wake()
 		}
 		l.out.mu.Unlock()
 		return
@@ -300,7 +300,7 @@ func (l *Link) wrote(rest []*Frame, skip int) {
 		q.spare, q.skip = nil, skip
 	}
 	if !q.empty() {
-		l.awake()
+		l.wake()
 	}
 }
 
