@@ -68,7 +68,7 @@ func (c *TLSConn) Handshake(slots Slots) error {
 	}
 	c.shown.Store(&proof{state.PeerCertificates, validUntil(state.VerifiedChains)})
 	// A reload that came meanwhile has not seen this certificate.
-	if err := c.Judge(); err != nil {
+	if err := c.Verify(); err != nil {
 		return &CertificateError{err, "it was good until the last reload"}
 	}
 	return nil
@@ -90,10 +90,10 @@ func (c *TLSConn) Expired(now time.Time) bool {
 	return s != nil && now.After(s.ends)
 }
 
-// Judge tells whether the client would be let in with its certificate by the files
+// Verify tells whether the client would be let in with its certificate by the files
 // that the listener has read last; one that has shown none would be. It computes a
 // little, and does not wait.
-func (c *TLSConn) Judge() error {
+func (c *TLSConn) Verify() error {
 	s := c.shown.Load()
 	if s == nil {
 		return nil

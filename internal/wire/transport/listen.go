@@ -146,7 +146,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 
 // Reload reads all files again: the certificate with its key, whom to trust for
 // those of clients, and the revocation list, which must not be outdated. use puts
-// them in force, for the handshakes from now on and for TLSConn.Judge. On an error,
+// them in force, for the handshakes from now on and for TLSConn.Verify. On an error,
 // which names the file, there is nothing to use.
 func (l *Listener) Reload() (use func(), err error) {
 	if l.trust.Load() == nil {
