@@ -58,7 +58,8 @@ func TestPanicInAHandlerEndsItsLinkAlone(t *testing.T) {
 		if cause := <-ended; cause != link.Bug || !errors.As(l.Err(), &bug) {
 			t.Fatalf("%v, %v", cause, l.Err())
 		}
-		if bug.Value != "of a handler" || !strings.Contains(string(bug.Stack), "end_test.go") || strings.Contains(l.Err().Error(), "end_test.go") {
+		if bug.Value != "of a handler" || !strings.Contains(string(bug.Stack), "end_test.go") ||
+			strings.Contains(l.Err().Error(), "end_test.go") {
 			t.Errorf("%v, %s", l.Err(), bug.Stack)
 		}
 		if err := send(other, message(1, 1)); err != nil {

@@ -201,7 +201,8 @@ func TestFailedWriteEndsTheLink(t *testing.T) {
 				if err := push(l, message(1, 1)); name == "SendNow" && err != link.ErrClosed {
 					t.Errorf("got %v", err)
 				}
-				if cause := <-ended; cause != link.WriteError || l.Err().Error() != "connection lost while writing: no route to host" {
+				cause, want := <-ended, "connection lost while writing: no route to host"
+				if cause != link.WriteError || l.Err().Error() != want {
 					t.Errorf("%v, %v", cause, l.Err())
 				}
 			})

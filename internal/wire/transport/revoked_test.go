@@ -208,8 +208,8 @@ func TestListenersWithoutTLSRefuseOptionsAboutClientCertificates(t *testing.T) {
 	}
 }
 
-// A listener that cannot judge clients as it was told does not open.
-func TestListenersWithoutTheirRevocationListDoNotOpen(t *testing.T) {
+// A listener that cannot verify clients as configured does not open.
+func TestListenersWithIncompleteTrustDoNotOpen(t *testing.T) {
 	dir := t.TempDir()
 	own := certtest.Write(t, dir, "own", "127.0.0.1")
 	for _, query := range []string{"crl=/x", "require-client-cert=1", "client-ca=/x", "client-ca=" + own.Cert + "&crl=/x"} {
