@@ -49,7 +49,7 @@ func (b *Broker) Rejudge() []Affected {
 	b.mu.RUnlock()
 	found := make(map[*session]link.Cause)
 	for _, s := range certified { // it takes a while
-		if err := s.secure.Judge(); err != nil {
+		if err := s.secure.Verify(); err != nil {
 			found[s] = certificateCause(err)
 			// Not by s.log: it may be logging in just now.
 			b.opts.Log.Info().Int64("client", s.id).Stringer("peer", s.from).Err(err).Msg("why a certificate is not good any more")

@@ -35,12 +35,12 @@ const (
 )
 
 const (
-	// underWay is how many pieces may be unacknowledged in one direction. The
+	// maxUnacked is how many pieces may be unacknowledged in one direction. The
 	// Python broker drops what does not fit into a peer's queue of 16: so many
 	// of one direction and as many answers of the other do.
-	underWay = 8
-	// leastUnderWay is what is left of it when nothing is acknowledged.
-	leastUnderWay = 2
+	maxUnacked = 8
+	// minUnacked is what is left of it when nothing is acknowledged.
+	minUnacked = 2
 	// resendAfter is how long an acknowledgement may take. It grows to resendLimit
 	// while none comes, and to slowLimit where they take long.
 	resendAfter = time.Second

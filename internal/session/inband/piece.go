@@ -12,13 +12,13 @@ import (
 // piece is what one call or response carries: bytes of a channel, or one control
 // frame.
 type piece struct {
-	channel int64
-	at      int64 // offset of data in its channel, or number of the control frame
-	data    []byte
-	control chainpack.Value // on channel 3
-	out     bool            // under way; else to be sent (again)
-	times   int             // it was sent
-	sent    time.Time       // the last of them
+	channel  int64
+	at       int64 // offset of data in its channel, or number of the control frame
+	data     []byte
+	control  chainpack.Value // on channel 3
+	inFlight bool            // under way; else to be sent (again)
+	times    int             // it was sent
+	sent     time.Time       // the last of them
 }
 
 // size is how far the piece moves its channel on.

@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// waits is how many bytes may wait to be sent before who may wait does.
-	waits = 256 << 10
+	// blockAbove is how many bytes may wait to be sent before who may wait does.
+	blockAbove = 256 << 10
 	// maxWaiting is how many bytes may wait at the most. Windows keep honest ends
 	// far below.
 	maxWaiting = 8 << 20
@@ -24,26 +24,26 @@ type sender struct {
 	batch    int            // bytes of data in a piece
 	transmit func(p *piece) // sends one; called with mu held, must not wait
 
-	mu      sync.Mutex
-	room    sync.Cond
-	urgent  []*piece // control frames that wait to be sent first
-	waiting []*piece // what else waits to be sent
-	bytes   int      // of waiting
-	flight  []*piece // sent and not acknowledged, in the order of sending
-	out     int      // pieces under way
-	limit   int      // for out: less after a loss
-	next    [channels]int64
-	acked   [channels]int64
-	gaps    [channels]int64 // where the last gap was, plus one: each is filled at once only once
-	patient time.Duration   // how long nothing may be acknowledged
-	timer   *time.Timer     // nil until something was sent
-	closed  bool
+	mu       sync.Mutex
+	space    sync.Cond
+	urgent   []*piece // control frames that wait to be sent first
+	waiting  []*piece // what else waits to be sent
+	bytes    int      // of waiting
+	unacked  []*piece // sent and not acknowledged, in the order of sending
+	inFlight int      // pieces under way
+	limit    int      // for out: less after a loss
+	next     [channels]int64
+	acked    [channels]int64
+	gaps     [channels]int64 // where the last gap was, plus one: each is filled at once only once
+	patient  time.Duration   // how long nothing may be acknowledged
+	timer    *time.Timer     // nil until something was sent
+	closed   bool
 }
 
 func (s *sender) init(batch int, transmit func(*piece)) {
 	s.batch, s.transmit = batch, transmit
-	s.room.L = &s.mu
-	s.limit, s.patient = underWay, resendAfter
+	s.space.L = &s.mu
+	s.limit, s.patient = maxUnacked, resendAfter
 }
 
 // put sends what came from an end of the tunnel. With wait, data waits until little
@@ -51,8 +51,8 @@ func (s *sender) init(batch int, transmit func(*piece)) {
 func (s *sender) put(p piece, wait bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for wait && p.channel != tunnel.Control && !s.closed && s.bytes >= waits {
-		s.room.Wait()
+	for wait && p.channel != tunnel.Control && !s.closed && s.bytes >= blockAbove {
+		s.space.Wait()
 	}
 	switch {
 	case s.closed:
@@ -94,15 +94,15 @@ func (s *sender) putData(channel int64, data []byte) {
 
 // pump sends what may be sent; mu is held.
 func (s *sender) pump() {
-	for !s.closed && s.out < s.limit {
+	for !s.closed && s.inFlight < s.limit {
 		p := s.take()
 		if p == nil {
 			break
 		}
-		p.out, p.sent = true, time.Now()
+		p.inFlight, p.sent = true, time.Now()
 		p.times++
-		s.out++
-		if s.out == 1 {
+		s.inFlight++
+		if s.inFlight == 1 {
 			s.watch()
 		}
 		s.transmit(p)
@@ -111,27 +111,27 @@ func (s *sender) pump() {
 
 // take gives the next piece to send: a lost one, control, data; nil: none.
 func (s *sender) take() *piece {
-	for _, p := range s.flight {
-		if !p.out {
+	for _, p := range s.unacked {
+		if !p.inFlight {
 			return p
 		}
 	}
 	var p *piece
 	switch {
-	case len(s.flight) >= underWay:
+	case len(s.unacked) >= maxUnacked:
 		return nil
 	case len(s.urgent) > 0:
 		p, s.urgent = s.urgent[0], s.urgent[1:]
 	case len(s.waiting) > 0:
 		p, s.waiting = s.waiting[0], s.waiting[1:]
 		s.bytes -= len(p.data)
-		s.room.Broadcast()
+		s.space.Broadcast()
 	default:
 		return nil
 	}
 	p.at = s.next[p.channel]
 	s.next[p.channel] = p.end()
-	s.flight = append(s.flight, p)
+	s.unacked = append(s.unacked, p)
 	return p
 }
 
@@ -149,14 +149,14 @@ func (s *sender) watch() {
 func (s *sender) late() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || s.out == 0 {
+	if s.closed || s.inFlight == 0 {
 		return
 	}
-	for _, p := range s.flight {
-		p.out = false
+	for _, p := range s.unacked {
+		p.inFlight = false
 	}
 	// A path that is slow and loses nothing must not be given all of it again.
-	s.out, s.limit = 0, max(s.limit/2, leastUnderWay)
+	s.inFlight, s.limit = 0, max(s.limit/2, minUnacked)
 	s.patient = max(s.patient, min(2*s.patient, resendLimit))
 	s.pump()
 }
@@ -169,22 +169,22 @@ func (s *sender) ack(channel, total int64) {
 		return
 	}
 	s.acked[channel] = total
-	kept := s.flight[:0]
-	for _, p := range s.flight {
+	kept := s.unacked[:0]
+	for _, p := range s.unacked {
 		switch {
 		case p.channel != channel || p.end() > total:
 			kept = append(kept, p)
-		case p.out:
-			s.out--
+		case p.inFlight:
+			s.inFlight--
 			if p.times == 1 { // else it is not known which of them was answered
 				s.patient = min(max(resendAfter, 2*time.Since(p.sent)), slowLimit)
 			}
 		}
 	}
-	clear(s.flight[len(kept):])
-	s.flight = kept
-	s.limit = min(s.limit+1, underWay)
-	if s.out > 0 {
+	clear(s.unacked[len(kept):])
+	s.unacked = kept
+	s.limit = min(s.limit+1, maxUnacked)
+	if s.inFlight > 0 {
 		s.watch()
 	}
 	s.pump()
@@ -199,10 +199,10 @@ func (s *sender) gap(channel, total int64) {
 		return
 	}
 	s.gaps[channel] = total + 1
-	for _, p := range s.flight {
-		if p.channel == channel && p.out {
-			p.out = false
-			s.out--
+	for _, p := range s.unacked {
+		if p.channel == channel && p.inFlight {
+			p.inFlight = false
+			s.inFlight--
 		}
 	}
 	s.pump()
@@ -213,7 +213,7 @@ func (s *sender) state() (sent, acked bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sent = len(s.urgent)+len(s.waiting) == 0
-	return sent, sent && len(s.flight) == 0
+	return sent, sent && len(s.unacked) == 0
 }
 
 // close sends nothing from now on.
@@ -224,7 +224,7 @@ func (s *sender) close() {
 	if s.timer != nil {
 		s.timer.Stop()
 	}
-	s.room.Broadcast()
+	s.space.Broadcast()
 }
 
 // controls is the number that the next control frame gets.

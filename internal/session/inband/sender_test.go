@@ -38,7 +38,7 @@ func TestNoMoreThanEightAreUnderWay(t *testing.T) {
 		w := newWire(10)
 		defer w.close()
 		w.data(make([]byte, 200))
-		if n := len(w.took()); n != underWay {
+		if n := len(w.took()); n != maxUnacked {
 			t.Errorf("%d were sent", n)
 		}
 		w.ack(tunnel.Stdin, 30)

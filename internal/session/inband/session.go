@@ -29,19 +29,19 @@ type Session struct {
 	opts SessionOptions
 	out  sender
 
-	mu       sync.Mutex
-	attached bool          // the user has called attach
-	waiting  []rpc.Address // calls of attach that have no answer yet
-	answer   chainpack.Value
-	refusal  *rpc.Error // in the place of answer
-	helper   *link.Link // nil before Start
-	readID   int64      // of what goes to the helper; 0: it has created no tunnel yet
-	accepted bool       // the helper was told that the user has accepted
-	in       receiver
-	closing  []byte // CloseTunnel, once the helper has ended
-	told     bool   // CloseTunnel was sent
-	repeats  int
-	ended    bool
+	mu          sync.Mutex
+	attached    bool          // the user has called attach
+	waiting     []rpc.Address // calls of attach that have no answer yet
+	answer      chainpack.Value
+	refusal     *rpc.Error // in the place of answer
+	helper      *link.Link // nil before Start
+	readID      int64      // of what goes to the helper; 0: it has created no tunnel yet
+	accepted    bool       // the helper was told that the user has accepted
+	in          receiver
+	closing     []byte // CloseTunnel, once the helper has ended
+	closingSent bool   // CloseTunnel was sent
+	repeats     int
+	ended       bool
 
 	silence *time.Timer // hangs up
 	repeat  *time.Timer // sends CloseTunnel again; nil before
@@ -77,8 +77,8 @@ func (s *Session) forCaller(call method) method {
 	}
 }
 
-// heard notes a sign of life of the user; mu is held.
-func (s *Session) heard() { s.silence.Reset(silentLimit) }
+// resetSilence notes a sign of life of the user; mu is held.
+func (s *Session) resetSilence() { s.silence.Reset(silentLimit) }
 
 // attach begins the session, and tells again how it began when the first answer
 // was lost.
@@ -89,7 +89,7 @@ func (s *Session) attach(r *node.Request) (chainpack.Value, error) {
 	s.mu.Lock()
 	first := !s.attached
 	s.attached = true
-	s.heard()
+	s.resetSilence()
 	defer func() {
 		s.mu.Unlock()
 		if first {
@@ -103,7 +103,7 @@ func (s *Session) attach(r *node.Request) (chainpack.Value, error) {
 		return s.answer, nil
 	case s.ended:
 		return chainpack.Value{}, rpc.NotFound(r.Method, r.Path)
-	case len(s.waiting) >= underWay:
+	case len(s.waiting) >= maxUnacked:
 		return chainpack.Value{}, rpc.Errorf(rpc.CodeTryAgainLater, "the session is being opened")
 	}
 	s.waiting = append(s.waiting, r.From)
@@ -223,7 +223,7 @@ func (s *Session) write(r *node.Request) (chainpack.Value, error) {
 	if s.readID == 0 || s.ended {
 		return chainpack.Value{}, rpc.NotFound(r.Method, r.Path)
 	}
-	s.heard()
+	s.resetSilence()
 	if !s.accepted {
 		s.accepted = true
 		s.accept()
@@ -234,7 +234,7 @@ func (s *Session) write(r *node.Request) (chainpack.Value, error) {
 				s.out.ack(e.Key.Int(), total)
 			}
 		}
-		s.tellClosing()
+		s.sendClosing()
 	} else if s.in.take(&p) == fits {
 		s.toHelper(&p)
 	}
@@ -265,36 +265,36 @@ func (s *Session) closeWith(key int64, value chainpack.Value) {
 		return
 	}
 	s.closing = rpc.AppendTunnel(nil, s.opts.Call, rpc.Meta{Tunnel: &rpc.TunnelCtl{State: rpc.CloseTunnel}}, key, value)
-	s.repeat = time.AfterFunc(closeEvery, s.tellAgain)
-	s.tellClosing()
+	s.repeat = time.AfterFunc(closeEvery, s.repeatClosing)
+	s.sendClosing()
 }
 
-// tellClosing sends CloseTunnel behind the last output; mu is held.
-func (s *Session) tellClosing() {
-	if sent, _ := s.out.state(); s.closing != nil && sent && !s.told {
-		s.told = true
+// sendClosing sends CloseTunnel behind the last output; mu is held.
+func (s *Session) sendClosing() {
+	if sent, _ := s.out.state(); s.closing != nil && sent && !s.closingSent {
+		s.closingSent = true
 		_ = s.opts.Send(s.closing)
 		s.repeat.Reset(closeEvery)
 	}
 }
 
-// tellAgain repeats CloseTunnel until the user calls close. Repeats count when
+// repeatClosing repeats CloseTunnel until the user calls close. Repeats count when
 // the user has all output, before which it can do nothing with a CloseTunnel.
-func (s *Session) tellAgain() {
+func (s *Session) repeatClosing() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {
 		return
 	}
-	if _, acked := s.out.state(); acked && s.told {
+	if _, acked := s.out.state(); acked && s.closingSent {
 		if s.repeats == closeRepeats {
 			s.end()
 			return
 		}
 		s.repeats++
 	}
-	s.told = false
-	s.tellClosing()
+	s.closingSent = false
+	s.sendClosing()
 	s.repeat.Reset(closeEvery)
 }
 
@@ -310,7 +310,7 @@ func (s *Session) Stop(cause error) {
 	defer s.mu.Unlock()
 	s.refuse(cause)
 	s.closeWith(rpc.KeyError, rpc.AsError(cause).Value())
-	if s.closing != nil && !s.told {
+	if s.closing != nil && !s.closingSent {
 		_ = s.opts.Send(s.closing)
 	}
 	s.end()

@@ -41,17 +41,17 @@ type User struct {
 	closing *closing
 	frame   rpc.Message // of what is delivered
 
-	mu       sync.Mutex
-	attached bool
-	acks     int // calls that acknowledge and have no answer yet
-	ackDue   bool
-	got      chainpack.Value // totals for the next of them
-	alive    *time.Timer
-	done     chan struct{}
-	err      error         // set before done is closed
-	over     bool          // done is closed
-	farewell bool          // close was called
-	left     chan struct{} // closed when that was answered
+	mu        sync.Mutex
+	attached  bool
+	acks      int // calls that acknowledge and have no answer yet
+	ackDue    bool
+	got       chainpack.Value // totals for the next of them
+	alive     *time.Timer
+	done      chan struct{}
+	err       error         // set before done is closed
+	isDone    bool          // done is closed
+	closeSent bool          // close was called
+	left      chan struct{} // closed when that was answered
 }
 
 // closing is a CloseTunnel that waits for the output before it.
@@ -61,11 +61,11 @@ type closing struct {
 }
 
 const (
-	// acksUnderWay is how many acknowledgements may be under way: one more than
+	// maxAckCalls is how many acknowledgements may be under way: one more than
 	// what keeps the device sending while one is answered.
-	acksUnderWay = 2
-	// callKept is how long the answer to a call is waited for.
-	callKept = 30 * time.Second
+	maxAckCalls = 2
+	// answerWait is how long the answer to a call is waited for.
+	answerWait = 30 * time.Second
 	// anyID is the request id of frames that do not leave the program.
 	anyID = 1
 )
@@ -91,17 +91,17 @@ func Attach(o UserOptions) *User {
 // attach calls attach until it is answered.
 func (u *User) attach() {
 	u.mu.Lock()
-	stop := u.attached || u.over
+	stop := u.attached || u.isDone
 	u.mu.Unlock()
 	if stop {
 		return
 	}
 	again := time.AfterFunc(resendAfter, u.attach)
 	param := chainpack.Map(chainpack.F("ext", u.opts.Ext.Value()))
-	u.call("attach", param, callKept, func(content rpc.Content, err error) {
+	u.call("attach", param, answerWait, func(content rpc.Content, err error) {
 		again.Stop()
 		u.mu.Lock()
-		first := !u.attached && !u.over
+		first := !u.attached && !u.isDone
 		u.attached = true
 		u.mu.Unlock()
 		switch {
@@ -148,7 +148,7 @@ func (u *User) Begin() { u.acknowledge() }
 // transmit calls write for one piece of input.
 func (u *User) transmit(p *piece) {
 	channel, end := p.channel, p.end()
-	u.write(p.channel, p.at, p.payload(), callKept, func(total int64) {
+	u.write(p.channel, p.at, p.payload(), answerWait, func(total int64) {
 		u.out.ack(channel, total)
 		if total < end {
 			u.out.gap(channel, total)
@@ -177,7 +177,7 @@ func (u *User) write(channel, at int64, payload chainpack.Value, wait time.Durat
 // in time does not hold up the next one.
 func (u *User) acknowledge() {
 	u.mu.Lock()
-	if u.over || u.acks >= acksUnderWay {
+	if u.isDone || u.acks >= maxAckCalls {
 		u.ackDue = true
 		u.mu.Unlock()
 		return
@@ -200,7 +200,7 @@ func (u *User) acknowledge() {
 		})
 	}
 	late := time.AfterFunc(resendAfter, answered)
-	u.write(tunnel.Control, u.out.controls(), chainpack.Map(chainpack.F("got", got)), callKept, func(int64) {
+	u.write(tunnel.Control, u.out.controls(), chainpack.Map(chainpack.F("got", got)), answerWait, func(int64) {
 		late.Stop()
 		answered()
 	})
@@ -209,7 +209,7 @@ func (u *User) acknowledge() {
 // keepAlive calls the device, which else would hang up.
 func (u *User) keepAlive() {
 	u.mu.Lock()
-	over := u.over
+	over := u.isDone
 	if !over {
 		u.alive.Reset(callEvery)
 	}
@@ -229,7 +229,7 @@ func (u *User) Receive(m *rpc.Message, _ *link.Frame) {
 		return
 	}
 	if m.Tunnel().State == rpc.CloseTunnel {
-		u.close(content)
+		u.takeClose(content)
 		return
 	}
 	list := content.Value
@@ -249,9 +249,9 @@ func (u *User) Receive(m *rpc.Message, _ *link.Frame) {
 	u.tryClose()
 }
 
-// close takes a CloseTunnel. What it says holds when all output before it is
+// takeClose takes a CloseTunnel. What it says holds when all output before it is
 // there.
-func (u *User) close(content rpc.Content) {
+func (u *User) takeClose(content rpc.Content) {
 	if content.Key == 0 {
 		content.Key, content.Value = rpc.KeyResult, chainpack.Null()
 	}
@@ -280,7 +280,7 @@ func (u *User) tryClose() {
 	f := link.NewMessage(u.closing.message)
 	defer f.Release()
 	u.deliver(f)
-	u.Close()
+	u.close()
 }
 
 // deliver hands a frame to the end of the tunnel.
@@ -290,21 +290,21 @@ func (u *User) deliver(f *link.Frame) {
 	}
 }
 
-// Close tells the device that the session is over. It does not wait.
-func (u *User) Close() {
+// close tells the device that the session is over. It does not wait.
+func (u *User) close() {
 	u.mu.Lock()
-	told := u.farewell
-	u.farewell = true
+	told := u.closeSent
+	u.closeSent = true
 	u.mu.Unlock()
 	u.end(link.ErrClosed)
 	if !told {
-		u.call("close", chainpack.Null(), callKept, func(rpc.Content, error) { close(u.left) })
+		u.call("close", chainpack.Null(), answerWait, func(rpc.Content, error) { close(u.left) })
 	}
 }
 
-// Leave is Close and waits until the device has heard of it.
+// Leave is close and waits until the device has heard of it.
 func (u *User) Leave(ctx context.Context) {
-	u.Close()
+	u.close()
 	select {
 	case <-u.left:
 	case <-u.opts.Client.Done():
@@ -315,10 +315,10 @@ func (u *User) Leave(ctx context.Context) {
 func (u *User) end(err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.over {
+	if u.isDone {
 		return
 	}
-	u.over, u.err = true, err
+	u.isDone, u.err = true, err
 	u.alive.Stop()
 	u.out.close()
 	close(u.done)

@@ -49,7 +49,7 @@ func TestBaseProtocolHoldsASlowConsumersPeerBack(t *testing.T) {
 			}
 		}()
 		synctest.Wait()
-		if n := len(sent) * MaxData; n > clientHolds+3*MaxData {
+		if n := len(sent) * MaxData; n > clientBuffer+3*MaxData {
 			t.Fatalf("%d bytes were taken from the connection", n)
 		}
 		for range 100 {
@@ -119,7 +119,7 @@ func TestChannelsOfTheOtherDirectionAreIgnored(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/extended %v", name, extended), func(t *testing.T) {
 				bubbled(t, tt.o, func(t *testing.T, r *raw) {
 					for _, channel := range tt.channels {
-						for range 2 * helperHolds / MaxData {
+						for range 2 * helperBuffer / MaxData {
 							r.data(channel, make([]byte, MaxData))
 						}
 					}

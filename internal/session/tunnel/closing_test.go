@@ -111,7 +111,7 @@ func TestExitReports(t *testing.T) {
 		{Exit{Signal: "TERM", Sent: map[int64]int64{2: 6}}, `{"signal":"TERM","sent":i{2:6}}`},
 		{Exit{Code: 127, Message: "no such program", Sent: map[int64]int64{}}, `{"exit":127,"message":"no such program","sent":i{}}`},
 	} {
-		if got := cpon.String(tt.exit.Value()); got != tt.wire {
+		if got := cpon.String(tt.exit.value()); got != tt.wire {
 			t.Errorf("got %s, want %s", got, tt.wire)
 		}
 		if got, ok := exitFromValue(parse(t, tt.wire)); !ok || !reflect.DeepEqual(got, tt.exit) {
@@ -183,12 +183,12 @@ func TestOffers(t *testing.T) {
 		`{"version":2}`:                        0,
 		`{"version":1u,"run":5,"env":[1,"x"]}`: 0,
 	} {
-		if got, ok := ExtFromValue(parse(t, wire)); !ok || got.Window != window {
+		if got, ok := extFromValue(parse(t, wire)); !ok || got.Window != window {
 			t.Errorf("%s: got %+v %v", wire, got, ok)
 		}
 	}
 	for _, none := range []string{`null`, `{}`, `{"version":0}`, `{"version":-1}`, `{"version":"1"}`, `[]`, `{"version":null}`} {
-		if got, ok := ExtFromValue(parse(t, none)); ok {
+		if got, ok := extFromValue(parse(t, none)); ok {
 			t.Errorf("%s was taken for %+v", none, got)
 		}
 	}

@@ -34,8 +34,8 @@ const maxItems = 1 << 10
 // A helper that does not read does not learn either that its user is gone, so it
 // holds more and is not patient for ever.
 const (
-	clientHolds    = 256 << 10
-	helperHolds    = 4 << 20
+	clientBuffer   = 256 << 10
+	helperBuffer   = 4 << 20
 	helperPatience = 30 * time.Second
 )
 
@@ -84,7 +84,7 @@ type End struct {
 	opts     Options
 	head     []byte // of data frames, up to the List
 	in       [channels]inbox
-	out      [channels]credit
+	out      [channels]sendWindow
 	received atomic.Uint64 // messages, for the pings
 
 	closeOnce sync.Once
@@ -99,9 +99,9 @@ func New(o Options) *End {
 	window, peer := o.Window, o.PeerWindow
 	var patience time.Duration
 	if !o.Extended {
-		window, peer = clientHolds, 0
+		window, peer = clientBuffer, 0
 		if !o.ErrorEnds {
-			window, patience = helperHolds, helperPatience
+			window, patience = helperBuffer, helperPatience
 		}
 	}
 	for i := range channels {

@@ -15,8 +15,8 @@ type Exit struct {
 	Sent    map[int64]int64 // bytes that were sent, by channel
 }
 
-// Value is the form of the wire.
-func (e Exit) Value() chainpack.Value {
+// value is the form of the wire.
+func (e Exit) value() chainpack.Value {
 	var entries []chainpack.Entry
 	if e.Signal != "" {
 		entries = append(entries, chainpack.F("signal", chainpack.String(e.Signal)))
@@ -78,7 +78,7 @@ func closingOf(m *rpc.Message) Closing {
 }
 
 // CloseWithExit is the CloseTunnel of a helper whose process has ended.
-func CloseWithExit(to rpc.Address, e Exit) []byte { return closeWith(to, rpc.KeyResult, e.Value()) }
+func CloseWithExit(to rpc.Address, e Exit) []byte { return closeWith(to, rpc.KeyResult, e.value()) }
 
 // CloseWithError is the CloseTunnel of an end that gives up.
 func CloseWithError(to rpc.Address, err error) []byte {

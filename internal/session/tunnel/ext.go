@@ -87,10 +87,10 @@ func (r Run) value() chainpack.Value {
 	return chainpack.Value{}
 }
 
-// ExtFromValue reads the form of the wire; ok is false for what is none, or of
+// extFromValue reads the form of the wire; ok is false for what is none, or of
 // a version that is not known: its sender is then a peer of the base protocol.
 // Unknown keys are passed over.
-func ExtFromValue(v chainpack.Value) (e Ext, ok bool) {
+func extFromValue(v chainpack.Value) (e Ext, ok bool) {
 	version, _ := v.Get("version")
 	e.Version, ok = version.AsInt()
 	if !ok || e.Version < Version {
@@ -142,5 +142,5 @@ func ExtOf(v chainpack.Value) (Ext, bool) {
 	if !ok {
 		return Ext{}, false
 	}
-	return ExtFromValue(ext)
+	return extFromValue(ext)
 }

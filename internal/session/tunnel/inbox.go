@@ -8,10 +8,10 @@ import (
 	"shvtools/internal/wire/link"
 )
 
-// copied is up to what size data is copied together with its neighbours; above
+// copyBelow is up to what size data is copied together with its neighbours; above
 // it the frame that it came in is kept, unless most of that is something else. A
 // peer that sends little at a time must not cost a frame for each.
-const copied = 2 << 10
+const copyBelow = 2 << 10
 
 // chunk is a piece of what came.
 type chunk struct {
@@ -58,17 +58,17 @@ func (b *inbox) put(data []byte, f *link.Frame) (overrun bool) {
 			return true
 		}
 	}
-	if last := len(b.chunks) - 1; len(data) > copied && f.Size() <= 2*len(data) {
+	if last := len(b.chunks) - 1; len(data) > copyBelow && f.Size() <= 2*len(data) {
 		f.Retain()
 		b.chunks = append(b.chunks, chunk{data, f})
 	} else if last >= 0 && b.chunks[last].frame == nil && cap(b.chunks[last].data)-len(b.chunks[last].data) >= len(data) {
 		b.chunks[last].data = append(b.chunks[last].data, data...)
 	} else {
-		room := max(len(data), 64)
+		size := max(len(data), 64)
 		if last >= 0 {
-			room = max(len(data), copied) // the consumer is behind, so more comes before it looks
+			size = max(len(data), copyBelow) // the consumer is behind, so more comes before it looks
 		}
-		b.chunks = append(b.chunks, chunk{data: append(make([]byte, 0, room), data...)})
+		b.chunks = append(b.chunks, chunk{data: append(make([]byte, 0, size), data...)})
 	}
 	b.changed.Broadcast()
 	return false

@@ -10,26 +10,26 @@ import (
 // only to grow dst.
 func Append(dst []byte, v Value) []byte {
 	if v.box != nil && len(v.box.meta) > 0 {
-		dst = AppendMeta(dst, v.box.meta)
+		dst = appendMeta(dst, v.box.meta)
 	}
 	switch v.kind {
 	case KindBool:
-		return AppendBool(dst, v.num != 0)
+		return appendBool(dst, v.num != 0)
 	case KindInt:
 		return AppendInt(dst, int64(v.num))
 	case KindUInt:
-		return AppendUInt(dst, v.num)
+		return appendUInt(dst, v.num)
 	case KindDouble:
-		return AppendDouble(dst, math.Float64frombits(v.num))
+		return appendDouble(dst, math.Float64frombits(v.num))
 	case KindDecimal:
-		return AppendDecimal(dst, int64(v.num), v.aux)
+		return appendDecimal(dst, int64(v.num), v.aux)
 	case KindBlob:
 		dst = AppendUIntData(append(dst, ByteBlob), uint64(len(v.str)))
 		return append(dst, v.str...)
 	case KindString:
 		return AppendString(dst, v.str)
 	case KindDateTime:
-		return appendIntData(append(dst, ByteDateTime), packDateTime(int64(v.num), v.aux))
+		return appendIntData(append(dst, byteDateTime), packDateTime(int64(v.num), v.aux))
 	case KindList:
 		dst = append(dst, ByteList)
 		for _, item := range v.Items() {
@@ -45,63 +45,60 @@ func Append(dst []byte, v Value) []byte {
 	}
 }
 
-// AppendMeta appends a MetaMap; the value that it belongs to must follow. An
+// appendMeta appends a MetaMap; the value that it belongs to must follow. An
 // empty one is legal but pointless: leave it out.
-func AppendMeta(dst []byte, entries []Entry) []byte {
+func appendMeta(dst []byte, entries []Entry) []byte {
 	return appendEntries(append(dst, ByteMetaMap), entries)
 }
 
 func appendEntries(dst []byte, entries []Entry) []byte {
 	for i := range entries {
-		dst = AppendKey(dst, entries[i].Key)
+		dst = appendKey(dst, entries[i].Key)
 		dst = Append(dst, entries[i].Value)
 	}
 	return append(dst, ByteTerm)
 }
 
-// AppendKey appends a key of a map: a String or an Int.
-func AppendKey(dst []byte, k Key) []byte {
+// appendKey appends a key of a map: a String or an Int.
+func appendKey(dst []byte, k Key) []byte {
 	if k.isInt {
 		return AppendInt(dst, k.num)
 	}
 	return AppendString(dst, k.str)
 }
 
-// AppendNull appends a Null.
-func AppendNull(dst []byte) []byte { return append(dst, ByteNull) }
-
-// AppendBool appends a Bool.
-func AppendBool(dst []byte, b bool) []byte {
+// appendBool appends a Bool.
+func appendBool(dst []byte, b bool) []byte {
 	if b {
-		return append(dst, ByteTrue)
+		return append(dst, byteTrue)
 	}
-	return append(dst, ByteFalse)
+	return append(dst, byteFalse)
 }
 
 // AppendInt appends an Int.
 func AppendInt(dst []byte, i int64) []byte {
 	if i >= 0 && i < packedLimit {
-		return append(dst, BytePackedInt|byte(i))
+		return append(dst, bytePackedInt|byte(i))
 	}
-	return appendIntData(append(dst, ByteInt), i)
+	return appendIntData(append(dst, byteInt), i)
 }
 
-// AppendUInt appends a UInt.
-func AppendUInt(dst []byte, u uint64) []byte {
+// appendUInt appends a UInt.
+func appendUInt(dst []byte, u uint64) []byte {
 	if u < packedLimit {
-		return append(dst, BytePackedUInt|byte(u))
+		return append(dst, bytePackedUInt|byte(u))
 	}
-	return AppendUIntData(append(dst, ByteUInt), u)
+	return AppendUIntData(append(dst, byteUInt), u)
 }
 
-// AppendDouble appends a Double.
-func AppendDouble(dst []byte, f float64) []byte {
-	return binary.LittleEndian.AppendUint64(append(dst, ByteDouble), math.Float64bits(f))
+// appendDouble appends a Double.
+func appendDouble(dst []byte, f float64) []byte {
+	return binary.LittleEndian.AppendUint64(append(dst, byteDouble), math.Float64bits(f))
 }
 
-// AppendDecimal appends the Decimal mantissa·10^exponent.
-func AppendDecimal(dst []byte, mantissa int64, exponent int32) []byte {
-	return appendIntData(appendIntData(append(dst, ByteDecimal), mantissa), int64(exponent))
+// appendDecimal appends the Decimal mantissa·10^exponent.
+func appendDecimal(dst []byte, mantissa int64, exponent int32) []byte {
+	return appendIntData(appendIntData(append(dst, byteDecimal), mantissa), int64(exponent))
 }
 
 // AppendStringHeader appends what precedes the n bytes of a String.
@@ -112,14 +109,4 @@ func AppendStringHeader(dst []byte, n int) []byte {
 // AppendString appends a String.
 func AppendString(dst []byte, s string) []byte {
 	return append(AppendStringHeader(dst, len(s)), s...)
-}
-
-// AppendBlobHeader appends what precedes the n bytes of a Blob.
-func AppendBlobHeader(dst []byte, n int) []byte {
-	return AppendUIntData(append(dst, ByteBlob), uint64(n))
-}
-
-// AppendBlob appends a Blob.
-func AppendBlob(dst, b []byte) []byte {
-	return append(AppendBlobHeader(dst, len(b)), b...)
 }

@@ -56,7 +56,7 @@ func TestHostileInputStaysCheap(t *testing.T) {
 			if got > tt.most {
 				t.Errorf("Decode allocates %d bytes, want at most %d", got, tt.most)
 			}
-			got = allocated(func() { _, err = chainpack.Skip(tt.in, noLimits) })
+			got = allocated(func() { _, err = skip(tt.in, noLimits) })
 			if (err != nil) != tt.bad || got > 4096 {
 				t.Errorf("Skip: %v, %d bytes allocated", err, got)
 			}
@@ -89,7 +89,7 @@ func TestHotPathsDoNotAllocate(t *testing.T) {
 		name string
 		f    func()
 	}{
-		{"Skip", func() { _, _ = chainpack.Skip(msg, noLimits) }},
+		{"Skip", func() { _, _ = skip(msg, noLimits) }},
 		{"Scanner", func() { _ = scanMeta(msg) }},
 		{"AppendUIntData", func() { dst = chainpack.AppendUIntData(dst[:0], 1<<40) }},
 		{"UIntData", func() { _, _, _ = chainpack.UIntData(long) }},

@@ -50,7 +50,7 @@ func BenchmarkDecodeMeta(b *testing.B) {
 }
 
 func BenchmarkSkip(b *testing.B) {
-	benchmark(b, func(in []byte, _ chainpack.Value) { _, _ = chainpack.Skip(in, noLimits) })
+	benchmark(b, func(in []byte, _ chainpack.Value) { _, _ = skip(in, noLimits) })
 }
 
 func BenchmarkAppend(b *testing.B) {

@@ -86,12 +86,12 @@ func (r *reader) mergedMetas() ([]Entry, error) {
 // bare reads a value that begins with c and has no meta data in front.
 func (r *reader) bare(c byte) (v Value, err error) {
 	switch {
-	case c < BytePackedInt:
+	case c < bytePackedInt:
 		r.off++
 		return UInt(uint64(c)), nil
 	case c < ByteNull:
 		r.off++
-		return Int(int64(c - BytePackedInt)), nil
+		return Int(int64(c - bytePackedInt)), nil
 	case c == ByteList:
 		return r.list()
 	case c == ByteMap:
@@ -107,24 +107,24 @@ func (r *reader) scalar(c byte) (v Value, err error) {
 	r.off++
 	switch c {
 	case ByteNull:
-	case ByteFalse, ByteTrue:
-		v = Bool(c == ByteTrue)
-	case ByteUInt:
+	case byteFalse, byteTrue:
+		v = Bool(c == byteTrue)
+	case byteUInt:
 		v.kind = KindUInt
 		v.num, err = r.uintData("UInt")
-	case ByteInt:
+	case byteInt:
 		var i int64
 		i, err = r.intData("Int")
 		v = Int(i)
-	case ByteDouble:
+	case byteDouble:
 		v.kind = KindDouble
 		v.num, err = r.double()
-	case ByteDecimal:
+	case byteDecimal:
 		var m int64
 		v.kind = KindDecimal
 		m, v.aux, err = r.decimal()
 		v.num = uint64(m)
-	case ByteDateTime:
+	case byteDateTime:
 		var ms int64
 		v.kind = KindDateTime
 		ms, v.aux, err = r.dateTime()

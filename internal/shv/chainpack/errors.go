@@ -42,7 +42,7 @@ func (e *LimitError) Error() string {
 
 // Default limits.
 const (
-	DefaultDepth = 100
+	defaultDepth = 100
 	DefaultItems = 1 << 20
 )
 
@@ -64,7 +64,7 @@ type Limits struct {
 // Effective returns the limits with defaults filled in.
 func (l Limits) Effective() Limits {
 	if l.Depth <= 0 {
-		l.Depth = DefaultDepth
+		l.Depth = defaultDepth
 	}
 	l.Depth = min(l.Depth, maxDepth)
 	if l.Items <= 0 {

@@ -60,9 +60,9 @@ func (r *reader) key() (k rawKey, err error) {
 	switch {
 	case c < ByteNull:
 		k.num = int64(c & (packedLimit - 1))
-	case c == ByteInt:
+	case c == byteInt:
 		k.num, err = r.intData("key")
-	case c == ByteUInt:
+	case c == byteUInt:
 		var u uint64
 		if u, err = r.uintData("key"); err == nil && u > math.MaxInt64 {
 			return k, &SyntaxError{Offset: at, What: "UInt key: out of range"}

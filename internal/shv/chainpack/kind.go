@@ -46,23 +46,23 @@ func (k Kind) String() string {
 // Schema bytes: the first byte of an encoded value (section 1.2). 00–3f is a
 // packed UInt 0…63 and 40–7f a packed Int 0…63; bytes not listed are refused.
 const (
-	BytePackedUInt = 0x00 // 00–3f: UInt 0…63
-	BytePackedInt  = 0x40 // 40–7f: Int 0…63
+	bytePackedUInt = 0x00 // 00–3f: UInt 0…63
+	bytePackedInt  = 0x40 // 40–7f: Int 0…63
 	ByteNull       = 0x80
-	ByteUInt       = 0x81
-	ByteInt        = 0x82
-	ByteDouble     = 0x83
+	byteUInt       = 0x81
+	byteInt        = 0x82
+	byteDouble     = 0x83
 	ByteBlob       = 0x85
 	ByteString     = 0x86
 	ByteList       = 0x88
 	ByteMap        = 0x89
 	ByteIMap       = 0x8a
 	ByteMetaMap    = 0x8b
-	ByteDecimal    = 0x8c
-	ByteDateTime   = 0x8d
+	byteDecimal    = 0x8c
+	byteDateTime   = 0x8d
 	ByteCString    = 0x8e
-	ByteFalse      = 0xfd
-	ByteTrue       = 0xfe
+	byteFalse      = 0xfd
+	byteTrue       = 0xfe
 	ByteTerm       = 0xff
 )
 

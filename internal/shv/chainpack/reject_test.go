@@ -73,7 +73,7 @@ func TestBadInputRejectedWithItsPlace(t *testing.T) {
 			if got := errors.Is(err, io.ErrUnexpectedEOF); got != tt.short {
 				t.Errorf("too short = %v, want %v (%v)", got, tt.short, err)
 			}
-			if _, skipErr := chainpack.Skip(b, noLimits); skipErr == nil || skipErr.Error() != err.Error() {
+			if _, skipErr := skip(b, noLimits); skipErr == nil || skipErr.Error() != err.Error() {
 				t.Errorf("Skip: %v, Decode: %v", skipErr, err)
 			}
 		})
@@ -142,7 +142,7 @@ func TestLimitsHoldAtTheirEdge(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			_, _, err := chainpack.Decode(tt.in, tt.lim)
-			_, skipErr := chainpack.Skip(tt.in, tt.lim)
+			_, skipErr := skip(tt.in, tt.lim)
 			if tt.what == "" {
 				if err != nil || skipErr != nil {
 					t.Errorf("Decode: %v, Skip: %v", err, skipErr)

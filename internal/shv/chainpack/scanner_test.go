@@ -153,3 +153,12 @@ func bytesOf(s *chainpack.Scanner) error {
 	_, err := s.Bytes()
 	return err
 }
+
+// skip is Scanner.Skip of one value with its length.
+func skip(b []byte, lim chainpack.Limits) (n int, err error) {
+	s := chainpack.NewScanner(b, lim)
+	if err := s.Skip(); err != nil {
+		return 0, err
+	}
+	return s.Offset(), nil
+}

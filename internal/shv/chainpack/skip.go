@@ -1,16 +1,7 @@
 package chainpack
 
-// Skip checks the value at the front of b, meta data included, and returns its
-// length without building it. It accepts exactly what Decode accepts and does
-// not allocate unless it fails.
-func Skip(b []byte, lim Limits) (n int, err error) {
-	r := newReader(b, lim)
-	if err := r.skip(); err != nil {
-		return 0, err
-	}
-	return r.off, nil
-}
-
+// skip consumes the value at the front with its meta data and builds nothing. It accepts exactly what value accepts, and
+// allocates only for an error.
 func (r *reader) skip() error {
 	if err := r.item(); err != nil {
 		return err
@@ -69,21 +60,21 @@ func (r *reader) skipScalar(c byte) error {
 	}
 	var err error
 	switch c {
-	case ByteNull, ByteFalse, ByteTrue:
+	case ByteNull, byteFalse, byteTrue:
 		r.off++
-	case ByteUInt:
+	case byteUInt:
 		r.off++
 		_, err = r.uintData("UInt")
-	case ByteInt:
+	case byteInt:
 		r.off++
 		_, err = r.intData("Int")
-	case ByteDouble:
+	case byteDouble:
 		r.off++
 		_, err = r.double()
-	case ByteDecimal:
+	case byteDecimal:
 		r.off++
 		_, _, err = r.decimal()
-	case ByteDateTime:
+	case byteDateTime:
 		r.off++
 		_, _, err = r.dateTime()
 	case ByteString:

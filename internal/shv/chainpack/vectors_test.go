@@ -63,7 +63,7 @@ func TestVectorsDecodeAndReencode(t *testing.T) {
 			if err != nil || n != len(b) {
 				t.Fatalf("Decode: used %d of %d, %v", n, len(b), err)
 			}
-			if n, err := chainpack.Skip(b, noLimits); err != nil || n != len(b) {
+			if n, err := skip(b, noLimits); err != nil || n != len(b) {
 				t.Errorf("Skip = %d, %v, want %d", n, err, len(b))
 			}
 			if !strings.ContainsAny(row[3], "cp") {
@@ -148,7 +148,7 @@ func TestUnusualFormsAccepted(t *testing.T) {
 			if !got.Equal(tt.want) {
 				t.Errorf("got %+v, want %+v", got, tt.want)
 			}
-			if n, err := chainpack.Skip(b, noLimits); err != nil || n != len(b) {
+			if n, err := skip(b, noLimits); err != nil || n != len(b) {
 				t.Errorf("Skip = %d, %v, want %d", n, err, len(b))
 			}
 		})

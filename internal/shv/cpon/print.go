@@ -37,7 +37,7 @@ func Append(dst []byte, v chainpack.Value) []byte {
 		return appendBlob(dst, b)
 	case chainpack.KindString:
 		s, _ := v.AsString()
-		return AppendString(dst, s)
+		return appendString(dst, s)
 	case chainpack.KindDateTime:
 		ms, q, _ := v.AsDateTime()
 		return appendDateTime(dst, ms, q)
@@ -79,13 +79,13 @@ func AppendKey(dst []byte, k chainpack.Key) []byte {
 	if k.IsInt() {
 		return strconv.AppendInt(dst, k.Int(), 10)
 	}
-	return AppendString(dst, k.Str())
+	return appendString(dst, k.Str())
 }
 
-// AppendString appends s as a quoted String. Only the escapes of section 2.3
+// appendString appends s as a quoted String. Only the escapes of section 2.3
 // exist; other control bytes and bytes that are not UTF-8 stand as they are, so
 // the text of an untrusted value is not safe for a terminal.
-func AppendString(dst []byte, s string) []byte {
+func appendString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	from := 0
 	for i := 0; i < len(s); i++ {

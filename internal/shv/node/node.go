@@ -118,8 +118,8 @@ func (t *Tree) AddServer(path string, s Server) {
 // level.
 func (t *Tree) Restrict(path string, level rpc.Access) { t.floors.Set(path, level) }
 
-// Call serves a request. Its errors are RPC errors, or ErrLater.
-func (t *Tree) Call(r *Request) (chainpack.Value, error) {
+// call serves a request. Its errors are RPC errors, or ErrLater.
+func (t *Tree) call(r *Request) (chainpack.Value, error) {
 	if floor, _, ok := t.floors.Lookup([]byte(r.Path)); ok && r.Access < floor {
 		return chainpack.Value{}, rpc.Denied(r.Method, r.Path, r.Access, floor)
 	}

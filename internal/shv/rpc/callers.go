@@ -15,8 +15,8 @@ const maxCallers = 64
 // List) all become this.
 type CallerIDs []int64
 
-// Push returns the stack with id on top.
-func (c CallerIDs) Push(id int64) CallerIDs { return append(c, id) }
+// push returns the stack with id on top.
+func (c CallerIDs) push(id int64) CallerIDs { return append(c, id) }
 
 // Pop takes the newest id off; ok is false on an empty stack.
 func (c CallerIDs) Pop() (rest CallerIDs, id int64, ok bool) {
@@ -39,9 +39,9 @@ func (c CallerIDs) Value() chainpack.Value {
 	return chainpack.List(items...)
 }
 
-// CallerIDsFromValue reads any form of the wire; ok is false for one that is
+// callerIDsFromValue reads any form of the wire; ok is false for one that is
 // none.
-func CallerIDsFromValue(v chainpack.Value) (ids CallerIDs, ok bool) {
+func callerIDsFromValue(v chainpack.Value) (ids CallerIDs, ok bool) {
 	if v.IsNull() {
 		return nil, true
 	}

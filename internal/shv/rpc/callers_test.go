@@ -18,7 +18,7 @@ func TestCallerZeroIsNotNone(t *testing.T) {
 		if !slices.Equal(m.Callers(), ids) {
 			t.Errorf("%v came as %v", ids, m.Callers())
 		}
-		if again, ok := CallerIDsFromValue(ids.Value()); !ok || !slices.Equal(again, ids) {
+		if again, ok := callerIDsFromValue(ids.Value()); !ok || !slices.Equal(again, ids) {
 			t.Errorf("%v was read as %v", ids, again)
 		}
 		if string(ids.AppendKey(nil)) == string(ids[:len(ids)-1].AppendKey(nil)) {

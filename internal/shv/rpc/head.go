@@ -13,7 +13,7 @@ func (m *Message) SetPath(path []byte) {
 
 // PushCaller puts id on top of the caller ids.
 func (m *Message) PushCaller(id int64) {
-	m.callers = m.callers.Push(id)
+	m.callers = m.callers.push(id)
 	m.set(TagCallerIDs)
 }
 
@@ -28,7 +28,7 @@ func (m *Message) PopCaller() (id int64, ok bool) {
 
 // PushRevCaller puts id on top of the reverse caller ids.
 func (m *Message) PushRevCaller(id int64) {
-	m.revCallers = m.revCallers.Push(id)
+	m.revCallers = m.revCallers.push(id)
 	m.set(TagRevCallerIDs)
 }
 
@@ -72,10 +72,10 @@ var settable = [...]int64{TagPath, TagCallerIDs, TagRevCallerIDs, TagAccess, Tag
 func (m *Message) AppendMeta(dst []byte) []byte {
 	dst = append(dst, chainpack.ByteMetaMap)
 	var written uint32
-	came := m.came()
+	parsed := m.parsedTags()
 	for _, f := range m.fields {
 		if f.tag >= 0 {
-			dst, written = m.appendAdded(dst, f.tag, came, written)
+			dst, written = m.appendAdded(dst, f.tag, parsed, written)
 		}
 		if m.changed&bit(f.tag) == 0 {
 			dst = append(dst, m.meta[f.start:f.end]...)
@@ -83,12 +83,12 @@ func (m *Message) AppendMeta(dst []byte) []byte {
 		}
 		dst = m.appendSet(dst, f.tag)
 	}
-	dst, _ = m.appendAdded(dst, 32, came, written)
+	dst, _ = m.appendAdded(dst, 32, parsed, written)
 	return append(dst, chainpack.ByteTerm)
 }
 
-// came is the set of tags that the parsed bytes held.
-func (m *Message) came() (tags uint32) {
+// parsedTags is the set of tags that the parsed bytes held.
+func (m *Message) parsedTags() (tags uint32) {
 	for _, f := range m.fields {
 		tags |= bit(f.tag)
 	}
@@ -97,15 +97,15 @@ func (m *Message) came() (tags uint32) {
 
 // appendAdded appends the set tags below limit that the bytes did not hold and
 // that are not written yet.
-func (m *Message) appendAdded(dst []byte, limit int64, came, written uint32) ([]byte, uint32) {
-	if m.changed&^(came|written) == 0 {
+func (m *Message) appendAdded(dst []byte, limit int64, parsed, written uint32) ([]byte, uint32) {
+	if m.changed&^(parsed|written) == 0 {
 		return dst, written
 	}
 	for _, tag := range settable {
 		if tag >= limit {
 			break
 		}
-		if m.changed&bit(tag) != 0 && (came|written)&bit(tag) == 0 {
+		if m.changed&bit(tag) != 0 && (parsed|written)&bit(tag) == 0 {
 			dst = m.appendSet(dst, tag)
 			written |= bit(tag)
 		}

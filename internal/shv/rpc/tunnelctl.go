@@ -19,11 +19,17 @@ const (
 	CloseTunnel          TunnelState = 5 // either end, or a broker for a lost one
 )
 
-// Keys of TunnelCtl that C++ peers do not know (docs/protocol.md).
+// Keys of TunnelCtl: 1 to 6 as all peers know them (spec.md 3.5), 7 to 9 as these programs add them (protocol.md 7).
 const (
-	keyOffer   = 7 // [URL, Secret]: where else the tunnel may be made
-	keySchemes = 8 // List of the URL schemes that an agent accepts there
-	keyVouches = 9 // how many brokers on the way promise to tell when an end is lost
+	keyState     = 1 // TunnelState
+	keyHost      = 2
+	keyPort      = 3
+	keySecret    = 4
+	keyRequestID = 5
+	keyCallerIDs = 6
+	keyOffer     = 7 // [URL, Secret]: where else the tunnel may be made
+	keySchemes   = 8 // List of the URL schemes that an agent accepts there
+	keyVouches   = 9 // how many brokers on the way promise to report the loss of an end
 )
 
 // TunnelCtl is the value of tag 15. Int keys that are not known here are kept
@@ -47,19 +53,19 @@ func TunnelCtlFromValue(v chainpack.Value) TunnelCtl {
 			continue // of a Map, which no peer sends
 		}
 		switch e.Key.Int() {
-		case 1:
+		case keyState:
 			n, _ := e.Value.AsInt()
 			t.State = TunnelState(n)
-		case 2:
+		case keyHost:
 			t.Host, _ = e.Value.AsString()
-		case 3:
+		case keyPort:
 			t.Port, _ = e.Value.AsInt()
-		case 4:
+		case keySecret:
 			t.Secret, _ = e.Value.AsString()
-		case 5:
+		case keyRequestID:
 			t.RequestID, _ = e.Value.AsInt()
-		case 6:
-			t.CallerIDs, _ = CallerIDsFromValue(e.Value)
+		case keyCallerIDs:
+			t.CallerIDs, _ = callerIDsFromValue(e.Value)
 		default:
 			t.Extra = append(t.Extra, e)
 		}
@@ -70,22 +76,22 @@ func TunnelCtlFromValue(v chainpack.Value) TunnelCtl {
 // Value gives the wire form. States 2 and 3 always carry host, port and
 // secret, as every peer expects; elsewhere an empty key is left out.
 func (t TunnelCtl) Value() chainpack.Value {
-	entries := []chainpack.Entry{chainpack.N(1, chainpack.Int(int64(t.State)))}
+	entries := []chainpack.Entry{chainpack.N(keyState, chainpack.Int(int64(t.State)))}
 	addressed := t.State == FindTunnelResponse || t.State == CreateTunnelRequest
 	if t.Host != "" || addressed {
-		entries = append(entries, chainpack.N(2, chainpack.String(t.Host)))
+		entries = append(entries, chainpack.N(keyHost, chainpack.String(t.Host)))
 	}
 	if t.Port != 0 || addressed {
-		entries = append(entries, chainpack.N(3, chainpack.Int(t.Port)))
+		entries = append(entries, chainpack.N(keyPort, chainpack.Int(t.Port)))
 	}
 	if t.Secret != "" || addressed {
-		entries = append(entries, chainpack.N(4, chainpack.String(t.Secret)))
+		entries = append(entries, chainpack.N(keySecret, chainpack.String(t.Secret)))
 	}
 	if t.RequestID != 0 {
-		entries = append(entries, chainpack.N(5, chainpack.Int(t.RequestID)))
+		entries = append(entries, chainpack.N(keyRequestID, chainpack.Int(t.RequestID)))
 	}
 	if len(t.CallerIDs) > 0 {
-		entries = append(entries, chainpack.N(6, t.CallerIDs.Value()))
+		entries = append(entries, chainpack.N(keyCallerIDs, t.CallerIDs.Value()))
 	}
 	entries = append(entries, t.Extra...)
 	return chainpack.IMap(entries...).WithMeta(chainpack.N(TagMetaType, chainpack.Int(TypeTunnelCtl)))

@@ -33,7 +33,7 @@ func (p Pattern) below(path string) []Pattern {
 	for path != "" {
 		var name string
 		name, path, _ = strings.Cut(path, "/")
-		at = behind(names, at, name)
+		at = nextPlaces(names, at, name)
 	}
 	var all []Pattern
 	for _, i := range at {
@@ -45,9 +45,9 @@ func (p Pattern) below(path string) []Pattern {
 	return withoutCovered(all)
 }
 
-// behind gives the places in a pattern's names that may come behind one name of a
+// nextPlaces gives the places in a pattern's names that may come behind one name of a
 // path, where at may come before it.
-func behind(names []string, at []int, name string) (next []int) {
+func nextPlaces(names []string, at []int, name string) (next []int) {
 	add := func(i int) {
 		if n := len(next); n == 0 || next[n-1] < i {
 			next = append(next, i)

@@ -24,8 +24,8 @@ import (
 // DefaultTimeout is how long Dial takes at the most.
 const DefaultTimeout = 10 * time.Second
 
-// stalled is how long the broker may leave our data unacknowledged.
-const stalled = 60 * time.Second
+// stallLimit is how long the broker may leave our data unacknowledged.
+const stallLimit = 60 * time.Second
 
 // Login is what a client logs in with. Without a password, the URL may have one
 // in another form: a token, a hash, or a certificate that stands for user and
@@ -102,7 +102,7 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
-	stall := stalled
+	stall := stallLimit
 	if o.Patient {
 		stall = 0
 	}
@@ -112,23 +112,23 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 	}
 	conn, err := dial(ctx, o.URL, stall)
 	if err != nil {
-		return nil, fmt.Errorf("cannot connect to %s: %w", o.URL, o.late(err))
+		return nil, fmt.Errorf("cannot connect to %s: %w", o.URL, o.timeoutError(err))
 	}
 	return start(ctx, conn, o)
 }
 
-// late says for people that the time for connecting is over.
-func (o *Options) late(err error) error {
+// timeoutError says for people that the time for connecting is over.
+func (o *Options) timeoutError(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("no answer within %v", o.Timeout)
 	}
 	return err
 }
 
-// whichPort asks for the port where a hello had no answer: a port for TLS ends the
+// portHint asks for the port where a hello had no answer: a port for TLS ends the
 // connection of who begins in the clear, and others wait for more of what they take
 // for the beginning of something else.
-func (o *Options) whichPort(err error) string {
+func (o *Options) portHint(err error) string {
 	var end *link.EndError
 	if errors.Is(err, context.DeadlineExceeded) && o.URL.Scheme != transport.Unix {
 		return "; is this the broker's port for " + o.URL.Scheme + "?"
@@ -171,7 +171,7 @@ func (c *Client) login(ctx context.Context) error {
 		return fmt.Errorf("cannot connect to %s: %w", c.opts.URL, certificate)
 	}
 	if err != nil {
-		return fmt.Errorf("no login at %s: hello: %w%s", c.opts.URL, c.opts.late(err), c.opts.whichPort(err))
+		return fmt.Errorf("no login at %s: hello: %w%s", c.opts.URL, c.opts.timeoutError(err), c.opts.portHint(err))
 	}
 	nonce, _ := hello.Get("nonce")
 	text, _ := nonce.AsString()
@@ -181,7 +181,7 @@ func (c *Client) login(ctx context.Context) error {
 	case errors.As(err, &refused):
 		return fmt.Errorf("%w at %s: %v", ErrRefused, c.opts.URL, refused)
 	case err != nil:
-		return fmt.Errorf("no login at %s: %w", c.opts.URL, c.opts.late(err))
+		return fmt.Errorf("no login at %s: %w", c.opts.URL, c.opts.timeoutError(err))
 	}
 	id, _ := result.Get("clientId")
 	c.id, _ = id.AsInt()

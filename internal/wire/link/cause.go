@@ -1,46 +1,46 @@
 package link
 
-// Cause is why a link ended. The first cause of a link wins; logs, errors
-// towards peers and statistics all use these words.
+// Cause is why a link ended. The first cause of a link counts. Logs, errors to peers and metrics all
+// use its text.
 type Cause int
 
 // The causes.
 const (
-	Open                 Cause = iota // not ended
+	Open                 Cause = iota // the link has not ended
 	PeerClosed                        // the peer closed the connection
 	ReadError                         // the connection failed while reading
 	WriteError                        // the connection failed while writing
-	ProtocolError                     // the peer sent what is no message
+	ProtocolError                     // the peer sent something that is not a message
 	FrameTooLong                      // the peer declared a frame above the limit
-	FrameStalled                      // the peer began a frame and did not go on
-	SlowPeer                          // the peer did not take what is queued for it, and there is no room for more
-	WriteStalled                      // the peer took nothing of what is queued for it for too long
+	FrameStalled                      // the peer began a frame and did not finish it
+	SlowPeer                          // the queue has no space, since the peer is slow
+	WriteStalled                      // the peer took nothing of the queue for too long
 	IdleTimeout                       // the peer was silent for longer than agreed
 	LoginTimeout                      // the peer did not log in in time
-	LoginFailed                       // the peer's login was refused
-	HandshakeFailed                   // the peer's handshake failed: of TLS, or of a WebSocket
-	HandshakeLate                     // too many TLS handshakes were under way
-	TooManyConnections                // a bound on connections in all was reached
-	TooManyLogins                     // a bound on connections before their login was reached
-	TooManyFromSource                 // the same bound for the peer's address or user
-	TunnelEnded                       // the one tunnel that the link served is over
+	LoginFailed                       // the peer's login was rejected
+	HandshakeFailed                   // the handshake of TLS or of the WebSocket failed
+	HandshakeLate                     // too many TLS handshakes ran at once
+	TooManyConnections                // the limit of connections was reached
+	TooManyLogins                     // the limit of connections without a login was reached
+	TooManyFromSource                 // that limit for the peer's address or user was reached
+	TunnelEnded                       // the one tunnel that the link served has ended
 	Shutdown                          // this program stops
-	Done                              // this program is done with the link
-	UserRemoved                       // there is no such user any more
+	Done                              // this program no longer needs the link
+	UserRemoved                       // the user no longer exists
 	UserDeactivated                   // the user was deactivated
-	UserExpired                       // the user's time is over
-	PasswordChanged                   // the user's password or token is another one now
-	AddressDenied                     // the user may not come from there any more
-	CertificateExpired                // the client certificate is at its end
+	UserExpired                       // the validity of the user has ended
+	PasswordChanged                   // the user's password or token has changed
+	AddressDenied                     // the user may no longer come from this address
+	CertificateExpired                // the client certificate has expired
 	CertificateRevoked                // the client certificate was revoked
-	CertificateUntrusted              // the client certificate is not trusted any more
-	CertificateTaken                  // the client certificate is not the user's any more
-	MountDenied                       // the device may not be mounted there any more
-	MountTaken                        // too many others have taken the device's mount point since
-	Dropped                           // somebody with the right to disconnected the client
+	CertificateUntrusted              // the client certificate is no longer trusted
+	CertificateTaken                  // the client certificate is no longer the user's
+	MountDenied                       // the device may no longer be mounted there
+	MountTaken                        // too many others took over the device's mount point
+	Dropped                           // a caller with the right to disconnected the client
 	Bug                               // this program failed on a message
 
-	// Causes is how many there are.
+	// Causes is the number of causes.
 	Causes = int(Bug) + 1
 )
 
@@ -80,7 +80,7 @@ var causeTexts = [...]string{
 	Bug:                  "internal error",
 }
 
-// String is the cause in words for people.
+// String returns the cause in words.
 func (c Cause) String() string {
 	if c < 0 || int(c) >= len(causeTexts) {
 		return "unknown"

@@ -1,16 +1,14 @@
-// Package link is one live connection between two peers: frames are read and
-// handed on, frames are queued and written, and the end has one cause
-// (spec.md 4: the block framing, the serial one, and WebSockets).
+// Package link is one live connection between two peers. It reads frames and hands on their
+// messages, queues and writes frames, and ends with one cause. It implements the framings of
+// spec.md 4.1 (block), 4.2 (serial) and 4.3 (WebSocket).
 //
-// It knows frames and the meta of a message. It does not know logins, routes or
-// what a message means, and it does not dial or listen: it is given a
-// connection.
+// It knows frames and the meta of a message. It does not know logins, reply routes or what a
+// message means, and it neither dials nor listens: it is given a connection (package transport
+// makes them).
 //
-// A Link has one goroutine, and a second one while there is something to write that
-// its sender did not write. The read loop is the goroutine that calls Run; it hands
-// each message to the Handler and never waits for a write, unless the Handler
-// chooses to by SendWait. The write loop takes what is queued, puts small frames
-// together, and writes as soon as there is something to write: no timer delays a
-// frame. Run returns after both have ended. A link that waits for its peer holds no
-// buffer.
+// A Link has one read loop, the goroutine that calls Run, and a write loop while frames are queued
+// that their sender did not write itself. The read loop hands each message to the Handler. It never
+// waits for a write, unless the Handler chooses to by SendWait. The write loop batches small frames
+// and writes as soon as something is queued; no timer delays a frame. Run returns when both loops
+// have ended. A link that waits for its peer holds no buffer.
 package link

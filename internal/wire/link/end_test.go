@@ -58,7 +58,8 @@ func TestPanicInAHandlerEndsItsLinkAlone(t *testing.T) {
 		if cause := <-ended; cause != link.Bug || !errors.As(l.Err(), &bug) {
 			t.Fatalf("%v, %v", cause, l.Err())
 		}
-		if bug.Value != "of a handler" || !strings.Contains(string(bug.Stack), "end_test.go") || strings.Contains(l.Err().Error(), "end_test.go") {
+		if bug.Value != "of a handler" || !strings.Contains(string(bug.Stack), "end_test.go") ||
+			strings.Contains(l.Err().Error(), "end_test.go") {
 			t.Errorf("%v, %s", l.Err(), bug.Stack)
 		}
 		if err := send(other, message(1, 1)); err != nil {
@@ -97,7 +98,8 @@ func TestSilentPeerIsGivenUpAndAnotherNot(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				_, peer, ended := pipe(t, link.Options{Idle: limit}, handler{})
+				l, peer, ended := pipe(t, link.Options{}, handler{})
+				l.SetIdle(limit)
 				began := time.Now()
 				for test.every > 0 && time.Since(began) < test.until {
 					time.Sleep(test.every)
@@ -117,7 +119,8 @@ func TestSilentPeerIsGivenUpAndAnotherNot(t *testing.T) {
 
 func TestIdleWatchIsChangedAndSwitchedOff(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		l, _, ended := pipe(t, link.Options{Idle: time.Second}, handler{})
+		l, _, ended := pipe(t, link.Options{}, handler{})
+		l.SetIdle(time.Second)
 		l.SetIdle(0)
 		time.Sleep(time.Hour)
 		if l.Cause() != link.Open {
@@ -135,7 +138,8 @@ func TestIdleWatchIsChangedAndSwitchedOff(t *testing.T) {
 
 func TestSilenceIsToldToAQuarterOfItsLimit(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		l, peer, _ := pipe(t, link.Options{Idle: 40 * time.Second}, handler{})
+		l, peer, _ := pipe(t, link.Options{}, handler{})
+		l.SetIdle(40 * time.Second)
 		time.Sleep(21 * time.Second)
 		if silent, limit := l.Silence(); silent != 20*time.Second || limit != 40*time.Second {
 			t.Errorf("%v of %v", silent, limit)

@@ -5,42 +5,42 @@ import (
 )
 
 const (
-	// sliceBytes is how much goes to the connection of a shared link before another
-	// stream has its turn, and quantum how much of it is of one stream.
+	// sliceBytes is how much a shared link writes before fresh streams get their next turn, and
+	// quantum how much of it one stream may use.
 	sliceBytes = 32 << 10
 	quantum    = 16 << 10
-	// unsent is how much of a shared link the system may hold that is not on its
-	// way yet: nobody overtakes there.
+	// unsent is how many bytes of a shared link the system may hold without having sent them:
+	// there, no stream overtakes another.
 	unsent = 64 << 10
-	// sharing is how many times the room of one stream a shared link has in all.
+	// sharing is how many times the queue space of one stream a shared link has in all.
 	sharing = 16
 )
 
-// Flow is one of the streams that share a link, in one direction: its frames keep
-// their order, and those of others pass by them. It belongs to one link and must
-// not be used with another. The zero value is ready.
+// Flow is one of the streams that share a link, in one direction. Its frames keep their order, and
+// frames of other streams may overtake them. It belongs to one link and must not be used with
+// another. The zero value is ready.
 type Flow struct {
 	// Guarded by the lock of the link's queue.
 	frames []*Frame
 	bytes  int
 }
 
-// fair holds what waits for a link that many streams share, by stream, in the order
-// of their turns.
+// fair holds what waits for a shared link, by stream, in the order of their turns. The lock of the
+// link's queue guards it.
 type fair struct {
-	limit int     // bytes of one stream
-	fresh []*Flow // those that had nothing waiting, and so go before the others
-	ring  []*Flow // those that have had a turn
+	limit int     // bytes that one stream may have waiting
+	fresh []*Flow // streams that had nothing waiting before, and so go first
+	ring  []*Flow // streams that have had a turn and still have frames
 
-	// passed is how much of fresh streams went since the ring last had a turn while
-	// it waits: many small ones together must not hold up a large one for ever.
+	// passed is how many bytes of fresh streams went out since the ring last had a turn. Many small
+	// streams together must not hold up a large one for ever.
 	passed int
 }
 
 func (r *fair) empty() bool { return len(r.fresh) == 0 && len(r.ring) == 0 }
 
-// Share makes the link one that many streams share, each with room for so many
-// bytes. It is called before any Flow is used with it.
+// Share makes the link one that many streams share, each with queue space for so many bytes. Call
+// it before a Flow is used with the link. Later calls change nothing.
 func (l *Link) Share(bytes int) {
 	q := &l.out
 	q.mu.Lock()
@@ -52,13 +52,13 @@ func (l *Link) Share(bytes int) {
 	if l.try.raw == nil {
 		return
 	}
-	// It fails where there is no TCP, and no need.
+	// This fails on sockets other than TCP, which do not need it.
 	_ = l.try.raw.Control(func(fd uintptr) {
 		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, unsent)
 	})
 }
 
-// has tells whether the stream may have size bytes more waiting.
+// has reports whether the stream may have size more bytes waiting.
 func (r *fair) has(flow *Flow, size int) bool { return flow.bytes == 0 || flow.bytes+size <= r.limit }
 
 // push appends f to its stream.
@@ -70,7 +70,7 @@ func (r *fair) push(f *Frame, flow *Flow) {
 	flow.frames = appendFrame(flow.frames, f)
 }
 
-// take appends what is to go next, about size bytes.
+// take appends the frames that go next to frames, about size bytes.
 func (r *fair) take(frames []*Frame, size int) []*Frame {
 	for size > 0 && !r.empty() {
 		list := &r.ring
@@ -78,7 +78,7 @@ func (r *fair) take(frames []*Frame, size int) []*Frame {
 			list = &r.fresh
 		}
 		flow := (*list)[0]
-		copy(*list, (*list)[1:]) // there are few
+		copy(*list, (*list)[1:]) // cheap: there are few streams
 		(*list)[len(*list)-1] = nil
 		*list = (*list)[:len(*list)-1]
 
@@ -105,7 +105,7 @@ func (r *fair) take(frames []*Frame, size int) []*Frame {
 	return frames
 }
 
-// drop gives everything back.
+// drop releases all frames.
 func (r *fair) drop() {
 	for _, list := range [][]*Flow{r.fresh, r.ring} {
 		for _, flow := range list {
@@ -118,7 +118,7 @@ func (r *fair) drop() {
 	r.fresh, r.ring = nil, nil
 }
 
-// QueuedIn is how many bytes of a stream wait.
+// QueuedIn returns how many bytes of a stream wait for the peer.
 func (l *Link) QueuedIn(flow *Flow) int {
 	l.out.mu.Lock()
 	defer l.out.mu.Unlock()

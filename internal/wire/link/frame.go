@@ -8,46 +8,43 @@ import (
 )
 
 const (
-	// headroom is kept free before a received payload, for a new head that is
-	// longer than the one that came: a caller id, an access level, a user id
-	// and a mount point more.
+	// headroom is kept free before a received payload, in bytes, so that its head can grow in place
+	// by a caller id, an access level, a user id and a mount point.
 	headroom = 256
-	// tailroom is kept free behind the data of a frame that is built in place.
+	// tailroom is kept free after the data of a frame that is built in place, in bytes.
 	tailroom = 16
-	// maxPrefix is the longest length prefix (spec.md 4.1).
+	// maxPrefix is the size of the longest length prefix that is written, in bytes (spec.md 4.1).
 	maxPrefix = 9
 
 	protocolReset     = 0
 	protocolChainPack = 1
 )
 
-// Frame is one message in a buffer with room around it, so that its head can
-// be rewritten before its body without moving the body.
+// Frame is one message in a buffer with space around it, so that its head can be replaced without
+// moving its body.
 //
-// Frames come from pools and are counted: whoever holds one beyond a call
-// retains it and releases it once. Its bytes do not change after it was first
-// sent.
+// Frames are pooled and reference-counted: a holder that keeps one beyond a call calls Retain, and
+// Release once. The bytes of a frame do not change after it was first sent.
 type Frame struct {
 	refs  atomic.Int32
-	class int // index into classes, -1: not pooled
+	class int // index into classes; -1: not pooled
 	buf   []byte
 	start int // of the payload, which begins with the protocol byte
 	end   int
-	wire  int // of the length prefix; 0: not ready to be sent
-	// gathers: made by a queue of the bytes of many small frames, which may go on
-	// as long as it waits there.
+	wire  int // of the length prefix; 0: the frame is not ready to be sent
+	// gathers says that a queue made this frame of the bytes of small frames and may append more
+	// while it waits.
 	gathers bool
 }
 
-// classes are the capacities that are pooled. A frame takes no more than about
-// twice its size, since what waits in a queue is counted by its size; 33 KiB is
-// one data frame of a tunnel.
+// classes are the payload sizes that are pooled, in bytes. A frame has at most about twice the
+// memory of its payload, because queue limits count payload bytes. 33 KiB holds one data frame of a
+// tunnel.
 var classes = [...]int{512, 1 << 10, 2 << 10, 5 << 10, 10 << 10, 18 << 10, 33 << 10, 66 << 10, 132 << 10, 264 << 10}
 
 var pools [len(classes)]sync.Pool
 
-// NewFrame gives a frame with room for capacity bytes of payload. The caller
-// holds it.
+// NewFrame returns a frame with space for capacity bytes of payload. The caller holds it.
 func NewFrame(capacity int) *Frame {
 	for i, size := range classes {
 		if capacity > size {
@@ -66,18 +63,18 @@ func NewFrame(capacity int) *Frame {
 	return f
 }
 
-// Retain counts one holder more.
+// Retain adds a holder.
 func (f *Frame) Retain() { f.refs.Add(1) }
 
-// Release counts one holder less; the last one gives the buffer back.
+// Release removes a holder. The last one gives the buffer back to its pool.
 func (f *Frame) Release() {
 	if f.refs.Add(-1) == 0 && f.class >= 0 {
 		pools[f.class].Put(f)
 	}
 }
 
-// NewMessage gives a frame, ready to be sent, that holds message (without its
-// protocol byte). The bytes are copied.
+// NewMessage returns a frame, ready to be sent, with a copy of message, which has no protocol byte.
+// The caller holds it.
 func NewMessage(message []byte) *Frame {
 	f := NewFrame(len(message) + 1)
 	f.end = f.start + copy(f.buf[f.start:], message)
@@ -85,22 +82,20 @@ func NewMessage(message []byte) *Frame {
 	return f
 }
 
-// Room is where the data of a frame that is built in place goes, n bytes of it;
-// n must not exceed the capacity asked for.
+// Room returns the space for the data of a frame that is built in place, n bytes of it. n must not
+// exceed the capacity that the frame was made with.
 func (f *Frame) Room(n int) []byte { return f.buf[headroom : headroom+n] }
 
-// Wrap makes a frame of the first n bytes of Room: head goes before and tail
-// behind them. Together they are one message; tail has at most 16 bytes, head
-// at most 240.
+// Wrap makes a frame of the first n bytes of Room, with head before and tail after them. Together
+// they are one message, which has no protocol byte. head has at most 240 bytes, tail at most 16.
 func (f *Frame) Wrap(head []byte, n int, tail []byte) {
 	f.end = headroom + n
 	f.end += copy(f.buf[f.end:], tail)
 	f.seal(headroom - copy(f.buf[headroom-len(head):], head))
 }
 
-// ReplaceHead puts head in the place of everything before the last bodyLen
-// bytes and makes the frame ready to be sent. It must be the frame's only
-// holder who calls it.
+// ReplaceHead replaces everything before the last bodyLen bytes of the payload by head and makes
+// the frame ready to be sent. The caller must be the only holder.
 func (f *Frame) ReplaceHead(head []byte, bodyLen int) {
 	body := f.end - bodyLen
 	start := body - len(head)
@@ -112,8 +107,7 @@ func (f *Frame) ReplaceHead(head []byte, bodyLen int) {
 	f.seal(start)
 }
 
-// regrow moves the body to a new buffer, for a head that the room does not
-// hold.
+// regrow moves the body to a new buffer, for a head that does not fit before it.
 func (f *Frame) regrow(head []byte, bodyLen int) {
 	buf := make([]byte, headroom+len(head)+bodyLen+tailroom)
 	n := headroom + copy(buf[headroom:], head)
@@ -122,8 +116,7 @@ func (f *Frame) regrow(head []byte, bodyLen int) {
 	f.seal(headroom)
 }
 
-// seal puts the protocol byte and the length prefix before the message that
-// begins at message.
+// seal writes the protocol byte and the length prefix before the message, which begins at message.
 func (f *Frame) seal(message int) {
 	f.start = message - 1
 	f.buf[f.start] = protocolChainPack
@@ -132,14 +125,14 @@ func (f *Frame) seal(message int) {
 	chainpack.AppendUIntData(f.buf[f.wire:f.wire], length)
 }
 
-// Payload is the protocol byte and the message.
+// Payload returns the protocol byte and the message. It aliases the frame.
 func (f *Frame) Payload() []byte { return f.buf[f.start:f.end] }
 
-// Message is the payload without its protocol byte.
+// Message returns the payload without its protocol byte. It aliases the frame.
 func (f *Frame) Message() []byte { return f.buf[f.start+1 : f.end] }
 
-// Wire is what goes over the wire, of a frame that is ready to be sent.
-func (f *Frame) Wire() []byte { return f.buf[f.wire:f.end] }
+// wireBytes returns the frame in the block framing. The frame must be ready to be sent.
+func (f *Frame) wireBytes() []byte { return f.buf[f.wire:f.end] }
 
-// Size is the count of bytes that the frame takes on the wire.
+// Size returns the size of the frame in the block framing, in bytes. Queues count it.
 func (f *Frame) Size() int { return f.end - f.wire }

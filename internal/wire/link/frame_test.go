@@ -61,7 +61,8 @@ func TestFrameIsOnTheWireWhatItWasMadeOf(t *testing.T) {
 func TestFrameBuiltInPlace(t *testing.T) {
 	for _, n := range []int{0, 1, 500, 32 << 10} {
 		text := bytes.Repeat([]byte("x"), n)
-		whole := rpc.AppendResult(nil, rpc.Address{ID: 3, Callers: rpc.CallerIDs{2}}, chainpack.List(chainpack.Int(1), chainpack.String(string(text))))
+		whole := rpc.AppendResult(nil, rpc.Address{ID: 3, Callers: rpc.CallerIDs{2}},
+			chainpack.List(chainpack.Int(1), chainpack.String(string(text))))
 		headLen := len(whole) - n - 2
 		for _, padding := range []int{0, 240 - headLen} {
 			head := append(bytes.Repeat([]byte{0}, padding), whole[:headLen]...)

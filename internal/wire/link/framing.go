@@ -6,21 +6,18 @@ import (
 	"shvtools/internal/shv/chainpack"
 )
 
-// framing is how frames are kept apart on a connection. The block framing
-// (spec.md 4.1) is none of them: it is what frames hold, so that they go out
-// as they are.
+// framing separates the frames on a connection. The block framing (spec.md 4.1) does not implement
+// it: frames hold their bytes in that form and are written as they are.
 type framing interface {
-	// readFrame waits for a frame and reads it. It is called by the read loop, and
-	// an end before the first byte of a frame is io.EOF.
+	// readFrame waits for a frame and reads it. The read loop calls it. The end of the connection
+	// before the first byte of a frame is io.EOF.
 	readFrame(l *Link) (*Frame, Cause, error)
-	// writeFrame writes one frame of the block framing, whose payload begins at
-	// wire[payload]; more tells that another one follows at once. It is called by
-	// whoever took the queue.
+	// writeFrame writes one frame, given in the block framing with its payload from wire[payload]
+	// on. more says that another frame follows at once. The goroutine that took the queue calls it.
 	writeFrame(l *Link, wire []byte, payload int, more bool) error
 }
 
-// framingOf is the framing of conn, nil for block, and the connection that it is
-// spoken on.
+// framingOf returns the framing of conn, nil for block, and the connection to use it on.
 func framingOf(conn net.Conn) (framing, net.Conn) {
 	if c, ok := conn.(interface{ Serial() net.Conn }); ok {
 		return new(serial), c.Serial()
@@ -31,10 +28,10 @@ func framingOf(conn net.Conn) (framing, net.Conn) {
 	return nil, conn
 }
 
-// writeFramed writes the frames in order and releases those that are out.
+// writeFramed writes frames in order and releases those that are written.
 func (l *Link) writeFramed(frames []*Frame) error {
 	for i, f := range frames {
-		if err := l.writeWire(f.Wire(), i+1 < len(frames)); err != nil {
+		if err := l.writeWire(f.wireBytes(), i+1 < len(frames)); err != nil {
 			return err
 		}
 		l.account(f.Size())
@@ -44,12 +41,13 @@ func (l *Link) writeFramed(frames []*Frame) error {
 	return nil
 }
 
-// writeWire writes the frames of the block framing in wire, which are whole.
+// writeWire writes the whole frames that wire holds in the block framing. more says that others
+// follow.
 func (l *Link) writeWire(wire []byte, more bool) error {
 	for len(wire) > 0 {
 		length, payload, err := chainpack.UIntData(wire)
 		if err != nil {
-			return err // never: we made it
+			return err // never: this program wrote the prefix
 		}
 		size := payload + int(length)
 		if err := l.framing.writeFrame(l, wire[:size], payload, more || size < len(wire)); err != nil {
@@ -60,8 +58,8 @@ func (l *Link) writeWire(wire []byte, more bool) error {
 	return nil
 }
 
-// withSpace gives a frame with room for more, which holds what f held: f itself or one
-// in its place. It is for frames whose length nobody has declared.
+// withSpace returns a frame with space for more bytes and the content of f: f itself, or a larger
+// one that replaces it. It serves frames whose length nobody declares.
 func (f *Frame) withSpace() *Frame {
 	if f.end < len(f.buf)-tailroom {
 		return f

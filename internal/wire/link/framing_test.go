@@ -68,7 +68,8 @@ func TestLengthPrefixOfAnyForm(t *testing.T) {
 	long := func(n int) string {
 		return hex.EncodeToString(append([]byte{byte(0xf0 + n - 4)}, make([]byte, n-1)...)) + "09"
 	}
-	for _, prefix := range []string{"09", "8009", "c00009", "e0000009", long(4), long(5), long(8), long(9), long(16), long(17)} {
+	forms := []string{"09", "8009", "c00009", "e0000009", long(4), long(5), long(8), long(9), long(16), long(17)}
+	for _, prefix := range forms {
 		got := read(link.Options{}, unhex(t, prefix+payload))
 		if len(got.messages) != 1 || got.cause != link.PeerClosed {
 			t.Errorf("%s: %v", prefix, got)

@@ -5,19 +5,20 @@ import (
 	"time"
 )
 
-// idleWatch ends a link from which no frame came for some time. It looks four
-// times in that span instead of arming a timer for each frame.
+// idleWatch ends a link on which no frame came for some time. It looks four times in that time,
+// which is cheaper than arming a timer for each frame.
 type idleWatch struct {
 	mu      sync.Mutex
 	stopped bool // the link has ended
 	timer   *time.Timer
 	limit   time.Duration
-	seen    uint64 // frames when it last saw one more
+	seen    uint64 // frames read when the count last changed
 	silent  time.Duration
 }
 
-// SetIdle sets how long the peer may be silent from now on; 0: for ever. While
-// the link is not being read, nothing counts as silence.
+// SetIdle sets how long the peer may be silent from now on; 0: for ever. The link ends with
+// IdleTimeout at most a quarter of that later. While the link is not being read, nothing counts as
+// silence.
 func (l *Link) SetIdle(limit time.Duration) {
 	w := &l.idle
 	w.mu.Lock()
@@ -33,8 +34,8 @@ func (l *Link) SetIdle(limit time.Duration) {
 	}
 }
 
-// Silence is how long the peer has been silent, to a quarter of the limit that
-// SetIdle gave, and that limit; both are 0 where there is none.
+// Silence returns how long the peer has been silent, rounded down to a quarter of the limit, and
+// the limit that SetIdle set. Both are 0 without a limit.
 func (l *Link) Silence() (silent, limit time.Duration) {
 	w := &l.idle
 	w.mu.Lock()

@@ -11,25 +11,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// readBuffer is small on purpose: what is larger is read straight into its own
-// frame.
+// readBuffer is the size of a read buffer in bytes. It is small because larger payloads are read
+// straight into their own frame.
 const readBuffer = 4 << 10
 
-// readBuffers are the buffers of all links that have something in them.
+// readBuffers pools the buffers: only links with unread bytes hold one.
 var readBuffers = sync.Pool{New: func() any { return new([readBuffer]byte) }}
 
-// input is the buffered side of a connection that is read. An idle link holds no
-// buffer: one is taken when the system has something to read. It belongs to the
-// read loop.
+// input is the reading side of a connection, with a buffer. An idle link holds no buffer: it takes
+// one when the system has something to read. The read loop owns it.
 type input struct {
 	link     *Link
-	raw      syscall.RawConn // nil: the connection is no socket of Go's poller
+	raw      syscall.RawConn // nil: the connection is not a socket of Go's poller
 	buf      *[readBuffer]byte
-	from, to int // what is buffered, in buf
+	from, to int // the unread bytes in buf
 
 	// Of one read through raw.
 	attempt func(fd uintptr) bool
-	into    []byte // where to; nil: to buf
+	into    []byte // the destination; nil: buf
 	n       int
 	err     error
 }
@@ -39,7 +38,7 @@ func (in *input) init(l *Link, raw syscall.RawConn) {
 	in.attempt = in.try // once: a closure for each read would be an allocation
 }
 
-// release gives the buffer back.
+// release gives the buffer back to the pool.
 func (in *input) release() {
 	if in.buf != nil {
 		readBuffers.Put(in.buf)
@@ -47,7 +46,7 @@ func (in *input) release() {
 	}
 }
 
-// buffered is how many bytes can be taken without a read.
+// buffered returns how many bytes can be consumed without a read.
 func (in *input) buffered() int { return in.to - in.from }
 
 // fill waits until something is buffered.
@@ -62,7 +61,7 @@ func (in *input) fill() error {
 	return nil
 }
 
-// ReadByte takes one byte.
+// ReadByte consumes one byte.
 func (in *input) ReadByte() (byte, error) {
 	if err := in.fill(); err != nil {
 		return 0, err
@@ -71,7 +70,8 @@ func (in *input) ReadByte() (byte, error) {
 	return in.buf[in.from-1], nil
 }
 
-// Read takes what is buffered, or reads; a large b is read into as it is.
+// Read consumes buffered bytes, or reads the connection if there are none; straight into b if that
+// is large.
 func (in *input) Read(b []byte) (int, error) {
 	if in.from == in.to && len(b) >= readBuffer {
 		return in.read(b)
@@ -84,9 +84,8 @@ func (in *input) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// read reads the connection into b, or into the buffer if that is nil. What the
-// read loop has relayed goes out before: it may be long until there is something
-// to read.
+// read reads the connection into b, or into the buffer if b is nil. It first flushes what the read
+// loop has relayed, since the next bytes may be long in coming.
 func (in *input) read(b []byte) (n int, err error) {
 	in.link.flushRelayed()
 	if in.raw != nil {
@@ -101,7 +100,7 @@ func (in *input) read(b []byte) (n int, err error) {
 	return n, err
 }
 
-// take gives the buffer.
+// take returns the buffer, and gets one if the input holds none.
 func (in *input) take() []byte {
 	if in.buf == nil {
 		in.buf = readBuffers.Get().(*[readBuffer]byte)
@@ -124,13 +123,14 @@ func (in *input) readRaw(b []byte) (int, error) {
 	return in.n, nil
 }
 
-// readError is what package net makes of an error of the system.
+// readError wraps an error of the system as package net does.
 func readError(conn net.Conn, err error) error {
 	at := conn.LocalAddr()
-	return &net.OpError{Op: "read", Net: at.Network(), Source: at, Addr: conn.RemoteAddr(), Err: os.NewSyscallError("read", err)}
+	err = os.NewSyscallError("read", err)
+	return &net.OpError{Op: "read", Net: at.Network(), Source: at, Addr: conn.RemoteAddr(), Err: err}
 }
 
-// try reads what is there; false: there is nothing yet.
+// try reads what is available. It returns false if nothing is yet.
 func (in *input) try(fd uintptr) bool {
 	b := in.into
 	if b == nil {
@@ -150,8 +150,7 @@ func (in *input) try(fd uintptr) bool {
 	}
 }
 
-// rawOf is the way around package net to a socket of Go's poller, nil for another
-// connection.
+// rawOf returns the way past package net to a socket of Go's poller, nil for other connections.
 func rawOf(conn net.Conn) syscall.RawConn {
 	var raw syscall.RawConn
 	err := errors.ErrUnsupported

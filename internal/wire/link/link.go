@@ -8,52 +8,49 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"shvtools/internal/shv/rpc"
 )
 
 // Errors of the sending methods.
 var (
-	// ErrClosed: the link has ended; Cause tells why.
+	// ErrClosed reports that the link has ended; Cause gives the reason.
 	ErrClosed = errors.New("link: closed")
-	// ErrQueueFull: the peer has not taken what is queued for it.
+	// ErrQueueFull reports that the queue has no space for the frame, since the peer is slow.
 	ErrQueueFull = errors.New("link: queue full")
 )
 
-// Defaults of Options.
+// Defaults of Options, and the limit for frames before a login, in bytes.
 const (
 	DefaultMaxFrame   = 16 << 20
 	LoginMaxFrame     = 64 << 10
 	DefaultQueueBytes = 4 << 20
 )
 
-// Handler takes what a link reads. Its methods are called by the read loop, one
-// at a time.
+// Handler takes what a link reads. The read loop calls its methods, one at a time.
 type Handler interface {
-	// Message takes one message. Both arguments are the link's and valid during
-	// the call; f is retained by whoever keeps it.
+	// Message takes one message. Both arguments belong to the link and are valid during the call; a
+	// handler that keeps f beyond it calls f.Retain.
 	Message(m *rpc.Message, f *Frame)
-	// Reset takes the peer's wish to begin anew, as before a login.
+	// Reset takes the peer's request to start over, as before a login (spec.md 4.1).
 	Reset()
 }
 
-// Options of a link; zero fields have defaults.
+// Options are the limits of a link. A zero field means its default.
 type Options struct {
-	MaxFrame   int           // bytes of a payload that is accepted
-	QueueBytes int           // bytes that may wait for the peer
-	Idle       time.Duration // end the link when nothing came for this long; 0: never
-	Gauge      *Gauge        // also counts what waits for the peer; nil: none
+	MaxFrame   int    // bytes of a payload that is accepted; 0: DefaultMaxFrame
+	QueueBytes int    // bytes that may wait for the peer; 0: DefaultQueueBytes
+	Gauge      *Gauge // counts the queued bytes of several links together; nil: none
 }
 
-// Link is one connection. All methods may be called concurrently, Run once.
+// Link is one connection. Run is called once; all other methods may be called concurrently.
 type Link struct {
 	conn    net.Conn
 	framing framing // nil: block
 
 	maxFrame atomic.Int64
 	rx, tx   atomic.Uint64 // frames read and queued
-	txBytes  atomic.Uint64 // of those that were queued
+	txBytes  atomic.Uint64 // bytes of the queued frames
 	waiting  atomic.Bool   // the read loop waits in SendWait
 	done     chan struct{} // closed when the link has ended
 
@@ -64,23 +61,23 @@ type Link struct {
 	idle  idleWatch
 	pulse pulse
 	out   queue
-	try   tryWriter // of whoever took the queue
+	try   tryWriter // belongs to the goroutine that took the queue
 
-	// writer is the write loop, while there is one. It begins under out.mu and
-	// before out.closed is set.
+	// writer counts the write loop while it runs. It starts under out.mu and before out.closed is
+	// set.
 	writer sync.WaitGroup
-	write  func() // the write loop, once it was needed
+	write  func() // the write loop; nil until it is first needed
 
-	// Of the read loop.
+	// Owned by the read loop.
 	in      input
-	relayed []*Link       // the links that it relayed to and has not flushed
-	space   chan struct{} // capacity 1: what it waits for has queue space; nil: it has never waited
+	relayed []*Link       // the links that it relayed to and has not flushed yet
+	space   chan struct{} // capacity 1, gets a token for queue space; nil until it first waits
 }
 
-// maxRelayed is how many links a read loop flushes at once.
+// maxRelayed is how many links a read loop relays to before it flushes them.
 const maxRelayed = 16
 
-// New makes a link of conn, which it closes when it ends. Nothing is read
+// New makes a link of conn and takes it over: the link closes conn when it ends. Nothing is read
 // before Run.
 func New(conn net.Conn, o Options) *Link {
 	if o.MaxFrame <= 0 {
@@ -96,12 +93,11 @@ func New(conn net.Conn, o Options) *Link {
 	l.in.init(l, raw)
 	l.maxFrame.Store(int64(o.MaxFrame))
 	l.out.gauge, l.out.limit = o.Gauge, o.QueueBytes
-	l.SetIdle(o.Idle)
 	return l
 }
 
-// Run reads until the link ends and returns the cause. It returns only after
-// the write loop has ended too. A panic of either loop ends this link alone.
+// Run reads until the link ends and returns the cause. It returns after the write loop has ended,
+// too. A panic of either loop ends only this link, with the cause Bug.
 func (l *Link) Run(h Handler) Cause {
 	l.beginWriting()
 	l.end(l.readGuarded(h))
@@ -119,14 +115,14 @@ func (l *Link) readGuarded(h Handler) (cause Cause, err error) {
 	return l.readLoop(h)
 }
 
-// PanicError is a panic of a loop or the Handler, with the stack for a bug report.
+// PanicError is a recovered panic of a loop or the Handler, with the stack for a bug report.
 type PanicError struct {
 	Value any
 	Stack []byte
 }
 
-// AsPanic makes an error of what was recovered, with the stack of the caller, unless
-// it is one from another goroutine already.
+// AsPanic makes an error of a recovered value, with the stack of the caller. A *PanicError, which
+// another goroutine recovered, is returned as it is.
 func AsPanic(recovered any) *PanicError {
 	if p, ok := recovered.(*PanicError); ok {
 		return p
@@ -134,11 +130,11 @@ func AsPanic(recovered any) *PanicError {
 	return &PanicError{Value: recovered, Stack: debug.Stack()}
 }
 
-// Error is the panic without its stack.
+// Error returns the panic without its stack.
 func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
 
-// Close ends the link for the given cause. Frames that are not written yet are
-// lost; Finish writes them first.
+// Close ends the link with the given cause, unless it has ended already. Frames that are not
+// written yet are lost; Finish writes them first.
 func (l *Link) Close(cause Cause) { l.end(cause, nil) }
 
 func (l *Link) end(cause Cause, err error) {
@@ -155,10 +151,10 @@ func (l *Link) end(cause Cause, err error) {
 	})
 }
 
-// Done is closed when the link has ended.
+// Done returns a channel that is closed when the link has ended.
 func (l *Link) Done() <-chan struct{} { return l.done }
 
-// Cause tells why the link ended; Open before that.
+// Cause returns why the link ended, Open before that.
 func (l *Link) Cause() Cause {
 	select {
 	case <-l.done:
@@ -168,7 +164,7 @@ func (l *Link) Cause() Cause {
 	}
 }
 
-// Err describes the end of the link for people, nil before it.
+// Err describes the end of the link for people, as an *EndError. It is nil before the end.
 func (l *Link) Err() error {
 	switch cause := l.Cause(); {
 	case cause == Open:
@@ -183,10 +179,10 @@ func (l *Link) Err() error {
 // EndError is the end of a link as an error.
 type EndError struct {
 	Cause Cause
-	Err   error // nil where the cause says it all
+	Err   error // what the system or the parser reported; nil: the cause says it all
 }
 
-// Error is the cause in words, with what the system said.
+// Error returns the cause in words, and then Err.
 func (e *EndError) Error() string {
 	if e.Err == nil {
 		return e.Cause.String()
@@ -194,48 +190,48 @@ func (e *EndError) Error() string {
 	return e.Cause.String() + ": " + e.Err.Error()
 }
 
-// Unwrap gives what the system said.
+// Unwrap returns Err.
 func (e *EndError) Unwrap() error { return e.Err }
 
-// PeerGone tells whether the peer has closed the connection although the read loop
-// has not come that far. False where the connection cannot tell.
+// PeerGone reports whether the peer has closed the connection, even if the read loop has not read
+// that far. It is false if the connection cannot tell, which only blocking ones can.
 func (l *Link) PeerGone() bool {
 	c, ok := l.conn.(interface{ PeerClosed() bool })
 	return ok && c.PeerClosed()
 }
 
-// AckNow lets the system acknowledge what was read at once, where the connection
-// can do that: a peer that holds small segments back until then (Nagle) goes on.
+// AckNow makes the system acknowledge what was read at once, if the connection supports that. A
+// peer with Nagle's algorithm holds small segments back until then.
 func (l *Link) AckNow() {
 	if c, ok := l.conn.(interface{ AckNow() }); ok {
 		c.AckNow()
 	}
 }
 
-// SetMaxFrame changes the limit for frames from now on, in bytes of payload.
+// SetMaxFrame changes the limit for frames that are read from now on, in bytes of payload.
 func (l *Link) SetMaxFrame(n int) { l.maxFrame.Store(int64(n)) }
 
-// LocalAddr is our address of the connection.
+// LocalAddr returns our address of the connection.
 func (l *Link) LocalAddr() net.Addr { return l.conn.LocalAddr() }
 
-// RemoteAddr is the peer's address of the connection.
+// RemoteAddr returns the peer's address of the connection.
 func (l *Link) RemoteAddr() net.Addr { return l.conn.RemoteAddr() }
 
-// Traffic is what has passed a link, or several: what was read, and what was queued
-// for the peer.
+// Traffic counts what passed a link, or several: frames and bytes that were read, and those that
+// were queued for the peer.
 type Traffic struct{ FramesIn, FramesOut, BytesIn, BytesOut uint64 }
 
-// Traffic gives what has passed so far. It does not wait.
+// Traffic returns the counts so far. It does not wait.
 func (l *Link) Traffic() Traffic {
 	return Traffic{l.rx.Load(), l.tx.Load(), l.pulse.received.Load(), l.txBytes.Load()}
 }
 
-// Plus is the sum of both.
+// Plus returns the sum of t and o.
 func (t Traffic) Plus(o Traffic) Traffic {
 	return Traffic{t.FramesIn + o.FramesIn, t.FramesOut + o.FramesOut, t.BytesIn + o.BytesIn, t.BytesOut + o.BytesOut}
 }
 
-// Minus is what came after o.
+// Minus returns what was counted after o, an earlier count of the same link.
 func (t Traffic) Minus(o Traffic) Traffic {
 	return Traffic{t.FramesIn - o.FramesIn, t.FramesOut - o.FramesOut, t.BytesIn - o.BytesIn, t.BytesOut - o.BytesOut}
 }

@@ -8,14 +8,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxWrite is how much is written at once: more would hide that a slow peer takes
-// it bit by bit.
+// maxWrite is how many bytes are written at once: a larger write would hide that a slow peer takes
+// them bit by bit.
 const maxWrite = 64 << 10
 
-// pulse counts what moves, for whoever watches that something does.
+// pulse counts what moves on a link, for those that watch for a stall.
 type pulse struct {
-	received, sent atomic.Uint64 // bytes; of sent, some are counted twice
-	within         atomic.Bool   // a frame has begun that the read loop waits for
+	received, sent atomic.Uint64 // bytes; sent counts some of them twice
+	within         atomic.Bool   // the read loop waits for the rest of a frame
 }
 
 func (p *pulse) entered() { p.within.Store(true) }
@@ -26,17 +26,17 @@ func (p *pulse) left() {
 	}
 }
 
-// Pulse is where a link stands. Two that are equal, some time apart, say that
-// nothing has moved.
+// Pulse is a snapshot of the movement on a link. Two equal snapshots mean that nothing moved
+// between them.
 type Pulse struct {
-	Received uint64 // bytes that came
-	Within   bool   // a frame has begun, and the rest of it is missing
+	Received uint64 // bytes that were read
+	Within   bool   // the rest of a frame is missing
 	Queued   int    // bytes that wait for the peer
-	Sent     uint64 // grows with what goes out; no count of bytes
-	Unacked  int    // bytes that the system has not brought to the peer, if any are queued
+	Sent     uint64 // grows with what is written; not a count of bytes
+	Unacked  int    // bytes that the peer's system has not acknowledged; 0 if none are queued
 }
 
-// Pulse tells where the link stands. It does not wait.
+// Pulse returns a snapshot. It does not wait.
 func (l *Link) Pulse() Pulse {
 	p := Pulse{
 		Received: l.pulse.received.Load(),
@@ -48,15 +48,15 @@ func (l *Link) Pulse() Pulse {
 		p.Sent += m.conn.Written()
 	}
 	if p.Queued > 0 {
-		// The system lets us write again only when much of its buffer is free,
-		// which over a slow line may take minutes.
+		// The system accepts writes again only when much of its buffer is free,
+		// which takes minutes over a slow line. Unacknowledged bytes shrink sooner.
 		p.Unacked = unacked(l.conn)
 	}
 	return p
 }
 
-// unacked asks the system how much of what was written has not arrived; 0 where
-// it cannot tell.
+// unacked asks the system how many written bytes the peer has not acknowledged. It returns 0 if the
+// connection cannot tell.
 func unacked(conn net.Conn) (n int) {
 	for {
 		inner, ok := conn.(interface{ NetConn() net.Conn }) // TLS
@@ -77,7 +77,7 @@ func unacked(conn net.Conn) (n int) {
 	return n
 }
 
-// writePieces is conn.Write that shows what it has done so far.
+// writePieces is conn.Write that counts its progress.
 func (l *Link) writePieces(b []byte) (n int, err error) {
 	for n < len(b) && err == nil {
 		var more int
@@ -88,23 +88,22 @@ func (l *Link) writePieces(b []byte) (n int, err error) {
 	return n, err
 }
 
-// Gauge counts the bytes that wait in the queues of many links.
+// Gauge counts the bytes that wait in the queues of many links. The zero value is ready.
 type Gauge struct{ bytes atomic.Int64 }
 
-// Bytes is how many there are now.
+// Bytes returns the current count.
 func (g *Gauge) Bytes() int64 { return g.bytes.Load() }
 
-// add changes how much waits; q.mu is held.
-func (q *queue) add(n int) {
+// addLocked changes how many bytes wait.
+func (q *queue) addLocked(n int) {
 	q.bytes += n
 	if q.gauge != nil {
 		q.gauge.bytes.Add(int64(n))
 	}
 }
 
-// leaveGauge takes what the queue of an ended link still counts out of its gauge;
-// q.mu is held.
-func (q *queue) leaveGauge() {
+// leaveGaugeLocked takes what the queue of an ended link still counts out of its gauge.
+func (q *queue) leaveGaugeLocked() {
 	if q.gauge != nil {
 		q.gauge.bytes.Add(int64(-q.bytes))
 		q.gauge = nil

@@ -3,53 +3,53 @@ package link
 import "sync"
 
 const (
-	// copyBelow is up to what size a frame that has to wait is copied together with
-	// its neighbours: a buffer for each would cost many times what it holds.
+	// copyBelow is the size in bytes up to which a waiting frame is copied together with its
+	// neighbours: a buffer for each would cost many times what it holds.
 	copyBelow = 1 << 10
 	// coalesceAbove is how many frames wait before that begins.
 	coalesceAbove = 16
 )
 
-// queue holds the frames for the peer and says who writes: the write loop, or
-// a sender that found nobody writing (SendNow).
+// queue holds the frames for the peer and says who writes them: the write loop, or a sender that
+// found nobody writing (SendNow, Relay).
 type queue struct {
 	mu      sync.Mutex
 	limit   int
 	frames  []*Frame // waiting
 	spare   []*Frame // the slice that was written last, to be filled next
-	skip    int      // bytes of the first frame that are out already
-	bytes   int      // of frames waiting and being written; changed by add
-	own     int      // of those in frames; on a shared link they are of no stream
-	gauge   *Gauge   // of many queues; nil: none, or not any more
+	skip    int      // bytes of the first frame that are written already
+	bytes   int      // of frames waiting and being written; changed by addLocked
+	own     int      // of the frames in frames, which on a shared link belong to no stream
+	gauge   *Gauge   // of many queues; nil: none, or no longer
 	busy    bool     // somebody writes
 	closed  bool
-	last    bool              // no more is taken: the link ends when this is out
-	waiting []chan<- struct{} // each has room for a token, given when bytes went out
+	last    bool              // no more is taken: the link ends when the rest is written
+	waiting []chan<- struct{} // each has capacity for a token, which it gets when bytes were written
 
-	fair *fair // of a link that many streams share; nil for others
+	fair *fair // the streams of a shared link; nil for others
 
 	begun   bool // Run was called
 	looping bool // the write loop runs
 }
 
-// close lets all senders and the write loop find out.
+// close wakes all senders and the write loop, which then find the link ended.
 func (q *queue) close() {
 	q.mu.Lock()
 	q.closed = true
-	q.announce()
+	q.announceLocked()
 	q.mu.Unlock()
 }
 
-// finish lets all senders find out that no more is taken.
+// finish wakes all senders, which then find that no more is taken.
 func (q *queue) finish() {
 	q.mu.Lock()
 	q.last = true
-	q.announce()
+	q.announceLocked()
 	q.mu.Unlock()
 }
 
-// announce wakes those who wait for room; q.mu is held.
-func (q *queue) announce() {
+// announceLocked wakes those that wait for queue space.
+func (q *queue) announceLocked() {
 	for i, waiter := range q.waiting {
 		select {
 		case waiter <- struct{}{}:
@@ -60,65 +60,63 @@ func (q *queue) announce() {
 	q.waiting = q.waiting[:0]
 }
 
-// await lets the next change, or the end, put a token into waiter.
+// await registers waiter for one token at the next change or the end.
 func (q *queue) await(waiter chan<- struct{}) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.waiting = append(q.waiting, waiter)
 	if q.closed {
-		q.announce()
+		q.announceLocked()
 	}
 }
 
-// fits tells whether size more bytes may wait; q.mu is held. A frame above the
-// limit passes when it is alone.
-func (q *queue) fits(size int) bool { return q.bytes == 0 || q.bytes+size <= q.limit }
+// fitsLocked reports whether size more bytes may wait. A frame above the limit fits if it is alone.
+func (q *queue) fitsLocked(size int) bool { return q.bytes == 0 || q.bytes+size <= q.limit }
 
-// fitsAlone is fits for what is of no stream. Full streams leave it the room of one:
-// it is what keeps the link itself alive.
-func (q *queue) fitsAlone(size int) bool {
-	return q.fits(size) || q.fair != nil && (q.own == 0 || q.own+size <= q.fair.limit)
+// fitsAloneLocked is fitsLocked for a frame of no stream. Full streams leave it the space of one
+// more: such frames keep the link itself alive.
+func (q *queue) fitsAloneLocked(size int) bool {
+	return q.fitsLocked(size) || q.fair != nil && (q.own == 0 || q.own+size <= q.fair.limit)
 }
 
-// empty tells whether nothing waits; q.mu is held.
-func (q *queue) empty() bool { return len(q.frames) == 0 && (q.fair == nil || q.fair.empty()) }
+// emptyLocked reports whether nothing waits.
+func (q *queue) emptyLocked() bool { return len(q.frames) == 0 && (q.fair == nil || q.fair.empty()) }
 
-// accept queues f, unless the link has ended or there is no room; first tells
-// whether nothing waited before. flow is the stream that f belongs to; nil: none.
-// q.mu is held.
-func (q *queue) accept(flow *Flow, f *Frame) (first bool, err error) {
+// acceptLocked queues f, unless the link has ended or there is no queue space; first reports
+// whether nothing waited before. flow is the stream of f, nil for none.
+func (q *queue) acceptLocked(flow *Flow, f *Frame) (first bool, err error) {
 	shared := q.fair != nil && flow != nil
-	room := q.fitsAlone(f.Size())
+	fits := q.fitsAloneLocked(f.Size())
 	if shared {
-		room = q.fits(f.Size())
-		// Full streams leave one more of room to keys of those that have nothing waiting.
+		fits = q.fitsLocked(f.Size())
+		// Full streams leave the space of one more to keystrokes of streams with nothing waiting.
 		key := flow.bytes == 0 && f.Size() <= copyBelow
-		room = q.fair.has(flow, f.Size()) && (room || key && q.fits(f.Size()-q.fair.limit))
+		fits = q.fair.has(flow, f.Size()) && (fits || key && q.fitsLocked(f.Size()-q.fair.limit))
 	}
 	switch {
 	case q.closed || q.last:
 		return false, ErrClosed
-	case !room:
+	case !fits:
 		return false, ErrQueueFull
 	}
-	first = q.empty()
+	first = q.emptyLocked()
 	if !shared {
-		q.push(f)
+		q.pushLocked(f)
 		return first, nil
 	}
-	q.add(f.Size())
+	q.addLocked(f.Size())
 	q.fair.push(f, flow)
 	return first, nil
 }
 
-// push appends f; q.mu is held.
-func (q *queue) push(f *Frame) {
-	q.add(f.Size())
+// pushLocked appends f.
+func (q *queue) pushLocked(f *Frame) {
+	q.addLocked(f.Size())
 	q.own += f.Size()
 	q.frames = appendFrame(q.frames, f)
 }
 
-// appendFrame appends f, or a copy of a small one to the last of many.
+// appendFrame appends f. If many frames wait, it copies a small one into the last of them instead.
 func appendFrame(frames []*Frame, f *Frame) []*Frame {
 	if len(frames) < coalesceAbove || f.Size() > copyBelow {
 		f.Retain()
@@ -130,15 +128,15 @@ func appendFrame(frames []*Frame, f *Frame) []*Frame {
 		last.gathers, last.wire = true, last.start
 		frames = append(frames, last)
 	}
-	last.end += copy(last.buf[last.end:], f.Wire())
+	last.end += copy(last.buf[last.end:], f.wireBytes())
 	return frames
 }
 
-// take gives the frames that wait and makes the caller the one who writes; nil
-// when there are none, another goroutine writes, or the link has ended. Of the
-// first frame, skip bytes are out already. q.mu is held.
-func (q *queue) take() (frames []*Frame, skip int) {
-	if q.closed || q.busy || q.empty() {
+// takeLocked returns the frames that wait and makes the caller the one that writes. It returns nil
+// if there are none, another goroutine writes, or the link has ended. The first skip bytes of the
+// first frame are written already.
+func (q *queue) takeLocked() (frames []*Frame, skip int) {
+	if q.closed || q.busy || q.emptyLocked() {
 		return nil, 0
 	}
 	q.busy = true

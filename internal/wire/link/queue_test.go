@@ -125,11 +125,12 @@ func TestSendWaitHoldsItsOwnReadLoop(t *testing.T) {
 				to, toPeer, _ := pipe(t, link.Options{QueueBytes: 500}, handler{})
 				var from *link.Link
 				sent := make(chan error, 1)
-				from, fromPeer, _ := pipe(t, link.Options{Idle: time.Second}, handler{message: forward(func(f *link.Frame) error {
+				from, fromPeer, _ := pipe(t, link.Options{}, handler{message: forward(func(f *link.Frame) error {
 					err := to.SendWait(f, nil, from)
 					sent <- err
 					return err
 				})})
+				from.SetIdle(time.Second)
 				count := fill(t, to, 100)
 				if _, err := fromPeer.Write(onWire(message(count+1, 100))); err != nil {
 					t.Fatal(err)
@@ -200,7 +201,8 @@ func TestFailedWriteEndsTheLink(t *testing.T) {
 				if err := push(l, message(1, 1)); name == "SendNow" && err != link.ErrClosed {
 					t.Errorf("got %v", err)
 				}
-				if cause := <-ended; cause != link.WriteError || l.Err().Error() != "connection lost while writing: no route to host" {
+				cause, want := <-ended, "connection lost while writing: no route to host"
+				if cause != link.WriteError || l.Err().Error() != want {
 					t.Errorf("%v, %v", cause, l.Err())
 				}
 			})

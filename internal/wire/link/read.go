@@ -11,10 +11,10 @@ import (
 )
 
 const (
-	// trusted is how much memory a declared length gets at once; more only as
+	// trusted is how many bytes of memory a declared length gets at once; it gets more only as
 	// the bytes arrive.
 	trusted = 256 << 10
-	// maxLength is how many bytes the longest form of a length prefix has.
+	// maxLength is the size of the longest length prefix that is read, in bytes (spec.md 1.3).
 	maxLength = 18
 )
 
@@ -23,7 +23,7 @@ var (
 	errProtocol   = errors.New("unknown protocol byte")
 )
 
-// messages are what links parse into: one that waits needs none.
+// messages pools what links parse into: a link that waits needs none.
 var messages = sync.Pool{New: func() any { return new(rpc.Message) }}
 
 func (l *Link) readLoop(h Handler) (Cause, error) {
@@ -31,8 +31,8 @@ func (l *Link) readLoop(h Handler) (Cause, error) {
 	defer in.release()
 	defer l.flushRelayed()
 	for {
-		// Here and no deeper: the most that an idle link takes is its stack, of which
-		// the collector gives back what is not needed for the wait.
+		// Wait here and no deeper. The stack is the largest part of an idle link's memory, and
+		// the garbage collector shrinks it to what the wait needs.
 		if _, own := l.framing.(webSocket); !own {
 			if err := in.fill(); err != nil {
 				return readCause(err), err
@@ -59,7 +59,7 @@ func (l *Link) nextFrame(in *input) (*Frame, Cause, error) {
 	return l.readFrame(in)
 }
 
-// handle gives h what a frame holds.
+// handle passes the content of a frame to h.
 func handle(h Handler, f *Frame) error {
 	switch f.buf[f.start] {
 	case protocolChainPack:
@@ -68,7 +68,7 @@ func handle(h Handler, f *Frame) error {
 		if err := m.Parse(f.Message()); err != nil {
 			return err
 		}
-		f.seal(f.start + 1) // as it came, until somebody changes its head
+		f.seal(f.start + 1) // ready to be sent as received, until the handler replaces its head
 		h.Message(m, f)
 	case protocolReset:
 		h.Reset()
@@ -78,7 +78,7 @@ func handle(h Handler, f *Frame) error {
 	return nil
 }
 
-// readFrame reads one frame of the block framing. Its length is judged before memory is taken.
+// readFrame reads one frame of the block framing. It checks the length before it allocates.
 func (l *Link) readFrame(in *input) (*Frame, Cause, error) {
 	length, err := l.readLength(in)
 	defer l.pulse.left()
@@ -112,15 +112,15 @@ func (l *Link) readFrame(in *input) (*Frame, Cause, error) {
 	}
 }
 
-// grow makes room for n bytes more.
+// grow adds n bytes of space.
 func (f *Frame) grow(n int) {
 	buf := make([]byte, f.end+n+tailroom)
 	copy(buf, f.buf[:f.end])
 	f.buf, f.class = buf, -1
 }
 
-// readLength reads a length prefix of any form. An end before its first byte is
-// io.EOF, one within it is io.ErrUnexpectedEOF.
+// readLength reads a length prefix of any form (spec.md 1.3). An end before its first byte is
+// io.EOF, an end within it is io.ErrUnexpectedEOF.
 func (l *Link) readLength(in *input) (uint64, error) {
 	var b [maxLength]byte
 	for n := 0; ; {

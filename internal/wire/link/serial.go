@@ -7,8 +7,8 @@ import (
 	"io"
 )
 
-// The bytes of the serial framing (spec.md 4.2). Within a frame each of them
-// goes as two: the escape, and its own lower half.
+// The control bytes of the serial framing (spec.md 4.2). Within a frame each of them
+// is sent as two bytes: the escape and its own lower half.
 const (
 	serialStart  = 0xa2 // STX
 	serialEnd    = 0xa3 // ETX
@@ -16,17 +16,17 @@ const (
 	serialEscape = 0xaa // ESC
 )
 
-// isSerial tells whether c has a meaning of its own.
+// isSerial reports whether c is a control byte.
 func isSerial(c byte) bool { return c >= serialStart && c <= serialAbort || c == serialEscape }
 
 var errEscape = errors.New("escape of a byte that needs none")
 
-// serial is the serial framing as it is over a stream that loses nothing: no
-// checksum follows a frame, and one that does is passed over like all else between
-// frames. A frame begun anew is dropped, and so is one aborted, as their sender
-// wants; an escape that nobody sends is an error, for it is no noise there.
+// serial is the serial framing over a stream that loses nothing (protocol.md 9). No checksum
+// follows a frame; one that a peer sends is skipped, like everything between frames. A frame that
+// is begun again or aborted is dropped, as its sender wants. An escape of a byte that needs none is
+// a protocol error, since a reliable stream has no noise that could cause it.
 type serial struct {
-	out *batch // what is not written yet; nil: nothing
+	out *batch // bytes that are not written yet; nil: none
 }
 
 func (s *serial) readFrame(l *Link) (*Frame, Cause, error) {
@@ -45,8 +45,8 @@ func (s *serial) readFrame(l *Link) (*Frame, Cause, error) {
 	return nil, cause, fmt.Errorf("frame %d: %w", l.rx.Load()+1, err)
 }
 
-// readSerial reads the rest of a frame that has begun into f, and gives f or what
-// took its place.
+// readSerial reads the rest of a frame that has begun into f. It returns f or the larger frame that
+// replaced it, also with an error.
 func readSerial(l *Link, f *Frame) (*Frame, Cause, error) {
 	in := &l.in
 	for {
@@ -55,7 +55,7 @@ func readSerial(l *Link, f *Frame) (*Frame, Cause, error) {
 			return f, readCause(err), err
 		}
 		if !isSerial(c) {
-			in.from-- // it goes with those behind it
+			in.from-- // takePlain moves it with the bytes after it
 			f = in.takePlain(f)
 		}
 		switch c {
@@ -91,7 +91,7 @@ func readSerial(l *Link, f *Frame) (*Frame, Cause, error) {
 	}
 }
 
-// seek takes everything up to the next b, and that.
+// seek consumes everything up to and including the next b.
 func (in *input) seek(b byte) error {
 	for {
 		if err := in.fill(); err != nil {
@@ -105,7 +105,7 @@ func (in *input) seek(b byte) error {
 	}
 }
 
-// within takes a byte of a frame that has begun.
+// within reads a byte of a frame that has begun.
 func (in *input) within(l *Link) (byte, error) {
 	if in.buffered() == 0 {
 		l.pulse.entered()
@@ -117,8 +117,8 @@ func (in *input) within(l *Link) (byte, error) {
 	return c, err
 }
 
-// takePlain moves what is buffered and means itself into f, as much as fits, and
-// gives f or what took its place.
+// takePlain moves the buffered bytes before the next control byte into f, as many as fit. It
+// returns f or the larger frame that replaced it.
 func (in *input) takePlain(f *Frame) *Frame {
 	f = f.withSpace()
 	b := in.buf[in.from:in.to]
@@ -149,11 +149,11 @@ func (s *serial) writeFrame(l *Link, wire []byte, payload int, more bool) error 
 	return err
 }
 
-// encode appends a frame to what goes out, and writes that whenever it is much.
+// encode appends a frame to the output and writes the output whenever it is full.
 func (s *serial) encode(l *Link, payload []byte) error {
 	b := s.out.b
 	for i, c := range payload {
-		if len(b)+4 > cap(b) { // a start, two for this byte, and the end
+		if len(b)+4 > cap(b) { // a start byte, two for this byte, and the end byte
 			if _, err := l.writePieces(b); err != nil {
 				return err
 			}

@@ -104,8 +104,10 @@ func TestSerialCauseOfEachStream(t *testing.T) {
 		{"meta cut short", "a2 01 8b 48 a3", 1, 0, link.ProtocolError, ""},
 		{"cut short", "a2 01 8b", 1, 0, link.ReadError, "frame 2: unexpected EOF"},
 		{"cut short in an escape", "a2 aa", 1, 0, link.ReadError, "frame 2: unexpected EOF"},
-		{"above the limit", "a2 01" + strings.Repeat("00", 100) + "a3", 1, 0, link.FrameTooLong, "frame 2: more than the 100 bytes"},
-		{"above the limit, without an end", "a2" + strings.Repeat("aa02", 101), 1, 0, link.FrameTooLong, "frame 2: more than the 100 bytes"},
+		{"above the limit", "a2 01" + strings.Repeat("00", 100) + "a3", 1, 0,
+			link.FrameTooLong, "frame 2: more than the 100 bytes"},
+		{"above the limit, without an end", "a2" + strings.Repeat("aa02", 101), 1, 0,
+			link.FrameTooLong, "frame 2: more than the 100 bytes"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := readSerial(link.Options{MaxFrame: 100}, unhex(t, good+test.in))

@@ -6,10 +6,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tryWriter writes to a connection without ever waiting. Whoever took the queue
-// may use it, nobody else.
+// tryWriter writes to a connection without waiting. It belongs to the goroutine that took the
+// queue.
 type tryWriter struct {
-	raw syscall.RawConn // nil: the connection is no socket of Go's poller
+	raw syscall.RawConn // nil: the connection is not a socket of Go's poller
 	fn  func(fd uintptr) bool
 	b   []byte
 	n   int
@@ -23,7 +23,7 @@ func (w *tryWriter) init(raw syscall.RawConn) {
 
 func (w *tryWriter) usable() bool { return w.raw != nil }
 
-// write writes what can be written now; less than all is no error.
+// write writes what the system takes now; writing less than all is not an error.
 func (w *tryWriter) write(b []byte) (int, error) {
 	w.b, w.n, w.err = b, 0, nil
 	err := w.raw.Write(w.fn)

@@ -6,19 +6,18 @@ import (
 	"io"
 )
 
-// webConn is a connection that keeps frames apart by itself: a WebSocket
-// (spec.md 4.3), as package transport makes it.
+// webConn is a connection that separates frames itself: a WebSocket (spec.md 4.3) of package
+// transport.
 type webConn interface {
-	// NextFrame waits for a frame and gives its payload up to io.EOF; an end of the
-	// connection in good order is io.EOF. An error with a method Violation says that
-	// the peer has broken a rule of the framing.
+	// NextFrame waits for a frame and returns its payload, which ends with io.EOF. A clean end of
+	// the connection is io.EOF. An error with a method Violation means that the peer broke a rule
+	// of the framing.
 	NextFrame() (io.Reader, error)
-	// WriteFrame writes a frame of the block framing, whose payload begins at
-	// wire[payload].
+	// WriteFrame writes a frame, given in the block framing with its payload from wire[payload] on.
 	WriteFrame(wire []byte, payload int) error
-	// Written grows with what goes out.
+	// Written grows with the bytes that are written.
 	Written() uint64
-	// CloseFor closes it with a status of RFC 6455 7.4 and a reason.
+	// CloseFor closes the connection with a status of RFC 6455 section 7.4 and a reason.
 	CloseFor(status int, reason string) error
 }
 
@@ -60,13 +59,13 @@ func (w webSocket) writeFrame(_ *Link, wire []byte, payload int, _ bool) error {
 	return w.conn.WriteFrame(wire, payload)
 }
 
-// isViolation tells whether err is the fault of the peer's framing.
+// isViolation reports whether err is the fault of the peer's framing.
 func isViolation(err error) bool {
 	var v interface{ Violation() }
 	return errors.Is(err, errEmptyFrame) || errors.As(err, &v)
 }
 
-// status is the cause as RFC 6455 7.4 has it.
+// status returns the close status of RFC 6455 section 7.4 for the cause.
 func (c Cause) status() int {
 	switch c {
 	case PeerClosed, Done, TunnelEnded:

@@ -6,35 +6,36 @@ import (
 )
 
 const (
-	// batchBuffer is how much of small frames goes out in one write.
+	// batchBuffer is how many bytes of small frames go out in one write.
 	batchBuffer = 32 << 10
-	// directFrom is from what size on a frame is written without being copied.
+	// directFrom is the size in bytes from which a frame is written without a copy.
 	directFrom = 8 << 10
 )
 
-// The verbs that send take a flow: the stream that f is part of, on a link that many streams share. Nil means none.
-// None of them takes the caller's hold of f.
+// The methods that send take a flow: the stream that f is part of, on a link that many streams share; nil: none.
+// None of them releases f: the caller still holds it.
 
-// Send queues f for the peer and never waits. ErrQueueFull leaves the link as it is: what follows is the caller's
-// decision.
+// Send queues f for the peer and never waits. ErrQueueFull leaves the link as it is: what follows
+// is the caller's decision.
 func (l *Link) Send(f *Frame, flow *Flow) error {
 	q := &l.out
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	first, err := q.accept(flow, f)
+	first, err := q.acceptLocked(flow, f)
 	if err != nil {
 		return err
 	}
 	l.sent(f)
 	if first {
-		l.awake()
+		l.wakeLocked()
 	}
 	return nil
 }
 
-// Relay is Send for the read loop of from, which writes what it relayed when it has nothing left to read: many frames
-// go out in one write, and a single one goes out without a switch of goroutines. Only that read loop may call it. What
-// cannot be written without waiting is left to the write loop.
+// Relay is Send for the read loop of from, which writes what it relayed when it has nothing left to
+// read. So many frames go out in one write, and a single one goes out without a switch of
+// goroutines. Only that read loop may call it. The write loop takes over what cannot be written
+// without waiting.
 func (l *Link) Relay(f *Frame, flow *Flow, from *Link) error {
 	if len(from.relayed) >= maxRelayed {
 		from.flushRelayed()
@@ -42,25 +43,26 @@ func (l *Link) Relay(f *Frame, flow *Flow, from *Link) error {
 	q := &l.out
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	first, err := q.accept(flow, f)
+	first, err := q.acceptLocked(flow, f)
 	if err != nil {
 		return err
 	}
 	l.sent(f)
 	switch {
 	case q.busy || !first:
-		// Whoever writes, or relayed first, has it in hand.
+		// The goroutine that writes, or the one that relayed first, takes this frame along.
 	case f.Size() >= directFrom:
-		l.awake()
+		l.wakeLocked()
 	default:
 		from.relayed = append(from.relayed, l)
 	}
 	return nil
 }
 
-// SendWait is Send that waits for queue space until the link has ended. A read loop gives its own link as from: then it
-// is Relay, it also returns when from has ended, and from reads nothing meanwhile. So only a read loop that serves
-// nothing but this receiver may call it. Other goroutines give nil.
+// SendWait is Send that waits for queue space until the link has ended. A read loop passes its own
+// link as from: then SendWait is Relay, returns also when from has ended, and from reads nothing
+// meanwhile. So only a read loop that serves nothing but this receiver may call it. Other
+// goroutines pass nil.
 func (l *Link) SendWait(f *Frame, flow *Flow, from *Link) error {
 	if from != nil {
 		return l.relayWait(f, flow, from)
@@ -74,6 +76,7 @@ func (l *Link) SendWait(f *Frame, flow *Flow, from *Link) error {
 	}
 }
 
+// relayWait is SendWait for the read loop of from.
 func (l *Link) relayWait(f *Frame, flow *Flow, from *Link) error {
 	err := l.Relay(f, flow, from)
 	if err != ErrQueueFull {
@@ -98,13 +101,13 @@ func (l *Link) relayWait(f *Frame, flow *Flow, from *Link) error {
 	}
 }
 
-// SendNow is Send that writes in the caller's goroutine when nobody else is
-// writing, which saves a switch of goroutines. It may wait for the connection,
-// and it waits for room in the queue, so a read loop must not call it.
+// SendNow sends f, in the caller's goroutine if nobody else is writing, which saves a switch of
+// goroutines. It may wait for the connection and waits for queue space, so a read loop must not
+// call it.
 func (l *Link) SendNow(f *Frame) error {
 	q := &l.out
 	q.mu.Lock()
-	for !q.closed && !q.last && !q.fitsAlone(f.Size()) {
+	for !q.closed && !q.last && !q.fitsAloneLocked(f.Size()) {
 		space := make(chan struct{}, 1)
 		q.waiting = append(q.waiting, space)
 		q.mu.Unlock()
@@ -116,13 +119,13 @@ func (l *Link) SendNow(f *Frame) error {
 		return ErrClosed
 	}
 	l.sent(f)
-	if q.busy || !q.empty() {
-		q.push(f)
+	if q.busy || !q.emptyLocked() {
+		q.pushLocked(f)
 		q.mu.Unlock()
 		return nil
 	}
 	q.busy = true
-	q.add(f.Size())
+	q.addLocked(f.Size())
 	q.mu.Unlock()
 
 	err := l.writeAlone(f)
@@ -135,28 +138,30 @@ func (l *Link) SendNow(f *Frame) error {
 	return nil
 }
 
-// writeAlone writes a frame that no other one goes out with.
+// writeAlone writes one frame that is not batched with others.
 func (l *Link) writeAlone(f *Frame) error {
 	if l.framing != nil {
-		return l.writeWire(f.Wire(), false)
+		return l.writeWire(f.wireBytes(), false)
 	}
-	_, err := l.conn.Write(f.Wire())
+	_, err := l.conn.Write(f.wireBytes())
 	return err
 }
 
-// Queued is how many bytes wait for the peer.
+// Queued returns how many bytes wait for the peer.
 func (l *Link) Queued() int {
 	l.out.mu.Lock()
 	defer l.out.mu.Unlock()
 	return l.out.bytes
 }
 
-// Finish ends the link in good order: what is queued is written and no more is
-// taken, for a write behind the last one would fail and take it along; the peer is
-// told that no more comes, and what it still sends goes to the Handler until it
-// closes too, for a close before that could cost it our last frames. The cause
-// then is PeerClosed. It waits for ctx at the most. The read loop must be
+// Finish ends the link in good order, within ctx: it takes no more frames, writes what is queued
+// and tells the peer that no more comes. What the peer still sends goes to the Handler until the
+// peer closes too; the cause then is PeerClosed, and otherwise the given one. The read loop must be
 // running.
+//
+// No frame is taken after the last one because its write would fail and could take the last one
+// along. The link waits for the peer's close because a close before that could lose our last
+// frames.
 func (l *Link) Finish(ctx context.Context, cause Cause) {
 	defer l.Close(cause)
 	l.out.finish()
@@ -173,8 +178,7 @@ func (l *Link) Finish(ctx context.Context, cause Cause) {
 	}
 }
 
-// Flush waits until all that is queued was written; false when the link ended or
-// ctx did before.
+// Flush waits until everything queued is written. It returns false if the link or ctx ended first.
 func (l *Link) Flush(ctx context.Context) bool {
 	for written := make(chan struct{}, 1); ; {
 		l.out.await(written)
@@ -191,20 +195,18 @@ func (l *Link) Flush(ctx context.Context) bool {
 	}
 }
 
-// beginWriting lets the write loop begin, now and whenever there is something to
-// write for it.
+// beginWriting starts the write loop, if something is queued, and permits it from now on.
 func (l *Link) beginWriting() {
 	l.out.mu.Lock()
 	defer l.out.mu.Unlock()
 	l.out.begun = true
-	if !l.out.empty() {
-		l.awake()
+	if !l.out.emptyLocked() {
+		l.wakeLocked()
 	}
 }
 
-// awake lets the write loop write what waits, unless somebody writes already; out.mu
-// is held.
-func (l *Link) awake() {
+// wakeLocked starts the write loop unless somebody writes already. The caller holds out.mu.
+func (l *Link) wakeLocked() {
 	q := &l.out
 	if q.busy || q.looping || q.closed || !q.begun {
 		return
@@ -217,8 +219,7 @@ func (l *Link) awake() {
 	go l.write()
 }
 
-// writeLoop writes what is queued until nothing is left or the link ends. An idle
-// link has none.
+// writeLoop writes what is queued until nothing is left or the link ends. An idle link has none.
 func (l *Link) writeLoop() {
 	defer l.writer.Done()
 	defer func() {
@@ -244,12 +245,12 @@ func (l *Link) writeLoop() {
 	}
 }
 
-// takeOrEnd is take for the write loop, which ends when it gets nothing: who adds
-// more from then on, or ends to write and leaves something, begins it anew.
+// takeOrEnd is take for the write loop, which ends if it gets nothing. A sender that adds a frame
+// after that, or a writer that stops and leaves some, starts a new one.
 func (l *Link) takeOrEnd() (frames []*Frame, skip int) {
 	l.out.mu.Lock()
 	defer l.out.mu.Unlock()
-	frames, skip = l.out.take()
+	frames, skip = l.out.takeLocked()
 	l.out.looping = frames != nil
 	return frames, skip
 }
@@ -263,17 +264,17 @@ func (l *Link) flushRelayed() {
 	l.relayed = l.relayed[:0]
 }
 
-// flush writes what waits, as far as that can be done without waiting.
+// flush writes what is queued, as far as that is possible without waiting.
 func (l *Link) flush() {
 	l.out.mu.Lock()
 	if !l.try.usable() || l.framing != nil {
-		if !l.out.empty() {
-			l.awake()
+		if !l.out.emptyLocked() {
+			l.wakeLocked()
 		}
 		l.out.mu.Unlock()
 		return
 	}
-	frames, skip := l.out.take()
+	frames, skip := l.out.takeLocked()
 	l.out.mu.Unlock()
 	if frames == nil {
 		return
@@ -285,39 +286,40 @@ func (l *Link) flush() {
 	}
 }
 
-// wrote ends what take began: rest was not written, but for skip bytes.
+// wrote ends what take began. The frames in rest were not written, except for the first skip bytes.
 func (l *Link) wrote(rest []*Frame, skip int) {
 	q := &l.out
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.busy = false
 	if len(rest) > 0 {
-		// Rare, so a new slice does no harm: the peer's buffer is full.
+		// The peer's buffer is full, which is rare, so a new slice does no harm.
 		q.frames = append(append(make([]*Frame, 0, len(rest)+len(q.frames)), rest...), q.frames...)
 		for _, f := range rest {
 			q.own += f.Size()
 		}
 		q.spare, q.skip = nil, skip
 	}
-	if !q.empty() {
-		l.awake()
+	if !q.emptyLocked() {
+		l.wakeLocked()
 	}
 }
 
-// batches keeps the buffers in which small frames are put together: an idle
-// link holds none.
+// batches pools the buffers in which small frames are batched: an idle link holds none.
 var batches = sync.Pool{New: func() any { return &batch{make([]byte, 0, batchBuffer)} }}
 
 type batch struct{ b []byte }
 
-// writeFrames writes the frames in order, small ones together, and releases
-// those that are out. When write takes less than it was given, the rest is left:
-// written frames are out, and skip bytes of the next one.
-func (l *Link) writeFrames(frames []*Frame, skip int, write func([]byte) (int, error)) (written, skipped int, err error) {
+// writeFrames writes frames in order, small ones together, and releases those that are written. If
+// write takes less than it was given, writeFrames stops: written frames are out, and skipped bytes
+// of the next one.
+func (l *Link) writeFrames(
+	frames []*Frame, skip int, write func([]byte) (int, error),
+) (written, skipped int, err error) {
 	pooled := batches.Get().(*batch)
 	defer batches.Put(pooled)
 	for written < len(frames) {
-		b := frames[written].Wire()[skip:]
+		b := frames[written].wireBytes()[skip:]
 		if written+1 < len(frames) && len(b) < directFrom {
 			b = gather(pooled.b[:0], frames[written:], skip)
 		}
@@ -342,10 +344,10 @@ func (l *Link) writeFrames(frames []*Frame, skip int, write func([]byte) (int, e
 	return written, 0, nil
 }
 
-// gather puts as many whole frames into b as it holds.
+// gather appends whole frames to b, as many as it has capacity for.
 func gather(b []byte, frames []*Frame, skip int) []byte {
 	for _, f := range frames {
-		wire := f.Wire()[skip:]
+		wire := f.wireBytes()[skip:]
 		if len(wire) >= directFrom || len(b)+len(wire) > cap(b) {
 			break
 		}
@@ -360,12 +362,12 @@ func (l *Link) account(n int) {
 	q := &l.out
 	l.pulse.sent.Add(uint64(n))
 	q.mu.Lock()
-	q.add(-n)
-	q.announce()
+	q.addLocked(-n)
+	q.announceLocked()
 	q.mu.Unlock()
 }
 
-// dropQueued gives back what was never written.
+// dropQueued releases the frames that were never written.
 func (l *Link) dropQueued() {
 	l.out.mu.Lock()
 	defer l.out.mu.Unlock()
@@ -376,5 +378,5 @@ func (l *Link) dropQueued() {
 	if l.out.fair != nil {
 		l.out.fair.drop()
 	}
-	l.out.leaveGauge()
+	l.out.leaveGaugeLocked()
 }

@@ -60,15 +60,15 @@ func (c *TLSConn) Handshake(slots Slots) error {
 	c.gate.slots = slots
 	defer c.gate.release()
 	if err := c.Conn.Handshake(); err != nil {
-		return judgedClient(err)
+		return clientCertError(err)
 	}
 	state := c.ConnectionState()
 	if len(state.VerifiedChains) == 0 {
 		return nil
 	}
-	c.shown.Store(&proof{state.PeerCertificates, lastDay(state.VerifiedChains)})
+	c.shown.Store(&proof{state.PeerCertificates, validUntil(state.VerifiedChains)})
 	// A reload that came meanwhile has not seen this certificate.
-	if err := c.Judge(); err != nil {
+	if err := c.Verify(); err != nil {
 		return &CertificateError{err, "it was good until the last reload"}
 	}
 	return nil
@@ -90,25 +90,25 @@ func (c *TLSConn) Expired(now time.Time) bool {
 	return s != nil && now.After(s.ends)
 }
 
-// Judge tells whether the client would be let in with its certificate by the files
+// Verify tells whether the client would be let in with its certificate by the files
 // that the listener has read last; one that has shown none would be. It computes a
 // little, and does not wait.
-func (c *TLSConn) Judge() error {
+func (c *TLSConn) Verify() error {
 	s := c.shown.Load()
 	if s == nil {
 		return nil
 	}
-	return c.listener.trust.Load().judge(s.certificates)
+	return c.listener.trust.Load().verify(s.certificates)
 }
 
-// lastWord is how long the end of a connection may take. It never does where the
+// closeWait is how long the end of a connection may take. It never does where the
 // system has room for a few bytes more.
-const lastWord = 100 * time.Millisecond
+const closeWait = 100 * time.Millisecond
 
 // Close ends the connection, and what waits on it. Crypto/tls alone would wait 5 s for
 // a peer that does not read, and whoever closes many connections for all of them.
 func (c *TLSConn) Close() error {
-	late := time.AfterFunc(lastWord, func() { _ = c.gate.Close() })
+	late := time.AfterFunc(closeWait, func() { _ = c.gate.Close() })
 	defer late.Stop()
 	return c.Conn.Close()
 }

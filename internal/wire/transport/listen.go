@@ -32,7 +32,7 @@ type Listener struct {
 // on which nobody answers any more is replaced, one in use is an error. A Socket of
 // the options is closed by the listener; on an error it is left to the caller.
 func Listen(ctx context.Context, u URL, o ListenOptions) (*Listener, error) {
-	if err := judgesNobody(u); err != nil {
+	if err := checkPlain(u); err != nil {
 		return nil, err
 	}
 	l := &Listener{url: u, opts: o}
@@ -75,15 +75,15 @@ func Listen(ctx context.Context, u URL, o ListenOptions) (*Listener, error) {
 // CheckListen reads the files that Listen would, and tells what is wrong with them.
 func CheckListen(u URL, o ListenOptions) error {
 	if !u.IsEncrypted() {
-		return judgesNobody(u)
+		return checkPlain(u)
 	}
 	_, err := readTrust(u, o)
 	return err
 }
 
-// judgesNobody is an error where u wants clients' certificates without TLS: nobody
+// checkPlain is an error where u wants clients' certificates without TLS: nobody
 // could show one, and everybody would be let in.
-func judgesNobody(u URL) error {
+func checkPlain(u URL) error {
 	if !u.IsEncrypted() && (u.ClientCA != "" || u.CRL != "" || u.RequireClientCert) {
 		return fmt.Errorf("client-ca, crl and require-client-cert need ssl or wss; on %s nobody shows a certificate", u.Scheme)
 	}
@@ -146,7 +146,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 
 // Reload reads all files again: the certificate with its key, whom to trust for
 // those of clients, and the revocation list, which must not be outdated. use puts
-// them in force, for the handshakes from now on and for TLSConn.Judge. On an error,
+// them in force, for the handshakes from now on and for TLSConn.Verify. On an error,
 // which names the file, there is nothing to use.
 func (l *Listener) Reload() (use func(), err error) {
 	if l.trust.Load() == nil {

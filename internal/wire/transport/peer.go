@@ -27,7 +27,7 @@ func PeerOf(conn net.Conn) Peer {
 		if c.secure != nil {
 			p.Scheme = WSS
 		}
-	case *SerialConn:
+	case *serialConn:
 		p.Scheme = TCPS
 	case *net.TCPConn:
 		p.Scheme = TCP

@@ -14,9 +14,9 @@ import (
 var (
 	// ErrRevoked: a certificate was revoked by who has signed it.
 	ErrRevoked = errors.New("was revoked")
-	// ErrOutdated: a revocation list says of itself that there is a newer one, so
+	// errOutdated: a revocation list says of itself that there is a newer one, so
 	// nobody can tell what was revoked since.
-	ErrOutdated = errors.New("is outdated")
+	errOutdated = errors.New("is outdated")
 )
 
 // revoked are the revocation lists of one file.
@@ -67,7 +67,7 @@ func (r *revoked) outdated(list *x509.RevocationList, now time.Time) error {
 		return nil
 	}
 	return fmt.Errorf("revocation list %s of %s %w: it expired on %s; put the authority's new one there",
-		r.file, list.Issuer, ErrOutdated, date(list.NextUpdate))
+		r.file, list.Issuer, errOutdated, date(list.NextUpdate))
 }
 
 // check refuses a peer all of whose chains hold a certificate that is revoked, or of

@@ -46,7 +46,7 @@ func wantMet(t *testing.T, name string, err error, want string) {
 	}
 }
 
-func TestCertificatesOfClientsAreJudged(t *testing.T) {
+func TestCertificatesOfClientsAreVerified(t *testing.T) {
 	dir, later := t.TempDir(), time.Now().Add(time.Hour)
 	a, strange := certtest.NewAuthority(t, dir, "ca"), certtest.NewAuthority(t, dir, "strange")
 	broker, eva := a.Issue(t, "broker", 2, later), a.Issue(t, "eva", 3, later)
@@ -191,7 +191,7 @@ func TestExpiredBrokersAreRefused(t *testing.T) {
 	wantMet(t, "expired", met(t, u), "expired")
 }
 
-func TestListenersWithoutTLSDoNotPretendToJudgeClients(t *testing.T) {
+func TestListenersWithoutTLSRefuseOptionsAboutClientCertificates(t *testing.T) {
 	socket := "unix:" + t.TempDir() + "/s"
 	for _, text := range []string{"tcp://127.0.0.1:0?client-ca=/x", "ws://127.0.0.1:0?require-client-cert=1", "tcps://127.0.0.1:0?crl=/x", socket + "?client-ca=/x"} {
 		u, err := ParseListenURL(text)
@@ -208,8 +208,8 @@ func TestListenersWithoutTLSDoNotPretendToJudgeClients(t *testing.T) {
 	}
 }
 
-// A listener that cannot judge clients as it was told does not open.
-func TestListenersWithoutWhatJudgesClientsDoNotOpen(t *testing.T) {
+// A listener that cannot verify clients as configured does not open.
+func TestListenersWithIncompleteTrustDoNotOpen(t *testing.T) {
 	dir := t.TempDir()
 	own := certtest.Write(t, dir, "own", "127.0.0.1")
 	for _, query := range []string{"crl=/x", "require-client-cert=1", "client-ca=/x", "client-ca=" + own.Cert + "&crl=/x"} {

@@ -30,7 +30,7 @@ func dialTLS(ctx context.Context, u URL, stall time.Duration) (net.Conn, error) 
 		if err == io.EOF {
 			return nil, errors.New("the other side closed the connection within the TLS handshake; is this the broker's port for TLS?")
 		}
-		return nil, judgedByBroker(u, judgedBroker(u, err))
+		return nil, brokerRefusal(u, brokerCertError(u, err))
 	}
 	return newTLSClient(conn, u), nil
 }

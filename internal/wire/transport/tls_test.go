@@ -64,7 +64,7 @@ func talk(t *testing.T, conn net.Conn) {
 	}
 }
 
-func TestTLSJudgesTheCertificate(t *testing.T) {
+func TestTLSVerifiesTheCertificate(t *testing.T) {
 	dir := t.TempDir()
 	good, other := certtest.Write(t, dir, "good", "127.0.0.1", "broker.example"), certtest.Write(t, dir, "other", "127.0.0.1")
 	elsewhere := certtest.Write(t, dir, "elsewhere", "broker.example")

@@ -35,16 +35,16 @@ func Dial(ctx context.Context, u URL, stall time.Duration) (net.Conn, error) {
 // framed is a connection of the scheme, with the framing that is spoken on it.
 func framed(conn net.Conn, scheme string) net.Conn {
 	if scheme == TCPS {
-		return &SerialConn{conn}
+		return &serialConn{conn}
 	}
 	return conn
 }
 
-// SerialConn is a connection on which the serial framing is spoken.
-type SerialConn struct{ net.Conn }
+// serialConn is a connection on which the serial framing is spoken.
+type serialConn struct{ net.Conn }
 
 // Serial gives the connection itself.
-func (c *SerialConn) Serial() net.Conn { return c.Conn }
+func (c *serialConn) Serial() net.Conn { return c.Conn }
 
 // dialSocket connects to u, up to its TLS.
 func dialSocket(ctx context.Context, u URL, stall time.Duration) (net.Conn, error) {

@@ -100,7 +100,7 @@ func TestOnlyThisMachineIsLoopback(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := u.IsLoopback(); got != want {
+		if got := u.isLoopback(); got != want {
 			t.Errorf("%s: %v, want %v", text, got, want)
 		}
 	}

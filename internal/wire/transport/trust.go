@@ -51,10 +51,10 @@ func readTrust(u URL, o ListenOptions) (*trust, error) {
 	return t, nil
 }
 
-// judge tells whether a client that was let in would be still, with the chain that
+// verify tells whether a client that was let in would be still, with the chain that
 // it has shown, its own certificate first. A revocation list that is outdated by now
 // is not held against it: it was not when the client came.
-func (t *trust) judge(shown []*x509.Certificate) error {
+func (t *trust) verify(shown []*x509.Certificate) error {
 	if t.config.ClientCAs == nil {
 		return nil // certificates are not asked for
 	}
@@ -89,9 +89,9 @@ func (t *trust) notices(now time.Time) (texts []string) {
 	return texts
 }
 
-// lastDay is the end of the certificates that a client has shown: that of the chain
+// validUntil is the end of the certificates that a client has shown: that of the chain
 // which is good for longest.
-func lastDay(chains [][]*x509.Certificate) (ends time.Time) {
+func validUntil(chains [][]*x509.Certificate) (ends time.Time) {
 	for _, chain := range chains {
 		first := chain[0].NotAfter
 		for _, cert := range chain {

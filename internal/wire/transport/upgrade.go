@@ -44,7 +44,7 @@ func (c *WSConn) Handshake(slots Slots) error {
 		return fmt.Errorf("no request for a WebSocket: %w", err)
 	}
 	w := &answer{conn: c.rawConn, in: in, header: make(http.Header)}
-	if err := c.judgeOrigin(request); err != nil {
+	if err := c.checkOrigin(request); err != nil {
 		http.Error(w, err.Error(), http.StatusForbidden)
 		return err
 	}
@@ -64,10 +64,10 @@ func (c *WSConn) begin(ws *websocket.Conn) {
 	c.ws.Store(ws)
 }
 
-// judgeOrigin refuses web pages: what a browser on this machine, or with its user's
+// checkOrigin refuses web pages: what a browser on this machine, or with its user's
 // certificate, can reach is not for any page that it shows. Other programs name
 // no origin.
-func (c *WSConn) judgeOrigin(request *http.Request) error {
+func (c *WSConn) checkOrigin(request *http.Request) error {
 	for _, origin := range request.Header.Values("Origin") {
 		allowed := func(o string) bool { return o == "*" || strings.EqualFold(o, origin) }
 		if !slices.ContainsFunc(c.origins, allowed) {

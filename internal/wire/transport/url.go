@@ -266,10 +266,10 @@ func (u URL) String() string {
 	return shown.String()
 }
 
-// IsLoopback tells whether the URL names this machine only: localhost or a
+// isLoopback tells whether the URL names this machine only: localhost or a
 // loopback address. No other name is looked up, since whoever answers the
 // look-up would decide who gets the development password.
-func (u URL) IsLoopback() bool {
+func (u URL) isLoopback() bool {
 	if strings.EqualFold(strings.TrimSuffix(u.Host, "."), "localhost") {
 		return true
 	}
@@ -279,7 +279,7 @@ func (u URL) IsLoopback() bool {
 
 // IsLocal tells whether nothing leaves this machine: a loopback address or a
 // socket.
-func (u URL) IsLocal() bool { return u.Scheme == Unix || u.IsLoopback() }
+func (u URL) IsLocal() bool { return u.Scheme == Unix || u.isLoopback() }
 
 // IsEncrypted tells whether what goes over the wire is.
 func (u URL) IsEncrypted() bool { return Encrypts(u.Scheme) }

@@ -22,31 +22,31 @@ const (
 	subprotocol = "shv3"
 	// maxPings is how many pings and pongs a peer may send in a second.
 	maxPings = 100
-	// maxBarren is how many bytes of a message may come that bring nothing of what
+	// maxOverhead is how many bytes of a message may come that bring nothing of what
 	// it holds: fragments may be empty, and there is no end to them.
-	maxBarren = 64 << 10
-	// portion is how much is read at once: the package waits for all that it is
+	maxOverhead = 64 << 10
+	// readSize is how much is read at once: the package waits for all that it is
 	// asked for, which would hide that a slow peer sends it bit by bit.
-	portion = 16 << 10
-	// farewell is how long telling a peer why its connection ends may take. It never
+	readSize = 16 << 10
+	// closeFrameWait is how long telling a peer why its connection ends may take. It never
 	// does where the peer reads.
-	farewell = 10 * time.Millisecond
+	closeFrameWait = 10 * time.Millisecond
 )
 
 var (
-	errText   = &Violation{"a text message, where only binary ones are SHV"}
-	errPings  = &Violation{fmt.Sprintf("more than %d pings and pongs in a second", maxPings)}
-	errBarren = &Violation{"a message of fragments with nothing in them"}
+	errText     = &violation{"a text message, where only binary ones are SHV"}
+	errPings    = &violation{fmt.Sprintf("more than %d pings and pongs in a second", maxPings)}
+	errOverhead = &violation{"a message of fragments with nothing in them"}
 )
 
-// Violation is an error of a peer that does not keep to the rules of its framing.
-type Violation struct{ text string }
+// violation is an error of a peer that does not keep to the rules of its framing.
+type violation struct{ text string }
 
 // Error says what was wrong.
-func (v *Violation) Error() string { return v.text }
+func (v *violation) Error() string { return v.text }
 
 // Violation tells it from a lost connection.
-func (v *Violation) Violation() {}
+func (v *violation) Violation() {}
 
 // WSConn is a connection of the scheme ws or wss. Frames go through NextFrame and
 // WriteFrame; Read and Write are those of the connection below and not to be used.
@@ -62,12 +62,12 @@ type WSConn struct {
 	blocks bool                           // the older form; set before ws
 	stream stream                         // of it
 
-	writing sync.Mutex             // a frame goes out, or the last one has
-	owed    atomic.Pointer[[]byte] // the latest ping that is not answered
+	writing     sync.Mutex             // a frame goes out, or the last one has
+	pendingPing atomic.Pointer[[]byte] // the latest ping that is not answered
 
 	pings  int // in the second since pinged; of the reader
 	pinged time.Time
-	cause  atomic.Pointer[Violation] // why we closed it; nil: we did not
+	cause  atomic.Pointer[violation] // why we closed it; nil: we did not
 }
 
 // NextFrame waits for the next frame and gives its payload, up to io.EOF; the
@@ -89,7 +89,7 @@ func (c *WSConn) nextMessage() (io.Reader, error) {
 	case kind != websocket.MessageBinary:
 		return nil, errText
 	}
-	c.barren, c.within = 0, true
+	c.overhead, c.within = 0, true
 	return message{c, r}, nil
 }
 
@@ -100,8 +100,8 @@ type message struct {
 }
 
 func (m message) Read(b []byte) (int, error) {
-	n, err := m.r.Read(b[:min(len(b), portion)])
-	m.conn.barren, m.conn.within = 0, err == nil
+	n, err := m.r.Read(b[:min(len(b), readSize)])
+	m.conn.overhead, m.conn.within = 0, err == nil
 	if err != nil && err != io.EOF {
 		if err = m.conn.readError(err); err == io.EOF {
 			err = io.ErrUnexpectedEOF
@@ -117,35 +117,35 @@ func (c *WSConn) readError(err error) error {
 		return v
 	}
 	var closed websocket.CloseError
-	var barren *Violation
+	var overhead *violation
 	switch {
-	case errors.As(err, &barren):
-		return barren
+	case errors.As(err, &overhead):
+		return overhead
 	case errors.As(err, &closed):
 		switch closed.Code {
 		case websocket.StatusNormalClosure, websocket.StatusGoingAway, websocket.StatusNoStatusRcvd:
 			return io.EOF
 		}
-		return &goodbye{closed}
+		return &closeReason{closed}
 	case errors.Is(err, errEnd):
 		return io.EOF
 	case c.failed.Load(), errors.Is(err, net.ErrClosed):
 		return err
 	}
-	return &Violation{err.Error()}
+	return &violation{err.Error()}
 }
 
-// goodbye is the end of a connection in good order, with a reason: an io.EOF.
-type goodbye struct{ why websocket.CloseError }
+// closeReason is the end of a connection in good order, with a reason: an io.EOF.
+type closeReason struct{ why websocket.CloseError }
 
-func (g *goodbye) Error() string {
+func (g *closeReason) Error() string {
 	if g.why.Reason == "" {
 		return fmt.Sprintf("status %d", int(g.why.Code))
 	}
 	return g.why.Reason
 }
 
-func (g *goodbye) Is(target error) bool { return target == io.EOF }
+func (g *closeReason) Is(target error) bool { return target == io.EOF }
 
 // stream is the older form: block frames, cut into messages anywhere.
 type stream struct {
@@ -170,7 +170,7 @@ func (s *stream) nextBlock() (io.Reader, error) {
 			return s, err
 		}
 	}
-	return nil, &Violation{"a length of no form"}
+	return nil, &violation{"a length of no form"}
 }
 
 // Read reads the block frame.
@@ -224,7 +224,7 @@ func (c *WSConn) WriteFrame(wire []byte, payload int) error {
 func (c *WSConn) ping(ctx context.Context, payload []byte) bool {
 	if c.pong(ctx, payload); c.cause.Load() == nil {
 		payload = append([]byte(nil), payload...)
-		c.owed.Store(&payload)
+		c.pendingPing.Store(&payload)
 		c.answerPing()
 	}
 	return false
@@ -239,15 +239,15 @@ func (c *WSConn) pong(context.Context, []byte) {
 		return
 	}
 	c.cause.Store(errPings)
-	c.sayClose(websocket.StatusPolicyViolation, errPings.text, farewell)
+	c.sayClose(websocket.StatusPolicyViolation, errPings.text, closeFrameWait)
 	_ = c.rawConn.Close()
 }
 
 // answerPing sends the pong that is owed, now or behind the frame that is on its
 // way.
 func (c *WSConn) answerPing() {
-	for c.owed.Load() != nil && c.writing.TryLock() {
-		if payload := c.owed.Swap(nil); payload != nil {
+	for c.pendingPing.Load() != nil && c.writing.TryLock() {
+		if payload := c.pendingPing.Swap(nil); payload != nil {
 			_, _ = c.rawConn.Write(c.control(websocketPong, *payload)) // an error shows in what follows
 		}
 		c.writing.Unlock()
@@ -281,7 +281,7 @@ func (c *WSConn) CloseWrite() error {
 
 // CloseFor is Close that tells the peer why, where that needs no wait.
 func (c *WSConn) CloseFor(status int, reason string) error {
-	c.sayClose(websocket.StatusCode(status), reason, farewell)
+	c.sayClose(websocket.StatusCode(status), reason, closeFrameWait)
 	return c.Close()
 }
 
@@ -323,16 +323,16 @@ type rawConn struct {
 	failed  atomic.Bool
 
 	// Of the reader.
-	within bool // a message
-	barren int  // bytes that came since it had some of its payload
+	within   bool // a message
+	overhead int  // bytes that came since it had some of its payload
 }
 
 func (b *rawConn) Read(p []byte) (int, error) {
-	if b.within && b.barren > maxBarren {
-		return 0, errBarren
+	if b.within && b.overhead > maxOverhead {
+		return 0, errOverhead
 	}
 	n, err := b.Conn.Read(p)
-	b.barren += n
+	b.overhead += n
 	if err != nil {
 		b.failed.Store(true)
 		if err == io.EOF {

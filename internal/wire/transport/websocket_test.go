@@ -174,7 +174,7 @@ func TestWebSocketFloodsThatBringNothing(t *testing.T) {
 			if err == nil {
 				_, err = io.ReadAll(r)
 			}
-			var v *Violation
+			var v *violation
 			if !errors.As(err, &v) || !strings.Contains(v.Error(), tt.want) {
 				t.Errorf("got %v", err)
 			}
@@ -192,7 +192,7 @@ func TestWebSocketPongWaitsBehindAFrame(t *testing.T) {
 		defer close(reading)
 		_, _ = ours.NextFrame()
 	}()
-	for end := time.Now().Add(patience); ours.owed.Load() == nil; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); ours.pendingPing.Load() == nil; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("the ping was not noted")
 		}
@@ -213,12 +213,12 @@ func TestWebSocketPongWaitsBehindAFrame(t *testing.T) {
 // What has come of a frame is given on, or a slow peer would pass for a silent one.
 func TestWebSocketGivesPartsOfAFrame(t *testing.T) {
 	size := "\x00\x01\x00\x00" // 64 KiB
-	_, ours := rawPair(t, "\x82\xff\x00\x00\x00\x00"+size+"\x00\x00\x00\x00"+strings.Repeat("a", portion))
+	_, ours := rawPair(t, "\x82\xff\x00\x00\x00\x00"+size+"\x00\x00\x00\x00"+strings.Repeat("a", readSize))
 	r, err := ours.NextFrame()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n, err := r.Read(make([]byte, 64<<10)); n != portion || err != nil {
+	if n, err := r.Read(make([]byte, 64<<10)); n != readSize || err != nil {
 		t.Errorf("got %d bytes, %v", n, err)
 	}
 }
@@ -271,7 +271,7 @@ func TestWebSocketRefusesWhatBreaksTheRules(t *testing.T) {
 			}()
 			go func() { _ = tt.send(t.Context(), client) }()
 			_, err := ours.NextFrame()
-			var v *Violation
+			var v *violation
 			if !errors.As(err, &v) || !strings.Contains(err.Error(), tt.want) {
 				t.Fatalf("got %v", err)
 			}

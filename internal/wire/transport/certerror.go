@@ -24,14 +24,14 @@ func (e *CertificateError) Error() string { return e.Err.Error() + "; " + e.Advi
 // Unwrap gives what is wrong.
 func (e *CertificateError) Unwrap() error { return e.Err }
 
-// judgedBroker tells people what is wrong with the certificate of the broker at u;
+// brokerCertError tells people what is wrong with the certificate of the broker at u;
 // any other error of a handshake stays as it is.
-func judgedBroker(u URL, err error) error {
+func brokerCertError(u URL, err error) error {
 	const whose = "the broker's certificate"
 	if errors.Is(err, ErrRevoked) {
 		return &CertificateError{fmt.Errorf("%s: %w", whose, err), "somebody may pretend to be the broker: ask who runs it"}
 	}
-	advice, cause := invalid(err)
+	advice, cause := invalidCert(err)
 	var name x509.HostnameError
 	var authority x509.UnknownAuthorityError
 	switch {
@@ -62,20 +62,20 @@ func otherName(err x509.HostnameError) error {
 	return fmt.Errorf("it is for %s, and not for %s", strings.Join(names, ", "), err.Host)
 }
 
-// judgedClient is the same for the certificate of a client of ours.
-func judgedClient(err error) error {
+// clientCertError is the same for the certificate of a client of ours.
+func clientCertError(err error) error {
 	var failed *tls.CertificateVerificationError
 	switch {
 	case errors.Is(err, ErrRevoked):
 		return &CertificateError{err, "who uses it needs a new one"}
-	case errors.Is(err, ErrOutdated):
+	case errors.Is(err, errOutdated):
 		return &CertificateError{err, "then reload"}
-	case err.Error() == missing:
+	case err.Error() == noClientCert:
 		return &CertificateError{errors.New("no client certificate, and the listener has require-client-cert"), "the client's URL needs cert and key"}
 	case !errors.As(err, &failed):
 		return err
 	}
-	advice, cause := invalid(err)
+	advice, cause := invalidCert(err)
 	var authority x509.UnknownAuthorityError
 	switch {
 	case errors.As(err, &authority):
@@ -92,12 +92,12 @@ func judgedClient(err error) error {
 	return &CertificateError{fmt.Errorf("certificate of %s: %w", whose, cause), advice}
 }
 
-// missing is what crypto/tls says of a client without a certificate; it has no value
+// noClientCert is what crypto/tls says of a client without a certificate; it has no value
 // for that.
-const missing = "tls: client didn't provide a certificate"
+const noClientCert = "tls: client didn't provide a certificate"
 
-// invalid finds what is wrong with a certificate by itself.
-func invalid(err error) (advice string, cause error) {
+// invalidCert finds what is wrong with a certificate by itself.
+func invalidCert(err error) (advice string, cause error) {
 	var invalid x509.CertificateInvalidError
 	if !errors.As(err, &invalid) {
 		return "", nil
@@ -124,9 +124,9 @@ const (
 	alertCertificateRequired tls.AlertError = 116
 )
 
-// judgedByBroker tells people what the broker has to say about our certificate; any
+// brokerRefusal tells people what the broker has to say about our certificate; any
 // other error stays as it is.
-func judgedByBroker(u URL, err error) error {
+func brokerRefusal(u URL, err error) error {
 	var remote *net.OpError
 	if !errors.As(err, &remote) || remote.Op != "remote error" {
 		return err
@@ -171,7 +171,7 @@ func (c *tlsClient) Read(b []byte) (int, error) {
 	if err == nil {
 		return n, nil
 	}
-	err = judgedByBroker(c.url, err)
+	err = brokerRefusal(c.url, err)
 	select {
 	case c.read <- err:
 	default:
