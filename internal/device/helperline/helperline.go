@@ -1,7 +1,9 @@
-// Package helperline is what an agent tells its helper: one line of CPON on the
-// helper's stdin, and one line back on its stdout (spec.md 8.3, design.md
-// section 6). The line has the form of the C++ agent, and keys that the C++
-// helper passes over, so either half may be exchanged. It starts no process.
+// Package helperline reads and writes the lines between an agent and its helper: one
+// line of CPON on the helper's stdin, later ones with orders, and one line back on its
+// stdout (spec.md 8.3). The first line has the form of the C++ agent and further keys,
+// which the C++ helper ignores, so either half may be replaced by the other's.
+//
+// It starts no process and judges nothing; see packages agent, rexec and policy.
 package helperline
 
 import (
@@ -17,19 +19,19 @@ import (
 	"shvtools/internal/shv/rpc"
 )
 
-// MaxLine bounds the agent's line, in bytes.
+// MaxLine is the longest line of an agent, in bytes.
 const MaxLine = 1 << 20
 
-// Call is what the caller asked launchRexec for.
+// Call is the param of launchRexec: what the caller wants to run.
 type Call struct {
-	Method   string
+	Method   string // runCmd or runPtyCmd
 	Params   chainpack.Value
 	Ext      tunnel.Ext
 	Extended bool // the caller offered Ext
 }
 
-// CallFromParam reads the param of launchRexec. Nothing is judged: what cannot
-// be read stays empty, and the helper says so to the caller.
+// CallFromParam reads the param of launchRexec. What cannot be read stays empty; the
+// helper reports that to the caller.
 func CallFromParam(param chainpack.Value) Call {
 	var c Call
 	method, _ := param.Get("method")
@@ -39,7 +41,7 @@ func CallFromParam(param chainpack.Value) Call {
 	return c
 }
 
-// Value is the param again, of the keys that are known alone.
+// Value returns the param with the known keys.
 func (c Call) Value() chainpack.Value {
 	entries := []chainpack.Entry{
 		chainpack.F("method", chainpack.String(c.Method)),
@@ -51,41 +53,41 @@ func (c Call) Value() chainpack.Value {
 	return chainpack.Map(entries...)
 }
 
-// Trust is by what the agent itself judges the broker that it is connected to, for
-// a helper that connects to an offered address.
+// Trust is how the agent verifies its own broker. The helper verifies an offered address
+// in the same way.
 type Trust struct {
-	CA        string // file of certificates; "": the system's
-	CRL       string // file of revocation lists; "": none
-	NoVerify  bool
-	Cert, Key string // files of what to show of oneself; "": nothing
-	Name      string // in which a certificate must be, where the address has none
-	Socket    string // path of the broker's socket as the agent sees it
+	CA        string // file with CA certificates; "": the system's
+	CRL       string // file with revocation lists; "": none
+	NoVerify  bool   // accept any certificate
+	Cert, Key string // files of the client certificate; "": none
+	Name      string // that a certificate must have if the address is an IP address
+	Socket    string // path of the broker's Unix socket as the agent sees it
 }
 
-// Line is the line for the helper.
+// Line is the agent's first line to the helper.
 type Line struct {
 	Find   rpc.TunnelCtl // the FindTunnelResponse, with the request id of the call
 	Call   Call
 	Policy policy.Grant
-	User   string // chain of the users who called, for logs
-	// InBand: there is no tunnel to log in to. The agent carries the session, on a
-	// socket that the helper has as file descriptor InBandFD.
+	User   string // chain of the calling users, for logs
+	// InBand says that there is no tunnel to log in to: the agent carries the session
+	// on a socket, which the helper has as file descriptor InBandFD.
 	InBand bool
 	Trust  Trust
 }
 
-// InBandFD is where a helper finds the socket to its agent.
+// InBandFD is the file descriptor of the socket to the agent in a helper.
 const InBandFD = 3
 
-// base is what holds for the line of a C++ agent, which knows no policy: what its
-// own helper would do, and nothing of what we add to it.
+// base is the grant for the line of a C++ agent, which has no policy: what the C++ helper
+// would do, and nothing that we add to it.
 var base = policy.Grant{
 	Rule:   "the agent's line, which has no policy,",
 	Uses:   []policy.Use{policy.Shell, policy.Commands},
 	Limits: policy.Limits{Umask: -1},
 }
 
-// Append appends the line with its newline.
+// Append appends the line and its newline to dst.
 func (l Line) Append(dst []byte) []byte {
 	entries := []chainpack.Entry{
 		chainpack.F("findTunnelResponse", l.Find.Value()),
@@ -114,7 +116,7 @@ func (t Trust) value() chainpack.Value {
 	)
 }
 
-// trustOf reads it; what is absent or unreadable trusts nobody more.
+// trustOf reads a Trust. Absent or unreadable keys never extend trust.
 func trustOf(v chainpack.Value) (t Trust) {
 	text := func(name string) string {
 		field, _ := v.Get(name)
@@ -129,7 +131,7 @@ func trustOf(v chainpack.Value) (t Trust) {
 	return t
 }
 
-// ParseLine reads the line of an agent, ours or the C++ one.
+// ParseLine reads the first line of an agent, ours or the C++ one.
 func ParseLine(text []byte) (Line, error) {
 	v, err := cpon.Parse(bytes.TrimSpace(text), chainpack.Limits{})
 	if err != nil {
@@ -142,7 +144,7 @@ func ParseLine(text []byte) (Line, error) {
 	call, _ := v.Get("onConnectedCall")
 	l := Line{Find: rpc.TunnelCtlFromValue(find), Call: CallFromParam(call)}
 	if l.Find.State != rpc.FindTunnelResponse {
-		return Line{}, errors.New("the agent's line has another thing for its findTunnelResponse")
+		return Line{}, errors.New("the agent's line has no FindTunnelResponse in its findTunnelResponse")
 	}
 	l.Policy = base
 	if grant, ok := v.Get("policy"); ok {
@@ -158,14 +160,14 @@ func ParseLine(text []byte) (Line, error) {
 	return l, nil
 }
 
-// AppendStarted appends the line with which a helper names the process group of
-// its session, so that the agent can end it when the helper itself is killed.
+// AppendStarted appends to dst the line with which a helper reports the process group of
+// its session. The agent ends the group if the helper is killed.
 func AppendStarted(dst []byte, pgid int) []byte {
 	v := chainpack.Map(chainpack.F("processGroup", chainpack.Int(int64(pgid))))
 	return append(cpon.Append(dst, v), '\n')
 }
 
-// ParseStarted reads such a line; ok is false for any other.
+// ParseStarted reads the line of AppendStarted; ok is false for any other line.
 func ParseStarted(text []byte) (pgid int, ok bool) {
 	v, err := cpon.Parse(bytes.TrimSpace(text), chainpack.Limits{})
 	if err != nil {

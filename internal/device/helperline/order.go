@@ -7,14 +7,14 @@ import (
 	"shvtools/internal/shv/cpon"
 )
 
-// Order is a later line of the agent to its helper. One that knows none passes it
-// over; the end of the lines ends the session in any case.
+// Order is a later line of the agent to its helper. Helpers that know no orders ignore
+// it; the end of the agent's lines ends the session in any case.
 type Order struct {
-	Notice string // to be shown to the user
-	Stop   string // why the agent will end the session now
+	Notice string // text to show to the user; "": none
+	Stop   string // end the session now, for this reason; "": do not
 }
 
-// Append appends the line of the order.
+// Append appends the line of the order and its newline to dst.
 func (o Order) Append(dst []byte) []byte {
 	var entries []chainpack.Entry
 	if o.Notice != "" {
@@ -26,7 +26,7 @@ func (o Order) Append(dst []byte) []byte {
 	return append(cpon.Append(dst, chainpack.Map(entries...)), '\n')
 }
 
-// ParseOrder reads such a line; of any other it is zero.
+// ParseOrder reads the line of an order. Any other line gives the zero Order.
 func ParseOrder(text []byte) (o Order) {
 	v, err := cpon.Parse(bytes.TrimSpace(text), chainpack.Limits{})
 	if err != nil {

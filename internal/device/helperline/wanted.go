@@ -8,11 +8,11 @@ import (
 	"shvtools/internal/shv/rpc"
 )
 
-// sftp is the one subsystem there is.
+// sftp is the only subsystem.
 const sftp = "sftp"
 
-// Wanted says what a call wants, for the judge. It looks at the offer first, as
-// the helper does. Its errors are for the caller.
+// Wanted returns what a call wants, for the policy. Like the helper, it takes the offer
+// in Ext first. Its errors are for the caller.
 func (c Call) Wanted() (policy.Wanted, error) {
 	argv, err := c.Argv()
 	if err != nil {
@@ -28,7 +28,8 @@ func (c Call) Wanted() (policy.Wanted, error) {
 		return policy.Wanted{Use: policy.Commands, Line: run.Text}, nil
 	case tunnel.RunSubsystem:
 		if run.Text != sftp {
-			return policy.Wanted{}, rpc.Errorf(rpc.CodeNotImplemented, "subsystem '%s' is not available on this device", run.Text)
+			return policy.Wanted{}, rpc.Errorf(rpc.CodeNotImplemented,
+				"subsystem '%s' is not available on this device", run.Text)
 		}
 		return policy.Wanted{Use: policy.SFTP}, nil
 	}
@@ -38,25 +39,28 @@ func (c Call) Wanted() (policy.Wanted, error) {
 	return policy.Wanted{Use: policy.Commands, Argv: argv}, nil
 }
 
-// Argv is the program and its arguments that method and params name, whatever the
-// offer says.
+// Argv returns the program and arguments that method and params name, whatever the offer
+// is. Its errors are for the caller.
 func (c Call) Argv() ([]string, error) {
 	switch c.Method {
 	case "runPtyCmd":
 		if c.Params.Kind() != chainpack.KindList || c.Params.Len() == 0 {
-			return nil, rpc.Errorf(rpc.CodeInvalidParam, "runPtyCmd needs the params [command, columns, rows]")
+			return nil, rpc.Errorf(rpc.CodeInvalidParam,
+				"launchRexec: invalid params of runPtyCmd (want [command, columns, rows])")
 		}
 		return argvOf(c.Params.At(0))
 	case "runCmd":
 		return argvOf(c.Params)
 	case "":
-		return nil, rpc.Errorf(rpc.CodeInvalidParam, "launchRexec needs a param {\"method\": \"runPtyCmd\" or \"runCmd\", \"params\": …}")
+		return nil, rpc.Errorf(rpc.CodeInvalidParam,
+			`launchRexec: no method in the param (want {"method": "runPtyCmd" or "runCmd", "params": …})`)
 	}
-	return nil, rpc.Errorf(rpc.CodeMethodNotFound, "launchRexec: unknown method '%s', runPtyCmd and runCmd are known", c.Method)
+	return nil, rpc.Errorf(rpc.CodeMethodNotFound,
+		"launchRexec: unknown method '%s' (want runPtyCmd or runCmd)", c.Method)
 }
 
-// argvOf reads a command: a String is the name of a program, as a whole; a List
-// is the program and its arguments, what is not a String turned into text.
+// argvOf reads a command: a String is the name of a program; a List is the program and
+// its arguments. Items that are not Strings become CPON.
 func argvOf(v chainpack.Value) ([]string, error) {
 	if name, ok := v.AsString(); ok && name != "" {
 		return []string{name}, nil
@@ -70,7 +74,8 @@ func argvOf(v chainpack.Value) ([]string, error) {
 		argv = append(argv, text)
 	}
 	if len(argv) == 0 || argv[0] == "" {
-		return nil, rpc.Errorf(rpc.CodeInvalidParam, "no program is named: give its name, or a list of the name and the arguments")
+		return nil, rpc.Errorf(rpc.CodeInvalidParam,
+			"launchRexec: no program (want its name, or a list of the name and the arguments)")
 	}
 	return argv, nil
 }

@@ -9,34 +9,37 @@ import (
 	"shvtools/internal/shv/rpc"
 )
 
-// Limits are what a session may have and how long.
+// Limits are the account, the environment and the bounds of what a grant allows.
 type Limits struct {
-	Env   []string // patterns of variables that a client may set: "TERM", "LC_*"
-	User  string   // to run as; "": the agent's own
-	Group []string // the groups to have; nil: the user's own
-	Shell string   // in the place of the user's own; ""
-	Umask int      // -1: as it is
-	Dir   string   // to work in; "": the home directory, or the agent's
-	Idle  time.Duration
-	Total time.Duration
-	// Resources are limits of processes, by the names of ResourceNames.
+	Env   []string      // patterns of variables that a client may set: "TERM", "LC_*"
+	User  string        // account to run as; "": the agent's own
+	Group []string      // groups of the process; nil: those of the account
+	Shell string        // path of a shell; "": the login shell of the account
+	Umask int           // -1: the agent's own
+	Dir   string        // working directory; "": the home directory, or the agent's
+	Idle  time.Duration // longest time without traffic; 0: any
+	Total time.Duration // longest time in all; 0: any
+	// Resources are limits of each process, by the names that ResourceNames returns.
 	Resources map[string]uint64
 }
 
-// DefaultLimits are those of a rule that says nothing.
+// DefaultLimits returns the limits of a rule that sets none.
 func DefaultLimits() Limits {
 	return Limits{Env: []string{"TERM", "LANG", "LC_*", "COLORTERM", "GIT_PROTOCOL"}, Umask: -1}
 }
 
-// ResourceNames are the resources that can be limited, as setrlimit(2) calls them.
+// ResourceNames returns the resources that can be limited, by the names of setrlimit(2)
+// in lower case without RLIMIT_.
 func ResourceNames() []string {
 	return []string{"as", "core", "cpu", "data", "fsize", "memlock", "nofile", "nproc", "stack"}
 }
 
-// eased tells whether o allows nothing that l does not.
+// eased reports whether o allows nothing that l does not.
 func (l *Limits) eased(o *Limits) bool {
-	account := l.User == "" && l.Group == nil || l.User == o.User && slices.Equal(l.Group, o.Group) && (l.Group == nil) == (o.Group == nil)
-	return account && (l.Shell == "" || l.Shell == o.Shell) && (l.Dir == "" || l.Dir == o.Dir) && (l.Umask < 0 || l.Umask == o.Umask) &&
+	sameGroups := slices.Equal(l.Group, o.Group) && (l.Group == nil) == (o.Group == nil)
+	account := l.User == "" && l.Group == nil || l.User == o.User && sameGroups
+	return account && (l.Shell == "" || l.Shell == o.Shell) && (l.Dir == "" || l.Dir == o.Dir) &&
+		(l.Umask < 0 || l.Umask == o.Umask) &&
 		noLonger(o.Idle, l.Idle) && noLonger(o.Total, l.Total) &&
 		!slices.ContainsFunc(o.Env, func(pattern string) bool { return !slices.Contains(l.Env, pattern) }) &&
 		!slices.ContainsFunc(ResourceNames(), func(name string) bool {
@@ -46,23 +49,23 @@ func (l *Limits) eased(o *Limits) bool {
 		})
 }
 
-// noLonger tells whether the limit a is one of at most b; 0 is none.
+// noLonger reports whether the limit a is at most b; 0 is no limit.
 func noLonger(a, b time.Duration) bool { return b == 0 || a > 0 && a <= b }
 
-// Grant is a yes of the judge: what may be done, and within which limits. Its
-// zero value allows nothing.
+// Grant is what a rule allows, within which limits. The zero Grant allows nothing.
 type Grant struct {
-	Rule     string // which rule it was, with its place
+	Rule     string // the rule with its place, for messages
 	Uses     []Use
-	Commands []Command // nil: any
-	Force    string    // a line that runs in the place of what was asked for
+	Commands []Command // allowed commands; nil: any
+	Force    string    // shell command that runs instead of what was asked for; "": none
 	Limits
 }
 
-// OriginalEnv is the variable that tells a forced command what was asked for.
+// OriginalEnv is the variable in which a forced command finds what was asked for.
 const OriginalEnv = "SHV_ORIGINAL_COMMAND"
 
-// Check judges once more, in the process that is to do it.
+// Check returns an error for the caller unless the grant allows w. The process that
+// carries w out calls it again after Judge.
 func (g *Grant) Check(w Wanted) error {
 	if !slices.Contains(g.Uses, w.Use) {
 		return g.denied("does not allow %s", w.Use)
@@ -85,7 +88,7 @@ func (g *Grant) Check(w Wanted) error {
 	return g.denied("does not allow the command %s", shown(argv))
 }
 
-// words is the command, cut by us where it came as a line.
+// words returns the command as words; a line is cut by Words.
 func (w Wanted) words() ([]string, error) {
 	if w.Line == "" {
 		return w.Argv, nil
@@ -93,8 +96,8 @@ func (w Wanted) words() ([]string, error) {
 	return Words(w.Line)
 }
 
-// Argv is the program that runs in the place of a line for the shell, nil where
-// the shell may have it.
+// Argv returns the program and arguments to run instead of passing w.Line to a shell, or
+// nil if the shell may have the line. It is meant for a w that passed Check.
 func (g *Grant) Argv(w Wanted) []string {
 	if g.Commands == nil || w.Line == "" {
 		return nil
@@ -103,8 +106,8 @@ func (g *Grant) Argv(w Wanted) []string {
 	return argv
 }
 
-// Strict tells whether commands are limited so that the environment matters: no
-// client may then set variables that Env does not allow.
+// Strict reports whether commands are limited, so that clients must not set variables
+// that Env does not allow: a variable could make an allowed program do anything.
 func (g *Grant) Strict() bool { return g.Commands != nil || g.Force != "" }
 
 func (g *Grant) denied(format string, args ...any) error {
@@ -115,7 +118,7 @@ func (g *Grant) denied(format string, args ...any) error {
 	return rpc.Errorf(rpc.CodeException, "refused: %s %s", rule, fmt.Sprintf(format, args...))
 }
 
-// shown is a command for a message, with a bound.
+// shown returns a command for a message, with bounded length.
 func shown(argv []string) string {
 	const most = 100
 	text := []rune(fmt.Sprintf("%q", strings.Join(argv, " ")))

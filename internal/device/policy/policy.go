@@ -8,21 +8,21 @@ import (
 	"shvtools/internal/shv/rpc"
 )
 
-// Rule says who may do what. Of its conditions all must hold.
+// Rule says who may do what. It fits a request if Users, Level and Uses all do.
 type Rule struct {
 	Name  string
-	At    string   // its place in the configuration
-	Users []string // patterns of names; nil: everybody, known or not
-	Level rpc.Access
+	At    string     // place in the configuration, as file:line; "" for none
+	Users []string   // patterns of user names; nil: everybody, with or without a user id
+	Level rpc.Access // lowest access level
 	Uses  []Use
-	Deny  bool
+	Deny  bool // refuse what fits
 
-	Commands []Command // allowed ones; nil: any
-	Force    string    // a line that runs in the place of all else
+	Commands []Command // allowed commands; nil: any
+	Force    string    // shell command that runs instead of what was asked for; "": none
 	Limits   Limits
 }
 
-// String names the rule with its place.
+// String returns the name of the rule with its place.
 func (r *Rule) String() string {
 	if r.At == "" {
 		return fmt.Sprintf("rule %q", r.Name)
@@ -30,24 +30,25 @@ func (r *Rule) String() string {
 	return fmt.Sprintf("rule %q (%s)", r.Name, r.At)
 }
 
-// Policy is the rules of a device. It must not be changed while it judges.
+// Policy is the list of rules of a device. It may be used concurrently while nobody
+// changes it.
 type Policy struct {
 	Rules []Rule
 }
 
-// Default is the policy where nobody has written one: whoever may call a method
-// may do what it does.
+// Default returns the policy of a device without one: every caller that the brokers let
+// call a method may do what the method does.
 func Default() *Policy {
 	return &Policy{Rules: []Rule{{Name: "default", Uses: Uses(), Limits: DefaultLimits()}}}
 }
 
-// Judge answers whether a is allowed. The first rule that fits user, level and
-// use decides. Who does not tell his user is judged as whoever would fare worst:
-// he must gain nothing by that. Its errors are for the caller, and say which rule
-// refused.
+// Judge returns the grant for a, or an error for the caller that names the rule which
+// refused. The first rule that fits user, level and use decides. A caller without a user
+// id gets the least favourable result that any user would get, so that nobody gains by
+// leaving it out.
 func (p *Policy) Judge(a Ask) (*Grant, error) {
-	var near *Rule    // fits but for the level
-	var named []*Rule // one of these would decide, if the user were told
+	var near *Rule    // fits except for the level
+	var named []*Rule // rules that might decide if the user were known
 	for i := range p.Rules {
 		r := &p.Rules[i]
 		switch {
@@ -64,7 +65,7 @@ func (p *Policy) Judge(a Ask) (*Grant, error) {
 		default:
 			for _, other := range named {
 				if r.Deny || !other.eased(r) {
-					return nil, userNeeded(other, a.Use)
+					return nil, userNeeded(other)
 				}
 			}
 			if r.Deny {
@@ -76,20 +77,24 @@ func (p *Policy) Judge(a Ask) (*Grant, error) {
 	}
 	switch {
 	case len(named) > 0:
-		return nil, userNeeded(named[0], a.Use)
+		return nil, userNeeded(named[0])
 	case near != nil:
-		return nil, rpc.Errorf(rpc.CodeException, "refused: %s takes the access level %s for %s, and the caller has %s", near, near.Level, a.Use, a.Level)
+		return nil, rpc.Errorf(rpc.CodeException, "refused: %s requires access level %s for %s; the caller has %s",
+			near, near.Level, a.Use, a.Level)
+	case a.User == "":
+		return nil, rpc.Errorf(rpc.CodeException, "refused: no rule of this device allows %s without a user id", a.Use)
 	}
 	return nil, rpc.Errorf(rpc.CodeException, "refused: no rule of this device allows %s to user %q", a.Use, a.User)
 }
 
-// userNeeded is told to a caller of whom nobody knows who he is. Who knows the
-// standard sends the call again, with the tag (spec.md 3.6).
-func userNeeded(r *Rule, use Use) error {
-	return rpc.Errorf(rpc.CodeUserIDRequired, "refused: %s judges by the user, and for %s the user is not told; the call needs a user id", r, use)
+// userNeeded is the error for a caller without a user id. Callers that know the standard
+// repeat the call with one (spec.md 3.6).
+func userNeeded(r *Rule) error {
+	return rpc.Errorf(rpc.CodeUserIDRequired,
+		"refused: %s applies by user, and the call has no user id; repeat it with one", r)
 }
 
-// eased tells whether nobody for whom r decides gains anything when o does.
+// eased reports whether nobody for whom r would decide gains anything when o decides.
 func (r *Rule) eased(o *Rule) bool {
 	return !r.Deny && (r.Force == o.Force || r.Force == "" && r.Commands == nil) &&
 		(r.Commands == nil || slices.EqualFunc(r.Commands, o.Commands, slices.Equal[Command])) &&

@@ -59,14 +59,14 @@ func TestJudge(t *testing.T) {
 		{"ops-1", rpc.AccessCommand, argv("log", "-f", "x"), `rule "few"`, true},
 		{"ops-1", rpc.AccessCommand, argv("uptime -x"), "does not allow", false},
 		{"ops-1", rpc.AccessSuper, argv("reboot"), `rule "few"`, false}, // the first that fits decides
-		{"ops-1", rpc.AccessCommand, shell, `rule "all" (f:4) takes the access level srv`, false},
+		{"ops-1", rpc.AccessCommand, shell, `rule "all" (f:4) requires access level srv`, false},
 		{"guest", rpc.AccessCommand, line("rm -rf /; true"), `rule "menu"`, true},
 		{"guest", rpc.AccessCommand, policy.Wanted{Use: policy.SFTP}, `rule "all"`, false},
 		{"root", rpc.AccessService, line("a | b"), `rule "all"`, true},
 		{"eva", rpc.AccessCommand, policy.Wanted{Use: policy.SFTP}, `rule "files"`, true},
-		{"bob", rpc.AccessCommand, policy.Wanted{Use: policy.SFTP}, `rule "all" (f:4) takes`, false},
-		{"", rpc.AccessSuper, shell, `rule "out" (f:1) judges by the user`, false},
-		{"", rpc.AccessCommand, argv("uptime"), "user is not told", false},
+		{"bob", rpc.AccessCommand, policy.Wanted{Use: policy.SFTP}, `rule "all" (f:4) requires`, false},
+		{"", rpc.AccessSuper, shell, `rule "out" (f:1) applies by user`, false},
+		{"", rpc.AccessCommand, argv("uptime"), "has no user id", false},
 		{"guest", rpc.AccessSuper, policy.Wanted{Use: policy.Files}, `rule "all"`, true},
 	} {
 		g, err := p.Judge(policy.Ask{User: tt.user, Level: tt.level, Wanted: tt.wanted})

@@ -1,36 +1,37 @@
-// Package policy is the one judge of what a caller may do on a device: a list of
-// rules, of which the first that fits decides. The agent asks it before it starts
-// anything; what it grants goes to the helper, which checks it once more. It
-// reads no file and starts no process: package config does the one, and who
-// asks the other.
+// Package policy decides what a caller may do on a device. A policy is a list of rules,
+// of which the first that fits decides. The agent asks it before it starts anything, and
+// passes the grant to the helper, which checks it again (spec.md 8.3).
+//
+// It reads no file (package config does) and starts no process (package ptyproc does).
+// Access levels are decided by the brokers; the policy only takes away.
 package policy
 
 import (
 	"shvtools/internal/shv/rpc"
 )
 
-// Use is a kind of what a device can be used for.
+// Use is a way to use a device. Each rule names the uses that it is about.
 type Use int
 
 // The uses.
 const (
-	Shell    Use = iota // a shell to type in
-	Commands            // a program, or a line for the shell
+	Shell    Use = iota // an interactive shell
+	Commands            // a program, or a line for the shell; runCmd
 	Scripts             // runScript
-	Files               // the nodes below sys/fs
-	SFTP                // the subsystem
+	Files               // nodes below sys/fs
+	SFTP                // subsystem sftp
 )
 
 var useNames = [...]string{Shell: "shell", Commands: "commands", Scripts: "scripts", Files: "files", SFTP: "sftp"}
 
-// Uses are all of them.
+// Uses returns all uses.
 func Uses() []Use { return []Use{Shell, Commands, Scripts, Files, SFTP} }
 
-// String is the word for it in configurations.
+// String returns the word for the use in configurations.
 func (u Use) String() string { return useNames[u] }
 
-// ParseUse reads such a word.
-func ParseUse(text string) (Use, bool) {
+// ParseUse reads the word for a use; ok is false if there is no such use.
+func ParseUse(text string) (u Use, ok bool) {
 	for _, u := range Uses() {
 		if u.String() == text {
 			return u, true
@@ -39,14 +40,14 @@ func ParseUse(text string) (Use, bool) {
 	return 0, false
 }
 
-// Ask is a question to the judge.
+// Ask is a request that the policy judges.
 type Ask struct {
-	User  string // as UserOf has it
-	Level rpc.Access
+	User  string     // the caller, as UserOf returns it; "": unknown
+	Level rpc.Access // that the brokers granted to the call
 	Wanted
 }
 
-// Wanted is what somebody wants to do. Of Argv and Line at most one is set.
+// Wanted is what a caller wants to do. At most one of Argv and Line is set.
 type Wanted struct {
 	Use  Use
 	Argv []string // Commands: a program and its arguments

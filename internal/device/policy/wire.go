@@ -7,8 +7,8 @@ import (
 	"shvtools/internal/shv/chainpack"
 )
 
-// Value is the grant in the agent's line to its helper. Keys that say nothing are
-// left out, but for use: a grant without it allows nothing.
+// Value returns the grant as it stands in the agent's line to its helper. Keys without a
+// value are left out, except use and env. Times are in milliseconds.
 func (g *Grant) Value() chainpack.Value {
 	uses := make([]string, len(g.Uses))
 	for i, u := range g.Uses {
@@ -54,11 +54,11 @@ func texts(list []string) chainpack.Value {
 	return chainpack.List(items...)
 }
 
-// longest is a time that no limit exceeds, in milliseconds: 34 years.
+// longest bounds times in a grant, in milliseconds: 34 years.
 const longest = 1 << 40
 
-// GrantFromValue reads it. What is not there, or of the wrong type, is the
-// strictest; a limit that cannot be read allows nothing at all.
+// GrantFromValue reads what Grant.Value returns. A missing key has its strictest meaning;
+// a grant with an unreadable limit allows nothing at all.
 func GrantFromValue(v chainpack.Value) Grant {
 	g := Grant{Limits: Limits{Env: textsOf(v, "env"), Umask: -1}}
 	bad := false

@@ -8,43 +8,43 @@ import (
 	"strings"
 )
 
-// rest stands in the place of any number of further words.
+// rest matches any number of further words.
 const rest = "**"
 
-// Command is a pattern of commands: words that must be there as they are, where *
-// is any one word, and ** at the end any number of them.
+// Command is a pattern of commands. Each word matches itself; * matches any one word, and
+// ** at the end any number of them.
 type Command []string
 
-// ParseCommand reads a pattern, words with blanks between them.
+// ParseCommand reads a pattern as Words reads a line.
 func ParseCommand(text string) (Command, error) {
 	words, err := Words(text)
 	switch {
 	case err != nil && !errors.Is(err, errNeedsShell):
 		return nil, err
-	case err != nil: // * is a word of ours
+	case err != nil: // such as the word *
 		if strings.ContainsAny(text, "'\"\\") {
-			return nil, errors.New("with both quotes and signs of the shell in it, write it as a list of words")
+			return nil, errors.New("it has both quotes and shell metacharacters; write it as a list of words")
 		}
 		words = strings.Fields(text)
 	}
 	return NewCommand(words)
 }
 
-// NewCommand is a pattern of these words.
+// NewCommand returns the pattern of these words.
 func NewCommand(words []string) (Command, error) {
 	if len(words) == 0 || words[0] == "" {
 		return nil, errors.New("it names no program")
 	}
 	if words[0] == "*" || words[0] == rest {
-		return nil, errors.New("any program would fit; leave the list out if that is meant")
+		return nil, errors.New("it matches any program; leave the list out to allow that")
 	}
 	if i := slices.Index(words, rest); i >= 0 && i < len(words)-1 {
-		return nil, fmt.Errorf("%s is for the end of a command", rest)
+		return nil, fmt.Errorf("%s may only be the last word", rest)
 	}
 	return Command(words), nil
 }
 
-// String is the pattern as it is written.
+// String returns the words with blanks between them.
 func (c Command) String() string { return strings.Join(c, " ") }
 
 func (c Command) fits(argv []string) bool {
@@ -64,7 +64,7 @@ var (
 	errOpenQuote  = errors.New("a quote in it is not closed")
 )
 
-// special is what means something to a shell outside of quotes.
+// special are the bytes that mean something to a shell outside quotes.
 const special = "|&;<>()$`*?[]{}#~!\n\r"
 
 // Words cuts a line into words as a shell does. A line that only a shell could carry
@@ -161,11 +161,11 @@ func cutEscaped(b *strings.Builder, text, escapable string) (n int, err error) {
 	return 2, nil
 }
 
-// shells are the names that programs which are shells have.
+// shells are the names of programs that are shells.
 var shells = []string{"sh", "ash", "bash", "csh", "dash", "fish", "ksh", "mksh", "tcsh", "zsh"}
 
-// IsShell tells whether a program is one of the system's shells, by its name. Any
-// other program that somebody calls a shell is a command.
+// IsShell reports whether a program is one of the system's shells, by its name and
+// directory. Any other program that a caller asks for as a shell is a command.
 func IsShell(program string) bool {
 	switch dir, name := path.Split(program); dir {
 	case "", "/bin/", "/usr/bin/", "/usr/local/bin/":

@@ -9,9 +9,9 @@ import (
 	"shvtools/internal/wire/transport"
 )
 
-// address is where the tunnel is to be made: at the address that a broker has
-// offered, and else at the host and port of the base protocol. Of an offer, no
-// option counts: whom to trust is the agent's decision, not the broker's.
+// address returns the URL at which to create the tunnel: the address that a broker
+// offered, or else the host and port of the base protocol. The options of an offered URL
+// are ignored, since the agent decides whom to trust, not the broker.
 func address(line helperline.Line) (transport.URL, error) {
 	find, trust := line.Find, line.Trust
 	text := find.Offered()
@@ -24,7 +24,7 @@ func address(line helperline.Line) (transport.URL, error) {
 	}
 	offered, err := transport.ParseURL(text)
 	if err != nil {
-		return offered, fmt.Errorf("the broker's offer: %w", err)
+		return offered, fmt.Errorf("cannot use the address that the broker offers: %w", err)
 	}
 	u := transport.URL{Scheme: offered.Scheme, Host: offered.Host, Port: offered.Port, Path: offered.Path}
 	switch {
@@ -32,13 +32,13 @@ func address(line helperline.Line) (transport.URL, error) {
 		u.CA, u.CRL, u.NoVerify = trust.CA, trust.CRL, trust.NoVerify
 		u.Cert, u.Key = trust.Cert, trust.Key
 		if _, err := netip.ParseAddr(u.Host); err == nil {
-			// What the broker knows of its name is the address that the agent
-			// reached; its certificate is for the name by which the agent did.
+			// A broker that does not know its own name offers the address at which
+			// the agent reached it. Its certificate is for the name that the agent used.
 			u.ServerName = trust.Name
 		}
 	case u.Scheme == transport.Unix:
 		if trust.Socket != "" {
-			u.Path = trust.Socket // the broker may see it under another name
+			u.Path = trust.Socket // the broker may see it at another path
 		}
 	}
 	return u, nil

@@ -15,9 +15,9 @@ import (
 // SFTPFlag makes shvrexec serve SFTP on its standard streams.
 const SFTPFlag = "sftp-server"
 
-// command says what to start for a call; self is the path of this program. The
-// agent has judged the call, and the policy of its line is asked again. missing is
-// what the user should know about the account. Errors are for the caller.
+// command returns what to start for a call. The agent has checked the call against its
+// policy; the grant in its line is checked again. self is the path of shvrexec. missing
+// is what users should know about the account. Errors are for the caller.
 func command(line helperline.Line, environ []string, self string) (spec ptyproc.Spec, missing []string, err error) {
 	wanted, err := line.Call.Wanted()
 	if err != nil {
@@ -46,9 +46,9 @@ func command(line helperline.Line, environ []string, self string) (spec ptyproc.
 	return spec, missing, nil
 }
 
-// program fills in what runs: what the offer asks for stands before method and
-// params, which hold the nearest thing for helpers of the base protocol, and a
-// forced command before all. What is of the offer begins as after a login: in the
+// program fills in the program of spec. A forced command takes precedence over the
+// caller's offer, and the offer over method and params, which hold the nearest thing for
+// helpers of the base protocol. What the offer asks for starts as after a login: in the
 // home directory, with the variables of the user.
 func program(spec *ptyproc.Spec, line helperline.Line, wanted policy.Wanted, me runas.Account, self string) error {
 	argv, err := line.Call.Argv()
@@ -73,14 +73,14 @@ func program(spec *ptyproc.Spec, line helperline.Line, wanted policy.Wanted, me 
 		return nil
 	case run.Kind == tunnel.RunShell || wanted.Use == policy.Shell && line.Policy.Shell != "":
 		spec.Path = me.Shell
-		// Of shells, one that the policy names is the only one.
+		// A shell that the policy names is the only one that is allowed.
 		if run.Text != "" && (wanted.Use != policy.Shell || line.Policy.Shell == "") {
 			spec.Path = run.Text
 		}
 		spec.Argv = []string{"-" + filepath.Base(spec.Path)}
 		return nil
 	case run.Kind == tunnel.RunSubsystem:
-		// A process of its own, so that it ends as any other session does.
+		// In a process of its own, so that it ends like any other session.
 		spec.Path, spec.Argv = self, []string{"shvrexec", "--" + SFTPFlag}
 		return nil
 	case run.Kind == tunnel.RunExec:
@@ -93,6 +93,7 @@ func program(spec *ptyproc.Spec, line helperline.Line, wanted policy.Wanted, me 
 	return nil
 }
 
+// original returns what was asked for, for a forced command.
 func original(w policy.Wanted) string {
 	if w.Line != "" {
 		return strings.ReplaceAll(w.Line, "\x00", "")
@@ -100,7 +101,7 @@ func original(w policy.Wanted) string {
 	return strings.ReplaceAll(strings.Join(w.Argv, " "), "\x00", "")
 }
 
-// terminalSize reads `[command, columns, rows]`.
+// terminalSize reads the params [command, columns, rows].
 func terminalSize(call helperline.Call) *ptyproc.Size {
 	size := new(ptyproc.Size)
 	if params := call.Params; params.Len() >= 3 {
@@ -122,7 +123,7 @@ func withDefault(env []string, name, value string) []string {
 	return append(env, name+"="+value)
 }
 
-// clientEnv is what of the offered environment the patterns allow.
+// clientEnv returns the offered variables that the patterns allow.
 func clientEnv(offered []tunnel.EnvVar, allowed []string) (env []string) {
 	for _, v := range offered {
 		if strings.ContainsAny(v.Name, "=\x00") || strings.ContainsRune(v.Value, 0) {

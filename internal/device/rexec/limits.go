@@ -10,34 +10,33 @@ import (
 // warning is how long before a limit the user is told.
 const warning = time.Minute
 
-// limits watches over the times that a session may have, and shows the user what
-// he should know. Without limits it wakes nothing up.
+// limits watches the time limits of a session and warns the user before they are reached.
+// Without limits it never wakes up.
 type limits struct {
 	rule        string
-	idle, total time.Duration        // 0: none
-	activity    func() int64         // grows with each byte, in either direction
-	show        func(string)         // to the user
-	elapsed     func() time.Duration // since the session began; no change of the clock moves it
+	idle, total time.Duration        // 0: no limit
+	activity    func() int64         // count that grows with each byte in either direction
+	show        func(string)         // shows a text to the user
+	elapsed     func() time.Duration // since the session began, by the monotonic clock
 
 	seen       int64         // activity at the last look
-	quietSince time.Duration // elapsed when that was new
+	quietSince time.Duration // elapsed when seen last changed
 	warnedIdle bool
 	warned     bool
 }
 
-// look says what is due now: the reason to end the session, or when to look again;
-// 0: never.
+// look returns why the session must end now, or after which time to look again; 0: never.
 func (l *limits) look() (again time.Duration, end error) {
 	now := l.elapsed()
 	if l.total > 0 {
 		left := l.total - now
 		if left <= 0 {
-			return 0, fmt.Errorf("the device's agent ended the session: %s allows it %v", l.rule, l.total)
+			return 0, fmt.Errorf("time limit: %s allows %v", l.rule, l.total)
 		}
 		if again = left; !l.warned && l.total > warning {
 			if again = left - warning; again <= 0 {
 				l.warned, again = true, left
-				l.tell(fmt.Sprintf("this session ends in %v: %s allows it %v", left.Round(time.Second), l.rule, l.total))
+				l.tell(fmt.Sprintf("this session ends in %v: %s allows %v", left.Round(time.Second), l.rule, l.total))
 			}
 		}
 	}
@@ -49,11 +48,11 @@ func (l *limits) look() (again time.Duration, end error) {
 	}
 	quiet := now - l.quietSince
 	if quiet >= l.idle {
-		return 0, fmt.Errorf("the device's agent ended the session: it was idle for %v, and %s allows no more", l.idle, l.rule)
+		return 0, fmt.Errorf("idle limit: %s allows %v without traffic", l.rule, l.idle)
 	}
 	if !l.warnedIdle && l.idle > warning && quiet >= l.idle-warning {
 		l.warnedIdle = true
-		l.tell(fmt.Sprintf("this session is idle, and ends in %v: %s", (l.idle - quiet).Round(time.Second), l.rule))
+		l.tell(fmt.Sprintf("this session is idle and ends in %v: %s", (l.idle - quiet).Round(time.Second), l.rule))
 	}
 	step := max(l.idle/idleSteps, time.Millisecond)
 	if again == 0 || step < again {
@@ -62,7 +61,7 @@ func (l *limits) look() (again time.Duration, end error) {
 	return again, nil
 }
 
-// tell shows the user a text, which is no activity of his.
+// tell shows the user a text, which does not count as activity.
 func (l *limits) tell(text string) {
 	quiet := l.activity() == l.seen
 	l.show(text)
@@ -71,11 +70,11 @@ func (l *limits) tell(text string) {
 	}
 }
 
-// idleSteps is how often a session is looked at within its idle time.
+// idleSteps is how often a session is looked at within its idle limit.
 const idleSteps = 20
 
-// limited begins to watch; the channel gives the reason to end the session. It
-// ends with the session.
+// limited watches the limits until the session ends. The channel receives the reason to
+// end the session.
 func (s *session) limited() <-chan error {
 	began := time.Now()
 	grant := &s.line.Policy
@@ -114,7 +113,7 @@ func (s *session) limited() <-chan error {
 	return ended
 }
 
-// show tells the user something of ours, between what the program writes.
+// show inserts a text for the user into the output of the program.
 func (s *session) show(text string) {
 	if s.spec.Pty != nil {
 		s.end.Insert(tunnel.Stdout, "\r\n*** "+text+" ***\r\n")

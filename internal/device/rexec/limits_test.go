@@ -61,13 +61,13 @@ func TestAbsoluteLimitWarnsAMinuteBefore(t *testing.T) {
 	w.until(59*time.Minute-time.Second, true)
 	w.wants(t, 0, "")
 	w.until(2*time.Hour, true)
-	w.wants(t, time.Hour, "the device's agent ended the session: the rule allows it 1h0m0s",
-		"this session ends in 1m0s: the rule allows it 1h0m0s")
+	w.wants(t, time.Hour, "time limit: the rule allows 1h0m0s",
+		"this session ends in 1m0s: the rule allows 1h0m0s")
 }
 
 func TestIdleLimitWarnsAMinuteBefore(t *testing.T) {
 	t.Parallel()
-	const end, warn = "the device's agent ended the session: it was idle for 10m0s, and the rule allows no more", "this session is idle, and ends in 1m0s: the rule"
+	const end, warn = "idle limit: the rule allows 10m0s without traffic", "this session is idle and ends in 1m0s: the rule"
 	w := watch(10*time.Minute, 0)
 	w.until(10*time.Hour, true)
 	w.wants(t, 0, "")
@@ -88,10 +88,10 @@ func TestShortLimitsEndWithoutAWarning(t *testing.T) {
 	t.Parallel()
 	w := watch(0, time.Minute)
 	w.until(time.Hour, true)
-	w.wants(t, time.Minute, "the device's agent ended the session: the rule allows it 1m0s")
+	w.wants(t, time.Minute, "time limit: the rule allows 1m0s")
 	w = watch(time.Minute, 0)
 	w.until(time.Hour, false)
-	w.wants(t, time.Minute, "the device's agent ended the session: it was idle for 1m0s, and the rule allows no more")
+	w.wants(t, time.Minute, "idle limit: the rule allows 1m0s without traffic")
 }
 
 func TestBothLimits(t *testing.T) {
@@ -99,8 +99,8 @@ func TestBothLimits(t *testing.T) {
 	w := watch(10*time.Minute, 15*time.Minute)
 	w.until(5*time.Minute-30*time.Second, true)
 	w.until(time.Hour, false)
-	w.wants(t, 14*time.Minute+30*time.Second, "the device's agent ended the session: it was idle for 10m0s, and the rule allows no more",
-		"this session is idle, and ends in 1m0s: the rule", "this session ends in 1m0s: the rule allows it 15m0s")
+	w.wants(t, 14*time.Minute+30*time.Second, "idle limit: the rule allows 10m0s without traffic",
+		"this session is idle and ends in 1m0s: the rule", "this session ends in 1m0s: the rule allows 15m0s")
 }
 
 // Who limits nothing is never woken.

@@ -1,10 +1,11 @@
-// Package rexec is the program shvrexec: the helper that an agent starts for
-// each shell or command. It logs in to the tunnelling broker with a one-time
-// secret, creates the tunnel, owns the process and its pty, and carries its
-// bytes (spec.md 8.4 to 8.9, design.md section 6).
+// Package rexec is the program shvrexec without its command line: the helper that an
+// agent starts for each shell, command or subsystem. It logs in to the tunnelling broker
+// with a one-time secret, creates the tunnel, owns the process and its pty, and carries
+// the bytes of both (spec.md 8.4 to 8.9). It ends with its process, and ends its process
+// when agent, broker or user are lost.
 //
-// It ends with its process, and it ends its process when the agent, the broker
-// or the user is gone.
+// It has no configuration and no way to be asked for more than the one session: all that
+// it may do is in the agent's line (package helperline).
 package rexec
 
 import (
@@ -26,8 +27,7 @@ import (
 )
 
 const (
-	// answerWait is how long the client may take to answer a
-	// CreateTunnelRequest.
+	// answerWait is how long the client may take to answer a CreateTunnelRequest.
 	answerWait = 5 * time.Second
 	// hangupGrace is how long a process may take after HUP before KILL.
 	hangupGrace = 5 * time.Second
@@ -35,17 +35,17 @@ const (
 	farewell = 2 * time.Second
 )
 
-// Options of a helper.
+// Options of a helper. All are required.
 type Options struct {
-	In      io.Reader // the agent's line; its end means that the agent is gone
-	Out     io.Writer // the line that names the process group
-	Environ []string  // what the process inherits
-	Self    string    // path of this program, for its own services
+	In      io.Reader // the agent's lines; the end of input means that the agent is lost
+	Out     io.Writer // for the line that names the process group
+	Environ []string  // environment that the process inherits, within the policy
+	Self    string    // path of shvrexec, which serves SFTP and sets limits
 	Log     zerolog.Logger
 }
 
-// Run is the life of a helper: from the agent's line to the end of the session.
-// An error says that no session came about and that the caller was not told.
+// Run serves the session of the agent's line, from that line to the end of the session.
+// An error means that there was no session and that the caller has not been told why.
 func Run(ctx context.Context, o Options) error {
 	in := bufio.NewReaderSize(o.In, 4<<10)
 	text, err := readLine(in)
@@ -63,18 +63,18 @@ func Run(ctx context.Context, o Options) error {
 	return open(ctx, o, line, notices)
 }
 
-// maxNotices is how many texts may wait to be shown.
+// maxNotices is how many notices of the agent may wait to be shown.
 const maxNotices = 4
 
-var errAgentGone = errors.New("the agent on the device has gone")
+var errAgentGone = errors.New("the agent on the device was lost")
 
-// stopOrder is the agent's reason to end the session.
+// stopOrder ends the session because the agent says so, for the reason that it gives.
 type stopOrder struct{ why string }
 
 func (e stopOrder) Error() string { return e.why }
 
-// follow takes the agent's later lines until it wants the session to end, or is
-// gone.
+// follow reads the agent's later lines until the agent ends the session or is lost, and
+// returns which.
 func follow(in *bufio.Reader, notices chan<- string) error {
 	for {
 		text, err := readLine(in)
@@ -87,7 +87,7 @@ func follow(in *bufio.Reader, notices chan<- string) error {
 		case order.Notice != "":
 			select {
 			case notices <- order.Notice:
-			default: // nobody reads this fast
+			default: // nobody could read them this fast
 			}
 		}
 	}
@@ -125,12 +125,12 @@ func open(ctx context.Context, o Options, line helperline.Line, notices <-chan s
 	return s.run(ctx)
 }
 
-// connect logs in to the tunnelling broker, or takes the agent in its place.
+// connect logs in to the tunnelling broker, or uses the agent's socket instead.
 func connect(ctx context.Context, line helperline.Line) (*client.Client, error) {
 	if line.InBand {
 		conn, err := transport.Inherited(helperline.InBandFD)
 		if err != nil {
-			return nil, fmt.Errorf("no socket to the agent: %w", err)
+			return nil, fmt.Errorf("cannot use the socket to the agent: %w", err)
 		}
 		return client.Direct(conn, client.Options{Serve: serveTree()}), nil
 	}
@@ -148,7 +148,7 @@ func connect(ctx context.Context, line helperline.Line) (*client.Client, error) 
 	})
 }
 
-// serveTree is what a helper answers when it is called itself.
+// serveTree returns what a helper serves to callers.
 func serveTree() *node.Tree {
 	tree := new(node.Tree)
 	tree.Add("", node.Constant("appName", "s", rpc.AccessBrowse, chainpack.String("shvrexec")))

@@ -26,19 +26,19 @@ type session struct {
 	line   helperline.Line
 	spec   ptyproc.Spec
 	caller rpc.Address // the call that the tunnel answers
-	readID int64       // of the messages to us
+	readID int64       // request id of the messages to this end
 
-	missing []string      // of the account, for the user
-	notices <-chan string // of the agent, for the user
+	missing []string      // what the account lacks, for the user
+	notices <-chan string // texts of the agent, for the user
 
 	opened chan struct{} // closed when end is set
-	failed chan error    // the client answered something else
+	failed chan error    // capacity 1: the client did not accept the tunnel
 	end    *tunnel.End   // set by the read loop
 
 	proc atomic.Pointer[ptyproc.Proc] // nil before the start
 
 	mu   sync.Mutex
-	size *ptyproc.Size // the latest that the client told before the start
+	size *ptyproc.Size // the latest size that came before the start; nil: none
 }
 
 func newSession(o Options, c *client.Client, line helperline.Line) *session {
@@ -52,7 +52,7 @@ func newSession(o Options, c *client.Client, line helperline.Line) *session {
 	}
 }
 
-// prepare finds out what to run. Its error is for the caller.
+// prepare decides what to run. Its error is for the caller.
 func (s *session) prepare() (err error) {
 	s.spec, s.missing, err = command(s.line, s.opts.Environ, s.opts.Self)
 	return err
@@ -73,7 +73,7 @@ func (s *session) run(ctx context.Context) error {
 
 	drained := make(chan struct{})
 	go s.carry(proc, drained)
-	ended := false // by us
+	ended := false // by this end
 	select {
 	case <-drained:
 		return s.report(proc.Wait())
@@ -86,7 +86,7 @@ func (s *session) run(ctx context.Context) error {
 		s.end.Close(tunnel.Closing{Err: s.whyStopped(ctx)})
 	}
 	cause := s.end.Closing().Err
-	s.opts.Log.Info().AnErr("cause", cause).Msg("session cut off, hanging up")
+	s.opts.Log.Info().AnErr("cause", cause).Msg("session cut off")
 	var hangup sync.WaitGroup
 	hangup.Go(func() { proc.Hangup(hangupGrace) })
 	if ended {
@@ -97,14 +97,14 @@ func (s *session) run(ctx context.Context) error {
 	return nil
 }
 
-// whyStopped says in words for the client why the helper stops.
+// whyStopped returns, in words for users, why the session was stopped.
 func (s *session) whyStopped(ctx context.Context) error {
 	cause := context.Cause(ctx)
 	var ordered stopOrder
 	if errors.Is(cause, errAgentGone) || errors.As(cause, &ordered) {
 		return cause
 	}
-	return fmt.Errorf("the device's helper was stopped: %w", cause)
+	return fmt.Errorf("stopped on the device: %w", cause)
 }
 
 // tell closes the tunnel towards the client with an error.
@@ -113,7 +113,7 @@ func (s *session) tell(cause error) {
 	s.finish()
 }
 
-// finish ends the connection once the last message is out.
+// finish ends the connection when the last message has been sent, within farewell.
 func (s *session) finish() {
 	ctx, cancel := context.WithTimeout(context.Background(), farewell)
 	defer cancel()
@@ -145,9 +145,9 @@ func (s *session) create(ctx context.Context) error {
 	case err := <-s.failed:
 		return err
 	case <-late.C:
-		return errors.New("the client did not answer the CreateTunnelRequest in time")
+		return fmt.Errorf("no session: the client did not answer CreateTunnelRequest within %v", answerWait)
 	case <-s.client.Done():
-		return fmt.Errorf("the broker ended the connection: %w", s.client.Err())
+		return fmt.Errorf("no session: connection to the broker lost: %w", s.client.Err())
 	case <-ctx.Done():
 		s.refuse(context.Cause(ctx))
 		return context.Cause(ctx)
@@ -160,7 +160,7 @@ func (s *session) refuse(cause error) {
 	s.finish()
 }
 
-// window is how much of stdin the client may send ahead.
+// window is how many bytes of stdin the client may send ahead.
 func (s *session) window() int64 {
 	if s.spec.Pty != nil {
 		return tunnel.PtyWindow
@@ -168,8 +168,8 @@ func (s *session) window() int64 {
 	return tunnel.CommandWindow
 }
 
-// receive takes the messages to us. The first one makes the tunnel, in the read
-// loop, so that nothing that follows it is missed.
+// receive takes the messages to this end. It runs in the read loop, where the first
+// message makes the tunnel, so that none that follows is missed.
 func (s *session) receive(m *rpc.Message, f *link.Frame) {
 	if s.end != nil {
 		s.end.Receive(m, f)
@@ -177,7 +177,7 @@ func (s *session) receive(m *rpc.Message, f *link.Frame) {
 	}
 	if m.Tunnel().State != rpc.CreateTunnelResponse {
 		select {
-		case s.failed <- errors.New("the client did not accept the tunnel"):
+		case s.failed <- errors.New("no session: the client did not accept the tunnel"):
 		default:
 		}
 		return
@@ -196,10 +196,11 @@ func (s *session) receive(m *rpc.Message, f *link.Frame) {
 	close(s.opened)
 }
 
-// peer is how the client is reached in the tunnel.
+// peer returns the address of the client in the tunnel.
 func (s *session) peer() rpc.Address { return s.end.To() }
 
-// carry moves bytes both ways until all output is at the client.
+// carry moves bytes both ways until the process has ended and all output is acknowledged.
+// It closes drained then.
 func (s *session) carry(proc *ptyproc.Proc, drained chan<- struct{}) {
 	go func() {
 		if s.end.WriteTo(tunnel.Stdin, proc) != nil {
@@ -219,13 +220,13 @@ func (s *session) carry(proc *ptyproc.Proc, drained chan<- struct{}) {
 	close(drained)
 }
 
-// endOfFile is what a terminal takes for the end of input, Ctrl-D.
+// endOfFile is the character that ends input on a terminal, Ctrl-D.
 const endOfFile = 4
 
-// report closes the tunnel at the normal end of the process.
+// report closes the tunnel after the process ended by itself.
 func (s *session) report(exit ptyproc.Exit) error {
 	select {
-	case <-s.end.Closed(): // nobody is there to be told
+	case <-s.end.Closed(): // the client is lost
 		return nil
 	default:
 	}
@@ -246,11 +247,11 @@ func (s *session) sent() map[int64]int64 {
 	return sent
 }
 
-// notStarted tells the client why its program does not run. A client of the
-// base protocol gets the text as output, since nothing else reaches it.
+// notStarted tells the client why its program was not started. A client of the base
+// protocol gets the text as output, since it shows nothing else.
 func (s *session) notStarted(err error) error {
 	var start *ptyproc.StartError
-	code := 126
+	code := 126 // as a shell returns it for a file that cannot be executed
 	if errors.As(err, &start) {
 		code = start.Code
 	}
@@ -266,7 +267,8 @@ func (s *session) notStarted(err error) error {
 	return nil
 }
 
-// started lets what the client asks for reach the process.
+// started passes on what the client sends to the process from now on, and the size that
+// it sent before.
 func (s *session) started(proc *ptyproc.Proc) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -276,7 +278,8 @@ func (s *session) started(proc *ptyproc.Proc) {
 	}
 }
 
-// write is the short way of a keystroke to the process.
+// write passes input to the process at once, in the read loop, and returns how many bytes
+// that took: a keystroke then needs no other goroutine.
 func (s *session) write(_ int, b []byte) int {
 	proc := s.proc.Load()
 	if proc == nil {

@@ -1,6 +1,7 @@
-// Package runas puts a process under what the policy grants: the user and groups
-// that it runs as, its environment, directory, umask and resource limits. It
-// judges nothing (package policy does) and starts nothing (package ptyproc does).
+// Package runas applies a grant to a process that is about to start: its user and groups,
+// environment, directory, umask and resource limits (spec.md 8.3).
+//
+// It decides nothing (package policy does) and starts nothing (package ptyproc does).
 package runas
 
 import (
@@ -18,23 +19,24 @@ import (
 	"shvtools/internal/shv/rpc"
 )
 
-// fallbackShell is for users whose own one is not there.
+// fallbackShell is the shell of users whose login shell cannot be run.
 const fallbackShell = "/bin/sh"
 
-// Account is a user of the device.
+// Account is a user account of the device. Home and Shell always exist: "/" and /bin/sh
+// replace missing ones.
 type Account struct {
 	Name, Home, Shell string
-	// Missing are what the user should have and has not, for people: "/" and
-	// /bin/sh stand in.
+	// Missing says in words for users what the account lacks and what replaces it.
 	Missing []string
 
-	credential *syscall.Credential // nil: our own
+	credential *syscall.Credential // nil: that of this process
 }
 
-// passwdFile is where login shells stand.
+// passwdFile lists login shells.
 const passwdFile = "/etc/passwd"
 
-// Lookup finds the account that g wants a process to run as.
+// Lookup returns the account that a process under g runs as. An error is for the caller:
+// the account does not exist, or this process may not become it.
 func Lookup(g *policy.Grant) (Account, error) {
 	me, err := user.Current()
 	if g.User == "" && g.Group == nil {
@@ -64,10 +66,10 @@ func Lookup(g *policy.Grant) (Account, error) {
 }
 
 func cannot(name string, err error) error {
-	return rpc.Errorf(rpc.CodeException, "the policy of this device wants to run as user %q: %v", name, err)
+	return rpc.Errorf(rpc.CodeException, "cannot run as user %q, as the policy of this device requires: %v", name, err)
 }
 
-// credentialOf is what initgroups(3) would give, or the groups that are named.
+// credentialOf returns u with the groups that initgroups(3) would set, or the named ones.
 func credentialOf(u *user.User, named []string) (*syscall.Credential, error) {
 	ids, err := u.GroupIds()
 	if named != nil {
@@ -107,14 +109,14 @@ func number(text string) (uint32, error) {
 	return uint32(n), err
 }
 
-// complete puts something into the place of what is missing. shell is one that
-// goes before the user's own.
+// complete replaces what is missing. shell, if set, takes precedence over the login
+// shell.
 func complete(a Account, shell string) Account {
 	if a.Home == "" {
-		a.Missing = append(a.Missing, "the user has no home directory, / stands in")
+		a.Missing = append(a.Missing, "the user has no home directory; using /")
 		a.Home = "/"
 	} else if info, err := os.Stat(a.Home); err != nil || !info.IsDir() {
-		a.Missing = append(a.Missing, fmt.Sprintf("the home directory %s is not there, / stands in", a.Home))
+		a.Missing = append(a.Missing, fmt.Sprintf("the home directory %s does not exist; using /", a.Home))
 		a.Home = "/"
 	}
 	if a.Shell = shell; shell != "" {
@@ -122,12 +124,12 @@ func complete(a Account, shell string) Account {
 	}
 	var missing string
 	if a.Shell, missing = loginShell(passwdFile, a.Name); missing != "" {
-		a.Missing = append(a.Missing, fmt.Sprintf("the login shell %s cannot be run, %s stands in", missing, fallbackShell))
+		a.Missing = append(a.Missing, fmt.Sprintf("the login shell %s cannot be run; using %s", missing, fallbackShell))
 	}
 	return a
 }
 
-// Check tells, for people, what of a grant cannot be had on this machine.
+// Check returns, in words for operators, what of a grant this machine cannot provide.
 func Check(g *policy.Grant) (faults []string) {
 	account, err := Lookup(g)
 	if err != nil {
@@ -142,7 +144,7 @@ func Check(g *policy.Grant) (faults []string) {
 	spec := ptyproc.Spec{}
 	account.Apply(g, &spec, "")
 	if info, err := os.Stat(spec.Dir); spec.Dir != "" && (err != nil || !info.IsDir()) {
-		faults = append(faults, fmt.Sprintf("the directory %s is not there, so nothing can begin in it", spec.Dir))
+		faults = append(faults, fmt.Sprintf("the directory %s does not exist, so no session can start in it", spec.Dir))
 	}
 	return faults
 }
@@ -152,8 +154,8 @@ func runnable(file string) bool {
 	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
 }
 
-// loginShell finds the user's shell in a passwd file. missing is one that cannot
-// be run.
+// loginShell returns the user's shell from a passwd file. If that cannot be run, missing
+// is its path, and shell replaces it.
 func loginShell(file, name string) (shell, missing string) {
 	f, err := os.Open(file)
 	if err != nil {
@@ -173,15 +175,15 @@ func loginShell(file, name string) (shell, missing string) {
 	return fallbackShell, ""
 }
 
-// Other tells whether it is another user, or has other groups, than ours.
+// Other reports whether user or groups are not those of this process.
 func (a Account) Other() bool { return a.credential != nil }
 
-// Foreign tells whether it is another user than ours, whatever the groups.
+// Foreign reports whether the user is not that of this process, whatever the groups.
 func (a Account) Foreign() bool {
 	return a.credential != nil && int(a.credential.Uid) != os.Geteuid()
 }
 
-// Env are the variables that a login sets.
+// Env returns the variables that a login sets.
 func (a Account) Env() []string {
 	return []string{"HOME=" + a.Home, "USER=" + a.Name, "LOGNAME=" + a.Name, "SHELL=" + a.Shell}
 }

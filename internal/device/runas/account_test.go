@@ -35,9 +35,10 @@ func TestWhatOfAGrantCannotBeHad(t *testing.T) {
 		want   []string
 	}{
 		{policy.Limits{Dir: "/", Shell: "/bin/sh"}, nil},
-		{policy.Limits{Dir: "/nonexistent"}, []string{"the directory /nonexistent is not there, so nothing can begin in it"}},
+		{policy.Limits{Dir: "/nonexistent"}, []string{"the directory /nonexistent does not exist, so no session can start in it"}},
 		{policy.Limits{Shell: "/etc/passwd"}, []string{"the shell /etc/passwd cannot be run"}},
-		{policy.Limits{User: "no-such-user", Dir: "/nonexistent"}, []string{`the policy of this device wants to run as user "no-such-user": user: unknown user no-such-user`}},
+		{policy.Limits{User: "no-such-user", Dir: "/nonexistent"}, []string{`cannot run as user "no-such-user", ` +
+			"as the policy of this device requires: user: unknown user no-such-user"}},
 	} {
 		if got := Check(&policy.Grant{Limits: tt.limits}); !slices.Equal(got, tt.want) {
 			t.Errorf("%+v: %q, want %q", tt.limits, got, tt.want)

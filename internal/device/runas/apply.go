@@ -10,17 +10,18 @@ import (
 	"shvtools/internal/device/ptyproc"
 )
 
-// defaultPath is PATH where the agent was started with none.
+// defaultPath is PATH if the agent was started without one.
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// kept are the variables of the agent that a session of another user gets, too.
+// kept are the variables of the agent that sessions of other users inherit.
 var kept = []string{"PATH", "LANG", "LC_*", "TZ"}
 
-// Environ is the environment that a process begins with: the agent's, but for what
-// configures our programs; for another user, hardly anything of it.
-func (a Account) Environ(agents []string) []string {
+// Environ returns the environment in which a process of the account starts. It is the
+// agent's without the variables that configure our programs; another user inherits only
+// a few of them, and gets those of Env.
+func (a Account) Environ(agentEnv []string) []string {
 	var env []string
-	for _, v := range agents {
+	for _, v := range agentEnv {
 		name, _, _ := strings.Cut(v, "=")
 		if !strings.HasPrefix(name, "SHV_") && (a.credential == nil || Matches(kept, name)) {
 			env = append(env, v)
@@ -35,7 +36,7 @@ func (a Account) Environ(agents []string) []string {
 	return env
 }
 
-// Matches tells whether a name fits one of the patterns.
+// Matches reports whether a name matches one of the patterns, as path.Match does.
 func Matches(patterns []string, name string) bool {
 	return slices.ContainsFunc(patterns, func(pattern string) bool {
 		ok, err := path.Match(pattern, name)
@@ -43,8 +44,8 @@ func Matches(patterns []string, name string) bool {
 	})
 }
 
-// Apply puts what is to be started under the grant. helper is the path of
-// shvrexec, which sets limits that only a process itself can set.
+// Apply puts the process of spec under the grant. helper is the path of shvrexec, which
+// sets the limits that only a process itself can set.
 func (a Account) Apply(g *policy.Grant, spec *ptyproc.Spec, helper string) {
 	spec.Credential = a.credential
 	switch {

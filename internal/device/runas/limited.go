@@ -13,17 +13,18 @@ import (
 	"shvtools/internal/device/policy"
 )
 
-// LimitedFlag makes shvrexec limit itself and become another program: umask and
-// resource limits are things that a process can only do to itself, and that must
-// not hold for the agent or the helper.
+// LimitedFlag makes shvrexec call Limited. A process can set umask and resource limits
+// only for itself, and those of a session must not apply to the agent or the helper.
 const LimitedFlag = "limited"
 
+// resources are the numbers of policy.ResourceNames.
 var resources = map[string]int{
-	"as": unix.RLIMIT_AS, "core": unix.RLIMIT_CORE, "cpu": unix.RLIMIT_CPU, "data": unix.RLIMIT_DATA, "fsize": unix.RLIMIT_FSIZE,
-	"memlock": unix.RLIMIT_MEMLOCK, "nofile": unix.RLIMIT_NOFILE, "nproc": unix.RLIMIT_NPROC, "stack": unix.RLIMIT_STACK,
+	"as": unix.RLIMIT_AS, "core": unix.RLIMIT_CORE, "cpu": unix.RLIMIT_CPU,
+	"data": unix.RLIMIT_DATA, "fsize": unix.RLIMIT_FSIZE, "memlock": unix.RLIMIT_MEMLOCK,
+	"nofile": unix.RLIMIT_NOFILE, "nproc": unix.RLIMIT_NPROC, "stack": unix.RLIMIT_STACK,
 }
 
-// limitsText is the argument of LimitedFlag, "" where there is nothing to limit.
+// limitsText returns the argument of LimitedFlag; "" if there is nothing to limit.
 func limitsText(g *policy.Grant) string {
 	var parts []string
 	if g.Umask >= 0 {
@@ -37,8 +38,8 @@ func limitsText(g *policy.Grant) string {
 	return strings.Join(parts, ",")
 }
 
-// Limited becomes another program: args are the limits, its path, and its argv.
-// It returns where that failed.
+// Limited sets limits for this process and then becomes another program. args are the
+// limits, the program's path and its argv. It returns only on failure.
 func Limited(args, environ []string) error {
 	if len(args) < 3 {
 		return errors.New("--" + LimitedFlag + " needs limits, a program and its arguments")
@@ -66,13 +67,13 @@ func limit(name string, n uint64) error {
 	}
 	resource, ok := resources[name]
 	if !ok {
-		return errors.New("it is not known")
+		return errors.New("unknown limit")
 	}
 	var now syscall.Rlimit
 	if err := syscall.Getrlimit(resource, &now); err != nil {
 		return err
 	}
-	// Where the system allows less, less it is.
+	// The system may allow less.
 	n = min(n, uint64(now.Max), math.MaxInt64)
 	now.Cur, now.Max = n, n
 	return syscall.Setrlimit(resource, &now)

@@ -10,13 +10,31 @@ import (
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/rpc"
 	"shvtools/internal/shv/shvpath"
+	"shvtools/internal/wire/client"
 )
 
-// lookAround is how long the search for what the user may have meant may take.
+// lookAround bounds the search for the device that the user may have meant.
 const lookAround = 2 * time.Second
 
-// describe makes an error of the call readable: what failed on which path, and
-// what may have been meant.
+// describeLogin adds the path to an error of the connection or the login.
+func (s *session) describeLogin(err error) error {
+	var reason *rpc.Error
+	if errors.Is(err, client.ErrRefused) && errors.As(err, &reason) {
+		return fmt.Errorf("%s: %w: %w", s.opts.Path, client.ErrRefused, reason)
+	}
+	return fmt.Errorf("%s: %w%s", s.opts.Path, err, s.noHost())
+}
+
+// noHost is a hint for users who mistyped the name of a configured host; "" for others.
+func (s *session) noHost() string {
+	if s.opts.Unlisted == "" {
+		return ""
+	}
+	return "; no host " + s.opts.Unlisted + " in config.yaml"
+}
+
+// describe makes an error of the call readable: what failed at which path, and which
+// device may have been meant.
 func (s *session) describe(err error) error {
 	path := s.opts.Path
 	var refused *rpc.Error
@@ -24,7 +42,7 @@ func (s *session) describe(err error) error {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	if since, ok := offlineSince(refused); ok {
-		return fmt.Errorf("%s: the device is offline since %s", path, since.Format(time.DateTime))
+		return fmt.Errorf("%s: the device has been offline since %s", path, since.Format(time.DateTime))
 	}
 	if refused.Code != rpc.CodeMethodNotFound {
 		return fmt.Errorf("%s: %w", path, err)
@@ -32,12 +50,13 @@ func (s *session) describe(err error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), lookAround)
 	defer cancel()
 	if hint := s.nearest(ctx); hint != "" {
-		return fmt.Errorf("%s: no such device: %s", path, hint)
+		return fmt.Errorf("%s: no such device: %s%s", path, hint, s.noHost())
 	}
-	return fmt.Errorf("%s: no such device: %w", path, err)
+	return fmt.Errorf("%s: no such device: %w%s", path, err, s.noHost())
 }
 
-// offlineSince reads what a broker tells of a device that it knows.
+// offlineSince reads since when a device is offline, from the error of a broker that
+// knows the device.
 func offlineSince(e *rpc.Error) (time.Time, bool) {
 	field, ok := e.Data.Get("offlineSince")
 	if !ok {
@@ -47,8 +66,8 @@ func offlineSince(e *rpc.Error) (time.Time, bool) {
 	return at.Local(), ok
 }
 
-// nearest looks for the first name of the path that is not there, and for what is
-// there instead; "" where the broker does not let us look, or all of it exists.
+// nearest finds the first name of the path that does not exist, and says what exists
+// instead; "" if the broker refuses to list names.
 func (s *session) nearest(ctx context.Context) string {
 	at := ""
 	for name := range strings.SplitSeq(s.opts.Path, "/") {
@@ -71,27 +90,29 @@ func (s *session) nearest(ctx context.Context) string {
 		}
 		return missing(at, name, names)
 	}
-	return "what is there is no agent"
+	return "it exists, but is not a shvagent"
 }
 
-// missing says that name is not at a path where names are.
+// missing says that name does not exist at a path, where names do.
 func missing(at, name string, names []string) string {
 	where := "the broker"
 	if at != "" {
 		where = at
 	}
-	text := fmt.Sprintf("there is no %s in %s", name, where)
+	text := fmt.Sprintf("%s has no %s", where, name)
 	if best := closest(name, names); best != "" {
 		return text + ", did you mean " + shvpath.Join(at, best) + "?"
 	}
 	return text
 }
 
-// closest is the name that is most like the wanted one, "" where none is.
+// closest returns the name that is most like the wanted one, "" if none is. Names with
+// other digits do not count: pump8 is not pump7 mistyped but another device, and pump7
+// may only be offline.
 func closest(wanted string, names []string) string {
 	best, least := "", len(wanted)/2+1
 	for _, name := range names {
-		if strings.HasPrefix(name, ".") {
+		if strings.HasPrefix(name, ".") || digits(name) != digits(wanted) {
 			continue
 		}
 		if d := distance(wanted, name); d < least {
@@ -101,7 +122,17 @@ func closest(wanted string, names []string) string {
 	return best
 }
 
-// distance is how many letters must be changed, added or left out to make b of a.
+// digits returns the digits of a name.
+func digits(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r < '0' || r > '9' {
+			return -1
+		}
+		return r
+	}, name)
+}
+
+// distance returns how many letters must be changed, added or removed to turn a into b.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -1,12 +1,15 @@
 package rsh
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/rpc"
+	"shvtools/internal/wire/client"
 )
 
 func TestNearestNameIsFound(t *testing.T) {
@@ -15,8 +18,9 @@ func TestNearestNameIsFound(t *testing.T) {
 		"agnet":       "agent",
 		"agents":      "agent",
 		"Agent":       "agent",
-		"pump9":       "pump7", // the first of equals
-		"pump":        "pump7",
+		"pmup7":       "pump7",
+		"pump9":       "", // another device
+		"pump":        "",
 		"boiler_room": "boiler-room",
 		"broker":      "", // what begins with a dot is not for users
 		"x":           "",
@@ -56,12 +60,31 @@ func TestWhatIsMissingIsSaid(t *testing.T) {
 		names    []string
 		want     string
 	}{
-		{"test", "agnet", []string{"agent"}, "there is no agnet in test, did you mean test/agent?"},
-		{"", "tset", []string{"test"}, "there is no tset in the broker, did you mean test?"},
-		{"test", "agent", nil, "there is no agent in test"},
-		{"test", "agent", []string{"quite-else"}, "there is no agent in test"},
+		{"test", "agnet", []string{"agent"}, "test has no agnet, did you mean test/agent?"},
+		{"", "tset", []string{"test"}, "the broker has no tset, did you mean test?"},
+		{"test", "agent", nil, "test has no agent"},
+		{"test", "agent", []string{"quite-else"}, "test has no agent"},
 	} {
 		if got := missing(tt.at, tt.name, tt.names); got != tt.want {
+			t.Errorf("got %q, want %q", got, tt.want)
+		}
+	}
+}
+
+func TestLoginErrorsNameThePath(t *testing.T) {
+	refused := fmt.Errorf("%w at tcp://h:1: %w", client.ErrRefused, rpc.Errorf(rpc.CodeException, "unknown user"))
+	for _, tt := range []struct {
+		err      error
+		unlisted string
+		want     string
+	}{
+		{refused, "", "test/pump7: login refused: unknown user"},
+		{refused, "pump7", "test/pump7: login refused: unknown user"},
+		{errors.New("cannot connect to h"), "", "test/pump7: cannot connect to h"},
+		{errors.New("cannot connect to h"), "pump7", "test/pump7: cannot connect to h; no host pump7 in config.yaml"},
+	} {
+		s := &session{opts: Options{Path: "test/pump7", Unlisted: tt.unlisted}}
+		if got := s.describeLogin(tt.err).Error(); got != tt.want {
 			t.Errorf("got %q, want %q", got, tt.want)
 		}
 	}
@@ -90,8 +113,8 @@ func TestBrokerWithoutTunnelsIsSaid(t *testing.T) {
 		ctl  *rpc.TunnelCtl
 		says string
 	}{
-		{"request of an agent", &rpc.TunnelCtl{State: rpc.FindTunnelRequest}, "knows no tunnels"},
-		{"result of another method", nil, "no agent"},
+		{"request of an agent", &rpc.TunnelCtl{State: rpc.FindTunnelRequest}, "has no tunnels"},
+		{"result of another method", nil, "not a shvagent"},
 	} {
 		var m rpc.Message
 		if err := m.Parse(rpc.AppendTunnel(nil, rpc.Address{ID: 3}, rpc.Meta{Tunnel: tt.ctl}, rpc.KeyResult, chainpack.Null())); err != nil {

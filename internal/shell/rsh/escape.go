@@ -7,20 +7,20 @@ import (
 	"shvtools/internal/shell/sshargs"
 )
 
-// escapes finds what the user types for shvrsh itself, as ssh does it: a command
-// is the escape character, at the beginning of a line, and one character more.
+// escapes finds the commands that the user types for shvrsh itself. As with ssh, a
+// command is the escape character at the beginning of a line and one more character.
 // Everything else passes.
 type escapes struct {
 	char byte // 0: none
-	// The state between two calls.
+	// State between two calls of filter.
 	midLine bool // something was typed since the last Enter
 	begun   bool // the escape character was typed and is held back
 }
 
-// controlZ is the key that suspends, behind the escape character.
+// controlZ, after the escape character, suspends shvrsh.
 const controlZ = 'Z' - '@'
 
-// escapeHelp is what the command ? shows, one line each.
+// escapeHelp returns the lines that the command ? prints.
 func escapeHelp(char string) []string {
 	return []string{
 		"Supported escape sequences:",
@@ -33,8 +33,8 @@ func escapeHelp(char string) []string {
 	}
 }
 
-// filter appends what of typed is for the other side to dst, and gives the
-// commands that were among it to do, in their order.
+// filter appends to dst the part of typed that is for the device, and calls do for each
+// command in it, in order.
 func (e *escapes) filter(dst, typed []byte, do func(command byte)) []byte {
 	for _, c := range typed {
 		if !e.begun {
@@ -63,8 +63,8 @@ func (e *escapes) pass(dst []byte, c byte) []byte {
 	return append(dst, c)
 }
 
-// command does what the user typed behind the escape character. What was typed is
-// shown, as ssh does it, which also ends the line that the device is in.
+// command carries out what the user typed after the escape character. As with ssh, the
+// command is printed, which also ends the line that the device is in.
 func (s *session) command(c byte) {
 	shown := s.escape() + sshargs.Escape{Char: c}.String()
 	switch c {
@@ -77,7 +77,7 @@ func (s *session) command(c byte) {
 		s.screen.say(append([]string{shown}, s.state()...)...)
 	case controlZ:
 		if !jobControl() {
-			s.screen.say(shown + " is not possible: no shell is there that could continue shvrsh")
+			s.screen.say(shown + ": cannot suspend: no shell started shvrsh")
 			return
 		}
 		s.screen.say(shown)
@@ -85,5 +85,5 @@ func (s *session) command(c byte) {
 	}
 }
 
-// escape is the escape character, as one would write it.
+// escape returns the escape character as users write it.
 func (s *session) escape() string { return sshargs.Escape{Char: s.opts.Escape}.String() }

@@ -15,23 +15,22 @@ import (
 )
 
 const (
-	// tunnelGrace is how long a tunnel is waited for when the device refuses to
-	// do without: it may have got one in the meantime.
+	// tunnelGrace is how long to wait for a tunnel when the device refuses an in-band
+	// session: a broker may have found one meanwhile.
 	tunnelGrace = 2 * time.Second
 	// leaveWait is how long the last call may take to reach the broker.
 	leaveWait = time.Second
 )
 
-// refusedInBand is the error of the call that takes the offer of a session in
-// band.
+// refusedInBand is the error of the call that attaches to an in-band session.
 type refusedInBand struct{ err error }
 
 func (e refusedInBand) Error() string { return e.err.Error() }
 
-// attach takes the device's offer of a session in band; the read loop calls it.
+// attach accepts the device's offer of an in-band session. The read loop calls it.
 func (s *session) attach(id string) {
 	if s.inBand != nil {
-		return // the offer comes twice
+		return // the offer is repeated
 	}
 	batch := inband.CommandBatch
 	if s.opts.TTY {
@@ -60,9 +59,9 @@ func (s *session) attach(id string) {
 	s.inBand = user
 }
 
-// elsewise gives the error of a call that failed. A tunnel may still come where
-// the device only refuses the session in band.
-func (s *session) elsewise(err error) error {
+// afterFailure returns the error of a call that failed. If only the in-band session was
+// refused, a tunnel may still come; the error then is nil.
+func (s *session) afterFailure(err error) error {
 	var inBand refusedInBand
 	if !errors.As(err, &inBand) {
 		return err
@@ -72,7 +71,7 @@ func (s *session) elsewise(err error) error {
 	case !errors.As(inBand.err, &refused):
 		return inBand.err
 	case refused.Code == rpc.CodeException:
-		return errors.New(refused.Message) // of the device: it cannot start the session
+		return errors.New(refused.Message) // the device cannot start the session
 	}
 	if refused.Code == rpc.CodeMethodNotFound {
 		select {
@@ -83,11 +82,11 @@ func (s *session) elsewise(err error) error {
 		}
 	}
 	node := shvpath.Join(s.opts.Path, inband.Node)
-	return fmt.Errorf("the broker knows no tunnels and does not let us call %s/*:attach (%v): its rules for this user must allow attach, write and close on %s/**",
-		node, refused, node)
+	return fmt.Errorf("cannot open a session: the broker has no tunnels and refuses calls of %s/*:attach (%v); "+
+		"its rules must allow this user attach, write and close on %s/**", node, refused, node)
 }
 
-// leave tells the device that we go, where no broker does it for us.
+// leave tells the device that the user leaves an in-band session: no broker does.
 func (s *session) leave() {
 	s.mu.Lock()
 	user := s.inBand

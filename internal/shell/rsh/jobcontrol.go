@@ -10,8 +10,8 @@ import (
 	"shvtools/internal/sys/tty"
 )
 
-// suspend gives the terminal back, stops this program until it is continued, and
-// takes the terminal again if we had it.
+// suspend gives the terminal back, stops shvrsh until it is continued, and takes the
+// terminal again if the session had it.
 func (s *session) suspend() {
 	if !jobControl() {
 		return
@@ -28,24 +28,24 @@ func (s *session) suspend() {
 	s.tellSize()
 }
 
-// continued makes the terminal ours again after somebody stopped us without
-// asking: the user's shell has changed its modes since.
+// continued takes the terminal again after a signal stopped and continued shvrsh: the
+// user's shell has changed its modes meanwhile.
 func (s *session) continued() {
 	if s.terminal.isRaw() && s.terminal.makeRaw() == nil {
 		s.tellSize()
 	}
 }
 
-// tellSize tells the device the size of our terminal, whose changes nobody tells
-// us while we are stopped.
+// tellSize sends the size of the terminal to the device. A stopped shvrsh misses its
+// changes.
 func (s *session) tellSize() {
 	if size, err := tty.SizeOf(s.opts.Stdin); err == nil {
 		_ = s.end.Resize(tunnel.Size{Cols: int(size.Cols), Rows: int(size.Rows)})
 	}
 }
 
-// jobControl tells whether our parent can be a shell that continues us. One of
-// another session, such as a terminal window that runs shvrsh alone, is none.
+// jobControl reports whether the parent process can be a shell that continues shvrsh. A
+// parent in another session, such as a terminal window that runs shvrsh alone, cannot.
 func jobControl() bool {
 	ours, err := unix.Getsid(0)
 	if err != nil {
@@ -55,8 +55,8 @@ func jobControl() bool {
 	return err == nil && parents == ours
 }
 
-// stopSelf stops the process and returns when it is continued. The signal goes to
-// our own thread, which has therefore stopped before it goes on.
+// stopSelf stops the process and returns when it is continued. The signal goes to the
+// calling thread, which therefore cannot go on before it is stopped.
 func stopSelf() error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

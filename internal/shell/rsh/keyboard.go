@@ -1,19 +1,20 @@
 package rsh
 
-// keyboard is the user's terminal, as a reader of what is typed for the device.
+// keyboard reads from the user's terminal what is typed for the device, and carries out
+// the commands for shvrsh.
 type keyboard struct {
 	session *session
 	escapes escapes
 	typed   []byte
 }
 
-// Read waits for something that is for the device.
+// Read waits for input for the device. It returns at most len(b)-1 bytes.
 func (k *keyboard) Read(b []byte) (int, error) {
 	if k.escapes.char == 0 {
 		return k.session.opts.Stdin.Read(b)
 	}
 	for {
-		// One byte less, for the escape character that was held back.
+		// One byte less: the escape character may have been held back.
 		n, err := k.session.opts.Stdin.Read(b[:len(b)-1])
 		k.typed = append(k.typed[:0], b[:n]...)
 		pass := k.escapes.filter(b[:0], k.typed, k.session.command)

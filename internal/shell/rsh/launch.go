@@ -14,9 +14,9 @@ import (
 	"shvtools/internal/wire/link"
 )
 
-// call is the param of launchRexec. What helpers of the base protocol
-// understand stands before the offer.
-func (s *session) call() chainpack.Value {
+// param returns the param of launchRexec. Keys that every shvrexec understands come
+// before the offer, which older ones ignore (spec.md 8.10).
+func (s *session) param() chainpack.Value {
 	o := &s.opts
 	line := strings.Join(o.Command, " ")
 	offer := tunnel.Ext{Version: tunnel.Version, Window: s.window(), Env: o.Env, Features: []string{inband.Feature}}
@@ -25,7 +25,7 @@ func (s *session) call() chainpack.Value {
 	switch {
 	case o.Subsystem:
 		offer.Run = tunnel.Run{Kind: tunnel.RunSubsystem, Text: line}
-		program = chainpack.String("/usr/lib/openssh/sftp-server") // where a Debian has it
+		program = chainpack.String("/usr/lib/openssh/sftp-server") // where Debian has it
 	case len(o.Command) > 0:
 		offer.Run = tunnel.Run{Kind: tunnel.RunExec, Text: line}
 	default:
@@ -47,8 +47,8 @@ func (s *session) call() chainpack.Value {
 	)
 }
 
-// window is how much of a channel the device may send ahead: little to a
-// terminal, so that Ctrl-C soon shows.
+// window is how many bytes of a channel the device may send ahead: few to a terminal,
+// so that Ctrl-C takes effect soon.
 func (s *session) window() int64 {
 	if s.opts.TTY {
 		return tunnel.PtyWindow
@@ -56,7 +56,7 @@ func (s *session) window() int64 {
 	return tunnel.CommandWindow
 }
 
-// open calls launchRexec and waits for the CreateTunnelRequest.
+// open calls launchRexec and waits until the device opens the session.
 func (s *session) open(ctx context.Context) error {
 	s.opened, s.failed = make(chan struct{}), make(chan error, 1)
 	s.readID = s.client.NewID()
@@ -68,7 +68,7 @@ func (s *session) open(ctx context.Context) error {
 	if wait == 0 {
 		wait = openWait
 	}
-	if err := s.client.Send(rpc.AppendIdentified(nil, s.readID, s.opts.Path, method, s.call())); err != nil {
+	if err := s.client.Send(rpc.AppendIdentified(nil, s.readID, s.opts.Path, method, s.param())); err != nil {
 		return err
 	}
 	late := time.NewTimer(wait)
@@ -77,23 +77,23 @@ func (s *session) open(ctx context.Context) error {
 	case <-s.opened:
 		return nil
 	case err := <-s.failed:
-		return s.elsewise(err)
+		return s.afterFailure(err)
 	case <-s.client.Done():
 		select {
 		case err := <-s.failed: // the answer came just before the end
 			return err
 		default:
-			return s.client.Err()
+			return fmt.Errorf("cannot open a session: connection to the broker lost: %w", s.client.Err())
 		}
 	case <-late.C:
-		return fmt.Errorf("no answer within %v", wait)
+		return fmt.Errorf("cannot open a session: no answer within %v", wait)
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
 }
 
-// receive takes the responses to the call. The end of the tunnel is made in the
-// read loop, so that nothing that follows is missed.
+// receive takes the responses to the call. It runs in the read loop and makes the end
+// of the tunnel there, so that no message that follows is missed.
 func (s *session) receive(m *rpc.Message, f *link.Frame) {
 	switch {
 	case s.end != nil && s.inBand != nil && !s.byTunnel:
@@ -117,14 +117,14 @@ func (s *session) receive(m *rpc.Message, f *link.Frame) {
 	}
 	switch {
 	case err != nil:
-		err = fmt.Errorf("unreadable answer: %w", err)
+		err = fmt.Errorf("cannot open a session: invalid answer: %w", err)
 	case content.Error != nil:
 		err = content.Error
 	case m.Tunnel().State == rpc.FindTunnelRequest:
-		// Which is for a broker; one that does not know it takes it for a result.
-		err = errors.New("the broker knows no tunnels, and the agent there cannot do without them")
+		// The request is for a broker. A broker without tunnels passes it on as a result.
+		err = errors.New("cannot open a session: the broker has no tunnels, and this device needs one")
 	default:
-		err = errors.New("what answers there is no agent: it offered no tunnel")
+		err = errors.New("not a shvagent: it did not offer a session")
 	}
 	select {
 	case s.failed <- err:
@@ -132,7 +132,7 @@ func (s *session) receive(m *rpc.Message, f *link.Frame) {
 	}
 }
 
-// create makes our end of the tunnel that m asks for.
+// create makes our end of the tunnel that m requests.
 func (s *session) create(m *rpc.Message, content rpc.Content) {
 	writeID := m.Tunnel().RequestID
 	if writeID == 0 {
@@ -143,7 +143,7 @@ func (s *session) create(m *rpc.Message, content rpc.Content) {
 	s.makeEnd(s.client.Link(), to, content.Value)
 }
 
-// makeEnd makes our end of a session whose helper answered the offer.
+// makeEnd makes our end of the session that the device opened with answer.
 func (s *session) makeEnd(carrier tunnel.Carrier, to rpc.Address, answer chainpack.Value) {
 	ext, extended := tunnel.ExtOf(answer)
 	s.extended = extended
@@ -164,15 +164,15 @@ func (s *session) makeEnd(carrier tunnel.Carrier, to rpc.Address, answer chainpa
 	close(s.opened)
 }
 
-// accept sends the CreateTunnelResponse, upon which the helper starts.
+// accept answers that the session is accepted, upon which the device starts the program.
 func (s *session) accept() error {
 	if !s.byTunnel {
 		s.inBand.Begin()
 		return nil
 	}
-	ctl := rpc.TunnelCtl{State: rpc.CreateTunnelResponse}
-	return s.client.Send(rpc.AppendTunnel(nil, s.end.To(), rpc.Meta{WantRevCallers: true, Tunnel: &ctl}, 0, chainpack.Null()))
+	meta := rpc.Meta{WantRevCallers: true, Tunnel: &rpc.TunnelCtl{State: rpc.CreateTunnelResponse}}
+	return s.client.Send(rpc.AppendTunnel(nil, s.end.To(), meta, 0, chainpack.Null()))
 }
 
-// openWait is how long a device may take to open the tunnel.
+// openWait is the default time for a device to open the session.
 const openWait = 15 * time.Second

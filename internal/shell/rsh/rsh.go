@@ -1,6 +1,9 @@
-// Package rsh is the program shvrsh: the user's end of a remote shell or of one
-// remote command (spec.md 8.10, design.md sections 6 and 8). It speaks to the
-// user's terminal on one side and to a tunnel on the other.
+// Package rsh is the program shvrsh without its command line: the user's end of a
+// remote shell or of one remote command (spec.md 8.10). It connects the user's terminal
+// or streams with a tunnel or an in-band session.
+//
+// It reads no configuration and no command line (packages config and sshargs do), and
+// does not decide what may run: the device does.
 package rsh
 
 import (
@@ -22,33 +25,35 @@ import (
 	"shvtools/internal/wire/transport"
 )
 
-// Options of a remote shell.
+// Options describe one session. Stdin, Stdout, Stderr, URL and Path are required.
 type Options struct {
-	URL            transport.URL
+	URL            transport.URL // of the broker
 	User, Password string
-	Path           string   // of the device's agent
+	Path           string   // SHV path of the device's agent
+	Unlisted       string   // name without a slash that the user gave and the configuration lacks; or ""
 	Method         string   // to call there; "": launchRexec
-	Command        []string // empty: a shell
-	Subsystem      bool     // Command names a service of the helper
-	Shell          string   // on the device; "": the login shell of its user
-	TTY            bool     // a terminal at the far end
+	Command        []string // its words are joined with spaces; empty: a shell
+	Subsystem      bool     // Command names a subsystem, such as sftp
+	Shell          string   // shell on the device; "": the user's login shell there
+	TTY            bool     // the remote program gets a terminal
 
 	Stdin, Stdout, Stderr *os.File
-	Env                   []tunnel.EnvVar  // offered to the device
-	Signals               <-chan os.Signal // that the program got
-	Escape                byte             // at a terminal; 0: none
+	Env                   []tunnel.EnvVar  // offered to the device, which takes what its policy allows
+	Signals               <-chan os.Signal // signals that the program received
+	Escape                byte             // escape character at a terminal; 0: none
 
-	ConnectTimeout time.Duration // of the connection and login; 0: 10 s
-	OpenTimeout    time.Duration // until the device opens the tunnel; 0: 15 s
+	ConnectTimeout time.Duration // for the connection and the login; 0: 10 s
+	OpenTimeout    time.Duration // for the device to open the session; 0: 15 s
 	Watch          tunnel.Watch
-	Quiet          bool // no messages but errors
+	Quiet          bool // print errors only
 	AnyStatus      bool // an unknown exit status counts as 0
 	Log            zerolog.Logger
 }
 
-// Run opens a shell or runs a command. It gives the exit code of the remote
-// command, or an error where that is not known. The terminal is as it was when
-// Run returns.
+// Run opens a shell or runs a command, and returns when that has ended: the exit code
+// of the remote command (128 and the number of the signal that killed it), or an error
+// if the code is unknown. Errors begin with Path. When Run returns, the terminal is as
+// the user had it. Cancelling ctx ends the session.
 func Run(ctx context.Context, o Options) (code int, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -75,7 +80,7 @@ func Run(ctx context.Context, o Options) (code int, err error) {
 		Blocking: true,
 	})
 	if err != nil {
-		return 0, err
+		return 0, s.describeLogin(err)
 	}
 	defer c.Close()
 	o.Log.Debug().Int64("clientId", c.ID()).Msg("logged in")
@@ -84,7 +89,7 @@ func Run(ctx context.Context, o Options) (code int, err error) {
 	return s.run(ctx)
 }
 
-// serveTree is what shvrsh answers when it is called itself.
+// serveTree returns what shvrsh serves to callers.
 func serveTree() *node.Tree {
 	tree := new(node.Tree)
 	tree.Add("", node.Constant("appName", "s", rpc.AccessBrowse, chainpack.String("shvrsh")))
@@ -93,20 +98,21 @@ func serveTree() *node.Tree {
 
 // outcome turns the end of the tunnel into an exit code or an error.
 func (s *session) outcome(end tunnel.Closing) (code int, err error) {
-	var lost *link.EndError // what we were told before the connection ended is another reason
+	var lost *link.EndError // a reason that came before the connection ended takes precedence
 	switch {
 	case errors.As(end.Err, &lost):
 		return 0, fmt.Errorf("%s: session ended: connection to the broker lost: %w", s.opts.Path, end.Err)
 	case end.Err != nil:
 		return 0, fmt.Errorf("%s: session ended: %w", s.opts.Path, end.Err)
 	case end.Exit == nil && (len(s.opts.Command) == 0 || s.opts.AnyStatus):
-		return 0, nil // a helper of the base protocol tells no more
+		return 0, nil // an older shvrexec reports no more
 	case end.Exit == nil:
-		return 0, fmt.Errorf("%s: remote exit status unknown: the device's shvrexec does not tell it", s.opts.Path)
+		return 0, fmt.Errorf("%s: exit status unknown: the device is too old to report it; "+
+			"--allow-unknown-status takes it for 0", s.opts.Path)
 	}
 	for _, channel := range []int{tunnel.Stdout, tunnel.Stderr} {
 		if sent, came := end.Exit.Sent[int64(channel)], s.end.Received(channel); sent != came {
-			return 0, fmt.Errorf("%s: %d of %d bytes of output were lost on the way", s.opts.Path, sent-came, sent)
+			return 0, fmt.Errorf("%s: %d of %d bytes of output were lost", s.opts.Path, sent-came, sent)
 		}
 	}
 	if end.Exit.Message != "" {

@@ -7,15 +7,15 @@ import (
 	"sync/atomic"
 )
 
-// screen is where shvrsh itself says something to the user. While the terminal is
-// raw, a line needs its own carriage return.
+// screen prints shvrsh's own messages: whole lines, and one status line while the
+// terminal is raw. Its methods may be called concurrently.
 type screen struct {
 	out      io.Writer
-	terminal tryWriter // for the status line; nil: none is shown
+	terminal tryWriter // for the status line; nil: there is none
 
 	mu     sync.Mutex
 	raw    bool
-	status atomic.Bool // a status line is shown; changed with mu held
+	status atomic.Bool // the status line is shown; changed with mu held
 }
 
 // tryWriter writes what can be written without waiting.
@@ -25,12 +25,12 @@ func (s *screen) setRaw(raw bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !raw {
-		s.show("")
+		s.showLocked("")
 	}
 	s.raw = raw
 }
 
-// say shows lines of text.
+// say prints lines. On a raw terminal they end with a carriage return, too.
 func (s *screen) say(lines ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -51,24 +51,24 @@ const (
 	eraseLine     = "\x1b[K"
 )
 
-// stuck shows a text in the first line of the terminal, and takes it away again
-// for "". What stood there comes back when the program on the device draws it
-// anew. It never waits for the terminal.
+// stuck shows text in the first line of the terminal; "" erases the line. What was
+// there before reappears when the remote program redraws it. stuck never waits for the
+// terminal.
 func (s *screen) stuck(text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.show(text)
+	s.showLocked(text)
 }
 
-// moving takes the status line away before output goes to the terminal, which
-// may end in the middle of a control sequence.
+// moving erases the status line before output goes to the terminal: that may end in the
+// middle of a control sequence.
 func (s *screen) moving() {
 	if s.status.Load() {
 		s.stuck("")
 	}
 }
 
-func (s *screen) show(text string) {
+func (s *screen) showLocked(text string) {
 	if !s.raw || s.terminal == nil || text == "" && !s.status.Load() {
 		return
 	}

@@ -14,42 +14,44 @@ import (
 // session is one shell or command.
 type session struct {
 	opts     Options
-	local    bool // a terminal on our side too, which is made raw
+	local    bool // stdin is a terminal, which becomes raw
 	client   *client.Client
-	size     tty.Size    // at the call
-	output   *tty.Writer // of the terminal on stdout; nil: stdout is none
+	size     tty.Size    // of that terminal when the session is opened
+	output   *tty.Writer // writes to the terminal on stdout; nil: stdout is not a terminal
 	screen   screen
 	terminal terminal
-	readID   int64
+	readID   int64 // request id of the call, and of all messages to us
 	began    time.Time
 
-	opened   chan struct{} // closed when end is set
-	failed   chan error    // the call was answered by something else
-	extended bool          // the helper knows the additions; set before opened
-	end      *tunnel.End   // set by the read loop, before opened
-	byTunnel bool          // a tunnel carries it; set before opened
+	// The read loop sets these before it closes opened.
+	opened   chan struct{}
+	extended bool        // the device knows windows, resize and exit status
+	end      *tunnel.End // our end of the session
+	byTunnel bool        // a tunnel carries the session; otherwise inBand does
+
+	failed chan error // capacity 1: why the device does not open the session
 
 	mu      sync.Mutex
-	inBand  *inband.User // what else carries it; set by the read loop
-	running *tunnel.End  // that signals go to; nil before and after
-	signals int          // that were passed on
+	inBand  *inband.User // set by the read loop
+	running *tunnel.End  // receives signals; nil before and after the session
+	signals int          // signals passed on
 }
 
-// run calls the agent and carries the session.
+// run opens the session and carries it to its end.
 func (s *session) run(ctx context.Context) (code int, err error) {
 	var resizes <-chan tty.Size
 	if s.local {
-		resizes = tty.Resizes(ctx, s.opts.Stdin) // before the first look at the size
+		resizes = tty.Resizes(ctx, s.opts.Stdin) // before the size is read, so that no change is missed
 		s.size, _ = tty.SizeOf(s.opts.Stdin)
 	}
 	if output, err := tty.NewWriter(s.opts.Stdout); err == nil {
-		s.output, s.screen.terminal = output, output // left open: the read loop may use it until we end
+		s.output, s.screen.terminal = output, output // never closed: the read loop uses it to the end
 	}
-	s.opts.Log.Debug().Str("device", s.opts.Path).Bool("terminal", s.opts.TTY).Msg("calling the device")
+	s.opts.Log.Debug().Str("device", s.opts.Path).Bool("terminal", s.opts.TTY).Msg("opening a session")
 	if err := s.open(ctx); err != nil {
 		return 0, s.describe(err)
 	}
-	s.opts.Log.Debug().Str("with", s.way()).Msg("the device answers")
+	s.opts.Log.Debug().Str("with", s.features()).Msg("session opened")
 	if s.local {
 		if err := s.terminal.makeRaw(); err != nil {
 			return 0, err
@@ -64,7 +66,7 @@ func (s *session) run(ctx context.Context) (code int, err error) {
 	s.terminal.giveBack()
 	end := s.end.Closing()
 	s.opts.Log.Debug().Int64("typed", s.end.Sent(tunnel.Stdin)).Int64("shown", s.end.Received(tunnel.Stdout)).
-		Stringer("took", time.Since(s.began).Round(time.Millisecond)).Msg("the session is over")
+		Stringer("took", time.Since(s.began).Round(time.Millisecond)).Msg("session ended")
 	if failed != nil && end.Err == nil {
 		return 0, failed
 	}

@@ -10,12 +10,13 @@ import (
 	"shvtools/internal/session/tunnel"
 )
 
-// errSignal is the end of the program by a signal.
+// errSignal ends the session because shvrsh received a signal.
 type errSignal struct{ sig os.Signal }
 
 func (e errSignal) Error() string { return fmt.Sprintf("ended by signal: %v", e.sig) }
 
-// forwarded are the signals that a remote command gets in our place.
+// forwarded are the signals that shvrsh passes on to a remote command, with their names
+// in the protocol.
 var forwarded = map[os.Signal]string{syscall.SIGINT: "INT", syscall.SIGTERM: "TERM", syscall.SIGQUIT: "QUIT"}
 
 func (s *session) setRunning(end *tunnel.End) {
@@ -24,8 +25,8 @@ func (s *session) setRunning(end *tunnel.End) {
 	s.running = end
 }
 
-// signalled takes a signal that our program got: a remote command gets it in our
-// place, once. A second one, and any that cannot be passed on, ends us.
+// signalled handles a signal that shvrsh received. The first one is passed on to a
+// remote command; a second one, and any that cannot be passed on, ends shvrsh.
 func (s *session) signalled(sig os.Signal, cancel context.CancelCauseFunc) {
 	switch sig {
 	case syscall.SIGTSTP:
@@ -58,7 +59,8 @@ func closed(end *tunnel.End) bool {
 	}
 }
 
-// signalCode is the exit code for a remote command that a signal ended.
+// signalCode returns the exit code for a remote command that a signal killed, as a
+// shell does.
 func signalCode(name string) int {
 	if number, ok := signames.Number(name); ok {
 		return 128 + int(number)

@@ -8,29 +8,29 @@ import (
 	"shvtools/internal/sys/tty"
 )
 
-// way is how the session is carried.
-func (s *session) way() string {
-	way := "a helper of the base protocol"
+// features says what the session can do, and what carries it.
+func (s *session) features() string {
+	text := "no flow control, resize or exit status: the device is too old"
 	if s.extended {
-		way = "flow control, resize and exit status"
+		text = "flow control, resize and exit status"
 	}
 	if !s.byTunnel {
-		way += ", in band: the broker knows no tunnels"
+		text += "; in calls, since the broker has no tunnels"
 	}
-	return way
+	return text
 }
 
-// state describes the session for ~i.
+// state returns the lines that ~i prints.
 func (s *session) state() []string {
 	return []string{
 		fmt.Sprintf("device    %s", s.opts.Path),
-		fmt.Sprintf("broker    %s, we are client %d", s.opts.URL, s.client.ID()),
-		fmt.Sprintf("open for  %v, with %s", time.Since(s.began).Round(time.Second), s.way()),
-		fmt.Sprintf("bytes     %d typed, %d shown", s.end.Sent(tunnel.Stdin), s.end.Received(tunnel.Stdout)),
+		fmt.Sprintf("broker    %s, as client %d", s.opts.URL, s.client.ID()),
+		fmt.Sprintf("open for  %v, with %s", time.Since(s.began).Round(time.Second), s.features()),
+		fmt.Sprintf("bytes     %d sent, %d received", s.end.Sent(tunnel.Stdin), s.end.Received(tunnel.Stdout)),
 	}
 }
 
-// farewell says who ended the session.
+// farewell returns the last line of a session at a terminal.
 func (s *session) farewell(end tunnel.Closing) string {
 	if end.Exit != nil && end.Exit.Signal != "" {
 		return fmt.Sprintf("Session on %s ended: the remote program was killed by %s.", s.opts.Path, end.Exit.Signal)
@@ -38,7 +38,8 @@ func (s *session) farewell(end tunnel.Closing) string {
 	return fmt.Sprintf("Session on %s closed.", s.opts.Path)
 }
 
-// stuck shows that nothing comes from the device any more.
+// stuck shows in the status line for how long nothing has come from the device; 0 takes
+// the line away.
 func (s *session) stuck(silent time.Duration) {
 	text := ""
 	if silent > 0 {
@@ -49,7 +50,7 @@ func (s *session) stuck(silent time.Duration) {
 		text += "]"
 	}
 	if size, err := tty.SizeOf(s.opts.Stdin); err == nil && size.Cols > 0 {
-		text = text[:min(len(text), int(size.Cols))] // one line, on narrow terminals too
+		text = text[:min(len(text), int(size.Cols))] // at most one line
 	}
 	s.screen.stuck(text)
 }

@@ -12,8 +12,8 @@ import (
 	"shvtools/internal/sys/tty"
 )
 
-// carry moves bytes both ways until the tunnel has ended and all that came is
-// written. Its error is about our own side.
+// carry moves bytes both ways until the tunnel has ended and all output is written. Its
+// error is about shvrsh's own streams.
 func (s *session) carry(ctx context.Context, resizes <-chan tty.Size) error {
 	s.setRunning(s.end)
 	defer s.setRunning(nil)
@@ -36,14 +36,14 @@ func (s *session) carry(ctx context.Context, resizes <-chan tty.Size) error {
 	case <-written:
 		return errors.Join(failed[0], failed[1])
 	case <-ctx.Done():
-		// No waiting for the output: whoever reads it may have stopped for good.
+		// Do not wait for the output: its reader may have stopped for good.
 		s.end.Close(tunnel.Closing{Err: context.Cause(ctx)})
 		return nil
 	}
 }
 
-// guard runs f. A panic in a goroutine of ours would end the program with the
-// terminal in raw mode, so it ends the session instead.
+// guard runs f, and turns a panic into the end of the session: a panic would otherwise
+// end the program with the terminal in raw mode.
 func (s *session) guard(f func()) {
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -53,8 +53,8 @@ func (s *session) guard(f func()) {
 	f()
 }
 
-// output is one of our own streams. Its failure ends the session, since nobody
-// would see what the device still has to say.
+// output is stdout or stderr. A failed write ends the session, since nobody would see
+// further output.
 type output struct {
 	f       *os.File
 	session *session
@@ -70,7 +70,7 @@ func (o output) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// sendSizes tells the device each new size of our terminal.
+// sendSizes sends each new size of the terminal to the device.
 func (s *session) sendSizes(resizes <-chan tty.Size) {
 	for {
 		select {
@@ -85,7 +85,7 @@ func (s *session) sendSizes(resizes <-chan tty.Size) {
 	}
 }
 
-// sendStdin carries our stdin to the device. It is left behind at the end, in a
+// sendStdin carries stdin to the device. At the end of the session it may remain in a
 // read that only the user could end.
 func (s *session) sendStdin() {
 	in := io.Reader(s.opts.Stdin)
@@ -93,8 +93,8 @@ func (s *session) sendStdin() {
 	case s.local:
 		in = &keyboard{session: s, escapes: escapes{char: s.opts.Escape}}
 	case !s.extended && !s.opts.TTY:
-		// The end of input cannot be told there, so a program that waits for it
-		// would wait for ever.
+		// Older devices cannot be told the end of input, so a program that waits for
+		// it would wait for ever.
 		in = refuseData{s.opts.Stdin, s.end}
 	}
 	err := s.end.ReadFrom(tunnel.Stdin, in)
@@ -102,15 +102,15 @@ func (s *session) sendStdin() {
 		return
 	}
 	if s.local {
-		// A terminal in raw mode has no end of input: it was hung up, which we
-		// may have been told to ignore, as by nohup.
-		s.end.Close(tunnel.Closing{Err: errors.New("the terminal is gone")})
+		// A terminal in raw mode has no end of input: it was hung up. SIGHUP may be
+		// ignored, as under nohup.
+		s.end.Close(tunnel.Closing{Err: errors.New("the terminal was closed")})
 		return
 	}
-	_ = s.end.SendEOF(tunnel.Stdin) // a stdin that cannot be read is an empty one
+	_ = s.end.SendEOF(tunnel.Stdin) // a stdin that cannot be read counts as empty
 }
 
-// refuseData is a stdin that must be empty.
+// refuseData reads from a stdin that must be empty, and ends the session otherwise.
 type refuseData struct {
 	r   io.Reader
 	end *tunnel.End
@@ -119,13 +119,15 @@ type refuseData struct {
 func (r refuseData) Read(b []byte) (int, error) {
 	n, err := r.r.Read(b)
 	if n > 0 {
-		r.end.Close(tunnel.Closing{Err: errors.New("the device's shvrexec cannot be told the end of input: give no stdin (</dev/null)")})
+		r.end.Close(tunnel.Closing{Err: errors.New("cannot send stdin: the device is too old to be told the end of input; " +
+			"use -n or </dev/null")})
 		return 0, tunnel.ErrClosed
 	}
 	return 0, err
 }
 
-// show is the short way of an echo to the user's terminal.
+// show writes small output to the user's terminal at once, in the read loop, and
+// returns how much of it is written: an echo then needs no other goroutine.
 func (s *session) show(channel int, data []byte) int {
 	if s.output == nil || channel != tunnel.Stdout || len(data) > maxDirect {
 		return 0
@@ -134,6 +136,6 @@ func (s *session) show(channel int, data []byte) int {
 	return s.output.TryWrite(data)
 }
 
-// maxDirect is up to what size output takes the short way: a flood is better
-// written by a goroutine of its own, while the next of it is read.
+// maxDirect bounds the output that show writes, in bytes. A flood is better written by
+// a goroutine of its own while more of it is read.
 const maxDirect = 4 << 10

@@ -17,13 +17,13 @@ func (p *parser) sendEnv(words []string) error {
 	return nil
 }
 
-// setEnv keeps the first value of a name. ssh drops every SetEnv but the first;
-// nothing is lost by taking the others.
+// setEnv keeps the first value of each name. ssh drops every SetEnv but the first;
+// taking the others does no harm.
 func (p *parser) setEnv(words []string) error {
 	for _, word := range words {
 		name, value, ok := strings.Cut(word, "=")
 		if !ok || name == "" {
-			return fmt.Errorf("%q is not NAME=VALUE", word)
+			return fmt.Errorf("invalid variable %q (want NAME=VALUE)", word)
 		}
 		if !slices.ContainsFunc(p.args.SetEnv, func(v EnvVar) bool { return v.Name == name }) {
 			p.args.SetEnv = append(p.args.SetEnv, EnvVar{Name: name, Value: value})
@@ -32,21 +32,21 @@ func (p *parser) setEnv(words []string) error {
 	return nil
 }
 
-// CheckEnvPattern tells whether text can be a pattern of EnvWanted.
+// CheckEnvPattern returns an error unless text is a pattern for EnvWanted.
 func CheckEnvPattern(text string) error {
 	switch name := strings.TrimPrefix(text, "-"); {
 	case name == "":
-		return errors.New("a name of a variable is empty")
+		return errors.New("the name of a variable is empty")
 	case strings.ContainsAny(name, "=\x00"+blanks):
-		return fmt.Errorf("%q is not the name of a variable, nor a pattern of names", text)
+		return fmt.Errorf("invalid variable name %q (want a name, or a pattern such as LC_*)", text)
 	}
 	return nil
 }
 
-// EnvWanted tells whether a variable is to be sent by the patterns of SendEnv,
-// where * and ? stand for any characters and for any one. A pattern behind a -
-// takes away again; the last one that matches decides. So the defaults stand
-// first, then the configuration's, then the command line's.
+// EnvWanted reports whether the patterns of SendEnv select a variable: * stands for any
+// characters, ? for one. A pattern with a leading - excludes names, and the last pattern
+// that matches decides. So the defaults come first, then those of the configuration,
+// then those of the command line.
 func EnvWanted(patterns []string, name string) bool {
 	for _, pattern := range slices.Backward(patterns) {
 		plain, removes := strings.CutPrefix(pattern, "-")
@@ -57,7 +57,7 @@ func EnvWanted(patterns []string, name string) bool {
 	return false
 }
 
-// matchName goes back to the last * only, which is enough, and never slow.
+// matchName backtracks to the last * only, which suffices and bounds the work.
 func matchName(pattern, name string) bool {
 	p, n := 0, 0
 	star, resume := -1, 0

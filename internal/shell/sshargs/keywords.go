@@ -8,14 +8,18 @@ import (
 	"time"
 )
 
-// keywords are the keys of -o that have an effect, in lower case. Each gets the
-// words of its value.
+// keywords are the keys of -o that have an effect, in lower case. Each takes the words
+// of its value.
 var keywords = map[string]func(p *parser, words []string) error{
 	"batchmode": one(parseBool, func(p *parser) func(bool) { return firstBool(p, "batchmode", &p.args.BatchMode) }),
 	"stdinnull": one(parseBool, func(p *parser) func(bool) { return firstBool(p, "stdinnull", &p.args.StdinNull) }),
 
-	"connecttimeout":      one(parseTimeOrNone, func(p *parser) func(time.Duration) { return p.args.ConnectTimeout.first }),
-	"serveraliveinterval": one(parseTimeOrNone, func(p *parser) func(time.Duration) { return p.args.ServerAliveInterval.first }),
+	"connecttimeout": one(parseTimeOrNone, func(p *parser) func(time.Duration) {
+		return p.args.ConnectTimeout.first
+	}),
+	"serveraliveinterval": one(parseTimeOrNone, func(p *parser) func(time.Duration) {
+		return p.args.ServerAliveInterval.first
+	}),
 	"serveralivecountmax": one(parseCount, func(p *parser) func(int) { return p.args.ServerAliveCountMax.first }),
 
 	"requesttty": one(parseTTY, func(p *parser) func(TTY) { return p.args.TTY.first }),
@@ -24,15 +28,17 @@ var keywords = map[string]func(p *parser, words []string) error{
 	"user":       one(parseUser, func(p *parser) func(string) { return p.args.User.first }),
 	"port":       one(parsePort, func(p *parser) func(int) { return p.args.Port.first }),
 
-	"sendenv":     (*parser).sendEnv,
-	"setenv":      (*parser).setEnv,
-	"sessiontype": one(parseSessionType, func(p *parser) func(bool) { return firstBool(p, "sessiontype", &p.args.Subsystem) }),
+	"sendenv": (*parser).sendEnv,
+	"setenv":  (*parser).setEnv,
+	"sessiontype": one(parseSessionType, func(p *parser) func(bool) {
+		return firstBool(p, "sessiontype", &p.args.Subsystem)
+	}),
 
 	"remotecommand": (*parser).remoteCommand,
 }
 
-// refusedKeywords are the keys that say the same as a refused option, with the
-// value that asks for nothing.
+// refusedKeywords are the keys that stand for a refused option. Their harmless value asks
+// for nothing.
 var refusedKeywords = map[string]struct{ harmless, why string }{
 	"localforward":            {"", noForwards},
 	"remoteforward":           {"", noForwards},
@@ -44,12 +50,12 @@ var refusedKeywords = map[string]struct{ harmless, why string }{
 	"forkafterauthentication": {"no", "shvrsh does not go to the background"},
 }
 
-// keyword is one -o.
+// keyword reads the value of one -o.
 func (p *parser) keyword(text string) error {
 	key, value := cutKeyword(text)
 	lower, option := strings.ToLower(key), "option -o "+quoted(key)
 	if key == "" {
-		return fmt.Errorf("option -o %s: no KEY=VALUE", quoted(text))
+		return fmt.Errorf("option -o %s: no key (want KEY=VALUE)", quoted(text))
 	}
 	if refused, ok := refusedKeywords[lower]; ok && !strings.EqualFold(value, refused.harmless) {
 		return fmt.Errorf("%s is not supported: %s", option, refused.why)
@@ -72,7 +78,7 @@ func (p *parser) keyword(text string) error {
 	return nil
 }
 
-// cutKeyword cuts "K=V", "K V" and "K = V". Only one = belongs to the cut.
+// cutKeyword cuts "K=V", "K V" and "K = V" at the first =.
 func cutKeyword(text string) (key, value string) {
 	text = strings.Trim(text, blanks)
 	end := strings.IndexAny(text, blanks+"=")
@@ -86,11 +92,11 @@ func cutKeyword(text string) (key, value string) {
 	return text[:end], value
 }
 
-// one is a key with a single word.
+// one is a key whose value is a single word.
 func one[T any](parse func(string) (T, error), keep func(p *parser) func(T)) func(p *parser, words []string) error {
 	return func(p *parser, words []string) error {
 		if len(words) > 1 {
-			return fmt.Errorf("%q is too much", words[1])
+			return fmt.Errorf("unexpected %q after the value", words[1])
 		}
 		value, err := parse(words[0])
 		if err != nil {
@@ -101,8 +107,8 @@ func one[T any](parse func(string) (T, error), keep func(p *parser) func(T)) fun
 	}
 }
 
-// firstBool keeps the first value of a key whose field does not tell whether it
-// was set.
+// firstBool keeps the first value of a key whose field does not record whether it is
+// set.
 func firstBool(p *parser, key string, field *bool) func(bool) {
 	return func(value bool) {
 		if p.given[key] {
@@ -118,7 +124,7 @@ func firstBool(p *parser, key string, field *bool) func(bool) {
 
 func (p *parser) remoteCommand(words []string) error {
 	if len(words) != 1 || !strings.EqualFold(words[0], "none") {
-		return errors.New("only none is supported; the command stands behind PATH")
+		return errors.New("only none is supported; put the command after PATH")
 	}
 	return nil
 }
@@ -130,10 +136,10 @@ func parseBool(text string) (bool, error) {
 	case "no", "false":
 		return false, nil
 	}
-	return false, fmt.Errorf("%q is neither yes nor no", text)
+	return false, fmt.Errorf("invalid value %q (want yes or no)", text)
 }
 
-// parseTimeOrNone: none is 0.
+// parseTimeOrNone takes none for 0.
 func parseTimeOrNone(text string) (time.Duration, error) {
 	if strings.EqualFold(text, "none") {
 		return 0, nil
@@ -144,7 +150,7 @@ func parseTimeOrNone(text string) (time.Duration, error) {
 func parseCount(text string) (int, error) {
 	n, err := strconv.ParseUint(text, 10, 31)
 	if err != nil {
-		return 0, fmt.Errorf("%q is not a count", text)
+		return 0, fmt.Errorf("invalid count %q (want a number)", text)
 	}
 	return int(n), nil
 }
@@ -160,7 +166,7 @@ func parseTTY(text string) (TTY, error) {
 	case "force":
 		return TTYForce, nil
 	}
-	return 0, fmt.Errorf("%q is not one of yes, no, force, auto", text)
+	return 0, fmt.Errorf("invalid value %q (want yes, no, force or auto)", text)
 }
 
 func parseLogLevel(text string) (LogLevel, error) {
@@ -172,7 +178,7 @@ func parseLogLevel(text string) (LogLevel, error) {
 			return LogLevel(level), nil
 		}
 	}
-	return 0, fmt.Errorf("%q is not one of %s", text, strings.Join(logLevels, ", "))
+	return 0, fmt.Errorf("invalid level %q (want %s)", text, strings.Join(logLevels, ", "))
 }
 
 func parseSessionType(text string) (subsystem bool, err error) {
@@ -182,5 +188,5 @@ func parseSessionType(text string) (subsystem bool, err error) {
 	case "subsystem":
 		return true, nil
 	}
-	return false, fmt.Errorf("%q is not one of default, subsystem", text)
+	return false, fmt.Errorf("invalid value %q (want default or subsystem)", text)
 }

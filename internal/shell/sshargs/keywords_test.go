@@ -80,7 +80,7 @@ func TestKeywordValuesAreCutAsSshCutsThem(t *testing.T) {
 
 func TestBadKeywordValuesNameTheKey(t *testing.T) {
 	for _, tt := range []struct{ option, part string }{
-		{"ConnectTimeout=x", `"x" is not a time`},
+		{"ConnectTimeout=x", `invalid duration "x"`},
 		{"ConnectTimeout=-5", `"-5"`},
 		{"ConnectTimeout=5x", `"5x"`},
 		{"ConnectTimeout=99999999999", `"99999999999"`},
@@ -90,7 +90,7 @@ func TestBadKeywordValuesNameTheKey(t *testing.T) {
 		{"ServerAliveInterval=s", `"s"`},
 		{"ServerAliveCountMax=-1", `"-1"`},
 		{"BatchMode=maybe", `"maybe"`},
-		{"BatchMode yes no", `"no" is too much`},
+		{"BatchMode yes no", `unexpected "no"`},
 		{"RequestTTY=maybe", `"maybe"`},
 		{"LogLevel=loud", `"loud"`},
 		{"LogLevel=1", `"1"`},

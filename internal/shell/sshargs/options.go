@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// option is what an option does. name is the spelling that came.
+// option is what an option does. set gets the option as it was written.
 type option struct {
-	value bool // takes one
+	value bool // the option takes a value
 	set   func(p *parser, name, value string) error
 }
 
-// shortOptions are those of ssh. Of the C++ tool's, -u is free in ssh; its -t, -s
-// and -m mean other things here and have their long forms only.
+// shortOptions are those of ssh, and the C++ tool's -u, which ssh does not have. The C++
+// tool's -t, -s and -m mean something else in ssh; only their long forms work.
 var shortOptions = withIgnored(map[byte]option{
 	't': flag(func(p *parser) {
 		if p.args.TTY.Value == TTYYes {
@@ -37,8 +37,8 @@ var shortOptions = withIgnored(map[byte]option{
 	'F': text(func(p *parser) *string { return &p.args.Config }),
 	'o': {value: true, set: func(p *parser, _, value string) error { return p.keyword(value) }},
 
-	'N': refused(false, "it waits beside forwards, which shvrsh does not have"),
-	'f': refused(false, "shvrsh does not go to the background; end the line with & and use -n"),
+	'N': refused(false, "shvrsh has no port forwarding to wait for"),
+	'f': refused(false, "shvrsh does not go to the background; use -n and end the line with &"),
 	'L': refused(true, noForwards),
 	'R': refused(true, noForwards),
 	'D': refused(true, noForwards),
@@ -48,7 +48,7 @@ var shortOptions = withIgnored(map[byte]option{
 	'O': refused(true, "shvrsh has no shared connections to control"),
 }, "12469aACgkKMxXyY", "bBcEiImS")
 
-// withIgnored adds ssh's letters that have no effect: switches, and those with a
+// withIgnored adds the letters of ssh that shvrsh ignores: switches, and options with a
 // value.
 func withIgnored(options map[byte]option, switches, valued string) map[byte]option {
 	for i := range len(switches) {
@@ -60,7 +60,7 @@ func withIgnored(options map[byte]option, switches, valued string) map[byte]opti
 	return options
 }
 
-// longOptions are ours and the C++ tool's, by name without dashes.
+// longOptions are those of shvrsh and of the C++ tool, by name without dashes.
 var longOptions = map[string]option{
 	"help":                 flag((*parser).help),
 	"version":              flag((*parser).version),
@@ -82,13 +82,12 @@ var longOptions = map[string]option{
 	"server-port":    port(),
 	"rpc-time-out":   rpcTimeout(),
 	"rto":            rpcTimeout(),
-	// Anything else than what we do would be less safe than what was asked for.
+	// Another value would ask for more safety than shvrsh then gives.
 	"server-scheme": only("tcp"),
 	"sec-type":      only("none"),
 	"security-type": only("none"),
 	"protocol-type": only("chainpack"),
-	// The broker says which login it takes; the other two are 0 in shvrsh,
-	// there as here.
+	// The broker decides the type of login; the other two are 0 in the C++ shvrsh, too.
 	"lt":                     ignored(true),
 	"login-type":             ignored(true),
 	"hbi":                    ignored(true),
@@ -99,7 +98,7 @@ var longOptions = map[string]option{
 
 const (
 	noForwards = "shvrsh forwards no ports"
-	noJumps    = "shvrsh goes through brokers, not through other hosts; see --url"
+	noJumps    = "shvrsh reaches devices through a broker (--url), not through other hosts"
 )
 
 func flag(set func(p *parser)) option {
@@ -137,7 +136,8 @@ func port() option {
 }
 
 func rpcTimeout() option {
-	return parsed(ParseTime, func(p *parser) *Opt[time.Duration] { return &p.args.RPCTimeout }, (*Opt[time.Duration]).last)
+	field := func(p *parser) *Opt[time.Duration] { return &p.args.RPCTimeout }
+	return parsed(ParseTime, field, (*Opt[time.Duration]).last)
 }
 
 func ignored(value bool) option {
@@ -162,8 +162,8 @@ func only(supported string) option {
 	}}
 }
 
-// verbose is ssh's way through -q and -v: the first -v says DEBUG, whatever stood
-// before, the others raise what is.
+// verbose is -v as in ssh: the first one sets DEBUG whatever the level was, each further
+// one raises the level.
 func (p *parser) verbose() {
 	level := LogDebug
 	if p.debugging {

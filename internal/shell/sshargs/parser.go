@@ -9,12 +9,12 @@ import (
 // parser is one call of Parse.
 type parser struct {
 	args Args
-	rest []string // not read yet
+	rest []string // words that are not read yet
 
 	tunnelPath string          // --tunnel-shvPath
-	debugging  bool            // a -v came; see verbose
+	debugging  bool            // there was a -v; see verbose
 	ended      bool            // by --help or --version
-	given      map[string]bool // keys of -o whose field does not tell
+	given      map[string]bool // keys of -o that were given; see firstBool
 }
 
 func (p *parser) run() error {
@@ -25,7 +25,7 @@ func (p *parser) run() error {
 	if err := p.destination(); err != nil {
 		return err
 	}
-	// As in ssh, options may follow the destination, unless a -- stood before it.
+	// As in ssh, options may follow the destination unless a -- precedes it.
 	if !terminated {
 		if _, err := p.options(); err != nil || p.ended {
 			return err
@@ -45,14 +45,14 @@ func (p *parser) run() error {
 	return nil
 }
 
-// destination takes the first operand, or what the C++ tool has in its place.
+// destination takes the first operand, or the option that the C++ tool has instead.
 func (p *parser) destination() error {
 	text := p.tunnelPath
 	switch {
 	case text != "" && len(p.rest) > 0:
-		// The C++ tool has no operands. To take this one for the command would
-		// run a mistyped path.
-		return fmt.Errorf("option --tunnel-shvPath names the device already, so %q is too much; leave the option out to run a command", p.rest[0])
+		// The C++ tool has no operands. As a command, a mistyped path would be run.
+		return fmt.Errorf("unexpected %q: option --tunnel-shvPath names the device; "+
+			"give the device as PATH to run a command", p.rest[0])
 	case text == "" && len(p.rest) == 0:
 		return nil
 	case text == "":
@@ -69,7 +69,7 @@ func (p *parser) destination() error {
 	return nil
 }
 
-// options reads up to the first operand or beyond a `--`, which terminated tells.
+// options reads up to the first operand, or past a "--"; terminated reports which.
 func (p *parser) options() (terminated bool, err error) {
 	for len(p.rest) > 0 && !p.ended {
 		word := p.rest[0]
@@ -92,8 +92,8 @@ func (p *parser) options() (terminated bool, err error) {
 	return false, nil
 }
 
-// short reads the letters behind one dash. The value of a letter is the rest of
-// its word or the next word, whatever that looks like.
+// short reads the letters after one dash. The value of a letter is the rest of its word,
+// or the next word whatever that looks like.
 func (p *parser) short(letters string) error {
 	for i := 0; i < len(letters) && !p.ended; i++ {
 		o, ok := shortOptions[letters[i]]

@@ -115,7 +115,7 @@ func TestErrorsNameTheOption(t *testing.T) {
 		{words("p -o"), words("-o value")},
 		{words("--url"), words("--url value")},
 		{words("--version=1"), words("--version value")},
-		{words("-N p"), words("-N forwards")},
+		{words("-N p"), words("-N forwarding")},
 		{words("-f p"), words("-f background")},
 		{words("-fN p"), words("-f background")},
 		{words("-L 1:h:2 p"), words("-L forwards")},

@@ -1,15 +1,15 @@
-// Package sshargs reads the command line of shvrsh as ssh would read it, so that
-// scp, sftp, rsync, git and fingers take shvrsh for ssh:
+// Package sshargs reads the command line of shvrsh as ssh would, so that scp, sftp,
+// rsync, git and people can use shvrsh like ssh (spec.md 10.2, 10.4):
 //
 //	shvrsh [options] [user@]PATH [options] [command...]
 //
-// It turns words into settings and nothing more: it looks up no environment, no
-// file and no name, opens nothing, prints nothing, and gives no defaults. What
-// ssh has and shvrsh cannot do is either refused, where leaving it out would do
-// something else than was asked for (forwards, jump hosts), or kept as a Note.
+// It only turns words into settings: it reads no environment, file or name, opens and
+// prints nothing, and has no defaults. An option of ssh that shvrsh does not have is an
+// error if ignoring it would do something else than was asked for (port forwarding, jump
+// hosts); otherwise it becomes a Note.
 //
-// Where OpenSSH 9.2 has a rule, it is followed: which of two values wins, where
-// options end, and how the value of `-o` is cut into words.
+// The rules of OpenSSH 9.2 decide which of two values wins, where options end, and how
+// the value of -o is cut into words.
 package sshargs
 
 import (
@@ -19,25 +19,25 @@ import (
 
 // Args is a command line.
 //
-// User, Port and the single-valued keys of `-o` keep the first value given, as in
-// ssh; the options that only shvrsh has keep the last.
+// User, Port and the single-valued keys of -o keep their first value, as in ssh. Options
+// that only shvrsh has keep their last.
 type Args struct {
-	// Alias is the destination as written, without `user@`; Path is the SHV path
-	// that it stands for when no configuration says otherwise, see DecodePath.
-	// Both are empty only with Help or Version, or for --print-config alone.
+	// Alias is the destination as written, without "user@". Path is the SHV path that
+	// it stands for unless the configuration says otherwise; see DecodePath. Both are
+	// empty only with Help or Version, or for --print-config alone.
 	Alias, Path string
-	// Command are the words from the command on, untouched. ssh joins them with
-	// spaces and gives the line to the remote shell.
+	// Command holds the words of the command, unchanged. ssh joins them with spaces
+	// for the remote shell.
 	Command []string
 
 	User Opt[string] // -l, -u, --user, -o User, user@
-	Port Opt[int]    // -p, --server-port, -o Port; of the broker
+	Port Opt[int]    // of the broker: -p, --server-port, -o Port
 
 	TTY       Opt[TTY]    // -t, -T, -o RequestTTY
 	Escape    Opt[Escape] // -e, -o EscapeChar
 	StdinNull bool        // -n, -o StdinNull
-	Subsystem bool        // -s, -o SessionType=subsystem: Command names one
-	BatchMode bool        // never ask
+	Subsystem bool        // -s, -o SessionType=subsystem: Command names the subsystem
+	BatchMode bool        // ask no questions
 
 	LogLevel Opt[LogLevel] // -q, -v, -o LogLevel
 
@@ -48,32 +48,32 @@ type Args struct {
 	SetEnv              []EnvVar // each name once
 
 	PrintConfig bool // -G, --print-config
-	Help        bool // -h, --help; nothing behind it was read
-	Version     bool // -V, --version; nothing behind it was read
+	Help        bool // -h, --help; what follows it was not read
+	Version     bool // -V, --version; what follows it was not read
 
 	URL          string // --url
-	ServerHost   string // --server-host: a host, host:port or URL, as in C++
+	ServerHost   string // --server-host of the C++ tool: a host, host:port or URL
 	Password     string
 	PasswordFile string
 	Config       string // -F, --config
-	ShvLogLevel  string // --log-level, in shvrsh's own words
+	ShvLogLevel  string // --log-level, with the levels of all our programs
 	LogFormat    string
 	TunnelMethod string             // --tunnel-method
 	RPCTimeout   Opt[time.Duration] // --rpc-time-out, --rto
 
 	AllowUnknownStatus bool
 
-	// Notes are what was accepted and left out.
+	// Notes are the options that were ignored.
 	Notes []Note
 }
 
-// Note is an option that was accepted and has no effect.
+// Note is an option that was ignored because shvrsh does not have it.
 type Note struct {
-	Option string // as one would write it: "-x", "-o ForwardX11"
+	Option string // as users write it: "-x", "-o ForwardX11"
 	Value  string
 }
 
-// String is a line for verbose mode.
+// String returns a line for verbose mode.
 func (n Note) String() string {
 	if n.Value == "" {
 		return n.Option + " has no effect"
@@ -81,11 +81,11 @@ func (n Note) String() string {
 	return n.Option + " " + quoted(n.Value) + " has no effect"
 }
 
-// EnvVar is a variable for the device.
+// EnvVar is an environment variable for the remote program.
 type EnvVar struct{ Name, Value string }
 
-// Parse reads the words behind the program's name. An error is one line and
-// names the option.
+// Parse reads the words after the program's name. An error is one line and names the
+// option.
 func Parse(args []string) (Args, error) {
 	p := &parser{rest: args}
 	if err := p.run(); err != nil {
@@ -94,7 +94,7 @@ func Parse(args []string) (Args, error) {
 	return p.args, nil
 }
 
-// WantTTY tells whether ssh would ask for a terminal at the far end.
+// WantTTY reports whether ssh would give the remote program a terminal.
 func (a *Args) WantTTY(stdinIsTerminal bool) bool {
 	if a.TTY.Value == TTYForce {
 		return true
@@ -107,5 +107,5 @@ func (a *Args) WantTTY(stdinIsTerminal bool) bool {
 
 var (
 	errNoPath      = errors.New("the PATH of a device is missing, such as test/agent")
-	errNoSubsystem = errors.New("option -s needs the name of a subsystem behind PATH, such as sftp")
+	errNoSubsystem = errors.New("option -s needs the name of a subsystem after PATH, such as sftp")
 )

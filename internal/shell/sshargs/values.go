@@ -16,7 +16,7 @@ type Opt[T any] struct {
 	Set   bool
 }
 
-// Or is the value, or other where none was given.
+// Or returns the value, or other if none was given.
 func (o Opt[T]) Or(other T) T {
 	if o.Set {
 		return o.Value
@@ -32,18 +32,18 @@ func (o *Opt[T]) first(value T) {
 
 func (o *Opt[T]) last(value T) { o.Value, o.Set = value, true }
 
-// TTY tells when a terminal is wanted at the far end.
+// TTY says when the remote program gets a terminal.
 type TTY int
 
 // The values of RequestTTY.
 const (
-	TTYAuto TTY = iota // with a shell
-	TTYNo
-	TTYYes   // if there is one here
-	TTYForce // even if there is none here
+	TTYAuto  TTY = iota // for a shell
+	TTYNo               // never
+	TTYYes              // if stdin is a terminal
+	TTYForce            // always
 )
 
-// LogLevel is a level of ssh.
+// LogLevel is a log level of ssh. A higher level logs more.
 type LogLevel int
 
 // The values of LogLevel. DEBUG is DEBUG1.
@@ -60,13 +60,13 @@ const (
 
 var logLevels = []string{"QUIET", "FATAL", "ERROR", "INFO", "VERBOSE", "DEBUG", "DEBUG2", "DEBUG3"}
 
-// Escape is the character that a user's commands to shvrsh itself begin with.
+// Escape is the character with which commands to shvrsh itself begin.
 type Escape struct {
 	Char byte
-	None bool
+	None bool // there are no such commands
 }
 
-// String is the value as one would write it.
+// String returns the value as users write it.
 func (e Escape) String() string {
 	switch {
 	case e.None:
@@ -77,8 +77,8 @@ func (e Escape) String() string {
 	return string(rune(e.Char))
 }
 
-// ParseEscape reads the value of -e: a character, ^C for a control character, or
-// none.
+// ParseEscape reads the value of -e: an ASCII character, ^ and a letter for a control
+// character, or none.
 func ParseEscape(text string) (Escape, error) {
 	switch {
 	case text == "none":
@@ -88,13 +88,13 @@ func ParseEscape(text string) (Escape, error) {
 	case len(text) == 2 && text[0] == '^' && text[1] >= '@' && text[1] < 0x80:
 		return Escape{Char: text[1] & 0x1f}, nil
 	}
-	return Escape{}, fmt.Errorf("%q is not an escape character: one character, ^ and a letter, or none", text)
+	return Escape{}, fmt.Errorf("invalid escape character %q (want one character, ^ and a letter, or none)", text)
 }
 
-// ParseTime reads a time as ssh does: seconds, or numbers with the units s, m, h,
-// d and w, such as 90 or 1m30s. It is limited to what fits 32 bits of seconds.
+// ParseTime reads a duration as ssh does: seconds, or numbers with the units s, m, h, d
+// and w, such as 90 or 1m30s. The highest is 2³¹-1 seconds.
 func ParseTime(text string) (time.Duration, error) {
-	bad := fmt.Errorf("%q is not a time, such as 10, 10s or 1m30s", text)
+	bad := fmt.Errorf("invalid duration %q (want 90, 90s or 1m30s)", text)
 	if text == "" {
 		return 0, bad
 	}
@@ -142,7 +142,7 @@ func unitSeconds(letter byte) int64 {
 func parsePort(text string) (int, error) {
 	n, err := strconv.ParseUint(text, 10, 16)
 	if err != nil || n == 0 {
-		return 0, fmt.Errorf("%q is not a port, 1 to 65535", text)
+		return 0, fmt.Errorf("invalid port %q (want 1 to 65535)", text)
 	}
 	return int(n), nil
 }
@@ -155,7 +155,7 @@ func parseUser(text string) (string, error) {
 	return text, nil
 }
 
-// quoted is text as part of a line, with quotes only where it could be misread.
+// quoted returns text for a message, with quotes only if it could be misread.
 func quoted(text string) string {
 	strange := func(r rune) bool {
 		return r == '"' || r == unicode.ReplacementChar || !unicode.IsGraphic(r) || unicode.IsSpace(r)

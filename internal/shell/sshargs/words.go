@@ -5,12 +5,12 @@ import (
 	"strings"
 )
 
-// blanks are what ssh takes for white space.
+// blanks is what ssh takes for white space.
 const blanks = " \t\r\n\f"
 
-// splitWords cuts the value of -o as ssh does: at blanks, where quotes hold a
-// word together and vanish, and a backslash makes a quote or a blank mean itself.
-// Commas, and backslashes before anything else, stay.
+// splitWords cuts the value of -o as ssh does: at blanks. Quotes hold a word together and
+// vanish; a backslash makes a quote or a blank mean itself. Commas, and backslashes
+// before other characters, stay.
 func splitWords(value string) ([]string, error) {
 	var words []string
 	for {
@@ -51,7 +51,7 @@ func cutWord(text string) (word, rest string, err error) {
 	return b.String(), "", nil
 }
 
-// escapes tells what a backslash acts on.
+// escapes reports whether a backslash acts on c.
 func escapes(c, quote byte) bool {
 	return c == '\'' || c == '"' || c == '\\' || quote == 0 && c == ' '
 }

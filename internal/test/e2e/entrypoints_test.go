@@ -174,7 +174,7 @@ func TestEachRuleAtEachEntryPoint(t *testing.T) {
 		want  map[string]string // by use, or by name of the entry point
 	}{
 		{"off", []string{"echo", "a"}, map[string]string{any: `rule "out" (shvagent.yaml:3) denies `}},
-		{"low", []string{"echo", "a"}, map[string]string{any: `rule "high" (shvagent.yaml:8) takes the access level srv`}},
+		{"low", []string{"echo", "a"}, map[string]string{any: `rule "high" (shvagent.yaml:8) requires access level srv`}},
 		{"few", []string{"echo", "a;b"}, map[string]string{any: `rule "rest" (shvagent.yaml:5) denies `, "commands": "a;b"}},
 		{"few", []string{"id"}, map[string]string{any: `rule "rest" (shvagent.yaml:5) denies `, "commands": `rule "few" (shvagent.yaml:4) does not allow the command`}},
 		{"menu", []string{"id", "-u"}, map[string]string{any: "menu ", "commands": "menu id -u", "line": "menu 'id' '-u'", "runScript": "menu 'id' '-u'", "files": `rule "menu" (shvagent.yaml:6) runs one command`,
@@ -204,7 +204,7 @@ func TestEachRuleAtEachEntryPoint(t *testing.T) {
 	for _, call := range [][3]string{
 		{device, "launchRexec", `{"method":"runCmd","params":["id"]}`}, {device, "runCmd", `"id"`}, {device, "runScript", `"id"`}, {device + "/sys/fs/file", "read", `null`},
 	} {
-		if _, err := callOf(nobody, call[0], call[1], call[2]); err == nil || !strings.Contains(err.Error(), `rule "out" (shvagent.yaml:3) judges by the user`) {
+		if _, err := callOf(nobody, call[0], call[1], call[2]); err == nil || !strings.Contains(err.Error(), `rule "out" (shvagent.yaml:3) applies by user`) {
 			t.Errorf("%s without a user id: %v", call[1], err)
 		}
 	}
@@ -275,7 +275,7 @@ func TestCommandsAndScriptsCountAsSessions(t *testing.T) {
 		if got := w.answerTo(root, device, "runCmd", `"true"`); !strings.Contains(got, "2 sessions are open on this device, no more are allowed (sessions.total)") {
 			t.Errorf("beside two of %s: %s", method, got)
 		}
-		if _, err := callOf(root, device, method, `"true"`); err == nil || !strings.Contains(err.Error(), "(sessions.per-user), and the user is not told") {
+		if _, err := callOf(root, device, method, `"true"`); err == nil || !strings.Contains(err.Error(), "sessions.per-user applies by user") {
 			t.Errorf("%s without a user id: %v", method, err)
 		}
 		eva.Close()

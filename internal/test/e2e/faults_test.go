@@ -60,7 +60,7 @@ func TestUserWithoutHomeOrShell(t *testing.T) {
 		}
 	}
 	w := setup{under: withMounts(t, "mount --bind "+dir+"/passwd /etc/passwd"), agentOptions: []string{"--config", dir + "/shvagent.yaml"}}.start(t)
-	const home = "the home directory /home/gone is not there, / stands in"
+	const home = "the home directory /home/gone does not exist; using /"
 	r := w.rsh("echo $HOME $PWD $SHELL; id -u")
 	if r.code != 0 || string(r.stdout) != "/ / /bin/sh\n54322\n" || !strings.Contains(string(r.stderr), home) {
 		t.Errorf("a command: %d, %q, %q", r.code, r.stdout, r.stderr)
@@ -70,7 +70,7 @@ func TestUserWithoutHomeOrShell(t *testing.T) {
 	term.typeKeys("echo $((40+2)); exit 3\r")
 	term.expect("42\r\n")
 	term.ends(3)
-	for _, want := range []string{home, "the login shell /bin/gone cannot be run, /bin/sh stands in"} {
+	for _, want := range []string{home, "the login shell /bin/gone cannot be run; using /bin/sh"} {
 		if shown := term.screen.String(); !strings.Contains(shown, want) {
 			t.Errorf("no %q in %q", want, shown)
 		}

@@ -314,7 +314,7 @@ rules:
 		if r := w.rsh("id -un; umask; ulimit -n; pwd"); r.code != 0 || string(r.stdout) != "nobody\n0027\n64\n/usr\n" {
 			t.Errorf("%d, %q, %q", r.code, r.stdout, r.stderr)
 		}
-		w.rsh("sleep 60").wantsFailure(t, device, `the device's agent ended the session: rule "as" (shvagent.yaml:4) allows it 3s`)
+		w.rsh("sleep 60").wantsFailure(t, device, `time limit: rule "as" (shvagent.yaml:4) allows 3s`)
 	})
 }
 

@@ -23,7 +23,7 @@ var victims = []struct {
 			w.startBroker(w.url)
 			w.broker.says(w.t, "device mounted", "mount="+device)
 		}},
-	{"agent", func(w *world, _ int) { w.kill(w.agent) }, "the agent on the device has gone",
+	{"agent", func(w *world, _ int) { w.kill(w.agent) }, "the agent on the device was lost",
 		func(w *world) { w.startAgent() }},
 	{"helper", func(w *world, _ int) { w.killHelper() }, "the device's helper has gone",
 		func(*world) {}},

@@ -106,12 +106,12 @@ rules:
 		{"command of the base protocol", param("runCmd", words("id")), few, forced + "id"},
 		{"and an allowed one", param("runCmd", words("echo", "a;b")), "a;b\n", forced + "echo a;b"},
 		{"on a terminal", param("runPtyCmd", terminal("id")), few, forced + "id"},
-		{"shell of the base protocol", param("runPtyCmd", terminal("/bin/sh")), `rule "3" (shvagent.yaml:5) takes the access level su`, forced},
-		{"shell with the additions", param("runPtyCmd", terminal("true"), window, run("shell", chainpack.Null())), `rule "3" (shvagent.yaml:5) takes the access level su`, forced},
+		{"shell of the base protocol", param("runPtyCmd", terminal("/bin/sh")), `rule "3" (shvagent.yaml:5) requires access level su`, forced},
+		{"shell with the additions", param("runPtyCmd", terminal("true"), window, run("shell", chainpack.Null())), `rule "3" (shvagent.yaml:5) requires access level su`, forced},
 		{"a program for a shell", param("runPtyCmd", terminal("true"), window, run("shell", text("/usr/bin/id"))), few, forced + "/usr/bin/id"},
 		{"line", param("runCmd", words("echo"), window, run("exec", text("echo a; id"))), few, forced + "echo a; id"},
 		{"line that is allowed", param("runCmd", words("true"), window, run("exec", text("echo 'a; id'"))), "a; id\n", forced + "echo 'a; id'"},
-		{"sftp", param("runCmd", words("echo"), window, run("subsystem", text("sftp"))), `rule "3" (shvagent.yaml:5) takes the access level su`, forced},
+		{"sftp", param("runCmd", words("echo"), window, run("subsystem", text("sftp"))), `rule "3" (shvagent.yaml:5) requires access level su`, forced},
 	} {
 		for _, as := range []struct {
 			c    *client.Client
@@ -133,8 +133,8 @@ rules:
 	}{
 		{eva, device, "runCmd", `"id"`, few},
 		{eva, device, "runCmd", `["echo",["a"],1]`, `[0,"a\n"]`},
-		{eva, device, "runScript", `"id"`, "takes the access level su for scripts"},
-		{eva, device + "/sys/fs/file", "read", `null`, "takes the access level su for files"},
+		{eva, device, "runScript", `"id"`, "requires access level su for scripts"},
+		{eva, device + "/sys/fs/file", "read", `null`, "requires access level su for files"},
 		{bob, device, "runCmd", `["id",["-u"],1]`, `[0,"menu id -u\n"]`},
 		{bob, device, "runScript", `["id",1]`, `[0,"menu id\n"]`},
 		{root, device, "runCmd", `["id",["-u"],1]`, `\n"]`},
@@ -225,13 +225,13 @@ rules:
 		}
 	}
 	r := w.finish(w.as("eva", "sleep 60"))
-	r.wantsFailure(t, device, `the device's agent ended the session: rule "short" (shvagent.yaml:3) allows it 1s`)
+	r.wantsFailure(t, device, `time limit: rule "short" (shvagent.yaml:3) allows 1s`)
 	r = w.finish(w.as("bob", "sleep 60"))
-	r.wantsFailure(t, device, `it was idle for 3s, and rule "lazy" (shvagent.yaml:4) allows no more`)
+	r.wantsFailure(t, device, `idle limit: rule "lazy" (shvagent.yaml:4) allows 3s without traffic`)
 	if r = w.finish(w.as("bob", "for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.5; done")); r.code != 0 {
 		t.Errorf("a busy session was ended: %s", r.stderr)
 	}
-	p.says(t, "this session ends in ", `: rule "long" (shvagent.yaml:5) allows it 1m1s`)
+	p.says(t, "this session ends in ", `: rule "long" (shvagent.yaml:5) allows 1m1s`)
 	p.stop(t)
 	eventually(t, patience, "all is gone", func() bool { return len(w.sessionsLeft()) == 0 })
 }
@@ -247,7 +247,7 @@ func TestAgentConfigurationOnTheCommandLine(t *testing.T) {
 	}
 	w.configure(file, "rules: [{name: x, run-as: no-such-user}]\n")
 	r = call(w, "shvagent", "--config", file, "--check-config")
-	if r.code != 0 || !strings.Contains(string(r.stderr), `shvagent: warning: rule "x" (shvagent.yaml:1): the policy of this device wants to run as user "no-such-user"`) {
+	if r.code != 0 || !strings.Contains(string(r.stderr), `shvagent: warning: rule "x" (shvagent.yaml:1): cannot run as user "no-such-user"`) {
 		t.Errorf("%d, %s", r.code, r.stderr)
 	}
 	w.configure(file, "connection: {password-file: /no-such-password}\nfiles: {root: /no-such-directory}\n")

@@ -97,7 +97,7 @@ func TestRsyncWhenTheOtherSideDies(t *testing.T) {
 	}{
 		{"rsync", func(w *world, remote int) { w.killPid(remote) }, 128 + 9, "rsync error: "},
 		{"helper", func(w *world, _ int) { w.killHelper() }, 255, "the device's helper has gone"},
-		{"agent", func(w *world, _ int) { w.kill(w.agent) }, 255, "the agent on the device has gone"},
+		{"agent", func(w *world, _ int) { w.kill(w.agent) }, 255, "the agent on the device was lost"},
 		{"broker", func(w *world, _ int) { w.kill(w.broker) }, 255, "session ended: connection"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -146,8 +146,8 @@ func TestShvrshSaysWhyThereIsNoSessionThroughThePyshvBroker(t *testing.T) {
 	_, url := startTheirBroker(t, "")
 	startAgent(t, url, "device", "d-secret")
 	for _, tt := range []struct{ path, password, says string }{
-		{"test/nosuch", "u-secret", "shvrsh: test/nosuch: no such device: there is no nosuch in test\n"},
-		{"test/agent", "wrong", "shvrsh: login refused at " + url + ": Invalid login\n"},
+		{"test/nosuch", "u-secret", "shvrsh: test/nosuch: no such device: test has no nosuch\n"},
+		{"test/agent", "wrong", "shvrsh: test/agent: login refused: Invalid login\n"},
 	} {
 		cmd := exec.Command(program("shvrsh"), "--url", url, "--user", "user", tt.path, "true")
 		cmd.Env = environment(t.TempDir(), "SHV_PASSWORD="+tt.password)

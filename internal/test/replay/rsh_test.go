@@ -255,7 +255,7 @@ func TestShellPrintsRecordedRefusals(t *testing.T) {
 		{"no such path", "rsh", "test/nosuch", "Method: 'launchRexec' on path 'test/nosuch' doesn't exist"},
 		{"nor a mount point", "rsh2", "other/nosuch", "Method: 'launchRexec' on path 'other/nosuch' doesn't exist"},
 		{"no right", "rsh3", "", "Call method: 'launchRexec' on path '/' permission denied, grant: bws required: cmd"},
-		{"another method's result", "call", "", "no agent"},
+		{"another method's result", "call", "", "not a shvagent"},
 		{"another method's error", "call2", "", "Method: 'nosuch' on path '/' doesn't exist"},
 		{"login refused", "call3", "", "Invalid authentication for user: iot reason: Invalid password. at: 127.0.0.1:33506"},
 	} {
@@ -291,7 +291,7 @@ func TestCommandThroughARecordedHelperHasNoExitStatus(t *testing.T) {
 	sh.play(3) // CreateTunnelRequest, CreateTunnelResponse, "quick"
 	sh.play(1) // CloseTunnel
 	sh.expectEnd()
-	sh.ended(0, "remote exit status unknown", "quick\n")
+	sh.ended(0, "exit status unknown", "quick\n")
 }
 
 // There the end of stdin cannot be told, so a stdin with content is refused.

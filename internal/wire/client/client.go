@@ -179,7 +179,7 @@ func (c *Client) login(ctx context.Context) error {
 	var refused *rpc.Error
 	switch {
 	case errors.As(err, &refused):
-		return fmt.Errorf("%w at %s: %v", ErrRefused, c.opts.URL, refused)
+		return fmt.Errorf("%w at %s: %w", ErrRefused, c.opts.URL, refused)
 	case err != nil:
 		return fmt.Errorf("no login at %s: %w", c.opts.URL, c.opts.timeoutError(err))
 	}
