@@ -1,13 +1,14 @@
-// Package e2e tests the four programs as their users have them: real binaries,
-// real processes, real terminals, and the broker's journal beside that of the
-// client's document. It holds tests alone.
+// Package e2e tests the four programs as users run them: real binaries, processes
+// and terminals. It also compares the broker's journal with that of the recorded C++
+// session (spec.md 13). It holds only tests.
 //
-// Nothing in it waits for a fixed time or uses a fixed port: tests wait for
-// output, for files and for processes to come or go, each for patience at the
-// most, and show the logs of all programs when that was not enough.
+// Tests use no fixed port, and no fixed time for anything that can be seen: they wait
+// for output, files and the start or end of processes, each for at most patience. If
+// that is not enough, they show the logs of all programs. A pause that is itself what
+// a test is about has a comment that says so.
 //
-// SHV_RACE=1 builds the programs with the race detector, SHV_LONG=1 selects the
+// SHV_RACE=1 builds the programs with the race detector, and SHV_LONG=1 selects the
 // long forms. SHV_INTEROP_VENV names a Python environment with pyshv, and
 // SHV_INTEROP_RUST_BROKER the shvbroker of crates.io (scripts/rust-broker.sh builds
-// it): both know no tunnels.
+// it). Neither of these brokers knows tunnels.
 package e2e

@@ -202,7 +202,7 @@ func TestBulkOnASharedLinkDelaysNobody(t *testing.T) {
 	p.stop(t)
 	t.Logf("a key takes %v, %v (p99); beside bulk %v, %v", quiet50, quiet99, busy50, busy99)
 	// Seven programs share the cores here, with other tests: what the link itself adds
-	// is judged in internal/link, without them.
+	// is judged in internal/wire/link, without them.
 	if busy50-quiet50 > 10*time.Millisecond {
 		t.Errorf("bulk delays keys by %v", busy50-quiet50)
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 const intro = "# What ran against what\n\n" +
-	"Made by `make interop` from the results of its tests (`internal/interop`); hand edits are lost.\n\n"
+	"Made by `make interop` from the results of its tests (`internal/test/interop`); hand edits are lost.\n\n"
 
 const unfinished = intro + "The last run did not end: nothing is known.\n"
 

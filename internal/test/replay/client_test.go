@@ -60,8 +60,9 @@ func noDevice(v chainpack.Value) (chainpack.Value, bool) {
 	}, 1, "options").WithMeta(v.Meta()...), true
 }
 
-// emptyPassword: our helper hashes no password, as the seed's (spec.md 5.2);
-// the recorded one the empty one. No broker looks at it.
+// emptyPassword allows any password hash. Our helper hashes the nonce alone, as the
+// helper in the session of spec.md 13 did; the helper of the captures hashes the empty
+// password too. No broker looks at it (spec.md 5.2).
 func emptyPassword() func(chainpack.Value) (chainpack.Value, bool) {
 	return func(v chainpack.Value) (chainpack.Value, bool) {
 		hash := func(chainpack.Value) chainpack.Value { return chainpack.String("*") }

@@ -112,9 +112,9 @@ func pipe(t *testing.T) (r, w *os.File) {
 	return r, w
 }
 
-// offered: launchRexec carries our offer (design.md 6) and the size as Int, as
-// the seed's did (spec.md 8.5); the recorded shvrsh sent UInt. All else is
-// the same.
+// offered is a recorded call of launchRexec as our shvrsh makes it: with our offer
+// (protocol.md 1), and with the size as Int, as in the recorded session of spec.md 13.
+// The shvrsh of the captures sent UInt (spec.md 8.5). All else is the same.
 func offered(v chainpack.Value) (chainpack.Value, bool) {
 	if at(v, 1, "method").IsNull() {
 		return v, true

@@ -10,16 +10,17 @@ import (
 // The rules that make our broker differ from the C++ one, for the deviations of
 // single messages.
 const (
-	loginLate    = "spec.md 5.5: the answer to a refused login is held back, ever longer, and so is one to the login behind it; it does not say what was wrong, nor the peer's address"
+	loginLate = "spec.md 5.5: the answer to a refused login, and to the login after it, is delayed, each time longer; " +
+		"it names neither the fault nor the peer's address"
 	loginRetry   = "spec.md 5.5: the connection stays open for a few more logins"
 	loginNoHello = "spec.md 5.5: a login without hello is answered"
 	loginFirst   = "spec.md 5.5: a request before the login is answered with error 10, the connection stays open"
 	helloAgain   = "spec.md 5.3: hello may be repeated and gives the same nonce"
-	notARequest  = "spec.md 5.5: what is no request is dropped before the login; the deadline of the login ends the connection"
+	notARequest  = "spec.md 5.5: before the login, all but requests is dropped; the login deadline ends the connection"
 	noCpon       = "spec.md 4.1: CPON is optional"
 
 	secretOnce = "design.md 6, Secrets: one use"
-	secretLate = "design.md 6, Secrets: one that nobody redeems in 10 s ends in an error to the caller"
+	secretLate = "design.md 6, Secrets: a secret that is not redeemed within 10 s ends in an error to the caller"
 	tunnelLost = "design.md 6, The broker's part: when a link is lost, the other side gets State 5 with an error"
 	lingers    = "design.md 6, The broker's part: the helper's link is closed 1 s after its tunnel"
 
@@ -28,12 +29,12 @@ const (
 	nodesOfV3   = "spec.md 7.9: nodes and methods of the standard"
 	dirForm     = "spec.md 7.10: dir has the keys 1 to 6, with the type names of the standard"
 
-	accessText   = "spec.md 7.1 b3: the text without its typing error"
+	accessText   = "spec.md 7.1b, step 3: the text without its typing error"
 	cleanPath    = "spec.md 3.10: the path is normalised before the access rules are asked"
 	oneCaller    = "spec.md 3.4: one caller id is written as an Int"
-	userIDOfPeer = "spec.md 3.8: a Map in tag 16 is left alone"
+	userIDOfPeer = "spec.md 3.8: an empty Map in tag 16 stays as it is"
 	orderOfKeys  = "spec.md 1.7: keys may stand in any order; those that came keep theirs"
-	largeID      = "spec.md 3.1: an id that C++ cannot hold is answered too"
+	largeID      = "spec.md 3.1: a request id that C++ cannot hold is answered too"
 )
 
 // penalty is how long the answer to a refused login is held back.
@@ -49,7 +50,7 @@ func everywhere(v chainpack.Value) chainpack.Value {
 			meta = replaced(meta, chainpack.IntKey(14), func(chainpack.Value) chainpack.Value { return chainpack.String("su") })
 			meta = replaced(meta, chainpack.IntKey(17), func(chainpack.Value) chainpack.Value { return chainpack.Int(63) })
 		}
-		// spec.md 3.8: tag 16 is not added for who did not ask for it.
+		// spec.md 3.8: tag 16 is not added for a caller that did not send one.
 		meta = without(meta, chainpack.IntKey(16))
 	}
 	if state, _ := control(v, 1).AsInt(); state == 3 {
@@ -61,8 +62,7 @@ func everywhere(v chainpack.Value) chainpack.Value {
 
 // toHelper applies to a recorded message to a helper what our broker adds there.
 func toHelper(v chainpack.Value) chainpack.Value {
-	// protocol.md of this repository, ext: the result of a tunnel login vouches for the
-	// other link.
+	// protocol.md 5, Vouching: the result of a tunnel login vouches for the other link.
 	result := at(v, 2)
 	if at(v, 2, "clientId").IsNull() {
 		return v

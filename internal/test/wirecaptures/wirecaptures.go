@@ -1,7 +1,7 @@
-// Package wirecaptures gives tests the real traffic of the C++ programs that
-// testdata/README.md describes: bytes of each connection in both directions,
-// and the times of the reads. Only tests may import it; it is no part of any
-// program and no frame reader for the network (package frame).
+// Package wirecaptures gives tests the recorded traffic of the C++ programs: the
+// bytes of each connection in both directions, and the times of the reads.
+// testdata/README.md describes the recordings. Only tests import it. It reads frames
+// from memory alone; package link reads those of the network.
 package wirecaptures
 
 import (
@@ -25,16 +25,16 @@ var files embed.FS
 // Direction says who sent the bytes of a Read.
 type Direction uint8
 
-// The directions; lines about the connection as a whole have none.
+// The directions. Lines about the connection as a whole have NoDirection.
 const (
 	NoDirection Direction = iota
 	ToBroker
 	ToClient
 )
 
-// Read is one line of an index: what the proxy between client and broker saw at
-// a time. Kind is DATA, or OPEN, EOF and the like with Offset and Length 0; for
-// DATA, Offset and Length cut the bytes out of the stream of that direction.
+// Read is one line of an index: an event that the proxy between client and broker
+// saw. If Kind is DATA, Offset and Length give the bytes in the stream of that
+// direction. For other kinds, such as OPEN and EOF, both are 0.
 type Read struct {
 	Time           time.Duration // since the first line of the connection
 	Direction      Direction
@@ -42,8 +42,8 @@ type Read struct {
 	Offset, Length int
 }
 
-// Conn is one recorded connection. Name is that of the client's program, with a
-// number from the second one on. The slices are fresh copies.
+// Conn is one recorded connection. Name is the client's program, with a number if it
+// is not the program's first connection. The slices are fresh copies.
 type Conn struct {
 	Scenario, Name     string
 	ToBroker, ToClient []byte
@@ -131,10 +131,10 @@ func parseIndex(index string) ([]Read, error) {
 	return reads, nil
 }
 
-// Frames cuts a stream with block framing (spec.md 4.1) into the payloads of
-// its frames, each with its protocol byte in front; they alias stream. If the
-// last one is cut short, or a length is malformed, the frames before it come
-// with an error that names the offset and wraps io.ErrUnexpectedEOF or the cause.
+// Frames returns the payloads of a stream with block framing (spec.md 4.1), each with
+// its protocol byte first. They alias stream. If the last frame is cut short or a
+// length is malformed, Frames returns the frames before it and an error that names the
+// offset and wraps io.ErrUnexpectedEOF or the cause.
 func Frames(stream []byte) ([][]byte, error) {
 	var frames [][]byte
 	for off := 0; off < len(stream); {
@@ -152,7 +152,7 @@ func Frames(stream []byte) ([][]byte, error) {
 	return frames, nil
 }
 
-// Split separates a ChainPack frame into its meta data and the bytes of its body.
+// Split returns the meta data of a ChainPack frame, decoded, and the bytes of its body.
 func Split(frame []byte) (meta []chainpack.Entry, body []byte, err error) {
 	if len(frame) == 0 || frame[0] != 1 {
 		return nil, nil, errors.New("captures: not a ChainPack frame")

@@ -12,19 +12,19 @@ import (
 	"shvtools/internal/shv/cpon"
 )
 
-// seedLines reads the journal of the client's document, a message a line.
-func seedLines(t *testing.T) []string {
+// recordedLines returns the recorded C++ session (spec.md 13), one message per line.
+func recordedLines(t *testing.T) []string {
 	t.Helper()
-	text, err := os.ReadFile("testdata/seed.txt")
+	text, err := os.ReadFile("testdata/cppsession.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A line break of the page that the document was copied from.
+	// The page from which the session was copied had a line break there.
 	mended := strings.ReplaceAll(string(text), `"opti ons"`, `"options"`)
 	return strings.Split(strings.TrimSpace(mended), "\n")
 }
 
-// splitAtOpen cuts a journal behind the CreateTunnelResponse that reaches the
+// splitAtOpen splits a journal after the CreateTunnelResponse that is sent to the
 // helper.
 func splitAtOpen(t *testing.T, lines []string) (opening, tunnel []string) {
 	t.Helper()
@@ -37,11 +37,11 @@ func splitAtOpen(t *testing.T, lines []string) (opening, tunnel []string) {
 	return lines[:i+1], lines[i+1:]
 }
 
-// unknownData stands for what a journal does not show.
+// unknownData replaces data that a journal does not show.
 const unknownData = "\x00unknown\x00"
 
-// tunnelData is what each hop carried, by link, direction and meta. A change of
-// the channel shows as "[1]".
+// tunnelData is what each hop carried, by link, direction and meta. Each change of
+// the channel is marked, such as "[1]".
 type tunnelData map[string]string
 
 func (d tunnelData) heads() []string { return slices.Sorted(maps.Keys(d)) }
@@ -52,7 +52,7 @@ var (
 	channelMark = regexp.MustCompile(`\[\d\]`)
 )
 
-// dataOf reads the data frames of a journal; anything else fails the test.
+// dataOf reads the data frames of a journal. Any other frame fails the test.
 func dataOf(t *testing.T, lines []string) tunnelData {
 	t.Helper()
 	all := tunnelData{}

@@ -11,9 +11,9 @@ import (
 	"shvtools/internal/test/wirecaptures"
 )
 
-// mayDiffer lists all in which our journal may differ from the client's document,
-// apart from the prompt, the listing and what leftOut drops. The size of the
-// window is the document's, so it must not.
+// mayDiffer lists everything in which our journal may differ from that of the recorded
+// C++ session (spec.md 13), except the prompt, the listing and what leftOut drops. Both
+// sessions have the same window size.
 var mayDiffer = []struct {
 	what    string
 	pattern *regexp.Regexp
@@ -24,7 +24,7 @@ var mayDiffer = []struct {
 	{"host", regexp.MustCompile(`Host:"[0-9.]+"`), `Host:"A"`},
 	{"port", regexp.MustCompile(`Port:\d+`), `Port:1`},
 	{"secret", regexp.MustCompile(`"secret":"[0-9a-f]{40}"`), `"secret":"S"`},
-	{"secret, which clients do not need", regexp.MustCompile(`Secret:"([0-9a-f]{40})?"`), `Secret:"S"`},
+	{"secret in a message to a client", regexp.MustCompile(`Secret:"([0-9a-f]{40})?"`), `Secret:"S"`},
 	{"protocol", regexp.MustCompile(`,protocol:1u`), ``},
 	{"user id", regexp.MustCompile(`,userId:"\w*"`), ``},
 	{"access", regexp.MustCompile(`,(grant:"\w+"|accessLevel:\d+)`), ``},
@@ -45,14 +45,13 @@ func comparable(lines []string) []string {
 	return out
 }
 
-// leftOut are messages of which the document has none: pings, the control channel,
-// the signal with which younger agents announce a call (spec.md 9.4), and the
-// question of ours where it is mounted.
+// leftOut matches messages that the recorded session does not have: pings, the control
+// channel, the signal with which newer agents announce a call (spec.md 9.4), and the
+// call with which our agent asks where it is mounted.
 var leftOut = regexp.MustCompile(`method:"(ping|cmdlog|info)"|i\{result:(\[3,|\{"clientId":\d+,"userName")`)
 
-// TestSeed compares a session of our own programs with the client's document,
-// and its end, which the document leaves out, with that of the C++ programs.
-func TestSeed(t *testing.T) {
+// The recorded session lacks its end, which is compared with a capture instead.
+func TestJournalMatchesTheRecordedCppSession(t *testing.T) {
 	t.Parallel()
 	w := setup{unsafe: true}.start(t)
 	term := w.shell(123, 34)
@@ -65,18 +64,18 @@ func TestSeed(t *testing.T) {
 	listing := strings.TrimSuffix(term.expect(prompt), prompt)
 	term.typeKeys("exit\r")
 	term.ends(0)
-	// The agent's word for the end of the helper comes after all of the session.
+	// The agent reports the end of the helper after everything else of the session.
 	eventually(t, patience, "the helper ends", func() bool { return len(w.helpers()) == 0 })
 
 	ours := slices.DeleteFunc(strings.Split(strings.TrimSpace(w.journal()), "\n"), leftOut.MatchString)
-	seed := seedLines(t)
+	recorded := recordedLines(t)
 	ourOpening, ourTunnel := splitAtOpen(t, ours)
-	seedOpening, seedTunnel := splitAtOpen(t, seed)
-	compareLines(t, comparable(ourOpening), comparable(seedOpening))
+	recordedOpening, recordedTunnel := splitAtOpen(t, recorded)
+	compareLines(t, comparable(ourOpening), comparable(recordedOpening))
 
 	last := len(ourTunnel) - 2
 	compareLines(t, comparable(ourTunnel[last:]), closeOfCapture(t))
-	compareTunnels(t, dataOf(t, comparable(ourTunnel[:last])), dataOf(t, comparable(seedTunnel)), listing)
+	compareTunnels(t, dataOf(t, comparable(ourTunnel[:last])), dataOf(t, comparable(recordedTunnel)), listing)
 }
 
 func compareLines(t *testing.T, got, want []string) {
@@ -95,37 +94,37 @@ func compareLines(t *testing.T, got, want []string) {
 	}
 }
 
-// compareTunnels compares what went through the tunnels: who wrote with which
-// ids, and the bytes of each direction put together.
-func compareTunnels(t *testing.T, ours, seed tunnelData, listing string) {
+// compareTunnels compares what the tunnels carried: the ids with which each side
+// wrote, and all bytes of each direction.
+func compareTunnels(t *testing.T, ours, recorded tunnelData, listing string) {
 	t.Helper()
-	if got, want := ours.heads(), seed.heads(); !slices.Equal(got, want) {
+	if got, want := ours.heads(), recorded.heads(); !slices.Equal(got, want) {
 		t.Errorf("heads of the data: %q, want %q", got, want)
 	}
 	for _, hop := range []struct{ in, out string }{
 		{"2 <== <T:RpcMessage,id:3,cid:3>", "3 ==> <T:RpcMessage,id:3>"},
 		{"3 <== <T:RpcMessage,id:3,cid:2>", "2 ==> <T:RpcMessage,id:3>"},
 	} {
-		if ours[hop.in] != ours[hop.out] || seed[hop.in] != seed[hop.out] {
-			t.Errorf("what came with %s is not what went with %s", hop.in, hop.out)
+		if ours[hop.in] != ours[hop.out] || recorded[hop.in] != recorded[hop.out] {
+			t.Errorf("the bytes sent with %s differ from those received with %s", hop.out, hop.in)
 		}
 	}
 	typed, shown := ours["3 ==> <T:RpcMessage,id:3>"], ours["2 ==> <T:RpcMessage,id:3>"]
-	if want := seed["3 ==> <T:RpcMessage,id:3>"] + "[0]exit\r"; typed != strings.ReplaceAll(want, "\r[0]", "\r") {
+	if want := recorded["3 ==> <T:RpcMessage,id:3>"] + "[0]exit\r"; typed != strings.ReplaceAll(want, "\r[0]", "\r") {
 		t.Errorf("typed: %q, want %q", typed, want)
 	}
-	seedPrompt := "fanda@tecka:~/proj/_build/shv/bin$ "
-	want := strings.Replace(seed["2 ==> <T:RpcMessage,id:3>"], unknownData, listing, 1)
-	want = strings.ReplaceAll(want, seedPrompt, prompt)
-	// The C++ programs' shell is no login shell, which says logout.
+	recordedPrompt := "fanda@tecka:~/proj/_build/shv/bin$ "
+	want := strings.Replace(recorded["2 ==> <T:RpcMessage,id:3>"], unknownData, listing, 1)
+	want = strings.ReplaceAll(want, recordedPrompt, prompt)
+	// A login shell prints logout; the shell of the C++ programs is not one.
 	rest, found := strings.CutPrefix(shown, want)
 	if !found || rest != "exit\r\n" && rest != "exit\r\nlogout\r\n" {
 		t.Errorf("shown: %q, want %q and the echo of exit", shown, want)
 	}
 }
 
-// closeOfCapture gives the CloseTunnel of capture b, on both hops, as a journal
-// with the document's link ids shows it. There the agent is client 2.
+// closeOfCapture returns the CloseTunnel of capture b, on both hops, as a journal shows
+// it with the link ids of the recorded session. In the capture the agent is client 2.
 func closeOfCapture(t *testing.T) []string {
 	t.Helper()
 	var text bytes.Buffer
@@ -141,7 +140,7 @@ func closeOfCapture(t *testing.T) []string {
 	return strings.Split(strings.TrimSpace(strings.ReplaceAll(text.String(), "cid:3", "cid:2")), "\n")
 }
 
-// lastFrame is the last message of a stream, without its protocol byte.
+// lastFrame returns the last message of a stream, without its protocol byte.
 func lastFrame(t *testing.T, stream []byte) []byte {
 	t.Helper()
 	frames, err := wirecaptures.Frames(stream)
