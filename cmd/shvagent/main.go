@@ -60,7 +60,7 @@ func main() {
 		HideHelpCommand: true,
 		Flags:           append(append(append(flags(), serviceFlags()...), loginFlags()...), cliapp.LogFlags("info")...),
 	}
-	os.Exit(cliapp.Main(app, os.Args))
+	os.Exit(cliapp.Main(app, os.Args, cliapp.WithQueuedStderr()))
 }
 
 func flags() []cli.Flag {
@@ -123,6 +123,7 @@ func run(c *cli.Context) error {
 	if file := c.String(cliapp.FlagReadyFile); file != "" {
 		defer os.Remove(file) // who reads it later would be led astray
 	}
+	cliapp.OutliveReaders()
 	cliapp.SpareThreads(spareThreads)
 	told, stopTelling := tell(c.Context, config, log)
 	defer stopTelling()

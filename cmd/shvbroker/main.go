@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"runtime/debug"
 	"slices"
@@ -79,7 +78,7 @@ func main() {
 			cliapp.ReadyFileFlag(),
 		}, cliapp.LogFlags("info")...),
 	}
-	os.Exit(cliapp.Main(app, os.Args))
+	os.Exit(cliapp.Main(app, os.Args, cliapp.WithQueuedStderr()))
 }
 
 func run(c *cli.Context) error {
@@ -108,6 +107,7 @@ func run(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	cliapp.OutliveReaders()
 	records, closeJournal, err := openJournal(c, log)
 	if err != nil {
 		return err
@@ -156,41 +156,22 @@ func run(c *cli.Context) error {
 
 // openJournal opens what --journal names.
 func openJournal(c *cli.Context, log zerolog.Logger) (j *journal.Writer, closing func(), err error) {
-	var w io.Writer
-	closing = func() {}
+	unsafe := c.Bool("journal-unsafe")
 	switch name := c.String("journal"); name {
 	case "":
-		if c.Bool("journal-unsafe") {
+		if unsafe {
 			return nil, nil, cliapp.Usagef("--journal-unsafe goes with --journal")
 		}
-		return nil, closing, nil
-	case "-":
-		w = c.App.ErrWriter
+		return nil, func() {}, nil
+	case "-": // its queue is that of the log
+		return journal.New(c.App.ErrWriter, unsafe), func() {}, nil
 	default:
-		f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+		f, err := openJournalFile(name, log)
 		if err != nil {
 			return nil, nil, fmt.Errorf("journal: %w", err)
 		}
-		w, closing = f, func() { _ = f.Close() }
+		return journal.New(f.queue, unsafe), f.close, nil
 	}
-	return journal.New(&watchedWriter{w: w, log: log}, c.Bool("journal-unsafe")), closing, nil
-}
-
-// watchedWriter tells the log when writing begins to fail, as on a full disk: what
-// the journal lacks then, nobody could see in it.
-type watchedWriter struct {
-	w       io.Writer
-	log     zerolog.Logger
-	failing bool
-}
-
-func (w *watchedWriter) Write(b []byte) (int, error) {
-	n, err := w.w.Write(b)
-	if failing := err != nil; failing != w.failing {
-		w.failing = failing
-		w.log.Error().Err(err).Bool("failing", failing).Msg("journal: writing has begun or ceased to fail")
-	}
-	return n, err
 }
 
 // listen opens all listeners, or none.

@@ -44,7 +44,7 @@ Example of such a line:
 			&cli.BoolFlag{Name: rexec.SFTPFlag, Hidden: true},
 		}, cliapp.LogFlags("warn")...),
 	}
-	os.Exit(cliapp.Main(app, os.Args))
+	os.Exit(cliapp.Main(app, os.Args, cliapp.WithQueuedStderr()))
 }
 
 // limited is this program as the first moment of another one, whose standard

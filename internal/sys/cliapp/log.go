@@ -1,6 +1,7 @@
 package cliapp
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -55,19 +56,31 @@ func Logger(w io.Writer, level, format string) (zerolog.Logger, error) {
 	if err != nil {
 		return zerolog.Nop(), err
 	}
-	switch format {
-	case FormatText:
-		w = zerolog.ConsoleWriter{
-			Out:           w,
-			NoColor:       !wantsColour(w, os.LookupEnv),
-			TimeFormat:    logTime,
-			FormatMessage: consoleMessage,
-		}
-	case FormatJSON:
-	default:
+	if format != FormatText && format != FormatJSON {
 		return zerolog.Nop(), fmt.Errorf("log format %q is neither %s nor %s", format, FormatText, FormatJSON)
 	}
-	return zerolog.New(w).Level(threshold).Hook(zerolog.HookFunc(stamp)), nil
+	terminal := w
+	queue, queued := w.(*queuedStderr)
+	if queued {
+		terminal = queue.out
+	}
+	colour := wantsColour(terminal, os.LookupEnv)
+	if queued {
+		queue.Report(func(lost uint64) []byte {
+			var line bytes.Buffer
+			log := newLogger(&line, threshold, format, colour)
+			log.Error().Uint64("lines", lost).Msg("log: lines lost")
+			return line.Bytes()
+		})
+	}
+	return newLogger(w, threshold, format, colour), nil
+}
+
+func newLogger(w io.Writer, threshold zerolog.Level, format string, colour bool) zerolog.Logger {
+	if format == FormatText {
+		w = zerolog.ConsoleWriter{Out: w, NoColor: !colour, TimeFormat: logTime, FormatMessage: consoleMessage}
+	}
+	return zerolog.New(w).Level(threshold).Hook(zerolog.HookFunc(stamp))
 }
 
 // LoggerFromFlags returns the logger that the flags of LogFlags ask for, on the

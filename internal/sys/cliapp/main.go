@@ -25,6 +25,12 @@ func WithCodes(codes Codes) Option { return func(r *runner) { r.codes = codes } 
 // WithSignals sets the signals that cancel the context; INT and TERM without it.
 func WithSignals(signals ...os.Signal) Option { return func(r *runner) { r.signals = signals } }
 
+// WithQueuedStderr makes writes to stderr wait for nobody, for programs that must go
+// on when nobody reads what they log: lines are written in the background, those
+// that find no room are counted and reported later, and at its end Main waits for at
+// most a second for them to be read.
+func WithQueuedStderr() Option { return func(r *runner) { r.queued = true } }
+
 // Main runs app and returns the exit code for the process:
 //
 //	os.Exit(cliapp.Main(app, os.Args, cliapp.WithCodes(cliapp.SSHCodes())))
@@ -48,10 +54,16 @@ type runner struct {
 	app     *cli.App
 	codes   Codes
 	signals []os.Signal
+	queued  bool
 }
 
 func (r *runner) run(args []string) (code int) {
 	r.prepare()
+	if r.queued {
+		stderr := queueStderr(r.app.Name, r.app.ErrWriter)
+		r.app.ErrWriter = stderr
+		defer stderr.Flush(flushWait) // also of the line that says why the program ended
+	}
 	// A panic in another goroutine ends the process in the runtime; this covers
 	// the way through the program's own Run, after its deferred calls, of which
 	// one restores the terminal.

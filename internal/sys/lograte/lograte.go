@@ -18,9 +18,10 @@ const (
 type Lines struct {
 	report func(cause string, times int, latest string)
 
-	mu     sync.Mutex
-	causes map[string]*lines
-	closed bool
+	mu      sync.Mutex
+	causes  map[string]*lines
+	closed  bool
+	telling sync.WaitGroup // reports under way
 }
 
 type lines struct {
@@ -32,7 +33,8 @@ type lines struct {
 }
 
 // New makes Lines. report is told, at the end of each minute in which lines did not
-// pass, how many, and what the latest was about; it must not call the Lines.
+// pass, how many, and what the latest was about. No lock is held meanwhile; report must
+// not call Close.
 func New(report func(cause string, times int, latest string)) *Lines {
 	return &Lines{report: report, causes: make(map[string]*lines)}
 }
@@ -64,25 +66,48 @@ func (l *Lines) Pass(cause, latest string) bool {
 
 // tell reports what did not pass, and begins the next window.
 func (l *Lines) tell(cause string, at *lines) {
+	times, latest := l.next(at)
+	if times == 0 {
+		return // Close was faster
+	}
+	defer l.telling.Done()
+	l.report(cause, times, latest)
+}
+
+// next begins the next window, and returns what did not pass in the last one. Unless
+// that is nothing, the caller reports it.
+func (l *Lines) next(at *lines) (times int, latest string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if at.held == 0 {
-		return // Close was faster
+		return 0, ""
 	}
-	l.report(cause, at.held, at.latest)
+	l.telling.Add(1)
+	times, latest = at.held, at.latest
 	at.held, at.latest, at.timer, at.until = 0, "", nil, time.Now().Add(window)
+	return times, latest
 }
 
 // Close reports what was not reported yet. Nothing is from then on.
 func (l *Lines) Close() {
+	for cause, at := range l.close() {
+		l.report(cause, at.held, at.latest)
+	}
+	l.telling.Wait()
+}
+
+// close returns what is still to be reported.
+func (l *Lines) close() map[string]lines {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closed = true
+	left := make(map[string]lines)
 	for cause, at := range l.causes {
 		if at.held > 0 {
 			at.timer.Stop()
-			l.report(cause, at.held, at.latest)
+			left[cause] = *at
 			at.held = 0
 		}
 	}
+	return left
 }

@@ -95,6 +95,35 @@ func TestCausesDoNotHideEachOther(t *testing.T) {
 	})
 }
 
+// Whoever passes must not wait for a log that is slow.
+func TestReportHoldsUpNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stalled := make(chan struct{})
+		l := New(func(string, int, string) { <-stalled })
+		for range few + 1 {
+			l.Pass("guess", "")
+		}
+		time.Sleep(window) // it is being reported
+		synctest.Wait()
+		if !l.Pass("other", "") {
+			t.Error("the first line of a cause does not pass")
+		}
+		closed := make(chan struct{})
+		go func() {
+			l.Close()
+			close(closed)
+		}()
+		synctest.Wait()
+		select {
+		case <-closed:
+			t.Error("Close did not wait for the report")
+		default:
+		}
+		close(stalled)
+		<-closed
+	})
+}
+
 func TestCloseTellsTheRest(t *testing.T) {
 	bubble(t, func(l *Lines, written *log) {
 		for n := range 7 {

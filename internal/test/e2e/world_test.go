@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -31,6 +32,8 @@ type setup struct {
 	listen        string                      // URL of our broker; "": a free port on loopback
 	brokerOptions []string                    // more options of the broker
 	clientURL     func(listens string) string // nil: the same
+
+	brokerStderr, agentStderr *os.File // instead of the log of the test
 }
 
 // world is a broker and an agent, and all that a test starts around them.
@@ -123,6 +126,7 @@ func (w *world) startBroker(listen string) {
 		cmd.Args = append(cmd.Args, "--journal-unsafe")
 	}
 	cmd.Env = environment()
+	toFile(&cmd.Stderr, w.setup.brokerStderr)
 	w.broker = w.launch(cmd)
 	w.url = w.awaitReady(w.broker, ready)
 	if w.setup.clientURL != nil {
@@ -154,8 +158,16 @@ func (w *world) startAgentWith(options ...string) {
 		cmd = w.setup.under(cmd)
 	}
 	cmd.Env = append(environment(), append(w.shellSettings(), w.setup.agentEnv...)...)
+	toFile(&cmd.Stderr, w.setup.agentStderr)
 	w.agent = w.launch(cmd)
 	w.awaitReady(w.agent, ready)
+}
+
+// toFile makes file, if there is one, the stream of a program.
+func toFile(stream *io.Writer, file *os.File) {
+	if file != nil {
+		*stream = file
+	}
 }
 
 // shellSettings makes the device's login shell show our prompt, whatever the
