@@ -49,7 +49,9 @@ func TestVerboseTellsEachStep(t *testing.T) {
 		t.Errorf("exit code %d, stdout %q", r.code, r.stdout)
 	}
 	rest := string(r.stderr)
-	for _, step := range []string{"connecting broker=" + w.url, "logged in clientId=", "calling the device device=" + device, "the device answers", "the session is over"} {
+	for _, step := range []string{
+		"connecting broker=" + w.url, "logged in clientId=", "opening a session device=" + device, "session opened", "session ended",
+	} {
 		_, behind, ok := strings.Cut(rest, step)
 		if !ok {
 			t.Errorf("no %q in %q", step, rest)

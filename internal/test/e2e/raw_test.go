@@ -143,7 +143,7 @@ func TestCallsThatNobodyUnderstandsAreAnswered(t *testing.T) {
 		param chainpack.Value
 		why   string
 	}{
-		{chainpack.Null(), "needs a param"},
+		{chainpack.Null(), "no method in the param"},
 		{param("runNothing", text("x")), "runNothing"},
 		{param("runCmd", chainpack.Null()), "no program"},
 		{param("runPtyCmd", text("x")), "columns"},

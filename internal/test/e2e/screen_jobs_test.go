@@ -133,7 +133,7 @@ func TestSuspendNeedsAShell(t *testing.T) {
 	p.lastLine(prompt)
 	p.text("~")
 	p.keys("C-z")
-	p.shows("not possible")
+	p.shows("cannot suspend")
 	p.line("echo $((40+2))-here")
 	p.shows("42-here")
 }
