@@ -26,7 +26,7 @@ func (b *Broker) start(conn net.Conn, e *entrance) {
 		b.stats.ended[cause].Add(1)
 		message := "connection refused: " + cause.String()
 		if e := b.provoked(message, from, ""); e != nil {
-			e.Stringer("peer", from).Msg(message)
+			b.aside(func() { e.Stringer("peer", from).Msg(message) }) // others want to connect
 		}
 		refuse(conn, cause)
 		return

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"crypto/rand"
 	"errors"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -177,7 +179,8 @@ func (b *Broker) Serve(l net.Listener) error {
 		}
 		// Out of descriptors or the like: who is connected goes on.
 		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-		b.opts.Log.Warn().Err(err).Stringer("pause", pause).Msg("cannot accept a connection")
+		e := b.opts.Log.Warn().Err(err).Stringer("pause", pause)
+		b.aside(func() { e.Msg("cannot accept a connection") })
 		time.Sleep(pause)
 	}
 }
@@ -224,14 +227,15 @@ func (b *Broker) Close() {
 		b.closed = true
 		close(b.done)
 	}
-	for l := range b.listeners {
-		_ = l.Close()
-	}
+	listeners := slices.Collect(maps.Keys(b.listeners))
 	links := make([]*link.Link, 0, len(b.sessions))
 	for _, s := range b.sessions {
 		links = append(links, s.link)
 	}
 	b.mu.Unlock()
+	for _, l := range listeners {
+		_ = l.Close()
+	}
 	for _, l := range links {
 		l.Close(link.Shutdown)
 	}

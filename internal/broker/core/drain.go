@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -45,9 +46,7 @@ func (b *Broker) stopEntry() {
 	var notices []notice
 	b.mu.Lock()
 	b.draining.Store(true)
-	for l := range b.listeners {
-		_ = l.Close()
-	}
+	listeners := slices.Collect(maps.Keys(b.listeners))
 	for _, t := range b.calls {
 		if t.helper == nil && b.revoke(t) {
 			notices = append(notices, notice{to: b.sessions[t.caller], message: rpc.AppendError(nil,
@@ -55,6 +54,9 @@ func (b *Broker) stopEntry() {
 		}
 	}
 	b.mu.Unlock()
+	for _, l := range listeners {
+		_ = l.Close()
+	}
 	for _, n := range notices {
 		n.send()
 	}

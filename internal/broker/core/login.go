@@ -219,6 +219,7 @@ func (s *session) admit(param, options chainpack.Value, welcome func()) *rpc.Err
 			return refused
 		}
 		welcome()
+		s.log.Info().Msg("helper logged in")
 		return nil
 	}
 	login, _ := param.Get("login")
@@ -244,8 +245,8 @@ func (s *session) admit(param, options chainpack.Value, welcome func()) *rpc.Err
 		s.setDown(s.newBelow(mountPoint))
 	}
 	if mountPoint == "" {
-		s.log.Info().Msg("client logged in")
 		welcome()
+		s.log.Info().Msg("client logged in")
 		return nil
 	}
 	if refused := s.mount(mountPoint, deviceID, welcome); refused != nil {

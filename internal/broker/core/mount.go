@@ -35,7 +35,6 @@ func (s *session) mount(path, deviceID string, welcome func()) *rpc.Error {
 	}
 	// Under the lock, so that no request overtakes it. It does not wait.
 	welcome()
-	s.log.Info().Str("mount", path).Bool("takenOver", taken).Msg("device mounted")
 	stale := b.mounts.Mount(s, path)
 	s.mountPoint, s.deviceID = path, deviceID
 	b.mu.Unlock()
@@ -46,6 +45,7 @@ func (s *session) mount(path, deviceID string, welcome func()) *rpc.Error {
 		s.routes.Inherit(&before.routes)
 	}
 	b.tellMounts()
+	s.log.Info().Str("mount", path).Bool("takenOver", taken).Msg("device mounted")
 	return nil
 }
 

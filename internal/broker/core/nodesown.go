@@ -83,30 +83,6 @@ func (s *session) rejected(param chainpack.Value) (removed bool, err error) {
 	return s.broker.topics.RemoveMatching(s, s.rootedPath(shvpath.Clean([]byte(names[0]))), source, []byte(names[1])), nil
 }
 
-// askAboveFor looks for the brokers above in a goroutine of its own. A broker that gets
-// no answer gives its connection up, so nobody else takes its place.
-func askAboveFor(r *node.Request) (chainpack.Value, error) {
-	s := r.Caller.(*session)
-	b := s.broker
-	asking, limit := &b.curious, maxCurious
-	if mayBeBroker(s.user.Load()) && len(r.From.Callers) == 0 {
-		asking, limit = &b.asking, maxAsking
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.closed || *asking >= limit {
-		return chainpack.Value{}, rpc.Errorf(rpc.CodeTryAgainLater, "too many ask which brokers are above")
-	}
-	*asking++
-	b.running.Go(func() {
-		b.brokersAbove(s, r.From, r.Param)
-		b.mu.Lock()
-		*asking--
-		b.mu.Unlock()
-	})
-	return chainpack.Value{}, node.ErrLater
-}
-
 // own makes a method of the caller.
 func own(f func(*session, chainpack.Value) (chainpack.Value, error)) func(*node.Request) (chainpack.Value, error) {
 	return func(r *node.Request) (chainpack.Value, error) { return f(r.Caller.(*session), r.Param) }

@@ -159,7 +159,6 @@ func (s *session) admitTunnel(secret string) *rpc.Error {
 	}
 	s.routes.Pin(t.asked)
 	s.log.tunnelOf = t.caller
-	s.log.Info().Msg("helper logged in")
 	return nil
 }
 
