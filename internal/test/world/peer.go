@@ -91,10 +91,21 @@ func (r *Peer) Next() *rpc.Message {
 	return m
 }
 
+// Value gives the next message as a value.
+func (r *Peer) Value() chainpack.Value {
+	r.t.Helper()
+	b := r.read()
+	v, _, err := chainpack.Decode(b, chainpack.Limits{})
+	if err != nil {
+		r.t.Fatalf("message %x: %v", b, err)
+	}
+	return v
+}
+
 // Text gives the next message in CPON.
 func (r *Peer) Text() string {
 	r.t.Helper()
-	return Text(r.t, r.read())
+	return cpon.String(r.Value())
 }
 
 // Expect wants the next message to be one in CPON.
