@@ -21,8 +21,9 @@ func drain(w *world.World, ctx context.Context, d core.Drain) (ended chan time.D
 		w.Drain(ctx, d)
 		ended <- time.Since(began)
 	}()
-	for !w.Draining() {
-		time.Sleep(time.Millisecond) // of virtual time
+	synctest.Wait()
+	if !w.Draining() {
+		panic("it does not drain")
 	}
 	return ended
 }

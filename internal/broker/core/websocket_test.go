@@ -213,7 +213,7 @@ func TestWebSocketPingsAreNoMessages(t *testing.T) {
 	ping := func(c *websocket.Conn) {
 		go func() { _ = toldWhy(c) }()
 		for c.Ping(context.Background()) == nil {
-			time.Sleep(20 * time.Millisecond)
+			time.Sleep(20 * time.Millisecond) // the hazard: fewer pings in a second than the bound, for ever
 		}
 	}
 	t.Run("without a login", func(t *testing.T) {
