@@ -93,7 +93,8 @@ func tryLogin(r *world.Peer, mountPoint string) error {
 	_ = r.Conn.SetDeadline(time.Now().Add(world.Patience))
 	for _, text := range []string{
 		`<1:1,8:1,10:"hello">i{}`,
-		fmt.Sprintf(`<1:1,8:2,10:"login">i{1:{"login":{"user":"iot","password":"%s","type":"PLAIN"},"options":{"device":{"mountPoint":"%s"}}}}`, world.Password, mountPoint),
+		fmt.Sprintf(`<1:1,8:2,10:"login">i{1:{"login":{"user":"iot","password":"%s","type":"PLAIN"},`+
+			`"options":{"device":{"mountPoint":"%s"}}}}`, world.Password, mountPoint),
 	} {
 		v, err := cpon.Parse([]byte(text), chainpack.Limits{})
 		if err != nil {
