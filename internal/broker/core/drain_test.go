@@ -99,7 +99,7 @@ func TestDrainRefusesLoginsAndShells(t *testing.T) {
 		p.Agent.Expect(`<1:1,8:43,9:"",10:"ls",11:%d,14:"su",17:63>i{}`, p.User.ID)
 		late.Send(`<1:1,8:2,10:"login">i{1:{"login":{"password":"%s","type":"PLAIN","user":"iot"}}}`, nonce)
 		late.ExpectError(2, rpc.CodeTryAgainLater, stopping)
-		if err := w.Serve(world.NewListener()); err != core.ErrClosed {
+		if err := w.Serve(world.NewListener(nil)); err != core.ErrClosed {
 			t.Errorf("Serve while it drains: %v", err)
 		}
 		w.Close()

@@ -278,7 +278,7 @@ func TestCloseEndsEverybody(t *testing.T) {
 		w.Close()
 		in.Gone()
 		out.Gone()
-		if err := w.Serve(world.NewListener()); err != core.ErrClosed {
+		if err := w.Serve(world.NewListener(nil)); err != core.ErrClosed {
 			t.Errorf("Serve after Close: %v", err)
 		}
 	})

@@ -41,7 +41,7 @@ func New(t testing.TB, o Options) *World {
 	if o.Users == nil {
 		o.Users = Users()
 	}
-	w := &World{Broker: core.New(o), t: t, memory: NewListener()}
+	w := &World{Broker: core.New(o), t: t, memory: NewListener(nil)}
 	w.serving.Go(func() {
 		if err := w.Serve(w.memory); err != core.ErrClosed {
 			t.Errorf("Serve: %v", err)
@@ -95,7 +95,7 @@ func (w *World) Connect() *Peer {
 // ConnectFrom is Connect from an address, such as "10.0.0.1:1".
 func (w *World) ConnectFrom(address string) *Peer {
 	w.t.Helper()
-	conn, err := w.memory.dial(address)
+	conn, err := w.memory.Dial(address)
 	if err != nil {
 		w.t.Fatal(err)
 	}
