@@ -41,14 +41,15 @@ func TestLoopIsFound(t *testing.T) {
 		}
 		attach(0)
 		attach(1)
-		if got := ask(ring[0])([]string{ring[2].ID()}); !slices.Contains(got, ring[1].ID()) || !slices.Contains(got, ring[2].ID()) {
+		got := ask(ring[0])([]string{ring[2].ID()})
+		if !slices.Contains(got, ring[1].ID()) || !slices.Contains(got, ring[2].ID()) {
 			t.Errorf("above the first one are %q, without the last one", got)
 		}
 		if got := ask(ring[2])([]string{"x"}); len(got) != 1 {
 			t.Errorf("above the last one are %q", got)
 		}
 		attach(2) // it did not look: the others must not ask for ever
-		if got := ask(ring[0])([]string{"x"}); len(got) < 3 || len(got) > core.MaxAbove {
+		if got := ask(ring[0])([]string{"x"}); len(got) < 3 || len(got) > maxStack {
 			t.Errorf("%d ids", len(got))
 		}
 		// Nor does a call: its way is bounded.
@@ -66,13 +67,14 @@ func TestBrokerAboveThatDoesNotTellIsNoEndOfTheTree(t *testing.T) {
 			ours, theirs := net.Pipe()
 			t.Cleanup(func() { _ = ours.Close() })
 			l := link.New(theirs, w.LinkOptions())
-			p, attached := w.AddParent(l, transport.Peer{}, core.ParentOptions{Name: "up", Call: func(context.Context, string, string, chainpack.Value) (chainpack.Value, error) {
+			call := func(context.Context, string, string, chainpack.Value) (chainpack.Value, error) {
 				var items []chainpack.Value
 				for _, id := range ids {
 					items = append(items, chainpack.String(id))
 				}
 				return chainpack.List(items...), err
-			}})
+			}
+			p, attached := w.AddParent(l, transport.Peer{}, core.ParentOptions{Name: "up", Call: call})
 			if attached != nil {
 				t.Fatal(attached)
 			}
@@ -95,12 +97,12 @@ func TestBrokerAboveThatDoesNotTellIsNoEndOfTheTree(t *testing.T) {
 		up(nil, rpc.Errorf(rpc.CodeTryAgainLater, "busy"))
 		child.Send(`<1:1,8:90,9:".broker/currentClient",10:"brokersAbove">i{1:["asks"]}`)
 		child.ExpectError(90, rpc.CodeTryAgainLater, "busy")
-		many := make([]string, 2*core.MaxAbove)
+		many := make([]string, 2*maxStack)
 		for i := range many {
 			many[i] = fmt.Sprint(i)
 		}
 		up(many, nil)
-		up(append(many[:core.MaxAbove-1:core.MaxAbove-1], "asks"), nil) // whatever the others say
+		up(append(many[:maxStack-1:maxStack-1], "asks"), nil) // whatever the others say
 		if got := ask(); !strings.Contains(got, `"asks"`) {
 			t.Errorf("a loop was not found: %s", got)
 		}
@@ -115,13 +117,14 @@ func TestCuriousClientsKeepNoBrokerFromAsking(t *testing.T) {
 		ours, theirs := net.Pipe()
 		defer ours.Close()
 		l := link.New(theirs, w.LinkOptions())
-		p, err := w.AddParent(l, transport.Peer{}, core.ParentOptions{Name: "up", Call: func(ctx context.Context, _, _ string, param chainpack.Value) (chainpack.Value, error) {
+		call := func(ctx context.Context, _, _ string, param chainpack.Value) (chainpack.Value, error) {
 			if asked, _ := param.At(0).AsString(); asked == "curious" {
 				<-ctx.Done() // it takes its time
 				return chainpack.Value{}, ctx.Err()
 			}
 			return chainpack.List(chainpack.String("top")), nil
-		}})
+		}
+		p, err := w.AddParent(l, transport.Peer{}, core.ParentOptions{Name: "up", Call: call})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -90,7 +90,8 @@ func TestRightsAreShownAndChangedByCalls(t *testing.T) {
 			{".broker/access/users/eva", "value", ``, `i{2:{"deactivated":true,"roles":["a"]}}`},
 			{".broker/access/users/eva", "activate", ``, `i{2:true}`},
 			{".broker/access/users/eva", "setExpiration", `1:d"2030-01-01T00:00:00Z"`, `i{2:true}`},
-			{".broker/access/users/eva", "value", ``, `i{2:{"expires":d"2030-01-01T00:00:00Z","deactivated":false,"roles":["a"]}}`},
+			{".broker/access/users/eva", "value", ``,
+				`i{2:{"expires":d"2030-01-01T00:00:00Z","deactivated":false,"roles":["a"]}}`},
 			{".broker/etc/acl/users", "setValue", `1:["eva",null]`, `i{2:true}`},
 			{".broker/access/users", "ls", ``, `i{2:["tom"]}`},
 			{".broker/access/mounts/m", "value", ``, `i{2:1}`},
@@ -123,7 +124,10 @@ func TestRightsAreForSuAlone(t *testing.T) {
 	withTables(t, func(t *testing.T, w *world.World, users *tableOf, super *world.Peer) {
 		eva := w.As("eva", "{}") // dev everywhere
 		id := int64(20)
-		for _, path := range []string{".broker/access/users", ".broker/access/users/eva", "/.broker//access/users/", ".broker/etc/acl/users", ".broker/access/users/nobody"} {
+		for _, path := range []string{
+			".broker/access/users", ".broker/access/users/eva", "/.broker//access/users/",
+			".broker/etc/acl/users", ".broker/access/users/nobody",
+		} {
 			for _, method := range []string{"ls", "dir", "value", "setValue", "deactivate"} {
 				id++
 				eva.Send(`<1:1,8:%d,9:"%s",10:"%s">i{1:["eva",null]}`, id, path, method)
@@ -242,7 +246,8 @@ func TestChangingOnesOwnPassword(t *testing.T) {
 		a.Roles["root"] = auth.RoleEntry{Rules: []auth.Rule{auth.MustRule("**:*", rpc.AccessSuper)}}
 		d, _ := auth.Build(a)
 		table := &storing{tableOf: &tableOf{entries: map[string]string{"eva": `{"roles":["operators"]}`}}}
-		w := world.New(t, core.Options{Users: auth.NewStore(d), Rights: map[string]core.RightsTable{".broker/access/users": table}})
+		tables := map[string]core.RightsTable{".broker/access/users": table}
+		w := world.New(t, core.Options{Users: auth.NewStore(d), Rights: tables})
 		table.w = w
 		eva, other, bob, super := w.As("eva", "{}"), w.As("eva", "{}"), w.As("bob", "{}"), w.Admin()
 		change := func(id int64, param string) {

@@ -22,8 +22,10 @@ import (
 
 // iot is a store of one user.
 func iot() *auth.Store {
-	return auth.NewStore(auth.NewDirectory(&auth.User{Name: "iot", Mounts: []shvpath.Pattern{shvpath.MustPattern("test/**")},
-		Rules: []auth.Rule{auth.MustRule("test/**", rpc.AccessSuper), auth.MustRule("**", rpc.AccessBrowse)}}))
+	return auth.NewStore(auth.NewDirectory(&auth.User{
+		Name: "iot", Mounts: []shvpath.Pattern{shvpath.MustPattern("test/**")},
+		Rules: []auth.Rule{auth.MustRule("test/**", rpc.AccessSuper), auth.MustRule("**", rpc.AccessBrowse)},
+	}))
 }
 
 // What a broker does all day: requests, their responses, and heartbeats.
@@ -182,10 +184,12 @@ func TestLevelOfARequestIsFoundWithoutAllocating(t *testing.T) {
 	if n := testing.AllocsPerRun(100, ask); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
-	if with, ok := to.routes.WasAsked(callers, 5); !ok || with.Path != string(path) || with.Method != string(method) || with.Level != rpc.AccessSuper {
+	with, ok := to.routes.WasAsked(callers, 5)
+	if !ok || with.Path != string(path) || with.Method != string(method) || with.Level != rpc.AccessSuper {
 		t.Errorf("kept %+v, %v", with, ok)
 	}
-	to.routes.Open(callers, replyroutes.Call{ID: 6, Path: make([]byte, replyroutes.MaxCallText), Method: method}, s.opener())
+	long := make([]byte, replyroutes.MaxCallText)
+	to.routes.Open(callers, replyroutes.Call{ID: 6, Path: long, Method: method}, s.opener())
 	if with, ok := to.routes.WasAsked(callers, 6); !ok || with.Path != "" || with.HeldBy(s.user.Load()) {
 		t.Errorf("kept %+v, %v", with, ok)
 	}

@@ -134,7 +134,8 @@ func TestTunnelsOfOneClientAreBounded(t *testing.T) {
 			}
 		}
 		last := core.MaxTunnels + 1
-		if content, err := open(last).Content(); err != nil || content.Error == nil || content.Error.Code != rpc.CodeTryAgainLater {
+		content, err := open(last).Content()
+		if err != nil || content.Error == nil || content.Error.Code != rpc.CodeTryAgainLater {
 			t.Errorf("one more: %+v, %v", content, err)
 		}
 		child.Send(`<1:1,8:41,11:%d,15:<1:3>i{1:5}>i{2:null}`, user.ID)

@@ -79,7 +79,8 @@ func TestCertificatesLogTheirUsersIn(t *testing.T) {
 	eva.SendRaw([]byte{1, 0})
 	external(eva).Fence()
 
-	for name, r := range map[string]*world.Peer{"none": c.show(certtest.Files{}), "stranger": c.show(c.authority.Issue(t, "stranger", 4, time.Now().Add(time.Hour)))} {
+	stranger := c.authority.Issue(t, "stranger", 4, time.Now().Add(time.Hour))
+	for name, r := range map[string]*world.Peer{"none": c.show(certtest.Files{}), "stranger": c.show(stranger)} {
 		r.Send(externalLogin, "eva")
 		m := r.ExpectError(2, rpc.CodeException, "client certificate")
 		if content, _ := m.Content(); !strings.Contains(content.Error.Message, "certificates of the user") {
@@ -126,7 +127,8 @@ func TestRevokedCertificatesEndTheirSessions(t *testing.T) {
 	c.authority.Revoke(t, crl, later, 9)
 	c.reload()
 	eva := external(c.show(c.authority.Issue(t, "eva", 3, later)))
-	agent := c.show(c.authority.Issue(t, "agent", 4, later)).Login("iot", world.Password, `{"device":{"mountPoint":"test/agent"}}`)
+	agent := c.show(c.authority.Issue(t, "agent", 4, later)).
+		Login("iot", world.Password, `{"device":{"mountPoint":"test/agent"}}`)
 	bob := c.show(certtest.Files{}).Login("bob", world.Password, "{}")
 	waiting := c.show(c.authority.Issue(t, "waiting", 5, later)) // has not logged in
 	waiting.Nonce()

@@ -21,8 +21,9 @@ func drain(w *world.World, ctx context.Context, d core.Drain) (ended chan time.D
 		w.Drain(ctx, d)
 		ended <- time.Since(began)
 	}()
-	for !w.Draining() {
-		time.Sleep(time.Millisecond) // of virtual time
+	synctest.Wait()
+	if !w.Draining() {
+		panic("it does not drain")
 	}
 	return ended
 }
@@ -98,7 +99,7 @@ func TestDrainRefusesLoginsAndShells(t *testing.T) {
 		p.Agent.Expect(`<1:1,8:43,9:"",10:"ls",11:%d,14:"su",17:63>i{}`, p.User.ID)
 		late.Send(`<1:1,8:2,10:"login">i{1:{"login":{"password":"%s","type":"PLAIN","user":"iot"}}}`, nonce)
 		late.ExpectError(2, rpc.CodeTryAgainLater, stopping)
-		if err := w.Serve(world.NewListener()); err != core.ErrClosed {
+		if err := w.Serve(world.NewListener(nil)); err != core.ErrClosed {
 			t.Errorf("Serve while it drains: %v", err)
 		}
 		w.Close()

@@ -10,25 +10,18 @@ import (
 // What the tests of this package, which see it from outside, still reach for. This file
 // may only shrink.
 
-// The bounds, so that tests go up to each and one further.
+// The bounds that no document tells of, so that tests go up to each and one further.
 const (
 	AwaitFor       = awaitFor       // how long a tunnel is awaited that a broker below asked for
-	DefaultIdle    = defaultIdle    // silence after which a client is gone that asks for no other watchdog
 	Lingering      = lingering      // how long a link outlives its purpose
-	LongIdle       = longIdle       // the watchdog of who asks for none
 	Looks          = looks          // of the watch, in one stall time
-	MaxAbove       = maxAbove       // brokers above that are told of
 	MaxAsking      = maxAsking      // brokers below that ask for those above at once
 	MaxAwaited     = maxAwaited     // tunnels that one broker below may make
 	MaxBeforeLogin = maxBeforeLogin // messages before a login
 	MaxCurious     = maxCurious     // others that ask for brokers above at once
 	MaxEdits       = maxEdits       // changes of rights at once
 	MaxLoginItems  = maxLoginItems  // values in a login
-	MaxLogins      = maxLogins      // failed ones of a connection
 	MaxParamItems  = maxParamItems  // values in a param
-	MaxSignalPath  = maxSignalPath  // bytes of a signal's path
-	MaxStack       = maxStack       // caller ids of a message
-	MaxTags        = maxTags        // of a message
 	MaxTickets     = maxTickets     // secrets of a device that nobody has redeemed
 	MaxTunnels     = maxTunnels     // of a client
 	Refresh        = refresh        // after which a subscription below is asked for again
@@ -69,8 +62,8 @@ func (b *Broker) Topics() (topics, children int) { return b.topics.Topics(), b.t
 // Locks are those that all clients share.
 func (b *Broker) Locks() map[string]sync.Locker {
 	table, watchers := b.topics.Mutexes()
-	return map[string]sync.Locker{"mu": &b.mu, "telling": &b.telling, "connections": b.connections.Mutex(), "penalties": b.penalties.Mutex(),
-		"subscriptions": table, "children": watchers}
+	return map[string]sync.Locker{"mu": &b.mu, "telling": &b.telling, "connections": b.connections.Mutex(),
+		"penalties": b.penalties.Mutex(), "subscriptions": table, "children": watchers}
 }
 
 // Handshakes are the slots of TLS handshakes, to fill.

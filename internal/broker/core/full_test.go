@@ -39,7 +39,7 @@ func TestClientThatDoesNotReadItsAnswersIsClosed(t *testing.T) {
 		w := world.New(t, core.Options{Limits: core.Limits{QueueBytes: 4 << 10}})
 		other, user := w.Client(), w.Client()
 		go func() {
-			ping := world.Frame([]byte{0x8b, 0x48, 0x43, 0x49, 0x86, 4, '.', 'a', 'p', 'p', 0x4a, 0x86, 4, 'p', 'i', 'n', 'g', 0xff, 0x8a, 0xff})
+			ping := world.Frame(rpc.AppendRequest(nil, 3, ".app", "ping", world.Value(t, "null")))
 			for {
 				if _, err := user.Conn.Write(ping); err != nil {
 					return

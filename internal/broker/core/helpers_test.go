@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -13,6 +14,16 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // plainLogin is a login with a request id, a password, a type and a user.
 const plainLogin = `<1:1,8:%d,10:"login">i{1:{"login":{"password":"%s","type":"%s","user":"%s"}}}`
+
+// What the documents say, and tests hold the broker to.
+const (
+	defaultIdle   = 180 * time.Second // silence after which a client is gone that asks for no watchdog (spec.md 6)
+	longIdle      = 10 * time.Hour    // the watchdog of a client that asks for none (spec.md 6)
+	maxLogins     = 3                 // failed logins of a connection (spec.md 5.5)
+	maxStack      = 32                // caller ids of a message, the broker's own included (docs/protocol.md 5)
+	maxTags       = 96                // entries of the meta of a message (docs/protocol.md 5)
+	maxSignalPath = 4096              // bytes of the path of a signal (docs/protocol.md 5)
+)
 
 // ownNode is where each client asks for itself.
 const ownNode = ".broker/currentClient"

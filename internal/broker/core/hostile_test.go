@@ -38,7 +38,8 @@ func TestBadFramesEndTheirLinkAlone(t *testing.T) {
 		bytes []byte
 		limit bool // depends on the login
 	}{
-		{"garbage", []byte("GET / HTTP/1.1\r\nHost: broker.example.org\r\n\r\nand some more of that, until the frame is full"), false},
+		{"garbage", []byte("GET / HTTP/1.1\r\nHost: broker.example.org\r\n\r\n" +
+			"and some more of that, until the frame is full"), false},
 		{"empty frame", []byte{0}, false},
 		{"unknown protocol", []byte{3, 2, 0x8a, 0xff}, false},
 		{"no meta", world.Frame([]byte{0x8a, 0xff}), false},
@@ -112,7 +113,7 @@ func TestValuesWithoutNumberAreNotDecoded(t *testing.T) {
 		w := world.New(t, core.Options{})
 		many := func(n int) string { return "[" + strings.Repeat("1,", n) + "1]" }
 		stranger := w.Connect()
-		stranger.Send(`<1:1,8:3,10:"login">i{1:{"login":{"user":"iot","password":"x"},"options":{"device":%s}}}`, many(core.MaxLoginItems))
+		stranger.SendLogin(3, "SHA1", "iot", "x", fmt.Sprintf(`{"device":%s}`, many(core.MaxLoginItems)))
 		stranger.ExpectError(3, rpc.CodeInvalidParam, "unreadable login")
 		user, agent := w.Client(), w.Device("test/a")
 		user.Send(`<1:1,8:4,9:".broker/app",10:"echo">i{1:%s}`, many(core.MaxParamItems))
@@ -170,13 +171,13 @@ func TestNoRequestIsLongerThanDevicesTake(t *testing.T) {
 		name, meta string
 		ok         bool
 	}{
-		{"caller ids", ",11:" + list(core.MaxStack-1), true}, // with ours, the answer may have as many
-		{"caller ids that leave no way back", ",11:" + list(core.MaxStack), false},
-		{"too many caller ids", ",11:" + list(core.MaxStack+1), false},
+		{"caller ids", ",11:" + list(maxStack-1), true}, // with ours, the answer may have as many
+		{"caller ids that leave no way back", ",11:" + list(maxStack), false},
+		{"too many caller ids", ",11:" + list(maxStack+1), false},
 		{"64 caller ids", ",11:" + list(64), false},
-		{"too many reverse ids", ",13:" + list(core.MaxStack+1), false},
+		{"too many reverse ids", ",13:" + list(maxStack+1), false},
 		{"tags", tags(80), true},
-		{"too many tags", tags(core.MaxTags), false},
+		{"too many tags", tags(maxTags), false},
 		{"124 tags", tags(124), false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -277,7 +278,7 @@ func TestCloseEndsEverybody(t *testing.T) {
 		w.Close()
 		in.Gone()
 		out.Gone()
-		if err := w.Serve(world.NewListener()); err != core.ErrClosed {
+		if err := w.Serve(world.NewListener(nil)); err != core.ErrClosed {
 			t.Errorf("Serve after Close: %v", err)
 		}
 	})

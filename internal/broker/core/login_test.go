@@ -55,13 +55,13 @@ func TestGuessingPasswordsCostsTimeAndEndsTheLink(t *testing.T) {
 		w := world.New(t, core.Options{})
 		r := w.Connect()
 		begun := time.Now()
-		for i := range core.MaxLogins {
+		for i := range maxLogins {
 			r.Send(plainLogin, i+1, "guess", "PLAIN", "iot")
 			r.ExpectError(int64(i+1), rpc.CodeException, "wrong password")
 		}
 		r.Gone()
 		if took := time.Since(begun); took != (1+2+4)*core.DefaultLoginPenalty+core.Lingering {
-			t.Errorf("%d guesses took %v", core.MaxLogins, took)
+			t.Errorf("%d guesses took %v", maxLogins, took)
 		}
 		w.Client().Fence()
 	})
@@ -75,11 +75,11 @@ func TestQueriesOfALoginAreNoGuesses(t *testing.T) {
 		r := w.Connect()
 		begun := time.Now()
 		r.Send(plainLogin, 1, "guess", "PLAIN", "iot")
-		for range 2 * core.MaxLogins {
+		for range 2 * maxLogins {
 			r.Send(`<8:1,10:"login">i{5:false}`)
 		}
 		r.ExpectError(1, rpc.CodeException, "wrong password")
-		for range 2 * core.MaxLogins {
+		for range 2 * maxLogins {
 			r.ExpectError(1, rpc.CodeRequestInvalid, "no such request")
 		}
 		if took := time.Since(begun); took != core.DefaultLoginPenalty {
@@ -96,7 +96,7 @@ func TestResetsEvadeNeitherDeadlineNorPenaltyNorIDs(t *testing.T) {
 	t.Run("failures", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			r := world.New(t, core.Options{}).Connect()
-			for i := range core.MaxLogins {
+			for i := range maxLogins {
 				r.SendRaw(reset)
 				r.Send(plainLogin, i+1, "guess", "PLAIN", "iot")
 				r.ExpectError(int64(i+1), rpc.CodeException, "wrong password")
@@ -219,12 +219,12 @@ func TestIdleWatchdogTakesWhatTheLoginAsks(t *testing.T) {
 		options string
 		limit   time.Duration
 	}{
-		{`{}`, core.DefaultIdle},
+		{`{}`, defaultIdle},
 		{`{"idleWatchDogTimeOut":20}`, 20 * time.Second},
-		{`{"idleWatchDogTimeOut":0}`, core.LongIdle},
-		{`{"idleWatchDogTimeOut":-1}`, core.LongIdle},
-		{`{"idleWatchDogTimeOut":9000000000000000000}`, core.LongIdle},
-		{`{"idleWatchDogTimeOut":"x"}`, core.DefaultIdle},
+		{`{"idleWatchDogTimeOut":0}`, longIdle},
+		{`{"idleWatchDogTimeOut":-1}`, longIdle},
+		{`{"idleWatchDogTimeOut":9000000000000000000}`, longIdle},
+		{`{"idleWatchDogTimeOut":"x"}`, defaultIdle},
 	} {
 		t.Run(tt.options, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

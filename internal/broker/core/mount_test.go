@@ -98,7 +98,7 @@ func TestAnotherUsersMountPointIsRefused(t *testing.T) {
 		w := world.New(t, core.Options{})
 		user, owner := w.Client(), w.Device("test/agent")
 		thief := w.Connect()
-		thief.Send(`<1:1,8:2,10:"login">i{1:{"login":{"password":"%s","type":"PLAIN","user":"eve"},"options":{"device":{"mountPoint":"test/agent"}}}}`, world.Password)
+		thief.SendLogin(2, "PLAIN", "eve", world.Password, `{"device":{"mountPoint":"test/agent"}}`)
 		thief.ExpectError(2, rpc.CodeException, "another user")
 		thief.Send(`<1:1,8:3,9:".app",10:"ping">i{}`)
 		thief.ExpectError(3, rpc.CodeLoginRequired, "login")

@@ -37,7 +37,8 @@ func TestWhatClientsOfEitherGenerationFind(t *testing.T) {
 		w.Mounted("iot", "test/b/deep") // 5
 		root.Subscribe(`"x"`)
 		info := func(id int, user, mount, wanted string) string {
-			return fmt.Sprintf(`{2:{"clientId":%d,"userName":"%s","mountPoint":%s,"subscriptions":%s,"peer":"","since":d"2000-01-01T00:00:00Z","signalsMissed":0}}`,
+			return fmt.Sprintf(`{2:{"clientId":%d,"userName":"%s","mountPoint":%s,"subscriptions":%s,`+
+				`"peer":"","since":d"2000-01-01T00:00:00Z","signalsMissed":0}}`,
 				id, user, mount, wanted)
 		}
 		for _, tt := range []struct{ path, method, param, want string }{
@@ -149,9 +150,11 @@ func TestTreesOfClientsAreReachedByTheirIDs(t *testing.T) {
 		waitingID := device.ID + 1
 		waiting.Nonce()
 		for _, path := range []string{
-			fmt.Sprintf(".broker/client/%d", plain.ID), fmt.Sprintf(".broker/client/%d", waitingID), fmt.Sprintf(".broker/clients/%d/app", plain.ID),
-			".broker/client/0", ".broker/client/03", ".broker/client/-1", ".broker/client/x", ".broker/client/99999999999999999999",
-			".broker/client/1x", ".broker/clientele/1", fmt.Sprintf(".broker/clients/%d/nosuch", device.ID), ".broker/clients/x/app", ".broker/tunnels/1",
+			fmt.Sprintf(".broker/client/%d", plain.ID), fmt.Sprintf(".broker/client/%d", waitingID),
+			fmt.Sprintf(".broker/clients/%d/app", plain.ID), fmt.Sprintf(".broker/clients/%d/nosuch", device.ID),
+			".broker/client/0", ".broker/client/03", ".broker/client/-1", ".broker/client/x",
+			".broker/client/99999999999999999999", ".broker/client/1x", ".broker/clientele/1",
+			".broker/clients/x/app", ".broker/tunnels/1",
 		} {
 			root.Send(`<1:1,8:5,9:"%s",10:"ls">i{}`, path)
 			root.ExpectError(5, rpc.CodeMethodNotFound, path)
@@ -195,7 +198,8 @@ func TestTunnelsAreListedAndClosed(t *testing.T) {
 				p.User.Next()
 				synctest.Wait()
 				want := fmt.Sprintf(`{"id":1,"user":"iot","clientId":%d,"peer":"","path":"test/agent","method":"launchRexec",`+
-					`"agent":{"clientId":%d,"mountPoint":"test/agent","peer":""},"helperId":%d,"since":d"2000-01-01T00:00:00Z","bytesToDevice":12,"bytesToClient":24}`,
+					`"agent":{"clientId":%d,"mountPoint":"test/agent","peer":""},"helperId":%d,`+
+					`"since":d"2000-01-01T00:00:00Z","bytesToDevice":12,"bytesToClient":24}`,
 					p.User.ID, p.Agent.ID, p.Helper.ID)
 				if got := root.Ask(".broker/tunnels", "list", ""); got != "{2:["+want+"]}" {
 					t.Errorf("got  %s\nwant %s", got, want)
@@ -214,7 +218,8 @@ func TestTunnelsAreListedAndClosed(t *testing.T) {
 				}
 				for _, end := range []*world.Peer{p.User, p.Helper} {
 					m := end.Next()
-					if content, err := m.Content(); err != nil || content.Error == nil || content.Error.Message != tt.why || m.Tunnel().State != rpc.CloseTunnel {
+					content, err := m.Content()
+					if err != nil || content.Error == nil || content.Error.Message != tt.why || m.Tunnel().State != rpc.CloseTunnel {
 						t.Errorf("%+v, %v", content, err)
 					}
 				}
@@ -232,17 +237,22 @@ func TestTunnelsAreListedAndClosed(t *testing.T) {
 // answer, and nothing else happens.
 func TestHostileParams(t *testing.T) {
 	params := []string{
-		`null`, `true`, `0`, `-1`, `9223372036854775807`, `18446744073709551615u`, `1.5`, `""`, `"\x00\xff"`, `x"00ff"`, `[]`, `{}`, `i{}`, `i{1:2}`,
-		`[null]`, `[[]]`, `[null,null]`, `["a"]`, `["a",-1]`, `["a",0]`, `["a",9223372036854775807]`, `["a","b"]`, `["a","b","c"]`, `[1,2]`, `[1,{}]`,
-		`{"path":1}`, `{"path":[]}`, `{"path":"a:b"}`, `{"path":"a","method":{}}`, `{"source":1}`, `{"path":null}`, `":::"`, `"a:"`, `"[:["`, `"a\\"`, `"**:**:**"`,
-		`"` + strings.Repeat("/", 64<<10) + `"`, `"` + strings.Repeat("a/", 32<<10) + `"`, `"` + strings.Repeat("*", 2000) + `"`,
-		`[` + strings.Repeat("1,", 10_000) + `1]`, `["` + strings.Repeat("n", 10_000) + `",1]`, `d"2018-02-02T00:00:00Z"`, `<1:2>3`,
+		`null`, `true`, `0`, `-1`, `9223372036854775807`, `18446744073709551615u`, `1.5`, `""`, `"\x00\xff"`, `x"00ff"`,
+		`[]`, `{}`, `i{}`, `i{1:2}`, `[null]`, `[[]]`, `[null,null]`, `["a"]`, `["a",-1]`, `["a",0]`,
+		`["a",9223372036854775807]`, `["a","b"]`, `["a","b","c"]`, `[1,2]`, `[1,{}]`,
+		`{"path":1}`, `{"path":[]}`, `{"path":"a:b"}`, `{"path":"a","method":{}}`, `{"source":1}`, `{"path":null}`,
+		`":::"`, `"a:"`, `"[:["`, `"a\\"`, `"**:**:**"`, `d"2018-02-02T00:00:00Z"`, `<1:2>3`,
+		`"` + strings.Repeat("/", 64<<10) + `"`, `"` + strings.Repeat("a/", 32<<10) + `"`,
+		`"` + strings.Repeat("*", 2000) + `"`, `[` + strings.Repeat("1,", 10_000) + `1]`,
+		`["` + strings.Repeat("n", 10_000) + `",1]`,
 	}
 	world.Run(t, core.Options{}, func(t *testing.T, w *world.World) {
 		root, device := w.Mounted("root", ""), w.Device("test/a")
 		root.Subscribe(`"**:*:*"`)
-		for _, path := range []string{"", ".app", ".broker", ".broker/app", ".broker/currentClient", ".broker/client", ".broker/clients",
-			fmt.Sprintf(".broker/clients/%d", device.ID), ".broker/mounts", ".broker/tunnels"} {
+		for _, path := range []string{
+			"", ".app", ".broker", ".broker/app", ".broker/currentClient", ".broker/client", ".broker/clients",
+			fmt.Sprintf(".broker/clients/%d", device.ID), ".broker/mounts", ".broker/tunnels",
+		} {
 			names := strings.Trim(root.Ask(path, "dir", `["",0]`), `{2:[]}"`)
 			found := strings.Split(names, `","`)
 			if len(found) < 2 {
@@ -274,8 +284,11 @@ func TestHostileParams(t *testing.T) {
 func TestHostilePaths(t *testing.T) {
 	world.Run(t, core.Options{}, func(t *testing.T, w *world.World) {
 		root, device := w.Mounted("root", ""), w.Device("test/a")
-		for _, path := range []string{"..", "test/..", ".broker/../test", "test/../test/a", ".", "test/./a", `test\\a`, "test/a\\x00", ".broker/client/..",
-			".broker/client/../clients", ".broker/currentClient/..", strings.Repeat("../", 20_000), strings.Repeat("n/", 32<<10)} {
+		for _, path := range []string{
+			"..", "test/..", ".broker/../test", "test/../test/a", ".", "test/./a", `test\\a`, "test/a\\x00",
+			".broker/client/..", ".broker/client/../clients", ".broker/currentClient/..",
+			strings.Repeat("../", 20_000), strings.Repeat("n/", 32<<10),
+		} {
 			root.Send(`<1:1,8:5,9:"%s",10:"ls">i{}`, path)
 			root.ExpectError(5, rpc.CodeMethodNotFound, "")
 		}

@@ -63,7 +63,8 @@ func TestHelperClearsNobodysFailures(t *testing.T) {
 		}
 		user.Launch(agent, 3)
 		helper := w.ConnectFrom(here)
-		helper.Send(`<1:1,8:1,10:"login">i{1:{"login":{"user":"ann"},"options":{"tunnel":{"secret":"%s"}}}}`, agent.Secret(user.ID, 3))
+		helper.Send(`<1:1,8:1,10:"login">i{1:{"login":{"user":"ann"},"options":{"tunnel":{"secret":"%s"}}}}`,
+			agent.Secret(user.ID, 3))
 		if !isResult(helper.Next()) {
 			t.Fatal("the helper is not let in")
 		}
@@ -117,7 +118,8 @@ func TestFloodOfGuessesHoldsNobodyElseBack(t *testing.T) {
 	world.Run(t, core.Options{}, func(t *testing.T, w *world.World) {
 		const guesses = 600
 		left := make(chan struct{}, guesses)
-		guessing := world.Frame(rpc.AppendRequest(nil, 1, "", "login", world.Value(t, `{"login":{"password":"guess","type":"PLAIN","user":"ann"}}`)))
+		attempt := world.Value(t, `{"login":{"password":"guess","type":"PLAIN","user":"ann"}}`)
+		guessing := world.Frame(rpc.AppendRequest(nil, 1, "", "login", attempt))
 		for i := range guesses {
 			from := fmt.Sprintf("10.0.0.1:%d", i+1)
 			go func() {

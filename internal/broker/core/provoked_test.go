@@ -18,7 +18,8 @@ import (
 // A disk that is full of what strangers sent is of no use to anybody.
 func TestStrangersDoNotFillTheLog(t *testing.T) {
 	var text bytes.Buffer
-	o := core.Options{Log: zerolog.New(&text).Level(zerolog.InfoLevel), Limits: core.Limits{Unauthenticated: 1, Connections: 30}}
+	limits := core.Limits{Unauthenticated: 1, Connections: 30}
+	o := core.Options{Log: zerolog.New(&text).Level(zerolog.InfoLevel), Limits: limits}
 	world.Run(t, o, func(t *testing.T, w *world.World) {
 		seat := w.Connect()
 		synctest.Wait()
@@ -29,7 +30,7 @@ func TestStrangersDoNotFillTheLog(t *testing.T) {
 		for n := range 10 {
 			bad := w.ConnectFrom(fmt.Sprintf("10.0.0.%d:1", n))
 			bad.Nonce()
-			bad.Send(`<1:1,8:2,10:"login">i{1:{"login":{"password":"wrong","type":"PLAIN","user":"mallory%d%s"}}}`, n, strings.Repeat("x", 10000))
+			bad.Send(plainLogin, 2, "wrong", "PLAIN", fmt.Sprint("mallory", n, strings.Repeat("x", 10000)))
 			bad.Text()
 			bad.Close()
 			synctest.Wait()

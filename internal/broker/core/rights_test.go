@@ -56,6 +56,10 @@ func user(a *auth.Access, name string, change func(*auth.UserEntry)) {
 	a.Users[name] = entry
 }
 
+func deactivate(name string) func(*auth.Access) {
+	return func(a *auth.Access) { user(a, name, func(e *auth.UserEntry) { e.Deactivated = true }) }
+}
+
 func role(a *auth.Access, name string, change func(*auth.RoleEntry)) {
 	entry := a.Roles[name]
 	change(&entry)
@@ -79,8 +83,10 @@ func TestWhoLosesALoginIsDisconnectedAtOnce(t *testing.T) {
 		cause  link.Cause
 	}{
 		{"removed", func(a *auth.Access) { delete(a.Users, "eva") }, link.UserRemoved},
-		{"deactivated", func(a *auth.Access) { user(a, "eva", func(e *auth.UserEntry) { e.Deactivated = true }) }, link.UserDeactivated},
-		{"expired", func(a *auth.Access) { user(a, "eva", func(e *auth.UserEntry) { e.Expires = time.Now() }) }, link.UserExpired},
+		{"deactivated", deactivate("eva"), link.UserDeactivated},
+		{"expired", func(a *auth.Access) {
+			user(a, "eva", func(e *auth.UserEntry) { e.Expires = time.Now() })
+		}, link.UserExpired},
 		{"password", func(a *auth.Access) {
 			user(a, "eva", func(e *auth.UserEntry) { e.Password = auth.PlainPassword("x") })
 		}, link.PasswordChanged},
@@ -93,7 +99,8 @@ func TestWhoLosesALoginIsDisconnectedAtOnce(t *testing.T) {
 			withAccess(t, func(t *testing.T, w *world.World) {
 				eva, bob, agent := w.As("eva", "{}"), w.As("bob", "{}"), w.Device("test/agent")
 				lost := w.Apply(changed(t, test.change))
-				if len(lost) != 1 || lost[0].Client != eva.ID || lost[0].User != "eva" || !strings.Contains(lost[0].What, test.cause.String()) {
+				if len(lost) != 1 || lost[0].Client != eva.ID || lost[0].User != "eva" ||
+					!strings.Contains(lost[0].What, test.cause.String()) {
 					t.Errorf("affected: %+v", lost)
 				}
 				eva.Gone()
@@ -154,16 +161,21 @@ func TestALowerLevelCountsFromTheNextRequest(t *testing.T) {
 
 func TestWhoLosesAMountPointIsDisconnected(t *testing.T) {
 	const byID = `{"device":{"deviceId":"serial-7","mountPoint":"test/ignored"}}`
+	noMounts := func(a *auth.Access) { role(a, "devices", func(r *auth.RoleEntry) { r.Mounts = nil }) }
 	for _, test := range []struct {
 		name, options string
 		change        func(*auth.Access)
 		lost          bool
 	}{
-		{"pattern", `{"device":{"mountPoint":"test/agent"}}`, func(a *auth.Access) { role(a, "devices", func(r *auth.RoleEntry) { r.Mounts = nil }) }, true},
+		{"pattern", `{"device":{"mountPoint":"test/agent"}}`, noMounts, true},
 		{"id", byID, func(a *auth.Access) { a.Devices = nil }, true},
-		{"id elsewhere", byID, func(a *auth.Access) { a.Devices["serial-7"] = auth.DeviceEntry{MountPoint: "plant/pump8"} }, true},
-		{"right to use ids", byID, func(a *auth.Access) { role(a, "devices", func(r *auth.RoleEntry) { r.ByDeviceID = false }) }, true},
-		{"pattern of others", byID, func(a *auth.Access) { role(a, "devices", func(r *auth.RoleEntry) { r.Mounts = nil }) }, false},
+		{"id elsewhere", byID, func(a *auth.Access) {
+			a.Devices["serial-7"] = auth.DeviceEntry{MountPoint: "plant/pump8"}
+		}, true},
+		{"right to use ids", byID, func(a *auth.Access) {
+			role(a, "devices", func(r *auth.RoleEntry) { r.ByDeviceID = false })
+		}, true},
+		{"pattern of others", byID, noMounts, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			withAccess(t, func(t *testing.T, w *world.World) {
@@ -212,7 +224,9 @@ func TestTunnelsEndWithTheRightThatMadeThem(t *testing.T) {
 		{"level lowered", func(a *auth.Access) {
 			role(a, "operators", func(r *auth.RoleEntry) { r.Rules[0].Level = rpc.AccessDevelopment })
 		}, true},
-		{"role taken", func(a *auth.Access) { user(a, "eva", func(e *auth.UserEntry) { e.Roles = []string{"devices"} }) }, true},
+		{"role taken", func(a *auth.Access) {
+			user(a, "eva", func(e *auth.UserEntry) { e.Roles = []string{"devices"} })
+		}, true},
 		{"another method", func(a *auth.Access) {
 			role(a, "operators", func(r *auth.RoleEntry) {
 				r.Rules = append([]auth.Rule{auth.MustRule("test/**:get", rpc.AccessNone)}, r.Rules...)
@@ -280,7 +294,7 @@ func TestShellIsToldWhyItsUserHasToGo(t *testing.T) {
 		withAccess(t, func(t *testing.T, w *world.World) {
 			eva, agent := w.As("eva", "{}"), w.Device("test/agent")
 			p := w.Tunnel(eva, agent, 41, 3)
-			w.Apply(changed(t, func(a *auth.Access) { user(a, "eva", func(e *auth.UserEntry) { e.Deactivated = true }) }))
+			w.Apply(changed(t, deactivate("eva")))
 			p.Helper.ExpectError(3, rpc.CodeException, "user deactivated")
 			if reads {
 				m := eva.ExpectError(41, rpc.CodeException, "user deactivated")
@@ -302,7 +316,7 @@ func TestHelpersGoWithTheUserOfTheirAgent(t *testing.T) {
 	withAccess(t, func(t *testing.T, w *world.World) {
 		eva, agent := w.As("eva", "{}"), w.Device("test/agent")
 		p := w.Tunnel(eva, agent, 41, 3)
-		w.Apply(changed(t, func(a *auth.Access) { user(a, "iot", func(e *auth.UserEntry) { e.Deactivated = true }) }))
+		w.Apply(changed(t, deactivate("iot")))
 		agent.Gone()
 		p.Helper.Gone()
 		m := eva.Next()
@@ -369,7 +383,7 @@ func TestTokensLogIn(t *testing.T) {
 
 		asking := w.Connect()
 		nonce := asking.Nonce()
-		asking.Send(`<1:1,8:2,10:"login">i{1:{"login":{"password":"%s","type":"SHA1","user":"bob"},"options":{"session":true}}}`, login.Hash(nonce, world.Password))
+		asking.SendLogin(2, "SHA1", "bob", login.Hash(nonce, world.Password), `{"session":true}`)
 		content, err := asking.Next().Content()
 		token, ok := content.Value.AsString()
 		if err != nil || !ok || len(token) < 20 {
@@ -406,7 +420,7 @@ func TestLoginDuringAChange(t *testing.T) {
 		if _, loss := byHash.Lost(d, netip.Addr{}, time.Now()); loss != auth.Removed {
 			t.Errorf("loss %v", loss)
 		}
-		r.Send(`<1:1,8:2,10:"login">i{1:{"login":{"password":"%s","type":"SHA1","user":"eva"}}}`, login.Hash(nonce, world.Password))
+		r.Send(plainLogin, 2, login.Hash(nonce, world.Password), "SHA1", "eva")
 		r.ExpectError(2, rpc.CodeException, "Invalid authentication")
 	})
 }

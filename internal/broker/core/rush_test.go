@@ -26,19 +26,8 @@ func TestRushOfClientsLosesNobodyAndLeavesNothing(t *testing.T) {
 	if os.Getenv("SHV_LONG") == "1" {
 		clients = 9500 // both ends of each are this process's, which has 20 000 descriptors
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := core.New(core.Options{Users: world.Users(), Log: zerolog.Nop()})
-	served := make(chan error, 1)
-	go func() { served <- b.Serve(l) }()
-	defer func() {
-		b.Close()
-		if err := <-served; err != core.ErrClosed {
-			t.Errorf("Serve: %v", err)
-		}
-	}()
+	w := world.New(t, core.Options{Log: zerolog.Nop()})
+	at := w.Listen("tcp://127.0.0.1:0").Address()
 	rush := func() (grown int64) {
 		before := inUse()
 		remotes := make([]*world.Peer, clients)
@@ -49,20 +38,18 @@ func TestRushOfClientsLosesNobodyAndLeavesNothing(t *testing.T) {
 				// as devices do, each a little later than before.
 				var err error
 				for wait, end := time.Millisecond, time.Now().Add(world.Patience); time.Now().Before(end); wait *= 2 {
-					if remotes[i], err = rushIn(t, l.Addr(), i); err == nil {
+					if remotes[i], err = rushIn(at, i); err == nil {
 						return
 					}
-					time.Sleep(rand.N(wait))
+					time.Sleep(rand.N(wait)) // in real time, which is that of the network
 				}
 				t.Errorf("client %d is lost: %v", i, err)
 			})
 		}
 		group.Wait()
 		// Who was sent away, or gave up, may be counted a little longer.
-		for end := time.Now().Add(world.Patience); b.Stats().Clients > clients && time.Now().Before(end); {
-			time.Sleep(time.Millisecond)
-		}
-		if s := b.Stats(); s.Clients != clients || s.Mounts != clients {
+		w.Eventually("none but the devices are there", func() bool { return w.Stats().Clients <= clients })
+		if s := w.Stats(); s.Clients != clients || s.Mounts != clients {
 			t.Errorf("%d clients and %d mounts of %d", s.Clients, s.Mounts, clients)
 		}
 		for _, r := range remotes {
@@ -70,12 +57,7 @@ func TestRushOfClientsLosesNobodyAndLeavesNothing(t *testing.T) {
 				r.Close()
 			}
 		}
-		for end := time.Now().Add(world.Patience); b.Stats().Clients > 0 && time.Now().Before(end); {
-			time.Sleep(time.Millisecond)
-		}
-		if s := b.Stats(); s.Clients+s.Mounts > 0 {
-			t.Fatalf("%+v", s)
-		}
+		w.Eventually("all have gone", func() bool { s := w.Stats(); return s.Clients+s.Mounts == 0 })
 		clear(remotes)
 		return inUse() - before
 	}
@@ -92,9 +74,9 @@ func TestRushOfClientsLosesNobodyAndLeavesNothing(t *testing.T) {
 }
 
 // rushIn connects from one of many addresses and logs in as a device.
-func rushIn(t *testing.T, to net.Addr, n int) (*world.Peer, error) {
+func rushIn(to string, n int) (*world.Peer, error) {
 	d := net.Dialer{Timeout: world.Patience, LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 2, 0, byte(1+n%100))}}
-	conn, err := d.Dial("tcp", to.String())
+	conn, err := d.Dial("tcp", to)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +93,8 @@ func tryLogin(r *world.Peer, mountPoint string) error {
 	_ = r.Conn.SetDeadline(time.Now().Add(world.Patience))
 	for _, text := range []string{
 		`<1:1,8:1,10:"hello">i{}`,
-		fmt.Sprintf(`<1:1,8:2,10:"login">i{1:{"login":{"user":"iot","password":"%s","type":"PLAIN"},"options":{"device":{"mountPoint":"%s"}}}}`, world.Password, mountPoint),
+		fmt.Sprintf(`<1:1,8:2,10:"login">i{1:{"login":{"user":"iot","password":"%s","type":"PLAIN"},`+
+			`"options":{"device":{"mountPoint":"%s"}}}}`, world.Password, mountPoint),
 	} {
 		v, err := cpon.Parse([]byte(text), chainpack.Limits{})
 		if err != nil {

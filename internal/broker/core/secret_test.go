@@ -44,7 +44,7 @@ func TestSecretIsGoodOnceAndSoon(t *testing.T) {
 		t.Helper()
 		r := w.Connect()
 		r.Nonce()
-		r.Send(`<1:1,8:2,10:"login">i{1:{"login":{"user":"iot","password":"%s","type":"PLAIN"},"options":{"tunnel":{"secret":"%s"}}}}`, world.Password, secret)
+		r.SendLogin(2, "PLAIN", "iot", world.Password, fmt.Sprintf(`{"tunnel":{"secret":"%s"}}`, secret))
 		r.ExpectError(2, rpc.CodeException, "tunnel secret")
 	}
 	world.Run(t, tunnelling, func(t *testing.T, w *world.World) {
@@ -79,7 +79,9 @@ func TestCallerLearnsThatNoTunnelComes(t *testing.T) {
 	}{
 		{"nobody redeems", func(*world.World, *world.Peer, string) { time.Sleep(core.DefaultSecretLife) }, "in time"},
 		{"agent dies", func(_ *world.World, agent *world.Peer, _ string) { agent.Close() }, "device has gone"},
-		{"agent begins anew", func(_ *world.World, agent *world.Peer, _ string) { agent.SendRaw([]byte{1, 0}) }, "device has gone"},
+		{"agent begins anew", func(_ *world.World, agent *world.Peer, _ string) {
+			agent.SendRaw([]byte{1, 0})
+		}, "device has gone"},
 		{"helper waits", func(w *world.World, _ *world.Peer, secret string) {
 			w.Redeem(secret)
 			time.Sleep(core.DefaultSecretLife)

@@ -54,7 +54,7 @@ func TestHelperWaitsForItsUser(t *testing.T) {
 		sent, got := sha256.New(), sha256.New()
 		done := make(chan int, 1)
 		go func() { done <- flood(p, total, 32<<10, sent) }()
-		time.Sleep(core.DefaultIdle * 2 / 3) // no watchdog runs meanwhile
+		time.Sleep(defaultIdle * 2 / 3) // no watchdog runs meanwhile
 		if n := w.Stats().Clients; n != 3 {
 			t.Fatalf("%d clients", n)
 		}

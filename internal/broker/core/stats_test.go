@@ -19,7 +19,8 @@ func TestCountersStayWhenTheirClientsGo(t *testing.T) {
 		p.User.Fence()
 		live := w.Stats()
 		if live.TunnelsOpened != 1 || live.TunnelBytesToClients < 1000 || live.TunnelBytesToClients > 2000 ||
-			live.Traffic.FramesIn < 10 || live.Traffic.BytesIn < 1000 || live.Traffic.FramesOut < 10 || live.Traffic.BytesOut < 1000 {
+			live.Traffic.FramesIn < 10 || live.Traffic.BytesIn < 1000 ||
+			live.Traffic.FramesOut < 10 || live.Traffic.BytesOut < 1000 {
 			t.Errorf("%+v", live)
 		}
 		p.Helper.Close()
@@ -27,14 +28,16 @@ func TestCountersStayWhenTheirClientsGo(t *testing.T) {
 		synctest.Wait()
 		then := w.Stats()
 		if then.Tunnels != 0 || then.TunnelsOpened != 1 || then.TunnelBytesToClients != live.TunnelBytesToClients ||
-			then.Traffic.FramesIn != live.Traffic.FramesIn+1 || then.Traffic.BytesIn != live.Traffic.BytesIn+2 || then.Traffic.FramesOut < live.Traffic.FramesOut {
+			then.Traffic.FramesIn != live.Traffic.FramesIn+1 || then.Traffic.BytesIn != live.Traffic.BytesIn+2 ||
+			then.Traffic.FramesOut < live.Traffic.FramesOut {
 			t.Errorf("from %+v\nto %+v", live, then)
 		}
 		p.User.Close()
 		p.Agent.Close()
 		synctest.Wait()
 		last := w.Stats()
-		if last.Clients != 0 || last.Traffic.FramesIn != then.Traffic.FramesIn || last.Traffic.FramesOut < then.Traffic.FramesOut {
+		if last.Clients != 0 || last.Traffic.FramesIn != then.Traffic.FramesIn ||
+			last.Traffic.FramesOut < then.Traffic.FramesOut {
 			t.Errorf("from %+v\nto %+v", then, last)
 		}
 	})
@@ -63,7 +66,7 @@ func TestLoginsAndRequestsAreCountedByWhatBecameOfThem(t *testing.T) {
 		nonce := bad.Nonce()
 		bad.Send(`<1:1,8:2,10:"login">i{1:{"login":{"password":"wrong","type":"PLAIN","user":"eve"}}}`)
 		bad.Text()
-		bad.Send(`<1:1,8:3,10:"login">i{1:{"login":{"password":"%s","type":"PLAIN","user":"eve"},"options":{"device":{"mountPoint":"test/agent"}}}}`, world.Password)
+		bad.SendLogin(3, "PLAIN", "eve", world.Password, `{"device":{"mountPoint":"test/agent"}}`)
 		bad.Text()
 		_ = nonce
 		eve := w.As("eve", `{}`)
@@ -72,7 +75,9 @@ func TestLoginsAndRequestsAreCountedByWhatBecameOfThem(t *testing.T) {
 		p.User.Launch(p.Agent, 60)
 		p.Agent.Secret(p.User.ID, 60)
 		s := w.Stats()
-		want := [core.LoginResults]uint64{core.LoginAccepted: 3, core.LoginOfHelper: 1, core.LoginInvalid: 1, core.LoginRefused: 1}
+		want := [core.LoginResults]uint64{
+			core.LoginAccepted: 3, core.LoginOfHelper: 1, core.LoginInvalid: 1, core.LoginRefused: 1,
+		}
 		if s.Logins != want || s.RequestsDenied != 1 || s.Subscriptions != 1 || s.Awaiting != 1 {
 			t.Errorf("logins %v, want %v; %+v", s.Logins, want, s)
 		}
@@ -80,7 +85,8 @@ func TestLoginsAndRequestsAreCountedByWhatBecameOfThem(t *testing.T) {
 		for _, n := range s.LoginTime.Counts {
 			judged += n
 		}
-		if judged != 6 || s.LoginTime.Counts[0] != 6 || s.LoginTime.Sum > time.Second || len(s.LoginTime.Counts) != len(s.LoginTime.Bounds)+1 {
+		if judged != 6 || s.LoginTime.Counts[0] != 6 || s.LoginTime.Sum > time.Second ||
+			len(s.LoginTime.Counts) != len(s.LoginTime.Bounds)+1 {
 			t.Errorf("%+v: what a login is held back for counts", s.LoginTime)
 		}
 	})

@@ -29,7 +29,8 @@ func TestHelpersAreSentWhereTheirAgentConnected(t *testing.T) {
 	const secret = 40
 	place := bytes.Index(got, []byte{0x44, 0x86, secret}) + 3
 	address := agent.Conn.RemoteAddr().(*net.TCPAddr)
-	want, _ := hex.DecodeString("8b414148434f8b4143ff8a41424286093132372e302e302e314382" + portBytes(address.Port) + "448628")
+	const head = "8b414148434f8b4143ff8a41424286093132372e302e302e314382"
+	want, _ := hex.DecodeString(head + portBytes(address.Port) + "448628")
 	want = append(want, got[place:place+secret]...)
 	want = append(want, 0x46, 0x40+byte(user.ID), 0xff, 0xff, 0x8a, 0xff)
 	if !bytes.Equal(got, want) {

@@ -150,9 +150,13 @@ func TestNobodyIsSomebodyElseInATree(t *testing.T) {
 			from, at *world.Peer
 			path     string
 			name     string
-		}{{user, far, "m/s/test/a", "root"}, {user, near, "test/a", "root"}, {below, near, "test/a", "child"}, {below, far, "m/s/test/a", "child"}} {
+		}{
+			{user, far, "m/s/test/a", "root"}, {user, near, "test/a", "root"},
+			{below, near, "test/a", "child"}, {below, far, "m/s/test/a", "child"},
+		} {
 			for _, forged := range []string{
-				`16:"eva"`, `16:""`, `16:"eva;"`, `16:"child;eva"`, `16:{"shvUser":"eva"}`, `16:{"shvUser":"eva","brokerId":"b"}`, `16:["eva"]`,
+				`16:"eva"`, `16:""`, `16:"eva;"`, `16:"child;eva"`,
+				`16:{"shvUser":"eva"}`, `16:{"shvUser":"eva","brokerId":"b"}`, `16:["eva"]`,
 				`16:"x",16:{"shvUser":"eva"}`, `16:{"shvUser":"eva"},16:"x"`, `16:b"eva"`,
 			} {
 				caller.from.Send(`<1:1,8:7,9:"%s",10:"get",11:[3,4],%s>i{}`, caller.path, forged)
@@ -295,7 +299,11 @@ func TestNobodyIsSentAwayFromBelow(t *testing.T) {
 			r.Subscribe(`"**:*:*"`)
 		}
 		settle()
-		for _, form := range []string{`<1:1,9:"",10:"disconnectbybroker">i{1:"go"}`, `<1:1,9:"x",10:"disconnectbybroker">i{}`, `<1:1,10:"disconnectbybroker",17:63>i{}`} {
+		for _, form := range []string{
+			`<1:1,9:"",10:"disconnectbybroker">i{1:"go"}`,
+			`<1:1,9:"x",10:"disconnectbybroker">i{}`,
+			`<1:1,10:"disconnectbybroker",17:63>i{}`,
+		} {
 			device.Send("%s", form)
 		}
 		device.Fence()
@@ -347,7 +355,8 @@ func TestChildOfSHV2IsSubscribed(t *testing.T) {
 		user.Expect(`<1:1,9:"c/d/x/a",10:"chng">i{1:1}`)
 		child.Send(`<1:1,9:"x/c",10:"chng">i{1:1}`) // more than was asked for
 		user.Ask(ownNode, "unsubscribe", `"c/*/x/[ab]:get:chng"`)
-		child.Expect(`<1:1,8:4,9:".broker/app",10:"unsubscribe",14:"su",17:63>i{1:{"method":"chng","path":"x","source":"get"}}`)
+		child.Expect(`<1:1,8:4,9:".broker/app",10:"unsubscribe",14:"su",17:63>` +
+			`i{1:{"method":"chng","path":"x","source":"get"}}`)
 		child.Send(`<1:1,8:4>i{2:true}`)
 		child.Fence()
 		user.Fence()
@@ -413,7 +422,8 @@ func TestFlappingChildLeavesNothing(t *testing.T) {
 
 func TestTwoChildrenOnOneMountPoint(t *testing.T) {
 	inTree(t, func(t *testing.T) {
-		top, first, second := world.New(t, core.Options{Name: "top"}), world.New(t, core.Options{Name: "first"}), world.New(t, core.Options{Name: "second"})
+		named := func(name string) *world.World { return world.New(t, core.Options{Name: name}) }
+		top, first, second := named("top"), named("first"), named("second")
 		user := top.Admin()
 		under(t, first, top, "c", "")
 		settle()
@@ -429,7 +439,7 @@ func TestTwoChildrenOnOneMountPoint(t *testing.T) {
 		}
 		r := top.Connect()
 		r.Nonce()
-		r.Send(`<1:1,8:2,10:"login">i{1:{"login":{"password":"%s","type":"PLAIN","user":"root"},"options":{"broker":{},"device":{"mountPoint":"c"}}}}`, world.Password)
+		r.SendLogin(2, "PLAIN", "root", world.Password, `{"broker":{},"device":{"mountPoint":"c"}}`)
 		r.ExpectError(2, rpc.CodeException, "taken by another user")
 	})
 }

@@ -64,7 +64,8 @@ func (p *far) open(t *testing.T) *far {
 		t.Fatalf("the helper is sent to %q", p.host)
 	}
 	p.helper = at.Redeem(ctl.Secret)
-	p.helper.Send(`<1:1,8:%d,11:%s,13:null,15:<1:3>i{1:3,2:"h",3:1,4:"s",5:%d,6:%s}>i{}`, p.call, ids(ctl.CallerIDs), p.read, ids(ctl.CallerIDs))
+	p.helper.Send(`<1:1,8:%d,11:%s,13:null,15:<1:3>i{1:3,2:"h",3:1,4:"s",5:%d,6:%s}>i{}`,
+		p.call, ids(ctl.CallerIDs), p.read, ids(ctl.CallerIDs))
 	m := p.user.Next()
 	if m.Tunnel().State != rpc.CreateTunnelRequest || m.ID() != p.call || m.Tunnel().Secret != "" {
 		t.Fatalf("no CreateTunnelRequest: %+v %x", m.Tunnel(), m.Body())
@@ -155,14 +156,16 @@ func TestPublicBrokerNearestToTheClient(t *testing.T) {
 // with its offer; a public broker takes both away.
 func TestOffersAreReplacedOrTakenAway(t *testing.T) {
 	inTree(t, func(t *testing.T) {
+		const find = `<1:1,8:41,11:%d,13:7,15:<1:3>i{1:1,2:"low",3:1,4:"abc",6:[1,2],7:["ssl://low","abc"],8:["ssl"]}>i{}`
 		w := world.New(t, core.Options{Advertise: core.Address{"public", 3755}})
 		user := w.Admin()
 		child := w.ChildBroker("c")
 		user.Send(`<1:1,8:41,9:"c/x",10:"launchRexec">i{}`)
 		child.Next()
-		child.Send(`<1:1,8:41,11:%d,13:7,15:<1:3>i{1:1,2:"low",3:1,4:"abc",6:[1,2],7:["ssl://low","abc"],8:["ssl"]}>i{}`, user.ID)
+		child.Send(find, user.ID)
 		m := child.Next()
-		if ctl := m.Tunnel(); ctl.Host != "public" || ctl.Offered() != "" || len(ctl.Extra) != 1 || ctl.Vouchers() != 1 || ids(m.Callers()) != "7" {
+		if ctl := m.Tunnel(); ctl.Host != "public" || ctl.Offered() != "" || len(ctl.Extra) != 1 || ctl.Vouchers() != 1 ||
+			ids(m.Callers()) != "7" {
 			t.Errorf("%+v to %v", ctl, m.Callers())
 		}
 
@@ -172,8 +175,9 @@ func TestOffersAreReplacedOrTakenAway(t *testing.T) {
 		child.Next()
 		user.Send(`<1:1,8:41,9:"c/x",10:"launchRexec">i{}`)
 		child.Next()
-		child.Send(`<1:1,8:41,11:%d,13:7,15:<1:3>i{1:1,2:"low",3:1,4:"abc",6:[1,2],7:["ssl://low","abc"],8:["ssl"]}>i{}`, user.ID)
-		if ctl := child.Next().Tunnel(); ctl.Host != "low" || ctl.Offered() != "ssl://low" || ctl.Secret != "abc" || ids(ctl.CallerIDs) != "[1,2]" {
+		child.Send(find, user.ID)
+		if ctl := child.Next().Tunnel(); ctl.Host != "low" || ctl.Offered() != "ssl://low" || ctl.Secret != "abc" ||
+			ids(ctl.CallerIDs) != "[1,2]" {
 			t.Errorf("%+v", ctl)
 		}
 	})
@@ -244,7 +248,8 @@ func TestParentGoesAndComesBack(t *testing.T) {
 func TestNeighbourBelowTheSameBrokerCannotForge(t *testing.T) {
 	for _, winner := range []string{"top", "middle", "bottom"} {
 		inTree(t, func(t *testing.T) {
-			tr := newTree(t, advertising("top", winner == "top"), advertising("middle", winner == "middle"), advertising("bottom", winner == "bottom"))
+			tr := newTree(t, advertising("top", winner == "top"), advertising("middle", winner == "middle"),
+				advertising("bottom", winner == "bottom"))
 			user, agent, neighbour := tr.top.Admin(), tr.bottom.Device("test/agent"), tr.bottom.Device("test/evil")
 			stranger := tr.bottom.Device("test/stranger")
 			user.Send(`<1:1,8:9,9:"m/s/test/evil",10:"get">i{}`)
@@ -297,7 +302,8 @@ func TestNobodyVouchesThroughAnOldBroker(t *testing.T) {
 			t.Fatalf("%+v to %v", request.Tunnel(), request.Callers())
 		}
 		ctl := *request.Tunnel()
-		r.Send(`<1:1,8:41,11:%s,15:<1:3>i{1:2,2:"bottom",3:3755,4:"%s",6:%s}>i{}`, ids(request.RevCallers()), ctl.Secret, ids(ctl.CallerIDs))
+		r.Send(`<1:1,8:41,11:%s,15:<1:3>i{1:2,2:"bottom",3:3755,4:"%s",6:%s}>i{}`,
+			ids(request.RevCallers()), ctl.Secret, ids(ctl.CallerIDs))
 		agent.Next()
 		helper := w.Redeem(ctl.Secret)
 		if helper.Vouched {
@@ -356,8 +362,11 @@ func TestDeviceThatAnswersForEverDoesNotTakeTheLinkFromOthers(t *testing.T) {
 				lost++
 			}
 		}
-		if s := w.Stats(); up.link.Cause() != link.Open || !pong || signals != 1 || whole < 3 || whole+int(s.ResponsesLost) != answers || lost == 0 || s.Missed != 0 {
-			t.Errorf("of %d answers %d came and %d were told as lost, %d signals, pong %v; %+v", answers, whole, lost, signals, pong, s)
+		s := w.Stats()
+		if up.link.Cause() != link.Open || !pong || signals != 1 || whole < 3 || whole+int(s.ResponsesLost) != answers ||
+			lost == 0 || s.Missed != 0 {
+			t.Errorf("of %d answers %d came and %d were told as lost, %d signals, pong %v; %+v",
+				answers, whole, lost, signals, pong, s)
 		}
 	})
 }
@@ -396,7 +405,8 @@ func TestManyDevicesThatAnswerForEverLeaveTheBrokerItsRoom(t *testing.T) {
 // read.
 func TestUsersThatDoNotReadHoldUpNobody(t *testing.T) {
 	inTree(t, func(t *testing.T) {
-		tr := newTree(t, core.Options{Limits: core.Limits{QueueBytes: 64 << 10}}, core.Options{}, core.Options{Advertise: core.Address{"bottom", 3755}})
+		small := core.Options{Limits: core.Limits{QueueBytes: 64 << 10}}
+		tr := newTree(t, small, core.Options{}, advertising("bottom", true))
 		agent := tr.bottom.Device("test/agent")
 		stuck := tr.ask(t, tr.top.Admin(), agent, 41).open(t)
 		fine := tr.ask(t, tr.top.Admin(), agent, 42).open(t)
@@ -422,7 +432,8 @@ func TestUsersThatDoNotReadHoldUpNobody(t *testing.T) {
 // towards both ends; the links stay.
 func TestTunnelWithoutAcksIsClosedOnASharedLink(t *testing.T) {
 	inTree(t, func(t *testing.T) {
-		tr := newTree(t, core.Options{Limits: core.Limits{QueueBytes: 64 << 10}}, core.Options{}, core.Options{Advertise: core.Address{"bottom", 3755}})
+		small := core.Options{Limits: core.Limits{QueueBytes: 64 << 10}}
+		tr := newTree(t, small, core.Options{}, advertising("bottom", true))
 		agent := tr.bottom.Device("test/agent")
 		flood := tr.ask(t, tr.top.Admin(), agent, 41).open(t)
 		fine := tr.ask(t, tr.top.Admin(), agent, 42).open(t)

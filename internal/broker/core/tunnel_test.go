@@ -62,7 +62,8 @@ func TestTunnelLoginsMayDoNothingElse(t *testing.T) {
 		}
 		for _, tt := range []struct{ path, method string }{
 			{"test/agent", "ls"}, {"", "ls"}, {".app", "name"}, {".app", "ls"}, {".broker", "ls"},
-			{".broker/app", "dir"}, {".broker/currentClient", "info"}, {".broker/currentClient", "subscribe"}, {".broker/client", "ls"}, {"test", "dir"}, {"", "login"},
+			{".broker/app", "dir"}, {".broker/currentClient", "info"}, {".broker/currentClient", "subscribe"},
+			{".broker/client", "ls"}, {"test", "dir"}, {"", "login"},
 		} {
 			p.Helper.Send(`<1:1,8:7,9:"%s",10:"%s">i{}`, tt.path, tt.method)
 			p.Helper.ExpectError(7, rpc.CodeException, "")

@@ -101,7 +101,8 @@ func TestUserOfATunnelMayStopWithinAFrame(t *testing.T) {
 	world.Run(t, tunnelling, func(t *testing.T, w *world.World) {
 		user, agent := patiently(w, ""), patiently(w, `,"device":{"mountPoint":"test/agent"}`)
 		p := w.Tunnel(user, agent, 41, 3)
-		begun := world.Frame(rpc.AppendResult(nil, rpc.Address{ID: 3, Callers: rpc.CallerIDs{p.Helper.ID}}, world.Value(t, `[0,"typed"]`)))
+		to := rpc.Address{ID: 3, Callers: rpc.CallerIDs{p.Helper.ID}}
+		begun := world.Frame(rpc.AppendResult(nil, to, world.Value(t, `[0,"typed"]`)))
 		user.SendRaw(begun[:7])
 		time.Sleep(3 * time.Hour)
 		user.SendRaw(begun[7:])
@@ -154,7 +155,8 @@ func TestFrameThatIsNeverFinishedEndsItsLink(t *testing.T) {
 				bad.SendRaw(begun)
 				began := time.Now()
 				bad.Gone()
-				if took := time.Since(began); took < core.DefaultFrameStall || took > core.DefaultFrameStall*(core.Looks+2)/core.Looks {
+				const most = core.DefaultFrameStall * (core.Looks + 2) / core.Looks
+				if took := time.Since(began); took < core.DefaultFrameStall || took > most {
 					t.Errorf("ended after %v", took)
 				}
 				if n := w.Ended(link.FrameStalled); n != 1 {
@@ -216,7 +218,8 @@ func TestBytesQueuedInAllAreBounded(t *testing.T) {
 		late := w.Connect()
 		late.Send(plainLogin, 1, world.Password, "PLAIN", "iot")
 		late.ExpectError(1, rpc.CodeTryAgainLater, "overloaded")
-		if s := w.Stats(); s.RequestsRefused != 1 || s.Logins[core.LoginOverloaded] != 1 || s.Queued < 300<<10 || s.Requests != 3 {
+		s := w.Stats()
+		if s.RequestsRefused != 1 || s.Logins[core.LoginOverloaded] != 1 || s.Queued < 300<<10 || s.Requests != 3 {
 			t.Errorf("%+v", s)
 		}
 		for range 3 {

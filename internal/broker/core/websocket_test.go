@@ -62,7 +62,7 @@ func toldWhy(c *websocket.Conn) string {
 // Both forms of spec.md 4.3, as programs of others speak them.
 func TestWebSocketsOfBothForms(t *testing.T) {
 	d := openDoors(t, core.Options{})
-	login := fmt.Sprintf(`<1:1,8:2,10:"login">i{1:{"login":{"password":"%s","type":"PLAIN","user":"iot"}}}`, world.Password)
+	login := fmt.Sprintf(plainLogin, 2, world.Password, "PLAIN", "iot")
 	for name, tt := range map[string]struct {
 		o      *websocket.DialOptions
 		prefix func([]byte) []byte
@@ -200,7 +200,8 @@ func TestWhatIsNoWebSocketIsToldSo(t *testing.T) {
 	}
 	d.Eventually("it has ended", func() bool { return d.Stats().Ended[link.HandshakeFailed] == 1 })
 	// A page in a browser of this machine.
-	o := &websocket.DialOptions{Subprotocols: []string{"shv3"}, HTTPHeader: map[string][]string{"Origin": {"http://evil.example"}}}
+	evil := map[string][]string{"Origin": {"http://evil.example"}}
+	o := &websocket.DialOptions{Subprotocols: []string{"shv3"}, HTTPHeader: evil}
 	if c, _, err := websocket.Dial(t.Context(), d.urls["ws"].String(), o); err == nil {
 		_ = c.CloseNow()
 		t.Error("a web page was let in")
@@ -213,7 +214,7 @@ func TestWebSocketPingsAreNoMessages(t *testing.T) {
 	ping := func(c *websocket.Conn) {
 		go func() { _ = toldWhy(c) }()
 		for c.Ping(context.Background()) == nil {
-			time.Sleep(20 * time.Millisecond)
+			time.Sleep(20 * time.Millisecond) // the hazard: fewer pings in a second than the bound, for ever
 		}
 	}
 	t.Run("without a login", func(t *testing.T) {

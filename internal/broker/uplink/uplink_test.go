@@ -3,7 +3,6 @@ package uplink_test
 import (
 	"bytes"
 	"context"
-	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -11,12 +10,10 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"shvtools/internal/broker/auth"
 	"shvtools/internal/broker/core"
 	"shvtools/internal/broker/uplink"
 	"shvtools/internal/shv/chainpack"
-	"shvtools/internal/shv/rpc"
-	"shvtools/internal/shv/shvpath"
+	"shvtools/internal/test/world"
 	"shvtools/internal/wire/client"
 	"shvtools/internal/wire/transport"
 )
@@ -30,32 +27,14 @@ const anyPort = "127.3.0.1:0"
 
 // running is a broker that listens.
 type running struct {
-	*core.Broker
+	*world.World
 	url transport.URL
 }
 
 func start(t *testing.T, name, listen string) *running {
 	t.Helper()
-	l, err := net.Listen("tcp", listen)
-	if err != nil {
-		t.Fatal(err)
-	}
-	users := auth.NewStore(auth.NewDirectory(&auth.User{
-		Name: "kid", Password: auth.PlainPassword("uncommon"), Roles: []string{"broker"},
-		Mounts: []shvpath.Pattern{shvpath.MustPattern("**")}, Rules: []auth.Rule{auth.MustRule("**", rpc.AccessRead)},
-	}))
-	b := core.New(core.Options{Users: users, Name: name, Log: zerolog.Nop()})
-	var serving sync.WaitGroup
-	serving.Go(func() { _ = b.Serve(l) })
-	t.Cleanup(func() {
-		b.Close()
-		serving.Wait()
-	})
-	u, err := transport.ParseURL("tcp://" + l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &running{b, u}
+	w := world.New(t, world.Options{Name: name})
+	return &running{w, w.Listen("tcp://" + listen)}
 }
 
 // connect keeps a broker connected to another one, and gives its log.
@@ -66,7 +45,7 @@ func connect(t *testing.T, b *running, to transport.URL, root, password string) 
 	var keeping sync.WaitGroup
 	keeping.Go(func() {
 		uplink.Run(ctx, uplink.Options{
-			Name: "up", URL: to, User: "kid", Password: password, MountPoint: "c",
+			Name: "up", URL: to, User: "child", Password: password, MountPoint: "c",
 			Heartbeat: 2 * time.Second, LongestWait: 100 * time.Millisecond, BrokerID: b.ID(), Link: b.LinkOptions(), Log: zerolog.New(text),
 			Attach: func(c *client.Client) (uplink.Session, error) {
 				p, err := b.AddParent(c.Link(), transport.Peer{}, core.ParentOptions{Name: "up", Root: root, Call: c.Call})
@@ -102,20 +81,11 @@ func (l *log) String() string {
 	return l.buf.String()
 }
 
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("not %s", what)
-		}
-	}
-}
-
 // nameOf asks a broker for the name of the one that is mounted at c.
 func nameOf(t *testing.T, b *running) string {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	c, err := client.Dial(ctx, client.Options{URL: b.url, Login: client.Login{User: "kid", Password: "uncommon"}})
+	c, err := client.Dial(ctx, client.Options{URL: b.url, Login: client.Login{User: "child", Password: world.Password}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,13 +101,13 @@ func nameOf(t *testing.T, b *running) string {
 func TestConnectionComesBack(t *testing.T) {
 	child := start(t, "child", anyPort)
 	parent := start(t, "parent", anyPort)
-	connect(t, child, parent.url, "", "uncommon")
+	connect(t, child, parent.url, "", world.Password)
 	found := func() bool { return nameOf(t, parent) == "child" }
-	eventually(t, "connected", found)
+	world.Eventually(t, "connected", found)
 	address := parent.url.Address()
 	parent.Close()
 	parent = start(t, "parent", address)
-	eventually(t, "connected again", found)
+	world.Eventually(t, "connected again", found)
 }
 
 func TestWhyThereIsNoConnectionIsTold(t *testing.T) {
@@ -145,12 +115,12 @@ func TestWhyThereIsNoConnectionIsTold(t *testing.T) {
 	wrong := connect(t, child, parent.url, "", "wrong")
 	gone := start(t, "gone", anyPort)
 	gone.Close()
-	nobody := connect(t, child, gone.url, "", "uncommon")
-	itself := connect(t, child, child.url, "", "uncommon")
-	eventually(t, "refused", func() bool { return strings.Contains(wrong.String(), "login refused") })
-	eventually(t, "without a peer", func() bool { return strings.Contains(nobody.String(), "cannot connect") })
-	eventually(t, "a loop of one", func() bool { return strings.Contains(itself.String(), uplink.ErrLoop.Error()) })
-	if strings.Contains(wrong.String()+nobody.String()+itself.String(), "uncommon") {
+	nobody := connect(t, child, gone.url, "", world.Password)
+	itself := connect(t, child, child.url, "", world.Password)
+	world.Eventually(t, "refused", func() bool { return strings.Contains(wrong.String(), "login refused") })
+	world.Eventually(t, "without a peer", func() bool { return strings.Contains(nobody.String(), "cannot connect") })
+	world.Eventually(t, "a loop of one", func() bool { return strings.Contains(itself.String(), uplink.ErrLoop.Error()) })
+	if strings.Contains(wrong.String()+nobody.String()+itself.String(), world.Password) {
 		t.Error("the log shows a password")
 	}
 }
@@ -163,9 +133,9 @@ func TestLoopOfThreeIsFound(t *testing.T) {
 	}
 	var logs []*log
 	for i, b := range ring {
-		logs = append(logs, connect(t, b, ring[(i+1)%3].url, "", "uncommon"))
+		logs = append(logs, connect(t, b, ring[(i+1)%3].url, "", world.Password))
 	}
-	eventually(t, "found", func() bool {
+	world.Eventually(t, "found", func() bool {
 		for _, l := range logs {
 			if strings.Contains(l.String(), uplink.ErrLoop.Error()) {
 				return true

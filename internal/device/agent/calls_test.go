@@ -17,6 +17,7 @@ import (
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/cpon"
 	"shvtools/internal/shv/rpc"
+	"shvtools/internal/test/world"
 )
 
 const (
@@ -25,27 +26,27 @@ const (
 )
 
 // ask sends a query, or an abort, of a call of caller 7.
-func (w *world) ask(id int, path, method string, abort bool) {
+func (w *brokerSide) ask(id int, path, method string, abort bool) {
 	w.t.Helper()
-	w.send(`<1:1,8:%d,9:%q,10:%q,11:7,17:63>i{5:%v}`, id, path, method, abort)
+	w.Send(`<1:1,8:%d,9:%q,10:%q,11:7,17:63>i{5:%v}`, id, path, method, abort)
 }
 
 func TestQueryOfACommand(t *testing.T) {
-	w := newWorld(t, options(t))
+	w := loggedIn(t, options(t))
 	w.ask(1, "", "runCmd", false)
 	w.expect(1, noSuch)
 	fifo := filepath.Join(w.dir, "go")
 	w.request(1, "", "runCmd", fmt.Sprintf(`["sh",["-c","while ! [ -e %s ]; do sleep 0.01; done; echo done"],1]`, fifo))
 	w.ask(1, "", "runCmd", false)
-	v := w.next()
+	v := w.Value()
 	for _, ok := chainpack.Lookup(v.Meta(), chainpack.IntKey(rpc.TagRequestID)); !ok; _, ok = chainpack.Lookup(v.Meta(), chainpack.IntKey(rpc.TagRequestID)) {
-		v = w.next()
+		v = w.Value()
 	}
 	if delay, ok := v.GetInt(rpc.KeyDelay); !ok || delay.Kind() != chainpack.KindDouble {
 		t.Errorf("no Delay of a Double: %s", cpon.String(v))
 	}
 	// The same id of another caller is another call.
-	w.send(`<1:1,8:1,9:"",10:"runCmd",11:8,17:63>i{5:false}`)
+	w.Send(`<1:1,8:1,9:"",10:"runCmd",11:8,17:63>i{5:false}`)
 	if got, want := w.answer(), `<1:1,8:1,11:8>`+noSuch; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
@@ -53,14 +54,14 @@ func TestQueryOfACommand(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.expect(1, `i{2:[0,"done\n"]}`)
-	eventually(t, "it is known as done", func() bool {
+	world.Eventually(t, "it is known as done", func() bool {
 		w.ask(1, "", "runCmd", false)
 		return w.answer() == "<1:1,8:1,11:7>"+noSuch
 	})
 }
 
 func TestRepeatedRequestRunsOnce(t *testing.T) {
-	w := newWorld(t, options(t))
+	w := loggedIn(t, options(t))
 	ran := filepath.Join(w.dir, "ran")
 	param := fmt.Sprintf(`["sh",["-c","echo x >> %s; while ! [ -e %s.go ]; do sleep 0.01; done"]]`, ran, ran)
 	w.request(1, "", "runCmd", param)
@@ -80,11 +81,11 @@ func TestRepeatedRequestRunsOnce(t *testing.T) {
 }
 
 func TestAbortedCommandIsEndedAndHasNoOtherAnswer(t *testing.T) {
-	w := newWorld(t, options(t))
+	w := loggedIn(t, options(t))
 	group := w.sleeper(1)
 	w.ask(1, "", "runCmd", true)
 	w.expect(1, noSuch)
-	eventually(t, "its processes are gone", func() bool { return len(living(t, group)) == 0 })
+	world.Eventually(t, "its processes are gone", func() bool { return len(living(t, group)) == 0 })
 	w.ask(1, "", "runCmd", false)
 	w.expect(1, noSuch)
 	w.check(2, "", "appName", "null", `i{2:"shvagent"}`)
@@ -93,7 +94,7 @@ func TestAbortedCommandIsEndedAndHasNoOtherAnswer(t *testing.T) {
 func TestCommandEndsWithItsTime(t *testing.T) {
 	o := options(t)
 	o.Commands.Time = 2 * time.Second
-	w := newWorld(t, o)
+	w := loggedIn(t, o)
 	group := w.sleeper(1)
 	w.expect(1, `i{3:i{1:8,2:"not done within 2s, the limit on this device"}}`)
 	if left := living(t, group); len(left) > 0 {
@@ -105,7 +106,7 @@ func TestCommandEndsWithItsTime(t *testing.T) {
 func TestEndlessOutputIsAnError(t *testing.T) {
 	o := options(t)
 	o.Commands.Output = 100_000
-	w := newWorld(t, o)
+	w := loggedIn(t, o)
 	const tooLong = `i{3:i{1:8,2:"the output is longer than 100000 bytes, the limit on this device; the program was ended"}}`
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -129,17 +130,17 @@ func TestEndlessOutputIsAnError(t *testing.T) {
 }
 
 func TestLostConnectionEndsItsCommands(t *testing.T) {
-	w := newWorld(t, options(t))
+	w := loggedIn(t, options(t))
 	group := w.sleeper(1)
-	_ = w.conn.Close()
-	eventually(t, "its processes are gone", func() bool { return len(living(t, group)) == 0 })
+	w.Close()
+	world.Eventually(t, "its processes are gone", func() bool { return len(living(t, group)) == 0 })
 	w.accept() // it comes back, and knows nothing of it
 	w.ask(1, "", "runCmd", false)
 	w.expect(1, noSuch)
 }
 
 func TestStopOfTheAgentEndsCommands(t *testing.T) {
-	w := newWorld(t, options(t))
+	w := loggedIn(t, options(t))
 	group := w.sleeper(1)
 	w.stop()
 	if left := living(t, group); len(left) > 0 {
@@ -151,7 +152,7 @@ func TestStopOfTheAgentEndsCommands(t *testing.T) {
 func TestCallersDoNotFillTheLog(t *testing.T) {
 	log, o := new(record), options(t)
 	o.Log = zerolog.New(log)
-	w := newWorld(t, o)
+	w := loggedIn(t, o)
 	for id := range 20 {
 		w.check(2*id+1, "", "runCmd", `"true"`, `i{2:""}`) // there is no shvrexec to be the guard
 		w.check(2*id+2, "", "runCmd", `"/nonexistent"`, `i{3:i{1:8,2:"Failed to start process (file not found, resource error)"}}`)
@@ -165,7 +166,7 @@ func TestCallersDoNotFillTheLog(t *testing.T) {
 }
 
 func TestTooManyCommandsAtOnce(t *testing.T) {
-	w := newWorld(t, options(t))
+	w := loggedIn(t, options(t))
 	const most = 16
 	for id := range most {
 		w.request(id+1, "", "runCmd", `["sleep",["1000"]]`)
@@ -173,7 +174,7 @@ func TestTooManyCommandsAtOnce(t *testing.T) {
 	w.check(100, "", "runCmd", `"true"`, `i{3:i{1:13,2:"16 commands are under way on this device, no more are taken"}}`)
 	w.ask(3, "", "runCmd", true)
 	w.expect(3, noSuch)
-	eventually(t, "there is room again", func() bool {
+	world.Eventually(t, "there is room again", func() bool {
 		w.request(101, "", "runCmd", `"true"`)
 		return w.answer() == `<1:1,8:101,11:7>i{2:""}`
 	})
@@ -181,7 +182,7 @@ func TestTooManyCommandsAtOnce(t *testing.T) {
 
 // A megabyte of small values would take more than a hundred of a small device.
 func TestParamOfVeryManyValuesIsNotDecoded(t *testing.T) {
-	w := newWorld(t, options(t))
+	w := loggedIn(t, options(t))
 	w.request(1, "", "runCmd", `["true",[`+strings.Repeat(`"",`, 60_000)+`""]]`)
 	w.expect(1, `i{2:[0]}`)
 	w.request(2, "", "dir", `[`+strings.Repeat("1,", 70_000)+`1]`)
@@ -208,7 +209,7 @@ func TestSlowFilesDoNotHoldUpTheReadLoop(t *testing.T) {
 	o.Files.Dir = t.TempDir()
 	large := filepath.Join(o.Files.Dir, "large")
 	writeHoles(t, large)
-	w := newWorld(t, o)
+	w := loggedIn(t, o)
 	for id := range 20 {
 		w.request(id+1, "sys/fs/large", "sha1", "null")
 	}
@@ -232,11 +233,11 @@ func TestFilesOfOneUserLeaveRoomForOthers(t *testing.T) {
 	for id := range files {
 		writeHoles(t, filepath.Join(o.Files.Dir, fmt.Sprint("large", id)))
 	}
-	w := newWorld(t, o)
+	w := loggedIn(t, o)
 	for id := range files {
-		w.send(`<1:1,8:%d,9:"sys/fs/large%d",10:"sha1",11:7,16:"eva",17:63>i{}`, id+1, id)
+		w.Send(`<1:1,8:%d,9:"sys/fs/large%d",10:"sha1",11:7,16:"eva",17:63>i{}`, id+1, id)
 	}
-	w.send(`<1:1,8:100,9:"sys/fs/large0",10:"size",11:8,16:"bob",17:63>i{}`)
+	w.Send(`<1:1,8:100,9:"sys/fs/large0",10:"size",11:8,16:"bob",17:63>i{}`)
 	if got := w.answer(); got != `<1:1,8:100,11:8>i{2:1099511627776}` {
 		t.Errorf("got %s", got)
 	}
@@ -250,7 +251,7 @@ func TestFilesOfOneUserLeaveRoomForOthers(t *testing.T) {
 func TestCallsForOneFileKeepTheirOrder(t *testing.T) {
 	o := options(t)
 	o.Files.Dir = t.TempDir()
-	w := newWorld(t, o)
+	w := loggedIn(t, o)
 	var want strings.Builder
 	const n = 200
 	for id := range n {
@@ -266,7 +267,7 @@ func TestCallsForOneFileKeepTheirOrder(t *testing.T) {
 }
 
 func TestLaunchIsKnownWhileATunnelIsSought(t *testing.T) {
-	w := newWorld(t, options(t))
+	w := loggedIn(t, options(t))
 	w.request(5, "", "launchRexec", `{"method":"runPtyCmd","params":["sh",80,24]}`)
 	find := w.answer()
 	if !strings.Contains(find, "13:null,15:<1:3>i{1:1}") {
@@ -276,11 +277,11 @@ func TestLaunchIsKnownWhileATunnelIsSought(t *testing.T) {
 	w.expect(5, stillRuns)
 	w.request(5, "", "launchRexec", `{"method":"runPtyCmd","params":["sh",80,24]}`)
 	w.expect(5, stillRuns)
-	w.send(`<1:1,8:5,15:<1:3>i{1:2,2:"127.0.0.1",3:1,4:"secret",5:5,6:7}>i{}`)
+	w.Send(`<1:1,8:5,15:<1:3>i{1:2,2:"127.0.0.1",3:1,4:"secret",5:5,6:7}>i{}`)
 	if got := w.answer(); !strings.Contains(got, "i{3:i{1:8,2:") { // there is no helper
 		t.Errorf("got %s", got)
 	}
-	eventually(t, "it is over", func() bool {
+	world.Eventually(t, "it is over", func() bool {
 		w.ask(5, "", "launchRexec", false)
 		return w.answer() == "<1:1,8:5,11:7>"+noSuch
 	})
@@ -291,12 +292,12 @@ func TestLargeAnswersWaitForRoom(t *testing.T) {
 	o := options(t)
 	o.Commands = agent.Commands{Output: 2 << 20}
 	o.Files = fsnode.Options{Dir: t.TempDir()}
-	w := newWorld(t, o)
+	w := loggedIn(t, o)
 	ended := filepath.Join(w.dir, "ended")
 	for id := range 8 {
 		w.request(id+1, "", "runCmd", fmt.Sprintf(`["sh",["-c","head -c 2000000 /dev/zero; echo >> %s"],1]`, ended))
 	}
-	eventually(t, "all commands have ended", func() bool { // nobody reads meanwhile
+	world.Eventually(t, "all commands have ended", func() bool { // nobody reads meanwhile
 		lines, _ := os.ReadFile(ended)
 		return len(lines) == 8
 	})
@@ -309,14 +310,14 @@ func TestLargeAnswersWaitForRoom(t *testing.T) {
 
 // Of several programs the last one counts, and all were sent.
 func TestLargeParamsOfOneUserLeaveRoomForCommandsOfOthers(t *testing.T) {
-	w := newWorld(t, options(t))
+	w := loggedIn(t, options(t))
 	run := func(id int, user string) {
-		w.send(`<1:1,8:%d,10:"runCmd",11:7,16:%q,17:63>i{1:["%s","sleep",["1000"]]}`, id, user, strings.Repeat("x", 9<<20))
+		w.Send(`<1:1,8:%d,10:"runCmd",11:7,16:%q,17:63>i{1:["%s","sleep",["1000"]]}`, id, user, strings.Repeat("x", 9<<20))
 	}
 	run(1, "eve")
 	run(2, "eve")
 	w.expect(2, `i{3:i{1:13,2:"too much of one user is under way on this device, no more of his commands are taken"}}`)
-	w.send(`<1:1,8:3,10:"runCmd",11:7,16:"bob",17:63>i{1:"true"}`)
+	w.Send(`<1:1,8:3,10:"runCmd",11:7,16:"bob",17:63>i{1:"true"}`)
 	w.expect(3, `i{2:""}`)
 	run(4, "bob")
 	for _, id := range []int{1, 4} {
@@ -329,8 +330,8 @@ func TestLargeParamsOfOneUserLeaveRoomForCommandsOfOthers(t *testing.T) {
 func TestLongUserIDsFillNeitherLogNorSignals(t *testing.T) {
 	log, o := new(record), options(t)
 	o.Log = zerolog.New(log)
-	w := newWorld(t, o)
-	w.send(`<1:1,8:1,10:"runCmd",11:7,16:"%s;eve",17:63>i{1:"/nonexistent"}`, strings.Repeat("u", 1<<20))
+	w := loggedIn(t, o)
+	w.Send(`<1:1,8:1,10:"runCmd",11:7,16:"%s;eve",17:63>i{1:"/nonexistent"}`, strings.Repeat("u", 1<<20))
 	if text := cpon.String(w.signal()); len(text) > 2000 || !strings.Contains(text, ";eve") {
 		t.Errorf("a signal of %d bytes", len(text))
 	}
@@ -345,9 +346,9 @@ func TestLongUserIDsFillNeitherLogNorSignals(t *testing.T) {
 func TestCallsThatFindNoTunnelLeaveRoomForOthers(t *testing.T) {
 	o := options(t)
 	o.Sessions.Total = 2
-	w := newWorld(t, o)
+	w := loggedIn(t, o)
 	launch := func(id int, user string) string {
-		w.send(`<1:1,8:%d,10:"launchRexec",11:7,16:%q,17:63>i{1:{"method":"runCmd","params":["true"]}}`, id, user)
+		w.Send(`<1:1,8:%d,10:"launchRexec",11:7,16:%q,17:63>i{1:{"method":"runCmd","params":["true"]}}`, id, user)
 		return w.answer()
 	}
 	for id := range 4 {

@@ -19,7 +19,7 @@ func TestCmdlogHoldsNoSecrets(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(o.Files.Dir, "d"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	w := newWorld(t, o)
+	w := loggedIn(t, o)
 	for i, test := range []struct{ path, method, param, want string }{
 		{"", "runCmd", `"ls"`, `runCmd("ls")`},
 		{"", "runCmd", `"mysql -pSECRET"`, `runCmd("mysql ***")`},
@@ -65,7 +65,7 @@ func TestCmdlogHoldsNoSecrets(t *testing.T) {
 			t.Errorf("%s(%s): got %s, want %s", test.method, test.param, text, test.want)
 		}
 		if test.method == "launchRexec" {
-			if !strings.Contains(cpon.String(w.next()), "15:<1:3>i{1:1}") {
+			if !strings.Contains(cpon.String(w.Value()), "15:<1:3>i{1:1}") {
 				t.Error("no search for a tunnel")
 			}
 			continue
@@ -74,15 +74,15 @@ func TestCmdlogHoldsNoSecrets(t *testing.T) {
 	}
 	w.check(90, "", "gitCommit", "null", `i{2:"abc"}`)
 	w.request(91, "sys/fs", "mkdir", `"e"`) // no signal of what may be done with wr
-	if got := cpon.String(w.next()); got != `<1:1,8:91,11:7>i{2:true}` {
+	if got := cpon.String(w.Value()); got != `<1:1,8:91,11:7>i{2:true}` {
 		t.Errorf("got %s", got)
 	}
 }
 
 func TestCmdlogHasTheFormOfTheCppAgent(t *testing.T) {
-	w := newWorld(t, options(t))
+	w := loggedIn(t, options(t))
 	before := time.Now().Truncate(time.Millisecond)
-	w.send(`<1:1,8:3,10:"runCmd",11:33,14:"cmd",16:{"brokerId":"broker.local","shvUser":"iot"},17:24>i{1:"ls"}`)
+	w.Send(`<1:1,8:3,10:"runCmd",11:33,14:"cmd",16:{"brokerId":"broker.local","shvUser":"iot"},17:24>i{1:"ls"}`)
 	signal := w.signal()
 	entry, _ := signal.GetInt(1)
 	at, _ := entry.Get("timestamp")

@@ -2,38 +2,26 @@ package agent_test
 
 import (
 	"context"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/rs/zerolog"
-
-	"shvtools/internal/broker/auth"
-	"shvtools/internal/broker/core"
 	"shvtools/internal/device/agent"
 	"shvtools/internal/device/fsnode"
 	"shvtools/internal/shv/cpon"
-	"shvtools/internal/shv/login"
 	"shvtools/internal/shv/rpc"
+	"shvtools/internal/test/world"
 	"shvtools/internal/wire/client"
-	"shvtools/internal/wire/transport"
 )
 
 // caller is a user of a real broker, behind which an agent is.
 func caller(t *testing.T, o agent.Options) *client.Client {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := core.New(core.Options{Users: auth.NewStore(auth.Development()), Log: zerolog.Nop()})
-	go func() { _ = b.Serve(l) }()
-	t.Cleanup(b.Close)
+	w := world.New(t, world.Options{})
 	ready := make(chan struct{})
-	home := agent.Broker{URL: transport.ListenURL(l), User: login.DevelopmentUser, Password: login.DevelopmentPassword}
+	home := agent.Broker{URL: w.Listen("tcp://127.0.0.1:0"), User: "iot", Password: world.Password}
 	o.Brokers = []agent.Broker{home}
 	o.Ready = func() error { close(ready); return nil }
 	t.Cleanup(runAgent(t, o))
@@ -56,7 +44,7 @@ func call(t *testing.T, c *client.Client, path, method, param string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()
-	v, err := c.Call(ctx, path, method, value(t, param))
+	v, err := c.Call(ctx, path, method, world.Value(t, param))
 	if err != nil {
 		e := rpc.AsError(err)
 		return "error " + cpon.String(e.Value())
@@ -123,7 +111,7 @@ func TestMethodsThroughABroker(t *testing.T) {
 }
 
 func TestMethodsThatNobodyConfiguredAreNotThere(t *testing.T) {
-	w := newWorld(t, options(t))
+	w := loggedIn(t, options(t))
 	w.check(1, "", "ls", "null", `i{2:[".app",".device"]}`)
 	w.check(2, ".device", "reset", "null", `i{3:i{1:2,2:"Method: 'reset' on path '.device' doesn't exist"}}`)
 	w.check(3, ".device", "serialNumber", "null", `i{2:null}`)
@@ -134,7 +122,7 @@ func TestMethodsThatNobodyConfiguredAreNotThere(t *testing.T) {
 func TestResetThatFailsSaysSo(t *testing.T) {
 	o := options(t)
 	o.Device.Reset = "exit 5"
-	w := newWorld(t, o)
+	w := loggedIn(t, o)
 	w.check(1, ".device", "reset", "null", `i{3:i{1:8,2:"the command that resets this device failed with exit code 5"}}`)
 }
 
@@ -145,7 +133,7 @@ func TestLevels(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(o.Files.Dir, "f"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	w := newWorld(t, o)
+	w := loggedIn(t, o)
 	id := 0
 	for _, test := range []struct {
 		path    string
@@ -171,7 +159,7 @@ func TestLevels(t *testing.T) {
 	} {
 		for method := range strings.FieldsSeq(test.methods) {
 			id++
-			w.send(`<1:1,8:%d,9:%q,10:%q,11:7,17:%d>i{1:"no such param"}`, id, test.path, method, test.level-1)
+			w.Send(`<1:1,8:%d,9:%q,10:%q,11:7,17:%d>i{1:"no such param"}`, id, test.path, method, test.level-1)
 			if got := w.answer(); test.level > rpc.AccessBrowse && !strings.Contains(got, "permission denied") {
 				t.Errorf("%s:%s below level %d: %s", test.path, method, test.level, got)
 			}
@@ -179,7 +167,7 @@ func TestLevels(t *testing.T) {
 				continue // it would run
 			}
 			id++
-			w.send(`<1:1,8:%d,9:%q,10:%q,11:7,17:%d>i{1:null}`, id, test.path, method, test.level)
+			w.Send(`<1:1,8:%d,9:%q,10:%q,11:7,17:%d>i{1:null}`, id, test.path, method, test.level)
 			if got := w.answer(); strings.Contains(got, "permission denied") || strings.Contains(got, "doesn't exist") {
 				t.Errorf("%s:%s with level %d: %s", test.path, method, test.level, got)
 			}
@@ -190,7 +178,7 @@ func TestLevels(t *testing.T) {
 func TestTesterSignalsItsChanges(t *testing.T) {
 	o := options(t)
 	o.Tester = true
-	w := newWorld(t, o)
+	w := loggedIn(t, o)
 	w.request(1, "tester/prop3", "set", `{"a":1}`)
 	if got, want := cpon.String(w.signal()), `<1:1,9:"tester/prop3",10:"chng">i{1:<1:5>{"a":1}}`; got != want {
 		t.Errorf("got %s, want %s", got, want)

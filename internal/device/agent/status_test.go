@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"shvtools/internal/device/agent"
+	"shvtools/internal/test/world"
 )
 
 // clock is one that a test moves on.
@@ -25,8 +26,8 @@ func TestAgentIsHealthyWhileItsHeartbeatsAreAnswered(t *testing.T) {
 	if !o.Status.Healthy() {
 		t.Error("an agent that has not begun is not healthy")
 	}
-	w := newWorld(t, o)
-	eventually(t, "it is connected", func() bool { return o.Status.Report().Connected })
+	w := loggedIn(t, o)
+	world.Eventually(t, "it is connected", func() bool { return o.Status.Report().Connected })
 	c.sleep(20 * time.Second)
 	if !o.Status.Healthy() {
 		t.Error("not healthy when it is a little late")
@@ -39,22 +40,22 @@ func TestAgentIsHealthyWhileItsHeartbeatsAreAnswered(t *testing.T) {
 	if !strings.Contains(v, `10:"ping"`) {
 		t.Fatalf("no ping: %s", v)
 	}
-	w.send(`<1:1,8:5>i{}`)
-	eventually(t, "an answer makes it healthy", o.Status.Healthy)
+	w.Send(`<1:1,8:5>i{}`)
+	world.Eventually(t, "an answer makes it healthy", o.Status.Healthy)
 }
 
 func TestAgentWithoutABrokerIsHealthyWhileItTries(t *testing.T) {
 	c := new(clock)
 	o := options(t)
 	o.Status = agent.NewStatus(c.now)
-	w := newWorld(t, o)
-	eventually(t, "it is connected", func() bool { return o.Status.Report().Connected })
+	w := loggedIn(t, o)
+	world.Eventually(t, "it is connected", func() bool { return o.Status.Report().Connected })
 	_ = w.listener.Close()
-	_ = w.conn.Close()
-	eventually(t, "the loss is noted", func() bool { return !o.Status.Report().Connected })
+	w.Close()
+	world.Eventually(t, "the loss is noted", func() bool { return !o.Status.Report().Connected })
 	for range 3 {
 		c.sleep(45 * time.Second)
-		eventually(t, "another try makes it healthy", o.Status.Healthy)
+		world.Eventually(t, "another try makes it healthy", o.Status.Healthy)
 	}
 }
 
@@ -68,11 +69,11 @@ func TestAgentTellsInWordsWhatItDoes(t *testing.T) {
 		defer mu.Unlock()
 		told = append(told, text)
 	})
-	w := newWorld(t, o)
+	w := loggedIn(t, o)
 	_ = w.listener.Close()
-	eventually(t, "it tells that it is connected", func() bool { mu.Lock(); defer mu.Unlock(); return len(told) == 2 })
-	_ = w.conn.Close()
-	eventually(t, "it tells that it is not", func() bool { mu.Lock(); defer mu.Unlock(); return len(told) > 3 })
+	world.Eventually(t, "it tells that it is connected", func() bool { mu.Lock(); defer mu.Unlock(); return len(told) == 2 })
+	w.Close()
+	world.Eventually(t, "it tells that it is not", func() bool { mu.Lock(); defer mu.Unlock(); return len(told) > 3 })
 	mu.Lock()
 	defer mu.Unlock()
 	for i, want := range []string{"connecting to tcp://127.0.0.1:", "connected to tcp://127.0.0.1:", "not connected: ", "connecting to "} {

@@ -15,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"shvtools/internal/device/agent"
+	"shvtools/internal/test/world"
 )
 
 // record is what was logged.
@@ -39,43 +40,43 @@ func (r *record) String() string {
 // must not hammer at it, and must say what is wrong where people look.
 func TestMountThatIsRefused(t *testing.T) {
 	for name, test := range map[string]struct {
-		refuse func(w *world)
+		refuse func(w *brokerSide)
 		want   string
 	}{
-		"by the login": {func(w *world) {
-			w.send(`<1:1,8:2>i{3:i{1:8,2:"test/agent is somebody else's"}}`)
+		"by the login": {func(w *brokerSide) {
+			w.Send(`<1:1,8:2>i{3:i{1:8,2:"test/agent is somebody else's"}}`)
 		}, "test/agent is somebody else's"},
-		"as the standard tells it": {func(w *world) {
-			w.send(`<1:1,8:2>i{2:null}`)
-			w.next()
-			w.send(`<1:1,8:3>i{2:i{3:null}}`)
+		"as the standard tells it": {func(w *brokerSide) {
+			w.Send(`<1:1,8:2>i{2:null}`)
+			w.Value()
+			w.Send(`<1:1,8:3>i{2:i{3:null}}`)
 		}, "let this device in, but not mounted it at test/agent; its user may not mount there"},
-		"as a C++ broker tells it": {func(w *world) {
-			w.send(`<1:1,8:2>i{2:{"clientId":1}}`)
-			w.next()
-			w.send(`<1:1,8:3>i{3:i{1:2}}`)
-			w.next()
-			w.send(`<1:1,8:4>i{2:""}`)
+		"as a C++ broker tells it": {func(w *brokerSide) {
+			w.Send(`<1:1,8:2>i{2:{"clientId":1}}`)
+			w.Value()
+			w.Send(`<1:1,8:3>i{3:i{1:2}}`)
+			w.Value()
+			w.Send(`<1:1,8:4>i{2:""}`)
 		}, "let this device in, but not mounted it at test/agent; its user may not mount there"},
-		"as the Rust broker tells it": {func(w *world) {
-			w.send(`<1:1,8:2>i{2:{"clientId":1}}`)
-			w.send(`<1:1,9:".app",10:"disconnectbybroker">i{1:"the mount point is taken"}`)
-			_ = w.conn.Close()
+		"as the Rust broker tells it": {func(w *brokerSide) {
+			w.Send(`<1:1,8:2>i{2:{"clientId":1}}`)
+			w.Send(`<1:1,9:".app",10:"disconnectbybroker">i{1:"the mount point is taken"}`)
+			w.Close()
 		}, "the broker refuses this device: the mount point is taken"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			o, log := options(t), new(record)
 			o.Status, o.Log = agent.NewStatus(time.Now), zerolog.New(log)
-			w := loneWorld(t, o)
+			w := started(t, o)
 			w.greet()
 			refused := time.Now()
 			test.refuse(w)
-			eventually(t, "the status tells", func() bool { return strings.Contains(o.Status.Report().LastError, test.want) })
+			world.Eventually(t, "the status tells", func() bool { return strings.Contains(o.Status.Report().LastError, test.want) })
 			if r := o.Status.Report(); r.Connected || r.LastBroker == "" {
 				t.Errorf("status %+v", r)
 			}
-			eventually(t, "the log tells, and when it will be tried again", func() bool {
+			world.Eventually(t, "the log tells, and when it will be tried again", func() bool {
 				text := log.String()
 				return strings.Contains(text, test.want) && strings.Contains(text, `"retryIn":"`)
 			})
@@ -83,7 +84,7 @@ func TestMountThatIsRefused(t *testing.T) {
 			if waited := time.Since(refused); waited < 100*time.Millisecond {
 				t.Errorf("it came back after %v", waited)
 			}
-			eventually(t, "it is connected", func() bool { return o.Status.Report().Connected })
+			world.Eventually(t, "it is connected", func() bool { return o.Status.Report().Connected })
 			w.check(1, "", "appName", "null", `i{2:"shvagent"}`)
 		})
 	}

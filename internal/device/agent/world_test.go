@@ -1,10 +1,8 @@
 package agent_test
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -20,6 +18,7 @@ import (
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/cpon"
 	"shvtools/internal/shv/rpc"
+	"shvtools/internal/test/world"
 	"shvtools/internal/wire/transport"
 )
 
@@ -28,14 +27,14 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // deadline is for each wait, in real time.
 const deadline = 30 * time.Second
 
-// world is an agent and the broker that the test is for it.
-type world struct {
+// brokerSide is an agent and the broker that the test is for it. Its Peer is that of the
+// agent's latest connection.
+type brokerSide struct {
+	*world.Peer
 	t        *testing.T
 	dir      string // of the test
 	listener *net.TCPListener
 	stop     func() // ends the agent and waits for it
-	conn     net.Conn
-	in       *bufio.Reader
 }
 
 // options are those of a test's agent.
@@ -51,22 +50,22 @@ func options(t *testing.T) agent.Options {
 	}
 }
 
-// newWorld starts an agent and lets it log in.
-func newWorld(t *testing.T, o agent.Options) *world {
+// loggedIn starts an agent and lets it log in.
+func loggedIn(t *testing.T, o agent.Options) *brokerSide {
 	t.Helper()
-	w := loneWorld(t, o)
+	w := started(t, o)
 	w.accept()
 	return w
 }
 
-// loneWorld starts an agent, which connects.
-func loneWorld(t *testing.T, o agent.Options) *world {
+// started starts an agent, which connects.
+func started(t *testing.T, o agent.Options) *brokerSide {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, dir: t.TempDir(), listener: l.(*net.TCPListener)}
+	w := &brokerSide{t: t, dir: t.TempDir(), listener: l.(*net.TCPListener)}
 	o.Brokers = []agent.Broker{{URL: transport.ListenURL(l)}}
 	w.stop = runAgent(t, o)
 	t.Cleanup(func() {
@@ -100,92 +99,35 @@ func runAgent(t *testing.T, o agent.Options) (stop func()) {
 }
 
 // accept takes the next connection of the agent, and its login.
-func (w *world) accept() {
+func (w *brokerSide) accept() {
 	w.t.Helper()
 	w.greet()
-	w.send(`<1:1,8:2>i{2:{"clientId":1}}`)
+	w.Send(`<1:1,8:2>i{2:{"clientId":1}}`)
 	for id := range 2 { // where it is mounted, in both dialects
-		w.next()
-		w.send(`<1:1,8:%d>i{3:i{1:2}}`, 3+id)
+		w.Value()
+		w.Send(`<1:1,8:%d>i{3:i{1:2}}`, 3+id)
 	}
 }
 
 // greet takes the next connection of the agent up to its login, request 2.
-func (w *world) greet() {
+func (w *brokerSide) greet() {
 	w.t.Helper()
 	_ = w.listener.SetDeadline(time.Now().Add(deadline))
 	conn, err := w.listener.Accept()
 	if err != nil {
 		w.t.Fatalf("the agent does not connect: %v", err)
 	}
-	w.t.Cleanup(func() { _ = conn.Close() })
-	w.conn, w.in = conn, bufio.NewReader(conn)
-	w.next() // hello
-	w.send(`<1:1,8:1>i{2:{"nonce":"1"}}`)
-	w.next()
-}
-
-// send sends a message in CPON.
-func (w *world) send(format string, args ...any) {
-	w.t.Helper()
-	w.sendValue(value(w.t, fmt.Sprintf(format, args...)))
-}
-
-func (w *world) sendValue(v chainpack.Value) {
-	w.t.Helper()
-	message := chainpack.Append([]byte{1}, v)
-	if _, err := w.conn.Write(append(chainpack.AppendUIntData(nil, uint64(len(message))), message...)); err != nil {
-		w.t.Fatalf("send: %v", err)
-	}
-}
-
-func value(t testing.TB, text string) chainpack.Value {
-	t.Helper()
-	v, err := cpon.Parse([]byte(text), chainpack.Limits{})
-	if err != nil {
-		t.Fatalf("%s: %v", text, err)
-	}
-	return v
-}
-
-// next gives the agent's next message.
-func (w *world) next() chainpack.Value {
-	w.t.Helper()
-	_ = w.conn.SetReadDeadline(time.Now().Add(deadline))
-	v, err := w.read()
-	if err != nil {
-		w.t.Fatalf("no message: %v", err)
-	}
-	return v
-}
-
-func (w *world) read() (v chainpack.Value, err error) {
-	var length uint64
-	for n := 1; ; n++ {
-		head, err := w.in.Peek(n)
-		if err != nil {
-			return v, err
-		}
-		size, used, bad := chainpack.UIntData(head)
-		if bad == nil {
-			length = size
-			_, _ = w.in.Discard(used)
-			break
-		}
-	}
-	payload := make([]byte, length)
-	if _, err := io.ReadFull(w.in, payload); err != nil {
-		return v, err
-	}
-	v, _, err = chainpack.Decode(payload[1:], chainpack.Limits{})
-	return v, err
+	w.Peer = world.NewPeer(w.t, conn)
+	w.Value() // hello
+	w.Send(`<1:1,8:1>i{2:{"nonce":"1"}}`)
+	w.Value()
 }
 
 // answer gives the next message that is no signal.
-func (w *world) answer() string {
+func (w *brokerSide) answer() string {
 	w.t.Helper()
 	for {
-		v := w.next()
+		v := w.Value()
 		if _, ok := chainpack.Lookup(v.Meta(), chainpack.IntKey(rpc.TagRequestID)); ok {
 			return cpon.String(v)
 		}
@@ -193,9 +135,9 @@ func (w *world) answer() string {
 }
 
 // signal gives the next message, which must be a signal.
-func (w *world) signal() chainpack.Value {
+func (w *brokerSide) signal() chainpack.Value {
 	w.t.Helper()
-	v := w.next()
+	v := w.Value()
 	if _, ok := chainpack.Lookup(v.Meta(), chainpack.IntKey(rpc.TagRequestID)); ok {
 		w.t.Fatalf("no signal: %s", cpon.String(v))
 	}
@@ -203,13 +145,13 @@ func (w *world) signal() chainpack.Value {
 }
 
 // request sends a call of caller 7 with all rights.
-func (w *world) request(id int, path, method, param string) {
+func (w *brokerSide) request(id int, path, method, param string) {
 	w.t.Helper()
-	w.send(`<1:1,8:%d,9:%s,10:%q,11:7,17:63>i{1:%s}`, id, cpon.String(chainpack.String(path)), method, param)
+	w.Send(`<1:1,8:%d,9:%s,10:%q,11:7,17:63>i{1:%s}`, id, cpon.String(chainpack.String(path)), method, param)
 }
 
 // expect compares the next answer with the body of one to caller 7.
-func (w *world) expect(id int, body string) {
+func (w *brokerSide) expect(id int, body string) {
 	w.t.Helper()
 	if got, want := w.answer(), fmt.Sprintf("<1:1,8:%d,11:7>%s", id, body); got != want {
 		w.t.Errorf("got  %s\nwant %s", got, want)
@@ -217,7 +159,7 @@ func (w *world) expect(id int, body string) {
 }
 
 // check is a request and its answer.
-func (w *world) check(id int, path, method, param, body string) {
+func (w *brokerSide) check(id int, path, method, param, body string) {
 	w.t.Helper()
 	w.request(id, path, method, param)
 	w.expect(id, body)
@@ -225,25 +167,16 @@ func (w *world) check(id int, path, method, param, body string) {
 
 // sleeper runs a script that tells the id of its process group and then waits, as
 // request id, and gives the group.
-func (w *world) sleeper(id int) (group int) {
+func (w *brokerSide) sleeper(id int) (group int) {
 	w.t.Helper()
 	file := filepath.Join(w.dir, "pid"+strconv.Itoa(id))
 	w.request(id, "", "runCmd", fmt.Sprintf(`["sh",["-c","echo $$ >> %s; sleep 1000 & sleep 1000; wait"]]`, file))
-	eventually(w.t, "the command runs", func() bool {
+	world.Eventually(w.t, "the command runs", func() bool {
 		text, _ := os.ReadFile(file)
 		group, _ = strconv.Atoi(strings.TrimSpace(string(text)))
 		return strings.HasSuffix(string(text), "\n")
 	})
 	return group
-}
-
-func eventually(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	for end := time.Now().Add(deadline); !is(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("not in time: %s", what)
-		}
-	}
 }
 
 // living are the processes of a group, but for those that only wait to be reaped.

@@ -38,10 +38,6 @@ var crossings = []crossing{
 // testCrossings are crossings of tests.
 var testCrossings = []crossing{
 	{"internal/sys/cliapp", "internal/wire/transport", "as above"},
-	{"internal/wire/client", "internal/broker/core", "a broker to be a client of"},
-	{"internal/wire/client", "internal/broker/auth", "the users of that broker"},
-	{"internal/device/agent", "internal/broker/core", "a broker to be mounted in"},
-	{"internal/device/agent", "internal/broker/auth", "the users of that broker"},
 	{"internal/broker/core", "internal/device/policy", "both read the same chain of users"},
 	{"internal/sys/tty", "internal/device/ptyproc", "a terminal with a process on it"},
 }

@@ -85,7 +85,7 @@ func (f *flooded) show(rate int64) {
 		if ahead < 0 { // nothing is saved up
 			begun, shown = time.Now(), 0
 		}
-		time.Sleep(ahead)
+		time.Sleep(ahead) // a slow terminal is what this is about
 	}
 }
 
@@ -200,7 +200,8 @@ type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
 
-// staysFor checks that the session lives for that long.
+// staysFor checks that the session lives for that long, of real time: what it waits
+// for is that nothing happens.
 func (w *world) staysFor(limit time.Duration) {
 	w.t.Helper()
 	for start := time.Now(); time.Since(start) < limit; time.Sleep(20 * time.Millisecond) {

@@ -145,7 +145,7 @@ func (term *terminal) echoes(keys int, pause time.Duration) (took []time.Duratio
 		term.typeKeys("x")
 		term.expect("x")
 		took = append(took, time.Since(began))
-		time.Sleep(pause)
+		time.Sleep(pause) // that of a hand, between two keys
 	}
 	slices.Sort(took)
 	return took

@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"net"
 	"testing"
 	"testing/synctest"
 
@@ -8,6 +9,7 @@ import (
 	"shvtools/internal/broker/core"
 	"shvtools/internal/shv/login"
 	"shvtools/internal/shv/rpc"
+	"shvtools/internal/test/world"
 )
 
 func TestBrokerServesRecordedClientsAsTheirOwnDid(t *testing.T) {
@@ -22,7 +24,7 @@ func TestBrokerServesRecordedClientsAsTheirOwnDid(t *testing.T) {
 				p := &player{
 					t:        t,
 					broker:   core.New(core.Options{Users: users(), Version: "1.2.3"}),
-					listener: newMemListener(port),
+					listener: world.NewListener(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port}),
 					book:     newBook(),
 					differs:  fresh(s.differs),
 					kill:     s.kill,

@@ -13,6 +13,7 @@ import (
 	"shvtools/internal/broker/core"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/cpon"
+	"shvtools/internal/test/world"
 )
 
 // patience is how long the player waits for a message, in virtual time.
@@ -26,7 +27,7 @@ const closed = "closed"
 type player struct {
 	t        *testing.T
 	broker   *core.Broker
-	listener *memListener
+	listener *world.Listener // at the address that the recorded broker announced
 	book     *book
 	differs  []deviation
 	kill     bool // the broker is what is killed in the scenario
@@ -112,7 +113,11 @@ func (p *player) sinceActed() time.Duration {
 }
 
 func (p *player) open(name string) {
-	c := &played{name: name, conn: p.listener.dial(), arrived: make(chan arrival, 1000)}
+	conn, err := p.listener.Dial("127.0.0.1:50000")
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	c := &played{name: name, conn: conn, arrived: make(chan arrival, 1000)}
 	p.clients[name] = c
 	go func() {
 		in := bufio.NewReader(c.conn)

@@ -4,8 +4,6 @@ import (
 	"bufio"
 	"errors"
 	"io"
-	"net"
-	"sync"
 	"testing"
 
 	"shvtools/internal/shv/chainpack"
@@ -61,51 +59,3 @@ func parse(t testing.TB, text string) chainpack.Value {
 	}
 	return v
 }
-
-// memListener is a listener whose connections are in memory, so that they work
-// in virtual time. They say that they are TCP ones, at the address that the
-// recorded broker announced.
-type memListener struct {
-	addr   *net.TCPAddr
-	conns  chan net.Conn
-	closed chan struct{}
-	once   sync.Once
-}
-
-func newMemListener(port int) *memListener {
-	return &memListener{
-		addr:   &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port},
-		conns:  make(chan net.Conn),
-		closed: make(chan struct{}),
-	}
-}
-
-func (l *memListener) dial() net.Conn {
-	client, server := net.Pipe()
-	l.conns <- addressed{server, l.addr}
-	return client
-}
-
-func (l *memListener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *memListener) Close() error {
-	l.once.Do(func() { close(l.closed) })
-	return nil
-}
-
-func (l *memListener) Addr() net.Addr { return l.addr }
-
-type addressed struct {
-	net.Conn
-	local *net.TCPAddr
-}
-
-func (c addressed) LocalAddr() net.Addr  { return c.local }
-func (c addressed) RemoteAddr() net.Addr { return &net.TCPAddr{IP: c.local.IP, Port: 50000} }

@@ -3,18 +3,27 @@ package world
 import (
 	"errors"
 	"net"
+	"sync"
 	"time"
 )
 
 // Listener is a net.Listener without a network: its connections are those of net.Pipe,
-// so a write lasts until its bytes are read.
+// so a write lasts until its bytes are read, and work in bubbles.
 type Listener struct {
+	addr   net.Addr
 	conns  chan net.Conn
 	closed chan struct{}
+	once   sync.Once
 }
 
-// NewListener gives one that nobody connects to but by World's Connect.
-func NewListener() *Listener { return &Listener{make(chan net.Conn), make(chan struct{})} }
+// NewListener gives one at an address, which its connections say that they are at. With
+// nil it is that of a Unix socket, from which logins count as local.
+func NewListener(addr net.Addr) *Listener {
+	if addr == nil {
+		addr = &net.UnixAddr{Name: "memory", Net: "memory"}
+	}
+	return &Listener{addr: addr, conns: make(chan net.Conn), closed: make(chan struct{})}
+}
 
 // Accept waits for the next connection, or gives net.ErrClosed.
 func (l *Listener) Accept() (net.Conn, error) {
@@ -26,28 +35,24 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close ends Accept. It is not for two goroutines at once.
+// Close ends Accept.
 func (l *Listener) Close() error {
-	select {
-	case <-l.closed:
-	default:
-		close(l.closed)
-	}
+	l.once.Do(func() { close(l.closed) })
 	return nil
 }
 
-// Addr is that of a Unix socket, from which logins count as local.
-func (l *Listener) Addr() net.Addr { return &net.UnixAddr{Name: "memory", Net: "memory"} }
+// Addr is the address that the listener was made with.
+func (l *Listener) Addr() net.Addr { return l.addr }
 
-// dial connects from an address, "" for none.
-func (l *Listener) dial(address string) (net.Conn, error) {
+// Dial connects from an address such as "10.0.0.1:1", "" for none.
+func (l *Listener) Dial(from string) (net.Conn, error) {
 	ours, theirs := net.Pipe()
-	if address != "" {
-		from, err := net.ResolveTCPAddr("tcp", address)
+	if from != "" {
+		addr, err := net.ResolveTCPAddr("tcp", from)
 		if err != nil {
 			return nil, err
 		}
-		theirs = addressed{theirs, from}
+		theirs = addressed{theirs, l.addr, addr}
 	}
 	select {
 	case l.conns <- theirs:
@@ -59,11 +64,14 @@ func (l *Listener) dial(address string) (net.Conn, error) {
 	}
 }
 
-// addressed is a connection from an address.
+// addressed is a connection between addresses.
 type addressed struct {
 	net.Conn
-	from net.Addr
+	at, from net.Addr
 }
+
+// LocalAddr is what the broker takes for the address that the peer connected to.
+func (c addressed) LocalAddr() net.Addr { return c.at }
 
 // RemoteAddr is what the broker takes for the peer's address.
 func (c addressed) RemoteAddr() net.Addr { return c.from }

@@ -91,10 +91,21 @@ func (r *Peer) Next() *rpc.Message {
 	return m
 }
 
+// Value gives the next message as a value.
+func (r *Peer) Value() chainpack.Value {
+	r.t.Helper()
+	b := r.read()
+	v, _, err := chainpack.Decode(b, chainpack.Limits{})
+	if err != nil {
+		r.t.Fatalf("message %x: %v", b, err)
+	}
+	return v
+}
+
 // Text gives the next message in CPON.
 func (r *Peer) Text() string {
 	r.t.Helper()
-	return Text(r.t, r.read())
+	return cpon.String(r.Value())
 }
 
 // Expect wants the next message to be one in CPON.
@@ -156,11 +167,17 @@ func (r *Peer) Nonce() string {
 	return text
 }
 
-// Login logs in, after a hello, with options in CPON.
+// SendLogin sends a login of a kind such as PLAIN, with options in CPON.
+func (r *Peer) SendLogin(id int, kind, user, password, options string) {
+	r.t.Helper()
+	r.Send(`<1:1,8:%d,10:"login">i{1:{"login":{"password":"%s","type":"%s","user":"%s"},"options":%s}}`,
+		id, password, kind, user, options)
+}
+
+// Login logs in by SHA1, after a hello, with options in CPON.
 func (r *Peer) Login(user, password, options string) *Peer {
 	r.t.Helper()
-	hash := login.Hash(r.Nonce(), password)
-	r.Send(`<1:1,8:2,10:"login">i{1:{"login":{"password":"%s","type":"SHA1","user":"%s"},"options":%s}}`, hash, user, options)
+	r.SendLogin(2, "SHA1", user, login.Hash(r.Nonce(), password), options)
 	return r.LoggedIn()
 }
 

@@ -23,6 +23,9 @@ import (
 // Patience is the deadline of every wait, in virtual time where that runs.
 const Patience = 90 * time.Second
 
+// Options are those of the broker. Without Users it has those of Users.
+type Options = core.Options
+
 // World is a broker that serves connections in memory. Its methods fail the test where
 // they cannot do what they are for, so they are for the goroutine of the test.
 type World struct {
@@ -32,13 +35,13 @@ type World struct {
 	serving sync.WaitGroup
 }
 
-// New starts a broker that ends with the test. Options without Users get those of Users.
-func New(t testing.TB, o core.Options) *World {
+// New starts a broker that ends with the test.
+func New(t testing.TB, o Options) *World {
 	t.Helper()
 	if o.Users == nil {
 		o.Users = Users()
 	}
-	w := &World{Broker: core.New(o), t: t, memory: NewListener()}
+	w := &World{Broker: core.New(o), t: t, memory: NewListener(nil)}
 	w.serving.Go(func() {
 		if err := w.Serve(w.memory); err != core.ErrClosed {
 			t.Errorf("Serve: %v", err)
@@ -49,7 +52,7 @@ func New(t testing.TB, o core.Options) *World {
 }
 
 // Run runs f in a bubble with a broker.
-func Run(t *testing.T, o core.Options, f func(t *testing.T, w *World)) {
+func Run(t *testing.T, o Options, f func(t *testing.T, w *World)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) { f(t, New(t, o)) })
 }
@@ -92,7 +95,7 @@ func (w *World) Connect() *Peer {
 // ConnectFrom is Connect from an address, such as "10.0.0.1:1".
 func (w *World) ConnectFrom(address string) *Peer {
 	w.t.Helper()
-	conn, err := w.memory.dial(address)
+	conn, err := w.memory.Dial(address)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"shvtools/internal/shv/cpon"
 	"shvtools/internal/shv/node"
 	"shvtools/internal/shv/rpc"
+	"shvtools/internal/test/world"
 	"shvtools/internal/wire/link"
 )
 
@@ -38,9 +39,9 @@ func TestOutcomesOfACall(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				b, c := loggedIn(t, Options{})
 				done := call(t.Context(), c)
-				b.expect(request)
+				b.Expect(request)
 				for _, answer := range test.answers {
-					b.send(answer)
+					b.Send("%s", answer)
 				}
 				got := <-done
 				text := cpon.String(got.value)
@@ -59,8 +60,8 @@ func TestErrorOfAPeerKeepsItsCode(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		b, c := loggedIn(t, Options{})
 		done := call(t.Context(), c)
-		b.next()
-		b.send(`<8:3>i{3:i{1:33,2:"x",3:[1]}}`)
+		b.Text()
+		b.Send(`<8:3>i{3:i{1:33,2:"x",3:[1]}}`)
 		var e *rpc.Error
 		if got := <-done; !errors.As(got.err, &e) || e.Code != 33 || cpon.String(e.Data) != "[1]" {
 			t.Errorf("got %v", got.err)
@@ -75,14 +76,14 @@ func TestCallEndsWithItsContext(t *testing.T) {
 		defer cancel()
 		began := time.Now()
 		done := call(ctx, c)
-		b.next()
+		b.Text()
 		if got := <-done; !errors.Is(got.err, context.DeadlineExceeded) || time.Since(began) != 5*time.Second {
 			t.Errorf("%v after %v", got.err, time.Since(began))
 		}
-		b.send(`<8:3>i{2:"late"}`) // is nobody's
+		b.Send(`<8:3>i{2:"late"}`) // is nobody's
 		done = call(t.Context(), c)
-		b.expect(`<1:1,8:4,9:"a",10:"m">i{}`)
-		b.send(`<8:4>i{2:"in time"}`)
+		b.Expect(`<1:1,8:4,9:"a",10:"m">i{}`)
+		b.Send(`<8:4>i{2:"in time"}`)
 		if got := <-done; cpon.String(got.value) != `"in time"` {
 			t.Errorf("got %v, %v", got.value, got.err)
 		}
@@ -91,19 +92,19 @@ func TestCallEndsWithItsContext(t *testing.T) {
 
 func TestCallEndsWithItsConnection(t *testing.T) {
 	for name, test := range map[string]struct {
-		end   func(*broker, *Client)
+		end   func(*world.Peer, *Client)
 		cause link.Cause
 	}{
-		"closed by the broker": {func(b *broker, _ *Client) { _ = b.conn.Close() }, link.PeerClosed},
-		"reset by the broker":  {func(b *broker, _ *Client) { _, _ = b.conn.Write([]byte{1, 0}) }, link.PeerClosed},
-		"bad frame":            {func(b *broker, _ *Client) { _, _ = b.conn.Write([]byte{0}) }, link.ProtocolError},
-		"closed by ourselves":  {func(_ *broker, c *Client) { c.Close() }, link.Done},
+		"closed by the broker": {func(b *world.Peer, _ *Client) { b.Close() }, link.PeerClosed},
+		"reset by the broker":  {func(b *world.Peer, _ *Client) { _, _ = b.Conn.Write([]byte{1, 0}) }, link.PeerClosed},
+		"bad frame":            {func(b *world.Peer, _ *Client) { _, _ = b.Conn.Write([]byte{0}) }, link.ProtocolError},
+		"closed by ourselves":  {func(_ *world.Peer, c *Client) { c.Close() }, link.Done},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				b, c := loggedIn(t, Options{})
 				done := call(t.Context(), c)
-				b.next()
+				b.Text()
 				test.end(b, c)
 				var end *link.EndError
 				if got := <-done; !errors.As(got.err, &end) || end.Cause != test.cause {
@@ -125,13 +126,13 @@ func TestTunnelAnswerIsNotTakenForThatOfAPing(t *testing.T) {
 		var found []rpc.TunnelCtl
 		b, c := loggedIn(t, Options{Tunnel: func(m *rpc.Message) { found = append(found, *m.Tunnel()) }})
 		done := call(t.Context(), c)
-		b.expect(request)
-		b.send(`<8:3,15:<1:3>i{1:2,2:"h",3:1,4:"s",6:2}>i{}`)
+		b.Expect(request)
+		b.Send(`<8:3,15:<1:3>i{1:2,2:"h",3:1,4:"s",6:2}>i{}`)
 		synctest.Wait()
 		if len(done) > 0 || len(found) != 1 || found[0].State != rpc.FindTunnelResponse || found[0].Host != "h" {
 			t.Errorf("call ended: %v, found %+v", len(done) > 0, found)
 		}
-		b.send(`<8:3,15:null>i{2:true}`) // says nothing of a tunnel
+		b.Send(`<8:3,15:null>i{2:true}`) // says nothing of a tunnel
 		if got := <-done; cpon.String(got.value) != "true" {
 			t.Errorf("got %v, %v", got.value, got.err)
 		}
@@ -144,11 +145,11 @@ func TestExpectTakesAllUntilForget(t *testing.T) {
 		var got []string
 		id := c.NewID()
 		c.Expect(id, func(m *rpc.Message, _ *link.Frame) { got = append(got, string(m.Body())) })
-		b.send(`<8:3>i{2:1}`)
-		b.send(`<8:3>i{3:i{}}`)
+		b.Send(`<8:3>i{2:1}`)
+		b.Send(`<8:3>i{3:i{}}`)
 		synctest.Wait()
 		c.Forget(id)
-		b.send(`<8:3>i{2:2}`)
+		b.Send(`<8:3>i{2:2}`)
 		synctest.Wait()
 		if len(got) != 2 {
 			t.Errorf("got %q", got)
@@ -169,14 +170,14 @@ func TestRequestsAreServed(t *testing.T) {
 	} {
 		bubble(t, func(t *testing.T) {
 			b, _ := loggedIn(t, Options{Serve: tree})
-			b.send(in)
-			b.expect(want)
+			b.Send("%s", in)
+			b.Expect("%s", want)
 		})
 	}
 	bubble(t, func(t *testing.T) {
 		b, _ := loggedIn(t, Options{})
-		b.send(`<8:9,9:"a",10:"name">i{}`)
-		b.expect(`<1:1,8:9>i{3:i{1:2,2:"Method: 'name' on path 'a' doesn't exist"}}`)
+		b.Send(`<8:9,9:"a",10:"name">i{}`)
+		b.Expect(`<1:1,8:9>i{3:i{1:2,2:"Method: 'name' on path 'a' doesn't exist"}}`)
 	})
 }
 
@@ -187,7 +188,7 @@ func TestBrokerThatTakesNoAnswersIsGivenUp(t *testing.T) {
 		tree.Add("", node.Constant("much", "s", rpc.AccessBrowse, chainpack.String(strings.Repeat("x", 1<<20))))
 		b, c := loggedIn(t, Options{Serve: tree})
 		for range link.DefaultQueueBytes >> 20 { // each a little more than 1 MiB
-			b.send(`<8:9,10:"much">i{}`)
+			b.Send(`<8:9,10:"much">i{}`)
 		}
 		<-c.Done()
 		if cause := c.Link().Cause(); cause != link.SlowPeer {

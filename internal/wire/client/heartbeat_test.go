@@ -27,11 +27,11 @@ func TestHeartbeatPingsTheWayThatTheBrokerKnows(t *testing.T) {
 			{`<1:1,8:6` + ping2, `<8:6>i{3:i{1:8,2:"not allowed"}}`, 3 * interval}, // a sign of life
 			{`<1:1,8:7` + ping2, `<8:7>i{2:true}`, 4 * interval},
 		} {
-			b.expect(step.want)
+			b.Expect("%s", step.want)
 			if at := time.Since(began); at != step.at {
 				t.Errorf("%s at %v, want %v", step.want, at, step.at)
 			}
-			b.send(step.answer)
+			b.Send("%s", step.answer)
 		}
 		if c.Err() != nil {
 			t.Error(c.Err())
@@ -43,12 +43,12 @@ func TestSecondUnansweredPingIsTheEnd(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		b, c := loggedIn(t, Options{Heartbeat: interval})
 		began := time.Now()
-		b.expect(`<1:1,8:3` + ping2)
-		b.expect(`<1:1,8:4` + ping2) // of the next beat
-		b.send(`<8:4>i{2:true}`)
-		b.expect(`<1:1,8:5` + ping2)
+		b.Expect(`<1:1,8:3` + ping2)
+		b.Expect(`<1:1,8:4` + ping2) // of the next beat
+		b.Send(`<8:4>i{2:true}`)
+		b.Expect(`<1:1,8:5` + ping2)
 		lost := time.Now()
-		b.expect(`<1:1,8:6` + ping2)
+		b.Expect(`<1:1,8:6` + ping2)
 		<-c.Done()
 		if took := time.Since(lost); c.Link().Cause() != link.IdleTimeout || took < interval || took > 3*interval {
 			t.Errorf("%v after %v, %v in all", c.Err(), took, time.Since(began))

@@ -53,10 +53,10 @@ func TestLoginsAreTheSeeds(t *testing.T) {
 					t.Fatal(err)
 				}
 				b, done := dial(t, t.Context(), Options{Login: test.login, URL: u})
-				b.expect(hello)
-				b.send(`<1:1,8:1>i{2:{"nonce":"` + test.nonce + `"}}`)
-				b.expect(`<1:1,8:2,10:"login">i{1:` + test.want + `}`)
-				b.send(`<1:1,8:2>i{2:{"clientId":1}}`)
+				b.Expect(hello)
+				b.Send(`<1:1,8:1>i{2:{"nonce":"%s"}}`, test.nonce)
+				b.Expect(`<1:1,8:2,10:"login">i{1:%s}`, test.want)
+				b.Send(`<1:1,8:2>i{2:{"clientId":1}}`)
 				d := <-done
 				if d.err != nil {
 					t.Fatal(d.err)
@@ -77,10 +77,10 @@ func TestAnyResultIsALogin(t *testing.T) {
 	} {
 		bubble(t, func(t *testing.T) {
 			b, done := dial(t, t.Context(), Options{})
-			b.next()
-			b.send(helloAnswer)
-			b.next()
-			b.send(`<1:1,8:2>` + body)
+			b.Text()
+			b.Send(helloAnswer)
+			b.Text()
+			b.Send(`<1:1,8:2>%s`, body)
 			d := <-done
 			if d.err != nil {
 				t.Fatalf("%s: %v", body, d.err)
@@ -113,12 +113,12 @@ func TestLoginsThatFail(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				b, done := dial(t, t.Context(), Options{URL: url})
 				for _, answer := range []string{test.hello, test.answer} {
-					b.next()
+					b.Text()
 					if answer == "" {
-						_ = b.conn.Close()
+						b.Close()
 						break
 					}
-					b.send(answer)
+					b.Send("%s", answer)
 					if strings.Contains(answer, "busy") {
 						break
 					}
@@ -137,13 +137,13 @@ func TestLoginThatNobodyAnswersEndsInTime(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), DefaultTimeout)
 		defer cancel()
 		b, done := dial(t, ctx, Options{URL: transport.URL{Scheme: "ssl", Host: "h", Port: "1"}, Timeout: DefaultTimeout})
-		b.expect(hello)
+		b.Expect(hello)
 		began := time.Now()
 		d := <-done
 		if d.err == nil || !strings.HasSuffix(d.err.Error(), "hello: no answer within 10s; is this the broker's port for ssl?") || time.Since(began) != DefaultTimeout {
 			t.Errorf("%v after %v", d.err, time.Since(began))
 		}
-		if _, err := b.in.ReadByte(); err != io.EOF {
+		if _, err := b.In.ReadByte(); err != io.EOF {
 			t.Errorf("the connection is still there: %v", err)
 		}
 	})

@@ -11,13 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"shvtools/internal/broker/auth"
-	"shvtools/internal/broker/core"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/node"
 	"shvtools/internal/shv/rpc"
-	"shvtools/internal/shv/shvpath"
-	"shvtools/internal/test/certtest"
+	"shvtools/internal/test/world"
 	"shvtools/internal/wire/client"
 	"shvtools/internal/wire/link"
 	"shvtools/internal/wire/transport"
@@ -26,49 +23,25 @@ import (
 // patience is the deadline of every wait.
 const patience = 30 * time.Second
 
-// place is a broker that listens at one URL.
+// place is a world that listens at one URL.
 type place struct {
-	t      *testing.T
-	broker *core.Broker
-	url    transport.URL // for clients
+	*world.World
+	t   *testing.T
+	url transport.URL // for clients
 }
 
 // openPlace listens at a URL, whose port 0 means any free one.
-func openPlace(t *testing.T, text string) *place {
+func openPlace(t *testing.T, url string) *place {
 	t.Helper()
-	u, err := transport.ParseURL(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var trusted string
-	if u.IsEncrypted() {
-		c := certtest.Write(t, t.TempDir(), "c", "127.0.0.1", "::1")
-		u.Cert, u.Key, trusted = c.Cert, c.Key, c.Cert
-	}
-	l, err := transport.Listen(t.Context(), u, transport.ListenOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := core.New(core.Options{Users: auth.NewStore(auth.NewDirectory(&auth.User{
-		Name: "ann", Password: auth.PlainPassword("uncommon"),
-		Mounts: []shvpath.Pattern{shvpath.MustPattern("**")}, Rules: []auth.Rule{auth.MustRule("**", rpc.AccessSuper)},
-	}))})
-	var serving sync.WaitGroup
-	serving.Go(func() { _ = b.Serve(l) })
-	t.Cleanup(func() {
-		b.Close()
-		serving.Wait()
-	})
-	p := &place{t: t, broker: b, url: l.URL()}
-	p.url.Cert, p.url.Key, p.url.CA = "", "", trusted
-	return p
+	w := world.New(t, world.Options{})
+	return &place{w, t, w.Listen(url)}
 }
 
 // connect logs a client in.
 func (p *place) connect(o client.Options) *client.Client {
 	p.t.Helper()
 	o.URL, o.Timeout = p.url, patience
-	o.Login.User, o.Login.Password = "ann", "uncommon"
+	o.Login.User, o.Login.Password = "root", world.Password
 	c, err := client.Dial(p.t.Context(), o)
 	if err != nil {
 		p.t.Fatal(err)
@@ -89,19 +62,10 @@ func (p *place) call(c *client.Client, path, method string, param chainpack.Valu
 	return v
 }
 
-func (p *place) eventually(what string, ok func() bool) {
-	p.t.Helper()
-	for end := time.Now().Add(patience); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			p.t.Fatalf("never: %s; %+v", what, p.broker.Stats())
-		}
-	}
-}
-
 // ended waits until a connection to the broker has ended for a cause.
 func (p *place) ended(cause link.Cause, count uint64) {
 	p.t.Helper()
-	p.eventually(fmt.Sprint(count, " times ", cause), func() bool { return p.broker.Stats().Ended[cause] == count })
+	p.Eventually(fmt.Sprint(count, " times ", cause), func() bool { return p.Stats().Ended[cause] == count })
 }
 
 // echo is a device that gives back what it is given.
