@@ -99,7 +99,7 @@ func TestAnswers(t *testing.T) {
 		{"level too low", `<8:3,9:"sys/fs",10:"run">i{1:"x"}`,
 			`i{3:i{1:8,2:"Call method: 'run' on path 'sys/fs' permission denied, grant: rd required: cmd"}}`},
 		{"answered later", `<8:3,9:"sys/fs",10:"later">i{}`, ``},
-		{"unreadable body", `<8:3,10:"ls">[1]`, `i{3:i{1:3,2:"unreadable request: rpc: message whose body is no IMap"}}`},
+		{"unreadable body", `<8:3,10:"ls">[1]`, `i{3:i{1:3,2:"unreadable request: rpc: body is not an IMap"}}`},
 		{"query of a call", `<8:3,9:"sys/fs",10:"later">i{5:false}`, `i{3:i{1:14,2:"no such request is running"}}`},
 		{"abort of a call", `<8:3,10:"deviceId">i{5:true}`, `i{3:i{1:14,2:"no such request is running"}}`},
 	} {

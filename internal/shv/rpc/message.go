@@ -31,7 +31,7 @@ var (
 	ErrNoMeta = errors.New("rpc: message without meta")
 	// ErrNoBody is returned by Content where something else than an IMap follows
 	// the meta.
-	ErrNoBody = errors.New("rpc: message whose body is no IMap")
+	ErrNoBody = errors.New("rpc: body is not an IMap")
 )
 
 // Message is one parsed message. Its meta is decoded, its body is not.
