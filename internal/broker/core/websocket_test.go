@@ -101,7 +101,7 @@ func TestWebSocketFaultsHaveACause(t *testing.T) {
 	}{
 		"text": {func(c *websocket.Conn) error {
 			return c.Write(context.Background(), websocket.MessageText, []byte("{}"))
-		}, link.ProtocolError, "protocol error: a text message"},
+		}, link.ProtocolError, "protocol error: text message"},
 		"over the limit": {func(c *websocket.Conn) error {
 			return c.Write(context.Background(), websocket.MessageBinary, make([]byte, 70<<10))
 		}, link.FrameTooLong, ""},
@@ -119,7 +119,7 @@ func TestWebSocketFaultsHaveACause(t *testing.T) {
 			for c.Ping(context.Background()) == nil {
 			}
 			return nil
-		}, link.ProtocolError, "pings and pongs in a second"},
+		}, link.ProtocolError, "pings and pongs per second"},
 		"nothing": {func(*websocket.Conn) error { return nil }, link.LoginTimeout, "no login in time"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// Kind returns the type of v.
+// Kind returns the kind of v.
 func (v Value) Kind() Kind { return v.kind }
 
-// IsNull tells whether v is Null, with or without meta data.
+// IsNull reports whether v is Null, with or without meta data.
 func (v Value) IsNull() bool { return v.kind == KindNull }
 
 // AsBool returns a Bool; ok is false for any other kind.
@@ -66,8 +66,8 @@ func (v Value) AsBlob() (b []byte, ok bool) {
 	return []byte(v.str), true
 }
 
-// AsDateTime returns milliseconds since the Unix epoch and the UTC offset in
-// quarters of an hour that the value came with.
+// AsDateTime returns the milliseconds since the Unix epoch and the UTC offset in quarters of an
+// hour that the value came with.
 func (v Value) AsDateTime() (msec int64, offsetQuarters int, ok bool) {
 	if v.kind != KindDateTime {
 		return 0, 0, false
@@ -83,8 +83,8 @@ func (v Value) AsTime() (t time.Time, ok bool) {
 	return time.UnixMilli(int64(v.num)).UTC(), true
 }
 
-// Len returns the number of items of a List or of entries of a Map or IMap, the
-// number of bytes of a String or Blob, and 0 for anything else.
+// Len returns the number of items of a List, of entries of a Map or IMap, or of bytes of a String
+// or Blob. It is 0 for other kinds.
 func (v Value) Len() int {
 	switch {
 	case v.kind == KindString || v.kind == KindBlob:
@@ -96,7 +96,7 @@ func (v Value) Len() int {
 	}
 }
 
-// At returns item i of a List, counted from 0; Null where there is none.
+// At returns item i of a List, counted from 0, and Null if there is none.
 func (v Value) At(i int) Value {
 	if v.box == nil || i < 0 || i >= len(v.box.items) {
 		return Value{}
@@ -104,8 +104,7 @@ func (v Value) At(i int) Value {
 	return v.box.items[i]
 }
 
-// Items returns the items of a List, nil for other kinds. The slice must not be
-// written to.
+// Items returns the items of a List, nil for other kinds. The caller must not write to the slice.
 func (v Value) Items() []Value {
 	if v.box == nil {
 		return nil
@@ -113,8 +112,8 @@ func (v Value) Items() []Value {
 	return slices.Clip(v.box.items)
 }
 
-// Entries returns the entries of a Map or IMap in wire order, nil for other
-// kinds. The slice must not be written to.
+// Entries returns the entries of a Map or IMap in wire order, nil for other kinds. The caller must
+// not write to the slice.
 func (v Value) Entries() []Entry {
 	if v.box == nil {
 		return nil
@@ -128,8 +127,8 @@ func (v Value) Get(name string) (Value, bool) { return Lookup(v.Entries(), Strin
 // GetInt returns the value of an Int key of an IMap. The search is linear.
 func (v Value) GetInt(num int64) (Value, bool) { return Lookup(v.Entries(), IntKey(num)) }
 
-// Meta returns the meta data in wire order, nil if there are none. The slice
-// must not be written to.
+// Meta returns the meta data in wire order, nil if there is none. The caller must not write to the
+// slice.
 func (v Value) Meta() []Entry {
 	if v.box == nil {
 		return nil
@@ -137,9 +136,9 @@ func (v Value) Meta() []Entry {
 	return slices.Clip(v.box.meta)
 }
 
-// Equal tells whether v and w have the same kind, value and meta data. The order
-// of keys counts, Doubles are compared by their bits (so NaN equals itself and
-// 0 differs from −0), Decimals by mantissa and exponent.
+// Equal reports whether v and w have the same kind, value and meta data. The order of keys counts.
+// Doubles are compared by their bits, so NaN equals itself and 0 differs from −0; Decimals are
+// compared by mantissa and exponent.
 func (v Value) Equal(w Value) bool {
 	if v.kind != w.kind || v.aux != w.aux || v.num != w.num || v.str != w.str {
 		return false

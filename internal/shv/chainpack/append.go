@@ -5,9 +5,8 @@ import (
 	"math"
 )
 
-// Append appends the encoded form of v, meta data in front, and returns the
-// extended slice. Forms are minimal, entries keep their order. It allocates
-// only to grow dst.
+// Append appends the encoded form of v with its meta data and returns the extended slice. Forms are
+// minimal, and entries keep their order. It allocates only to grow dst.
 func Append(dst []byte, v Value) []byte {
 	if v.box != nil && len(v.box.meta) > 0 {
 		dst = appendMeta(dst, v.box.meta)
@@ -45,8 +44,7 @@ func Append(dst []byte, v Value) []byte {
 	}
 }
 
-// appendMeta appends a MetaMap; the value that it belongs to must follow. An
-// empty one is legal but pointless: leave it out.
+// appendMeta appends a MetaMap, which the value that it belongs to must follow.
 func appendMeta(dst []byte, entries []Entry) []byte {
 	return appendEntries(append(dst, ByteMetaMap), entries)
 }
@@ -59,7 +57,7 @@ func appendEntries(dst []byte, entries []Entry) []byte {
 	return append(dst, ByteTerm)
 }
 
-// appendKey appends a key of a map: a String or an Int.
+// appendKey appends the key of an entry: a String or an Int.
 func appendKey(dst []byte, k Key) []byte {
 	if k.isInt {
 		return AppendInt(dst, k.num)

@@ -1,10 +1,10 @@
 package chainpack
 
 const (
-	// dateTimeEpoch is 2018-02-02T00:00:00Z in milliseconds since the Unix
-	// epoch, the instant that DateTime counts from (section 1.5).
+	// dateTimeEpoch is 2018-02-02T00:00:00Z in milliseconds since the Unix epoch, from which
+	// DateTime counts (spec.md 1.5).
 	dateTimeEpoch = 1517529600000
-	// maxDateTime is the furthest instant, ±, that fits with an offset.
+	// maxDateTime is the furthest instant, ± ms, that can be encoded with an offset.
 	maxDateTime = 1 << 53
 	minOffset   = -64
 	maxOffset   = 63
@@ -15,7 +15,7 @@ const (
 	offsetBits  = 7
 )
 
-// packDateTime returns the payload that is written as Int data.
+// packDateTime returns the payload of a DateTime, which is written as Int data (spec.md 1.5).
 func packDateTime(msec int64, quarters int32) int64 {
 	t := msec - dateTimeEpoch
 	var flags int64
@@ -30,7 +30,7 @@ func packDateTime(msec int64, quarters int32) int64 {
 	return t<<flagBits | flags
 }
 
-// unpackDateTime is the reverse; ok is false beyond maxDateTime.
+// unpackDateTime is the reverse of packDateTime; ok is false beyond maxDateTime.
 func unpackDateTime(payload int64) (msec int64, quarters int32, ok bool) {
 	t := payload >> flagBits
 	if payload&flagOffset != 0 {

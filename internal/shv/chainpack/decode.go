@@ -1,8 +1,8 @@
 package chainpack
 
-// Decode reads one value from the front of b and returns the number of bytes
-// used; what follows is the caller's matter. The value does not alias b. On an
-// error (*SyntaxError or *LimitError) v is Null and n is 0.
+// Decode reads one value at the front of b and returns the number of bytes used; it ignores what
+// follows. The value does not alias b. On an error (*SyntaxError or *LimitError) v is Null and n is
+// 0.
 func Decode(b []byte, lim Limits) (v Value, n int, err error) {
 	r := newReader(b, lim)
 	v, err = r.value()
@@ -12,12 +12,12 @@ func Decode(b []byte, lim Limits) (v Value, n int, err error) {
 	return v, r.off, nil
 }
 
-// DecodeMeta reads only the MetaMap in front of b, several merged into one, and
-// returns the offset of the first byte behind it. The body is not looked at: it
-// may be missing or malformed. Without a MetaMap it returns nil, 0, nil.
+// DecodeMeta reads only the MetaMap at the front of b, several merged into one, and returns the
+// offset of the first byte after it. It does not look at the body, which may be missing or
+// malformed. Without a MetaMap it returns nil, 0, nil.
 func DecodeMeta(b []byte, lim Limits) (meta []Entry, n int, err error) {
 	r := newReader(b, lim)
-	// The value that the meta data belong to counts as an item, so that Decode
+	// The value that the meta data belongs to counts as an item, so that Decode
 	// of the whole never accepts more meta data than this.
 	r.count++
 	meta, err = r.metas()
@@ -27,10 +27,9 @@ func DecodeMeta(b []byte, lim Limits) (meta []Entry, n int, err error) {
 	return meta, r.off, nil
 }
 
-// smallMap and smallList are how many entries or items are collected on the
-// goroutine's stack before the slice that is handed out is made, which then has
-// the exact size. What is collected must stay in one function: passed through
-// another or kept in the reader, the array would need the heap.
+// smallMap and smallList are how many entries or items are collected on the stack of the goroutine,
+// before a slice of the exact size is made of them. That must happen in one function: the array would
+// escape to the heap if it were passed on or kept in the reader.
 const (
 	smallMap  = 8
 	smallList = 8
@@ -62,8 +61,8 @@ func (r *reader) metas() ([]Entry, error) {
 	return r.mergedMetas()
 }
 
-// mergedMetas reads all MetaMaps in front of a value. Concatenation is the
-// merge: where a key occurs twice the later one counts.
+// mergedMetas reads all MetaMaps before a value. Concatenation merges them: if a key occurs twice,
+// the later entry counts.
 func (r *reader) mergedMetas() ([]Entry, error) {
 	var buf [smallMap]Entry
 	entries := buf[:0]
@@ -83,7 +82,7 @@ func (r *reader) mergedMetas() ([]Entry, error) {
 	return exact(entries), nil
 }
 
-// bare reads a value that begins with c and has no meta data in front.
+// bare reads a value that begins with c and has no meta data.
 func (r *reader) bare(c byte) (v Value, err error) {
 	switch {
 	case c < bytePackedInt:
@@ -200,8 +199,8 @@ func (r *reader) entry(keys *keyRule) (Entry, error) {
 	return Entry{Key: raw.key(), Value: v}, nil
 }
 
-// exact returns a copy of entries on the heap; nil if there are none. Not
-// slices.Clone: its result may share the argument, which so would escape.
+// exact returns a copy of entries on the heap, nil if there are none. It does not use slices.Clone,
+// whose result may share the argument, so that the argument would escape.
 func exact(entries []Entry) []Entry {
 	if len(entries) == 0 {
 		return nil

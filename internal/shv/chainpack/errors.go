@@ -5,19 +5,20 @@ import (
 	"io"
 )
 
-// SyntaxError reports bytes that are not ChainPack. Offset is the place of the
-// first byte of what is wrong or incomplete (a schema byte, a number, a length,
-// a key), counted from the start of the input; where the input ends although
-// something must follow it is the input's length. What says what was being read.
+// SyntaxError reports bytes that are not ChainPack. Offset, counted from the start of the input, is
+// where the wrong or incomplete item begins: a schema byte, a number, a length or a key. If the
+// input ends although something must follow, it is the length of the input. What says what was
+// being read.
 //
-// Err is io.ErrUnexpectedEOF where the input was too short, which a reader of a
-// stream may take as a request for more, and nil where no continuation could help.
+// Err is io.ErrUnexpectedEOF if the input was too short, which the reader of a stream may take as a
+// request for more, and nil if no continuation could help.
 type SyntaxError struct {
 	Offset int
 	What   string
 	Err    error
 }
 
+// Error returns offset, item and cause.
 func (e *SyntaxError) Error() string {
 	if e.Err != nil {
 		return fmt.Sprintf("chainpack: offset %d: %s: %v", e.Offset, e.What, e.Err)
@@ -28,19 +29,21 @@ func (e *SyntaxError) Error() string {
 // Unwrap returns Err.
 func (e *SyntaxError) Unwrap() error { return e.Err }
 
-// LimitError reports input that exceeds one of the Limits. Offset is where the
-// value that is one too much or one too deep begins; What is "depth" or "items".
+// LimitError reports input that exceeds one of the Limits. Offset is where the value begins that is
+// one too many or too deep. What is "depth" or "items", or the text of the package that sets the
+// limit.
 type LimitError struct {
 	Offset int
 	What   string
 	Limit  int
 }
 
+// Error returns offset and limit.
 func (e *LimitError) Error() string {
 	return fmt.Sprintf("chainpack: offset %d: %s limit of %d exceeded", e.Offset, e.What, e.Limit)
 }
 
-// Default limits.
+// Defaults of Limits.
 const (
 	defaultDepth = 100
 	DefaultItems = 1 << 20
@@ -49,15 +52,13 @@ const (
 // maxDepth bounds the recursion, whatever a caller asks for.
 const maxDepth = 10000
 
-// Limits bounds what one call may read. A field that is zero or negative stands
-// for its default.
+// Limits bounds what one call may read. A field that is zero or negative means its default.
 type Limits struct {
-	// Depth is how many containers, MetaMaps included, may lie within each
-	// other. Above 10000 it counts as 10000.
+	// Depth is how many containers, MetaMaps included, may be nested. Above 10000 it counts as
+	// 10000.
 	Depth int
-	// Items is the number of values in one call: the outermost one, each item
-	// and the value of each entry. With the checked lengths it keeps memory
-	// within a constant of what the input has paid for.
+	// Items is the number of values in one call: the outermost one, each item, and the value of
+	// each entry. Together with the checked lengths it keeps memory proportional to the input.
 	Items int
 }
 

@@ -10,7 +10,7 @@ const (
 	keyCString
 )
 
-// rawKey is a key as it stands in the input.
+// rawKey is a key as it appears in the input.
 type rawKey struct {
 	typ keyType
 	num int64
@@ -28,8 +28,7 @@ func (k rawKey) key() Key {
 	}
 }
 
-// keyRule sees to it that the keys of one Map or IMap are of one type. A MetaMap
-// may mix them.
+// keyRule checks that the keys of one Map or IMap have one type. A MetaMap may mix them.
 type keyRule struct {
 	mixed, begun, isInt bool
 }
@@ -49,7 +48,7 @@ func (r *reader) nextKey(rule *keyRule) (rawKey, error) {
 	return k, nil
 }
 
-// key reads the key of an entry. Keys carry no meta data.
+// key reads the key of an entry. Keys have no meta data.
 func (r *reader) key() (k rawKey, err error) {
 	c, err := r.schema("key")
 	if err != nil {

@@ -1,10 +1,10 @@
 package chainpack
 
-// Kind tells the type of a Value.
+// Kind is the type of a Value.
 type Kind uint8
 
-// The kinds. Signed and unsigned integers are different types, and so are
-// Double and Decimal, String and Blob (section 1.1).
+// The kinds. Signed and unsigned integers are different types, and so are Double and Decimal, String
+// and Blob (spec.md 1.1).
 const (
 	KindNull Kind = iota
 	KindBool
@@ -35,7 +35,7 @@ var kindNames = [...]string{
 	KindIMap:     "IMap",
 }
 
-// String returns the name the protocol uses for the type.
+// String returns the name of the type in the standard.
 func (k Kind) String() string {
 	if int(k) < len(kindNames) {
 		return kindNames[k]
@@ -43,28 +43,32 @@ func (k Kind) String() string {
 	return "Kind(?)"
 }
 
-// Schema bytes: the first byte of an encoded value (section 1.2). 00–3f is a
-// packed UInt 0…63 and 40–7f a packed Int 0…63; bytes not listed are refused.
+// Schema bytes, the first byte of an encoded value (spec.md 1.2): those that a user of Scanner compares
+// with.
+const (
+	ByteNull    = 0x80
+	ByteBlob    = 0x85
+	ByteString  = 0x86
+	ByteList    = 0x88
+	ByteMap     = 0x89
+	ByteIMap    = 0x8a
+	ByteMetaMap = 0x8b
+	ByteCString = 0x8e
+	ByteTerm    = 0xff // ends a container
+)
+
+// The other schema bytes. Bytes that neither list has are refused.
 const (
 	bytePackedUInt = 0x00 // 00–3f: UInt 0…63
 	bytePackedInt  = 0x40 // 40–7f: Int 0…63
-	ByteNull       = 0x80
 	byteUInt       = 0x81
 	byteInt        = 0x82
 	byteDouble     = 0x83
-	ByteBlob       = 0x85
-	ByteString     = 0x86
-	ByteList       = 0x88
-	ByteMap        = 0x89
-	ByteIMap       = 0x8a
-	ByteMetaMap    = 0x8b
 	byteDecimal    = 0x8c
 	byteDateTime   = 0x8d
-	ByteCString    = 0x8e
 	byteFalse      = 0xfd
 	byteTrue       = 0xfe
-	ByteTerm       = 0xff
 )
 
-// packedLimit is the first integer that no longer fits into its schema byte.
+// packedLimit is the first integer that does not fit into its schema byte.
 const packedLimit = 64

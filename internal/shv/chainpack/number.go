@@ -6,7 +6,7 @@ import (
 	"math/bits"
 )
 
-// The forms of UInt data (section 1.3): one to four bytes with the length in the
+// The forms of UInt data (spec.md 1.3): one to four bytes with the length in the
 // leading ones of the first, then f0+n followed by n+4 bytes.
 const (
 	maxHead    = 0xfd // fe is reserved, ff cannot start a number
@@ -24,16 +24,16 @@ const (
 	numTooBig
 )
 
-// number is UInt data as read: its value, and what Int data needs to find the sign.
+// number is decoded UInt data: its value, and what Int data needs to find the sign.
 type number struct {
 	val  uint64
-	neg  bool // topmost value bit
+	neg  bool // the topmost value bit
 	n    int  // bytes used
 	bits uint // value bits of the form
 }
 
-// readNumber reads the frame that UInt data and Int data share. With signed set
-// the topmost value bit is taken out of the value.
+// readNumber reads the form that UInt data and Int data share. If signed, it takes the topmost
+// value bit out of the value.
 func readNumber(b []byte, signed bool) (num number, st numStatus) {
 	if len(b) == 0 {
 		return num, numShort
@@ -62,7 +62,7 @@ func readNumber(b []byte, signed bool) (num number, st numStatus) {
 	return num, numOK
 }
 
-// readLong reads the forms that begin with f0…fd.
+// readLong reads the forms that begin with f0 to fd.
 func readLong(b []byte, signed bool) (num number, st numStatus) {
 	n := int(b[0]&0x0f) + longFormTo + 1
 	if len(b) < n {
@@ -84,8 +84,8 @@ func readLong(b []byte, signed bool) (num number, st numStatus) {
 	return num, numOK
 }
 
-// signedValue turns sign and magnitude into an int64. "Negative zero" is 0, and
-// −2^63 is taken although the C library never sends it right.
+// signedValue combines sign and magnitude. Negative zero is 0. It accepts −2^63, although the C
+// library never sends it correctly (spec.md 1.3).
 func (num number) signedValue() (i int64, ok bool) {
 	switch {
 	case num.val <= math.MaxInt64 && num.neg:
@@ -99,12 +99,12 @@ func (num number) signedValue() (i int64, ok bool) {
 	}
 }
 
-// Shared so that polling a stream for a whole length does not allocate.
+// errShortUInt is shared so that polling a stream for a whole length does not allocate.
 var errShortUInt error = &SyntaxError{What: "UInt data", Err: io.ErrUnexpectedEOF}
 
-// UIntData reads bare UInt data, the form of frame lengths, from the front of b
-// and returns the number of bytes used. Longer forms than needed are accepted.
-// Where b is too short the error wraps io.ErrUnexpectedEOF.
+// UIntData reads bare UInt data, the form of frame lengths, at the front of b and returns the
+// number of bytes used. It accepts longer forms than needed. If b is too short, the error wraps
+// io.ErrUnexpectedEOF.
 func UIntData(b []byte) (u uint64, n int, err error) {
 	num, st := readNumber(b, false)
 	switch st {
@@ -136,11 +136,11 @@ func AppendUIntData(dst []byte, u uint64) []byte {
 // UIntDataLen returns the number of bytes that AppendUIntData appends for u.
 func UIntDataLen(u uint64) int { return numberLen(bits.Len64(u)) }
 
-// appendIntData appends Int data: sign and magnitude, the sign on top.
+// appendIntData appends Int data: sign and magnitude, with the sign in the topmost bit.
 func appendIntData(dst []byte, i int64) []byte {
 	mag, neg := uint64(i), i < 0
 	if neg {
-		mag = -mag // right for −2^63 too
+		mag = -mag // correct for −2^63, too
 	}
 	return appendNumber(dst, mag, bits.Len64(mag)+1, neg)
 }
@@ -157,8 +157,8 @@ func numberLen(width int) int {
 	}
 }
 
-// appendNumber appends val in the shortest form with at least width value bits;
-// neg sets the topmost of them.
+// appendNumber appends val in the shortest form with at least width value bits; neg sets the
+// topmost value bit.
 func appendNumber(dst []byte, val uint64, width int, neg bool) []byte {
 	n := numberLen(width)
 	if width <= longBits {

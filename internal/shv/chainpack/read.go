@@ -5,8 +5,8 @@ import (
 	"math"
 )
 
-// reader walks encoded bytes under Limits. It is the one place that knows what
-// is well-formed; Decode, Skip and Scanner only differ in what they keep.
+// reader walks through encoded bytes under Limits. It alone knows what is well-formed; Decode and
+// Scanner differ only in what they keep.
 type reader struct {
 	b     []byte
 	off   int
@@ -25,7 +25,7 @@ func (r *reader) schema(what string) (byte, error) {
 	return r.b[r.off], nil
 }
 
-// at tells whether the next byte is c.
+// at reports whether the next byte is c.
 func (r *reader) at(c byte) bool { return r.off < len(r.b) && r.b[r.off] == c }
 
 // item counts one more value.
@@ -47,7 +47,7 @@ func (r *reader) open() error {
 	return nil
 }
 
-// close consumes TERM if it is next.
+// close consumes TERM if it comes next.
 func (r *reader) close() bool {
 	if !r.at(ByteTerm) {
 		return false
@@ -122,8 +122,8 @@ func (r *reader) dateTime() (msec int64, quarters int32, err error) {
 	return msec, quarters, nil
 }
 
-// counted reads a length and that many bytes, which alias the input. The length
-// is compared with what is left before anything is done with it.
+// counted reads a length and that many bytes, which alias the input. It compares the length with
+// what is left before it uses it.
 func (r *reader) counted(what string) ([]byte, error) {
 	at := r.off
 	n, err := r.uintData(what)
@@ -138,7 +138,7 @@ func (r *reader) counted(what string) ([]byte, error) {
 	return r.b[start:r.off:r.off], nil
 }
 
-// cstring reads up to the zero byte. The first zero byte ends it, escaped or not.
+// cstring reads up to the first zero byte, whether that is escaped or not.
 func (r *reader) cstring() ([]byte, error) {
 	n := bytes.IndexByte(r.b[r.off:], 0)
 	if n < 0 {
@@ -149,8 +149,8 @@ func (r *reader) cstring() ([]byte, error) {
 	return r.b[start : start+n : start+n], nil
 }
 
-// unescapeCString resolves the two escapes that C and Python know (section 1.6).
-// It returns raw itself if there are none.
+// unescapeCString resolves the two escapes that C and Python know (spec.md 1.6). It returns raw
+// itself if there are none.
 func unescapeCString(raw []byte) []byte {
 	if bytes.IndexByte(raw, '\\') < 0 {
 		return raw
@@ -175,7 +175,7 @@ func (r *reader) badSchema(c byte) error {
 	what := "unknown schema byte"
 	switch c {
 	case ByteTerm:
-		what = "TERM where a value should be"
+		what = "TERM instead of a value"
 	case 0x8f:
 		what = "BlobChain is not supported"
 	}

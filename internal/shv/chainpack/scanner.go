@@ -1,25 +1,23 @@
 package chainpack
 
-// Scanner walks encoded bytes without building values: for example through a
-// MetaMap, skipping what is of no interest. It is a small value; a method that
-// fails may leave it anywhere, so stop at the first error. Nothing is allocated
-// except for errors. The caller keeps count of keys and values in maps; Limits
-// hold as for Decode.
+// Scanner walks through encoded bytes without building values, such as a MetaMap of which few
+// entries are of interest. After an error its position is undefined, so stop at the first. It
+// allocates only for errors. The caller keeps track of keys and values in maps. Limits apply as for
+// Decode. A Scanner must not be used concurrently.
 type Scanner struct{ r reader }
 
-// NewScanner returns a Scanner at the first byte of b, which it aliases.
+// NewScanner returns a Scanner at the first byte of b. It aliases b.
 func NewScanner(b []byte, lim Limits) Scanner { return Scanner{newReader(b, lim)} }
 
 // Offset returns how many bytes were consumed.
 func (s *Scanner) Offset() int { return s.r.off }
 
-// Peek returns the schema byte of what comes next without consuming it; ByteTerm
-// at the end of a container. At the end of the input the error wraps
-// io.ErrUnexpectedEOF.
+// Peek returns the schema byte of what comes next, without consuming it; at the end of a container
+// that is ByteTerm. At the end of the input the error wraps io.ErrUnexpectedEOF.
 func (s *Scanner) Peek() (byte, error) { return s.r.schema("value") }
 
-// Enter consumes the opening byte of a container: ByteList, ByteMap, ByteIMap or
-// ByteMetaMap. Anything else next is an error.
+// Enter consumes the opening byte of a container: ByteList, ByteMap, ByteIMap or ByteMetaMap.
+// Anything else is an error.
 func (s *Scanner) Enter(schema byte) error {
 	c, err := s.r.schema("container")
 	if err != nil {
@@ -28,7 +26,7 @@ func (s *Scanner) Enter(schema byte) error {
 	if c != schema || c < ByteList || c > ByteMetaMap {
 		return &SyntaxError{Offset: s.r.off, What: "not the container expected"}
 	}
-	if c != ByteMetaMap { // meta data belong to a value that is counted anyway
+	if c != ByteMetaMap { // meta data belongs to a value, which is counted anyway
 		if err := s.r.item(); err != nil {
 			return err
 		}
@@ -36,11 +34,11 @@ func (s *Scanner) Enter(schema byte) error {
 	return s.r.open()
 }
 
-// Leave consumes TERM if it is next and tells whether it was; false at the end of
-// the input too, where the call that reads on reports the error.
+// Leave consumes TERM if it comes next and reports whether it did. At the end of the input it
+// returns false, and the next call reports the error.
 func (s *Scanner) Leave() bool { return s.r.depth > 0 && s.r.close() }
 
-// Int consumes an Int, or a UInt that fits. Meta data in front are an error.
+// Int consumes an Int, or a UInt that fits into int64. Meta data before it is an error.
 func (s *Scanner) Int() (int64, error) {
 	at := s.r.off
 	k, err := s.scalar("Int")
@@ -53,9 +51,8 @@ func (s *Scanner) Int() (int64, error) {
 	return k.num, nil
 }
 
-// Bytes consumes a String or Blob and returns its contents, which alias the
-// input. A CString is taken if it holds no escapes. Meta data in front are an
-// error.
+// Bytes consumes a String or Blob and returns its content, which aliases the input. It accepts a
+// CString without escapes. Meta data before it is an error.
 func (s *Scanner) Bytes() ([]byte, error) {
 	at := s.r.off
 	if s.r.at(ByteBlob) {
@@ -84,7 +81,7 @@ func (s *Scanner) Bytes() ([]byte, error) {
 	}
 }
 
-// scalar consumes an Int, UInt, String or CString, which is what keys are too.
+// scalar consumes an Int, UInt, String or CString, the types that a key can have.
 func (s *Scanner) scalar(what string) (rawKey, error) {
 	if _, err := s.r.schema(what); err != nil {
 		return rawKey{}, err

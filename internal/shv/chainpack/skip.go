@@ -1,7 +1,7 @@
 package chainpack
 
-// skip consumes the value at the front with its meta data and builds nothing. It accepts exactly what value accepts, and
-// allocates only for an error.
+// skip consumes one value with its meta data and builds nothing. It accepts exactly what value
+// accepts, and allocates only for an error.
 func (r *reader) skip() error {
 	if err := r.item(); err != nil {
 		return err
@@ -52,7 +52,7 @@ func (r *reader) skipEntries(meta bool) error {
 	return nil
 }
 
-// skipScalar consumes a value that is not a container and begins with c.
+// skipScalar consumes a value that begins with c and is not a container.
 func (r *reader) skipScalar(c byte) error {
 	if c < ByteNull {
 		r.off++

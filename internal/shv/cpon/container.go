@@ -12,14 +12,14 @@ func (p *parser) open() error {
 	return nil
 }
 
-// close consumes end if it comes next, after separators. At the end of the text
-// it reports that the container, which began at start, has no end.
+// close consumes end if it comes next, after separators. At the end of the text it reports that the
+// container, which began at start, is not closed.
 func (p *parser) close(end byte, start int) (bool, error) {
 	if err := p.space(); err != nil {
 		return false, err
 	}
 	if p.off >= len(p.text) {
-		return false, p.errorAt(start, "no %q to end what begins here", end)
+		return false, p.errorAt(start, "no %q to close what begins here", end)
 	}
 	if p.text[p.off] != end {
 		return false, nil
@@ -53,8 +53,8 @@ func (p *parser) list() (v chainpack.Value, err error) {
 	return v, nil
 }
 
-// mapValue reads a Map or IMap. The constructors let the keys decide which of
-// the two it is, as the right column of section 2.4 has it.
+// mapValue reads a Map or IMap. The constructors let the keys decide which of the two it is, as in
+// the right column of spec.md 2.4.
 func (p *parser) mapValue(build func(...chainpack.Entry) chainpack.Value) (v chainpack.Value, err error) {
 	base := len(p.entries)
 	if err := p.readEntries('}', false); err != nil {
@@ -65,8 +65,8 @@ func (p *parser) mapValue(build func(...chainpack.Entry) chainpack.Value) (v cha
 	return v, nil
 }
 
-// readEntries reads the entries of a map or MetaMap onto the stack. Only a
-// MetaMap may mix String and Int keys.
+// readEntries reads the entries of a map or MetaMap onto the stack. Only a MetaMap may mix String
+// and Int keys.
 func (p *parser) readEntries(end byte, mixed bool) error {
 	start, base := p.off, len(p.entries)
 	if err := p.open(); err != nil {
@@ -111,14 +111,15 @@ func (p *parser) key() (k chainpack.Key, err error) {
 	return k, p.errorAt(at, "key is neither String nor Int")
 }
 
-// PlacedEntry is an entry of a map and the place of its key, both counted from 1.
+// PlacedEntry is an entry of a map with the place of its key: line and column from 1, the column in
+// bytes.
 type PlacedEntry struct {
 	chainpack.Entry
 	Line, Col int
 }
 
-// ParseEntries is Parse for a text that is one map, such as a configuration, of
-// which faults are to be told with their place.
+// ParseEntries is Parse for a text that is one map, such as a configuration file, whose faults are
+// reported with their place. A map entry that occurs twice is returned twice.
 func ParseEntries(text []byte, lim chainpack.Limits) ([]PlacedEntry, error) {
 	p := parser{text: text, lim: lim.Effective()}
 	if err := p.space(); err != nil {

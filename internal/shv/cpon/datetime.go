@@ -10,14 +10,14 @@ import (
 
 const quarterMs = int64(15 * time.Minute / time.Millisecond)
 
-// dateTime reads d"…" in the forms of section 2.2: T or a blank in the middle or
-// a date alone, hours of one digit, a true fraction (beyond milliseconds it is
-// cut), a zone with or without colon, UTC without one.
+// dateTime reads d"…" in the forms of spec.md 2.2: T or a blank in the middle or a date alone,
+// hours of one digit, a true fraction (cut after milliseconds), a zone with or without a colon, UTC
+// without a zone.
 func (p *parser) dateTime() (v chainpack.Value, err error) {
 	start := p.off
 	n := bytes.IndexByte(p.text[start+2:], '"')
 	if n < 0 {
-		return v, p.errorAt(start, "DateTime without an end")
+		return v, p.errorAt(start, "unterminated DateTime")
 	}
 	f := fields{b: p.text[start+2 : start+2+n]}
 	msec, quarters := f.dateTime()
@@ -32,13 +32,13 @@ func (p *parser) dateTime() (v chainpack.Value, err error) {
 	return v, nil
 }
 
-// fields cuts a text into numbers; bad stays set after the first that is wrong.
+// fields cuts a text into numbers. bad is set from the first error on.
 type fields struct {
 	b   []byte
 	bad bool
 }
 
-// accept consumes c if it is next.
+// accept consumes c if it comes next.
 func (f *fields) accept(c byte) bool {
 	if len(f.b) == 0 || f.b[0] != c {
 		return false
@@ -49,7 +49,7 @@ func (f *fields) accept(c byte) bool {
 
 func (f *fields) expect(c byte) { f.bad = !f.accept(c) || f.bad }
 
-// digits consumes from lo to hi digits that make a number in min…max.
+// digits consumes lo to hi digits that make a number from minimum to maximum.
 func (f *fields) digits(lo, hi, minimum, maximum int) int {
 	n := 0
 	for n < len(f.b) && n < hi && isDigit(f.b[n]) {
@@ -66,7 +66,7 @@ func (f *fields) digits(lo, hi, minimum, maximum int) int {
 
 func (f *fields) dateTime() (msec int64, quarters int) {
 	before := f.accept('-')
-	year := f.digits(4, 6, 0, 999999) // the codec knows the true limit
+	year := f.digits(4, 6, 0, 999999) // package chainpack checks the true limit
 	if before {
 		year = -year
 	}
@@ -95,7 +95,7 @@ func (f *fields) dateTime() (msec int64, quarters int) {
 	return t.UnixMilli() + ms - int64(quarters)*quarterMs, quarters
 }
 
-// fraction reads .5 as 500 ms.
+// fraction reads a fraction of a second: .5 is 500 ms.
 func (f *fields) fraction() (ms int64) {
 	if !f.accept('.') {
 		return 0
@@ -110,7 +110,7 @@ func (f *fields) fraction() (ms int64) {
 	return ms
 }
 
-// zone reads Z, ±HH, ±HHMM or ±HH:MM; nothing is UTC.
+// zone reads Z, ±HH, ±HHMM or ±HH:MM; no zone is UTC.
 func (f *fields) zone() (quarters int) {
 	if len(f.b) == 0 || f.accept('Z') {
 		return 0
@@ -134,8 +134,7 @@ func (f *fields) zone() (quarters int) {
 	return quarters
 }
 
-// appendDateTime writes local time with its offset, milliseconds only if there
-// are any.
+// appendDateTime writes local time with its offset, and milliseconds only if they are not 0.
 func appendDateTime(dst []byte, msec int64, quarters int) []byte {
 	t := time.UnixMilli(msec + int64(quarters)*quarterMs).UTC()
 	dst = append(dst, `d"`...)

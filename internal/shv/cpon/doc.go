@@ -1,18 +1,15 @@
-// Package cpon reads and writes CPON, the text form of SHV values (spec.md
-// 2).
+// Package cpon reads and writes CPON, the text form of SHV values (spec.md 2).
 //
-// Parse takes what people and other programs write: commas and colons are white
-// space, comments and trailing commas are fine. Append writes one canonical
-// line. It is not the pretty form of the logs, which puts names in place of
-// numbers and cannot be parsed, nor JSON.
+// Parse reads what people and other programs write: commas and colons are white space, comments and
+// trailing commas are allowed. Append writes one canonical line. It is neither the pretty form of
+// logs, which has names instead of numbers and cannot be parsed, nor JSON.
 //
-// What is printed parses back to an equal value, with three exceptions: a
-// Decimal with a positive exponent may be written out (3·10² as 300., read back
-// as 300·10⁰), the nearest to what the C library prints; infinities and NaN are
-// printed as inf, -inf and nan for the eyes of people, and Parse refuses them,
-// because no such number may enter a message; and values nested deeper than the
-// limits are not read.
+// What Append writes parses to an equal value, with three exceptions. A Decimal with a positive
+// exponent may be written out, as the C library does: 3·10² as 300., which reads as 300·10⁰.
+// Infinities and NaN are written for people as inf, -inf and nan, and Parse refuses them, because
+// no message may hold them. And Parse refuses values that are nested more deeply than its limits
+// allow.
 //
-// Where readers of the C library and of pyshv differ, Parse is as strict as
-// pyshv (section 2.4), except that it takes DateTimes in all their forms.
+// If the readers of the C library and of pyshv differ, Parse is as strict as pyshv (spec.md 2.4),
+// except that it accepts all forms of DateTime.
 package cpon

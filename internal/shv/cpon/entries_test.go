@@ -9,13 +9,15 @@ import (
 )
 
 func TestEntriesOfAMapHaveTheirPlaces(t *testing.T) {
-	entries, err := cpon.ParseEntries([]byte("// first\n{\n  \"a\": {\"x\": 1},\n\t/* no comma */ \"b\" [1 2]\n3: 4}\n"), chainpack.Limits{})
+	const text = "// first\n{\n  \"a\": {\"x\": 1},\n\t/* no comma */ \"b\" [1 2]\n3: 4}\n"
+	entries, err := cpon.ParseEntries([]byte(text), chainpack.Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var got []string
 	for _, e := range entries {
-		got = append(got, string(cpon.AppendKey(nil, e.Key))+"="+cpon.String(e.Value)+"@"+string(rune('0'+e.Line))+":"+string(rune('0'+e.Col%10)))
+		place := string(rune('0'+e.Line)) + ":" + string(rune('0'+e.Col%10))
+		got = append(got, string(cpon.AppendKey(nil, e.Key))+"="+cpon.String(e.Value)+"@"+place)
 	}
 	if text := strings.Join(got, " "); text != `"a"={"x":1}@3:3 "b"=[1,2]@4:7 3=4@5:1` {
 		t.Error(text)

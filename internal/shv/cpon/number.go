@@ -7,8 +7,8 @@ import (
 	"shvtools/internal/shv/chainpack"
 )
 
-// number reads an Int, UInt, Decimal or Double (section 2.1). A point or an e
-// makes a Decimal, a p a Double.
+// number reads an Int, UInt, Decimal or Double (spec.md 2.1). A point or an e makes it a Decimal, a
+// p a Double.
 func (p *parser) number() (v chainpack.Value, err error) {
 	start := p.off
 	neg := p.text[start] == '-'
@@ -29,7 +29,7 @@ func (p *parser) number() (v chainpack.Value, err error) {
 	return v, err
 }
 
-// span consumes the bytes that ok accepts and returns how many they were.
+// span consumes the bytes that ok accepts and returns their number.
 func (p *parser) span(ok func(byte) bool) int {
 	from := p.off
 	for p.off < len(p.text) && ok(p.text[p.off]) {
@@ -40,7 +40,7 @@ func (p *parser) span(ok func(byte) bool) int {
 
 func isHex(c byte) bool { return isDigit(c) || c|0x20 >= 'a' && c|0x20 <= 'f' }
 
-// based reads the digits of a 0x or 0b Int. A u is refused, as pyshv does.
+// based reads the digits of a 0x or 0b Int. It refuses a u, as pyshv does.
 func (p *parser) based(start int, neg bool, base int) (v chainpack.Value, err error) {
 	p.off += 2
 	from := p.off
@@ -51,7 +51,7 @@ func (p *parser) based(start int, neg bool, base int) (v chainpack.Value, err er
 	return p.signed(start, neg, mag, err)
 }
 
-// signed makes an Int of sign and magnitude; err is strconv's.
+// signed makes an Int of sign and magnitude; err is that of strconv.
 func (p *parser) signed(start int, neg bool, mag uint64, err error) (v chainpack.Value, _ error) {
 	switch {
 	case err != nil && err.(*strconv.NumError).Err == strconv.ErrSyntax:
@@ -91,8 +91,8 @@ func (p *parser) hexNumber(start int, neg bool) (v chainpack.Value, err error) {
 	return chainpack.Double(f), nil
 }
 
-// exponent consumes e or p with the exponent that must follow. One that does not
-// fit is cut to a value that is out of range everywhere.
+// exponent consumes e or p with the exponent that must follow. An exponent that does not fit
+// becomes one that is out of range everywhere.
 func (p *parser) exponent(start int) (int64, error) {
 	const far = math.MaxInt32 * 4
 	p.off++
@@ -114,7 +114,7 @@ func (p *parser) exponent(start int) (int64, error) {
 	return exp, nil
 }
 
-// decNumber reads everything that is written with decimal digits.
+// decNumber reads a number with decimal digits.
 func (p *parser) decNumber(start int, neg bool) (v chainpack.Value, err error) {
 	from := p.off
 	if p.span(isDigit) == 0 {
@@ -141,8 +141,8 @@ func (p *parser) decNumber(start int, neg bool) (v chainpack.Value, err error) {
 	return chainpack.UInt(mag), nil
 }
 
-// fraction reads the rest of a Decimal: exact, all digits count. 1.25p-2 turns
-// out to be a Double only at its end.
+// fraction reads the rest of a Decimal exactly: all digits count. Only the end of 1.25p-2 shows
+// that it is a Double.
 func (p *parser) fraction(start int, neg bool, whole []byte) (v chainpack.Value, err error) {
 	digits := append([]byte(nil), whole...)
 	from := p.off - len(whole)
@@ -173,8 +173,8 @@ func (p *parser) fraction(start int, neg bool, whole []byte) (v chainpack.Value,
 	return chainpack.Decimal(int64(mag), int32(exp)), nil
 }
 
-// binaryExponent reads the p of a Double whose digits, from the offset on, are
-// decimal: 1.25p-2 is 1.25·2⁻².
+// binaryExponent reads the p of a Double with decimal digits, which begin at from: 1.25p-2 is
+// 1.25·2⁻².
 func (p *parser) binaryExponent(start, from int) (v chainpack.Value, err error) {
 	mantissa := string(p.text[from:p.off])
 	exp, err := p.exponent(start)

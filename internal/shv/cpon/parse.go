@@ -6,8 +6,8 @@ import (
 	"shvtools/internal/shv/chainpack"
 )
 
-// Parse reads exactly one value with its meta data. Separators and comments may
-// surround it; anything else is a *SyntaxError. The value does not alias text.
+// Parse reads exactly one value with its meta data, which separators and comments may surround. An
+// error is a *SyntaxError or *LimitError. The value does not alias text.
 func Parse(text []byte, lim chainpack.Limits) (chainpack.Value, error) {
 	p := parser{text: text, lim: lim.Effective()}
 	v, err := p.value()
@@ -23,8 +23,8 @@ func Parse(text []byte, lim chainpack.Limits) (chainpack.Value, error) {
 	return v, nil
 }
 
-// parser keeps the contents of open containers on two stacks, from which the
-// constructors of package chainpack take their copies.
+// parser keeps the contents of open containers on two stacks, of which the constructors of package
+// chainpack take copies.
 type parser struct {
 	text    []byte
 	off     int
@@ -35,7 +35,7 @@ type parser struct {
 	entries []chainpack.Entry
 }
 
-// peek returns the byte n places ahead, 0 beyond the end.
+// peek returns the byte n places ahead, 0 after the end.
 func (p *parser) peek(n int) byte {
 	if p.off+n < len(p.text) {
 		return p.text[p.off+n]
@@ -43,8 +43,7 @@ func (p *parser) peek(n int) byte {
 	return 0
 }
 
-// space skips separators and comments. Bytes of 80 and above, which the C
-// library skips too, are left for the caller to stumble on.
+// space skips separators and comments. It stops at bytes from 80 hex on, which the C library skips.
 func (p *parser) space() error {
 	for p.off < len(p.text) {
 		switch c := p.text[p.off]; {
@@ -53,13 +52,13 @@ func (p *parser) space() error {
 		case c == '/' && p.peek(1) == '/':
 			n := bytes.IndexByte(p.text[p.off:], '\n')
 			if n < 0 {
-				return p.errorAt(p.off, "comment without a newline at its end")
+				return p.errorAt(p.off, "unterminated comment (want a newline at its end)")
 			}
 			p.off += n + 1
 		case c == '/' && p.peek(1) == '*':
 			n := bytes.Index(p.text[p.off+2:], []byte("*/"))
 			if n < 0 {
-				return p.errorAt(p.off, "comment without */ at its end")
+				return p.errorAt(p.off, "unterminated comment (want */)")
 			}
 			p.off += n + 4
 		default:
@@ -123,7 +122,7 @@ func (p *parser) bare() (chainpack.Value, error) {
 	case isLetter(c):
 		return p.word()
 	case c == ']' || c == '}' || c == '>':
-		return chainpack.Value{}, p.errorAt(p.off, "%q where a value should be", c)
+		return chainpack.Value{}, p.errorAt(p.off, "%q instead of a value", c)
 	default:
 		return chainpack.Value{}, p.errorAt(p.off, "invalid character %q", c)
 	}
@@ -150,8 +149,8 @@ func (p *parser) word() (chainpack.Value, error) {
 func isDigit(c byte) bool  { return c >= '0' && c <= '9' }
 func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
 
-// isWord tells the bytes that may not follow a word or number directly, so that
-// a typing error does not fall apart into two values.
+// isWord reports whether c must not follow a word or number directly, so that a typing error does
+// not become two values.
 func isWord(c byte) bool {
 	return isDigit(c) || isLetter(c) || c == '_' || c == '.' || c == '+' || c == '-'
 }

@@ -10,8 +10,8 @@ import (
 // String returns the canonical text of v. See Append.
 func String(v chainpack.Value) string { return string(Append(nil, v)) }
 
-// Append appends the canonical one-line text of v, meta data in front: no blanks,
-// entries in their order, Doubles in hex so that they are exact.
+// Append appends the canonical one-line text of v with its meta data: no blanks, entries in their
+// order, and Doubles in hex, which is exact.
 func Append(dst []byte, v chainpack.Value) []byte {
 	if meta := v.Meta(); len(meta) > 0 {
 		dst = appendEntries(append(dst, '<'), meta, '>')
@@ -74,7 +74,7 @@ func appendEntries(dst []byte, entries []chainpack.Entry, end byte) []byte {
 	return append(dst, end)
 }
 
-// AppendKey appends a key as it stands in maps: a number or a quoted String.
+// AppendKey appends a key in the form that maps have: a number or a quoted String.
 func AppendKey(dst []byte, k chainpack.Key) []byte {
 	if k.IsInt() {
 		return strconv.AppendInt(dst, k.Int(), 10)
@@ -82,9 +82,9 @@ func AppendKey(dst []byte, k chainpack.Key) []byte {
 	return appendString(dst, k.Str())
 }
 
-// appendString appends s as a quoted String. Only the escapes of section 2.3
-// exist; other control bytes and bytes that are not UTF-8 stand as they are, so
-// the text of an untrusted value is not safe for a terminal.
+// appendString appends s as a quoted String. Only the escapes of spec.md 2.3 exist. Other control
+// bytes and bytes that are not UTF-8 are written as they are, so the text of an untrusted value is
+// not safe for a terminal.
 func appendString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	from := 0
@@ -117,8 +117,8 @@ func appendBlob(dst, b []byte) []byte {
 	return append(dst, '"')
 }
 
-// appendDouble writes hex floats as pyshv does, with a point always and an
-// exponent without padding: 0x1.bep+7.
+// appendDouble writes hex floats as pyshv does, always with a point and with an unpadded exponent:
+// 0x1.bep+7.
 func appendDouble(dst []byte, f float64) []byte {
 	switch {
 	case math.IsNaN(f):
@@ -145,14 +145,14 @@ func appendDouble(dst []byte, f float64) []byte {
 	return dst
 }
 
-// Bounds within which a Decimal is written out instead of with an exponent, so
+// Limits within which a Decimal is written out instead of with an exponent, so
 // that the texts are those of the C library.
 const (
 	maxPlaces = 3 // digits behind a leading "0."
 	maxWhole  = 9 // digits before the point
 )
 
-// appendDecimal always leaves a point or an exponent, or it would read as an Int.
+// appendDecimal always writes a point or an exponent, since the text would be an Int without them.
 func appendDecimal(dst []byte, mantissa int64, exponent int32) []byte {
 	mag := uint64(mantissa)
 	if mantissa < 0 {

@@ -6,11 +6,10 @@ import (
 	"shvtools/internal/shv/chainpack"
 )
 
-// stringEscapes are the escapes of a String; any other byte after a backslash
-// stands for itself.
+// stringEscapes are the escapes of a String. After a backslash, any other byte means itself.
 var stringEscapes = [256]byte{'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}
 
-// str reads a String. Bytes other than quote and backslash are taken as they are.
+// str reads a String. Bytes except quote and backslash mean themselves.
 func (p *parser) str() (string, error) {
 	start := p.off
 	p.off++
@@ -37,11 +36,11 @@ func (p *parser) str() (string, error) {
 		}
 		out = append(out, c)
 	}
-	return "", p.errorAt(start, "String without an end")
+	return "", p.errorAt(start, "unterminated String")
 }
 
-// blob reads b"…" with two hex digits after a backslash. Bytes of 80 and above
-// are refused, as the C library does.
+// blob reads b"…", where a backslash precedes two hex digits. It refuses bytes from 80 hex on, as
+// the C library does.
 func (p *parser) blob() (v chainpack.Value, err error) {
 	start := p.off
 	p.off += 2
@@ -62,7 +61,7 @@ func (p *parser) blob() (v chainpack.Value, err error) {
 		}
 		out = append(out, c)
 	}
-	return v, p.errorAt(start, "Blob without an end")
+	return v, p.errorAt(start, "unterminated Blob")
 }
 
 func (p *parser) blobEscape(at int) (byte, error) {
@@ -81,7 +80,7 @@ func (p *parser) blobEscape(at int) (byte, error) {
 	return 0, p.errorAt(at, "unknown escape in a Blob")
 }
 
-// hexBlob reads x"…". Blanks between the digits are refused, as pyshv does.
+// hexBlob reads x"…". It refuses blanks between digits, as pyshv does.
 func (p *parser) hexBlob() (v chainpack.Value, err error) {
 	start := p.off
 	p.off += 2
@@ -89,13 +88,13 @@ func (p *parser) hexBlob() (v chainpack.Value, err error) {
 	for p.off < len(p.text) && p.text[p.off] != '"' {
 		hi, lo := hexDigit(p.text[p.off]), hexDigit(p.peek(1))
 		if hi < 0 || lo < 0 {
-			return v, p.errorAt(p.off, "no pair of hex digits in a Blob")
+			return v, p.errorAt(p.off, "not a pair of hex digits in a Blob")
 		}
 		out = append(out, byte(hi<<4|lo))
 		p.off += 2
 	}
 	if p.off >= len(p.text) {
-		return v, p.errorAt(start, "Blob without an end")
+		return v, p.errorAt(start, "unterminated Blob")
 	}
 	p.off++
 	return chainpack.Blob(out), nil

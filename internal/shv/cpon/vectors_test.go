@@ -51,7 +51,7 @@ func unhex(t testing.TB, s string) []byte {
 }
 
 func TestTextBecomesTheBytesOfTheStricterReader(t *testing.T) {
-	// Where pyshv is not followed (section 2.4).
+	// Where pyshv is not followed (spec.md 2.4).
 	exceptions := map[string]string{"T15": "error", "T40": "8d 04"}
 	for _, row := range textRows(t) {
 		t.Run(row[0], func(t *testing.T) {

@@ -1,6 +1,6 @@
-// Package login holds what both ends of a login agree on (spec.md 5.2): the
-// login types, how a password is hashed with the broker's nonce, and the
-// development user. It checks nothing: package auth does that in the broker.
+// Package login holds what both ends of a login agree on (spec.md 5.2): the login types, how a
+// password is hashed with the broker's nonce, and the development user. It checks no logins:
+// package auth of the broker does.
 package login
 
 import (
@@ -8,27 +8,26 @@ import (
 	"encoding/hex"
 )
 
-// The development user of a broker without a configuration. Broker and clients
-// use it on loopback only.
+// The development user of a broker without a configuration. Broker and clients use it on loopback
+// and Unix sockets only.
 const (
 	DevelopmentUser     = "iot"
 	DevelopmentPassword = "lub42DUB"
 )
 
-// Login types (spec.md 5.2). Anything else is taken for SHA1, as the C++
-// broker does.
+// Login types (spec.md 5.2). Brokers treat any other type as SHA1.
 const (
 	Plain = "PLAIN"
 	SHA1  = "SHA1"
 	Token = "TOKEN"
-	// External has no password: the client certificate of the connection stands for
-	// it (docs/protocol.md).
+	// External has no password: the client certificate of the connection replaces it
+	// (protocol.md 5).
 	External = "EXTERNAL"
 )
 
-// Hash returns the password of a SHA1 login: the hex SHA1 of the nonce followed by
-// the hex SHA1 of the password. An empty password is not hashed itself, as the C++
-// helper does it (spec.md 5.2).
+// Hash returns the password of a SHA1 login: the hex SHA1 of the nonce followed by the hex SHA1 of
+// the password. An empty password is not hashed before, as the C++ helper of 2021 does it
+// (spec.md 5.2).
 func Hash(nonce, password string) string {
 	if password == "" {
 		return HexSHA1(nonce)

@@ -8,14 +8,12 @@ import (
 	"shvtools/internal/shv/shvpath"
 )
 
-// Answer serves the request m from tree and gives the message to answer with,
-// nil when the answer comes later. level is the caller's access level, caller what
-// the tree's methods see as Request.Caller.
+// Answer serves the request m from tree and returns the message to answer with, nil if the answer
+// comes later. level is the caller's access level. The tree's methods see caller as Request.Caller.
 //
-// An abort or a query of a call (body key 5) never runs the method. A query of a
-// call that runs is answered by Delay, and so is the call itself when it comes
-// again; an abort, and a query of anything else, by RequestInvalid (spec.md
-// 3.7).
+// An abort or a query of a call (body key 5) never runs the method (spec.md 3.7). A query of a call
+// that runs is answered by Delay, and so is the same call if it comes again. An abort, and a query
+// of any other call, is answered by RequestInvalid.
 func Answer(tree *Tree, m *rpc.Message, level rpc.Access, caller any) []byte {
 	from := m.Address()
 	content, err := m.ContentWithin(tree.MaxItems)

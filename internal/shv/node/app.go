@@ -7,19 +7,18 @@ import (
 	"shvtools/internal/shv/rpc"
 )
 
-// Getter is a method without a param that answers what get gives.
+// Getter returns a method without a param that answers what get returns.
 func Getter(name, result string, access rpc.Access, get func() chainpack.Value) Method {
 	return Method{Name: name, Flags: FlagGetter, Result: result, Access: access,
 		Call: func(*Request) (chainpack.Value, error) { return get(), nil }}
 }
 
-// Constant is a getter of a value that never changes.
+// Constant returns a getter of a value that never changes.
 func Constant(name, result string, access rpc.Access, v chainpack.Value) Method {
 	return Getter(name, result, access, func() chainpack.Value { return v })
 }
 
-// App are the methods of the node .app of a program (spec.md 7.9). now is
-// the clock.
+// App returns the methods of a program's node .app (spec.md 7.9). now is the clock.
 func App(name, version string, now func() time.Time) []Method {
 	return []Method{
 		Constant("shvVersionMajor", "i", rpc.AccessBrowse, chainpack.Int(3)),

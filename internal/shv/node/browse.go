@@ -18,7 +18,7 @@ const (
 	dirTags        = 16
 )
 
-// oldForm reads the param [name, mask] of 2022; ok is false for anything else.
+// oldForm reads the param [name, mask] of 2022; ok is false for other params.
 func oldForm(param chainpack.Value) (name string, mask int64, ok bool) {
 	if param.Kind() != chainpack.KindList || param.Len() != 2 {
 		return "", 0, false
@@ -31,17 +31,19 @@ func oldForm(param chainpack.Value) (name string, mask int64, ok bool) {
 	return name, mask, ok
 }
 
-// ls answers the names of the children, or whether one is there.
+// ls returns the names of the children, or whether one exists.
 func (t *Tree) ls(r *Request, at place) (chainpack.Value, error) {
 	if name, ok := r.Param.AsString(); ok {
 		return chainpack.Bool(slices.Contains(at.children, name)), nil
 	}
 	shown := slices.DeleteFunc(at.children, func(child string) bool { return t.Hidden[shvpath.Join(r.Path, child)] })
-	return Names(r.Param, shown, func(child string) chainpack.Value { return t.hasChildren(shvpath.Join(r.Path, child)) }), nil
+	return Names(r.Param, shown, func(child string) chainpack.Value {
+		return t.hasChildren(shvpath.Join(r.Path, child))
+	}), nil
 }
 
-// Names is the result of ls for a param that is no name: the names of the children,
-// or what the form of 2022 asks for.
+// Names returns the result of ls for a param that is not a name: the names of the children, or what
+// the form of 2022 asks for (spec.md 7.10).
 func Names(param chainpack.Value, children []string, hasChildren func(name string) chainpack.Value) chainpack.Value {
 	name, mask, _ := oldForm(param)
 	items := make([]chainpack.Value, 0, len(children))
@@ -57,7 +59,7 @@ func Names(param chainpack.Value, children []string, hasChildren func(name strin
 	return chainpack.List(items...)
 }
 
-// hasChildren is Null for a node that others serve: it is for them to tell.
+// hasChildren returns Null for a node that somebody else serves, since only they know.
 func (t *Tree) hasChildren(path string) chainpack.Value {
 	at := t.find(path)
 	if _, own := t.nodes.Get(path); len(at.children) == 0 && len(at.methods) == 0 && !own {
@@ -66,8 +68,8 @@ func (t *Tree) hasChildren(path string) chainpack.Value {
 	return chainpack.Bool(len(at.children) > 0)
 }
 
-// dir answers the methods, or whether one is there; params that are neither a
-// String nor the form of 2022 are taken for none, since old clients send several.
+// dir returns the methods, or whether one exists. It treats params that are neither a String nor
+// the form of 2022 as none, since old clients send several.
 func dir(param chainpack.Value, methods []Method) (chainpack.Value, error) {
 	if name, ok := param.AsString(); ok {
 		return chainpack.Bool(slices.ContainsFunc(methods, func(m Method) bool { return m.Name == name })), nil
@@ -85,7 +87,7 @@ func dir(param chainpack.Value, methods []Method) (chainpack.Value, error) {
 	return chainpack.List(items...), nil
 }
 
-// describe is the IMap of the standard with all of its keys, and the extra where
+// describe returns the IMap of the standard with all of its keys (spec.md 7.10), and the extra if
 // there is one.
 func (m Method) describe() chainpack.Value {
 	signals := make([]chainpack.Entry, len(m.Signals))
@@ -106,8 +108,7 @@ func (m Method) describe() chainpack.Value {
 	return chainpack.IMap(entries...)
 }
 
-// attributes is the List of 2022: the name and what the mask asks for, the name
-// alone when that is nothing.
+// attributes returns the List of 2022: the name and what the mask asks for, or the name alone.
 func (m Method) attributes(mask int64) chainpack.Value {
 	items := []chainpack.Value{chainpack.String(m.Name)}
 	for _, a := range []struct {
@@ -130,7 +131,7 @@ func (m Method) attributes(mask int64) chainpack.Value {
 	return chainpack.List(items...)
 }
 
-// signature is one of VoidVoid, VoidParam, RetVoid, RetParam.
+// signature returns 0 VoidVoid, 1 VoidParam, 2 RetVoid or 3 RetParam.
 func (m Method) signature() (n uint64) {
 	if m.Param != "" {
 		n |= 1

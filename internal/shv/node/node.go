@@ -1,7 +1,6 @@
-// Package node serves a tree of nodes to RPC callers: ls and dir everywhere,
-// and the methods of each node behind a check of the caller's access level
-// (spec.md 7.9, 7.10). It knows no connection: a Request goes in, a value or
-// an error comes out.
+// Package node serves a tree of nodes to RPC callers: ls and dir on every node, and the methods of
+// each node if the caller's access level permits (spec.md 7.9, 7.10). It knows no connection: a
+// Request goes in, a value or an error comes out.
 package node
 
 import (
@@ -23,19 +22,19 @@ const (
 	FlagLongCalls = 128
 )
 
-// ErrLater is returned by a method that answers its call by itself, later.
+// ErrLater is returned by a method that will answer its call later, by itself.
 var ErrLater = errors.New("node: answered later")
 
 // Request is one call.
 type Request struct {
-	Path   string // clean
+	Path   string // a clean path
 	Method string
 	Param  chainpack.Value
 	Access rpc.Access  // the caller's level
 	From   rpc.Address // where the answer goes
 	UserID chainpack.Value
-	Caller any // who calls, as Answer's caller knows it; nil where nobody asks
-	Size   int // of the body, in bytes
+	Caller any // what the caller of Answer passed; nil: nothing
+	Size   int // size of the body in bytes
 }
 
 // Method is a method of a node.
@@ -48,57 +47,53 @@ type Method struct {
 	Signals []string
 	// Description is for people, in the extra of dir; "" for none.
 	Description string
-	// Call runs it. It must not wait: one that takes time answers later.
+	// Call runs the method. It must not wait: a method that takes time returns ErrLater.
 	Call func(*Request) (chainpack.Value, error)
 }
 
-// Dynamic gives the nodes below a path that exist only as long as something
-// lives. rest is the clean path from there, "" for the path itself, which always
-// exists. A node without methods and children is one that others serve. It is
-// called concurrently where the tree is.
+// Dynamic returns the nodes below a path that exist only as long as something lives. rest is the
+// clean path relative to it, "" for the path itself, which always exists. A node without methods
+// and children is served by somebody else. The tree calls it concurrently if it serves
+// concurrently.
 type Dynamic func(rest string) (methods []Method, children []string, ok bool)
 
-// Server serves all requests at and below a path, ls and dir too, with Serve. rest
-// is the clean path from there. It must not wait: one that takes time answers
-// later.
+// Server serves all requests at and below a path, ls and dir too, usually by Tree.Serve. rest is
+// the clean path relative to it. It must not wait: what takes time returns ErrLater.
 type Server func(r *Request, rest string) (chainpack.Value, error)
 
-// Running knows the calls that are answered later.
+// Running knows the calls that are answered later. Its methods may be called concurrently.
 type Running interface {
-	// Progress of the call with this address, from 0 to 1; ok is false where
-	// none runs.
+	// Progress returns the progress, from 0 to 1, of the call with this address; ok is false if no
+	// such call runs.
 	Progress(rpc.Address) (progress float64, ok bool)
-	// Abort ends the call with this address, if it runs; it gets no answer.
+	// Abort ends the call with this address, if it runs. The call gets no answer.
 	Abort(rpc.Address)
 }
 
-// Tree is a tree of nodes. It must not be changed while it serves.
+// Tree is a tree of nodes. It must not be changed while it serves; it may serve concurrently.
 type Tree struct {
 	nodes   shvpath.Tree[[]Method]
 	dynamic shvpath.Tree[Dynamic]
 	floors  shvpath.Tree[rpc.Access]
 	servers shvpath.Tree[Server]
-	// More gives names below a path that are not in the tree itself; ok says
-	// that the path exists there. Nil: none.
+	// More returns names below a path that are not in the tree itself; ok reports that the path
+	// exists there. Nil: none.
 	More func(path string) (names []string, ok bool)
-	// Hidden are clean paths that ls does not show, though they answer.
+	// Hidden holds clean paths that ls does not show, although they answer.
 	Hidden map[string]bool
-	// MaxItems bounds the values in a request's body, for anybody may send one; 0: what
-	// package chainpack allows.
+	// MaxItems bounds the values in the body of a request; 0 means chainpack.DefaultItems.
 	MaxItems int
-	// Running are the calls that are answered later. Nil: there are none.
+	// Running knows the calls that are answered later. Nil: there are none.
 	Running Running
-	// Calling is told of each method but ls and dir just before it runs. Nil: nobody
-	// is.
+	// Calling, if set, is called for each method except ls and dir just before it runs.
 	Calling func(*Request, Method)
 }
 
-// Add puts a node with methods at a clean path; the nodes above it come to
-// exist with it.
+// Add puts a node with methods at a clean path. The nodes above it exist from then on, too.
 func (t *Tree) Add(path string, methods ...Method) { t.nodes.Set(path, methods) }
 
-// AddDynamic puts nodes at and below a clean path that come and go. Methods of
-// the path itself may be given by Add too.
+// AddDynamic puts nodes that come and go at and below a clean path. Add may give methods to the
+// path itself.
 func (t *Tree) AddDynamic(path string, nodes Dynamic) {
 	if _, ok := t.nodes.Get(path); !ok {
 		t.nodes.Set(path, nil) // so that it is listed
@@ -106,7 +101,7 @@ func (t *Tree) AddDynamic(path string, nodes Dynamic) {
 	t.dynamic.Set(path, nodes)
 }
 
-// AddServer leaves a clean path, and all below it, to s.
+// AddServer makes s serve a clean path and everything below it.
 func (t *Tree) AddServer(path string, s Server) {
 	if _, ok := t.nodes.Get(path); !ok {
 		t.nodes.Set(path, nil) // so that it is listed
@@ -114,8 +109,7 @@ func (t *Tree) AddServer(path string, s Server) {
 	t.servers.Set(path, s)
 }
 
-// Restrict makes everything at and below a clean path, ls and dir too, take a
-// level.
+// Restrict sets the lowest level for everything at and below a clean path, ls and dir too.
 func (t *Tree) Restrict(path string, level rpc.Access) { t.floors.Set(path, level) }
 
 // call serves a request. Its errors are RPC errors, or ErrLater.
@@ -133,8 +127,11 @@ func (t *Tree) call(r *Request) (chainpack.Value, error) {
 	return t.Serve(r, at.methods, func(*Request) (chainpack.Value, error) { return t.ls(r, at) })
 }
 
-// Serve serves a request to one node: dir, ls as given, and its methods.
-func (t *Tree) Serve(r *Request, methods []Method, ls func(*Request) (chainpack.Value, error)) (chainpack.Value, error) {
+// Serve serves a request to one node that has the given methods: dir, ls by the given function, and
+// the methods.
+func (t *Tree) Serve(
+	r *Request, methods []Method, ls func(*Request) (chainpack.Value, error),
+) (chainpack.Value, error) {
 	methods = append(builtin[:len(builtin):len(builtin)], methods...)
 	i := slices.IndexFunc(methods, func(m Method) bool { return m.Name == r.Method })
 	if i < 0 {
@@ -158,7 +155,7 @@ func (t *Tree) Serve(r *Request, methods []Method, ls func(*Request) (chainpack.
 
 // place is what is known of a path.
 type place struct {
-	methods  []Method // but for the builtin ones
+	methods  []Method // without the built-in ones
 	children []string // sorted
 	exists   bool
 }
@@ -183,7 +180,7 @@ func (t *Tree) find(path string) (at place) {
 	return at
 }
 
-// builtin are the methods that every node has, listed first.
+// builtin are the methods of every node, listed first.
 var builtin = []Method{
 	{Name: "dir", Param: "n|b|s", Result: "[!dir]|b", Access: rpc.AccessBrowse},
 	{Name: "ls", Param: "s|n", Result: "[s]|b", Access: rpc.AccessBrowse, Signals: []string{"lsmod"}},

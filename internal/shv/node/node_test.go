@@ -81,7 +81,8 @@ func TestAnswers(t *testing.T) {
 		{"ls of a path with slashes", `<8:3,9:"//sys/",10:"ls">i{}`, `i{2:["fs"]}`},
 		{"ls of what More knows", `<8:3,9:"mount",10:"ls">i{}`, `i{2:["a","b"]}`},
 		{"ls of nothing", `<8:3,9:"nosuch",10:"ls">i{}`, `i{3:i{1:2,2:"Method: 'ls' on path 'nosuch' doesn't exist"}}`},
-		{"dir of nothing", `<8:3,9:"sys/fs/x",10:"dir">i{}`, `i{3:i{1:2,2:"Method: 'dir' on path 'sys/fs/x' doesn't exist"}}`},
+		{"dir of nothing", `<8:3,9:"sys/fs/x",10:"dir">i{}`,
+			`i{3:i{1:2,2:"Method: 'dir' on path 'sys/fs/x' doesn't exist"}}`},
 		{"dir", `<8:3,10:"dir">i{}`, `i{2:[` + dirEntry + `,` + lsEntry + `,i{1:"deviceId",2:2,3:"",4:"s",5:1,6:{}}]}`},
 		{"dir of a node between", `<8:3,9:"sys",10:"dir">i{}`, `i{2:[` + dirEntry + `,` + lsEntry + `]}`},
 		{"dir with true", `<8:3,9:"sys",10:"dir">i{1:true}`, `i{2:[` + dirEntry + `,` + lsEntry + `]}`},
@@ -99,7 +100,7 @@ func TestAnswers(t *testing.T) {
 		{"level too low", `<8:3,9:"sys/fs",10:"run">i{1:"x"}`,
 			`i{3:i{1:8,2:"Call method: 'run' on path 'sys/fs' permission denied, grant: rd required: cmd"}}`},
 		{"answered later", `<8:3,9:"sys/fs",10:"later">i{}`, ``},
-		{"unreadable body", `<8:3,10:"ls">[1]`, `i{3:i{1:3,2:"unreadable request: rpc: message whose body is no IMap"}}`},
+		{"unreadable body", `<8:3,10:"ls">[1]`, `i{3:i{1:3,2:"unreadable request: rpc: body is not an IMap"}}`},
 		{"query of a call", `<8:3,9:"sys/fs",10:"later">i{5:false}`, `i{3:i{1:14,2:"no such request is running"}}`},
 		{"abort of a call", `<8:3,10:"deviceId">i{5:true}`, `i{3:i{1:14,2:"no such request is running"}}`},
 	} {
@@ -123,7 +124,8 @@ func TestAnswerGoesBackTheWayOfTheRequest(t *testing.T) {
 }
 
 func TestAccessIsJudgedBeforeTheMethodRuns(t *testing.T) {
-	for level, want := range map[rpc.Access]bool{rpc.AccessNone: false, rpc.AccessWrite: false, 23: false, rpc.AccessCommand: true, rpc.AccessSuper: true} {
+	for level, want := range map[rpc.Access]bool{
+		rpc.AccessNone: false, rpc.AccessWrite: false, 23: false, rpc.AccessCommand: true, rpc.AccessSuper: true} {
 		ran := false
 		tree := new(node.Tree)
 		tree.Add("a", node.Method{Name: "m", Access: rpc.AccessCommand,
@@ -144,9 +146,13 @@ func TestAccessIsJudgedBeforeTheMethodRuns(t *testing.T) {
 func TestMethodSeesTheWholeRequest(t *testing.T) {
 	var got *node.Request
 	tree := new(node.Tree)
-	tree.Add("a/b", node.Method{Name: "m", Call: func(r *node.Request) (chainpack.Value, error) { got = r; return r.Param, nil }})
+	tree.Add("a/b", node.Method{Name: "m", Call: func(r *node.Request) (chainpack.Value, error) {
+		got = r
+		return r.Param, nil
+	}})
 	answer(t, tree, `<8:7,9:"/a//b",10:"m",11:[1,2],16:{"shvUser":"iot"}>i{1:"p"}`, rpc.AccessRead)
-	if got == nil || got.Path != "a/b" || got.Method != "m" || cpon.String(got.Param) != `"p"` || got.Access != rpc.AccessRead ||
+	if got == nil || got.Path != "a/b" || got.Method != "m" ||
+		cpon.String(got.Param) != `"p"` || got.Access != rpc.AccessRead ||
 		got.From.ID != 7 || len(got.From.Callers) != 2 || cpon.String(got.UserID) != `{"shvUser":"iot"}` {
 		t.Errorf("%+v", got)
 	}
@@ -181,7 +187,9 @@ func TestDynamicNodes(t *testing.T) {
 			return nil, []string{"7"}, true
 		case rest == "7" && alive["7"]:
 			return []node.Method{{Name: "name", Result: "s", Access: rpc.AccessRead, Description: "who it is",
-				Call: func(r *node.Request) (chainpack.Value, error) { return chainpack.String(r.Path), nil }}}, []string{"app"}, true
+				Call: func(r *node.Request) (chainpack.Value, error) {
+					return chainpack.String(r.Path), nil
+				}}}, []string{"app"}, true
 		case rest == "7/app":
 			return nil, nil, alive["7"]
 		}
@@ -198,7 +206,8 @@ func TestDynamicNodes(t *testing.T) {
 		{`<8:3,9:"clients",10:"ls">i{}`, `i{2:["7"]}`, `i{2:[]}`},
 		{`<8:3,9:"clients/7",10:"ls">i{1:["",1]}`, `i{2:[["app",null]]}`, gone("ls", "clients/7")},
 		{`<8:3,9:"clients/7",10:"name">i{}`, `i{2:"clients/7"}`, gone("name", "clients/7")},
-		{`<8:3,9:"clients/7",10:"dir">i{1:["name",31]}`, `i{2:[["name",2u,0u,"rd","who it is",{}]]}`, gone("dir", "clients/7")},
+		{`<8:3,9:"clients/7",10:"dir">i{1:["name",31]}`,
+			`i{2:[["name",2u,0u,"rd","who it is",{}]]}`, gone("dir", "clients/7")},
 		{`<8:3,9:"clients/7/x",10:"ls">i{}`, gone("ls", "clients/7/x"), gone("ls", "clients/7/x")},
 	} {
 		for _, want := range []string{test.alive, test.dead} {

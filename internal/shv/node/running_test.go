@@ -61,7 +61,8 @@ func TestServerGetsAllBelowItsPath(t *testing.T) {
 			t.Errorf("%s: %s, want %s", request, got, want)
 		}
 	}
-	if got := answer(t, tree, `<8:3,9:"sys/fsx",10:"ls">i{}`, rpc.AccessSuper); got != `<1:1,8:3>i{3:i{1:2,2:"Method: 'ls' on path 'sys/fsx' doesn't exist"}}` {
+	const missing = `<1:1,8:3>i{3:i{1:2,2:"Method: 'ls' on path 'sys/fsx' doesn't exist"}}`
+	if got := answer(t, tree, `<8:3,9:"sys/fsx",10:"ls">i{}`, rpc.AccessSuper); got != missing {
 		t.Errorf("beside it: %s", got)
 	}
 }
@@ -74,7 +75,9 @@ func TestCallingIsToldBeforeAMethodRuns(t *testing.T) {
 		events = append(events, "runs")
 		return chainpack.Null(), nil
 	}})
-	for _, request := range []string{`<8:3,9:"a",10:"ls">i{}`, `<8:3,9:"a",10:"dir">i{}`, `<8:3,9:"a",10:"nosuch">i{}`, `<8:3,9:"a",10:"m">i{5:true}`} {
+	for _, request := range []string{
+		`<8:3,9:"a",10:"ls">i{}`, `<8:3,9:"a",10:"dir">i{}`,
+		`<8:3,9:"a",10:"nosuch">i{}`, `<8:3,9:"a",10:"m">i{5:true}`} {
 		answer(t, tree, request, rpc.AccessSuper)
 	}
 	answer(t, tree, `<8:3,9:"a",10:"m">i{}`, rpc.AccessRead) // denied

@@ -6,8 +6,8 @@ import (
 	"shvtools/internal/shv/chainpack"
 )
 
-// Access is an access level (spec.md 3.8). A method may be called by a
-// caller whose level is not below the method's; zero is no access at all.
+// Access is an access level (spec.md 3.8). A caller may call methods whose level is not above its
+// own. Zero is no access.
 type Access int
 
 // The levels of the standard, with its numbers.
@@ -39,8 +39,8 @@ var accessNames = []struct {
 	{AccessBrowse, "bws"},
 }
 
-// String gives the name of the highest level that a does not exceed, "" below
-// browse: a level between two names has the rights of the lower one.
+// String returns the name of the highest level that a does not exceed, "" below browse. A level
+// between two names has the rights of the lower one.
 func (a Access) String() string {
 	for _, n := range accessNames {
 		if a >= n.level {
@@ -50,8 +50,8 @@ func (a Access) String() string {
 	return ""
 }
 
-// ParseAccess gives the highest level named in text, a comma list as tag 14
-// carries it; unknown words are passed over. ok is false where none is known.
+// ParseAccess returns the highest level named in text, a comma-separated list as in tag 14. It
+// ignores unknown words; ok is false if it knows none.
 func ParseAccess(text string) (level Access, ok bool) {
 	for word := range strings.SplitSeq(text, ",") {
 		for _, n := range accessNames {
@@ -63,8 +63,7 @@ func ParseAccess(text string) (level Access, ok bool) {
 	return level, ok
 }
 
-// accessOf reads the two tags of a request: the number in tag 17, else the
-// best name in tag 14.
+// accessOf reads the two tags of a request: the number in tag 17, else the highest name in tag 14.
 func accessOf(level, grant chainpack.Value) (Access, bool) {
 	if n, ok := level.AsInt(); ok && level.Kind() == chainpack.KindInt {
 		return Access(min(max(n, 0), int64(AccessSuper))), true

@@ -2,32 +2,30 @@ package rpc
 
 import "shvtools/internal/shv/chainpack"
 
-// Address says where a response goes: the id and the caller ids that a request
-// brought are the ones to answer with.
+// Address says where a response goes: the request id and the caller ids of the request.
 type Address struct {
 	ID      int64
 	Callers CallerIDs
 }
 
-// Address of the sender of a request. The caller ids are a copy.
+// Address returns the address of the sender of a request. The caller ids are a copy.
 func (m *Message) Address() Address {
 	return Address{ID: m.id, Callers: append(CallerIDs(nil), m.callers...)}
 }
 
-// Meta says what else than id and caller ids a response carries.
+// Meta is what a response carries beside id and caller ids.
 type Meta struct {
-	WantRevCallers bool       // tag 13 as Null: brokers record the way back
+	WantRevCallers bool       // tag 13 as Null: brokers record the reply route (spec.md 3.4)
 	Tunnel         *TunnelCtl // tag 15
 }
 
-// AppendRequest appends a request. A Null param is left out, and so is an empty
-// path, as peers do it.
+// AppendRequest appends a request. It leaves out a Null param and an empty path, as peers do.
 func AppendRequest(dst []byte, id int64, path, method string, param chainpack.Value) []byte {
 	return appendRequest(dst, id, path, method, param, false)
 }
 
-// AppendIdentified is AppendRequest with an empty user id, into which each broker
-// on the way writes who calls (spec.md 3.8).
+// AppendIdentified is AppendRequest with an empty user id, which each broker on the way extends by
+// the user (spec.md 3.8).
 func AppendIdentified(dst []byte, id int64, path, method string, param chainpack.Value) []byte {
 	return appendRequest(dst, id, path, method, param, true)
 }
@@ -53,9 +51,9 @@ func appendRequest(dst []byte, id int64, path, method string, param chainpack.Va
 	return appendBody(dst, KeyParam, param)
 }
 
-// AppendSignal appends a signal of the node at path. Source is the method that
-// it belongs to, "" for the standard's default, and access the level that it takes
-// to get it, AccessNone for the default.
+// AppendSignal appends a signal of the node at path. source is the method that it belongs to, ""
+// for the standard's default; access is the level that a receiver needs, AccessNone for the
+// default.
 func AppendSignal(dst []byte, path, name, source string, access Access, value chainpack.Value) []byte {
 	dst = appendHeadStart(dst)
 	dst = chainpack.AppendInt(dst, TagPath)
@@ -74,8 +72,8 @@ func AppendSignal(dst []byte, path, name, source string, access Access, value ch
 	return appendBody(dst, KeyParam, value)
 }
 
-// AppendResult appends the response that ends a call. A Null result is written
-// out, since C++ peers take an empty body for a failure (spec.md 3.3).
+// AppendResult appends the response that ends a call. It writes a Null result, since C++ peers take
+// an empty body for a failure (spec.md 3.3).
 func AppendResult(dst []byte, to Address, result chainpack.Value) []byte {
 	return appendBody(AppendResponseHead(dst, to, Meta{}), KeyResult, result)
 }
@@ -85,14 +83,14 @@ func AppendError(dst []byte, to Address, err *Error) []byte {
 	return appendBody(AppendResponseHead(dst, to, Meta{}), KeyError, err.Value())
 }
 
-// AppendDelay appends the response that says that a call still runs, with its
-// progress from 0 to 1 (spec.md 3.7). It must only answer who asked.
+// AppendDelay appends the response that says that a call still runs, with its progress from 0 to 1
+// (spec.md 3.7). Send it only to a caller that asks.
 func AppendDelay(dst []byte, to Address, progress float64) []byte {
 	return appendBody(AppendResponseHead(dst, to, Meta{}), KeyDelay, chainpack.Double(progress))
 }
 
-// AppendTunnel appends a tunnel message: a response with a TunnelCtl. The body
-// is empty where key is 0.
+// AppendTunnel appends a tunnel message: a response with a TunnelCtl. The body is empty if key is
+// 0.
 func AppendTunnel(dst []byte, to Address, meta Meta, key int64, value chainpack.Value) []byte {
 	dst = AppendResponseHead(dst, to, meta)
 	if key == 0 {
@@ -101,7 +99,7 @@ func AppendTunnel(dst []byte, to Address, meta Meta, key int64, value chainpack.
 	return appendBody(dst, key, value)
 }
 
-// AppendResponseHead appends the meta of a response, to be followed by a body.
+// AppendResponseHead appends the meta of a response; the body must follow.
 func AppendResponseHead(dst []byte, to Address, meta Meta) []byte {
 	dst = appendHeadStart(dst)
 	dst = chainpack.AppendInt(dst, TagRequestID)
@@ -121,7 +119,7 @@ func AppendResponseHead(dst []byte, to Address, meta Meta) []byte {
 	return append(dst, chainpack.ByteTerm)
 }
 
-// appendHeadStart opens the meta with the type, which C++ peers need.
+// appendHeadStart opens the meta with the type, which C++ peers require.
 func appendHeadStart(dst []byte) []byte {
 	dst = append(dst, chainpack.ByteMetaMap)
 	dst = chainpack.AppendInt(dst, TagMetaType)

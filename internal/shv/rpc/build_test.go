@@ -75,7 +75,8 @@ func TestStacksPushedOnTheWayHaveTheBytesOfTheStandard(t *testing.T) {
 
 func TestAppendLeavesWhatIsThereAlone(t *testing.T) {
 	got := rpc.AppendRequest([]byte("before"), 1, "", "hello", chainpack.Null())
-	if want := append([]byte("before"), rpc.AppendRequest(nil, 1, "", "hello", chainpack.Null())...); !bytes.Equal(got, want) {
+	want := append([]byte("before"), rpc.AppendRequest(nil, 1, "", "hello", chainpack.Null())...)
+	if !bytes.Equal(got, want) {
 		t.Errorf("got % x, want % x", got, want)
 	}
 }

@@ -6,19 +6,18 @@ import (
 	"shvtools/internal/shv/chainpack"
 )
 
-// maxCallers bounds a stack of caller ids: each broker on the way adds one, and
-// no tree is that deep.
+// maxCallers bounds a stack of caller ids. Each broker on the way adds one, and no tree is that
+// deep.
 const maxCallers = 64
 
-// CallerIDs is a stack of the ids that brokers push on the way of a message,
-// the newest last (spec.md 3.4). The forms of the wire (absent, Int, UInt,
-// List) all become this.
+// CallerIDs is a stack of the ids that brokers push onto a message on its way, the newest last
+// (spec.md 3.4). It stands for all forms of the wire: absent, Int, UInt and List.
 type CallerIDs []int64
 
 // push returns the stack with id on top.
 func (c CallerIDs) push(id int64) CallerIDs { return append(c, id) }
 
-// Pop takes the newest id off; ok is false on an empty stack.
+// Pop removes the newest id; ok is false for an empty stack. rest shares the memory of c.
 func (c CallerIDs) Pop() (rest CallerIDs, id int64, ok bool) {
 	if len(c) == 0 {
 		return c, 0, false
@@ -26,8 +25,8 @@ func (c CallerIDs) Pop() (rest CallerIDs, id int64, ok bool) {
 	return c[:len(c)-1], c[len(c)-1], true
 }
 
-// Value is the form that is written: one id as an Int, more as a List, none as
-// an empty List (where a tag can be left out, leave it out).
+// Value returns the form that is written: one id as an Int, several as a List, none as an empty
+// List (leave the tag out if possible).
 func (c CallerIDs) Value() chainpack.Value {
 	if len(c) == 1 {
 		return chainpack.Int(c[0])
@@ -39,8 +38,7 @@ func (c CallerIDs) Value() chainpack.Value {
 	return chainpack.List(items...)
 }
 
-// callerIDsFromValue reads any form of the wire; ok is false for one that is
-// none.
+// callerIDsFromValue reads any form of the wire; ok is false for other values.
 func callerIDsFromValue(v chainpack.Value) (ids CallerIDs, ok bool) {
 	if v.IsNull() {
 		return nil, true
@@ -61,8 +59,7 @@ func callerIDsFromValue(v chainpack.Value) (ids CallerIDs, ok bool) {
 	return ids, true
 }
 
-// AppendKey appends a form of the stack that is equal for equal stacks and for
-// no others, to serve as a map key.
+// AppendKey appends a form of the stack that is equal for equal stacks only, to serve as a map key.
 func (c CallerIDs) AppendKey(dst []byte) []byte {
 	for _, id := range c {
 		dst = chainpack.AppendUIntData(dst, uint64(id))

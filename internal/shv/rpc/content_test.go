@@ -59,7 +59,8 @@ func TestBodyThatIsNoIMapIsAnError(t *testing.T) {
 
 func TestErrorsKeepTheirCodeOnTheWayThroughGo(t *testing.T) {
 	denied := rpc.Denied("runCmd", "a", rpc.AccessBrowse, rpc.AccessCommand)
-	if want := "Call method: 'runCmd' on path 'a' permission denied, grant: bws required: cmd"; denied.Code != 8 || denied.Error() != want {
+	const want = "Call method: 'runCmd' on path 'a' permission denied, grant: bws required: cmd"
+	if denied.Code != 8 || denied.Error() != want {
 		t.Errorf("%d %s", denied.Code, denied)
 	}
 	missing := rpc.NotFound("ls", "test/nosuch")

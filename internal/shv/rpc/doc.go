@@ -1,11 +1,9 @@
-// Package rpc is the SHV RPC message: a decoded meta in front of a body that
-// stays bytes (spec.md 3).
+// Package rpc is the SHV RPC message: a decoded meta before a body that stays bytes (spec.md 3).
 //
-// It knows the meta tags, the body keys, caller ids and reverse caller ids,
-// access levels, RPC errors and TunnelCtl. It does not know connections,
-// framing or logging: a message is parsed from bytes and appended to bytes, so
-// that a broker can change the head of a message and pass the very same body
-// on.
+// It knows the meta tags, the body keys, caller ids and reverse caller ids, access levels, RPC
+// errors and TunnelCtl. It does not know connections, framing or logs: a message is parsed from
+// bytes and appended to bytes. So a broker can replace the head of a message and pass on the body
+// unchanged.
 package rpc
 
 // Meta tags (spec.md 3.1).
@@ -16,7 +14,7 @@ const (
 	TagPath         = 9
 	TagMethod       = 10
 	TagCallerIDs    = 11
-	TagProtocol     = 12 // written by brokers of 2022 and before; passed on, never sent
+	TagProtocol     = 12 // of brokers until 2022; passed on, never created
 	TagRevCallerIDs = 13
 	TagAccess       = 14
 	TagTunnelCtl    = 15
@@ -37,7 +35,7 @@ const (
 	KeyAbort  = 5
 )
 
-// Values of TagMetaType (spec.md 3.5).
+// Values of the tag TagMetaType (spec.md 3.5).
 const (
 	TypeRPCMessage = 1
 	TypeTunnelCtl  = 3

@@ -79,7 +79,8 @@ func changes(key chainpack.Key) bool {
 		return false
 	}
 	switch key.Int() {
-	case rpc.TagPath, rpc.TagCallerIDs, rpc.TagRevCallerIDs, rpc.TagAccess, rpc.TagTunnelCtl, rpc.TagUserID, rpc.TagAccessLevel:
+	case rpc.TagPath, rpc.TagCallerIDs, rpc.TagRevCallerIDs, rpc.TagAccess,
+		rpc.TagTunnelCtl, rpc.TagUserID, rpc.TagAccessLevel:
 		return true
 	}
 	return false

@@ -2,22 +2,22 @@ package rpc
 
 import "shvtools/internal/shv/chainpack"
 
-// The setters below change what AppendMeta writes and nothing else: the bytes
+// The setters change only what AppendMeta writes: the bytes
 // that the message was parsed from stay as they are.
 
-// SetPath replaces the path.
+// SetPath replaces the path. The message keeps the slice.
 func (m *Message) SetPath(path []byte) {
 	m.path = path
 	m.set(TagPath)
 }
 
-// PushCaller puts id on top of the caller ids.
+// PushCaller adds id on top of the caller ids.
 func (m *Message) PushCaller(id int64) {
 	m.callers = m.callers.push(id)
 	m.set(TagCallerIDs)
 }
 
-// PopCaller takes the newest caller id off; ok is false where there is none.
+// PopCaller removes the newest caller id; ok is false if there is none.
 func (m *Message) PopCaller() (id int64, ok bool) {
 	m.callers, id, ok = m.callers.Pop()
 	if ok {
@@ -26,13 +26,13 @@ func (m *Message) PopCaller() (id int64, ok bool) {
 	return id, ok
 }
 
-// PushRevCaller puts id on top of the reverse caller ids.
+// PushRevCaller adds id on top of the reverse caller ids.
 func (m *Message) PushRevCaller(id int64) {
 	m.revCallers = m.revCallers.push(id)
 	m.set(TagRevCallerIDs)
 }
 
-// SetAccess writes level as tag 14 and 17; AccessNone takes both away.
+// SetAccess writes level as tags 14 and 17; AccessNone removes both.
 func (m *Message) SetAccess(level Access) {
 	m.access = level
 	m.setOrDrop(TagAccess, level > AccessNone)
@@ -45,7 +45,7 @@ func (m *Message) SetTunnel(t TunnelCtl) {
 	m.set(TagTunnelCtl)
 }
 
-// SetUserID replaces tag 16; Null takes it away.
+// SetUserID replaces tag 16; Null removes it.
 func (m *Message) SetUserID(v chainpack.Value) {
 	m.userID = v
 	m.setOrDrop(TagUserID, !v.IsNull())
@@ -63,12 +63,12 @@ func (m *Message) setOrDrop(tag int64, keep bool) {
 	}
 }
 
-// settable are the tags that the setters change, ascending: the order in which
-// a tag that was not there yet finds its place.
+// settable are the tags that the setters change, ascending, which is the order in which new tags
+// are written.
 var settable = [...]int64{TagPath, TagCallerIDs, TagRevCallerIDs, TagAccess, TagTunnelCtl, TagUserID, TagAccessLevel}
 
-// AppendMeta appends the meta as it is now: what was not changed keeps its
-// bytes and its place.
+// AppendMeta appends the current meta. Entries that were not changed keep their bytes and their
+// place.
 func (m *Message) AppendMeta(dst []byte) []byte {
 	dst = append(dst, chainpack.ByteMetaMap)
 	var written uint32
@@ -95,8 +95,8 @@ func (m *Message) parsedTags() (tags uint32) {
 	return tags
 }
 
-// appendAdded appends the set tags below limit that the bytes did not hold and
-// that are not written yet.
+// appendAdded appends the changed tags below limit that the bytes did not hold and that are not
+// written yet.
 func (m *Message) appendAdded(dst []byte, limit int64, parsed, written uint32) ([]byte, uint32) {
 	if m.changed&^(parsed|written) == 0 {
 		return dst, written
@@ -113,8 +113,7 @@ func (m *Message) appendAdded(dst []byte, limit int64, parsed, written uint32) (
 	return dst, written
 }
 
-// appendSet appends the entry of a tag that a setter changed; nothing for one
-// that was taken away.
+// appendSet appends the entry of a tag that a setter changed, and nothing for a removed one.
 func (m *Message) appendSet(dst []byte, tag int64) []byte {
 	if !m.Has(tag) {
 		return dst

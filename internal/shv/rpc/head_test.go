@@ -21,11 +21,15 @@ func TestRewrittenHeads(t *testing.T) {
 		want     string
 	}{
 		{"order of tags", `<10:"m",8:3,1:1,9:"p">`, path("q"), `<10:"m",8:3,1:1,9:"q">`},
-		{"unknown tags", `<8:3,99:[1,"x"],"k":{"a":null},10:"m",0:1,-7:2>`, push(5), `<8:3,11:5,99:[1,"x"],"k":{"a":null},10:"m",0:1,-7:2>`},
+		{"unknown tags", `<8:3,99:[1,"x"],"k":{"a":null},10:"m",0:1,-7:2>`, push(5),
+			`<8:3,11:5,99:[1,"x"],"k":{"a":null},10:"m",0:1,-7:2>`},
 		{"old protocol tag", `<8:3,12:1u,10:"m">`, push(5), `<8:3,11:5,12:1u,10:"m">`},
-		{"new tags in their places", `<1:1,8:3,10:"m",16:"u",20:true>`, func(m *rpc.Message) { m.PushCaller(2); m.SetAccess(24); m.SetPath(nil) },
+		{"new tags in their places", `<1:1,8:3,10:"m",16:"u",20:true>`,
+			func(m *rpc.Message) { m.PushCaller(2); m.SetAccess(24); m.SetPath(nil) },
 			`<1:1,8:3,9:"",10:"m",11:2,14:"cmd",16:"u",17:24,20:true>`},
-		{"new tags at the end", `<8:3>`, func(m *rpc.Message) { m.SetTunnel(rpc.TunnelCtl{State: 5}); m.PushRevCaller(7) }, `<8:3,13:7,15:<1:3>i{1:5}>`},
+		{"new tags at the end", `<8:3>`,
+			func(m *rpc.Message) { m.SetTunnel(rpc.TunnelCtl{State: 5}); m.PushRevCaller(7) },
+			`<8:3,13:7,15:<1:3>i{1:5}>`},
 
 		{"cid absent, push", `<8:3>`, push(5), `<8:3,11:5>`},
 		{"cid Null, push", `<8:3,11:null>`, push(5), `<8:3,11:5>`},
@@ -103,7 +107,8 @@ func TestAddressIsACopy(t *testing.T) {
 }
 
 func TestEqualStacksHaveEqualKeysAndOthersNot(t *testing.T) {
-	stacks := []rpc.CallerIDs{nil, {0}, {0, 0}, {1}, {1, 2}, {2, 1}, {127}, {128}, {129}, {128, 1}, {1, 128}, {16384}, {2147483647}}
+	stacks := []rpc.CallerIDs{nil, {0}, {0, 0}, {1}, {1, 2}, {2, 1},
+		{127}, {128}, {129}, {128, 1}, {1, 128}, {16384}, {2147483647}}
 	seen := map[string]int{}
 	for i, c := range stacks {
 		key := string(c.AppendKey(nil))

@@ -7,44 +7,42 @@ import (
 	"shvtools/internal/shv/chainpack"
 )
 
-// Kind tells requests, responses and signals apart (spec.md 3.3).
+// Kind is the kind of a message (spec.md 3.3).
 type Kind int
 
 // The kinds of a message.
 const (
-	Malformed Kind = iota // neither of the others; to be dropped
+	Malformed Kind = iota // none of the others; to be dropped
 	Request
 	Response
 	Signal
 )
 
-// maxFields bounds the entries of one meta: the standard knows sixteen.
+// maxFields bounds the entries of one meta. The standard knows sixteen.
 const maxFields = 128
 
-// maxMetaItems bounds the values in one entry that is decoded: a user id or a TunnelCtl
-// has a few dozen at the most, and a value in memory takes many times its bytes.
+// maxMetaItems bounds the values in one entry that is decoded. A user id or a TunnelCtl has a few
+// dozen at most, and a decoded value takes many times its bytes.
 const maxMetaItems = 1 << 10
 
 // Errors of a message that is ChainPack and yet no message.
 var (
-	// ErrNoMeta is returned by Parse for bytes that do not start with a MetaMap.
+	// ErrNoMeta is returned by Parse for bytes that do not begin with a MetaMap.
 	ErrNoMeta = errors.New("rpc: message without meta")
-	// ErrNoBody is returned by Content where something else than an IMap follows
-	// the meta.
-	ErrNoBody = errors.New("rpc: message whose body is no IMap")
+	// ErrNoBody is returned by Content if something other than an IMap follows the meta.
+	ErrNoBody = errors.New("rpc: body is not an IMap")
 )
 
-// Message is one parsed message. Its meta is decoded, its body is not.
+// Message is one parsed message: its meta is decoded, its body is not.
 //
-// Byte slices may alias the bytes that Parse was given. A Message may be parsed
-// into again and again, which then costs no allocation; it must not be used
-// from two goroutines at once.
+// Byte slices may alias the bytes that Parse was given. A Message may be used for one Parse after
+// another, which costs no allocation. It must not be used concurrently.
 type Message struct {
 	fields  []field
 	meta    []byte
 	body    []byte
-	present uint32 // tags below 32 that came or were set
-	changed uint32 // tags that AppendMeta writes anew or leaves out
+	present uint32 // tags below 32 that were parsed or set
+	changed uint32 // tags that AppendMeta writes again or leaves out
 
 	id         int64
 	path       []byte
@@ -57,7 +55,7 @@ type Message struct {
 	userID     chainpack.Value
 }
 
-// field is one entry of the meta, by its place in the bytes.
+// field is one entry of the meta, by its offsets in the bytes.
 type field struct {
 	tag               int64 // -1: a String key
 	start, value, end int
@@ -70,9 +68,9 @@ func bit(tag int64) uint32 {
 	return 1 << tag
 }
 
-// Parse decodes the meta at the front of b, which is a message without its
-// protocol byte, and takes the rest for the body. It returns ErrNoMeta or an
-// error of package chainpack; the message is then not to be used.
+// Parse decodes the meta at the front of b, a message without its protocol byte, and takes the rest
+// as the body. It returns ErrNoMeta or an error of package chainpack; the message must not be used
+// then.
 func (m *Message) Parse(b []byte) error {
 	m.fields = m.fields[:0]
 	m.present, m.changed = 0, 0
@@ -165,7 +163,7 @@ func (m *Message) parseField(s *chainpack.Scanner, b []byte) error {
 	return nil
 }
 
-// parseRare decodes the tags that only few messages carry.
+// parseRare decodes the tags that few messages carry.
 func (m *Message) parseRare() error {
 	if m.present&(1<<TagAccess|1<<TagAccessLevel) != 0 {
 		level, _ := m.MetaValue(TagAccessLevel)
@@ -182,8 +180,8 @@ func (m *Message) parseRare() error {
 	return nil
 }
 
-// dropEarlier forgets the field of a tag that comes a second time: the last
-// one wins, and nobody after us shall see another than we judged.
+// dropEarlier removes the field of a tag that occurs again. The last one counts, and receivers must
+// not see another one than this program has checked.
 func (m *Message) dropEarlier(tag int64) {
 	for i, f := range m.fields {
 		if f.tag == tag {
@@ -193,7 +191,7 @@ func (m *Message) dropEarlier(tag int64) {
 	}
 }
 
-// scanText reads a String of b; anything else is passed over.
+// scanText reads a String of b. It ignores other types.
 func scanText(s *chainpack.Scanner, b []byte) ([]byte, error) {
 	schema, err := s.Peek()
 	if err != nil {
@@ -206,15 +204,15 @@ func scanText(s *chainpack.Scanner, b []byte) ([]byte, error) {
 	if err := s.Skip(); err != nil || schema != chainpack.ByteCString {
 		return nil, err
 	}
-	v, _, err := chainpack.Decode(b[at:s.Offset()], chainpack.Limits{}) // may hold escapes
+	v, _, err := chainpack.Decode(b[at:s.Offset()], chainpack.Limits{}) // resolves escapes
 	text, _ := v.AsString()
 	return []byte(text), err
 }
 
 func isNumber(schema byte) bool { return schema < 0x80 || schema == 0x81 || schema == 0x82 }
 
-// Kind tells what the message is. A message with a path but neither id nor
-// method is a signal too, of the name "chng" (spec.md 3.3).
+// Kind returns the kind of the message. A message with a path but neither id nor method is a
+// signal, named "chng" (spec.md 3.3).
 func (m *Message) Kind() Kind {
 	switch {
 	case m.id > 0 && m.Has(TagMethod):
@@ -229,41 +227,39 @@ func (m *Message) Kind() Kind {
 	return Malformed
 }
 
-// Has tells whether the tag is there, be its value Null. It knows tags below 32.
+// Has reports whether the tag, which is below 32, is present, even with the value Null.
 func (m *Message) Has(tag int64) bool { return m.present&bit(tag) != 0 }
 
-// ID is the request id, 0 where there is none.
+// ID returns the request id, 0 if there is none.
 func (m *Message) ID() int64 { return m.id }
 
-// Path is the SHV path as it was sent; absent is empty.
+// Path returns the SHV path as it was sent, empty if there is none.
 func (m *Message) Path() []byte { return m.path }
 
-// Method is the method of a request or the name of a signal.
+// Method returns the method of a request or the name of a signal.
 func (m *Message) Method() []byte { return m.method }
 
-// Source is the method that a signal belongs to, empty where none is named.
+// Source returns the method that a signal belongs to, empty if none is named.
 func (m *Message) Source() []byte { return m.source }
 
-// Callers is the stack of caller ids. It is valid until the message is parsed
-// into again.
+// Callers returns the stack of caller ids. It is valid until the next Parse.
 func (m *Message) Callers() CallerIDs { return m.callers }
 
-// RevCallers is the stack of reverse caller ids; Has(TagRevCallerIDs) tells
-// whether one is asked for.
+// RevCallers returns the stack of reverse caller ids; Has(TagRevCallerIDs) reports whether one is
+// asked for. It is valid until the next Parse.
 func (m *Message) RevCallers() CallerIDs { return m.revCallers }
 
-// Access is the level that tags 17 and 14 grant, AccessNone without them.
+// Access returns the level that tags 17 and 14 grant, AccessNone without them.
 func (m *Message) Access() Access { return m.access }
 
-// Tunnel is the TunnelCtl of the message; its State is NoTunnel where there is
-// none.
+// Tunnel returns the TunnelCtl of the message. Its State is NoTunnel if there is none.
 func (m *Message) Tunnel() *TunnelCtl { return &m.tunnel }
 
-// Body is the part behind the meta, as it came.
+// Body returns the part after the meta, as it was received.
 func (m *Message) Body() []byte { return m.body }
 
-// MetaValue decodes the value of one tag as it came; Null where it was absent. A value of
-// very many is an error.
+// MetaValue decodes the value of one tag as it was received, Null if the tag is absent. A value of
+// more than 1024 values is an error.
 func (m *Message) MetaValue(tag int64) (chainpack.Value, error) {
 	for _, f := range slices.Backward(m.fields) {
 		if f.tag == tag {
@@ -274,20 +270,19 @@ func (m *Message) MetaValue(tag int64) (chainpack.Value, error) {
 	return chainpack.Value{}, nil
 }
 
-// Content is a decoded body (spec.md 3.2). Exactly one of the fields is
-// meant; Key names it, 0 for an empty body.
+// Content is a decoded body (spec.md 3.2). Key tells which key it has, 0 for an empty body.
 type Content struct {
 	Key   int64
 	Value chainpack.Value // of Key; Null for an empty body
 	Error *Error          // set for KeyError
 }
 
-// Content decodes the body. The first key that is known decides; Null, which
-// C++ clients send, is an empty body.
+// Content decodes the body. The first known key counts. Null, which C++ clients send, is an empty
+// body.
 func (m *Message) Content() (Content, error) { return m.ContentWithin(chainpack.DefaultItems) }
 
-// ContentWithin is Content of a body of at most so many values; more are a
-// *chainpack.LimitError. Each takes many times the memory of its bytes.
+// ContentWithin is Content of a body of at most so many values; more are a *chainpack.LimitError. A
+// decoded value takes many times the memory of its bytes.
 func (m *Message) ContentWithin(items int) (Content, error) {
 	v, _, err := chainpack.Decode(m.body, chainpack.Limits{Items: items})
 	if err != nil {

@@ -46,7 +46,8 @@ func TestKindOfEachShapeOfMeta(t *testing.T) {
 
 func TestFieldsOfAWrongTypeAreAbsent(t *testing.T) {
 	m := parse(t, `<8:"x",9:1,10:[2],14:[],15:7,17:"su">i{}`)
-	if m.ID() != 0 || len(m.Path()) > 0 || len(m.Method()) > 0 || m.Access() != rpc.AccessNone || m.Tunnel().State != rpc.NoTunnel {
+	if m.ID() != 0 || len(m.Path()) > 0 || len(m.Method()) > 0 ||
+		m.Access() != rpc.AccessNone || m.Tunnel().State != rpc.NoTunnel {
 		t.Errorf("id %d, path %q, method %q, access %d, tunnel %v", m.ID(), m.Path(), m.Method(), m.Access(), m.Tunnel())
 	}
 }

@@ -6,10 +6,10 @@ import (
 	"shvtools/internal/shv/chainpack"
 )
 
-// TunnelState is key 1 of TunnelCtl (spec.md 3.5).
+// TunnelState is the state of a tunnel in a TunnelCtl (spec.md 3.5).
 type TunnelState int64
 
-// The states of a tunnel, in the order in which they pass.
+// The states of a tunnel, in their order.
 const (
 	NoTunnel             TunnelState = 0
 	FindTunnelRequest    TunnelState = 1 // agent to brokers
@@ -32,20 +32,20 @@ const (
 	keyVouches   = 9 // how many brokers on the way promise to report the loss of an end
 )
 
-// TunnelCtl is the value of tag 15. Int keys that are not known here are kept
-// in Extra, in their order.
+// TunnelCtl is the value of tag 15. Int keys above 6 stay in Extra, in their order. A copy shares
+// Extra, which the methods replace but do not write to.
 type TunnelCtl struct {
 	State     TunnelState
 	Host      string
 	Port      int64
-	Secret    string // 40 hex digits; never logged
+	Secret    string // 40 hex digits; never log it
 	RequestID int64
 	CallerIDs CallerIDs
 	Extra     []chainpack.Entry
 }
 
-// TunnelCtlFromValue reads a TunnelCtl; what is absent or of a wrong type
-// stays zero, so a State that cannot be read is NoTunnel.
+// TunnelCtlFromValue reads a TunnelCtl. What is absent or has a wrong type stays zero, so an
+// unreadable State is NoTunnel.
 func TunnelCtlFromValue(v chainpack.Value) TunnelCtl {
 	var t TunnelCtl
 	for _, e := range v.Entries() {
@@ -73,8 +73,8 @@ func TunnelCtlFromValue(v chainpack.Value) TunnelCtl {
 	return t
 }
 
-// Value gives the wire form. States 2 and 3 always carry host, port and
-// secret, as every peer expects; elsewhere an empty key is left out.
+// Value returns the wire form. States 2 and 3 always carry host, port and secret, as every peer
+// expects; otherwise empty keys are left out.
 func (t TunnelCtl) Value() chainpack.Value {
 	entries := []chainpack.Entry{chainpack.N(keyState, chainpack.Int(int64(t.State)))}
 	addressed := t.State == FindTunnelResponse || t.State == CreateTunnelRequest
@@ -97,7 +97,7 @@ func (t TunnelCtl) Value() chainpack.Value {
 	return chainpack.IMap(entries...).WithMeta(chainpack.N(TagMetaType, chainpack.Int(TypeTunnelCtl)))
 }
 
-// Schemes are the URL schemes that an agent accepts in an offer, the best first.
+// Schemes returns the URL schemes that an agent accepts in an offer, in order of preference.
 func (t TunnelCtl) Schemes() (schemes []string) {
 	for _, item := range t.extra(keySchemes).Items() {
 		if scheme, ok := item.AsString(); ok {
@@ -107,7 +107,7 @@ func (t TunnelCtl) Schemes() (schemes []string) {
 	return schemes
 }
 
-// Accept names the URL schemes that are accepted in an offer.
+// Accept sets the URL schemes that are accepted in an offer, in order of preference.
 func (t *TunnelCtl) Accept(schemes ...string) {
 	list := make([]chainpack.Value, len(schemes))
 	for i, scheme := range schemes {
@@ -116,9 +116,8 @@ func (t *TunnelCtl) Accept(schemes ...string) {
 	t.setExtra(keySchemes, chainpack.List(list...))
 }
 
-// Offered is the URL of an offer; "" when there is none, or when its secret is not
-// Secret: a broker on the way that knows no offers has written its own address over
-// that of another one.
+// Offered returns the URL of an offer. It is "" if there is none, or if its secret is not Secret:
+// then a broker on the way that knows no offers has replaced the address of another one by its own.
 func (t TunnelCtl) Offered() string {
 	offer := t.extra(keyOffer)
 	if secret, _ := offer.At(1).AsString(); secret == "" || secret != t.Secret {
@@ -133,23 +132,23 @@ func (t *TunnelCtl) Offer(url string) {
 	t.setExtra(keyOffer, chainpack.List(chainpack.String(url), chainpack.String(t.Secret)))
 }
 
-// Withdraw takes an offer away, since what is in the other keys goes before it.
+// Withdraw removes an offer, so that host and port count.
 func (t *TunnelCtl) Withdraw() { t.dropExtra(keyOffer) }
 
-// Forget takes away what is secret, once it has served its purpose.
+// Forget removes what is secret, once it has served its purpose.
 func (t *TunnelCtl) Forget() {
 	t.Secret = ""
 	t.Withdraw()
 }
 
-// Vouchers is how many brokers on the way have promised to tell when an end of the
-// tunnel is lost.
+// Vouchers returns how many brokers on the way have promised to report the loss of an end of the
+// tunnel.
 func (t TunnelCtl) Vouchers() int64 {
 	n, _ := t.extra(keyVouches).AsInt()
 	return n
 }
 
-// Vouch says how many brokers promise; 0 takes it away.
+// Vouch sets how many brokers promise that; 0 removes the promise.
 func (t *TunnelCtl) Vouch(brokers int64) {
 	if brokers == 0 {
 		t.dropExtra(keyVouches)
@@ -159,7 +158,9 @@ func (t *TunnelCtl) Vouch(brokers int64) {
 }
 
 func (t *TunnelCtl) dropExtra(key int64) {
-	t.Extra = slices.DeleteFunc(slices.Clone(t.Extra), func(e chainpack.Entry) bool { return e.Key == chainpack.IntKey(key) })
+	t.Extra = slices.DeleteFunc(slices.Clone(t.Extra), func(e chainpack.Entry) bool {
+		return e.Key == chainpack.IntKey(key)
+	})
 }
 
 func (t TunnelCtl) extra(key int64) chainpack.Value {

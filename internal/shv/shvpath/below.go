@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// Below gives the identifiers that, read from a clean path on, mean what r means at
-// and below that path: none where r means nothing there, more than one where ** may
-// end before the path, in it or behind it.
+// Below returns the identifiers that, relative to a clean path, mean what r means at and below that
+// path. It returns none if r means nothing there, and several if ** may end before the path, in it
+// or after it.
 func (r RI) Below(path string) []RI {
 	patterns := r.path.below(path)
 	all := make([]RI, 0, len(patterns))
@@ -19,7 +19,7 @@ func (r RI) Below(path string) []RI {
 	return all
 }
 
-// below gives what is left of a pattern behind the names of a clean path.
+// below returns what is left of a pattern after the names of a clean path.
 func (p Pattern) below(path string) []Pattern {
 	if p.text == "" && path != "" {
 		return nil
@@ -28,7 +28,7 @@ func (p Pattern) below(path string) []Pattern {
 	if p.text != "" {
 		names = strings.Split(p.text, "/")
 	}
-	// Where in names it may go on, in order: each place once, however many ** there are.
+	// Where in names the match may go on, ascending. Each place occurs once, however many ** there are.
 	at := []int{0}
 	for path != "" {
 		var name string
@@ -38,27 +38,27 @@ func (p Pattern) below(path string) []Pattern {
 	var all []Pattern
 	for _, i := range at {
 		text := strings.Join(names[i:], "/")
-		if p, err := ParsePattern(text); err == nil { // it always is one: its names were
+		if p, err := ParsePattern(text); err == nil { // never an error: p's names were checked
 			all = append(all, p)
 		}
 	}
 	return withoutCovered(all)
 }
 
-// nextPlaces gives the places in a pattern's names that may come behind one name of a
-// path, where at may come before it.
+// nextPlaces returns the places in a pattern's names that a match may have reached after one more
+// name of a path, given those before it.
 func nextPlaces(names []string, at []int, name string) (next []int) {
 	add := func(i int) {
 		if n := len(next); n == 0 || next[n-1] < i {
 			next = append(next, i)
 		}
 	}
-	seen := 0 // all places before it were looked at that may come here
+	seen := 0 // places before it were looked at
 	for _, i := range at {
 		for ; i >= seen && i < len(names); i++ {
 			seen = i + 1
 			if names[i] == anyNames {
-				add(i) // it takes the name, or none
+				add(i) // ** takes the name, or none
 				continue
 			}
 			if glob(names[i]).match([]byte(name)) {
@@ -70,7 +70,7 @@ func nextPlaces(names []string, at []int, name string) (next []int) {
 	return next
 }
 
-// withoutCovered leaves everything but ** out, where ** is there.
+// withoutCovered keeps only ** if that is among the patterns.
 func withoutCovered(all []Pattern) []Pattern {
 	if i := slices.IndexFunc(all, func(p Pattern) bool { return p.text == anyNames }); i >= 0 {
 		return all[i : i+1]
@@ -78,8 +78,8 @@ func withoutCovered(all []Pattern) []Pattern {
 	return all
 }
 
-// Under gives the identifier that, read from the root, means what r means when it
-// is read from a clean path on.
+// Under returns the identifier that, relative to the root, means what r means relative to a clean
+// path.
 func (r RI) Under(path string) (RI, error) {
 	if path == "" {
 		return r, nil
@@ -89,7 +89,7 @@ func (r RI) Under(path string) (RI, error) {
 	return r, err
 }
 
-// Escape gives the pattern of exactly one path or name.
+// Escape returns the pattern that matches exactly one path or name.
 func Escape(text string) string { return escaper.Replace(text) }
 
 var escaper = strings.NewReplacer(`*`, `\*`, `?`, `\?`, `[`, `\[`, `\`, `\\`)

@@ -96,7 +96,8 @@ func TestUnder(t *testing.T) {
 // What an identifier means below a path is what it means there.
 func FuzzBelow(f *testing.F) {
 	for _, seed := range [][3]string{
-		{"test/**", "test/child", "a"}, {"**/x", "a/x", "x"}, {"*/?/**/b", "a/b", "c/b"}, {"**/a/**/a", "a/a", "a"}, {`\*`, "*", ""},
+		{"test/**", "test/child", "a"}, {"**/x", "a/x", "x"}, {"*/?/**/b", "a/b", "c/b"},
+		{"**/a/**/a", "a/a", "a"}, {`\*`, "*", ""},
 	} {
 		f.Add(seed[0], seed[1], seed[2])
 	}
@@ -117,7 +118,9 @@ func FuzzBelow(f *testing.F) {
 		if want := ri.MatchSignal([]byte(shvpath.Join(mount, rest)), name, name); got != want {
 			t.Errorf("%q at %q: %v; below %q at %q: %v", pattern, shvpath.Join(mount, rest), want, mount, rest, got)
 		}
-		if u, err := ri.Under(mount); err == nil && u.MatchSignal([]byte(shvpath.Join(mount, rest)), name, name) != ri.MatchSignal([]byte(rest), name, name) {
+		u, err := ri.Under(mount)
+		whole := []byte(shvpath.Join(mount, rest))
+		if err == nil && u.MatchSignal(whole, name, name) != ri.MatchSignal([]byte(rest), name, name) {
 			t.Errorf("%q under %q is %q, which means something else at %q", pattern, mount, u, rest)
 		}
 	})

@@ -6,19 +6,19 @@ import (
 	"unicode/utf8"
 )
 
-// glob is a POSIX pattern of one name, which may hold any bytes: * is any
-// characters, ? any one, [a-z] one of a set, [!a-z] or [^a-z] one of the others,
-// and \ takes what follows as it is. It was checked before it is used.
+// glob is a POSIX pattern of one name, which may hold any bytes: * is any characters, ? any one,
+// [a-z] one of a set, [!a-z] or [^a-z] one outside of it, and \ makes the next character mean
+// itself. checkGlob has accepted it.
 type glob string
 
 var (
-	errBracket   = errors.New("a [ without its ]")
-	errClass     = errors.New("a class such as [:alpha:] is not known here")
-	errRange     = errors.New("a range in [] runs backwards or has no end")
-	errBackslash = errors.New(`a \ at the end`)
+	errBracket   = errors.New("[ without ]")
+	errClass     = errors.New("classes such as [:alpha:] are not supported")
+	errRange     = errors.New("range in [] runs backwards or has no end")
+	errBackslash = errors.New(`\ at the end`)
 )
 
-// checkGlob tells what is wrong with a pattern of one name.
+// checkGlob returns what is wrong with a pattern of one name, nil if it is valid.
 func checkGlob(text string) error {
 	for rest := text; rest != ""; {
 		switch rest[0] {
@@ -40,7 +40,7 @@ func checkGlob(text string) error {
 	return nil
 }
 
-// checkSet gives the length of the set that text begins with.
+// checkSet returns the length of the set that text begins with.
 func checkSet(text string) (size int, err error) {
 	at := beginSet(text)
 	for first := true; ; first = false {
@@ -71,7 +71,7 @@ func checkSet(text string) (size int, err error) {
 	}
 }
 
-// beginSet is where the members of a set begin.
+// beginSet returns where the members of a set begin.
 func beginSet(text string) int {
 	if len(text) > 1 && (text[1] == '!' || text[1] == '^') {
 		return 2
@@ -79,7 +79,7 @@ func beginSet(text string) int {
 	return 1
 }
 
-// setRune is the next member of a set, size 0 where none can be.
+// setRune returns the next member of a set; size is 0 if there is none.
 func setRune(text string) (r rune, size int) {
 	if strings.HasPrefix(text, `\`) {
 		r, size = decode(text[1:])
@@ -91,12 +91,12 @@ func setRune(text string) (r rune, size int) {
 	return decode(text)
 }
 
-// isRange tells whether a - that stands between two members follows.
+// isRange reports whether text begins with a - between two members.
 func isRange(text string) bool {
 	return len(text) > 1 && text[0] == '-' && text[1] != ']'
 }
 
-// invalid is added to a byte that is no UTF-8, so that it is like no character.
+// invalid is added to a byte that is not UTF-8, so that it equals no character.
 const invalid = utf8.MaxRune + 1
 
 // decode reads a character; size is 0 at the end.
@@ -115,8 +115,8 @@ func decode[T ~string | ~[]byte](text T) (r rune, size int) {
 	return r, size
 }
 
-// match goes back to the last * only, which is enough: at most it takes the
-// length of the pattern times the length of the name. It does not allocate.
+// match reports whether the glob matches a name. It goes back to the last * only, which is enough:
+// it takes at most the length of the pattern times that of the name. It does not allocate.
 func (g glob) match(name []byte) bool {
 	p, n := 0, 0
 	star, resume := -1, 0
@@ -143,9 +143,8 @@ func (g glob) match(name []byte) bool {
 	return p == len(g)
 }
 
-// one matches the first character of a name with the beginning of the pattern,
-// and tells how much of both that takes. The name is not empty, and the pattern
-// does not begin with *.
+// one matches the first character of a name with the beginning of the pattern and returns how many
+// bytes of both it used. The name is not empty, and the pattern does not begin with *.
 func (g glob) one(name []byte) (used, size int, ok bool) {
 	if len(g) == 0 {
 		return 0, 0, false
@@ -168,8 +167,8 @@ func (g glob) one(name []byte) (used, size int, ok bool) {
 	return escaped + used, size, r == want
 }
 
-// set tells whether r is in the set that the pattern begins with, and the length
-// of the set.
+// set reports whether r is in the set that the pattern begins with, and returns the length of the
+// set.
 func (g glob) set(r rune) (used int, ok bool) {
 	text := string(g)
 	at := beginSet(text)

@@ -5,37 +5,36 @@ import (
 	"strings"
 )
 
-// MaxPattern bounds a pattern, in bytes: a match may take its length times that
-// of the path.
+// MaxPattern is the limit for a pattern in bytes. A match may take its length times that of the
+// path.
 const MaxPattern = 1024
 
-// Pattern is a set of paths: a path whose names are POSIX globs (*, ?, [a-z],
-// [!a-z], \ before a character that means itself), and where ** is any count of
-// names, none included. So "a/b" is that path alone, "a/**" is a and all below,
-// "**" is every path. The zero Pattern is the root alone.
+// Pattern is a set of paths: a path whose names are POSIX globs (*, ?, [a-z], [!a-z], and \ before
+// a character that means itself), and where ** is any number of names, also none. So "a/b" is that
+// path alone, "a/**" is a and everything below, and "**" is every path. The zero Pattern is the
+// root alone.
 type Pattern struct {
 	text   string // clean
 	kind   kind
-	prefix string // what it is or begins with, for the kinds that need no globs
+	prefix string // the path, or what it begins with, for the kinds that need no globs
 	names  []glob
 }
 
-// kind is how a pattern is matched.
+// kind is how to match a pattern.
 type kind uint8
 
 const (
 	exact   kind = iota // the path is prefix
 	subtree             // the path is prefix or below it
-	globs               // by names
+	globs               // name by name
 )
 
 const anyNames = "**"
 
-// ParsePattern reads a pattern. Slashes that part nothing are dropped, as in a
-// path.
+// ParsePattern parses a pattern. Like a path, it may have needless slashes.
 func ParsePattern(text string) (Pattern, error) {
 	if len(text) > MaxPattern {
-		return Pattern{}, fmt.Errorf("a pattern of %d bytes, more than %d", len(text), MaxPattern)
+		return Pattern{}, fmt.Errorf("pattern of %d bytes (want at most %d)", len(text), MaxPattern)
 	}
 	clean := string(Clean([]byte(text)))
 	if !isGlob(clean) {
@@ -50,14 +49,14 @@ func ParsePattern(text string) (Pattern, error) {
 	p := Pattern{text: clean, kind: globs}
 	for name := range strings.SplitSeq(clean, "/") {
 		if err := checkGlob(name); err != nil {
-			return Pattern{}, fmt.Errorf("the pattern %q has %w", text, err)
+			return Pattern{}, fmt.Errorf("invalid pattern %q: %w", text, err)
 		}
 		p.names = append(p.names, glob(name))
 	}
 	return p, nil
 }
 
-// MustPattern is for patterns that stand in the program; it panics on others.
+// MustPattern is ParsePattern for constant patterns. It panics on an invalid one.
 func MustPattern(text string) Pattern {
 	p, err := ParsePattern(text)
 	if err != nil {
@@ -68,11 +67,11 @@ func MustPattern(text string) Pattern {
 
 func isGlob(text string) bool { return strings.ContainsAny(text, `*?[\`) }
 
-// String is the pattern without needless slashes.
+// String returns the pattern without needless slashes.
 func (p Pattern) String() string { return p.text }
 
-// Stem is what every path of the set begins with: the names before the first
-// glob, n of them at the most.
+// Stem returns what every path of the set begins with: the names before the first glob, at most n
+// of them.
 func (p Pattern) Stem(n int) string {
 	stem := p.prefix
 	if p.kind == globs {
@@ -89,8 +88,8 @@ func (p Pattern) Stem(n int) string {
 	return stem[:end]
 }
 
-// Match tells whether a clean path belongs to the set. It does not allocate, and
-// takes the length of the path times that of the pattern at the most.
+// Match reports whether a clean path belongs to the set. It does not allocate, and takes at most
+// the length of the path times that of the pattern.
 func (p Pattern) Match(path []byte) bool {
 	switch p.kind {
 	case exact:
@@ -101,7 +100,7 @@ func (p Pattern) Match(path []byte) bool {
 	return matchNames(p.names, path)
 }
 
-// isBelow tells whether a clean path is prefix, which is clean too, or below it.
+// isBelow reports whether a clean path is at or below prefix, which is clean, too.
 func isBelow(path []byte, prefix string) bool {
 	if prefix == "" {
 		return true
@@ -114,7 +113,7 @@ func isBelow(path []byte, prefix string) bool {
 
 // matchNames goes back to the last ** only, which is enough. names is not empty.
 func matchNames(names []glob, path []byte) bool {
-	var resume []byte // what is left behind the name that the last ** took
+	var resume []byte // the path after the names that the last ** took
 	p, stars := 0, -1
 	for len(path) > 0 {
 		if p < len(names) && names[p] == anyNames {

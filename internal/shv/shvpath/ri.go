@@ -6,17 +6,17 @@ import (
 	"strings"
 )
 
-// RI is a resource identifier (spec.md 7.6): PATH:METHOD names methods,
-// PATH:METHOD:SIGNAL names signals. PATH is a Pattern, the others are globs; a
-// METHOD or SIGNAL that is missing is *. The zero RI names nothing.
+// RI is a resource identifier (spec.md 7.6). PATH:METHOD means methods, PATH:METHOD:SIGNAL means
+// signals. PATH is a Pattern, the others are globs; a missing METHOD or SIGNAL is *. The zero RI
+// means nothing.
 type RI struct {
 	path   Pattern
 	method name
 	signal name
-	parts  int // that were given, 1 to 3
+	parts  int // how many parts were given, 1 to 3
 }
 
-// name is a glob of one name with a short way for the usual ones.
+// name is a glob of one name, with a short cut for the usual ones.
 type name struct {
 	glob glob
 	kind kind // exact, subtree for "*", globs
@@ -24,14 +24,14 @@ type name struct {
 
 var anyName = name{glob: "*", kind: subtree}
 
-// ParseRI reads a resource identifier.
+// ParseRI parses a resource identifier of at most MaxPattern bytes.
 func ParseRI(text string) (RI, error) {
 	if len(text) > MaxPattern {
-		return RI{}, fmt.Errorf("a resource identifier of %d bytes, more than %d", len(text), MaxPattern)
+		return RI{}, fmt.Errorf("resource identifier of %d bytes (want at most %d)", len(text), MaxPattern)
 	}
 	parts := strings.Split(text, ":")
 	if len(parts) > 3 {
-		return RI{}, fmt.Errorf("%q has more parts than PATH:METHOD:SIGNAL", text)
+		return RI{}, fmt.Errorf("invalid resource identifier %q (want PATH:METHOD:SIGNAL)", text)
 	}
 	r := RI{method: anyName, signal: anyName, parts: len(parts)}
 	var err error
@@ -40,12 +40,12 @@ func ParseRI(text string) (RI, error) {
 	}
 	if len(parts) > 1 {
 		if r.method, err = parseName(parts[1]); err != nil {
-			return RI{}, fmt.Errorf("the method of %q: %w", text, err)
+			return RI{}, fmt.Errorf("invalid method in %q: %w", text, err)
 		}
 	}
 	if len(parts) > 2 {
 		if r.signal, err = parseName(parts[2]); err != nil {
-			return RI{}, fmt.Errorf("the signal of %q: %w", text, err)
+			return RI{}, fmt.Errorf("invalid signal in %q: %w", text, err)
 		}
 	}
 	return r, nil
@@ -54,7 +54,7 @@ func ParseRI(text string) (RI, error) {
 func parseName(text string) (name, error) {
 	switch {
 	case text == "":
-		return name{}, errors.New("it is empty; * stands for any")
+		return name{}, errors.New("empty (want a name, or * for any)")
 	case strings.Trim(text, "*") == "":
 		return name{glob: glob(text), kind: subtree}, nil
 	case !isGlob(text):
@@ -76,7 +76,7 @@ func (n name) match(text []byte) bool {
 	return n.glob.match(text)
 }
 
-// String is the identifier as it was given, without needless slashes.
+// String returns the identifier as it was given, without needless slashes.
 func (r RI) String() string {
 	text := r.path.String()
 	if r.parts > 1 {
@@ -88,11 +88,10 @@ func (r RI) String() string {
 	return text
 }
 
-// ExactMethod and ExactSignal are the names that are meant, "" where a glob may mean
-// more than one.
+// ExactMethod returns the method that is meant, "" if a glob may mean several.
 func (r RI) ExactMethod() string { return r.method.exact() }
 
-// ExactSignal is as ExactMethod.
+// ExactSignal returns the signal that is meant, "" if a glob may mean several.
 func (r RI) ExactSignal() string { return r.signal.exact() }
 
 func (n name) exact() string {
@@ -102,27 +101,27 @@ func (n name) exact() string {
 	return string(n.glob)
 }
 
-// Path is the pattern of the paths.
+// Path returns the pattern of the paths.
 func (r RI) Path() Pattern { return r.path }
 
-// MatchMethod tells whether a method at a clean path is meant. An identifier
-// with a SIGNAL means signals only. It does not allocate.
+// MatchMethod reports whether r means a method at a clean path. An identifier with a SIGNAL means
+// signals only. It does not allocate.
 func (r RI) MatchMethod(path, method []byte) bool {
 	return (r.parts == 1 || r.parts == 2) && r.method.match(method) && r.path.Match(path)
 }
 
-// MatchSignal tells whether a signal of a clean path is meant; source is the
-// method that it belongs to. It does not allocate.
+// MatchSignal reports whether r means a signal of a clean path; source is the method that the
+// signal belongs to. It does not allocate.
 func (r RI) MatchSignal(path, source, signal []byte) bool {
 	return r.parts > 0 && r.signal.match(signal) && r.method.match(source) && r.path.Match(path)
 }
 
-// Method is the glob of the methods.
+// Method returns the glob of the methods.
 func (r RI) Method() string { return string(r.method.glob) }
 
-// HasGlobs tells whether comparing takes more than looking at beginnings: it may take
-// the length of the identifier times that of what it is compared with.
+// HasGlobs reports whether a match needs globs: then it may take the length of the identifier times
+// that of what it is compared with. Otherwise it compares strings.
 func (r RI) HasGlobs() bool { return max(r.path.kind, r.method.kind, r.signal.kind) == globs }
 
-// OfSignals tells whether the identifier has a SIGNAL, and so means no method.
+// OfSignals reports whether the identifier has a SIGNAL and so means no methods.
 func (r RI) OfSignals() bool { return r.parts > 2 }

@@ -1,12 +1,13 @@
-// Package shvpath knows SHV paths (spec.md 3.10): names joined by slashes,
-// without a slash at either end, the root being empty. It is not about what
-// stands at a path, nor about file systems: "." and ".." are names like others.
+// Package shvpath handles SHV paths (spec.md 3.10), patterns of paths, and resource identifiers
+// (spec.md 7.6). A path is names joined by slashes, without a slash at either end; the root is
+// empty. The package knows neither what is mounted at a path nor file systems: "." and ".." are
+// ordinary names.
 package shvpath
 
 import "bytes"
 
-// Clean drops empty parts: "/a//b/" becomes "a/b". A clean path is returned as
-// it is, otherwise the result is new.
+// Clean drops empty names: "/a//b/" becomes "a/b". It returns a clean path as it is, and otherwise
+// a new slice.
 func Clean(path []byte) []byte {
 	if isClean(path) {
 		return path
@@ -35,7 +36,7 @@ func isClean(path []byte) bool {
 	return len(path) == 0 || previous != '/'
 }
 
-// Join puts two clean paths together.
+// Join joins two clean paths.
 func Join(base, path string) string {
 	switch {
 	case base == "":
@@ -46,7 +47,7 @@ func Join(base, path string) string {
 	return base + "/" + path
 }
 
-// cut splits the first part off a clean path.
+// cut splits the first name off a clean path.
 func cut(path []byte) (name, rest []byte) {
 	if i := bytes.IndexByte(path, '/'); i >= 0 {
 		return path[:i], path[i+1:]

@@ -4,8 +4,8 @@ import (
 	"slices"
 )
 
-// Tree holds values at paths. The zero Tree is empty and ready. It has no lock
-// of its own.
+// Tree holds values at paths. The zero Tree is empty and ready. It has no lock: it must not be
+// changed while it is used concurrently.
 type Tree[T any] struct {
 	root branch[T]
 	size int
@@ -17,7 +17,7 @@ type branch[T any] struct {
 	set      bool
 }
 
-// Set puts value at a clean path.
+// Set stores value at a clean path and replaces what was there.
 func (t *Tree[T]) Set(path string, value T) {
 	at := &t.root
 	for name, rest := cut([]byte(path)); len(name) > 0; name, rest = cut(rest) {
@@ -37,8 +37,7 @@ func (t *Tree[T]) Set(path string, value T) {
 	at.value, at.set = value, true
 }
 
-// Delete takes the value at a clean path away, and the branches that held
-// nothing else.
+// Delete removes the value at a clean path, and the branches that held nothing else.
 func (t *Tree[T]) Delete(path string) {
 	if t.root.delete([]byte(path)) {
 		t.size--
@@ -64,7 +63,7 @@ func (b *branch[T]) delete(path []byte) (deleted bool) {
 	return deleted
 }
 
-// Get gives the value at exactly a clean path.
+// Get returns the value at exactly a clean path.
 func (t *Tree[T]) Get(path string) (value T, ok bool) {
 	if b := t.find([]byte(path)); b != nil && b.set {
 		return b.value, true
@@ -72,8 +71,8 @@ func (t *Tree[T]) Get(path string) (value T, ok bool) {
 	return value, false
 }
 
-// Lookup gives the value at the longest beginning of a clean path that has
-// one, and what remains of the path behind it. It does not allocate.
+// Lookup returns the value at the longest prefix of a clean path that has one, and the rest of the
+// path. It does not allocate.
 func (t *Tree[T]) Lookup(path []byte) (value T, rest []byte, ok bool) {
 	at := &t.root
 	if at.set {
@@ -93,8 +92,8 @@ func (t *Tree[T]) Lookup(path []byte) (value T, rest []byte, ok bool) {
 	return value, rest, ok
 }
 
-// Children gives the sorted names below a clean path; ok is false where no
-// branch leads there.
+// Children returns the sorted names directly below a clean path; ok is false if no branch leads
+// there.
 func (t *Tree[T]) Children(path string) (names []string, ok bool) {
 	b := t.find([]byte(path))
 	if b == nil {
@@ -108,10 +107,10 @@ func (t *Tree[T]) Children(path string) (names []string, ok bool) {
 	return names, true
 }
 
-// Leads tells whether a clean path has a value or leads to one.
+// Leads reports whether a clean path has a value or leads to one.
 func (t *Tree[T]) Leads(path string) bool { return path == "" || t.find([]byte(path)) != nil }
 
-// Len is the count of values.
+// Len returns the number of values.
 func (t *Tree[T]) Len() int { return t.size }
 
 func (t *Tree[T]) find(path []byte) *branch[T] {

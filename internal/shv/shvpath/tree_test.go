@@ -112,7 +112,8 @@ func TestChildrenAreSorted(t *testing.T) {
 
 func TestLeadsTellsNodesOnTheWay(t *testing.T) {
 	tree := mounts("a/b/c")
-	for path, want := range map[string]bool{"": true, "a": true, "a/b": true, "a/b/c": true, "a/b/c/d": false, "b": false, "ab": false} {
+	for path, want := range map[string]bool{
+		"": true, "a": true, "a/b": true, "a/b/c": true, "a/b/c/d": false, "b": false, "ab": false} {
 		if got := tree.Leads(path); got != want {
 			t.Errorf("%q: %v", path, got)
 		}

@@ -135,7 +135,7 @@ func TestSocketsThatDoNotFitTheConfiguration(t *testing.T) {
 		{"nobody asks", one, []string{near + ":0"}, `the socket "shv" at ` + one.at[0] + ` was passed (LISTEN_FDNAMES), and nothing listens on it: name it by`},
 		{"one too many", both, []string{near + "?socket=shv"}, `the socket "other" at `},
 		{"asked for twice", one, []string{near + "?socket=shv", near + "?socket=shv"}, `the socket "shv" is asked for twice`},
-		{"of another kind", local, []string{near + "?socket=shv"}, "the scheme tcp cannot be spoken on a socket of the kind unix"},
+		{"of another kind", local, []string{near + "?socket=shv"}, "scheme tcp does not fit a socket of type unix"},
 		// The URL says loopback; what counts is where the socket is.
 		{"wider than the URL", wide, []string{near + "?socket=shv"}, "off loopback everyone on the way could read along"},
 		{"names and count", passed{[]string{"a", "b"}, one.files, nil}, []string{near + "?socket=a"}, "LISTEN_FDNAMES has 2 names, and LISTEN_FDS says 1"},

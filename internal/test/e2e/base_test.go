@@ -261,7 +261,7 @@ func TestEndsWithABaseHelper(t *testing.T) {
 	command := term.sleeps()
 	w.kill(w.broker)
 	term.ends(255)
-	wantsLine(t, term.stderr(), "connection closed by the other side")
+	wantsLine(t, term.stderr(), "connection closed by the peer")
 	awaitEnd(t, patience, command)
 }
 

@@ -88,7 +88,7 @@ func TestCertificatesInThePlaceOfPasswords(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.broker.signal(t, syscall.SIGHUP)
-	w.broker.says(t, "crl.pem holds none")
+	w.broker.says(t, "crl.pem: no list")
 	w.runs(eva).wants(t, 0, "", "")
 	w.configure(w.file, string(good))
 
@@ -123,9 +123,9 @@ func TestFaultsOfCertificatesAreToldInOneLine(t *testing.T) {
 		shown        certtest.Files
 		user, broker string
 	}{
-		{certtest.Files{}, "add cert and key to the URL", "the client's URL needs cert and key"},
-		{w.authority.Issue(t, "expired", 5, before), "expired.crt: remote error: tls: expired certificate; renew it", "CN=expired has expired on"},
-		{w.authority.Issue(t, "revoked", 6, later), "revoked.crt: remote error: tls: bad certificate; it was revoked, or", "CN=revoked was revoked; who uses it needs a new one"},
+		{certtest.Files{}, "add cert and key to the URL", "add cert and key to the client's URL"},
+		{w.authority.Issue(t, "expired", 5, before), "expired.crt: remote error: tls: expired certificate; renew it", "CN=expired expired on"},
+		{w.authority.Issue(t, "revoked", 6, later), "revoked.crt: remote error: tls: bad certificate; it was revoked or", "CN=revoked was revoked; its user needs a new one"},
 		{strange.Issue(t, "other", 7, later), "other.crt: remote error: tls: unknown certificate authority; have it signed", "CN=other: x509: certificate signed by unknown authority"},
 	} {
 		w.runs(fault.shown).wantsFailure(t, "cannot connect to "+w.base, fault.user)
@@ -134,10 +134,10 @@ func TestFaultsOfCertificatesAreToldInOneLine(t *testing.T) {
 
 	// And those of brokers: all at once, at listeners of one broker.
 	own := map[string]certtest.Files{
-		"CN=old has expired on":              w.authority.Issue(t, "old", 15, before, "localhost"),
-		"CN=lost was revoked":                w.authority.Issue(t, "lost", 16, later, "localhost"),
-		"it is for broker.example, and not":  w.authority.Issue(t, "elsewhere", 17, later, "broker.example"),
-		"does not have the certificate of w": strange.Issue(t, "stranger", 18, later, "localhost"),
+		"CN=old expired on":                    w.authority.Issue(t, "old", 15, before, "localhost"),
+		"CN=lost was revoked":                  w.authority.Issue(t, "lost", 16, later, "localhost"),
+		"it is valid for broker.example, not":  w.authority.Issue(t, "elsewhere", 17, later, "broker.example"),
+		"does not hold the certificate of its": strange.Issue(t, "stranger", 18, later, "localhost"),
 	}
 	text, wants := "listen:\n", []string(nil)
 	for want, files := range own {

@@ -17,7 +17,7 @@ var victims = []struct {
 	why    string // said by shvrsh
 	revive func(w *world)
 }{
-	{"broker", func(w *world, _ int) { w.kill(w.broker) }, "connection closed by the other side",
+	{"broker", func(w *world, _ int) { w.kill(w.broker) }, "connection closed by the peer",
 		func(w *world) {
 			w.broker.code(w.t) // until then its port may be taken
 			w.startBroker(w.url)

@@ -121,7 +121,7 @@ func TestLastLineSaysWhoEndedIt(t *testing.T) {
 		{"agent killed", func(w *world, _ *terminal) { w.kill(w.agent) }, 255, "shvrsh: " + device + ": session ended: the agent on the device was lost"},
 		{"helper killed", func(w *world, _ *terminal) { w.killHelper() }, 255, "shvrsh: " + device + ": session ended: the device's helper has gone"},
 		{"broker stopped", func(w *world, _ *terminal) { w.broker.stop(w.t) }, 255, "shvrsh: " + device + ": session ended: the broker is stopping"},
-		{"broker killed", func(w *world, _ *terminal) { w.kill(w.broker) }, 255, "shvrsh: " + device + ": session ended: connection to the broker lost: connection closed by the other side"},
+		{"broker killed", func(w *world, _ *terminal) { w.kill(w.broker) }, 255, "shvrsh: " + device + ": session ended: connection to the broker lost: connection closed by the peer"},
 		{"terminated", func(_ *world, term *terminal) { _ = syscall.Kill(term.shvrsh(), syscall.SIGTERM) }, 255, "shvrsh: " + device + ": session ended: ended by signal: terminated"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// Backoff says how long to wait before the next try to connect: 1 s at first,
-// twice as long after each failure up to a minute, a random part of it, so that
-// a fleet does not come back all at once. The zero value is ready.
+// Backoff returns how long to wait before the next attempt to connect: 1 s at first, twice as long
+// after each failure, up to a minute. Of that it takes a random part, so that a fleet does not
+// reconnect all at once. The zero value is ready. It must not be used concurrently.
 type Backoff struct {
-	Longest  time.Duration // in the place of a minute; 0: a minute
+	Longest  time.Duration // replaces the minute; 0: a minute
 	failures int
 }
 
@@ -21,8 +21,8 @@ const (
 	healthy = time.Minute
 )
 
-// Next is called after a try or a connection that lasted for the given time. The
-// wait that it gives is never below a tenth of a second.
+// Next is called after an attempt, or a connection that lasted for the given time. It returns the
+// wait, at least 0.1 s.
 func (b *Backoff) Next(lasted time.Duration) time.Duration {
 	if lasted >= healthy {
 		b.failures = 0

@@ -29,9 +29,10 @@ func TestOutcomesOfACall(t *testing.T) {
 		{"empty body", []string{`<8:3>i{}`}, `null`},
 		{"delays", []string{`<8:3>i{4:0.5}`, `<8:3>i{4:null}`, `<8:3>i{2:1}`}, `1`},
 		{"error", []string{`<8:3>i{3:i{1:2,2:"no such"}}`}, `no such`},
-		{"unreadable", []string{`<8:3>{}`}, `unreadable response: rpc: message whose body is no IMap`},
+		{"unreadable", []string{`<8:3>{}`}, `unreadable response: rpc: body is not an IMap`},
 		{"two answers", []string{`<8:3>i{2:1}`, `<8:3>i{2:2}`}, `1`},
-		{"answers to others", []string{`<8:4>i{2:9}`, `<8:2>i{2:9}`, `<8:0>i{2:9}`, `<9:"a",10:"chng">i{1:9}`, `<1:1>i{}`, `<8:3>i{2:1}`}, `1`},
+		{"answers to others", []string{`<8:4>i{2:9}`, `<8:2>i{2:9}`, `<8:0>i{2:9}`,
+			`<9:"a",10:"chng">i{1:9}`, `<1:1>i{}`, `<8:3>i{2:1}`}, `1`},
 		{"caller ids left over", []string{`<8:3,11:[]>i{2:1}`}, `1`},
 		{"tunnel state where none is wanted", []string{`<8:3,15:<1:3>i{1:2}>i{2:1}`}, `1`},
 	} {
@@ -165,8 +166,9 @@ func TestRequestsAreServed(t *testing.T) {
 		`<8:9,9:"",10:"name",11:[4,2],17:8>i{}`: `<1:1,8:9,11:[4,2]>i{2:"n"}`,
 		`<8:9,10:"name">i{}`:                    `<1:1,8:9>i{2:"n"}`, // no grant is browse
 		`<8:9,10:"secret",14:"rd">i{}`:          `<1:1,8:9>i{2:"s"}`,
-		`<8:9,10:"secret">i{}`:                  `<1:1,8:9>i{3:i{1:8,2:"Call method: 'secret' on path '' permission denied, grant: bws required: rd"}}`,
-		`<8:9,10:"nosuch">i{}`:                  `<1:1,8:9>i{3:i{1:2,2:"Method: 'nosuch' on path '' doesn't exist"}}`,
+		`<8:9,10:"secret">i{}`: `<1:1,8:9>i{3:i{1:8,2:` +
+			`"Call method: 'secret' on path '' permission denied, grant: bws required: rd"}}`,
+		`<8:9,10:"nosuch">i{}`: `<1:1,8:9>i{3:i{1:2,2:"Method: 'nosuch' on path '' doesn't exist"}}`,
 	} {
 		bubble(t, func(t *testing.T) {
 			b, _ := loggedIn(t, Options{Serve: tree})

@@ -1,7 +1,6 @@
-// Package client is one logged-in connection to a broker: it dials, says hello,
-// logs in, calls methods, serves requests and keeps the connection alive
-// (spec.md 5, 6). It does not reconnect: a Client has one life, and its
-// owner begins the next one, after a Backoff.
+// Package client is one logged-in connection to a broker. It dials, says hello, logs in, calls
+// methods, serves requests and keeps the connection alive (spec.md 5, 6). It does not reconnect: a
+// Client has one life, and its owner starts the next one, after a Backoff.
 package client
 
 import (
@@ -21,72 +20,69 @@ import (
 	"shvtools/internal/wire/transport"
 )
 
-// DefaultTimeout is how long Dial takes at the most.
+// DefaultTimeout is how long Dial takes at most.
 const DefaultTimeout = 10 * time.Second
 
 // stallLimit is how long the broker may leave our data unacknowledged.
 const stallLimit = 60 * time.Second
 
-// Login is what a client logs in with. Without a password, the URL may have one
-// in another form: a token, a hash, or a certificate that stands for user and
-// password both.
+// Login is what a client logs in with. Without a password, the URL may hold another credential: a
+// token, a hash, or a certificate, which replaces user and password.
 type Login struct {
 	User, Password string
-	Tunnel         string // secret of a tunnel; user and password then do not matter
+	Tunnel         string // secret of a tunnel, which replaces user and password
 	MountPoint     string
 	DeviceID       string
-	Watchdog       time.Duration // how long the broker may hear nothing from us; 0: for ever
-	Broker         bool          // we are a broker below the one that we log in to
+	Watchdog       time.Duration // how long the broker shall tolerate our silence, in whole seconds; 0: for ever
+	Broker         bool          // this client is a child broker
 }
 
-// Options of a client. Zero fields have defaults.
+// Options of a client. A zero field means its default.
 type Options struct {
 	URL       transport.URL
 	Login     Login
-	Timeout   time.Duration // of Dial
+	Timeout   time.Duration // of Dial; 0: DefaultTimeout
 	Heartbeat time.Duration // between pings; 0: none
-	// Alive is called after each answered ping, by a goroutine of its own; nil: nobody
-	// wants to know.
+	// Alive, if set, is called after each answered ping, by the goroutine that pings.
 	Alive func()
-	// Patient: the broker may stop reading us for long, and that is no reason
-	// to give the connection up.
+	// Patient tolerates a broker that does not read from us for a long time.
 	Patient bool
-	// Blocking: this is the program's one connection, and what it carries is
-	// urgent.
+	// Blocking uses transport.DialBlocking: for the only connection of a program, with urgent data.
 	Blocking bool
-	// Serve answers requests; nil: a tree of nothing but its root.
+	// Serve answers requests. Nil serves a tree with nothing but its root.
 	Serve *node.Tree
-	// Tunnel takes the responses that carry a TunnelCtl and that no Expect is
-	// for. It is called by the read loop.
+	// Tunnel takes the responses that carry a TunnelCtl, whatever their request id (spec.md 8.2).
+	// The read loop calls it, so it must not wait; m is valid during the call. Nil: Expect gets
+	// them.
 	Tunnel func(m *rpc.Message)
-	// Signal takes the signals of the broker; nil: nobody does. It is called by the
-	// read loop and must not wait; m is valid during the call.
+	// Signal, if set, takes the signals of the broker. The read loop calls it, so it must not wait;
+	// m is valid during the call.
 	Signal func(m *rpc.Message)
-	// Begin, if set, is given the Client before anything is read: a request may
-	// follow the answer to the login at once.
+	// Begin, if set, gets the Client before anything is read. It serves a client that must not miss
+	// a request which follows the answer to the login at once.
 	Begin func(*Client)
-	// Relay, if set, takes everything that is no answer to a call of this Client:
-	// requests, signals, and responses that somebody behind us waits for. It is
-	// called by the read loop; Serve and Tunnel then have no use.
+	// Relay, if set, takes everything except the answers to calls of this Client: requests,
+	// signals, and responses with caller ids. The read loop calls it, so it must not wait. Serve,
+	// Signal and, for such responses, Tunnel are then not used.
 	Relay func(m *rpc.Message, f *link.Frame)
-	// Link bounds what the connection carries.
+	// Link limits what the connection carries.
 	Link link.Options
 }
 
-// ErrRefused is matched by the error of Dial when the broker refused the login.
+// ErrRefused matches the error of Dial if the broker refused the login.
 var ErrRefused = errors.New("login refused")
 
-// Receiver takes the responses with one request id. It is called by the read
-// loop and must not wait; m and f are valid during the call.
+// Receiver takes the responses with one request id. The read loop calls it, so it must not wait; m
+// and f are valid during the call.
 type Receiver func(m *rpc.Message, f *link.Frame)
 
 // Client is a connection to a broker. All methods may be called concurrently.
 type Client struct {
 	opts Options
 	link *link.Link
-	id   int64 // clientId of the login, 0 if the broker told none
+	id   int64 // clientId of the login; 0 if the broker gave none
 
-	vouched bool // the broker tells when the other end of our tunnel is lost
+	vouched bool // the broker will report the loss of the other end of our tunnel
 
 	running sync.WaitGroup
 
@@ -95,7 +91,8 @@ type Client struct {
 	receivers map[int64]Receiver
 }
 
-// Dial connects and logs in. The Client must be closed.
+// Dial connects and logs in. It gives up when ctx ends or after the Timeout. A refused login
+// matches ErrRefused. The caller must close the Client.
 func Dial(ctx context.Context, o Options) (*Client, error) {
 	if o.Timeout == 0 {
 		o.Timeout = DefaultTimeout
@@ -117,7 +114,7 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 	return start(ctx, conn, o)
 }
 
-// timeoutError says for people that the time for connecting is over.
+// timeoutError replaces the error of an expired Timeout by one for people.
 func (o *Options) timeoutError(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("no answer within %v", o.Timeout)
@@ -125,22 +122,23 @@ func (o *Options) timeoutError(err error) error {
 	return err
 }
 
-// portHint asks for the port where a hello had no answer: a port for TLS ends the
-// connection of who begins in the clear, and others wait for more of what they take
-// for the beginning of something else.
+// portHint asks about the port if a hello got no answer. A TLS port closes a connection that starts
+// without TLS. Other ports may wait for the rest of what they take the hello for.
 func (o *Options) portHint(err error) string {
-	var end *link.EndError
+	question := "; is this the broker's " + o.URL.Scheme + " port?"
 	if errors.Is(err, context.DeadlineExceeded) && o.URL.Scheme != transport.Unix {
-		return "; is this the broker's port for " + o.URL.Scheme + "?"
+		return question
 	}
-	if o.URL.Scheme != transport.TCP && o.URL.Scheme != transport.TCPS || !errors.As(err, &end) || end.Cause != link.PeerClosed && end.Cause != link.ReadError {
+	var end *link.EndError
+	plainTCP := o.URL.Scheme == transport.TCP || o.URL.Scheme == transport.TCPS
+	if !plainTCP || !errors.As(err, &end) || end.Cause != link.PeerClosed && end.Cause != link.ReadError {
 		return ""
 	}
-	return "; is this the broker's port for " + o.URL.Scheme + "? One for TLS wants ssl://"
+	return question + " A TLS port needs ssl://"
 }
 
-// Direct is a client of the peer on conn, which wants no login. The Client must be
-// closed; it takes conn over.
+// Direct returns a client of the peer on conn, which needs no login. It takes conn over. The caller
+// must close the Client.
 func Direct(conn net.Conn, o Options) *Client {
 	c := &Client{opts: o, link: link.New(conn, o.Link), receivers: make(map[int64]Receiver)}
 	if o.Begin != nil {
@@ -150,7 +148,7 @@ func Direct(conn net.Conn, o Options) *Client {
 	return c
 }
 
-// start logs in on a connection, which it takes over.
+// start logs in on conn and takes it over.
 func start(ctx context.Context, conn net.Conn, o Options) (*Client, error) {
 	c := Direct(conn, o)
 	if err := c.login(ctx); err != nil {
@@ -163,7 +161,7 @@ func start(ctx context.Context, conn net.Conn, o Options) (*Client, error) {
 	return c, nil
 }
 
-// login says hello and logs in.
+// login says hello and logs in (spec.md 5.1).
 func (c *Client) login(ctx context.Context) error {
 	hello, err := c.Call(ctx, "", "hello", chainpack.Null())
 	var certificate *transport.CertificateError
@@ -171,7 +169,7 @@ func (c *Client) login(ctx context.Context) error {
 		return fmt.Errorf("cannot connect to %s: %w", c.opts.URL, certificate)
 	}
 	if err != nil {
-		return fmt.Errorf("no login at %s: hello: %w%s", c.opts.URL, c.opts.timeoutError(err), c.opts.portHint(err))
+		return fmt.Errorf("cannot log in to %s: hello: %w%s", c.opts.URL, c.opts.timeoutError(err), c.opts.portHint(err))
 	}
 	nonce, _ := hello.Get("nonce")
 	text, _ := nonce.AsString()
@@ -181,7 +179,7 @@ func (c *Client) login(ctx context.Context) error {
 	case errors.As(err, &refused):
 		return fmt.Errorf("%w at %s: %w", ErrRefused, c.opts.URL, refused)
 	case err != nil:
-		return fmt.Errorf("no login at %s: %w", c.opts.URL, c.opts.timeoutError(err))
+		return fmt.Errorf("cannot log in to %s: %w", c.opts.URL, c.opts.timeoutError(err))
 	}
 	id, _ := result.Get("clientId")
 	c.id, _ = id.AsInt()
@@ -191,7 +189,7 @@ func (c *Client) login(ctx context.Context) error {
 	return nil
 }
 
-// param is the parameter of the method login, its keys in the order of the
+// param returns the parameter of the method login (spec.md 5.4), with its keys in the order of the
 // C++ programs.
 func (l Login) param(u transport.URL, nonce string) chainpack.Value {
 	var options, device []chainpack.Entry
@@ -217,13 +215,13 @@ func (l Login) param(u transport.URL, nonce string) chainpack.Value {
 	)
 }
 
-// credentials say who we are (spec.md 5.2). A broker that keeps no more than
-// a slow hash of a password needs the password itself; it is sent where the
-// transport protects it, and its hash elsewhere.
+// credentials returns the key login of that parameter (spec.md 5.2). A broker that stores only a
+// slow hash of a password needs the password itself. So it is sent if the transport protects it,
+// and its hash otherwise (protocol.md 5).
 func (l Login) credentials(u transport.URL, nonce string) chainpack.Value {
 	password, kind := login.Hash(nonce, l.Password), login.SHA1
 	switch {
-	case l.Tunnel != "": // neither matters
+	case l.Tunnel != "": // the broker looks at the secret only
 	case l.Password == "" && u.Token != "":
 		return chainpack.Map(
 			chainpack.F("token", chainpack.String(u.Token)),
@@ -246,48 +244,47 @@ func (l Login) credentials(u transport.URL, nonce string) chainpack.Value {
 	)
 }
 
-// ID is the client id that the broker told at login, 0 if none.
+// ID returns the client id that the broker gave at login, 0 if none.
 func (c *Client) ID() int64 { return c.id }
 
-// Vouched tells whether the broker promised, at a tunnel login, to say when the
-// other end is lost.
+// Vouched reports whether the broker promised, at a tunnel login, to report the loss of the other
+// end (protocol.md 5).
 func (c *Client) Vouched() bool { return c.vouched }
 
-// Link is the connection.
+// Link returns the link of the connection.
 func (c *Client) Link() *link.Link { return c.link }
 
-// Done is closed when the connection has ended.
+// Done returns a channel that is closed when the connection has ended.
 func (c *Client) Done() <-chan struct{} { return c.link.Done() }
 
-// Err tells how the connection ended, nil before that.
+// Err describes the end of the connection, nil before that.
 func (c *Client) Err() error { return c.link.Err() }
 
-// Close ends the connection at once and waits for its goroutines. It must not
-// be called by the read loop.
+// Close ends the connection at once and waits for its goroutines. The read loop must not call it.
 func (c *Client) Close() {
 	c.link.Close(link.Done)
 	c.running.Wait()
 }
 
-// Finish ends the connection after what is queued has reached the broker, and
-// waits for ctx at the most.
+// Finish ends the connection when the broker has got everything that is queued, or when ctx ends.
+// The read loop must not call it.
 func (c *Client) Finish(ctx context.Context) {
 	c.link.Finish(ctx, link.Done)
 	c.running.Wait()
 }
 
-// NewID gives a request id that was not used on this connection yet.
+// NewID returns a request id that is not in use on this connection, from 1 to 2^31-1 (spec.md 3.1).
 func (c *Client) NewID() int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.lastID == math.MaxInt32 {
-		c.lastID = 0 // C++ peers answer no larger id
+		c.lastID = 0 // C++ peers do not answer larger ids
 	}
 	c.lastID++
 	return c.lastID
 }
 
-// Expect lets r take all responses with the request id, until Forget.
+// Expect makes r take all responses with the request id, until Forget.
 func (c *Client) Expect(id int64, r Receiver) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -301,14 +298,14 @@ func (c *Client) Forget(id int64) {
 	delete(c.receivers, id)
 }
 
-// Send queues a message. It never waits.
+// Send queues a message, of which it takes a copy. It never waits.
 func (c *Client) Send(message []byte) error {
 	f := link.NewMessage(message)
 	defer f.Release()
 	return c.link.Send(f, nil)
 }
 
-// SendNow sends a message and waits for room in the queue, so that a read loop must
+// SendNow sends a message, of which it takes a copy. It waits for queue space, so a read loop must
 // not call it.
 func (c *Client) SendNow(message []byte) error {
 	f := link.NewMessage(message)
@@ -316,14 +313,13 @@ func (c *Client) SendNow(message []byte) error {
 	return c.link.SendNow(f)
 }
 
-// Request queues a request whose responses an Expect of its id takes.
+// Request queues a request. Its responses go to the Receiver that Expect has set for its id.
 func (c *Client) Request(id int64, path, method string, param chainpack.Value) error {
 	return c.Send(rpc.AppendRequest(nil, id, path, method, param))
 }
 
-// Call calls a method and waits for its result. An error of the peer is an
-// *rpc.Error, the end of the connection a *link.EndError, and the end of ctx
-// its own error.
+// Call calls a method and waits for its result. An error of the peer is an *rpc.Error, the end of
+// the connection a *link.EndError, and the end of ctx its cause. The read loop must not call it.
 func (c *Client) Call(ctx context.Context, path, method string, param chainpack.Value) (chainpack.Value, error) {
 	type outcome struct {
 		value chainpack.Value
@@ -337,7 +333,7 @@ func (c *Client) Call(ctx context.Context, path, method string, param chainpack.
 		case err != nil:
 			err = fmt.Errorf("unreadable response: %w", err)
 		case content.Key == rpc.KeyDelay:
-			return // not the end of the call
+			return // the call goes on
 		case content.Error != nil:
 			err = content.Error
 		}
@@ -365,7 +361,7 @@ func (c *Client) Call(ctx context.Context, path, method string, param chainpack.
 	}
 }
 
-// endOr gives how the connection ended, or err while it lives.
+// endOr returns how the connection ended, or err if it has not ended.
 func (c *Client) endOr(err error) error {
 	if end := c.Err(); end != nil {
 		return end
@@ -373,7 +369,7 @@ func (c *Client) endOr(err error) error {
 	return err
 }
 
-// Message takes a message of the broker; it is the link's.
+// Message takes a message of the broker. The link calls it.
 func (c *Client) Message(m *rpc.Message, f *link.Frame) {
 	if c.opts.Relay != nil && (m.Kind() != rpc.Response || len(m.Callers()) > 0) {
 		c.opts.Relay(m, f)
@@ -391,7 +387,7 @@ func (c *Client) Message(m *rpc.Message, f *link.Frame) {
 	}
 }
 
-// Reset ends the connection: a broker that begins anew has forgotten us.
+// Reset ends the connection: a broker that starts over has forgotten our login.
 func (c *Client) Reset() { c.link.Close(link.PeerClosed) }
 
 func (c *Client) response(m *rpc.Message, f *link.Frame) {
@@ -419,6 +415,6 @@ func (c *Client) request(m *rpc.Message) {
 		tree = new(node.Tree)
 	}
 	if answer := node.Answer(tree, m, level, nil); answer != nil && c.Send(answer) == link.ErrQueueFull {
-		c.link.Close(link.SlowPeer) // no answer may get lost without a word
+		c.link.Close(link.SlowPeer) // an answer must not get lost silently
 	}
 }

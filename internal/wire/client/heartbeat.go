@@ -13,8 +13,7 @@ import (
 // maxUnanswered is how many pings in a row may stay unanswered.
 const maxUnanswered = 2
 
-// heartbeat pings the broker until the link ends, and ends it when the broker
-// does not answer.
+// heartbeat pings the broker until the link ends, and ends the link if the broker stops answering.
 func (c *Client) heartbeat() {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -38,8 +37,8 @@ func (c *Client) heartbeat() {
 	}
 }
 
-// ping asks the way of SHV 2 first, which brokers of every age but some of SHV
-// 3 know, then the standard's (spec.md 6). Any answer is a sign of life.
+// ping uses the method of SHV 2 first, which all brokers know except some of SHV 3, and then that
+// of the standard (spec.md 6). Any answer is a sign of life.
 func (c *Client) ping(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, c.opts.Heartbeat)
 	defer cancel()

@@ -23,20 +23,26 @@ func TestLoginsAreTheSeeds(t *testing.T) {
 		url         string
 	}{
 		{"agent", "1437608631", Login{User: "iot", Password: "lub42DUB", MountPoint: "test/agent", Watchdog: 180 * time.Second},
-			`{"login":{"password":"73f422e5fb395a0ad8af042402e835b73d9218a7","type":"SHA1","user":"iot"},"options":{"device":{"mountPoint":"test/agent"},"idleWatchDogTimeOut":180}}`, "tcp://h"},
+			`{"login":{"password":"73f422e5fb395a0ad8af042402e835b73d9218a7","type":"SHA1","user":"iot"}` +
+				`,"options":{"device":{"mountPoint":"test/agent"},"idleWatchDogTimeOut":180}}`, "tcp://h"},
 		{"shell", "1336980497", Login{User: "iot", Password: "lub42DUB"},
-			`{"login":{"password":"d622fa9568f5dda56ea22bd25526b4c7b778e13d","type":"SHA1","user":"iot"},"options":{"idleWatchDogTimeOut":0}}`, "ssl://h?verify=false"},
+			`{"login":{"password":"d622fa9568f5dda56ea22bd25526b4c7b778e13d","type":"SHA1","user":"iot"}` +
+				`,"options":{"idleWatchDogTimeOut":0}}`, "ssl://h?verify=false"},
 		{"helper", "1524437174", Login{Tunnel: "ef9b3cd47426dfbfb295a63df5e0e8bf57ffafae"},
-			`{"login":{"password":"6299fa3137d1615cbc93a7de35edd3b6de0bfaea","type":"SHA1","user":""},"options":{"idleWatchDogTimeOut":0,"tunnel":{"secret":"ef9b3cd47426dfbfb295a63df5e0e8bf57ffafae"}}}`, "ssl://h"},
+			`{"login":{"password":"6299fa3137d1615cbc93a7de35edd3b6de0bfaea","type":"SHA1","user":""}` +
+				`,"options":{"idleWatchDogTimeOut":0,"tunnel":{"secret":"ef9b3cd47426dfbfb295a63df5e0e8bf57ffafae"}}}`, "ssl://h"},
 		{"device with an id, over TLS", "", Login{User: "u", Password: "p", DeviceID: "d", MountPoint: "m"},
-			`{"login":{"password":"p","type":"PLAIN","user":"u"},"options":{"device":{"deviceId":"d","mountPoint":"m"},"idleWatchDogTimeOut":0}}`, "ssl://h"},
+			`{"login":{"password":"p","type":"PLAIN","user":"u"}` +
+				`,"options":{"device":{"deviceId":"d","mountPoint":"m"},"idleWatchDogTimeOut":0}}`, "ssl://h"},
 		{"socket", "1", Login{User: "u", Password: "p"},
 			`{"login":{"password":"p","type":"PLAIN","user":"u"},"options":{"idleWatchDogTimeOut":0}}`, "unix:/s"},
 		{"hash of the password", "1336980497", Login{User: "iot"},
-			`{"login":{"password":"d622fa9568f5dda56ea22bd25526b4c7b778e13d","type":"SHA1","user":"iot"},"options":{"idleWatchDogTimeOut":0}}`,
+			`{"login":{"password":"d622fa9568f5dda56ea22bd25526b4c7b778e13d","type":"SHA1","user":"iot"}` +
+				`,"options":{"idleWatchDogTimeOut":0}}`,
 			"ssl://h?shapass=" + fmt.Sprintf("%x", sha1.Sum([]byte("lub42DUB")))},
 		{"password before hash and token", "", Login{User: "u", Password: "p"},
-			`{"login":{"password":"p","type":"PLAIN","user":"u"},"options":{"idleWatchDogTimeOut":0}}`, "ssl://h?shapass=00&token=t"},
+			`{"login":{"password":"p","type":"PLAIN","user":"u"}` +
+				`,"options":{"idleWatchDogTimeOut":0}}`, "ssl://h?shapass=00&token=t"},
 		{"certificate", "1", Login{},
 			`{"login":{"type":"EXTERNAL","user":""},"options":{"idleWatchDogTimeOut":0}}`, "ssl://h?cert=c&key=k"},
 		{"certificate of a named user", "1", Login{User: "u"},
@@ -104,10 +110,11 @@ func TestLoginsThatFail(t *testing.T) {
 	}{
 		{"refused", helloAnswer, `<1:1,8:2>i{3:i{1:8,2:"` + refusal + `"}}`, true, "login refused at tcp://h:1: " + refusal},
 		{"refused without a text", helloAnswer, `<1:1,8:2>i{3:i{1:10}}`, true, "login refused at tcp://h:1: RPC error 10"},
-		{"hello refused", `<1:1,8:1>i{3:i{1:8,2:"busy"}}`, "", false, "no login at tcp://h:1: hello: busy"},
-		{"closed at hello", "", "", false, "hello: connection closed by the other side; is this the broker's port for tcp? One for TLS wants ssl://"},
-		{"closed at login", helloAnswer, "", false, "no login at tcp://h:1: connection closed by the other side"},
-		{"garbage", helloAnswer, `<1:1,8:2>[1]`, false, "no IMap"},
+		{"hello refused", `<1:1,8:1>i{3:i{1:8,2:"busy"}}`, "", false, "cannot log in to tcp://h:1: hello: busy"},
+		{"closed at hello", "", "", false,
+			"hello: connection closed by the peer; is this the broker's tcp port? A TLS port needs ssl://"},
+		{"closed at login", helloAnswer, "", false, "cannot log in to tcp://h:1: connection closed by the peer"},
+		{"garbage", helloAnswer, `<1:1,8:2>[1]`, false, "not an IMap"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -140,7 +147,8 @@ func TestLoginThatNobodyAnswersEndsInTime(t *testing.T) {
 		b.Expect(hello)
 		began := time.Now()
 		d := <-done
-		if d.err == nil || !strings.HasSuffix(d.err.Error(), "hello: no answer within 10s; is this the broker's port for ssl?") || time.Since(began) != DefaultTimeout {
+		const want = "hello: no answer within 10s; is this the broker's ssl port?"
+		if d.err == nil || !strings.HasSuffix(d.err.Error(), want) || time.Since(began) != DefaultTimeout {
 			t.Errorf("%v after %v", d.err, time.Since(began))
 		}
 		if _, err := b.In.ReadByte(); err != io.EOF {

@@ -145,7 +145,8 @@ func behave(t *testing.T, url string, blocking bool) {
 	p.call(user, ".broker/currentClient", "subscribe", chainpack.String("d/**:*:*"))
 	const many = 1000
 	for i := range many {
-		if err := device.SendNow(rpc.AppendSignal(nil, "x", "chng", "get", rpc.AccessRead, chainpack.String(fmt.Sprint(i, allBytes(256))))); err != nil {
+		value := chainpack.String(fmt.Sprint(i, allBytes(256)))
+		if err := device.SendNow(rpc.AppendSignal(nil, "x", "chng", "get", rpc.AccessRead, value)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -206,7 +207,7 @@ func TestClearHelloAtAPortForTLSSaysSo(t *testing.T) {
 	for _, scheme := range []string{transport.TCP, transport.TCPS} {
 		u := transport.URL{Scheme: scheme, Host: p.url.Host, Port: p.url.Port}
 		_, err := client.Dial(t.Context(), client.Options{URL: u, Timeout: patience})
-		if err == nil || !strings.Contains(err.Error(), "broker's port for "+scheme+"? One for TLS wants ssl://") {
+		if err == nil || !strings.Contains(err.Error(), "broker's "+scheme+" port? A TLS port needs ssl://") {
 			t.Errorf("%s: %v", scheme, err)
 		}
 	}

@@ -46,12 +46,12 @@ const (
 
 var causeTexts = [...]string{
 	Open:                 "open",
-	PeerClosed:           "connection closed by the other side",
+	PeerClosed:           "connection closed by the peer",
 	ReadError:            "connection lost while reading",
 	WriteError:           "connection lost while writing",
 	ProtocolError:        "protocol error",
 	FrameTooLong:         "frame too long",
-	FrameStalled:         "frame begun and never finished",
+	FrameStalled:         "frame not finished in time",
 	SlowPeer:             "peer too slow",
 	WriteStalled:         "peer does not read",
 	IdleTimeout:          "idle for too long",
@@ -61,7 +61,7 @@ var causeTexts = [...]string{
 	HandshakeLate:        "too many TLS handshakes at once",
 	TooManyConnections:   "too many connections",
 	TooManyLogins:        "too many connections that have not logged in",
-	TooManyFromSource:    "too many connections from there that have not logged in",
+	TooManyFromSource:    "too many connections from the same source that have not logged in",
 	TunnelEnded:          "tunnel ended",
 	Shutdown:             "shutting down",
 	Done:                 "done",
@@ -75,7 +75,7 @@ var causeTexts = [...]string{
 	CertificateUntrusted: "certificate not trusted any more",
 	CertificateTaken:     "certificate not the user's any more",
 	MountDenied:          "mount point not allowed any more",
-	MountTaken:           "mount point taken by many others since",
+	MountTaken:           "mount point taken over too many times",
 	Dropped:              "disconnected by an administrator",
 	Bug:                  "internal error",
 }

@@ -12,13 +12,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// blockingConn is a connection whose reads and writes block their thread in the
-// system instead of parking in Go's poller. For a program with one connection
-// that saves a detour on each wake-up, which shows in the echo of a key.
+// blockingConn is a connection whose reads and writes block their thread in the system instead of
+// parking in Go's poller. In a program with one connection that saves a detour on each wake-up,
+// which shows in the echo of a keystroke.
 //
-// Deadlines are not supported. Close ends pending reads and writes by shutting
-// the connection down first; the descriptor itself is closed when nobody uses it
-// any more, so that its number cannot be somebody else's meanwhile.
+// It does not support deadlines. Close ends pending reads and writes by shutting the connection
+// down. It closes the descriptor only when nobody uses it any more, since the system could give its
+// number to another file meanwhile.
 type blockingConn struct {
 	local, remote net.Addr
 	fd            int
@@ -28,7 +28,7 @@ type blockingConn struct {
 	closed bool
 }
 
-// newBlockingConn takes over conn, a socket; conn is not to be used any more.
+// newBlockingConn takes over conn, a socket. The caller must not use conn any more.
 func newBlockingConn(conn net.Conn) (net.Conn, error) {
 	defer conn.Close()
 	sc, ok := conn.(syscall.Conn)
@@ -56,7 +56,7 @@ func newBlockingConn(conn net.Conn) (net.Conn, error) {
 	return &blockingConn{local: conn.LocalAddr(), remote: conn.RemoteAddr(), fd: fd}, nil
 }
 
-// use counts a user of the descriptor in; false after Close.
+// use registers a user of the descriptor. It returns false after Close.
 func (c *blockingConn) use() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -71,12 +71,11 @@ func (c *blockingConn) release() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.users--
-	c.closeUnused()
+	c.closeUnusedLocked()
 }
 
-// closeUnused closes the descriptor after Close when nobody uses it; c.mu is
-// held.
-func (c *blockingConn) closeUnused() {
+// closeUnusedLocked closes the descriptor if Close was called and nobody uses it.
+func (c *blockingConn) closeUnusedLocked() {
 	if c.closed && c.users == 0 && c.fd >= 0 {
 		_ = unix.Close(c.fd)
 		c.fd = -1
@@ -98,7 +97,7 @@ func (c *blockingConn) Read(b []byte) (int, error) {
 		case err == unix.EINTR:
 			continue
 		case err != nil:
-			return 0, &net.OpError{Op: "read", Net: c.local.Network(), Source: c.local, Addr: c.remote, Err: os.NewSyscallError("read", err)}
+			return 0, c.opError("read", "read", err)
 		case n == 0:
 			return 0, c.endOfInput()
 		}
@@ -106,7 +105,13 @@ func (c *blockingConn) Read(b []byte) (int, error) {
 	}
 }
 
-// endOfInput tells the peer's close from our own.
+// opError wraps an error of the system call as package net does.
+func (c *blockingConn) opError(op, call string, err error) error {
+	err = os.NewSyscallError(call, err)
+	return &net.OpError{Op: op, Net: c.local.Network(), Source: c.local, Addr: c.remote, Err: err}
+}
+
+// endOfInput returns net.ErrClosed after our own Close, and io.EOF after the peer's.
 func (c *blockingConn) endOfInput() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -123,31 +128,31 @@ func (c *blockingConn) Write(b []byte) (written int, err error) {
 	}
 	defer c.release()
 	for written < len(b) {
-		// Not write(2): a connection that the peer closed must not send us
+		// Not write(2): a connection that the peer has closed would send this process
 		// SIGPIPE.
 		n, err := unix.SendmsgN(c.fd, b[written:], nil, nil, unix.MSG_NOSIGNAL)
 		if err == unix.EINTR {
 			continue
 		}
 		if err != nil {
-			return written, &net.OpError{Op: "write", Net: c.local.Network(), Source: c.local, Addr: c.remote, Err: os.NewSyscallError("send", err)}
+			return written, c.opError("write", "send", err)
 		}
 		written += n
 	}
 	return written, nil
 }
 
-// AckNow sends the acknowledgement of what was read, which the system holds back for
-// some 40 ms in the hope of data to go with it.
+// AckNow sends the acknowledgement of what was read. The system would hold it back for about 40 ms
+// and send it with data.
 func (c *blockingConn) AckNow() {
 	if c.use() {
 		defer c.release()
-		_ = unix.SetsockoptInt(c.fd, unix.IPPROTO_TCP, unix.TCP_QUICKACK, 1) // a socket of another kind needs none
+		_ = unix.SetsockoptInt(c.fd, unix.IPPROTO_TCP, unix.TCP_QUICKACK, 1) // other sockets do not need it
 	}
 }
 
-// PeerClosed tells whether the peer has closed the connection, even if data that
-// it sent before is still to be read.
+// PeerClosed reports whether the peer has closed the connection, even if data that it sent before
+// is still unread.
 func (c *blockingConn) PeerClosed() bool {
 	if !c.use() {
 		return true
@@ -167,7 +172,7 @@ func (c *blockingConn) CloseWrite() error {
 	return unix.Shutdown(c.fd, unix.SHUT_WR)
 }
 
-// Close ends the connection and what waits on it.
+// Close ends the connection and everything that waits on it.
 func (c *blockingConn) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -178,12 +183,17 @@ func (c *blockingConn) Close() error {
 	if c.users > 0 {
 		_ = unix.Shutdown(c.fd, unix.SHUT_RDWR)
 	}
-	c.closeUnused()
+	c.closeUnusedLocked()
 	return nil
 }
 
-func (c *blockingConn) LocalAddr() net.Addr  { return c.local }
+// LocalAddr returns our address.
+func (c *blockingConn) LocalAddr() net.Addr { return c.local }
+
+// RemoteAddr returns the peer's address.
 func (c *blockingConn) RemoteAddr() net.Addr { return c.remote }
+
+// The deadlines are not supported.
 
 func (c *blockingConn) SetDeadline(time.Time) error      { return os.ErrNoDeadline }
 func (c *blockingConn) SetReadDeadline(time.Time) error  { return os.ErrNoDeadline }

@@ -11,46 +11,46 @@ import (
 	"time"
 )
 
-// CertificateError is a connection that failed for a certificate, the own one or
-// that of the peer.
+// CertificateError is the failure of a connection because of a certificate, our own or the peer's.
 type CertificateError struct {
-	Err    error  // what is wrong, and with whose
+	Err    error  // whose certificate, and what is wrong
 	Advice string // what to do about it
 }
 
-// Error has both, in one line.
+// Error returns both in one line.
 func (e *CertificateError) Error() string { return e.Err.Error() + "; " + e.Advice }
 
-// Unwrap gives what is wrong.
+// Unwrap returns Err.
 func (e *CertificateError) Unwrap() error { return e.Err }
 
-// brokerCertError tells people what is wrong with the certificate of the broker at u;
-// any other error of a handshake stays as it is.
+// brokerCertError explains a handshake that failed because of the certificate of the broker at u.
+// It returns any other error as it is.
 func brokerCertError(u URL, err error) error {
 	const whose = "the broker's certificate"
 	if errors.Is(err, ErrRevoked) {
-		return &CertificateError{fmt.Errorf("%s: %w", whose, err), "somebody may pretend to be the broker: ask who runs it"}
+		return &CertificateError{fmt.Errorf("%s: %w", whose, err),
+			"somebody may be impersonating the broker; ask its administrator"}
 	}
 	advice, cause := invalidCert(err)
 	var name x509.HostnameError
 	var authority x509.UnknownAuthorityError
 	switch {
 	case errors.As(err, &name):
-		cause, advice = otherName(name), "use one of its names in the URL, or have it made for "+name.Host
+		cause, advice = otherName(name), "use one of its names in the URL, or get a certificate for "+name.Host
 	case errors.As(err, &authority):
-		cause, advice = authority, "name the certificate of who has signed it by the option ca of the URL"
+		cause, advice = authority, "add ca=FILE with the certificate of its authority to the URL"
 		if u.CA != "" {
-			advice = u.CA + " does not have the certificate of who has signed it"
+			advice = u.CA + " does not hold the certificate of its authority"
 		}
 	case cause == nil:
 		return err
 	case advice == "":
-		advice = "the broker needs another one"
+		advice = "the broker needs another certificate"
 	}
 	return &CertificateError{fmt.Errorf("%s: %w", whose, cause), advice}
 }
 
-// otherName is what x509 says, with the names that it leaves out.
+// otherName is the error of x509 with the names that it leaves out.
 func otherName(err x509.HostnameError) error {
 	names := slices.Clone(err.Certificate.DNSNames)
 	for _, ip := range err.Certificate.IPAddresses {
@@ -59,19 +59,21 @@ func otherName(err x509.HostnameError) error {
 	if len(names) == 0 {
 		names = []string{"no name"}
 	}
-	return fmt.Errorf("it is for %s, and not for %s", strings.Join(names, ", "), err.Host)
+	return fmt.Errorf("it is valid for %s, not for %s", strings.Join(names, ", "), err.Host)
 }
 
-// clientCertError is the same for the certificate of a client of ours.
+// clientCertError is brokerCertError for the certificate of a client, at a listener.
 func clientCertError(err error) error {
 	var failed *tls.CertificateVerificationError
 	switch {
 	case errors.Is(err, ErrRevoked):
-		return &CertificateError{err, "who uses it needs a new one"}
+		return &CertificateError{err, "its user needs a new one"}
 	case errors.Is(err, errOutdated):
 		return &CertificateError{err, "then reload"}
 	case err.Error() == noClientCert:
-		return &CertificateError{errors.New("no client certificate, and the listener has require-client-cert"), "the client's URL needs cert and key"}
+		return &CertificateError{
+			errors.New("no client certificate, but the listener has require-client-cert"),
+			"add cert and key to the client's URL"}
 	case !errors.As(err, &failed):
 		return err
 	}
@@ -79,11 +81,11 @@ func clientCertError(err error) error {
 	var authority x509.UnknownAuthorityError
 	switch {
 	case errors.As(err, &authority):
-		cause, advice = authority, "the file of client-ca does not have the certificate of who has signed it"
+		cause, advice = authority, "the file of client-ca does not hold the certificate of its authority"
 	case cause == nil:
-		cause, advice = failed.Err, "the client needs another one"
+		cause, advice = failed.Err, "the client needs another certificate"
 	case advice == "":
-		advice = "the client needs another one"
+		advice = "the client needs another certificate"
 	}
 	whose := "the client"
 	if len(failed.UnverifiedCertificates) > 0 {
@@ -92,11 +94,11 @@ func clientCertError(err error) error {
 	return &CertificateError{fmt.Errorf("certificate of %s: %w", whose, cause), advice}
 }
 
-// noClientCert is what crypto/tls says of a client without a certificate; it has no value
-// for that.
+// noClientCert is the text of crypto/tls for a client without a certificate, for which it has no
+// error value.
 const noClientCert = "tls: client didn't provide a certificate"
 
-// invalidCert finds what is wrong with a certificate by itself.
+// invalidCert returns what is wrong with a certificate by itself, or nil, and what to do about it.
 func invalidCert(err error) (advice string, cause error) {
 	var invalid x509.CertificateInvalidError
 	if !errors.As(err, &invalid) {
@@ -106,15 +108,16 @@ func invalidCert(err error) (advice string, cause error) {
 		return "", invalid
 	}
 	if begins := invalid.Cert.NotBefore; time.Now().Before(begins) {
-		return "set the clock of this machine", fmt.Errorf("%s is good only from %s on: %w", invalid.Cert.Subject, date(begins), invalid)
+		return "set the clock of this machine",
+			fmt.Errorf("%s is valid only from %s: %w", invalid.Cert.Subject, date(begins), invalid)
 	}
-	return "it has to be renewed, if the clock of this machine is right",
-		fmt.Errorf("%s has expired on %s: %w", invalid.Cert.Subject, date(invalid.Cert.NotAfter), invalid)
+	return "renew it if the clock of this machine is right",
+		fmt.Errorf("%s expired on %s: %w", invalid.Cert.Subject, date(invalid.Cert.NotAfter), invalid)
 }
 
 func date(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// Alerts with which a peer refuses a certificate (RFC 8446, 6.2).
+// Alerts by which a peer rejects a certificate (RFC 8446 section 6.2).
 const (
 	alertBadCertificate      tls.AlertError = 42
 	alertRevoked             tls.AlertError = 44
@@ -124,19 +127,19 @@ const (
 	alertCertificateRequired tls.AlertError = 116
 )
 
-// brokerRefusal tells people what the broker has to say about our certificate; any
-// other error stays as it is.
+// brokerRefusal explains an alert by which the broker at u rejects our certificate. It returns any
+// other error as it is.
 func brokerRefusal(u URL, err error) error {
 	var remote *net.OpError
 	if !errors.As(err, &remote) || remote.Op != "remote error" {
 		return err
 	}
-	ours := "our certificate " + u.Cert
+	ours := "the certificate " + u.Cert
 	if u.Cert == "" {
-		ours = "that we show none"
+		ours = "a client without a certificate"
 	}
 	advice := ""
-	switch remote.Err.Error() { // crypto/tls has no value for them on a TCP connection
+	switch remote.Err.Error() { // crypto/tls has no error values for alerts on a TCP connection
 	case alertCertificateRequired.Error():
 		advice = "add cert and key to the URL"
 	case alertExpired.Error():
@@ -144,22 +147,22 @@ func brokerRefusal(u URL, err error) error {
 	case alertUnknownAuthority.Error():
 		advice = "have it signed by an authority of the listener's client-ca"
 	case alertRevoked.Error(), alertBadCertificate.Error(), alertUnknown.Error():
-		advice = "it was revoked, or is not fit for this: the broker's log says why"
+		advice = "it was revoked or is not valid for this use; see the broker's log"
 	default:
 		return err
 	}
-	return &CertificateError{fmt.Errorf("the broker refuses %s: %w", ours, err), advice}
+	return &CertificateError{fmt.Errorf("the broker rejected %s: %w", ours, err), advice}
 }
 
-// tlsClient is our side of the TLS of a connection. Over TLS 1.3 the broker judges our
-// certificate after the handshake is done for us.
+// tlsClient is our side of a TLS connection. Over TLS 1.3 the broker verifies our certificate when
+// the handshake is already done for us, so a rejection arrives with the first read.
 type tlsClient struct {
 	*tls.Conn
 	url  URL
-	read chan error // has how reading has failed
+	read chan error // capacity 1: the error of the first read that failed
 }
 
-// alertWait is how long what the broker said last may take to be read.
+// alertWait is how long Write waits for a read to find the broker's alert.
 const alertWait = time.Second
 
 func newTLSClient(conn *tls.Conn, u URL) *tlsClient {
@@ -179,8 +182,8 @@ func (c *tlsClient) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Write fails with what the broker said where that is why: it closes the connection
-// after it, and writing may be the first to notice.
+// Write returns the broker's rejection, if there was one, instead of its own error. The broker
+// closes the connection after the alert, and a write may be the first to notice that.
 func (c *tlsClient) Write(b []byte) (int, error) {
 	n, err := c.Conn.Write(b)
 	if err == nil {

@@ -66,12 +66,12 @@ func TestFaultsOfClientCertificatesNameCauseAndRemedyOnBothSides(t *testing.T) {
 			client []string // parts of what it is told
 			broker []string // and of what the broker's log says
 		}{
-			{"none", crl, certtest.Files{}, []string{"the broker refuses that we show none", "add cert and key to the URL"}, []string{"no client certificate", "needs cert and key"}},
-			{"expired", crl, a.Issue(t, "expired", 3, time.Now().Add(-time.Hour)), []string{"expired.crt", "renew it"}, []string{"CN=expired has expired on 20", "has to be renewed"}},
+			{"none", crl, certtest.Files{}, []string{"the broker rejected a client without a certificate", "add cert and key to the URL"}, []string{"no client certificate", "add cert and key to the client's URL"}},
+			{"expired", crl, a.Issue(t, "expired", 3, time.Now().Add(-time.Hour)), []string{"expired.crt", "renew it"}, []string{"CN=expired expired on 20", "renew it"}},
 			{"revoked", crl, a.Issue(t, "revoked", 4, later), []string{"revoked.crt", "was revoked", "log"}, []string{"CN=revoked was revoked", "needs a new one"}},
 			{"of another authority", crl, strange.Issue(t, "other", 5, later), []string{"other.crt", "client-ca"}, []string{"CN=other", "unknown authority", "client-ca"}},
-			{"beside an outdated list", old, a.Issue(t, "eva", 6, later), []string{"eva.crt", "log says why"}, []string{old, "is outdated", "expired on", "put the authority's new one there"}},
-			{"beside a list of another one's key", forged, a.Issue(t, "ida", 7, later), []string{"ida.crt", "log says why"}, []string{forged, "CN=ca is not signed by it", "own list"}},
+			{"beside an outdated list", old, a.Issue(t, "eva", 6, later), []string{"eva.crt", "see the broker's log"}, []string{old, "is outdated", "expired on", "replace it by the authority's new list"}},
+			{"beside a list of another one's key", forged, a.Issue(t, "ida", 7, later), []string{"ida.crt", "see the broker's log"}, []string{forged, "CN=ca is not signed by it", "own list"}},
 		} {
 			t.Run(tls.VersionName(version)+" "+tt.name, func(t *testing.T) {
 				l := listen(t, "ssl://127.0.0.1:0?require-client-cert=true&client-ca="+a.CA+"&crl="+tt.crl, ListenOptions{CertFile: broker.Cert, KeyFile: broker.Key})
@@ -103,11 +103,11 @@ func TestFaultsOfTheBrokersCertificateNameCauseAndRemedy(t *testing.T) {
 		ca    string
 		want  []string
 	}{
-		{"expired", a.Issue(t, "expired", 3, time.Now().Add(-time.Hour)), a.CA, []string{"CN=expired has expired on 20", "has to be renewed", "clock"}},
-		{"for another name", a.Issue(t, "elsewhere", 5, later, "broker.example"), a.CA, []string{"it is for broker.example, and not for 127.0.0.1", "names in the URL"}},
-		{"revoked", a.Issue(t, "revoked", 4, later), a.CA, []string{"CN=revoked was revoked", "ask who runs it"}},
+		{"expired", a.Issue(t, "expired", 3, time.Now().Add(-time.Hour)), a.CA, []string{"CN=expired expired on 20", "renew it", "clock"}},
+		{"for another name", a.Issue(t, "elsewhere", 5, later, "broker.example"), a.CA, []string{"it is valid for broker.example, not for 127.0.0.1", "names in the URL"}},
+		{"revoked", a.Issue(t, "revoked", 4, later), a.CA, []string{"CN=revoked was revoked", "ask its administrator"}},
 		{"of another authority", good, strange.CA, []string{"unknown authority", strange.CA}},
-		{"of no authority of the system", good, "", []string{"unknown authority", "option ca"}},
+		{"of no authority of the system", good, "", []string{"unknown authority", "add ca=FILE"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			l := listen(t, "ssl://127.0.0.1:0", ListenOptions{CertFile: tt.shown.Cert, KeyFile: tt.shown.Key})
@@ -135,9 +135,9 @@ func TestRefusedCertificateIsTheFaultOverAWebSocketToo(t *testing.T) {
 	u := l.URL()
 	u.CA, u.ClientCA = a.CA, ""
 	err := met(t, u)
-	wantAdvice(t, "client", err, "the broker refuses that we show none")
+	wantAdvice(t, "client", err, "the broker rejected a client without a certificate")
 	if strings.Contains(err.Error(), "WebSocket") {
 		t.Errorf("client: %v", err)
 	}
-	wantAdvice(t, "broker", <-handshakes, "needs cert and key")
+	wantAdvice(t, "broker", <-handshakes, "add cert and key to the client's URL")
 }

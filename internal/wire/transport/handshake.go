@@ -10,19 +10,19 @@ import (
 	"time"
 )
 
-// Slots bound how many handshakes compute at once. A handshake takes one when
-// it has the client's hello and gives it back when it has to wait for the client
-// again: who says nothing takes none.
+// Slots limits how many handshakes compute at once. A handshake takes a slot when it has the
+// client's hello and gives it back before it waits for the client again. So a silent client holds
+// no slot.
 type Slots chan struct{}
 
-// NewSlots makes n slots, one at least.
+// NewSlots makes n slots, at least one.
 func NewSlots(n int) Slots { return make(Slots, max(n, 1)) }
 
-// Handshaker is an accepted connection on which nothing is read or written before
-// its handshake: *TLSConn or *WSConn.
+// Handshaker is an accepted connection on which nothing is read or written before its handshake: a
+// *TLSConn or *WSConn.
 type Handshaker interface{ Handshake(slots Slots) error }
 
-// SecureOf is the TLS of an accepted connection; nil: it has none.
+// SecureOf returns the TLS of an accepted connection, nil if it has none.
 func SecureOf(conn net.Conn) *TLSConn {
 	switch c := conn.(type) {
 	case *TLSConn:
@@ -33,8 +33,8 @@ func SecureOf(conn net.Conn) *TLSConn {
 	return nil
 }
 
-// TLSConn is an accepted connection of the scheme ssl, or below one of wss. Nothing is
-// read or written before Handshake.
+// TLSConn is an accepted connection of the scheme ssl, or the one under a WebSocket of wss. Nothing
+// is read or written before Handshake. The other methods may be called concurrently.
 type TLSConn struct {
 	*tls.Conn
 	gate     *helloGate
@@ -42,10 +42,10 @@ type TLSConn struct {
 	shown    atomic.Pointer[proof]
 }
 
-// proof is what a client has shown of itself, and what was verified.
+// proof is what a client has shown of itself and the listener has verified.
 type proof struct {
-	certificates []*x509.Certificate // its own first
-	ends         time.Time
+	certificates []*x509.Certificate // the client's own first
+	ends         time.Time           // when the first of them expires, of the chain that lasts longest
 }
 
 func newTLSConn(conn net.Conn, l *Listener) *TLSConn {
@@ -53,9 +53,9 @@ func newTLSConn(conn net.Conn, l *Listener) *TLSConn {
 	return &TLSConn{Conn: tls.Server(g, l.trust.Load().config), gate: g, listener: l}
 }
 
-// Handshake does it, with one of slots. It waits for slot and client until the
-// connection is closed: deadlines are the caller's. The error is a *CertificateError
-// where it is about the certificate of the client.
+// Handshake performs the TLS handshake with one of slots; nil means no limit. It waits for slot and
+// client until the connection is closed: deadlines are the caller's. An error about the certificate
+// of the client is a *CertificateError.
 func (c *TLSConn) Handshake(slots Slots) error {
 	c.gate.slots = slots
 	defer c.gate.release()
@@ -67,15 +67,15 @@ func (c *TLSConn) Handshake(slots Slots) error {
 		return nil
 	}
 	c.shown.Store(&proof{state.PeerCertificates, validUntil(state.VerifiedChains)})
-	// A reload that came meanwhile has not seen this certificate.
+	// A reload during the handshake has not seen this certificate.
 	if err := c.Verify(); err != nil {
-		return &CertificateError{err, "it was good until the last reload"}
+		return &CertificateError{err, "it was valid until the last reload"}
 	}
 	return nil
 }
 
-// Certificate is the one that the client has shown, and that the listener has
-// verified; nil for none, and before the handshake is done. It does not wait.
+// Certificate returns the verified certificate of the client. It is nil if the client showed none,
+// and before the handshake is done. It does not wait.
 func (c *TLSConn) Certificate() *x509.Certificate {
 	if s := c.shown.Load(); s != nil {
 		return s.certificates[0]
@@ -83,16 +83,14 @@ func (c *TLSConn) Certificate() *x509.Certificate {
 	return nil
 }
 
-// Expired tells whether the certificate of the client is at its end. It does not
-// wait.
+// Expired reports whether the certificate of the client has expired. It does not wait.
 func (c *TLSConn) Expired(now time.Time) bool {
 	s := c.shown.Load()
 	return s != nil && now.After(s.ends)
 }
 
-// Verify tells whether the client would be let in with its certificate by the files
-// that the listener has read last; one that has shown none would be. It computes a
-// little, and does not wait.
+// Verify verifies the client's certificate again, by the files that the listener has read last. A
+// client without a certificate passes. Verify computes for a moment, but does not wait.
 func (c *TLSConn) Verify() error {
 	s := c.shown.Load()
 	if s == nil {
@@ -101,35 +99,35 @@ func (c *TLSConn) Verify() error {
 	return c.listener.trust.Load().verify(s.certificates)
 }
 
-// closeWait is how long the end of a connection may take. It never does where the
-// system has room for a few bytes more.
+// closeWait is how long Close may take. It takes that long only if the system's buffer is full.
 const closeWait = 100 * time.Millisecond
 
-// Close ends the connection, and what waits on it. Crypto/tls alone would wait 5 s for
-// a peer that does not read, and whoever closes many connections for all of them.
+// Close ends the connection and everything that waits on it. Crypto/tls alone would wait 5 s for a
+// peer that does not read, and a caller that closes many connections would wait for each.
 func (c *TLSConn) Close() error {
 	late := time.AfterFunc(closeWait, func() { _ = c.gate.Close() })
 	defer late.Stop()
 	return c.Conn.Close()
 }
 
-// Waiting tells whether the handshake waits for a slot, and not for the client.
+// Waiting reports whether the handshake waits for a slot rather than for the client.
 func (c *TLSConn) Waiting() bool { return c.gate.waiting.Load() }
 
-// helloGate is the connection below a TLSConn.
+// helloGate is the connection under a TLSConn. It takes a slot when the hello of the client has
+// come.
 type helloGate struct {
 	net.Conn
 	closing sync.Once
 	closed  chan struct{}
 	waiting atomic.Bool
 
-	// Of the goroutine of the handshake.
+	// Owned by the goroutine of the handshake.
 	slots Slots
 	held  atomic.Bool // read by Read, which outlives the handshake
 }
 
-// admitHello takes a slot for a handshake whose hello has come; it is a tls.Config's
-// GetConfigForClient.
+// admitHello takes a slot for a handshake whose hello has come. It serves as GetConfigForClient of
+// a tls.Config.
 func admitHello(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	g, ok := hello.Conn.(*helloGate)
 	if !ok || g.slots == nil {
@@ -142,7 +140,7 @@ func admitHello(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		g.held.Store(true)
 		return nil, nil
 	case <-g.closed:
-		return nil, errors.New("closed while too many handshakes were under way")
+		return nil, errors.New("closed while waiting for other TLS handshakes")
 	}
 }
 
@@ -160,10 +158,10 @@ func (g *helloGate) Read(b []byte) (int, error) {
 	return g.Conn.Read(b)
 }
 
-// NetConn is the connection below it.
+// NetConn returns the connection under it.
 func (g *helloGate) NetConn() net.Conn { return g.Conn }
 
-// Close ends the wait for a slot too.
+// Close also ends the wait for a slot.
 func (g *helloGate) Close() error {
 	g.closing.Do(func() { close(g.closed) })
 	return g.Conn.Close()

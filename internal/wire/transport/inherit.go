@@ -6,8 +6,8 @@ import (
 	"syscall"
 )
 
-// Inherited is the connected socket that the parent process gave as file
-// descriptor fd. Processes that are started later do not get it.
+// Inherited returns the connected socket that the parent process passed as file descriptor fd.
+// Processes that are started later do not inherit it.
 func Inherited(fd int) (net.Conn, error) {
 	f := os.NewFile(uintptr(fd), "inherited socket")
 	if f == nil {
@@ -17,7 +17,7 @@ func Inherited(fd int) (net.Conn, error) {
 	return net.FileConn(f)
 }
 
-// Pair is two connected sockets: one to use, and one for a process to inherit.
+// Pair returns two connected sockets: one to use, and one for a child process to inherit.
 func Pair() (ours net.Conn, theirs *os.File, err error) {
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {

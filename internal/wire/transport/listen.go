@@ -8,19 +8,18 @@ import (
 	"time"
 )
 
-// ListenOptions are what a listener needs beyond its URL, whose own options go
-// before them.
+// ListenOptions are what a listener needs beyond its URL. Options in the URL take precedence.
 type ListenOptions struct {
-	CertFile, KeyFile string // in PEM form, for the schemes with TLS
-	// Socket, if set, is listened on in the place of a new one: somebody else has
-	// opened it. Its address goes before that of the URL.
+	CertFile, KeyFile string // files in PEM form, for the schemes with TLS
+	// Socket, if set, is used instead of a new one, such as one that systemd opened. Its address
+	// takes precedence over that of the URL.
 	Socket net.Listener
-	// OnlyIPv6: who comes by IPv4 is another listener's, where the host is [::].
+	// OnlyIPv6 makes a listener on [::] leave IPv4 to another listener.
 	OnlyIPv6 bool
 }
 
-// Listener accepts connections at a URL. Some are a Handshaker, whose handshake has
-// not happened. All methods may be called concurrently.
+// Listener accepts connections at a URL. Connections that are a Handshaker have not done their
+// handshake yet. All methods may be called concurrently.
 type Listener struct {
 	net.Listener
 	url   URL
@@ -28,9 +27,9 @@ type Listener struct {
 	trust atomic.Pointer[trust] // nil without TLS
 }
 
-// Listen opens a listener for u, whose port 0 means any free one. A socket file
-// on which nobody answers any more is replaced, one in use is an error. A Socket of
-// the options is closed by the listener; on an error it is left to the caller.
+// Listen opens a listener for u; port 0 means any free port. It replaces a socket file on which
+// nobody answers; one in use is an error. The listener closes the Socket of the options, but after
+// an error the caller still owns it.
 func Listen(ctx context.Context, u URL, o ListenOptions) (*Listener, error) {
 	if err := checkPlain(u); err != nil {
 		return nil, err
@@ -72,7 +71,7 @@ func Listen(ctx context.Context, u URL, o ListenOptions) (*Listener, error) {
 	return l, nil
 }
 
-// CheckListen reads the files that Listen would, and tells what is wrong with them.
+// CheckListen reads the files that Listen would read and returns the first error.
 func CheckListen(u URL, o ListenOptions) error {
 	if !u.IsEncrypted() {
 		return checkPlain(u)
@@ -81,17 +80,17 @@ func CheckListen(u URL, o ListenOptions) error {
 	return err
 }
 
-// checkPlain is an error where u wants clients' certificates without TLS: nobody
-// could show one, and everybody would be let in.
+// checkPlain returns an error if u asks for client certificates without TLS. Nobody could show one,
+// and everybody would be admitted.
 func checkPlain(u URL) error {
 	if !u.IsEncrypted() && (u.ClientCA != "" || u.CRL != "" || u.RequireClientCert) {
-		return fmt.Errorf("client-ca, crl and require-client-cert need ssl or wss; on %s nobody shows a certificate", u.Scheme)
+		return fmt.Errorf("client-ca, crl and require-client-cert need ssl or wss: %s has no certificates", u.Scheme)
 	}
 	return nil
 }
 
-// Network is that of package net for a listener on a host. Go listens to IPv6 too on
-// 0.0.0.0, which nobody means who writes that.
+// Network returns the network of package net for a listener on host. Go would also listen on IPv6
+// for 0.0.0.0, which a user who writes that does not expect.
 func Network(host string) string {
 	if host == "0.0.0.0" {
 		return "tcp4"
@@ -99,8 +98,8 @@ func Network(host string) string {
 	return "tcp"
 }
 
-// At is u at an address that somebody else has chosen. It is an error where the scheme
-// needs another kind of it.
+// At returns u at an address that somebody else has chosen. It returns an error if the scheme needs
+// another kind of address.
 func At(u URL, addr net.Addr) (URL, error) {
 	switch addr := addr.(type) {
 	case *net.TCPAddr:
@@ -114,17 +113,16 @@ func At(u URL, addr net.Addr) (URL, error) {
 			return u, nil
 		}
 	}
-	return u, fmt.Errorf("the scheme %s cannot be spoken on a socket of the kind %s", u.Scheme, addr.Network())
+	return u, fmt.Errorf("scheme %s does not fit a socket of type %s", u.Scheme, addr.Network())
 }
 
-// inherited is a listener that somebody else has opened: its connections are to be
-// found dead as soon as those of our own.
+// inherited is a listener that somebody else has opened. It gives its connections our keep-alive.
 type inherited struct{ net.Listener }
 
 func (l inherited) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
 	if c, ok := conn.(*net.TCPConn); ok {
-		_ = c.SetKeepAliveConfig(keepAlive) // as good as the system's where it fails
+		_ = c.SetKeepAliveConfig(keepAlive) // if this fails, the system's own remains
 	}
 	return conn, err
 }
@@ -144,10 +142,9 @@ func (l *Listener) Accept() (net.Conn, error) {
 	return framed(conn, l.url.Scheme), nil
 }
 
-// Reload reads all files again: the certificate with its key, whom to trust for
-// those of clients, and the revocation list, which must not be outdated. use puts
-// them in force, for the handshakes from now on and for TLSConn.Verify. On an error,
-// which names the file, there is nothing to use.
+// Reload reads all files again: the certificate with its key, the authorities of clients, and the
+// revocation list, which must not be outdated. use puts them in force for TLSConn.Verify and for
+// handshakes from then on. An error names the file; use is then nil.
 func (l *Listener) Reload() (use func(), err error) {
 	if l.trust.Load() == nil {
 		return func() {}, nil
@@ -162,9 +159,9 @@ func (l *Listener) Reload() (use func(), err error) {
 	return func() { l.trust.Store(t) }, nil
 }
 
-// Notices are what an operator should know about the files of the listener at a
-// time, a line each: a revocation list that is outdated, a certificate in the last
-// tenth of its life or past it.
+// Notices returns what an operator should know at time now about the files of the listener, one
+// line each: an outdated revocation list, or a certificate that has expired or has less than a
+// tenth of its lifetime left.
 func (l *Listener) Notices(now time.Time) []string {
 	t := l.trust.Load()
 	if t == nil {
@@ -173,11 +170,10 @@ func (l *Listener) Notices(now time.Time) []string {
 	return t.notices(now)
 }
 
-// URL is where the listener listens, with the port that it got.
+// URL returns the URL that the listener listens on, with the actual port.
 func (l *Listener) URL() URL { return l.url }
 
-// ListenURL is the URL that l listens on; a listener that is not of this
-// package counts as tcp.
+// ListenURL returns the URL that l listens on. A listener of another package counts as tcp.
 func ListenURL(l net.Listener) URL {
 	if ours, ok := l.(*Listener); ok {
 		return ours.URL()

@@ -8,15 +8,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Peer is what a connection shows of who is at its other end.
+// Peer is what a connection shows of the program at its other end.
 type Peer struct {
-	Scheme string     // "" for what this package did not make
+	Scheme string     // "" for a connection of another package
 	Addr   netip.Addr // zero for Unix
 	Port   uint16
-	UID    int // of the process behind a socket; -1: not known
+	UID    int // user of the process at the other end of a Unix socket; -1: unknown
 }
 
-// PeerOf looks at an accepted connection. It does not wait.
+// PeerOf returns the peer of an accepted connection. It does not wait.
 func PeerOf(conn net.Conn) Peer {
 	p := Peer{UID: -1}
 	switch c := conn.(type) {
@@ -38,7 +38,7 @@ func PeerOf(conn net.Conn) Peer {
 	return p
 }
 
-// PeerAt is the peer of a connection that was made to an address by a scheme.
+// PeerAt returns the peer of a connection that this program made to an address by a scheme.
 func PeerAt(scheme string, addr net.Addr) Peer {
 	p := Peer{Scheme: scheme, UID: -1}
 	p.setAddr(addr)
@@ -68,14 +68,14 @@ func uidOf(c *net.UnixConn) int {
 	return uid
 }
 
-// IsLocal tells whether the peer is on this machine, as far as that shows.
+// IsLocal reports whether the peer is on this machine, as far as its address shows.
 func (p Peer) IsLocal() bool { return !p.Addr.IsValid() || p.Addr.IsLoopback() }
 
-// IsEncrypted tells whether nobody on the way can read what is sent.
+// IsEncrypted reports whether the connection is encrypted.
 func (p Peer) IsEncrypted() bool { return Encrypts(p.Scheme) }
 
-// Source is whom limits count together: an IPv4 address, the /64 of an IPv6
-// address, or a user of this machine.
+// Source returns what limits count together: an IPv4 address, the /64 of an IPv6 address, or a user
+// of this machine.
 func (p Peer) Source() string {
 	switch {
 	case p.Addr.Is4():
@@ -90,7 +90,7 @@ func (p Peer) Source() string {
 	return p.Scheme
 }
 
-// String is the peer for logs.
+// String returns the peer for logs.
 func (p Peer) String() string {
 	if p.Addr.IsValid() {
 		return netip.AddrPortFrom(p.Addr, p.Port).String()

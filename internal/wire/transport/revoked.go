@@ -10,26 +10,25 @@ import (
 	"time"
 )
 
-// Errors about certificates that others of this package's wrap.
+// Causes that errors about certificates wrap.
 var (
-	// ErrRevoked: a certificate was revoked by who has signed it.
+	// ErrRevoked: a certificate was revoked by its authority.
 	ErrRevoked = errors.New("was revoked")
-	// errOutdated: a revocation list says of itself that there is a newer one, so
-	// nobody can tell what was revoked since.
+	// errOutdated: a revocation list is past its next update, so later revocations are unknown.
 	errOutdated = errors.New("is outdated")
 )
 
-// revoked are the revocation lists of one file.
+// revoked holds the revocation lists of one file.
 type revoked struct {
 	file  string
 	lists []*x509.RevocationList
 }
 
-// readRevoked reads lists in PEM form. Whether they are outdated it does not ask.
+// readRevoked reads lists in PEM form. It accepts outdated ones.
 func readRevoked(file string) (*revoked, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("revocation list: %w", err)
+		return nil, fmt.Errorf("cannot read revocation list: %w", err)
 	}
 	r := &revoked{file: file}
 	for {
@@ -47,12 +46,12 @@ func readRevoked(file string) (*revoked, error) {
 		r.lists = append(r.lists, list)
 	}
 	if r.lists == nil {
-		return nil, fmt.Errorf("revocation list: %s holds none in PEM form", file)
+		return nil, fmt.Errorf("revocation list %s: no list in PEM form", file)
 	}
 	return r, nil
 }
 
-// current refuses lists of which one is outdated.
+// current returns an error if a list is outdated.
 func (r *revoked) current(now time.Time) error {
 	for _, list := range r.lists {
 		if err := r.outdated(list, now); err != nil {
@@ -66,13 +65,12 @@ func (r *revoked) outdated(list *x509.RevocationList, now time.Time) error {
 	if list.NextUpdate.IsZero() || now.Before(list.NextUpdate) {
 		return nil
 	}
-	return fmt.Errorf("revocation list %s of %s %w: it expired on %s; put the authority's new one there",
+	return fmt.Errorf("revocation list %s of %s %w: it expired on %s; replace it by the authority's new list",
 		r.file, list.Issuer, errOutdated, date(list.NextUpdate))
 }
 
-// check refuses a peer all of whose chains hold a certificate that is revoked, or of
-// which an outdated list cannot tell. A peer without chains passes: whether it must
-// have one is asked elsewhere.
+// check returns an error if each of the peer's chains holds a revoked certificate, or one for which
+// only an outdated list exists. A peer without chains passes: another check requires a certificate.
 func (r *revoked) check(chains [][]*x509.Certificate, now time.Time) (err error) {
 	for _, chain := range chains {
 		if err = r.checkChain(chain, now); err == nil {
@@ -82,7 +80,7 @@ func (r *revoked) check(chains [][]*x509.Certificate, now time.Time) (err error)
 	return err
 }
 
-// checkChain is check for one chain; a zero time asks for no date.
+// checkChain is check for one chain. A zero time accepts outdated lists.
 func (r *revoked) checkChain(chain []*x509.Certificate, now time.Time) error {
 	for i, cert := range chain {
 		if err := r.checkOne(cert, chain[min(i+1, len(chain)-1)], now); err != nil {
@@ -92,9 +90,9 @@ func (r *revoked) checkChain(chain []*x509.Certificate, now time.Time) error {
 	return nil
 }
 
-// checkOne looks a certificate up in the lists of its issuer. While an authority has
-// two keys, one of its two lists is signed with the other one and says nothing here;
-// but one must be good.
+// checkOne looks a certificate up in the lists of its issuer. While an authority has two keys, one
+// of its two lists is signed with the other key and says nothing here; but one list must be signed
+// by the issuer.
 func (r *revoked) checkOne(cert, issuer *x509.Certificate, now time.Time) error {
 	var named, signed bool
 	for _, list := range r.lists {
@@ -119,7 +117,9 @@ func (r *revoked) checkOne(cert, issuer *x509.Certificate, now time.Time) error 
 		}
 	}
 	if named && !signed {
-		return &CertificateError{fmt.Errorf("revocation list %s of %s is not signed by it", r.file, cert.Issuer), "put the authority's own list there"}
+		return &CertificateError{
+			fmt.Errorf("revocation list %s of %s is not signed by it", r.file, cert.Issuer),
+			"replace it by the authority's own list"}
 	}
 	return nil
 }

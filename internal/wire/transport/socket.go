@@ -15,27 +15,26 @@ import (
 )
 
 const (
-	// maxSocketPath is how long the path of a socket may be in Linux.
+	// maxSocketPath is the longest path of a socket in Linux, in bytes.
 	maxSocketPath = 107
-	// socketMode is for sockets whose URL says no other.
+	// socketMode is the file mode of sockets whose URL names none.
 	socketMode fs.FileMode = 0o600
-	// probeWait is how long a listener that is there may take to answer, and
-	// lockWait how long another program may hold the directory.
+	// probeWait is how long an existing listener may take to answer, and lockWait how long another
+	// program may hold the lock of the directory.
 	probeWait = time.Second
 	lockWait  = 5 * time.Second
 )
 
-// listenUnix opens a socket that nobody but those whom its mode names can reach,
-// at no time.
+// listenUnix opens a socket that never, not even briefly, is open to users that its mode excludes.
 func listenUnix(ctx context.Context, u URL) (net.Listener, error) {
 	if len(u.Path) > maxSocketPath {
-		return nil, fmt.Errorf("socket %s: its path is longer than %d bytes", u.Path, maxSocketPath)
+		return nil, fmt.Errorf("socket %s: path longer than %d bytes", u.Path, maxSocketPath)
 	}
 	mode := socketMode
 	if u.Mode != 0 {
 		mode = u.Mode
 	}
-	// Else two programs that start at once could each take the other's new
+	// Without the lock, two programs that start at once could each take the other's new
 	// socket for a stale one.
 	unlock, err := lockDirectory(ctx, filepath.Dir(u.Path))
 	if err != nil {
@@ -46,13 +45,13 @@ func listenUnix(ctx context.Context, u URL) (net.Listener, error) {
 		return nil, err
 	}
 	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
-		return control(c, func(fd int) error { return unix.Fchmod(fd, uint32(mode)) }) // the file is made with it
+		return control(c, func(fd int) error { return unix.Fchmod(fd, uint32(mode)) }) // bind gives the file this mode
 	}}
 	l, err := lc.Listen(ctx, Unix, u.Path)
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Chmod(u.Path, mode); err != nil { // what the umask took
+	if err := os.Chmod(u.Path, mode); err != nil { // adds what the umask removed
 		_ = l.Close()
 		return nil, err
 	}
@@ -89,7 +88,7 @@ func removeStale(ctx context.Context, path string) error {
 	case err != nil:
 		return err
 	case info.Mode().Type() != fs.ModeSocket:
-		return fmt.Errorf("%s is there and is no socket", path)
+		return fmt.Errorf("%s exists and is not a socket", path)
 	}
 	ctx, cancel := context.WithTimeout(ctx, probeWait)
 	defer cancel()
@@ -99,7 +98,7 @@ func removeStale(ctx context.Context, path string) error {
 		_ = conn.Close()
 		return fmt.Errorf("socket %s: another program listens on it", path)
 	case !errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("socket %s is there, and whether it is in use cannot be told: %w", path, err)
+		return fmt.Errorf("cannot tell whether socket %s is in use: %w", path, err)
 	}
 	return os.Remove(path)
 }

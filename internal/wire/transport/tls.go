@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// minTLS is the oldest version that is spoken.
+// minTLS is the oldest version that is accepted and offered.
 const minTLS = tls.VersionTLS12
 
 func dialTLS(ctx context.Context, u URL, stall time.Duration) (net.Conn, error) {
@@ -28,14 +28,14 @@ func dialTLS(ctx context.Context, u URL, stall time.Duration) (net.Conn, error) 
 	if err := conn.HandshakeContext(ctx); err != nil {
 		_ = plain.Close()
 		if err == io.EOF {
-			return nil, errors.New("the other side closed the connection within the TLS handshake; is this the broker's port for TLS?")
+			return nil, errors.New("connection closed during the TLS handshake; is this the broker's TLS port?")
 		}
 		return nil, brokerRefusal(u, brokerCertError(u, err))
 	}
 	return newTLSClient(conn, u), nil
 }
 
-// CheckDial reads the files that Dial would, and tells what is wrong with them.
+// CheckDial reads the files that Dial would read and returns the first error.
 func CheckDial(u URL) error {
 	if !u.IsEncrypted() {
 		return nil
@@ -44,7 +44,7 @@ func CheckDial(u URL) error {
 	return err
 }
 
-// clientConfig is how the certificate of the broker at u is judged.
+// clientConfig returns how to verify the certificate of the broker at u, and what to show it.
 func (u URL) clientConfig() (*tls.Config, error) {
 	c := &tls.Config{MinVersion: minTLS, ServerName: u.Host, InsecureSkipVerify: u.NoVerify}
 	if u.ServerName != "" {
@@ -55,13 +55,13 @@ func (u URL) clientConfig() (*tls.Config, error) {
 		if err != nil {
 			return nil, err
 		}
-		// It is shown whoever the broker says that it trusts: else the broker could
-		// only say that it was given none.
+		// Show the certificate even if the broker does not list its authority. Otherwise the
+		// broker could only report that it got none.
 		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return own, nil }
 	}
 	if u.CRL != "" {
 		if u.NoVerify {
-			return nil, errors.New("the option crl goes with certificates that are verified")
+			return nil, errors.New("option crl needs verification; remove verify=false from the URL")
 		}
 		lists, err := readRevoked(u.CRL)
 		if err == nil {
@@ -85,11 +85,11 @@ func (u URL) clientConfig() (*tls.Config, error) {
 func readPool(file string) (*x509.CertPool, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("certificates to trust: %w", err)
+		return nil, fmt.Errorf("cannot read certificates to trust: %w", err)
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("certificates to trust: %s holds none in PEM form", file)
+		return nil, fmt.Errorf("cannot use certificates to trust: %s holds none in PEM form", file)
 	}
 	return pool, nil
 }

@@ -83,7 +83,7 @@ func TestTLSVerifiesTheCertificate(t *testing.T) {
 		{"not judged", other, func(u *URL) { u.NoVerify = true }, ""},
 		{"no file to trust", good, func(u *URL) { u.CA = dir + "/none" }, dir + "/none"},
 		{"nothing to trust in it", good, func(u *URL) { u.CA = good.Key }, good.Key},
-		{"client certificate", good, func(u *URL) { u.CA, u.Cert = good.Cert, good.Cert }, "with its key"},
+		{"client certificate", good, func(u *URL) { u.CA, u.Cert = good.Cert, good.Cert }, "no private key; add key=FILE"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			l := listen(t, "ssl://127.0.0.1:0", ListenOptions{CertFile: tt.shown.Cert, KeyFile: tt.shown.Key})
@@ -265,7 +265,7 @@ func TestTLSToAPortWithoutItSaysSo(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	if _, err := Dial(ctx, u, 0); err == nil || !strings.Contains(err.Error(), "port for TLS?") {
+	if _, err := Dial(ctx, u, 0); err == nil || !strings.Contains(err.Error(), "the broker's TLS port?") {
 		t.Errorf("got %v", err)
 	}
 }

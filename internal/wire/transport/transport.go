@@ -1,7 +1,7 @@
-// Package transport turns SHV URLs into connections and listeners
-// (spec.md 4.3 to 4.5): tcp, ssl (TLS 1.2 and newer, the server shows a
-// certificate), tcps, ws, wss and unix. Of a WebSocket it keeps the frames apart; what
-// else runs over a connection is package link's matter.
+// Package transport turns SHV URLs into connections and listeners (spec.md 4.3 to 4.5): tcp, ssl,
+// tcps, ws, wss and unix. TLS is version 1.2 or newer. It separates the frames of a WebSocket and
+// knows what a connection shows of its peer. It does not read or write any other frame: package
+// link does.
 package transport
 
 import (
@@ -14,13 +14,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Dial connects to u and, over TLS, judges the certificate that it is shown. It
-// ends with ctx.
+// Dial connects to u and, over TLS, verifies the certificate of the broker. It gives up when ctx
+// ends. An error about a certificate is a *CertificateError.
 //
-// The system gives a TCP connection up when data stays unacknowledged for longer
-// than stall; 0 leaves that to its own, much longer limit. Linux counts a peer
-// that is alive but does not read as one that does not acknowledge, so stall is
-// for connections whose peer always reads.
+// The system ends a TCP connection whose data stays unacknowledged for longer than stall; 0 leaves
+// that to the system's own, much longer limit. Linux counts a live peer that does not read as one
+// that does not acknowledge. So use stall only with a peer that always reads.
 func Dial(ctx context.Context, u URL, stall time.Duration) (net.Conn, error) {
 	if kinds[u.Scheme].web {
 		return dialWS(ctx, u, stall)
@@ -32,7 +31,7 @@ func Dial(ctx context.Context, u URL, stall time.Duration) (net.Conn, error) {
 	return framed(conn, u.Scheme), nil
 }
 
-// framed is a connection of the scheme, with the framing that is spoken on it.
+// framed returns conn with the framing of the scheme.
 func framed(conn net.Conn, scheme string) net.Conn {
 	if scheme == TCPS {
 		return &serialConn{conn}
@@ -40,13 +39,13 @@ func framed(conn net.Conn, scheme string) net.Conn {
 	return conn
 }
 
-// serialConn is a connection on which the serial framing is spoken.
+// serialConn marks a connection that uses the serial framing.
 type serialConn struct{ net.Conn }
 
-// Serial gives the connection itself.
+// Serial returns the connection itself. Package link looks for this method.
 func (c *serialConn) Serial() net.Conn { return c.Conn }
 
-// dialSocket connects to u, up to its TLS.
+// dialSocket connects to u, including TLS.
 func dialSocket(ctx context.Context, u URL, stall time.Duration) (net.Conn, error) {
 	if u.IsEncrypted() {
 		return dialTLS(ctx, u, stall)
@@ -65,9 +64,9 @@ func dialPlain(ctx context.Context, u URL, stall time.Duration) (net.Conn, error
 	return d.DialContext(ctx, TCP, u.Address())
 }
 
-// DialBlocking is Dial for a program with one connection: each read and write
-// blocks a thread, which is quicker than Go's poller. Such a connection knows no
-// deadlines. TLS and WebSockets need them, so with these it is Dial.
+// DialBlocking is Dial for a program with one connection: each read and write blocks a thread,
+// which has less latency than Go's poller. The connection does not support deadlines. TLS and
+// WebSockets need them, so for these DialBlocking is Dial.
 func DialBlocking(ctx context.Context, u URL, stall time.Duration) (net.Conn, error) {
 	if u.IsEncrypted() || kinds[u.Scheme].web {
 		return Dial(ctx, u, stall)
@@ -82,7 +81,7 @@ func DialBlocking(ctx context.Context, u URL, stall time.Duration) (net.Conn, er
 	return framed(conn, u.Scheme), nil
 }
 
-// keepAlive finds a dead peer of an idle connection after a minute.
+// keepAlive finds the dead peer of an idle connection after a minute.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 15 * time.Second, Count: 3}
 
 func setUserTimeout(c syscall.RawConn, d time.Duration) error {
@@ -91,7 +90,7 @@ func setUserTimeout(c syscall.RawConn, d time.Duration) error {
 	})
 }
 
-// control calls f with the descriptor of a connection.
+// control calls f with the file descriptor of a connection.
 func control(c syscall.RawConn, f func(fd int) error) error {
 	var failed error
 	err := c.Control(func(fd uintptr) { failed = f(int(fd)) })

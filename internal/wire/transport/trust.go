@@ -9,25 +9,29 @@ import (
 	"time"
 )
 
-// trust is what a listener shows of itself, and how it judges clients, by one
-// reading of its files. It does not change.
+// trust is what a listener shows of itself and how it verifies clients, from one reading of its
+// files. It is immutable.
 type trust struct {
 	certFile string
 	config   *tls.Config
 	revoked  *revoked // nil without a list
 }
 
-// readTrust reads the files that a listener at u, of a scheme with TLS, names.
+// readTrust reads the files of a listener at u, whose scheme has TLS.
 func readTrust(u URL, o ListenOptions) (*trust, error) {
 	certFile := cmp.Or(u.Cert, o.CertFile)
 	pair, err := readPair(certFile, cmp.Or(u.Key, o.KeyFile))
 	if err != nil {
 		return nil, err
 	}
-	t := &trust{certFile: certFile, config: &tls.Config{MinVersion: minTLS, Certificates: []tls.Certificate{*pair}, GetConfigForClient: admitHello}}
+	t := &trust{certFile: certFile, config: &tls.Config{
+		MinVersion:         minTLS,
+		Certificates:       []tls.Certificate{*pair},
+		GetConfigForClient: admitHello,
+	}}
 	if u.ClientCA == "" {
 		if u.RequireClientCert || u.CRL != "" {
-			return nil, errors.New("the options require-client-cert and crl of a listener go with client-ca")
+			return nil, errors.New("the listener options require-client-cert and crl need client-ca")
 		}
 		return t, nil
 	}
@@ -51,12 +55,11 @@ func readTrust(u URL, o ListenOptions) (*trust, error) {
 	return t, nil
 }
 
-// verify tells whether a client that was let in would be still, with the chain that
-// it has shown, its own certificate first. A revocation list that is outdated by now
-// is not held against it: it was not when the client came.
+// verify verifies the chain that a client has shown, its own certificate first, at a later time. It
+// accepts a revocation list that has become outdated, which is not the client's fault.
 func (t *trust) verify(shown []*x509.Certificate) error {
 	if t.config.ClientCAs == nil {
-		return nil // certificates are not asked for
+		return nil // the listener asks for no certificate
 	}
 	between := x509.NewCertPool()
 	for _, cert := range shown[1:] {
@@ -71,26 +74,28 @@ func (t *trust) verify(shown []*x509.Certificate) error {
 	return t.revoked.check(chains, time.Time{})
 }
 
-// notices are what an operator should know of the files of a listener at a time.
+// notices returns the Notices of a listener.
 func (t *trust) notices(now time.Time) (texts []string) {
 	if own := t.config.Certificates[0].Leaf; own != nil {
 		switch left := own.NotAfter.Sub(now); {
 		case left < 0:
-			texts = append(texts, fmt.Sprintf("certificate %s has expired on %s: clients refuse it; put a new one there, and reload", t.certFile, date(own.NotAfter)))
+			texts = append(texts, fmt.Sprintf("certificate %s expired on %s and clients reject it; replace it and reload",
+				t.certFile, date(own.NotAfter)))
 		case left < own.NotAfter.Sub(own.NotBefore)/10:
-			texts = append(texts, fmt.Sprintf("certificate %s expires on %s; put a new one there, and reload", t.certFile, date(own.NotAfter)))
+			texts = append(texts, fmt.Sprintf("certificate %s expires on %s; replace it and reload",
+				t.certFile, date(own.NotAfter)))
 		}
 	}
 	if t.revoked != nil {
 		if err := t.revoked.current(now); err != nil {
-			texts = append(texts, err.Error()+", and reload; until then no client with a certificate of that authority is let in")
+			texts = append(texts, err.Error()+" and reload; until then, clients of that authority are rejected")
 		}
 	}
 	return texts
 }
 
-// validUntil is the end of the certificates that a client has shown: that of the chain
-// which is good for longest.
+// validUntil returns when the client's certificates expire: the first of the chain that lasts
+// longest.
 func validUntil(chains [][]*x509.Certificate) (ends time.Time) {
 	for _, chain := range chains {
 		first := chain[0].NotAfter

@@ -18,20 +18,21 @@ import (
 	"github.com/coder/websocket"
 )
 
-// maxHead is how long a request for a WebSocket, or the answer, may be in bytes.
+// maxHead is the limit for the head of a WebSocket request or its answer, in bytes.
 const maxHead = 16 << 10
 
-// newWSConn makes an accepted connection one of ws, or of wss where it is one of
-// TLS.
+// newWSConn makes a connection of ws of an accepted connection, or one of wss if that has TLS.
 func newWSConn(conn net.Conn, origins string) *WSConn {
-	c := &WSConn{rawConn: &rawConn{Conn: conn}, origins: strings.FieldsFunc(origins, func(r rune) bool { return r == ',' })}
+	c := &WSConn{rawConn: &rawConn{Conn: conn}}
+	c.origins = strings.FieldsFunc(origins, func(r rune) bool { return r == ',' })
 	c.secure, _ = conn.(*TLSConn)
 	c.stream.conn = c
 	return c
 }
 
-// Handshake does that of TLS, with one of slots, and that of the WebSocket. It waits
-// for slot and client until the connection is closed: deadlines are the caller's.
+// Handshake performs the TLS handshake, if any, with one of slots, and then the WebSocket
+// handshake. It waits for slot and client until the connection is closed: deadlines are the
+// caller's.
 func (c *WSConn) Handshake(slots Slots) error {
 	if c.secure != nil {
 		if err := c.secure.Handshake(slots); err != nil {
@@ -41,7 +42,7 @@ func (c *WSConn) Handshake(slots Slots) error {
 	in := bufio.NewReader(io.LimitReader(c.rawConn, maxHead))
 	request, err := http.ReadRequest(in)
 	if err != nil {
-		return fmt.Errorf("no request for a WebSocket: %w", err)
+		return fmt.Errorf("no WebSocket request: %w", err)
 	}
 	w := &answer{conn: c.rawConn, in: in, header: make(http.Header)}
 	if err := c.checkOrigin(request); err != nil {
@@ -49,7 +50,11 @@ func (c *WSConn) Handshake(slots Slots) error {
 		return err
 	}
 	ws, err := websocket.Accept(w, request, &websocket.AcceptOptions{
-		Subprotocols: []string{subprotocol}, InsecureSkipVerify: true, OnPingReceived: c.ping, OnPongReceived: c.pong}) // the origin was judged
+		Subprotocols:       []string{subprotocol},
+		InsecureSkipVerify: true, // checkOrigin has checked it
+		OnPingReceived:     c.ping,
+		OnPongReceived:     c.pong,
+	})
 	if err != nil {
 		return err
 	}
@@ -57,40 +62,40 @@ func (c *WSConn) Handshake(slots Slots) error {
 	return nil
 }
 
-// begin takes the WebSocket that was agreed on.
+// begin uses the WebSocket that both ends agreed on.
 func (c *WSConn) begin(ws *websocket.Conn) {
-	ws.SetReadLimit(-1) // the limit is the link's
+	ws.SetReadLimit(-1) // the link has its own limit
 	c.blocks = ws.Subprotocol() == ""
 	c.ws.Store(ws)
 }
 
-// checkOrigin refuses web pages: what a browser on this machine, or with its user's
-// certificate, can reach is not for any page that it shows. Other programs name
-// no origin.
+// checkOrigin refuses web pages that are not listed. A browser may reach this broker with its
+// user's certificate, or from this machine, but that does not permit every page that it shows.
+// Other programs send no origin.
 func (c *WSConn) checkOrigin(request *http.Request) error {
 	for _, origin := range request.Header.Values("Origin") {
 		allowed := func(o string) bool { return o == "*" || strings.EqualFold(o, origin) }
 		if !slices.ContainsFunc(c.origins, allowed) {
-			return fmt.Errorf("the web page %q may not connect here", origin)
+			return fmt.Errorf("web page %q is not allowed to connect", origin)
 		}
 	}
 	return nil
 }
 
-// checkOrigins refuses what is no list of origins.
+// checkOrigins returns an error if list is not a comma-separated list of origins.
 func checkOrigins(list string) error {
 	for origin := range strings.SplitSeq(list, ",") {
 		if origin == "*" || list == "" {
 			continue
 		}
 		if u, err := url.Parse(origin); err != nil || u.Scheme == "" || u.Host == "" || origin != u.Scheme+"://"+u.Host {
-			return errors.New("the option origin is no list of web pages such as https://shv.example.com")
+			return fmt.Errorf("invalid origin %q (want * or web pages such as https://shv.example.com)", origin)
 		}
 	}
 	return nil
 }
 
-// answer is the answer to the one request of a connection.
+// answer is the answer to the only request of a connection, as an http.ResponseWriter.
 type answer struct {
 	conn   *rawConn
 	in     *bufio.Reader
@@ -112,7 +117,7 @@ func (a *answer) WriteHeader(status int) {
 	_, _ = fmt.Fprintf(&head, "HTTP/1.1 %d %s\r\n", status, http.StatusText(status))
 	_ = a.header.Write(&head)
 	head.WriteString("\r\n")
-	_, _ = a.conn.Write(head.Bytes()) // an error shows in what follows
+	_, _ = a.conn.Write(head.Bytes()) // later reads and writes report an error
 }
 
 func (a *answer) Write(b []byte) (int, error) {
@@ -120,12 +125,12 @@ func (a *answer) Write(b []byte) (int, error) {
 	return a.conn.Write(b)
 }
 
-// Hijack gives the connection away.
+// Hijack hands over the connection.
 func (a *answer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return a.conn, bufio.NewReadWriter(a.in, bufio.NewWriter(a.conn)), nil
 }
 
-// dialWS makes a connection to u a WebSocket.
+// dialWS connects to u and performs the WebSocket handshake.
 func dialWS(ctx context.Context, u URL, stall time.Duration) (net.Conn, error) {
 	conn, err := dialSocket(ctx, u, stall)
 	if err != nil {
@@ -140,8 +145,8 @@ func dialWS(ctx context.Context, u URL, stall time.Duration) (net.Conn, error) {
 	return c, nil
 }
 
-// ask does the handshake of a client. Options and user of the URL are not the
-// server's.
+// ask performs the client's handshake. It sends the path of the URL, but not its options and user,
+// which are not for the server.
 func (c *WSConn) ask(ctx context.Context, u URL) error {
 	stop := context.AfterFunc(ctx, func() { _ = c.rawConn.Close() })
 	where := url.URL{Scheme: "ws", Host: u.Address(), Path: u.Path}
@@ -159,21 +164,21 @@ func (c *WSConn) ask(ctx context.Context, u URL) error {
 		return refused
 	case err != nil && response != nil && response.StatusCode != http.StatusSwitchingProtocols:
 		why, _ := bufio.NewReader(response.Body).ReadString('\n')
-		return fmt.Errorf("no WebSocket there: it answers %s: %q", response.Status, strings.TrimSpace(why))
+		return fmt.Errorf("not a WebSocket server: it answered %s: %q", response.Status, strings.TrimSpace(why))
 	case err != nil:
-		return fmt.Errorf("no WebSocket there: %w", err)
+		return fmt.Errorf("cannot open a WebSocket: %w", err)
 	}
 	c.begin(ws)
 	return nil
 }
 
-// noRedirect keeps to the place, and the certificate, that the URL names.
+// noRedirect follows no redirection: only the place and certificate that the URL names count.
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
-// exchange does one request on a connection that is there.
+// exchange performs one request on an existing connection, as an http.RoundTripper.
 type exchange struct{ conn *rawConn }
 
-// RoundTrip sends the request and gives the answer, whose body is the connection.
+// RoundTrip sends the request and returns the answer. The body of the answer is the connection.
 func (e exchange) RoundTrip(request *http.Request) (*http.Response, error) {
 	if err := request.Write(e.conn); err != nil {
 		return nil, err

@@ -13,7 +13,7 @@ import (
 	"strings"
 )
 
-// The schemes.
+// The schemes of URLs (spec.md 4.4).
 const (
 	TCP  = "tcp"
 	SSL  = "ssl"
@@ -23,14 +23,14 @@ const (
 	Unix = "unix"
 )
 
-// DefaultPort is that of the scheme tcp.
+// DefaultPort is the port of the scheme tcp.
 const DefaultPort = "3755"
 
-// kinds are the schemes of TCP connections.
+// kinds are the schemes over TCP.
 var kinds = map[string]struct {
-	port string // where the URL names none
+	port string // the default port
 	tls  bool
-	web  bool // a WebSocket
+	web  bool // WebSocket
 }{
 	TCP:  {port: DefaultPort},
 	SSL:  {port: "3756", tls: true},
@@ -39,61 +39,59 @@ var kinds = map[string]struct {
 	WSS:  {port: "8766", tls: true, web: true},
 }
 
-// Schemes are those that are supported, in words.
+// Schemes lists the supported schemes in words.
 const Schemes = "tcp, ssl, tcps, ws, wss and unix"
 
-// Encrypts tells whether what goes over a connection of the scheme is encrypted.
+// Encrypts reports whether connections of the scheme are encrypted.
 func Encrypts(scheme string) bool { return kinds[scheme].tls }
 
 // URL is a parsed SHV URL.
 type URL struct {
-	Scheme string // one of the constants
-	Host   string // without brackets; "" for Unix
-	Port   string // never empty but for Unix
-	Path   string // of the socket, or what a client of a WebSocket asks for; absolute, "" for others
+	Scheme string // one of the constants above
+	Host   string // a name or an address without brackets; "" for Unix
+	Port   string // never empty, except for Unix
+	Path   string // absolute path of the socket, or of a WebSocket request; "" for other schemes
 
-	// User and Password of `user@` or of the options user and password;
-	// HasUser and HasPassword tell an empty one from an absent one.
+	// User and Password come from `user@` or from the options user and password. HasUser and
+	// HasPassword tell an empty one from an absent one.
 	User, Password       string
 	HasUser, HasPassword bool
-	// ShaPass is the hex SHA1 of a password, in its place; Token stands for user
-	// and password both.
+	// ShaPass is the hex SHA1 of a password and replaces it. Token replaces user and password.
 	ShaPass, Token string
 	DeviceID       string // option devid
 	MountPoint     string // option devmount
 
-	// Of the schemes with TLS: a file of certificates to trust in the place of the
-	// system's, whether the broker's is not judged at all, and in whose name it
-	// must be where that is not Host.
+	// Options of clients over TLS. CA is a file of certificates to trust instead of the system's;
+	// NoVerify skips the verification of the broker's certificate; ServerName, if set, is the name
+	// that this certificate must have instead of Host.
 	CA         string
 	NoVerify   bool
 	ServerName string
-	// Files of a certificate to show and its key, and of the lists of those that
-	// were revoked.
+	// Cert and Key are files of the certificate to show and its private key. CRL is a file of
+	// revocation lists.
 	Cert, Key, CRL string
-	// Of listeners: a file of whom to trust for clients' certificates, whether a
-	// client must show one, and who may connect to a socket; 0: its owner.
+	// Options of listeners. ClientCA is a file of authorities to trust for client certificates;
+	// RequireClientCert means that each client must show one.
 	ClientCA          string
 	RequireClientCert bool
-	// Origins are web pages whose browsers may connect, with commas between them; "*":
-	// any.
+	// Origins are web pages whose browsers may connect, separated by commas; "*" means any.
 	Origins string
-	// Socket names one that the listener's parent has opened for it; "": none.
+	// Socket names a socket that the listener's parent process has opened for it; "" means none.
+	// Mode is the file mode of a Unix socket; 0 means the default.
 	Socket string
 	Mode   fs.FileMode
 }
 
-// ParseURL reads `scheme://[user@]host[:port][?options]` or `unix:path[?options]`;
-// without a scheme it is tcp. Unknown options are passed over. The errors never repeat
-// a password.
+// ParseURL parses `scheme://[user@]host[:port][?options]` or `unix:path[?options]`; without a
+// scheme it is tcp. Unknown options are ignored. Errors never contain a password.
 func ParseURL(text string) (URL, error) { return parse(text, anyOptions) }
 
-// ParseListenURL is ParseURL for a listener. There an option that is not one of
-// listeners is an error: a mistyped client-ca would let everybody in, and say nothing.
+// ParseListenURL is ParseURL for a listener. It refuses options that listeners do not have: a
+// mistyped client-ca, ignored, would admit everybody.
 func ParseListenURL(text string) (URL, error) { return parse(text, listenOptions) }
 
-// ParseClientURL is ParseURL for what a user gives to connect to. An option that is
-// not one of clients is an error: a mistyped crl would revoke nothing, and say nothing.
+// ParseClientURL is ParseURL for a URL that a user gives. It refuses options that clients do not
+// have: a mistyped crl, ignored, would revoke nothing.
 func ParseClientURL(text string) (URL, error) { return parse(text, clientOptions) }
 
 func parse(text string, known optionNames) (URL, error) {
@@ -103,7 +101,7 @@ func parse(text string, known optionNames) (URL, error) {
 	}
 	parsed, err := url.Parse(full)
 	if err != nil {
-		return URL{}, fmt.Errorf("not a URL of the form tcp://[user@]host[:port]: %s", redact(text))
+		return URL{}, fmt.Errorf("invalid URL %q (want tcp://[user@]host[:port])", redact(text))
 	}
 	u := URL{Scheme: parsed.Scheme}
 	switch _, known := kinds[u.Scheme]; {
@@ -112,7 +110,7 @@ func parse(text string, known optionNames) (URL, error) {
 	case u.Scheme == Unix:
 		err = u.setPath(parsed)
 	default:
-		err = fmt.Errorf("scheme %q is not supported, only %s are", u.Scheme, Schemes)
+		err = fmt.Errorf("scheme %q is not supported (want one of %s)", u.Scheme, Schemes)
 	}
 	if parsed.User != nil {
 		u.User, u.HasUser = parsed.User.Username(), true
@@ -127,7 +125,7 @@ func parse(text string, known optionNames) (URL, error) {
 	return u, nil
 }
 
-// optionNames are the options that the URLs of somebody may have.
+// optionNames are the options that a kind of URL may have.
 type optionNames struct {
 	whose string
 	names []string // nil: any
@@ -135,13 +133,15 @@ type optionNames struct {
 
 var (
 	anyOptions    optionNames
-	listenOptions = optionNames{"listener", []string{"cert", "client-ca", "crl", "key", "mode", "origin", "require-client-cert", "socket"}}
-	// clientOptions are those of the standard, and those of other programs that ask
-	// for nothing here (spec.md 4.4).
-	clientOptions = optionNames{"client", []string{"ca", "cert", "crl", "devid", "devmount", "key", "password", "session", "shapass", "token", "user", "verify", "workflow"}}
+	listenOptions = optionNames{"listener", []string{
+		"cert", "client-ca", "crl", "key", "mode", "origin", "require-client-cert", "socket"}}
+	// clientOptions are those of the standard, and those of other programs that mean nothing here
+	// (spec.md 4.4).
+	clientOptions = optionNames{"client", []string{"ca", "cert", "crl", "devid", "devmount", "key",
+		"password", "session", "shapass", "token", "user", "verify", "workflow"}}
 )
 
-// check is an error where an option is none of them.
+// check returns an error if an option is unknown.
 func (o optionNames) check(options url.Values) error {
 	if o.names == nil {
 		return nil
@@ -160,10 +160,10 @@ func (u *URL) setHost(parsed *url.URL) error {
 		return errors.New("no host")
 	}
 	if strings.Contains(u.Host, ":") && !strings.HasPrefix(parsed.Host, "[") {
-		return errors.New("an IPv6 address stands in brackets, as in tcp://[::1]:3755")
+		return errors.New("an IPv6 address needs brackets, such as tcp://[::1]:3755")
 	}
 	if _, err := netip.ParseAddr(u.Host); err != nil && strings.Contains(u.Host, ":") {
-		return errors.New("its host is neither a name nor an address")
+		return fmt.Errorf("invalid host %q (want a name or an IP address)", u.Host)
 	}
 	if u.Port == "" {
 		u.Port = kinds[u.Scheme].port
@@ -176,13 +176,13 @@ func (u *URL) setHost(parsed *url.URL) error {
 
 func (u *URL) setPath(parsed *url.URL) error {
 	if parsed.Host != "" || !strings.HasPrefix(parsed.Path, "/") {
-		return errors.New("the path of a socket begins with a slash, as in unix:///run/shvbroker.sock")
+		return errors.New("the path of a socket must begin with a slash, such as unix:///run/shvbroker.sock")
 	}
 	u.Path = parsed.Path
 	return nil
 }
 
-// setOptions takes the options of the standard (spec.md 4.4) and ours.
+// setOptions sets the options of the standard (spec.md 4.4) and ours.
 func (u *URL) setOptions(query string, known optionNames) error {
 	options, err := url.ParseQuery(query)
 	if err != nil {
@@ -203,7 +203,7 @@ func (u *URL) setOptions(query string, known optionNames) error {
 	u.Socket = options.Get("socket")
 	u.CRL, u.ClientCA = options.Get("crl"), options.Get("client-ca")
 	if options.Has("crl") && u.CRL == "" {
-		return errors.New("the option crl names no file")
+		return errors.New("option crl names no file")
 	}
 	u.Origins = strings.Join(options["origin"], ",")
 	if err := checkOrigins(u.Origins); err != nil {
@@ -212,28 +212,28 @@ func (u *URL) setOptions(query string, known optionNames) error {
 	if text := options.Get("require-client-cert"); text != "" {
 		require, err := strconv.ParseBool(text)
 		if err != nil {
-			return errors.New("the option require-client-cert is neither true nor false")
+			return fmt.Errorf("invalid require-client-cert %q (want true or false)", text)
 		}
 		u.RequireClientCert = require
 	}
 	if text := options.Get("verify"); text != "" {
 		verify, err := strconv.ParseBool(text)
 		if err != nil {
-			return errors.New("the option verify is neither true nor false")
+			return fmt.Errorf("invalid verify %q (want true or false)", text)
 		}
 		u.NoVerify = !verify
 	}
 	if text := options.Get("mode"); text != "" {
 		mode, err := strconv.ParseUint(text, 8, 9)
 		if err != nil || mode == 0 {
-			return errors.New("the option mode is no octal number such as 660")
+			return fmt.Errorf("invalid mode %q (want an octal number such as 660)", text)
 		}
 		u.Mode = fs.FileMode(mode)
 	}
 	return nil
 }
 
-// redact leaves out everything of a URL text that may hold a password.
+// redact removes everything from the text of a URL that may hold a password.
 func redact(text string) string {
 	text, _, _ = strings.Cut(text, "?")
 	if at := strings.LastIndex(text, "@"); at >= 0 {
@@ -246,7 +246,7 @@ func redact(text string) string {
 	return text
 }
 
-// Address is host:port, or the path of a socket.
+// Address returns host:port, or the path of a socket.
 func (u URL) Address() string {
 	if u.Scheme == Unix {
 		return u.Path
@@ -254,7 +254,7 @@ func (u URL) Address() string {
 	return net.JoinHostPort(u.Host, u.Port)
 }
 
-// String is the URL without its options and its user.
+// String returns the URL without its options and its user.
 func (u URL) String() string {
 	if u.Scheme == Unix {
 		return (&url.URL{Scheme: Unix, Path: u.Path}).String()
@@ -266,9 +266,9 @@ func (u URL) String() string {
 	return shown.String()
 }
 
-// isLoopback tells whether the URL names this machine only: localhost or a
-// loopback address. No other name is looked up, since whoever answers the
-// look-up would decide who gets the development password.
+// isLoopback reports whether the URL names this machine only: localhost or a loopback address.
+// Other names are not looked up: whoever answers the look-up would decide who gets the development
+// password.
 func (u URL) isLoopback() bool {
 	if strings.EqualFold(strings.TrimSuffix(u.Host, "."), "localhost") {
 		return true
@@ -277,16 +277,15 @@ func (u URL) isLoopback() bool {
 	return err == nil && addr.Unmap().IsLoopback()
 }
 
-// IsLocal tells whether nothing leaves this machine: a loopback address or a
+// IsLocal reports whether nothing leaves this machine: the URL names a loopback address or a
 // socket.
 func (u URL) IsLocal() bool { return u.Scheme == Unix || u.isLoopback() }
 
-// IsEncrypted tells whether what goes over the wire is.
+// IsEncrypted reports whether the connection is encrypted.
 func (u URL) IsEncrypted() bool { return Encrypts(u.Scheme) }
 
-// IsTrusted tells whether the password itself may be sent: the other side has
-// shown who it is and nobody between can read it, or it is on a socket, whose
-// owner the file system tells.
+// IsTrusted reports whether the password itself may be sent: over TLS with verification, or on a
+// socket, whose owner the file system vouches for.
 func (u URL) IsTrusted() bool {
 	return u.Scheme == Unix || u.IsEncrypted() && !u.NoVerify
 }

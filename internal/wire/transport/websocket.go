@@ -17,62 +17,60 @@ import (
 )
 
 const (
-	// subprotocol is that of the standard: a frame is a message of its own. Without
-	// it, the messages together are a stream of block frames (spec.md 4.3).
+	// subprotocol is the standard's: each message is one frame. Without it, the messages together
+	// are a stream of block frames (spec.md 4.3).
 	subprotocol = "shv3"
-	// maxPings is how many pings and pongs a peer may send in a second.
+	// maxPings is how many pings and pongs a peer may send per second.
 	maxPings = 100
-	// maxOverhead is how many bytes of a message may come that bring nothing of what
-	// it holds: fragments may be empty, and there is no end to them.
+	// maxOverhead is how many bytes of a message may come without payload. Fragments may be empty,
+	// and a peer can send them without end.
 	maxOverhead = 64 << 10
-	// readSize is how much is read at once: the package waits for all that it is
-	// asked for, which would hide that a slow peer sends it bit by bit.
+	// readSize is how many bytes are read at once: coder/websocket waits for all that it is asked
+	// for, which would hide that a slow peer sends them bit by bit.
 	readSize = 16 << 10
-	// closeFrameWait is how long telling a peer why its connection ends may take. It never
-	// does where the peer reads.
+	// closeFrameWait is how long a write of the close frame may take when the connection ends. It
+	// takes that long only if the peer does not read.
 	closeFrameWait = 10 * time.Millisecond
 )
 
 var (
-	errText     = &violation{"a text message, where only binary ones are SHV"}
-	errPings    = &violation{fmt.Sprintf("more than %d pings and pongs in a second", maxPings)}
-	errOverhead = &violation{"a message of fragments with nothing in them"}
+	errText     = &violation{"text message (want binary)"}
+	errPings    = &violation{fmt.Sprintf("more than %d pings and pongs per second", maxPings)}
+	errOverhead = &violation{"message of empty fragments"}
 )
 
-// violation is an error of a peer that does not keep to the rules of its framing.
+// violation is the error of a peer that breaks the rules of its framing.
 type violation struct{ text string }
 
-// Error says what was wrong.
+// Error says which rule.
 func (v *violation) Error() string { return v.text }
 
-// Violation tells it from a lost connection.
+// Violation tells it from a lost connection. Package link looks for this method.
 func (v *violation) Violation() {}
 
-// WSConn is a connection of the scheme ws or wss. Frames go through NextFrame and
-// WriteFrame; Read and Write are those of the connection below and not to be used.
-// Nothing is read or written before Handshake of an accepted one. NextFrame and
-// the reader that it gives belong to one goroutine, and so does WriteFrame; all other
-// methods may be called concurrently.
+// WSConn is a connection of the scheme ws or wss. Frames go through NextFrame and WriteFrame; do
+// not use Read and Write, which bypass the framing. On an accepted connection nothing is read or
+// written before Handshake. NextFrame and the reader that it returns belong to one goroutine,
+// WriteFrame to one, too; all other methods may be called concurrently.
 type WSConn struct {
 	*rawConn
 	secure  *TLSConn // of an accepted connection; nil: none
 	origins []string // of an accepted connection
 
 	ws     atomic.Pointer[websocket.Conn] // nil before the handshake
-	blocks bool                           // the older form; set before ws
-	stream stream                         // of it
+	blocks bool                           // messages are a stream of block frames; set before ws
+	stream stream                         // that stream
 
-	writing     sync.Mutex             // a frame goes out, or the last one has
-	pendingPing atomic.Pointer[[]byte] // the latest ping that is not answered
+	writing     sync.Mutex             // held while a frame is written
+	pendingPing atomic.Pointer[[]byte] // the payload of the latest unanswered ping
 
-	pings  int // in the second since pinged; of the reader
+	pings  int // in the second since pinged; owned by the reader
 	pinged time.Time
-	cause  atomic.Pointer[violation] // why we closed it; nil: we did not
+	cause  atomic.Pointer[violation] // why this end closed the connection; nil: it did not
 }
 
-// NextFrame waits for the next frame and gives its payload, up to io.EOF; the
-// last one must have been read that far. An end of the connection in good order is
-// io.EOF.
+// NextFrame waits for the next frame and returns its payload, which ends with io.EOF. The payload
+// before must have been read to its end. A clean end of the connection is io.EOF.
 func (c *WSConn) NextFrame() (io.Reader, error) {
 	if c.blocks {
 		return c.stream.nextBlock()
@@ -93,7 +91,7 @@ func (c *WSConn) nextMessage() (io.Reader, error) {
 	return message{c, r}, nil
 }
 
-// message is what a peer sends as one.
+// message reads one message.
 type message struct {
 	conn *WSConn
 	r    io.Reader
@@ -110,8 +108,7 @@ func (m message) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// readError tells an end in good order, a lost connection and a peer that breaks
-// the rules apart.
+// readError distinguishes a clean close (io.EOF), a lost connection and a protocol violation.
 func (c *WSConn) readError(err error) error {
 	if v := c.cause.Load(); v != nil {
 		return v
@@ -135,7 +132,7 @@ func (c *WSConn) readError(err error) error {
 	return &violation{err.Error()}
 }
 
-// closeReason is the end of a connection in good order, with a reason: an io.EOF.
+// closeReason is a clean end of the connection (io.EOF) with the peer's reason.
 type closeReason struct{ why websocket.CloseError }
 
 func (g *closeReason) Error() string {
@@ -147,16 +144,16 @@ func (g *closeReason) Error() string {
 
 func (g *closeReason) Is(target error) bool { return target == io.EOF }
 
-// stream is the older form: block frames, cut into messages anywhere.
+// stream is the older form: block frames that are cut into messages anywhere.
 type stream struct {
 	conn    *WSConn
-	message io.Reader // that is being read; nil: none
-	left    uint64    // of the block frame that is being read
+	message io.Reader // the message that is being read; nil: none
+	left    uint64    // unread bytes of the current block frame
 }
 
 // nextBlock reads the length of the next frame.
 func (s *stream) nextBlock() (io.Reader, error) {
-	var b [18]byte // the longest form
+	var b [18]byte // the longest form (spec.md 1.3)
 	for n := range b {
 		if _, err := s.read(b[n : n+1]); err != nil {
 			if err == io.EOF && n > 0 {
@@ -170,10 +167,10 @@ func (s *stream) nextBlock() (io.Reader, error) {
 			return s, err
 		}
 	}
-	return nil, &violation{"a length of no form"}
+	return nil, &violation{"malformed frame length"}
 }
 
-// Read reads the block frame.
+// Read reads the current block frame.
 func (s *stream) Read(b []byte) (int, error) {
 	if s.left == 0 {
 		return 0, io.EOF
@@ -186,7 +183,7 @@ func (s *stream) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// read reads the messages as one stream; io.EOF is the end of the connection.
+// read reads the messages as one stream. The end of the connection is io.EOF.
 func (s *stream) read(b []byte) (int, error) {
 	for {
 		if s.message == nil {
@@ -206,8 +203,8 @@ func (s *stream) read(b []byte) (int, error) {
 	}
 }
 
-// WriteFrame writes a frame as a message of one piece. wire is the frame as in the
-// block framing, and its payload begins at wire[payload].
+// WriteFrame writes a frame as one unfragmented message. wire is the frame in the block framing,
+// with its payload from wire[payload] on.
 func (c *WSConn) WriteFrame(wire []byte, payload int) error {
 	if c.blocks {
 		payload = 0
@@ -219,8 +216,8 @@ func (c *WSConn) WriteFrame(wire []byte, payload int) error {
 	return err
 }
 
-// ping is called for each ping. It answers by itself: the package would wait for a
-// frame that is on its way, and give a slow peer up that takes long for it.
+// ping is called for each ping. It answers by itself, because coder/websocket would wait for a
+// frame that is being written, and drop a slow peer if that takes long.
 func (c *WSConn) ping(ctx context.Context, payload []byte) bool {
 	if c.pong(ctx, payload); c.cause.Load() == nil {
 		payload = append([]byte(nil), payload...)
@@ -230,7 +227,7 @@ func (c *WSConn) ping(ctx context.Context, payload []byte) bool {
 	return false
 }
 
-// pong is called for each pong, and nobody has asked for one.
+// pong is called for each pong, which nobody has asked for.
 func (c *WSConn) pong(context.Context, []byte) {
 	if now := time.Now(); now.Sub(c.pinged) > time.Second {
 		c.pings, c.pinged = 0, now
@@ -243,34 +240,33 @@ func (c *WSConn) pong(context.Context, []byte) {
 	_ = c.rawConn.Close()
 }
 
-// answerPing sends the pong that is owed, now or behind the frame that is on its
-// way.
+// answerPing sends the pong for the pending ping, now or after the frame that is being written.
 func (c *WSConn) answerPing() {
 	for c.pendingPing.Load() != nil && c.writing.TryLock() {
 		if payload := c.pendingPing.Swap(nil); payload != nil {
-			_, _ = c.rawConn.Write(c.control(websocketPong, *payload)) // an error shows in what follows
+			_, _ = c.rawConn.Write(c.control(websocketPong, *payload)) // later writes report an error
 		}
 		c.writing.Unlock()
 	}
 }
 
-// Opcodes of control frames, with the bit of a last fragment.
+// Opcodes of control frames with the FIN bit (RFC 6455 section 5.2).
 const (
 	websocketClose = 0x88
 	websocketPong  = 0x8a
 )
 
-// control makes a control frame.
+// control returns a control frame.
 func (c *WSConn) control(opcode byte, payload []byte) []byte {
 	b := []byte{opcode, byte(len(payload))}
 	if c.client {
 		b[1] |= 0x80
-		b = append(b, 0, 0, 0, 0) // a mask that changes nothing
+		b = append(b, 0, 0, 0, 0) // clients must mask; this mask changes nothing
 	}
 	return append(b, payload...)
 }
 
-// CloseWrite tells the peer that no more comes.
+// CloseWrite tells the peer that no more comes. It waits for the system at most a second.
 func (c *WSConn) CloseWrite() error {
 	defer func() { _ = c.SetWriteDeadline(time.Time{}) }()
 	if !c.sayClose(websocket.StatusNormalClosure, "", time.Second) {
@@ -279,16 +275,18 @@ func (c *WSConn) CloseWrite() error {
 	return nil
 }
 
-// CloseFor is Close that tells the peer why, where that needs no wait.
+// CloseFor is Close that sends the peer a status (RFC 6455 section 7.4) and a reason, if that is
+// possible without a wait.
 func (c *WSConn) CloseFor(status int, reason string) error {
 	c.sayClose(websocket.StatusCode(status), reason, closeFrameWait)
 	return c.Close()
 }
 
-// sayClose sends a close frame, and nothing follows it. It does so by hand: the
-// package waits for the peer's. A frame that is on its way is not cut in two.
+// sayClose sends a close frame, after which nothing is sent. It is written by hand because
+// coder/websocket would wait for the peer's close frame. It does not cut a frame that is being
+// written.
 func (c *WSConn) sayClose(status websocket.StatusCode, reason string, wait time.Duration) bool {
-	const maxReason = 123 // of a control frame, without the status
+	const maxReason = 123 // bytes in a control frame after the status
 	if c.ws.Load() == nil || c.failed.Load() || !c.writing.TryLock() {
 		return false
 	}
@@ -302,29 +300,29 @@ func (c *WSConn) sayClose(status websocket.StatusCode, reason string, wait time.
 	return err == nil
 }
 
-// Close ends the connection and what waits on it.
+// Close ends the connection and everything that waits on it.
 func (c *WSConn) Close() error {
-	err := c.rawConn.Close() // before all else, which waits for reads and writes
+	err := c.rawConn.Close() // first, since CloseNow waits for reads and writes
 	if ws := c.ws.Load(); ws != nil {
 		_ = ws.CloseNow()
 	}
 	return err
 }
 
-// errEnd is the end of the connection below: io.EOF would be taken for that of a
+// errEnd is the end of the raw connection. coder/websocket would take io.EOF for the end of a
 // message.
 var errEnd = errors.New("connection closed without a close frame")
 
-// rawConn is the connection below a WebSocket.
+// rawConn is the connection under a WebSocket.
 type rawConn struct {
 	net.Conn
-	client  bool // we have dialled it
+	client  bool // this end dialled it
 	written atomic.Uint64
 	failed  atomic.Bool
 
-	// Of the reader.
-	within   bool // a message
-	overhead int  // bytes that came since it had some of its payload
+	// Owned by the reader.
+	within   bool // within a message
+	overhead int  // bytes since the last payload of the message
 }
 
 func (b *rawConn) Read(p []byte) (int, error) {
@@ -342,7 +340,7 @@ func (b *rawConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Write writes in pieces, so that it shows when a peer takes them bit by bit.
+// Write writes in parts, so that Written shows the progress of a slow peer.
 func (b *rawConn) Write(p []byte) (n int, err error) {
 	const maxWrite = 64 << 10
 	for n < len(p) && err == nil {
@@ -357,8 +355,8 @@ func (b *rawConn) Write(p []byte) (n int, err error) {
 	return n, err
 }
 
-// Written grows with what goes out.
+// Written grows with the bytes that are written.
 func (b *rawConn) Written() uint64 { return b.written.Load() }
 
-// NetConn is the connection below the WebSocket.
+// NetConn returns the connection under the WebSocket.
 func (b *rawConn) NetConn() net.Conn { return b.Conn }

@@ -154,12 +154,12 @@ func TestWebSocketLostWithinAMessage(t *testing.T) {
 	}
 }
 
-// Neither pongs that nobody asked for, nor fragments with nothing in them, keep a
+// Neither pongs that nobody asked for, nor message of empty fragments, keep a
 // reader busy for ever.
 func TestWebSocketFloodsThatBringNothing(t *testing.T) {
 	for name, tt := range map[string]struct{ begin, flood, want string }{
-		"pongs":           {"", "\x8a\x80\x00\x00\x00\x00", "in a second"},
-		"empty fragments": {"\x02\x81\x00\x00\x00\x00a", "\x00\x80\x00\x00\x00\x00", "nothing in them"},
+		"pongs":           {"", "\x8a\x80\x00\x00\x00\x00", "per second"},
+		"empty fragments": {"\x02\x81\x00\x00\x00\x00a", "\x00\x80\x00\x00\x00\x00", "empty fragments"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			conn, ours := rawPair(t, tt.begin)
@@ -260,7 +260,7 @@ func TestWebSocketRefusesWhatBreaksTheRules(t *testing.T) {
 					return nil
 				}
 			}
-		}, "pings and pongs in a second"},
+		}, "pings and pongs per second"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			client, ours := pair(t, subprotocol)
@@ -387,7 +387,7 @@ func TestWebSocketClientAndOtherServers(t *testing.T) {
 		"redirection": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusFound)
 		}, "302 Found"},
-		"no answer": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "no WebSocket there"},
+		"no answer": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "cannot open a WebSocket"},
 		"another subprotocol": {func(w http.ResponseWriter, r *http.Request) {
 			r.Header.Set("Sec-WebSocket-Protocol", "mqtt")
 			if c, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{"mqtt"}}); err == nil {
@@ -396,7 +396,7 @@ func TestWebSocketClientAndOtherServers(t *testing.T) {
 		}, "unexpected Sec-WebSocket-Protocol"},
 		"a head without end": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("X", strings.Repeat("x", 2*maxHead))
-		}, "no WebSocket there"},
+		}, "cannot open a WebSocket"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := httptest.NewServer(tt.serve)
