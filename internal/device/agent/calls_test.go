@@ -170,7 +170,7 @@ func TestTooManyCommandsAtOnce(t *testing.T) {
 	for id := range most {
 		w.request(id+1, "", "runCmd", `["sleep",["1000"]]`)
 	}
-	w.check(100, "", "runCmd", `"true"`, `i{3:i{1:13,2:"16 commands are under way on this device, no more are taken"}}`)
+	w.check(100, "", "runCmd", `"true"`, `i{3:i{1:13,2:"16 commands are in progress on this device; try again later"}}`)
 	w.ask(3, "", "runCmd", true)
 	w.expect(3, noSuch)
 	eventually(t, "there is room again", func() bool {
@@ -315,7 +315,7 @@ func TestLargeParamsOfOneUserLeaveRoomForCommandsOfOthers(t *testing.T) {
 	}
 	run(1, "eve")
 	run(2, "eve")
-	w.expect(2, `i{3:i{1:13,2:"too much of one user is under way on this device, no more of his commands are taken"}}`)
+	w.expect(2, `i{3:i{1:13,2:"the commands of this user in progress on this device carry too much data; try again later"}}`)
 	w.send(`<1:1,8:3,10:"runCmd",11:7,16:"bob",17:63>i{1:"true"}`)
 	w.expect(3, `i{2:""}`)
 	run(4, "bob")

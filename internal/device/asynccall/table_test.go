@@ -140,10 +140,10 @@ func TestLaneBoundsWhatIsUnderWay(t *testing.T) {
 		taken  int
 		refuse string
 	}{
-		{"running", asynccall.Limits{Running: 2, Bytes: 1000}, 2, "2 calls are under way"},
-		{"waiting", asynccall.Limits{Running: 2, Waiting: 3, Bytes: 1000}, 5, "5 calls are under way"},
-		{"bytes", asynccall.Limits{Running: 2, Waiting: 100, Bytes: 45}, 4, "too much is under way"},
-		{"one that is too large passes alone", asynccall.Limits{Running: 2, Waiting: 100, Bytes: 5}, 1, "too much is under way"},
+		{"running", asynccall.Limits{Running: 2, Bytes: 1000}, 2, "2 calls are in progress"},
+		{"waiting", asynccall.Limits{Running: 2, Waiting: 3, Bytes: 1000}, 5, "5 calls are in progress"},
+		{"bytes", asynccall.Limits{Running: 2, Waiting: 100, Bytes: 45}, 4, "carry too much data"},
+		{"one that is too large passes alone", asynccall.Limits{Running: 2, Waiting: 100, Bytes: 5}, 1, "carry too much data"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -228,7 +228,7 @@ func TestOneUserLeavesRoomForOthers(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := start("eva", slow); err == nil || !strings.Contains(err.Error(), "too much of one user") {
+		if err := start("eva", slow); err == nil || !strings.Contains(err.Error(), "calls of this user") {
 			t.Errorf("more bytes of one: %v", err)
 		}
 		if err := start("bob", done); err != nil { // 6
