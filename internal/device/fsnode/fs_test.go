@@ -254,13 +254,13 @@ func TestWritingMethods(t *testing.T) {
 		{"", "ls", `null`, `["a.txt","new","new2","new3","sub"]`},
 		// Directories.
 		{"", "mkfile", `"e"`, `true`},
-		{"", "mkfile", `"e"`, `8 sys/fs: 'e' is there already`},
+		{"", "mkfile", `"e"`, `8 sys/fs: 'e' already exists`},
 		{"", "mkfile", `["f","content"]`, `true`},
 		{"f", "read", `[0,20]`, `b"content"`},
 		{"", "mkfile", `["g",5]`, `3 the parameter must be a name, or a List of a name and the content`},
 		{"", "mkfile", `"../g"`, `3 the parameter must be a name without a slash`},
 		{"", "mkdir", `"d"`, `true`},
-		{"", "mkdir", `"d"`, `8 sys/fs: 'd' is there already`},
+		{"", "mkdir", `"d"`, `8 sys/fs: 'd' already exists`},
 		{"", "mkdir", `".."`, `3 the parameter must be a name without a slash`},
 		{"", "mkdir", `"d/e"`, `3 the parameter must be a name without a slash`},
 		{"d", "mkfile", `"x"`, `true`},
@@ -303,12 +303,12 @@ func TestLargestFile(t *testing.T) {
 	e.opts.MaxFile = 20
 	e.check([][4]string{
 		{"a.txt", "write", `[15,"12345"]`, `null`},
-		{"a.txt", "write", `[16,"12345"]`, `3 a file may have 20 bytes on this device, not 21`},
-		{"a.txt", "append", `"x"`, `3 a file may have 20 bytes on this device, not 21`},
-		{"a.txt", "write", `"123456789012345678901"`, `3 a file may have 20 bytes on this device, not 21`},
-		{"a.txt", "truncate", `1000000000000`, `3 a file may have 20 bytes on this device, not 1000000000000`},
+		{"a.txt", "write", `[16,"12345"]`, `3 the file would have 21 bytes (at most 20 on this device)`},
+		{"a.txt", "append", `"x"`, `3 the file would have 21 bytes (at most 20 on this device)`},
+		{"a.txt", "write", `"123456789012345678901"`, `3 the file would have 21 bytes (at most 20 on this device)`},
+		{"a.txt", "truncate", `1000000000000`, `3 the file would have 1000000000000 bytes (at most 20 on this device)`},
 		{"a.txt", "size", `null`, `20`},
-		{"", "mkfile", `["n","123456789012345678901"]`, `3 a file may have 20 bytes on this device, not 21`},
+		{"", "mkfile", `["n","123456789012345678901"]`, `3 the file would have 21 bytes (at most 20 on this device)`},
 		{"", "ls", `null`, `["a.txt","sub"]`},
 	})
 }
@@ -316,7 +316,7 @@ func TestLargestFile(t *testing.T) {
 func TestContentThatFitsNoAnswer(t *testing.T) {
 	e := newExport(t)
 	must(t, os.Truncate(e.path("a.txt"), 5<<20))
-	const tooMuch = `3 sys/fs/a.txt: an answer holds 4194304 bytes, ask for a part by offset and size`
+	const tooMuch = `3 sys/fs/a.txt: too large for one answer (at most 4194304 bytes); read it in parts by offset and size`
 	e.check([][4]string{
 		{"a.txt", "read", `null`, tooMuch},
 		{"a.txt", "read", `[0,5000000]`, tooMuch},
@@ -396,7 +396,7 @@ func TestSpecialFilesHaveNoNodes(t *testing.T) {
 				t.Errorf("%s:%s: %s", name, c[0], got)
 			}
 		}
-		if got := e.call("", "mkfile", `"`+name+`"`); got != "8 sys/fs: '"+name+"' is there already" {
+		if got := e.call("", "mkfile", `"`+name+`"`); got != "8 sys/fs: '"+name+"' already exists" {
 			t.Errorf("mkfile %s: %s", name, got)
 		}
 	}
@@ -438,7 +438,7 @@ func TestHugeDirectoryIsAnErrorThatSaysSo(t *testing.T) {
 	for i := range files {
 		must(t, os.Link(e.path("a.txt"), e.path(fmt.Sprintf("huge/%s%05d", long, i))))
 	}
-	const want = "8 sys/fs/huge: the names of what is in it take more than 4194304 bytes, which is the limit of an answer"
+	const want = "8 sys/fs/huge: too many entries for one answer (at most 4194304 bytes)"
 	e.check([][4]string{
 		{"huge", "ls", `null`, want},
 		{"huge", "lsfiles", `{"size":true}`, want},
@@ -469,7 +469,7 @@ func TestModeAndOwnerOfAReplacedFileStay(t *testing.T) {
 func TestMissingDirectory(t *testing.T) {
 	e := newExport(t)
 	e.opts.Dir = filepath.Join(e.outside, "later")
-	e.check([][4]string{{"", "ls", `null`, `8 the exported directory is not there: no such file or directory`}})
+	e.check([][4]string{{"", "ls", `null`, `8 the exported directory cannot be opened: no such file or directory`}})
 	must(t, os.Mkdir(e.opts.Dir, 0o755))
 	e.check([][4]string{{"", "ls", `null`, `[]`}})
 }
@@ -549,7 +549,7 @@ func TestFilesOfACallerGrowToHisLimit(t *testing.T) {
 		limit int64
 		size  int // that is too much
 		text  string
-	}{{5, 6, "3 a file may have 5 bytes on this device, not 6"}, {100, 21, "3 a file may have 20 bytes on this device, not 21"}, {-1, 21, "3 a file may have 20 bytes on this device, not 21"}} {
+	}{{5, 6, "3 the file would have 6 bytes (at most 5 on this device)"}, {100, 21, "3 the file would have 21 bytes (at most 20 on this device)"}, {-1, 21, "3 the file would have 21 bytes (at most 20 on this device)"}} {
 		e.within = &within{umask: -1, maxFile: tt.limit}
 		if got := e.call("n", "write", fmt.Sprintf("%q", strings.Repeat("x", tt.size))); got != tt.text {
 			t.Errorf("%d: %s", tt.limit, got)
