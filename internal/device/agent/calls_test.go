@@ -157,7 +157,7 @@ func TestCallersDoNotFillTheLog(t *testing.T) {
 		w.check(2*id+2, "", "runCmd", `"/nonexistent"`, `i{3:i{1:8,2:"Failed to start process (file not found, resource error)"}}`)
 	}
 	w.stop()
-	for _, what := range []string{"a command runs unguarded", "no process"} {
+	for _, what := range []string{"command not guarded", "command not started"} {
 		if lines := strings.Count(log.String(), what); lines != 6 || !strings.Contains(log.String(), what+", again and again") {
 			t.Errorf("%s, %d lines:\n%s", what, lines, log)
 		}
