@@ -41,7 +41,8 @@ type within struct {
 
 func newExport(t *testing.T) *export {
 	top := t.TempDir()
-	e := &export{t: t, dir: filepath.Join(top, "in"), outside: filepath.Join(top, "out"), level: rpc.AccessSuper, ctx: t.Context()}
+	e := &export{t: t, dir: filepath.Join(top, "in"), outside: filepath.Join(top, "out"), level: rpc.AccessSuper,
+		ctx: t.Context()}
 	e.opts.Dir = e.dir
 	for _, dir := range []string{e.dir, e.outside, filepath.Join(e.dir, "sub")} {
 		must(t, os.Mkdir(dir, 0o755))
@@ -283,8 +284,10 @@ func TestReadOnlyExportChangesNothing(t *testing.T) {
 	e := newExport(t)
 	e.opts.ReadOnly = true
 	for _, c := range [][3]string{
-		{"a.txt", "write", `"x"`}, {"a.txt", "write", `[0,"x"]`}, {"a.txt", "append", `"x"`}, {"a.txt", "truncate", `0`}, {"a.txt", "delete", `null`},
-		{"", "mkfile", `"n"`}, {"", "mkdir", `"n"`}, {"sub", "rmdir", `true`}, {"new", "write", `"x"`}, {"new", "dir", `"write"`},
+		{"a.txt", "write", `"x"`}, {"a.txt", "write", `[0,"x"]`}, {"a.txt", "append", `"x"`}, {"a.txt", "truncate", `0`},
+		{"a.txt", "delete", `null`},
+		{"", "mkfile", `"n"`}, {"", "mkdir", `"n"`}, {"sub", "rmdir", `true`}, {"new", "write", `"x"`},
+		{"new", "dir", `"write"`},
 	} {
 		if got, want := e.call(c[0], c[1], c[2]), notFound(c[1], c[0]); got != want {
 			t.Errorf("%s:%s: got %s, want %s", c[0], c[1], got, want)
@@ -351,13 +354,17 @@ func TestNothingLeadsOut(t *testing.T) {
 		{"", "ls", `"up"`, `false`},
 	})
 	for _, rest := range []string{
-		"up", "abs", "absdir/secret", "updir/secret", "updir/new", "absdir/new", "parent/out/secret", "parent/in/a.txt", "loop", "upnew",
-		"..", "../out/secret", "sub/../../out/secret", "./a.txt", "sub/..", ".", "../in/a.txt", "a.txt\x00", "sub/\xff", strings.Repeat("x", 256),
+		"up", "abs", "absdir/secret", "updir/secret", "updir/new", "absdir/new", "parent/out/secret", "parent/in/a.txt",
+		"loop", "upnew",
+		"..", "../out/secret", "sub/../../out/secret", "./a.txt", "sub/..", ".", "../in/a.txt", "a.txt\x00", "sub/\xff",
+		strings.Repeat("x", 256),
 		"'a.txt/..'", "'..'/out/secret",
 	} {
 		for _, c := range [][2]string{
-			{"read", `null`}, {"write", `"x"`}, {"write", `[0,"x"]`}, {"append", `"x"`}, {"truncate", `0`}, {"delete", `null`}, {"ls", `null`},
-			{"lsfiles", `null`}, {"mkfile", `"n"`}, {"mkdir", `"n"`}, {"rmdir", `true`}, {"stat", `null`}, {"size", `null`}, {"hash", `null`},
+			{"read", `null`}, {"write", `"x"`}, {"write", `[0,"x"]`}, {"append", `"x"`}, {"truncate", `0`}, {"delete", `null`},
+			{"ls", `null`},
+			{"lsfiles", `null`}, {"mkfile", `"n"`}, {"mkdir", `"n"`}, {"rmdir", `true`}, {"stat", `null`}, {"size", `null`},
+			{"hash", `null`},
 		} {
 			v, _ := cpon.Parse([]byte(c[1]), chainpack.Limits{})
 			if v, err := e.value(rest, c[0], v); err == nil {
@@ -391,7 +398,8 @@ func TestSpecialFilesHaveNoNodes(t *testing.T) {
 	names = append(names, "socket")
 	e.check([][4]string{{"", "ls", `null`, `["a.txt","sub"]`}, {"", "lsfiles", `null`, `[["a.txt","f"],["sub","d"]]`}})
 	for _, name := range names {
-		for _, c := range [][2]string{{"read", `null`}, {"write", `"x"`}, {"write", `[0,"x"]`}, {"append", `"x"`}, {"truncate", `0`}, {"hash", `null`}, {"ls", `null`}} {
+		for _, c := range [][2]string{{"read", `null`}, {"write", `"x"`}, {"write", `[0,"x"]`}, {"append", `"x"`},
+			{"truncate", `0`}, {"hash", `null`}, {"ls", `null`}} {
 			if got := e.call(name, c[0], c[1]); got != notFound(c[0], name) {
 				t.Errorf("%s:%s: %s", name, c[0], got)
 			}
@@ -405,7 +413,8 @@ func TestSpecialFilesHaveNoNodes(t *testing.T) {
 func TestNames(t *testing.T) {
 	e := newExport(t)
 	must(t, os.Remove(e.path("a.txt")), os.RemoveAll(e.path("sub")))
-	for _, name := range []string{"a b", "žluťoučký 🐎", "a\nb", "\x1b[31mred", "'quoted'", "it's", `"x"`, "-rf", "*", ".hidden", "a:b", " ", strings.Repeat("n", 255)} {
+	for _, name := range []string{"a b", "žluťoučký 🐎", "a\nb", "\x1b[31mred", "'quoted'", "it's", `"x"`, "-rf", "*",
+		".hidden", "a:b", " ", strings.Repeat("n", 255)} {
 		content := "content of " + name
 		if _, err := e.value(name, "write", chainpack.String(content)); err != nil {
 			t.Errorf("%q: write: %v", name, err)
@@ -549,7 +558,9 @@ func TestFilesOfACallerGrowToHisLimit(t *testing.T) {
 		limit int64
 		size  int // that is too much
 		text  string
-	}{{5, 6, "3 the file would have 6 bytes (at most 5 on this device)"}, {100, 21, "3 the file would have 21 bytes (at most 20 on this device)"}, {-1, 21, "3 the file would have 21 bytes (at most 20 on this device)"}} {
+	}{{5, 6, "3 the file would have 6 bytes (at most 5 on this device)"},
+		{100, 21, "3 the file would have 21 bytes (at most 20 on this device)"},
+		{-1, 21, "3 the file would have 21 bytes (at most 20 on this device)"}} {
 		e.within = &within{umask: -1, maxFile: tt.limit}
 		if got := e.call("n", "write", fmt.Sprintf("%q", strings.Repeat("x", tt.size))); got != tt.text {
 			t.Errorf("%d: %s", tt.limit, got)
