@@ -142,6 +142,7 @@ func run(c *cli.Context, args *sshargs.Args) error {
 		User:      login.User,
 		Password:  login.Password,
 		Path:      set.path,
+		Unlisted:  unlisted(args.Alias, &set.host),
 		Method:    args.TunnelMethod,
 		Command:   args.Command,
 		Subsystem: args.Subsystem,

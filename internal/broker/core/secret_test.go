@@ -65,7 +65,7 @@ func TestSecretIsGoodOnceAndSoon(t *testing.T) {
 		synctest.Wait() // it expires at this very moment
 		refused(t, w, late)
 		// The first helper has made no tunnel of its secret, and may not wait longer.
-		user.ExpectError(3, rpc.CodeException, "helper has gone")
+		user.ExpectError(3, rpc.CodeException, "device restarted")
 		user.ExpectError(4, rpc.CodeException, "did not connect in time")
 		user.Fence()
 	})
@@ -78,21 +78,21 @@ func TestCallerLearnsThatNoTunnelComes(t *testing.T) {
 		text string
 	}{
 		{"nobody redeems", func(*world.World, *world.Peer, string) { time.Sleep(core.DefaultSecretLife) }, "in time"},
-		{"agent dies", func(_ *world.World, agent *world.Peer, _ string) { agent.Close() }, "device has gone"},
+		{"agent dies", func(_ *world.World, agent *world.Peer, _ string) { agent.Close() }, "device disconnected"},
 		{"agent begins anew", func(_ *world.World, agent *world.Peer, _ string) {
 			agent.SendRaw([]byte{1, 0})
-		}, "device has gone"},
+		}, "device disconnected"},
 		{"helper waits", func(w *world.World, _ *world.Peer, secret string) {
 			w.Redeem(secret)
 			time.Sleep(core.DefaultSecretLife)
-		}, "helper has gone"},
-		{"helper dies", func(w *world.World, _ *world.Peer, secret string) { w.Redeem(secret).Close() }, "helper has gone"},
+		}, "device restarted"},
+		{"helper dies", func(w *world.World, _ *world.Peer, secret string) { w.Redeem(secret).Close() }, "device restarted"},
 		{"agent dies, then its helper", func(w *world.World, agent *world.Peer, secret string) {
 			helper := w.Redeem(secret)
 			agent.Close()
 			helper.Fence()
 			helper.Close()
-		}, "helper has gone"},
+		}, "device restarted"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			world.Run(t, tunnelling, func(t *testing.T, w *world.World) {

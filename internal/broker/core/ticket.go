@@ -177,10 +177,10 @@ func (b *Broker) endTicketsOf(s *session) (notices []notice) {
 			notices = append(notices, notice{to: t.helper, linger: true})
 		case t.helper == s:
 			b.revoke(t)
-			notices = append(notices, notice{to: caller, message: t.refuse("the device's helper has gone")})
+			notices = append(notices, notice{to: caller, message: t.refuse("the device restarted or lost its connection")})
 		case t.helper == nil && t.agent == s:
 			b.revoke(t)
-			notices = append(notices, notice{to: caller, message: t.refuse("the device has gone")})
+			notices = append(notices, notice{to: caller, message: t.refuse("the device disconnected")})
 		}
 	}
 	return notices

@@ -199,7 +199,7 @@ func TestLostLinksEndBothHalves(t *testing.T) {
 					began := time.Now()
 					through := name == "high" && winner != "top" || name == "low" && winner == "bottom"
 					if name != "user" && (through || name == "helper") {
-						closed(t, p.user, p.call, "helper has gone")
+						closed(t, p.user, p.call, "device restarted")
 					}
 					if name != "helper" && (through || name == "user") {
 						closed(t, p.helper, p.read, "user has gone")
@@ -232,7 +232,7 @@ func TestParentGoesAndComesBack(t *testing.T) {
 		tr.low.link.Close(link.ReadError)
 		synctest.Wait()
 		tr.low = under(t, tr.bottom, tr.middle, "s", "")
-		closed(t, p.user, p.call, "helper has gone")
+		closed(t, p.user, p.call, "device restarted")
 		closed(t, p.helper, p.read, "user has gone")
 		// What is still under way for it goes nowhere.
 		p.user.Send(`<1:1,8:%d,11:%s>i{2:[0,"late"]}`, p.read, ids(p.toHelper))
@@ -418,13 +418,13 @@ func TestUsersThatDoNotReadHoldUpNobody(t *testing.T) {
 		fine.works(t) // a user who does not read holds up nobody on the shared links
 		tr.low.link.Close(link.ReadError)
 		synctest.Wait()
-		closed(t, fine.user, 42, "helper has gone")
+		closed(t, fine.user, 42, "device restarted")
 		for range 3 {
 			if m := stuck.user.Next(); m.ID() != 41 {
 				t.Fatalf("id %d", m.ID())
 			}
 		}
-		closed(t, stuck.user, 41, "helper has gone")
+		closed(t, stuck.user, 41, "device restarted")
 	})
 }
 

@@ -235,7 +235,7 @@ func (b *Broker) endTunnelsOf(s *session, cause link.Cause) (notices []notice) {
 		if s == t.client.session {
 			notices = append(notices, t.closing(t.helper, "the user has gone: "+cause.String()))
 		} else {
-			notices = append(notices, t.closing(t.client, "the device's helper has gone: "+cause.String()))
+			notices = append(notices, t.closing(t.client, "the device restarted or lost its connection: "+cause.String()))
 		}
 	}
 	return notices

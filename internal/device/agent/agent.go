@@ -1,7 +1,9 @@
-// Package agent is the program shvagent: it mounts a device in a broker's tree
-// and starts a helper, shvrexec, for each shell or command that is asked for
-// (spec.md 8.3, 9; design.md section 6). What a session does is the helper's
-// matter, not this package's.
+// Package agent is the program shvagent without its command line: it mounts a device in a
+// broker's tree, starts a helper, shvrexec, for each session that is asked for, and serves
+// the methods of the device (spec.md 8.3, 9).
+//
+// It asks the policy before anything runs, but has none of its own (package policy does),
+// and carries no session except in-band ones: the helper has its own connection.
 package agent
 
 import (
@@ -18,53 +20,52 @@ import (
 )
 
 const (
-	// DefaultHeartbeat is the time between pings of the broker; the broker is
-	// asked to give us up after three times that.
+	// DefaultHeartbeat is the time between pings of the broker. The broker is asked to
+	// close the connection after three times that without traffic.
 	DefaultHeartbeat = 60 * time.Second
-	// DefaultSessions is how many helpers run at once.
+	// DefaultSessions is how many sessions may be open at once.
 	DefaultSessions = 32
 	// stopGrace is how long helpers may take to end when the agent stops.
 	stopGrace = 7 * time.Second
 )
 
-// Options of an agent.
+// Options of an agent. Brokers, MountPoint and Helper are required.
 type Options struct {
-	Brokers    []Broker // one after the other, in this order; one at least
-	MountPoint string
+	Brokers    []Broker // are tried in this order; at least one
+	MountPoint string   // SHV path of the device
 	DeviceID   string
-	Heartbeat  time.Duration
-	Timeout    time.Duration // to connect and log in; 0: that of package client
+	Heartbeat  time.Duration // 0: DefaultHeartbeat
+	Timeout    time.Duration // to connect and log in; 0: client.DefaultTimeout
 	Helper     string        // path of shvrexec
-	Environ    []string      // what helpers inherit
-	Version    string
-	GitCommit  string
+	Environ    []string      // environment of helpers and commands
+	Version    string        // of the program
+	GitCommit  string        // that the program was built from
 	Commands   Commands
-	ScriptDir  string // where scripts are kept; made when it is needed
-	Tester     bool   // the nodes tester/prop1 … prop4
+	ScriptDir  string // directory for scripts, created when needed; "": runScript fails
+	Tester     bool   // serve the nodes tester/prop1 … prop4
 	Device     Device
-	Files      fsnode.Options // exported as sys/fs, if its Dir is set
+	Files      fsnode.Options // served as sys/fs if its Dir is set
 	Policy     *policy.Policy // nil: policy.Default
 	Sessions   Sessions
-	Drain      time.Duration   // how long sessions and calls may go on when ctx has ended
-	Cut        <-chan struct{} // closed: they may not
-	Status     *Status         // what is told of the agent; nil: to nobody
+	Drain      time.Duration   // how long sessions and calls may go on after ctx has ended
+	Cut        <-chan struct{} // ends Drain early when it is closed; may be nil
+	Status     *Status         // is updated; may be nil
 	Log        zerolog.Logger
-	Ready      func() error // called once, after the first login; may be nil
+	Ready      func() error // called once, after the first login; its error ends Run; may be nil
 }
 
-// Broker is a place to be, with the login there.
+// Broker is where the agent connects, with its login there.
 type Broker struct {
 	URL            transport.URL
 	User, Password string
-	// MountPoint and DeviceID there, where they are not those of Options; else "".
+	// MountPoint and DeviceID at this broker; "": those of Options.
 	MountPoint, DeviceID string
 }
 
-// Sessions are how many may be open at once, calls of runCmd and runScript among
-// them.
+// Sessions limits the sessions that are open at once. Calls of runCmd and runScript count.
 type Sessions struct {
 	Total   int // 0: DefaultSessions
-	PerUser int // 0: as many as Total
+	PerUser int // 0: no limit but Total
 }
 
 // agent is a running agent.
@@ -72,16 +73,16 @@ type agent struct {
 	opts     Options
 	helpers  helpers
 	services *services
-	memory   memory // of the heartbeat
-	often    *lograte.Lines
+	memory   memory         // used by the heartbeat
+	often    *lograte.Lines // limits log lines that callers can provoke
 
 	readyOnce sync.Once
 	readyErr  error
 }
 
-// Run serves until ctx ends and what is under way has ended or had its time,
-// connecting again whenever the broker is lost. Its helpers and commands have ended
-// when it returns.
+// Run serves until ctx ends and sessions and calls have ended or had their time, and
+// reconnects whenever a broker is lost. When it returns, all helpers and commands have
+// ended. An error is that of Options.Ready.
 func Run(ctx context.Context, o Options) error {
 	if o.Heartbeat == 0 {
 		o.Heartbeat = DefaultHeartbeat
@@ -100,7 +101,8 @@ func Run(ctx context.Context, o Options) error {
 		o.Log.Warn().Int("times", times).Str("latest", latest).Msg(message + ", again and again")
 	})
 	defer often.Close()
-	a := &agent{opts: o, often: often, helpers: helpers{opts: o, often: often, running: make(map[*helper]struct{}), calls: make(map[string]int)}, services: newServices(o, often)}
+	a := &agent{opts: o, often: often, services: newServices(o, often)}
+	a.helpers = helpers{opts: o, often: often, running: make(map[*helper]struct{}), calls: make(map[string]int)}
 	o.Status.begin(o, &a.helpers)
 	defer a.services.host.Guard.Close()
 	defer a.helpers.stop(stopGrace)

@@ -16,8 +16,8 @@ func (a *agent) allow(r *node.Request, w policy.Wanted) (*policy.Grant, error) {
 			"refused: sessions.per-user applies by user, and the call has no user id; repeat it with one")
 	}
 	if err != nil {
-		if user := policy.UserChain(r.UserID); a.often.Pass("refused", user) {
-			a.opts.Log.Warn().Err(err).Str("user", user).Stringer("access", r.Access).Stringer("use", w.Use).Msg("refused")
+		if user := policy.UserChain(r.UserID); a.often.Pass("call refused", user) {
+			a.opts.Log.Warn().Err(err).Str("user", user).Stringer("access", r.Access).Stringer("use", w.Use).Msg("call refused")
 		}
 		return nil, err
 	}

@@ -158,7 +158,7 @@ func TestCallersDoNotFillTheLog(t *testing.T) {
 		w.check(2*id+2, "", "runCmd", `"/nonexistent"`, `i{3:i{1:8,2:"Failed to start process (file not found, resource error)"}}`)
 	}
 	w.stop()
-	for _, what := range []string{"a command runs unguarded", "no process"} {
+	for _, what := range []string{"command not guarded", "command not started"} {
 		if lines := strings.Count(log.String(), what); lines != 6 || !strings.Contains(log.String(), what+", again and again") {
 			t.Errorf("%s, %d lines:\n%s", what, lines, log)
 		}
@@ -171,7 +171,7 @@ func TestTooManyCommandsAtOnce(t *testing.T) {
 	for id := range most {
 		w.request(id+1, "", "runCmd", `["sleep",["1000"]]`)
 	}
-	w.check(100, "", "runCmd", `"true"`, `i{3:i{1:13,2:"16 commands are under way on this device, no more are taken"}}`)
+	w.check(100, "", "runCmd", `"true"`, `i{3:i{1:13,2:"16 commands are in progress on this device; try again later"}}`)
 	w.ask(3, "", "runCmd", true)
 	w.expect(3, noSuch)
 	world.Eventually(t, "there is room again", func() bool {
@@ -316,7 +316,7 @@ func TestLargeParamsOfOneUserLeaveRoomForCommandsOfOthers(t *testing.T) {
 	}
 	run(1, "eve")
 	run(2, "eve")
-	w.expect(2, `i{3:i{1:13,2:"too much of one user is under way on this device, no more of his commands are taken"}}`)
+	w.expect(2, `i{3:i{1:13,2:"the commands of this user in progress on this device carry too much data; try again later"}}`)
 	w.Send(`<1:1,8:3,10:"runCmd",11:7,16:"bob",17:63>i{1:"true"}`)
 	w.expect(3, `i{2:""}`)
 	run(4, "bob")

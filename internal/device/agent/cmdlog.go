@@ -17,17 +17,17 @@ import (
 const (
 	// typeJournalEntry is the type of the value of a cmdlog signal (spec.md 3.5).
 	typeJournalEntry = 8
-	// spontaneous is the flag that the C++ agent sets in it.
+	// spontaneous is the flag that the C++ agent sets in such an entry.
 	spontaneous = 2
-	// maxLogged bounds what is shown of a name from afar, in bytes.
+	// maxLogged bounds the name of a program in an entry, in bytes.
 	maxLogged = 200
 )
 
-// masked stands where a secret may be: whoever may subscribe reads it.
+// masked replaces what may be a secret: every subscriber reads the entry.
 var masked = chainpack.String("***")
 
-// logCall tells of each call of a method above write before it runs (spec.md
-// 9.4).
+// logCall sends a cmdlog signal for each call of a method above write, before the call runs
+// (spec.md 9.4).
 func (c *connection) logCall(r *node.Request, m node.Method) {
 	if m.Access <= rpc.AccessWrite && m.Flags&node.FlagUserID == 0 {
 		return
@@ -41,13 +41,13 @@ func (c *connection) logCall(r *node.Request, m node.Method) {
 		chainpack.F("value", chainpack.String(r.Method+"("+cpon.String(shown(r.Method, r.Param))+")")),
 		chainpack.F("valueFlags", chainpack.UInt(spontaneous)),
 	).WithMeta(chainpack.N(rpc.TagMetaType, chainpack.Int(typeJournalEntry))))
-	if user := policy.UserChain(r.UserID); err != nil && c.agent.often.Pass("cmdlog signal lost", user) {
-		c.agent.opts.Log.Warn().Err(err).Str("method", r.Method).Str("user", user).Msg("cmdlog signal lost")
+	if user := policy.UserChain(r.UserID); err != nil && c.agent.often.Pass("cmdlog: signal not sent", user) {
+		c.agent.opts.Log.Warn().Err(err).Str("method", r.Method).Str("user", user).Msg("cmdlog: signal not sent")
 	}
 }
 
-// shown is a param without what may be secret: arguments, environments, the text
-// of scripts, and whatever else it is not certain of.
+// shown returns a param without what may be secret: arguments, environments, the text of
+// scripts, and everything else that is not known to be harmless.
 func shown(method string, param chainpack.Value) chainpack.Value {
 	switch method {
 	case "runCmd":
@@ -89,8 +89,8 @@ func shownCommand(param chainpack.Value, name func(string) string) chainpack.Val
 	return chainpack.List(items...)
 }
 
-// firstWord is the name of a program; what follows it may be a secret, and so may
-// what is no name, such as a URL or a variable that is set before the program.
+// firstWord returns the name of a program, with *** for what follows. A first word that does
+// not look like a name, such as a URL or a variable assignment, is masked, too.
 func firstWord(text string) string {
 	end := strings.IndexFunc(text, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) })
 	name, more := text, ""
@@ -109,7 +109,7 @@ func firstWord(text string) string {
 	return name + more
 }
 
-// isProgram tells whether a text looks like the name of a program or a method.
+// isProgram reports whether a text looks like the name of a program or a method.
 func isProgram(name string) bool {
 	return utf8.ValidString(name) && !strings.HasPrefix(name, "-") && !strings.Contains(name, "//") &&
 		!strings.ContainsFunc(name, func(r rune) bool {

@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -19,19 +18,23 @@ import (
 // runner runs a call on a host.
 type runner func(context.Context, runcmd.Host, runcmd.Call) (chainpack.Value, error)
 
-// runCmd and runScript are answered when the process has ended.
+// runCmd runs a program and answers when it has ended (spec.md 9.2).
 func (c *connection) runCmd(r *node.Request) (chainpack.Value, error) {
-	return c.run(r, policy.Commands, func(ctx context.Context, h runcmd.Host, call runcmd.Call) (chainpack.Value, error) {
+	run := func(ctx context.Context, h runcmd.Host, call runcmd.Call) (chainpack.Value, error) {
 		return h.Run(ctx, call)
-	})
+	}
+	return c.run(r, policy.Commands, run)
 }
 
+// runScript runs a script and answers when it has ended (spec.md 9.3).
 func (c *connection) runScript(r *node.Request) (chainpack.Value, error) {
-	return c.run(r, policy.Scripts, func(ctx context.Context, h runcmd.Host, call runcmd.Call) (chainpack.Value, error) {
+	run := func(ctx context.Context, h runcmd.Host, call runcmd.Call) (chainpack.Value, error) {
 		return h.RunScript(ctx, c.agent.services.scripts, call)
-	})
+	}
+	return c.run(r, policy.Scripts, run)
 }
 
+// run starts a call that counts as a session.
 func (c *connection) run(r *node.Request, use policy.Use, run runner) (chainpack.Value, error) {
 	call, err := runcmd.ParseCall(r.Param)
 	if err != nil {
@@ -46,7 +49,7 @@ func (c *connection) run(r *node.Request, use policy.Use, run runner) (chainpack
 		return chainpack.Value{}, err
 	}
 	method, user, owner := r.Method, policy.UserChain(r.UserID), policy.UserOf(r.UserID)
-	return c.calls.Start(c.agent.services.commands, r, asynccall.Turn{User: owner}, func(ctx context.Context, _ func(float64)) (chainpack.Value, error) {
+	do := func(ctx context.Context, _ func(float64)) (chainpack.Value, error) {
 		leave, err := c.agent.helpers.enter(owner)
 		if err != nil {
 			return chainpack.Value{}, err
@@ -60,14 +63,16 @@ func (c *connection) run(r *node.Request, use policy.Use, run runner) (chainpack
 		defer cancel()
 		result, err := run(ctx, host, call)
 		var notStarted *runcmd.StartError
-		if errors.As(err, &notStarted) && c.agent.often.Pass("no process", user) { // the caller is told no reason, as by the C++ agent
-			c.agent.opts.Log.Warn().Err(notStarted).Str("method", method).Str("user", user).Msg("no process")
+		if errors.As(err, &notStarted) && c.agent.often.Pass("command not started", user) {
+			// Callers get the text of the C++ agent, without a reason.
+			c.agent.opts.Log.Warn().Err(notStarted).Str("method", method).Str("user", user).Msg("command not started")
 		}
 		return result, err
-	})
+	}
+	return c.calls.Start(c.agent.services.commands, r, asynccall.Turn{User: owner}, do)
 }
 
-// host is where a call runs under a grant. It waits for the disk.
+// host returns the host that runs a call under a grant. It waits for the disk.
 func (a *agent) host(g *policy.Grant, call *runcmd.Call) (runcmd.Host, error) {
 	host := a.services.host
 	account, err := runas.Lookup(g)
@@ -89,7 +94,9 @@ func (a *agent) host(g *policy.Grant, call *runcmd.Call) (runcmd.Host, error) {
 	}
 	host.Under = func(spec *ptyproc.Spec) {
 		if g.Force != "" {
-			spec.Env = append(slices.Clip(spec.Env), fmt.Sprintf("%s=%s", policy.OriginalEnv, strings.ReplaceAll(strings.Join(append([]string{call.Text}, call.Args...), " "), "\x00", "")))
+			original := strings.Join(append([]string{call.Text}, call.Args...), " ")
+			original = strings.ReplaceAll(original, "\x00", "")
+			spec.Env = append(slices.Clip(spec.Env), policy.OriginalEnv+"="+original)
 			spec.Path, spec.Argv = account.Shell, []string{account.Shell, "-c", g.Force}
 		}
 		account.Apply(g, spec, a.opts.Helper)

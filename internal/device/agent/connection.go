@@ -29,34 +29,35 @@ const (
 // errStopping ends sessions and calls when the agent stops.
 var errStopping = errors.New(stoppedText)
 
-// connection is what belongs to one connection to the broker.
+// connection is one connection to a broker, and what ends with it.
 type connection struct {
 	agent    *agent
-	broker   Broker // that it goes to
-	searches sync.WaitGroup
+	broker   Broker
+	searches sync.WaitGroup // running searches
 	calls    *asynccall.Table
 	client   *client.Client // set before the read loop begins
 
 	mu       sync.Mutex
 	finding  searches
-	sessions map[string]*inband.Session // that were offered or run, by the name of their node
-	refusal  string                     // of the broker, which disconnects us
+	sessions map[string]*inband.Session // offered or running, by the name of their node
+	refusal  string                     // the broker's reason to disconnect this device; "": none
 }
 
-// begun takes the client, before any request comes.
+// begun sets the client before any request comes.
 func (c *connection) begun(cl *client.Client) { c.client = cl }
 
-// wait ends what the connection carries when it has ended, and waits until no call
-// and no search is under way.
+// wait ends the in-band sessions and the calls of a connection that has ended, and waits
+// for calls and searches.
 func (c *connection) wait() {
 	c.endSessions()
 	c.calls.Close(callGrace)
 	c.searches.Wait()
 }
 
-// serve is one connection, from its login to its end.
+// serve connects to b and serves until the connection ends, and returns why it ended.
 func (a *agent) serve(ctx context.Context, b Broker) error {
-	conn := &connection{agent: a, broker: a.place(b), finding: newSearches(a.opts.Sessions.Total + 1), sessions: make(map[string]*inband.Session)}
+	conn := &connection{agent: a, broker: a.place(b), sessions: make(map[string]*inband.Session)}
+	conn.finding = newSearches(a.opts.Sessions.Total + 1)
 	b = conn.broker
 	status := a.opts.Status
 	status.connecting(b)
@@ -88,7 +89,7 @@ func (a *agent) serve(ctx context.Context, b Broker) error {
 	}
 	err = conn.mounted(ctx, c)
 	if err == nil {
-		status.within(unanswered * a.opts.Heartbeat) // tidy is for the heartbeat alone
+		status.within(unanswered * a.opts.Heartbeat) // without tidy, which belongs to the heartbeat
 		err = a.connected(ctx, conn, c)
 	}
 	status.within(endWait)
@@ -100,7 +101,7 @@ func (a *agent) serve(ctx context.Context, b Broker) error {
 	return err
 }
 
-// connected is a connection while it lasts.
+// connected serves a mounted connection until it is lost or ctx ends.
 func (a *agent) connected(ctx context.Context, conn *connection, c *client.Client) error {
 	b := conn.broker
 	a.opts.Log.Info().Stringer("broker", b.URL).Str("mount", b.MountPoint).Int64("clientId", c.ID()).Msg("connected")
@@ -121,13 +122,13 @@ func (a *agent) connected(ctx context.Context, conn *connection, c *client.Clien
 	return c.Err()
 }
 
-// place is b with all that counts there.
+// place returns b with the mount point and device id that apply there.
 func (a *agent) place(b Broker) Broker {
 	b.MountPoint, b.DeviceID = cmp.Or(b.MountPoint, a.opts.MountPoint), cmp.Or(b.DeviceID, a.opts.DeviceID)
 	return b
 }
 
-// signal sends one of the node at path.
+// signal sends a signal of the node at path.
 func (c *connection) signal(path, name string, value chainpack.Value) error {
 	return c.client.Send(rpc.AppendSignal(nil, path, name, "", rpc.AccessNone, value))
 }
@@ -138,15 +139,15 @@ func (c *connection) allSessions() []*inband.Session {
 	return slices.Collect(maps.Values(c.sessions))
 }
 
-// endSessions ends all sessions of a connection that is lost.
+// endSessions ends all in-band sessions of a connection that is lost.
 func (c *connection) endSessions() {
 	for _, session := range c.allSessions() {
 		session.End()
 	}
 }
 
-// farewell ends the sessions and calls of a connection when the agent stops, and
-// lets who waits for them know why.
+// farewell ends the in-band sessions and the calls of a connection when the agent stops, and
+// tells their callers why.
 func (c *connection) farewell() {
 	for _, session := range c.allSessions() {
 		session.Stop(errStopping)

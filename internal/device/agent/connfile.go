@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// WriteStatus keeps a file that says 1 while the agent is connected and 0 while it
-// is not, as the C++ agent does (spec.md 10.4): at each change and after each
-// interval, so that its age shows that the agent lives. It returns when ctx ends,
-// and says 0 then. failed is told of the first of several failures in a row: a disk
-// that is full for months must not fill the log.
+// WriteStatus keeps a file that holds 1 while the agent is connected and 0 otherwise, like the
+// C++ agent (spec.md 10.4). It writes the file at each change and after each interval, so
+// that the file's age shows that the agent runs. When ctx ends, it writes 0 and returns.
+// failed is called for the first of several failures in a row: a full disk must not fill
+// the log.
 func (s *Status) WriteStatus(ctx context.Context, file string, interval time.Duration, failed func(error)) {
 	failing := false
 	write := func(text string) {
@@ -39,7 +39,7 @@ func (s *Status) WriteStatus(ctx context.Context, file string, interval time.Dur
 	}
 }
 
-// replaceFile never shows half a text, nor follows a link.
+// replaceFile writes a file at once and does not follow a link.
 func replaceFile(file, text string) error {
 	dir := filepath.Dir(file)
 	if err := os.MkdirAll(dir, 0o755); err != nil {

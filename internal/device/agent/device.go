@@ -13,13 +13,13 @@ import (
 	"shvtools/internal/shv/rpc"
 )
 
-// Device is what .device tells of the machine (spec.md 9.7).
+// Device describes the machine for the node .device (spec.md 9.7).
 type Device struct {
-	Serial string // serial number, "" if unknown
-	Reset  string // shell command that restarts it; "": there is no method reset
+	Serial string // serial number; "": unknown
+	Reset  string // shell command that restarts the machine; "": there is no method reset
 }
 
-// device are the methods of the node .device.
+// device returns the methods of the node .device.
 func (c *connection) device() []node.Method {
 	o := c.agent.opts
 	serial := chainpack.Null()
@@ -33,12 +33,14 @@ func (c *connection) device() []node.Method {
 		node.Getter("uptime", "u", rpc.AccessRead, uptime),
 	}
 	if o.Device.Reset != "" {
-		methods = append(methods, node.Method{Name: "reset", Flags: node.FlagNotIdem, Access: rpc.AccessCommand, Call: c.reset})
+		methods = append(methods, node.Method{
+			Name: "reset", Flags: node.FlagNotIdem, Access: rpc.AccessCommand, Call: c.reset,
+		})
 	}
 	return methods
 }
 
-// uptime is that of the machine, in seconds; Null if the kernel does not tell.
+// uptime returns the uptime of the machine in seconds; Null if the kernel does not report it.
 func uptime() chainpack.Value {
 	var info unix.Sysinfo_t
 	if unix.Sysinfo(&info) != nil {
@@ -47,18 +49,20 @@ func uptime() chainpack.Value {
 	return chainpack.UInt(uint64(max(int64(info.Uptime), 0)))
 }
 
-// reset runs the configured command, and answers when it has ended well.
+// reset runs the configured command, and answers when it has ended.
 func (c *connection) reset(r *node.Request) (chainpack.Value, error) {
 	reset := runcmd.Call{Text: "/bin/sh", Args: []string{"-c", c.agent.opts.Device.Reset}}
 	s := c.agent.services
-	return c.calls.Start(s.commands, r, asynccall.Turn{User: policy.UserOf(r.UserID)}, func(ctx context.Context, _ func(float64)) (chainpack.Value, error) {
+	run := func(ctx context.Context, _ func(float64)) (chainpack.Value, error) {
 		code, err := s.host.Exit(ctx, reset)
 		switch {
 		case err != nil:
 			return chainpack.Value{}, err
 		case code != 0:
-			return chainpack.Value{}, rpc.Errorf(rpc.CodeException, "the command that resets this device failed with exit code %d", code)
+			return chainpack.Value{}, rpc.Errorf(rpc.CodeException,
+				"the command that resets this device failed with exit code %d", code)
 		}
 		return chainpack.Null(), nil
-	})
+	}
+	return c.calls.Start(s.commands, r, asynccall.Turn{User: policy.UserOf(r.UserID)}, run)
 }

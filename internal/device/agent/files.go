@@ -12,7 +12,7 @@ import (
 	"shvtools/internal/shv/rpc"
 )
 
-// fileNodes serves what is below sys/fs.
+// fileNodes returns the server of the nodes below sys/fs.
 func (c *connection) fileNodes(tree *node.Tree) func(*node.Request, string) (chainpack.Value, error) {
 	s := c.agent.services
 	return func(r *node.Request, rest string) (chainpack.Value, error) {
@@ -20,9 +20,7 @@ func (c *connection) fileNodes(tree *node.Tree) func(*node.Request, string) (cha
 		if err != nil {
 			return chainpack.Value{}, err
 		}
-		// One after the other for each caller and file: a write that was sent before
-		// another is done before it.
-		return c.calls.Start(s.fileJobs, r, asynccall.Turn{User: policy.UserOf(r.UserID), Order: "/" + rest}, func(ctx context.Context, progress func(float64)) (chainpack.Value, error) {
+		serve := func(ctx context.Context, progress func(float64)) (chainpack.Value, error) {
 			files, err := filesUnder(s.files, grant)
 			if err != nil {
 				return chainpack.Value{}, err
@@ -30,20 +28,25 @@ func (c *connection) fileNodes(tree *node.Tree) func(*node.Request, string) (cha
 			ctx, cancel := limitTime(ctx, grant)
 			defer cancel()
 			return files.Serve(ctx, progress, tree, r, rest)
-		})
+		}
+		// Calls of one caller for one file run one after the other, so that writes are
+		// done in the order in which they were sent.
+		turn := asynccall.Turn{User: policy.UserOf(r.UserID), Order: "/" + rest}
+		return c.calls.Start(s.fileJobs, r, turn, serve)
 	}
 }
 
-// filesUnder are the files within the limits of a grant. The agent itself opens
-// them, with its own rights, so who is to have those of another user has none here.
-// It waits for the disk.
+// filesUnder returns the files under the limits of a grant. The agent opens files with its
+// own rights, so a grant that runs as another user gets none. It waits for the disk.
 func filesUnder(files *fsnode.FS, g *policy.Grant) (*fsnode.FS, error) {
 	account, err := runas.Lookup(g)
 	if err != nil {
 		return nil, err
 	}
 	if account.Foreign() {
-		return nil, rpc.Errorf(rpc.CodeException, "refused: %s runs as user %s, and file nodes are served with the rights of the agent; use sftp", g.Rule, account.Name)
+		return nil, rpc.Errorf(rpc.CodeException,
+			"refused: %s runs as user %s, and file nodes are served with the rights of the agent; use sftp",
+			g.Rule, account.Name)
 	}
 	most := int64(-1)
 	if size, limited := g.Resources["fsize"]; limited {
@@ -52,10 +55,11 @@ func filesUnder(files *fsnode.FS, g *policy.Grant) (*fsnode.FS, error) {
 	return files.Within(g.Umask, most), nil
 }
 
-// limitTime ends a call when the grant allows it no more time.
+// limitTime returns a context that ends when the grant's time is over.
 func limitTime(ctx context.Context, g *policy.Grant) (context.Context, context.CancelFunc) {
 	if g.Total == 0 {
 		return ctx, func() {}
 	}
-	return context.WithTimeoutCause(ctx, g.Total, rpc.Errorf(rpc.CodeException, "ended: %s allows %v", g.Rule, g.Total))
+	cause := rpc.Errorf(rpc.CodeException, "time limit: %s allows %v", g.Rule, g.Total)
+	return context.WithTimeoutCause(ctx, g.Total, cause)
 }

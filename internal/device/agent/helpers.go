@@ -22,18 +22,17 @@ import (
 	"shvtools/internal/sys/timerslack"
 )
 
-// groupGrace is how long the processes of a killed helper may take after HUP
-// before KILL.
+// groupGrace is the time between HUP and KILL for the processes of a killed helper.
 const groupGrace = 5 * time.Second
 
 // lineWait is how long a helper may take to read its line.
 const lineWait = 5 * time.Second
 
-// stoppedText is what users are told whose session ends with the agent.
+// stoppedText is the reason that users get when their session ends with the agent.
 const stoppedText = "the agent on the device was stopped"
 
-// helpers are the running helpers of an agent. They outlive a connection to the
-// broker, for they have their own.
+// helpers are the running helpers of an agent. They outlive the agent's connection to the
+// broker, since they have their own.
 type helpers struct {
 	opts   Options
 	often  *lograte.Lines
@@ -41,9 +40,9 @@ type helpers struct {
 
 	mu      sync.Mutex
 	running map[*helper]struct{}
-	calls   map[string]int // of runCmd and runScript that run, by user
-	refusal error          // of new sessions, once the agent stops
-	none    chan struct{}  // closed when none runs any more; nil: nobody waits
+	calls   map[string]int // by user: running calls of runCmd and runScript
+	refusal error          // error of new sessions once the agent stops; nil: none
+	none    chan struct{}  // closed when no helper runs any more; nil: nobody waits
 }
 
 // deadlineWriter is the pipe to a helper's stdin.
@@ -55,36 +54,38 @@ type deadlineWriter interface {
 // helper is one running shvrexec.
 type helper struct {
 	cmd   *exec.Cmd
-	stdin deadlineWriter // its end tells the helper that the agent is gone
-	user  string         // who has it started
+	stdin deadlineWriter // its end tells the helper that the agent is lost
+	user  string         // whose session it is
 	use   policy.Use
-	since time.Time    // with the monotonic clock
-	group atomic.Int64 // process group of its session, 0 before that began
+	since time.Time    // has a monotonic clock reading
+	group atomic.Int64 // process group of the session; 0: not started
 }
 
 // job is what a helper is started for.
 type job struct {
 	line   helperline.Line
-	owner  string // the user who counts
+	owner  string // the user whose quota counts
 	use    policy.Use
-	socket *os.File // to the helper, nil for none; start does not close it
-	// failed is called when the helper ended before its session began, without
-	// having told the caller why.
+	socket *os.File // for an in-band session; nil: none; start does not close it
+	// failed is called if the helper ends before its session begins and has not told the
+	// caller why.
 	failed func(error)
 }
 
-// start starts a helper and watches over it.
+// start starts a helper and waits for its end in the background. An error is for the caller.
 func (h *helpers) start(j job) error {
 	text := j.line.Append(nil)
 	if len(text) > helperline.MaxLine {
-		return rpc.Errorf(rpc.CodeInvalidParam, "the command is too long: %d bytes with all that belongs to it, %d are allowed", len(text), helperline.MaxLine)
+		return rpc.Errorf(rpc.CodeInvalidParam,
+			"the command is too long: %d bytes with its environment and policy (at most %d)",
+			len(text), helperline.MaxLine)
 	}
 	p, err := h.spawn(j)
 	if err != nil {
 		return err
 	}
-	// A helper that cannot be written to has ended, or is ended here. Its watch
-	// tells the caller, and one answer is enough.
+	// A helper that does not read its line has ended, or is ended here; watch tells the
+	// caller then.
 	_ = p.stdin.SetWriteDeadline(time.Now().Add(lineWait))
 	if _, err := p.stdin.Write(text); errors.Is(err, os.ErrDeadlineExceeded) {
 		_ = p.cmd.Process.Kill()
@@ -96,7 +97,7 @@ func (h *helpers) start(j job) error {
 func (h *helpers) spawn(j job) (*helper, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err := h.admit(j.owner); err != nil {
+	if err := h.admitLocked(j.owner); err != nil {
 		return nil, err
 	}
 	cmd := exec.Command(h.opts.Helper)
@@ -105,7 +106,7 @@ func (h *helpers) spawn(j job) (*helper, error) {
 	if j.socket != nil {
 		cmd.ExtraFiles = []*os.File{j.socket} // helperline.InBandFD
 	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C for us is not for it
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C for the agent is not for it
 	pipe, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -119,7 +120,7 @@ func (h *helpers) spawn(j job) (*helper, error) {
 		return nil, err
 	}
 	if err := timerslack.Start(timerslack.Calm, cmd.Start); err != nil {
-		return nil, fmt.Errorf("cannot start the helper on the device: %w", err)
+		return nil, fmt.Errorf("cannot start a session on the device: %w", err)
 	}
 	p := &helper{cmd: cmd, stdin: stdin, user: j.owner, use: j.use, since: time.Now()}
 	h.running[p] = struct{}{}
@@ -127,8 +128,8 @@ func (h *helpers) spawn(j job) (*helper, error) {
 	return p, nil
 }
 
-// admit says whether one more may begin; h.mu is held.
-func (h *helpers) admit(owner string) error {
+// admitLocked returns an error, for the caller, if owner may not have one more session.
+func (h *helpers) admitLocked(owner string) error {
 	if h.refusal != nil {
 		return h.refusal
 	}
@@ -143,18 +144,20 @@ func (h *helpers) admit(owner string) error {
 	}
 	switch limits := h.opts.Sessions; {
 	case all >= limits.Total:
-		return rpc.Errorf(rpc.CodeTryAgainLater, "%d sessions are open on this device, no more are allowed (sessions.total)", all)
+		return rpc.Errorf(rpc.CodeTryAgainLater,
+			"%d sessions are open on this device, no more are allowed (sessions.total)", all)
 	case limits.PerUser > 0 && own >= limits.PerUser:
-		return rpc.Errorf(rpc.CodeTryAgainLater, "%d sessions of user %q are open on this device, no more are allowed (sessions.per-user)", own, owner)
+		return rpc.Errorf(rpc.CodeTryAgainLater,
+			"%d sessions of user %q are open on this device, no more are allowed (sessions.per-user)", own, owner)
 	}
 	return nil
 }
 
-// enter counts a call that runs something as a session, until leave.
+// enter counts a call of runCmd or runScript as a session until leave.
 func (h *helpers) enter(owner string) (leave func(), err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err := h.admit(owner); err != nil {
+	if err := h.admitLocked(owner); err != nil {
 		return nil, err
 	}
 	h.calls[owner]++
@@ -167,14 +170,14 @@ func (h *helpers) enter(owner string) (leave func(), err error) {
 	}, nil
 }
 
-// watch reads what the helper says, waits for its end and cleans up behind it.
+// watch reads the helper's lines, waits for its end and cleans up after it.
 func (h *helpers) watch(p *helper, stdout io.Reader, failed func(error)) {
 	for lines := bufio.NewScanner(stdout); lines.Scan(); {
 		if group, ok := helperline.ParseStarted(lines.Bytes()); ok {
 			p.group.Store(int64(group))
 		}
 	}
-	_, _ = io.Copy(io.Discard, stdout) // a line that was too long must not stop the helper
+	_, _ = io.Copy(io.Discard, stdout) // after a line that is too long, so that the helper does not block
 	err := p.cmd.Wait()
 	_ = p.stdin.Close()
 	h.mu.Lock()
@@ -185,32 +188,32 @@ func (h *helpers) watch(p *helper, stdout io.Reader, failed func(error)) {
 	}
 	h.mu.Unlock()
 	if err == nil {
-		return // the C++ helper tells no more than that of a session that went well
+		return // also the C++ helper returns 0 after its session
 	}
-	if h.often.Pass("helper ended badly", p.user) {
-		h.opts.Log.Warn().Err(err).Int("pid", p.cmd.Process.Pid).Msg("helper ended badly")
+	if h.often.Pass("shvrexec failed", p.user) {
+		h.opts.Log.Warn().Err(err).Int("pid", p.cmd.Process.Pid).Str("user", p.user).Msg("shvrexec failed")
 	}
 	if group := int(p.group.Load()); group != 0 {
 		ptyproc.HangupGroup(group, groupGrace)
 		return
 	}
-	failed(fmt.Errorf("the helper on the device ended before the session began: %w", err))
+	failed(fmt.Errorf("cannot start a session on the device: shvrexec failed: %w; see the log of shvagent", err))
 }
 
-// order writes a line to all helpers; h.mu is held.
-func (h *helpers) order(o helperline.Order) {
+// orderLocked writes a line to all helpers.
+func (h *helpers) orderLocked(o helperline.Order) {
 	for p := range h.running {
 		_ = p.stdin.SetWriteDeadline(time.Now().Add(time.Second))
-		_, _ = p.stdin.Write(o.Append(nil)) // one that does not read ends with its stdin
+		_, _ = p.stdin.Write(o.Append(nil)) // a helper that does not read ends with its stdin
 	}
 }
 
-// refuse takes no new sessions any more. It gives how many run, and a channel that
-// is closed when they have ended.
+// refuse refuses new sessions from now on. It returns how many helpers run, and a channel
+// that is closed when they have ended.
 func (h *helpers) refuse() (running int, none <-chan struct{}) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.refusal = rpc.Errorf(rpc.CodeTryAgainLater, "the agent on this device is stopping, and takes no new sessions")
+	h.refusal = rpc.Errorf(rpc.CodeTryAgainLater, "the agent on this device is stopping and accepts no new sessions")
 	ended := make(chan struct{})
 	if len(h.running) == 0 {
 		close(ended)
@@ -220,20 +223,20 @@ func (h *helpers) refuse() (running int, none <-chan struct{}) {
 	return len(h.running), ended
 }
 
-// warn tells the users of all sessions.
+// warn shows a text to the users of all sessions.
 func (h *helpers) warn(text string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.order(helperline.Order{Notice: text})
+	h.orderLocked(helperline.Order{Notice: text})
 }
 
-// stop ends all helpers and waits for them, for grace at the most.
+// stop ends all helpers and waits for them. After grace it kills them.
 func (h *helpers) stop(grace time.Duration) {
 	h.mu.Lock()
 	if h.refusal == nil {
 		h.refusal = errors.New("the agent is stopping")
 	}
-	h.order(helperline.Order{Stop: stoppedText})
+	h.orderLocked(helperline.Order{Stop: stoppedText})
 	for p := range h.running {
 		_ = p.stdin.Close()
 	}
@@ -256,7 +259,7 @@ func (h *helpers) stop(grace time.Duration) {
 	<-ended
 }
 
-// free tells whether the lock is to be had at once.
+// free reports whether the lock is free.
 func (h *helpers) free() bool {
 	if !h.mu.TryLock() {
 		return false
@@ -265,13 +268,15 @@ func (h *helpers) free() bool {
 	return true
 }
 
-// list tells of the running ones, the oldest first.
+// list returns the running sessions, the oldest first.
 func (h *helpers) list() []Session {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	all := make([]Session, 0, len(h.running))
 	for p := range h.running {
-		all = append(all, Session{User: p.user, Use: p.use.String(), Helper: p.cmd.Process.Pid, For: time.Since(p.since)})
+		all = append(all, Session{
+			User: p.user, Use: p.use.String(), Helper: p.cmd.Process.Pid, For: time.Since(p.since),
+		})
 	}
 	slices.SortFunc(all, func(a, b Session) int { return cmp.Compare(b.For, a.For) })
 	return all

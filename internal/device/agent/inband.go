@@ -9,7 +9,7 @@ import (
 	"shvtools/internal/wire/transport"
 )
 
-// offer makes the session that the caller may take where no broker knows tunnels.
+// offer creates the in-band session that the caller may attach to if there is no tunnel.
 func (c *connection) offer(cl *client.Client, s *search) {
 	batch := inband.CommandBatch
 	if s.method == "runPtyCmd" {
@@ -31,12 +31,14 @@ func (c *connection) offer(cl *client.Client, s *search) {
 	c.sessions[s.inBandID] = s.session
 }
 
-// carry starts the helper of a session that the caller took, and carries it. It
-// returns at the end of the session's helper.
+// carry starts the helper of an in-band session that the caller has accepted, and carries the
+// session until the helper ends.
 func (c *connection) carry(s *search) {
 	ours, theirs, err := transport.Pair()
 	if err == nil {
-		err = c.agent.helpers.start(job{line: s.inBandLine(), owner: s.owner, use: s.use, socket: theirs, failed: s.session.Refuse})
+		err = c.agent.helpers.start(job{
+			line: s.inBandLine(), owner: s.owner, use: s.use, socket: theirs, failed: s.session.Refuse,
+		})
 		_ = theirs.Close()
 		if err != nil {
 			_ = ours.Close()
@@ -50,7 +52,7 @@ func (c *connection) carry(s *search) {
 	s.session.Start(ours)
 }
 
-// inBandLine is the helper's line without a tunnel.
+// inBandLine returns the line for the helper of an in-band session.
 func (s *search) inBandLine() helperline.Line {
 	line := s.line(helperline.Trust{})
 	line.Find = rpc.TunnelCtl{State: rpc.FindTunnelResponse, RequestID: s.from.ID}
@@ -58,7 +60,8 @@ func (s *search) inBandLine() helperline.Line {
 	return line
 }
 
-// sessionNode are the methods of the session with that name. None is listed.
+// sessionNode returns the methods of the in-band session with that name. ls does not list
+// them.
 func (c *connection) sessionNode(id string) (methods []node.Method, children []string, ok bool) {
 	c.mu.Lock()
 	session := c.sessions[id]

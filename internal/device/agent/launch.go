@@ -11,15 +11,15 @@ import (
 	"shvtools/internal/shv/rpc"
 )
 
-// launchRexec starts the search for a tunnel. The call is answered by the
-// helper, or by an error.
+// launchRexec starts the search for a tunnel (spec.md 8.3). The helper answers the call, or
+// an error does.
 func (c *connection) launchRexec(r *node.Request) (chainpack.Value, error) {
 	cl := c.client
 	call := helperline.CallFromParam(r.Param)
 	wanted, err := call.Wanted()
 	if err != nil {
-		// The helper tells the caller what is wrong. That is left to who might run
-		// anything: another helper may understand more than we do.
+		// The helper tells the caller what is wrong, if the caller may run anything:
+		// another helper may understand more than this agent.
 		wanted = policy.Wanted{Use: policy.Commands, Argv: []string{""}}
 	}
 	grant, err := c.agent.allow(r, wanted)
@@ -47,7 +47,7 @@ func (c *connection) launchRexec(r *node.Request) (chainpack.Value, error) {
 	}
 	s.answered = c.calls.Hold(s.from)
 	if begins {
-		c.begin(cl, s)
+		c.beginLocked(cl, s)
 	}
 	return chainpack.Value{}, node.ErrLater
 }

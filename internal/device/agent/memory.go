@@ -5,17 +5,15 @@ import (
 	"runtime/metrics"
 )
 
-// muchGarbage is how much must have been allocated, in bytes, before it is worth a
-// collection to give memory back.
+// muchGarbage is how many bytes must have been allocated before a collection is worth it.
 const muchGarbage = 256 << 10
 
-// memory gives the system back what sessions and calls have left as garbage: an
-// agent that has nothing to do would never collect it. It is of one goroutine at a
-// time.
+// memory returns the garbage of sessions and calls to the system: an idle agent would never
+// collect it. It must not be used concurrently.
 type memory struct{ collected uint64 }
 
-// tidy does it, where there is something to give back. It goes with the heartbeat,
-// so that it is no reason to wake up.
+// tidy returns memory if there is enough to return. It is called with the heartbeat, so that
+// it never wakes the agent up.
 func (m *memory) tidy() {
 	allocated := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
 	metrics.Read(allocated)

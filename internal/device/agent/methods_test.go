@@ -95,7 +95,7 @@ func TestMethodsThroughABroker(t *testing.T) {
 		{at + "/sys/fs/new file", "write", `[0,"content"]`, `null`},
 		{at + "/sys/fs/new file", "read", `[3,100]`, `b"tent"`},
 		{at + "/sys/fs", "ls", `null`, `["new file"]`},
-		{at + "/sys/fs/../x", "ls", `null`, `error i{1:3,2:"'sys/fs/../x' is no path of a file here"}`},
+		{at + "/sys/fs/../x", "ls", `null`, `error i{1:3,2:"'sys/fs/../x' is not a valid file path"}`},
 		{at + "/sys/fs/nosuch", "read", `null`, `error i{1:2,2:"Method: 'read' on path 'sys/fs/nosuch' doesn't exist"}`},
 	} {
 		if got := call(t, c, test[0], test[1], test[2]); got != test[3] {

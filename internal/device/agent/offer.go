@@ -6,9 +6,9 @@ import (
 	"shvtools/internal/wire/transport"
 )
 
-// request is the FindTunnelRequest of an agent that is connected to own. Over plain
-// TCP it is that of the C++ agent; otherwise a helper has to come the same way, so
-// an offer is asked for (docs/protocol.md).
+// request returns the FindTunnelRequest of an agent that is connected to own. Over plain
+// TCP it is that of the C++ agent. Otherwise the helper must use the same transport, so the
+// request asks for an address (docs/protocol.md).
 func request(own transport.URL) rpc.TunnelCtl {
 	ctl := rpc.TunnelCtl{State: rpc.FindTunnelRequest}
 	if own.Scheme != transport.TCP {
@@ -17,24 +17,27 @@ func request(own transport.URL) rpc.TunnelCtl {
 	return ctl
 }
 
-// judge tells whether a helper may go where the answer says. What a session carries
-// must not go over a plain connection when the agent itself would not.
+// judge returns an error, for the caller, if a helper must not connect to the address of the
+// answer: a session must not use a weaker transport than its agent.
 func judge(own transport.URL, find rpc.TunnelCtl) error {
 	if own.Scheme == transport.TCP {
 		return nil
 	}
 	if u, err := transport.ParseURL(find.Offered()); err != nil || u.Scheme != own.Scheme {
 		return rpc.Errorf(rpc.CodeException,
-			"the device is connected by %s, and the broker offers no address of that kind for the session: it is not sent any other way", own.Scheme)
+			"cannot start a session: the device is connected by %s, and the broker offers no %s address for sessions",
+			own.Scheme, own.Scheme)
 	}
 	return nil
 }
 
-// trust is what a helper needs to know to judge the broker as its agent does.
+// trust returns what a helper needs to verify the broker as its agent does.
 func trust(own transport.URL) helperline.Trust {
 	switch {
 	case own.IsEncrypted():
-		return helperline.Trust{CA: own.CA, CRL: own.CRL, Cert: own.Cert, Key: own.Key, NoVerify: own.NoVerify, Name: own.Host}
+		return helperline.Trust{
+			CA: own.CA, CRL: own.CRL, Cert: own.Cert, Key: own.Key, NoVerify: own.NoVerify, Name: own.Host,
+		}
 	case own.Scheme == transport.Unix:
 		return helperline.Trust{Socket: own.Path}
 	}

@@ -12,32 +12,34 @@ import (
 	"shvtools/internal/wire/client"
 )
 
-// search is the way from a call to its helper. Those with the same request id wait
-// for each other.
+// search is a call of launchRexec from its acceptance to the start of its helper: the
+// search for a tunnel. Searches with the same request id wait for each other.
 type search struct {
-	method   string
-	param    []byte // the helperline.Call: many values take many times their bytes
+	method string
+	// param is the encoded helperline.Call. Decoded values take many times their bytes,
+	// and a search may wait for seconds.
+	param    []byte
 	from     rpc.Address
-	user     string
-	owner    string // the one of the users that counts
+	user     string // chain of the calling users, for logs
+	owner    string // the user whose quota counts
 	use      policy.Use
 	grant    *policy.Grant
-	answer   chan rpc.TunnelCtl // capacity 1
-	find     rpc.TunnelCtl
-	answered func() // the call no longer runs
+	answer   chan rpc.TunnelCtl // capacity 1: the broker's FindTunnelResponse
+	find     rpc.TunnelCtl      // that response, once it has come
+	answered func()             // the call no longer runs
 
-	// Of a caller who can do without a tunnel.
+	// For a caller that can do without a tunnel.
 	inBandID string          // "": it cannot
-	session  *inband.Session // from the offer on
-	attached chan struct{}   // capacity 1: the caller took the offer
+	session  *inband.Session // set when it is offered
+	attached chan struct{}   // capacity 1: the caller has accepted the offer
 }
 
-// begin sends the FindTunnelRequest of s; c.mu is held.
-func (c *connection) begin(cl *client.Client, s *search) {
+// beginLocked starts the search s.
+func (c *connection) beginLocked(cl *client.Client, s *search) {
 	c.searches.Go(func() { c.search(cl, s) })
 }
 
-// found takes a message with a TunnelCtl from the broker, in the read loop.
+// found takes a message with a TunnelCtl from the broker. It runs in the read loop.
 func (c *connection) found(m *rpc.Message) {
 	c.mu.Lock()
 	s := c.finding.turn(m.ID())
@@ -47,11 +49,11 @@ func (c *connection) found(m *rpc.Message) {
 	}
 	select {
 	case s.answer <- *m.Tunnel():
-	default: // a second answer to one request
+	default: // a second answer to the same request
 	}
 }
 
-// search waits for the answer and starts the helper.
+// search finds out what carries the session, and starts its helper.
 func (c *connection) search(cl *client.Client, s *search) {
 	defer s.answered()
 	if s.inBandID != "" {
@@ -83,24 +85,24 @@ func (c *connection) search(cl *client.Client, s *search) {
 	}
 }
 
-// noSession logs that a call got no session.
+// noSession logs that no session could be started for a call.
 func (a *agent) noSession(s *search, err error) {
-	if a.often.Pass("no session", s.user) {
-		a.opts.Log.Warn().Err(err).Str("user", s.user).Msg("no session")
+	if a.often.Pass("session not started", s.user) {
+		a.opts.Log.Warn().Err(err).Str("user", s.user).Msg("session not started")
 	}
 }
 
-// release lets the next search with the id of s begin.
+// release begins the next search with the request id of s.
 func (c *connection) release(cl *client.Client, s *search) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if next := c.finding.pass(s); next != nil {
-		c.begin(cl, next)
+		c.beginLocked(cl, next)
 	}
 }
 
-// find waits for a tunnel, or for the caller to take the offer of a session
-// without one; the first of them wins.
+// find waits until a broker offers a tunnel or the caller accepts an in-band session,
+// whichever comes first.
 func (c *connection) find(cl *client.Client, s *search) (inBand bool, err error) {
 	ctl, key, offer := request(c.broker.URL), int64(0), chainpack.Value{}
 	var again <-chan time.Time
@@ -124,28 +126,30 @@ func (c *connection) find(cl *client.Client, s *search) (inBand bool, err error)
 		case <-s.attached:
 			return true, nil
 		case <-again:
-			// A broker may not pass on what it does not know.
+			// A broker without tunnels may have dropped the first one, which has a
+			// TunnelCtl.
 			_ = cl.Send(rpc.AppendResult(nil, s.from, offer))
 		case <-late.C:
 			if s.inBandID != "" && again != nil {
-				// Who may not take the offer holds up nobody else.
+				// A caller that may not accept the offer must not hold up others.
 				c.release(cl, s)
 				again = nil
 				late.Reset(inband.FindWait - findWait)
 				continue
 			}
-			return false, errors.New("no broker offered a tunnel to this device")
+			return false, errors.New("cannot start a session: no broker offered a tunnel")
 		case <-cl.Done():
 			return false, cl.Err()
 		}
 	}
 }
 
-// line is what the helper is told.
+// line returns the line for the helper.
 func (s *search) line(trust helperline.Trust) helperline.Line {
-	v, _, _ := chainpack.Decode(s.param, chainpack.Limits{}) // we have written it
-	return helperline.Line{Find: s.find, Call: helperline.CallFromParam(v), Policy: *s.grant, User: s.user, Trust: trust}
+	v, _, _ := chainpack.Decode(s.param, chainpack.Limits{}) // cannot fail: launchRexec encoded it
+	call := helperline.CallFromParam(v)
+	return helperline.Line{Find: s.find, Call: call, Policy: *s.grant, User: s.user, Trust: trust}
 }
 
-// findWait is how long the brokers may take to find a tunnel.
+// findWait is how long the brokers may take to offer a tunnel.
 const findWait = 5 * time.Second

@@ -9,51 +9,50 @@ import (
 )
 
 const (
-	// maxSearchBytes bounds the params of the calls that wait for a tunnel: whoever
-	// does not answer his broker lets each stand for seconds. Half of it is left for
-	// others by each user.
+	// maxSearchBytes bounds the params of the calls that wait for a tunnel: each may wait
+	// for seconds if its broker does not answer. One user may have half of it.
 	maxSearchBytes     = 16 << 20
 	maxUserSearchBytes = 8 << 20
-	// maxSearchTimes is how many times the sessions that one user may be opening, or
-	// all who do not tell theirs, all may.
+	// maxSearchTimes is how many times as many calls all users may have as one user. The
+	// callers without a user id count as one user.
 	maxSearchTimes = 4
-	// maxHolders bounds the users whose time with an id is known.
+	// maxHolders bounds the users whose share of a request id is remembered.
 	maxHolders = 64
 )
 
-// searches are the calls of a connection that look for a tunnel. Whoever uses it
-// holds connection.mu.
+// searches are the calls of a connection that wait for a tunnel. They are guarded by
+// connection.mu.
 type searches struct {
-	most  int // of one user
+	most  int // calls of one user
 	all   opening
 	users map[string]opening
 	ids   map[int64]*turns
 }
 
-// opening is how much somebody is opening.
+// opening counts the calls of a user, and the bytes of their params.
 type opening struct{ calls, bytes int }
 
-// turns are those of the calls with one request id. Answers of brokers are told
-// apart by that alone, and every shvrsh calls with the same one.
+// turns are the calls with one request id. Nothing else tells the answers of brokers apart,
+// and every shvrsh calls with the same one.
 type turns struct {
 	now     *search
 	since   time.Time
 	waiting []*search
-	held    map[string]time.Duration // by user, how long others waited for his calls
+	held    map[string]time.Duration // by user: how long others have waited for their calls
 }
 
 func newSearches(most int) searches {
 	return searches{most: most, users: make(map[string]opening), ids: make(map[int64]*turns)}
 }
 
-// add counts s, until done, and gives it its turn or lets it wait for one.
+// add counts s until done. It reports whether s has its turn; otherwise s waits for one.
 func (l *searches) add(s *search) (begins bool, err error) {
 	own := l.users[s.owner]
 	switch {
 	case own.calls >= l.most, l.all.calls >= maxSearchTimes*l.most,
 		own.bytes > 0 && own.bytes+len(s.param) > maxUserSearchBytes,
 		l.all.bytes > 0 && l.all.bytes+len(s.param) > maxSearchBytes:
-		return false, rpc.Errorf(rpc.CodeTryAgainLater, "too many sessions are being opened on this device")
+		return false, rpc.Errorf(rpc.CodeTryAgainLater, "too many sessions are being opened on this device; try again later")
 	}
 	l.count(s, 1)
 	if at := l.ids[s.from.ID]; at != nil {
@@ -64,7 +63,7 @@ func (l *searches) add(s *search) (begins bool, err error) {
 	return true, nil
 }
 
-// done tells that the search for a tunnel is over.
+// done ends the count of s.
 func (l *searches) done(s *search) { l.count(s, -1) }
 
 func (l *searches) count(s *search, n int) {
@@ -76,7 +75,7 @@ func (l *searches) count(s *search, n int) {
 	l.all = opening{l.all.calls + n, l.all.bytes + bytes}
 }
 
-// turn is the call with an id that is under way, nil if none.
+// turn returns the call that has the turn of a request id; nil: none.
 func (l *searches) turn(id int64) *search {
 	if at := l.ids[id]; at != nil {
 		return at.now
@@ -84,9 +83,9 @@ func (l *searches) turn(id int64) *search {
 	return nil
 }
 
-// pass ends the turn of s, if it is its, and gives it to the next one: of those
-// whose calls held up the others least, the first. Else one user, whose calls no
-// broker answers, would keep all others out.
+// pass ends the turn of s, if s has it, and returns the call that has it next: the first
+// one of the user whose calls have held up others least. Otherwise one user, whose calls
+// no broker answers, would keep all others from opening sessions.
 func (l *searches) pass(s *search) (next *search) {
 	at := l.ids[s.from.ID]
 	if at == nil || at.now != s {

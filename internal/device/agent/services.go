@@ -21,33 +21,33 @@ const (
 )
 
 const (
-	// maxCommands is how many of runCmd and runScript run at once.
+	// maxCommands is how many calls of runCmd and runScript run at once.
 	maxCommands = 16
-	// maxCommandBytes bounds their params, of which each user leaves some to others.
+	// maxCommandBytes bounds the requests of those calls, for all users and for one.
 	maxCommandBytes     = 32 << 20
 	maxUserCommandBytes = 16 << 20
-	// maxFileJobs is how many requests for files are served at once, of those that
-	// may wait; fileTime is how long each may take, and maxFileBytes bounds what
-	// they carry. Some of all that is left for others by each user.
+	// maxFileJobs is how many requests for files are served at once, maxFileWaiting how
+	// many may wait, and maxFileBytes bounds them in bytes; for all users and for one.
 	maxFileJobs        = 6
 	maxUserFileJobs    = 2
 	maxFileWaiting     = 1024
 	maxUserFileWaiting = 256
 	maxFileBytes       = 32 << 20
 	maxUserFileBytes   = 16 << 20
-	fileTime           = 10 * time.Minute
-	// maxParamItems bounds the values in a request, which take many times its bytes in
-	// the memory of a small device: a runCmd with very many arguments has less.
+	// fileTime is how long a request for a file may take.
+	fileTime = 10 * time.Minute
+	// maxParamItems bounds the values in a request: in the memory of a small device they
+	// take many times their bytes. A runCmd with very many arguments has fewer.
 	maxParamItems = 64 << 10
-	// callGrace is how long calls may take to end with their connection: the
-	// processes of a command get HUP, and KILL two seconds later.
+	// callGrace is how long calls may take to end with their connection: the processes
+	// of a command get HUP, and KILL two seconds later.
 	callGrace = 5 * time.Second
 )
 
-// Commands are the limits of runCmd and runScript.
+// Commands are the limits of runCmd and runScript. Zero fields have their defaults.
 type Commands struct {
-	Time   time.Duration // that one may run
-	Output int           // bytes of stdout and stderr together
+	Time   time.Duration // for which a call may run
+	Output int           // bytes of stdout and stderr together, at most runcmd.MaxOutput
 }
 
 func (c *Commands) setDefaults() {
@@ -59,7 +59,7 @@ func (c *Commands) setDefaults() {
 	}
 }
 
-// services is what the agent's methods work with, whatever the connection.
+// services is what the agent's methods use on all connections.
 type services struct {
 	commands *asynccall.Lane
 	host     runcmd.Host
@@ -71,16 +71,17 @@ type services struct {
 
 func newServices(o Options, often *lograte.Lines) *services {
 	guard := runcmd.NewGuard(o.Helper, o.Environ, func(err error) {
-		if often.Pass("a command runs unguarded", err.Error()) {
-			o.Log.Warn().Err(err).Msg("a command runs unguarded")
+		if often.Pass("command not guarded", err.Error()) {
+			o.Log.Warn().Err(err).Msg("command not guarded")
 		}
 	})
+	output := min(o.Commands.Output, runcmd.MaxOutput)
 	s := &services{
 		commands: asynccall.NewLane("commands", asynccall.Limits{
 			Running: maxCommands, Bytes: maxCommandBytes, Time: o.Commands.Time,
 			PerUser: asynccall.Share{Bytes: maxUserCommandBytes},
 		}),
-		host:    runcmd.Host{Environ: o.Environ, Search: pathOf(o.Environ), Output: min(o.Commands.Output, runcmd.MaxOutput), Guard: guard},
+		host:    runcmd.Host{Environ: o.Environ, Search: pathOf(o.Environ), Output: output, Guard: guard},
 		scripts: runcmd.NewScripts(o.ScriptDir, time.Now),
 	}
 	if o.Tester {
@@ -88,7 +89,7 @@ func newServices(o Options, often *lograte.Lines) *services {
 	}
 	if o.Files.Dir != "" {
 		if err := fsnode.Check(o.Files.Dir); err != nil {
-			o.Log.Warn().Err(err).Msg("what is to be sys/fs is not there")
+			o.Log.Warn().Err(err).Msg("sys/fs: cannot open the directory")
 		}
 		s.files = fsnode.New(o.Files)
 		s.fileJobs = asynccall.NewLane("file calls", asynccall.Limits{
@@ -99,7 +100,7 @@ func newServices(o Options, often *lograte.Lines) *services {
 	return s
 }
 
-// lanes are those of all calls.
+// lanes returns the lanes of all calls.
 func (s *services) lanes() []*asynccall.Lane {
 	if s.fileJobs == nil {
 		return []*asynccall.Lane{s.commands}
@@ -107,8 +108,8 @@ func (s *services) lanes() []*asynccall.Lane {
 	return []*asynccall.Lane{s.commands, s.fileJobs}
 }
 
-// pathOf is PATH, since programs are looked up in ours even where the caller
-// brings an environment.
+// pathOf returns PATH. Programs are looked up in the agent's PATH even if the caller brings
+// an environment.
 func pathOf(environ []string) (path string) {
 	for _, v := range environ {
 		if value, ok := strings.CutPrefix(v, "PATH="); ok {
@@ -118,7 +119,7 @@ func pathOf(environ []string) (path string) {
 	return path
 }
 
-// tree is what the agent serves (spec.md 9.1, 9.7).
+// tree returns the nodes that the agent serves (spec.md 9.1, 9.7).
 func (c *connection) tree() *node.Tree {
 	o := c.agent.opts
 	tree := &node.Tree{Running: c.calls, Calling: c.logCall, MaxItems: maxParamItems}
@@ -158,10 +159,12 @@ func (c *connection) tree() *node.Tree {
 
 const (
 	deviceType = "ShvAgent"
-	// notAvailable is what the C++ agent says of libraries, which we have none of.
+	// notAvailable is the C++ agent's text for the version of libraries. This agent has no
+	// such libraries.
 	notAvailable = "N/A"
 
-	aboutRunCmd = "runs a program and answers its stdout; with a List [\"program\", [\"argument\", …], 1, 2, {\"VARIABLE\":\"value\"}], in any order, " +
-		"the exit code for the program, stdout for 1, stderr for 2"
-	aboutRunScript = "is runCmd with the text of a script in the place of the program, or with the SHA1 of one that ran before"
+	aboutRunCmd = `run a program and return its stdout; with a List ["program", ["argument", …], 1, 2, ` +
+		`{"VARIABLE":"value"}], in any order, return the exit code for the program, stdout for 1, stderr for 2`
+	aboutRunScript = "like runCmd, with the text of a script instead of the program, " +
+		"or the SHA1 of a script that ran before"
 )

@@ -16,27 +16,27 @@ import (
 )
 
 const (
-	// askWait is how long one who asks for the status may take.
+	// askWait bounds a request for the status, at both ends.
 	askWait = 2 * time.Second
-	// maxAnswer bounds what is read of an answer, in bytes.
+	// maxAnswer bounds an answer, in bytes.
 	maxAnswer = 1 << 20
 )
 
-// ErrNoAgent is matched by the error of AskStatus where no agent answers.
+// ErrNoAgent is matched by the error of AskStatus if no agent answers.
 var ErrNoAgent = errors.New("no agent runs here")
 
-// ServeStatus listens on a unix socket that only its owner can reach, and answers
-// each connection with a Report in JSON. stop ends it, and waits for that.
+// ServeStatus listens on a Unix socket that only its owner can use, and answers each
+// connection with a Report in JSON. stop ends that, and waits for the end.
 func (s *Status) ServeStatus(path string) (stop func(), err error) {
 	if conn, err := net.DialTimeout("unix", path, askWait); err == nil {
 		_ = conn.Close()
-		return nil, fmt.Errorf("status socket %s: another agent answers there", path)
+		return nil, fmt.Errorf("status socket %s: another agent uses it", path)
 	}
 	if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSocket != 0 {
-		_ = os.Remove(path) // of an agent that was killed
+		_ = os.Remove(path) // left by an agent that was killed
 	}
 	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
-		// Before it has a name: there is no moment in which others can reach it.
+		// Before the socket has a name, so that others can never connect.
 		return c.Control(func(fd uintptr) { _ = unix.Fchmod(int(fd), 0o600) })
 	}}
 	l, err := lc.Listen(context.Background(), "unix", path)
@@ -69,7 +69,7 @@ func (s *Status) ServeStatus(path string) (stop func(), err error) {
 	}, nil
 }
 
-// AskStatus asks the agent whose socket this is.
+// AskStatus returns the report of the agent that serves the socket at path.
 func AskStatus(path string) (Report, error) {
 	var r Report
 	conn, err := net.DialTimeout("unix", path, askWait)
@@ -77,12 +77,12 @@ func AskStatus(path string) (Report, error) {
 	case errors.Is(err, os.ErrPermission):
 		return r, fmt.Errorf("the agent's socket %s belongs to another user", path)
 	case err != nil:
-		return r, fmt.Errorf("%w: nobody answers at %s", ErrNoAgent, path)
+		return r, fmt.Errorf("%w: no answer at %s", ErrNoAgent, path)
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(askWait))
 	if err := json.NewDecoder(io.LimitReader(conn, maxAnswer)).Decode(&r); err != nil {
-		return r, fmt.Errorf("unreadable answer at %s: %w", path, err)
+		return r, fmt.Errorf("invalid answer at %s: %w", path, err)
 	}
 	return r, nil
 }

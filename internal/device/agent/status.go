@@ -7,47 +7,47 @@ import (
 	"time"
 )
 
-// Status is what is told of an agent: over its socket, by the file of its
-// connection, and to who supervises it. Its methods may be called concurrently.
+// Status collects the state of an agent for its status socket, its connection status file
+// and its supervisor. Its methods may be called concurrently, except Tell.
 type Status struct {
 	now     func() time.Time
-	changed chan struct{} // capacity 1: connected or not
+	changed chan struct{} // capacity 1: Report.Connected has changed
 	told    func(string)  // set before Run
 
 	mu     sync.Mutex
 	report Report
 	since  time.Time // of the connection, or of its loss
-	due    time.Time // when the agent is to be heard of again; zero: before Run
+	due    time.Time // when the agent must show activity again; zero: before Run
 	list   func() []Session
 	free   func() bool
 }
 
-// Report is the state of an agent at one moment.
+// Report is the state of an agent at one moment, as the status socket returns it in JSON.
 type Report struct {
 	Version    string    `json:"version"`
 	Mount      string    `json:"mount"`
 	DeviceID   string    `json:"deviceId,omitempty"`
 	Connected  bool      `json:"connected"`
 	Stopping   bool      `json:"stopping"`
-	Broker     string    `json:"broker,omitempty"` // where it is connected
+	Broker     string    `json:"broker,omitempty"` // URL of the connection
 	ClientID   int64     `json:"clientId,omitempty"`
-	Since      time.Time `json:"since"`   // connected or not connected
-	For        float64   `json:"seconds"` // since then; no change of the clock moves it
+	Since      time.Time `json:"since"`   // since when Connected has its value
+	For        float64   `json:"seconds"` // since then, by the monotonic clock
 	LastError  string    `json:"lastError,omitempty"`
-	LastBroker string    `json:"lastBroker,omitempty"` // whose error it is
+	LastBroker string    `json:"lastBroker,omitempty"` // URL of the broker with LastError
 	Sessions   []Session `json:"sessions"`
-	Goroutines int       `json:"goroutines"` // of the program
+	Goroutines int       `json:"goroutines"` // in the program
 }
 
-// Session is one that is open.
+// Session is an open session.
 type Session struct {
-	User   string        `json:"user"`
-	Use    string        `json:"use"`
-	Helper int           `json:"helper"` // process id
-	For    time.Duration `json:"nanoseconds"`
+	User   string        `json:"user"`        // "": without a user id
+	Use    string        `json:"use"`         // as in the policy
+	Helper int           `json:"helper"`      // process id of its shvrexec
+	For    time.Duration `json:"nanoseconds"` // since it was opened
 }
 
-// NewStatus is the status of an agent that is not connected yet.
+// NewStatus returns the status of an agent that is not connected yet. now is its clock.
 func NewStatus(now func() time.Time) *Status {
 	return &Status{
 		now: now, changed: make(chan struct{}, 1), told: func(string) {}, since: now(),
@@ -55,25 +55,25 @@ func NewStatus(now func() time.Time) *Status {
 	}
 }
 
-// Tell has f told, in words, what the agent does about its broker: before its first
-// try to connect, and at each change from then on. f must not call the Status. It
-// is called before Run.
+// Tell makes the Status call f with a text for people whenever the state of the connection
+// changes, first before the agent tries to connect. f must not call the Status. Tell must be
+// called before Run.
 func (s *Status) Tell(f func(text string)) { s.told = f }
 
-// Report tells the state.
+// Report returns the present state.
 func (s *Status) Report() Report {
 	s.mu.Lock()
 	r, since, list := s.report, s.since, s.list
 	s.mu.Unlock()
-	// Sub uses the monotonic clock, and since is told by the wall clock of now.
+	// Sub uses the monotonic clock. Since is derived from it, by the wall clock of now.
 	passed := s.now().Sub(since)
 	r.Since, r.For = s.now().Add(-passed).Round(0).Truncate(time.Second), passed.Seconds()
 	r.Sessions, r.Goroutines = list(), runtime.NumGoroutine()
 	return r
 }
 
-// Changed gets a value when the agent was connected or disconnected; several at
-// once may count as one.
+// Changed returns a channel that receives a value when the agent was connected or
+// disconnected. Several changes in a row may give one value.
 func (s *Status) Changed() <-chan struct{} { return s.changed }
 
 func (s *Status) begin(o Options, h *helpers) {
@@ -123,26 +123,25 @@ func (s *Status) failed(broker string, err error) {
 func (s *Status) stopping() { s.update(func(r *Report) { r.Stopping = true }) }
 
 const (
-	// lag is how much later than it should the agent may be heard of, on a machine
-	// that has much to do.
+	// lag is how late the agent may show activity, on a machine under load.
 	lag = 30 * time.Second
-	// freeWait is how long one may wait for a lock of the agent, and freePause is
-	// between two looks at it.
+	// freeWait is how long a lock of the agent may be held, and freePause the time
+	// between two attempts to take it.
 	freeWait  = 2 * time.Second
 	freePause = 10 * time.Millisecond
 )
 
-// within says when the loop that keeps the agent connected is to be heard of again.
+// within says that the loop which keeps the agent connected will show activity within d.
 func (s *Status) within(d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.due = s.now().Add(d)
 }
 
-// Healthy tells whether the agent does its work: the loop that keeps it connected
-// was heard of when it had to be, which while it is connected takes a broker's
-// answer through its read loop, and the locks are to be had. That there is no broker
-// is no illness.
+// Healthy reports whether the agent works: the loop that keeps it connected has shown
+// activity in time (while connected, that is an answer of the broker in the read loop), and
+// its locks are free. An agent without a broker may be healthy. Healthy takes at most about
+// two seconds.
 func (s *Status) Healthy() bool {
 	for end := time.Now().Add(freeWait); ; time.Sleep(freePause) {
 		if s.mu.TryLock() {

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -11,9 +10,9 @@ import (
 	"shvtools/internal/wire/client"
 )
 
-// stayConnected connects again and again until ctx ends. Each broker has its turn
-// before there is a wait, so that one that is down costs nothing while another is
-// up. Names are looked up anew each time.
+// stayConnected keeps the agent connected until ctx ends. It tries each broker before it
+// waits, so that a broker that is down causes no wait while another is up. Names are looked
+// up each time.
 func (a *agent) stayConnected(ctx context.Context) error {
 	var backoff client.Backoff
 	for {
@@ -30,12 +29,14 @@ func (a *agent) stayConnected(ctx context.Context) error {
 			longest = max(longest, time.Since(began))
 			a.opts.Status.failed(b.URL.String(), err)
 			if i < len(a.opts.Brokers)-1 {
-				a.opts.Log.Warn().Err(err).Stringer("next", a.opts.Brokers[i+1].URL).Msg("not connected to the broker")
+				a.opts.Log.Warn().Err(err).Stringer("broker", b.URL).Stringer("next", a.opts.Brokers[i+1].URL).
+					Msg("not connected to the broker")
 				continue
 			}
 			wait := backoff.Next(longest)
 			a.opts.Status.within(wait)
-			a.opts.Log.Warn().Err(err).Str("retryIn", wait.Round(time.Millisecond).String()).Msg("not connected to the broker")
+			a.opts.Log.Warn().Err(err).Stringer("broker", b.URL).Str("retryIn", wait.Round(time.Millisecond).String()).
+				Msg("not connected to the broker")
 			select {
 			case <-time.After(wait):
 			case <-ctx.Done():
@@ -45,16 +46,15 @@ func (a *agent) stayConnected(ctx context.Context) error {
 	}
 }
 
-// disconnectSignal is how the Rust broker says that it does not want a device
-// (spec.md 7.2).
+// disconnectSignal is the signal with which the Rust broker refuses a device (spec.md 7.2).
 const disconnectSignal = "disconnectbybroker"
 
-// signalled takes a signal of the broker, in the read loop.
+// signalled takes a signal of the broker. It runs in the read loop.
 func (c *connection) signalled(m *rpc.Message) {
 	if string(m.Method()) != disconnectSignal {
 		return
 	}
-	reason := "it gives no reason"
+	reason := "no reason given"
 	if content, err := m.Content(); err == nil {
 		if text, ok := content.Value.AsString(); ok && text != "" {
 			reason = text
@@ -65,7 +65,7 @@ func (c *connection) signalled(m *rpc.Message) {
 	c.mu.Unlock()
 }
 
-// refused is the reason with which the broker disconnected us, nil if it did not.
+// refused returns an error if the broker has refused this device by a signal.
 func (c *connection) refused() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -75,15 +75,15 @@ func (c *connection) refused() error {
 	return fmt.Errorf("the broker refuses this device: %s", c.refusal)
 }
 
-// infoMountPoint is the key of the standard's info; brokers use the name.
+// infoMountPoint is the key of the mount point in the standard's info; brokers use the name.
 const infoMountPoint = 3
 
-// mountWait is how long the broker may take to say where we are.
+// mountWait is how long the broker may take to report the mount point.
 const mountWait = 5 * time.Second
 
-// mounted finds out whether the broker has mounted us. C++ brokers, and ours, let
-// a device in that may not be where it wants to be, and nobody can call it then. A
-// broker that does not say where we are is believed.
+// mounted returns an error if the broker has not mounted this device. C++ brokers, and ours,
+// accept the login of a device that may not be mounted where it wants; nobody can call it
+// then. A broker that does not report the mount point is trusted.
 func (c *connection) mounted(ctx context.Context, cl *client.Client) error {
 	ctx, cancel := context.WithTimeout(ctx, mountWait)
 	defer cancel()
@@ -103,5 +103,6 @@ func (c *connection) mounted(ctx context.Context, cl *client.Client) error {
 	if text, ok := at.AsString(); !ok || text != "" {
 		return nil
 	}
-	return errors.New("the broker has let this device in, but not mounted it at " + c.broker.MountPoint + "; its user may not mount there")
+	return fmt.Errorf("the broker accepted the login but did not mount this device at %s: its user may not mount there",
+		c.broker.MountPoint)
 }

@@ -50,14 +50,14 @@ func TestMountThatIsRefused(t *testing.T) {
 			w.Send(`<1:1,8:2>i{2:null}`)
 			w.Value()
 			w.Send(`<1:1,8:3>i{2:i{3:null}}`)
-		}, "let this device in, but not mounted it at test/agent; its user may not mount there"},
+		}, "did not mount this device at test/agent: its user may not mount there"},
 		"as a C++ broker tells it": {func(w *brokerSide) {
 			w.Send(`<1:1,8:2>i{2:{"clientId":1}}`)
 			w.Value()
 			w.Send(`<1:1,8:3>i{3:i{1:2}}`)
 			w.Value()
 			w.Send(`<1:1,8:4>i{2:""}`)
-		}, "let this device in, but not mounted it at test/agent; its user may not mount there"},
+		}, "did not mount this device at test/agent: its user may not mount there"},
 		"as the Rust broker tells it": {func(w *brokerSide) {
 			w.Send(`<1:1,8:2>i{2:{"clientId":1}}`)
 			w.Send(`<1:1,9:".app",10:"disconnectbybroker">i{1:"the mount point is taken"}`)

@@ -13,17 +13,17 @@ const (
 	testerProps = 4
 	// typeDataChange is the type of the value of a chng signal (spec.md 3.5).
 	typeDataChange = 5
-	// maxProp bounds a value in bytes: it is kept.
+	// maxProp bounds a value that is set, in bytes.
 	maxProp = 64 << 10
 )
 
-// tester are the properties of the node tester, for tests of other programs
-// (spec.md 9.6).
+// tester holds the properties of the node tester, for tests of other programs (spec.md 9.6).
 type tester struct {
 	mu     sync.Mutex
 	values [testerProps]chainpack.Value
 }
 
+// addTo adds the nodes to tree. Their signals go to c.
 func (t *tester) addTo(tree *node.Tree, c *connection) {
 	for i := range testerProps {
 		path := "tester/prop" + strconv.Itoa(i+1)
@@ -33,16 +33,18 @@ func (t *tester) addTo(tree *node.Tree, c *connection) {
 			return t.values[i]
 		})
 		get.Signals = []string{"chng"}
-		tree.Add(path, get, node.Method{Name: "set", Flags: node.FlagSetter, Param: "?", Result: "b", Access: rpc.AccessWrite,
-			Call: func(r *node.Request) (chainpack.Value, error) {
-				if r.Size > maxProp {
-					return chainpack.Value{}, rpc.Errorf(rpc.CodeInvalidParam, "the value is too long: %d bytes, %d are allowed", r.Size, maxProp)
-				}
-				t.mu.Lock()
-				t.values[i] = r.Param
-				t.mu.Unlock()
-				change := r.Param.WithMeta(chainpack.N(rpc.TagMetaType, chainpack.Int(typeDataChange)))
-				return chainpack.Bool(true), c.signal(path, "chng", change)
-			}})
+		set := node.Method{Name: "set", Flags: node.FlagSetter, Param: "?", Result: "b", Access: rpc.AccessWrite}
+		set.Call = func(r *node.Request) (chainpack.Value, error) {
+			if r.Size > maxProp {
+				return chainpack.Value{}, rpc.Errorf(rpc.CodeInvalidParam,
+					"the value is too long: %d bytes (at most %d)", r.Size, maxProp)
+			}
+			t.mu.Lock()
+			t.values[i] = r.Param
+			t.mu.Unlock()
+			change := r.Param.WithMeta(chainpack.N(rpc.TagMetaType, chainpack.Int(typeDataChange)))
+			return chainpack.Bool(true), c.signal(path, "chng", change)
+		}
+		tree.Add(path, get, set)
 	}
 }

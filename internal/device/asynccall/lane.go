@@ -11,23 +11,23 @@ import (
 
 // Limits of a lane.
 type Limits struct {
-	Running int // calls that run at once
-	Waiting int // calls that wait for their turn
-	Bytes   int // of the requests of all of them
-	PerUser Share
-	Time    time.Duration // that a call may run; 0: for ever
+	Running int           // calls that run at once
+	Waiting int           // calls that wait for their turn
+	Bytes   int           // size of the requests of both
+	PerUser Share         // part of the above for one user
+	Time    time.Duration // that a call may run; 0: any
 }
 
-// Share is what one user may have of a lane. Zero fields: all of it. Callers who do not
-// tell their user may have it too, each, but together they leave one share to those
-// who do: nobody can tell how many they are.
+// Share is the part of a lane that one user may have. A zero field means all of it. Each
+// caller without a user id may have a Share, too, but all of them together leave one Share
+// to the others: it is unknown how many users they are.
 type Share struct {
 	Running, Waiting, Bytes int
 }
 
-// Lane runs calls of one kind, of all connections. Those that wait have their turn
-// in the order in which they came, but who has less under way goes first. It holds
-// no goroutines while there are none. All methods may be called concurrently.
+// Lane runs the calls of one kind, for all connections. Waiting calls have their turn in
+// the order in which they came, except that users with fewer running calls go first. A
+// lane without calls has no goroutines. All methods may be called concurrently.
 type Lane struct {
 	limits Limits
 	what   string
@@ -35,56 +35,56 @@ type Lane struct {
 	mu      sync.Mutex
 	running int
 	bytes   int
-	orders  map[string]bool  // of the calls that run
-	users   map[string]Share // what each has under way; nobody else is in it
-	unnamed Share            // what those have who do not tell their user, together
+	orders  map[string]bool  // of the running calls
+	users   map[string]Share // what each user's calls take; users without calls are not in it
+	unnamed Share            // what all calls without a user id take
 	waiting []*job
-	refusal error         // of all calls; nil: they are taken
-	none    chan struct{} // closed when none is under way any more; nil: nobody waits
+	refusal error         // error of all further calls; nil: they are accepted
+	none    chan struct{} // closed when no call is left; nil: nobody waits for that
 }
 
 // job is one call in a lane.
 type job struct {
 	user    string
-	unnamed bool // it is a caller, who does not tell his user
-	order   string
+	unnamed bool   // user is a caller without a user id
+	order   string // "": none
 	size    int
 	run     func()
 }
 
-// timeError is the cause of the end of a call that took too long.
+// timeError is the cause for the end of a call that took too long.
 type timeError struct{ Limit time.Duration }
 
-// Error names the limit.
 func (e *timeError) Error() string {
 	return fmt.Sprintf("not done within %s, the limit on this device", e.Limit)
 }
 
-// NewLane makes a lane for calls that are named what, in the plural, in errors.
+// NewLane returns a lane. what names its calls in errors, in the plural.
 func NewLane(what string, limits Limits) *Lane {
 	return &Lane{limits: limits, what: what, orders: make(map[string]bool), users: make(map[string]Share)}
 }
 
-// Refuse takes no calls any more: their error is refusal. It gives how many are
-// under way, and a channel that is closed when they have ended. It is called once.
+// Refuse makes the lane refuse all further calls with the error refusal. It returns how
+// many calls run or wait, and a channel that is closed when they have ended. It must be
+// called only once.
 func (l *Lane) Refuse(refusal error) (left int, none <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	ended := make(chan struct{})
 	l.refusal, l.none = refusal, ended
-	l.tellNone()
+	l.tellNoneLocked()
 	return l.running + len(l.waiting), ended
 }
 
-// tellNone tells who waits that no call is under way, if so; l.mu is held.
-func (l *Lane) tellNone() {
+// tellNoneLocked closes l.none if no call is left.
+func (l *Lane) tellNoneLocked() {
 	if l.none != nil && l.running+len(l.waiting) == 0 {
 		close(l.none)
 		l.none = nil
 	}
 }
 
-// add runs j, now or when it is its turn.
+// add runs j now or when it has its turn, or says why it will not run.
 func (l *Lane) add(j *job) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -94,42 +94,47 @@ func (l *Lane) add(j *job) error {
 	own, share := l.users[j.user], l.limits.PerUser
 	switch {
 	case l.bytes > 0 && l.bytes+j.size > l.limits.Bytes:
-		return rpc.Errorf(rpc.CodeTryAgainLater, "too much is under way on this device, no more %s are taken", l.what)
+		return rpc.Errorf(rpc.CodeTryAgainLater,
+			"the %s in progress on this device carry too much data; try again later", l.what)
 	case share.Bytes > 0 && own.Bytes > 0 && own.Bytes+j.size > share.Bytes:
-		return rpc.Errorf(rpc.CodeTryAgainLater, "too much of one user is under way on this device, no more of his %s are taken", l.what)
+		return rpc.Errorf(rpc.CodeTryAgainLater,
+			"the %s of this user in progress on this device carry too much data; try again later", l.what)
 	case share.Bytes > 0 && j.unnamed && l.unnamed.Bytes > 0 && l.unnamed.Bytes+j.size > less(l.limits.Bytes, share.Bytes):
 		return l.tooManyUnnamed()
-	case l.mayRun(j):
-		l.begin(j)
+	case l.mayRunLocked(j):
+		l.beginLocked(j)
 	case len(l.waiting) >= l.limits.Waiting:
-		return rpc.Errorf(rpc.CodeTryAgainLater, "%d %s are under way on this device, no more are taken", l.running+len(l.waiting), l.what)
+		return rpc.Errorf(rpc.CodeTryAgainLater,
+			"%d %s are in progress on this device; try again later", l.running+len(l.waiting), l.what)
 	case share.Waiting > 0 && own.Waiting >= share.Waiting:
-		return rpc.Errorf(rpc.CodeTryAgainLater, "%d %s of one user are under way on this device, no more of his are taken", own.Running+own.Waiting, l.what)
+		return rpc.Errorf(rpc.CodeTryAgainLater,
+			"%d %s of this user are in progress on this device; try again later", own.Running+own.Waiting, l.what)
 	case share.Waiting > 0 && j.unnamed && l.unnamed.Waiting >= less(l.limits.Waiting, share.Waiting):
 		return l.tooManyUnnamed()
 	default:
 		l.waiting = append(l.waiting, j)
-		l.count(j, Share{Waiting: 1})
+		l.countLocked(j, Share{Waiting: 1})
 	}
 	l.bytes += j.size
-	l.count(j, Share{Bytes: j.size})
+	l.countLocked(j, Share{Bytes: j.size})
 	return nil
 }
 
 func (l *Lane) tooManyUnnamed() error {
-	return rpc.Errorf(rpc.CodeTryAgainLater, "too many %s without a user id are under way on this device, only those with one are taken", l.what)
+	return rpc.Errorf(rpc.CodeTryAgainLater,
+		"too many %s without a user id are in progress on this device; repeat the call with one", l.what)
 }
 
-// less is what a share leaves of all, or the share where that is less.
+// less returns what a share leaves of all, but at least one share.
 func less(all, share int) int { return max(all-share, share) }
 
-// plus is both together.
+// plus returns the sum of both.
 func (s Share) plus(o Share) Share {
 	return Share{s.Running + o.Running, s.Waiting + o.Waiting, s.Bytes + o.Bytes}
 }
 
-// count adds to what the user of j has under way; l.mu is held.
-func (l *Lane) count(j *job, more Share) {
+// countLocked adds more to what the calls of j's user take.
+func (l *Lane) countLocked(j *job, more Share) {
 	if j.unnamed {
 		l.unnamed = l.unnamed.plus(more)
 	}
@@ -141,25 +146,29 @@ func (l *Lane) count(j *job, more Share) {
 	}
 }
 
-func (l *Lane) mayRun(j *job) bool {
-	return l.running < l.limits.Running && !l.orders[j.order] && !l.precedes(j) && l.hasShare(j)
+// mayRunLocked reports whether j may run now.
+func (l *Lane) mayRunLocked(j *job) bool {
+	return l.running < l.limits.Running && !l.orders[j.order] && !l.isBehindLocked(j) && l.hasShareLocked(j)
 }
 
-// precedes tells whether one of the same order waits already.
-func (l *Lane) precedes(j *job) bool {
+// isBehindLocked reports whether a call with the same order waits already.
+func (l *Lane) isBehindLocked(j *job) bool {
 	return j.order != "" && slices.ContainsFunc(l.waiting, func(w *job) bool { return w != j && w.order == j.order })
 }
 
-// hasShare tells whether one more of the user of j may run.
-func (l *Lane) hasShare(j *job) bool {
+// hasShareLocked reports whether the share of j's user allows one more to run.
+func (l *Lane) hasShareLocked(j *job) bool {
 	most := l.limits.PerUser.Running
-	return most == 0 || l.users[j.user].Running < most && (!j.unnamed || l.unnamed.Running < less(l.limits.Running, most))
+	if most == 0 {
+		return true
+	}
+	return l.users[j.user].Running < most && (!j.unnamed || l.unnamed.Running < less(l.limits.Running, most))
 }
 
-// begin runs j; l.mu is held.
-func (l *Lane) begin(j *job) {
+// beginLocked runs j.
+func (l *Lane) beginLocked(j *job) {
 	l.running++
-	l.count(j, Share{Running: 1})
+	l.countLocked(j, Share{Running: 1})
 	if j.order != "" {
 		l.orders[j.order] = true
 	}
@@ -169,35 +178,34 @@ func (l *Lane) begin(j *job) {
 	}()
 }
 
-// ended lets those run that waited for j.
+// ended takes j out of the lane, and begins calls that waited for it.
 func (l *Lane) ended(j *job) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.running--
 	l.bytes -= j.size
-	l.count(j, Share{Running: -1, Bytes: -j.size})
+	l.countLocked(j, Share{Running: -1, Bytes: -j.size})
 	delete(l.orders, j.order)
-	l.fill()
-	l.tellNone()
+	l.fillLocked()
+	l.tellNoneLocked()
 }
 
-// fill begins those whose turn it is; l.mu is held.
-func (l *Lane) fill() {
+// fillLocked begins the waiting calls whose turn it is.
+func (l *Lane) fillLocked() {
 	for l.running < l.limits.Running {
-		i := l.next()
+		i := l.nextLocked()
 		if i < 0 {
 			break
 		}
 		next := l.waiting[i]
 		l.waiting = slices.Delete(l.waiting, i, i+1)
-		l.count(next, Share{Waiting: -1})
-		l.begin(next)
+		l.countLocked(next, Share{Waiting: -1})
+		l.beginLocked(next)
 	}
 }
 
-// next finds the one of those that wait whose turn it is, -1 if it is nobody's;
-// l.mu is held.
-func (l *Lane) next() int {
+// nextLocked returns the index of the waiting call whose turn it is, -1 for none.
+func (l *Lane) nextLocked() int {
 	turn, before := -1, make(map[string]bool)
 	for i, j := range l.waiting {
 		if j.order != "" {
@@ -206,14 +214,14 @@ func (l *Lane) next() int {
 			}
 			before[j.order] = true
 		}
-		if l.hasShare(j) && (turn < 0 || l.users[j.user].Running < l.users[l.waiting[turn].user].Running) {
+		if l.hasShareLocked(j) && (turn < 0 || l.users[j.user].Running < l.users[l.waiting[turn].user].Running) {
 			turn = i
 		}
 	}
 	return turn
 }
 
-// remove takes j away if it still waits.
+// remove takes j out of the lane if it still waits, and reports whether it did.
 func (l *Lane) remove(j *job) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -223,8 +231,8 @@ func (l *Lane) remove(j *job) bool {
 	}
 	l.waiting = slices.Delete(l.waiting, i, i+1)
 	l.bytes -= j.size
-	l.count(j, Share{Waiting: -1, Bytes: -j.size})
-	l.fill() // it may have had one of the same order wait, of a user with room
-	l.tellNone()
+	l.countLocked(j, Share{Waiting: -1, Bytes: -j.size})
+	l.fillLocked() // j may have held up a call with the same order
+	l.tellNoneLocked()
 	return true
 }

@@ -1,7 +1,8 @@
-// Package asynccall keeps the calls that a device answers later: it runs them apart
-// from the read loop, within bounds, answers who asks whether they still run, and
-// ends those that are aborted or that nobody can be answered any more
-// (spec.md 3.7). What a call does is not its matter.
+// Package asynccall runs the calls that a device answers later (spec.md 3.7). It runs them
+// outside the read loop within bounds, fairly by user, answers callers that ask whether a
+// call still runs, and ends calls that are aborted or whose connection is lost.
+//
+// It does not know what a call does: that is a Func of its user.
 package asynccall
 
 import (
@@ -20,18 +21,19 @@ import (
 	"shvtools/internal/shv/rpc"
 )
 
-// Causes of the end of a call's context, but for a *timeError.
+// Causes for the end of a call's context.
 var (
 	errAborted = errors.New("the caller has aborted the call")
-	ErrLost    = errors.New("the connection to the caller is lost")
+	// ErrLost is the cause when the connection to the caller is lost.
+	ErrLost = errors.New("the connection to the caller is lost")
 )
 
-// Func is what a call does. It ends soon after ctx has; its result is then of no
-// use to anybody, unless the cause is a *timeError. progress may be told how far
-// it is, from 0 to 1.
+// Func is what a call does. It must return soon after ctx ends. Its result is then dropped,
+// unless ctx ended because of the lane's limit of time. It may report its progress, from 0
+// to 1.
 type Func func(ctx context.Context, progress func(float64)) (chainpack.Value, error)
 
-// Table are the calls of one connection. All methods may be called concurrently.
+// Table holds the calls of one connection. All methods may be called concurrently.
 type Table struct {
 	send func([]byte) error
 	log  zerolog.Logger
@@ -43,31 +45,31 @@ type Table struct {
 	closed bool
 }
 
-// call is one that is not answered yet.
+// call is a call that is not answered yet.
 type call struct {
 	key      string
 	from     rpc.Address
 	progress atomic.Uint64 // float64
-	lane     *Lane         // nil for one that is held
+	lane     *Lane         // nil: the call is held
 	job      job
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
 }
 
-// NewTable gives an empty one. send sends an answer and may wait for room, as long
-// as the connection lives.
+// NewTable returns an empty Table. send sends an answer; it may wait for queue space as
+// long as the connection lives.
 func NewTable(send func([]byte) error, log zerolog.Logger) *Table {
 	return &Table{send: send, log: log, calls: make(map[string]*call)}
 }
 
-// Turn says when it is the turn of a call in its lane.
+// Turn decides when a call has its turn in a lane.
 type Turn struct {
-	User  string // who calls; "": whoever is at the other end of the caller's connection
-	Order string // calls of one caller with the same one run one after the other; "": none
+	User  string // user whose share counts; "": the call has no user id
+	Order string // calls of one caller with the same Order run one after the other; "": any
 }
 
-// Start lets lane run a call and answers it. It never waits: the error is
-// node.ErrLater, or tells why the call will not run.
+// Start has lane run a call, and sends its answer. It never waits. The error is
+// node.ErrLater, or says why the call will not run.
 func (t *Table) Start(lane *Lane, r *node.Request, turn Turn, run Func) (chainpack.Value, error) {
 	c := &call{key: keyOf(r.From), from: r.From, lane: lane}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
@@ -85,7 +87,7 @@ func (t *Table) Start(lane *Lane, r *node.Request, turn Turn, run Func) (chainpa
 	case t.closed:
 		return chainpack.Value{}, ErrLost
 	case t.calls[c.key] != nil:
-		return chainpack.Value{}, node.ErrLater // answered once, by the one that runs
+		return chainpack.Value{}, node.ErrLater // repeated; the running one is answered
 	}
 	t.running.Add(1)
 	if err := lane.add(&c.job); err != nil {
@@ -97,7 +99,7 @@ func (t *Table) Start(lane *Lane, r *node.Request, turn Turn, run Func) (chainpa
 	return chainpack.Value{}, node.ErrLater
 }
 
-// Hold makes a call that somebody else answers known as running, until release.
+// Hold reports a call, which the Table does not answer, as running until release.
 func (t *Table) Hold(from rpc.Address) (release func()) {
 	c := &call{key: keyOf(from), from: from, cancel: func(error) {}}
 	t.mu.Lock()
@@ -109,7 +111,7 @@ func (t *Table) Hold(from rpc.Address) (release func()) {
 	return func() { t.forget(c) }
 }
 
-// run is a call in its goroutine, from its turn to its answer.
+// run is the goroutine of a call, from its turn to its answer.
 func (t *Table) run(c *call, run Func) {
 	defer t.running.Done()
 	defer c.cancel(nil)
@@ -121,16 +123,16 @@ func (t *Table) run(c *call, run Func) {
 		}
 		_ = t.send(answer) // fails at the end of the connection only
 	}
-	// Only now: who asked between the two would be told that it does not run, and
-	// would call again.
+	// Only after the answer: a caller that asked in between would learn that the call
+	// does not run, and repeat it.
 	t.forget(c)
 }
 
-// result runs the call within its time.
+// result runs the call within the lane's limit of time.
 func (t *Table) result(c *call, run Func) (result chainpack.Value, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			t.log.Error().Interface("panic", p).Bytes("stack", debug.Stack()).Msg("a call panicked")
+			t.log.Error().Interface("panic", p).Bytes("stack", debug.Stack()).Msg("call panicked")
 			err = rpc.Errorf(rpc.CodeInternal, "internal error")
 		}
 	}()
@@ -151,8 +153,9 @@ func (t *Table) forget(c *call) {
 	}
 }
 
-// Progress is that of the call with this address (node.Running).
-func (t *Table) Progress(from rpc.Address) (float64, bool) {
+// Progress returns the progress of the call with this address, from 0 to 1; ok is false if
+// there is none. It implements node.Running.
+func (t *Table) Progress(from rpc.Address) (progress float64, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	c := t.calls[keyOf(from)]
@@ -162,26 +165,26 @@ func (t *Table) Progress(from rpc.Address) (float64, bool) {
 	return math.Float64frombits(c.progress.Load()), true
 }
 
-// Abort ends the call with this address, which gets no answer (node.Running).
+// Abort ends the call with this address, without an answer. It implements node.Running.
 func (t *Table) Abort(from rpc.Address) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if c := t.calls[keyOf(from)]; c != nil && c.lane != nil {
 		delete(t.calls, c.key)
-		t.end(c, errAborted)
+		t.endLocked(c, errAborted)
 	}
 }
 
-// end cancels a call; one that waits for its turn will have none. t.mu is held.
-func (t *Table) end(c *call, cause error) {
+// endLocked cancels a call. If it waits for its turn, it will not run.
+func (t *Table) endLocked(c *call, cause error) {
 	c.cancel(cause)
 	if c.lane != nil && c.lane.remove(&c.job) {
 		t.running.Done()
 	}
 }
 
-// Stop ends all calls, each with why for an answer, and does not wait for what they
-// do; Close does. No others begin.
+// Stop ends all calls with the answer why, and starts no others. Unlike Close it does not
+// wait for them.
 func (t *Table) Stop(why error) {
 	t.mu.Lock()
 	t.closed = true
@@ -190,7 +193,7 @@ func (t *Table) Stop(why error) {
 		if c.lane != nil {
 			stopped = append(stopped, c)
 			delete(t.calls, c.key)
-			t.end(c, why)
+			t.endLocked(c, why)
 		}
 	}
 	t.mu.Unlock()
@@ -199,13 +202,13 @@ func (t *Table) Stop(why error) {
 	}
 }
 
-// Close ends all calls, without answers, and waits for them, for grace at the
-// most: one may be stuck in the kernel. No others begin.
+// Close ends all calls without answers, and starts no others. It waits for them, but not
+// longer than grace: one may be stuck in the kernel.
 func (t *Table) Close(grace time.Duration) {
 	t.mu.Lock()
 	t.closed = true
 	for _, c := range t.calls {
-		t.end(c, ErrLost)
+		t.endLocked(c, ErrLost)
 	}
 	clear(t.calls)
 	t.mu.Unlock()
@@ -219,7 +222,7 @@ func (t *Table) Close(grace time.Duration) {
 	select {
 	case <-ended:
 	case <-late.C:
-		t.log.Warn().Msg("calls that do not end are left to themselves")
+		t.log.Warn().Msg("calls still running after the end of their connection")
 	}
 }
 

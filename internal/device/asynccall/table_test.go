@@ -66,15 +66,16 @@ func (s *stand) start(l *asynccall.Lane, id int64, order string, open <-chan str
 
 // startFor is start for a user.
 func (s *stand) startFor(l *asynccall.Lane, user string, id int64, order string, open <-chan struct{}) error {
-	_, err := s.table.Start(l, from(id), asynccall.Turn{User: user, Order: order}, func(ctx context.Context, progress func(float64)) (chainpack.Value, error) {
-		progress(0.5)
-		select {
-		case <-open:
-			return chainpack.Int(id), nil
-		case <-ctx.Done():
-			return chainpack.Value{}, context.Cause(ctx)
-		}
-	})
+	_, err := s.table.Start(l, from(id), asynccall.Turn{User: user, Order: order},
+		func(ctx context.Context, progress func(float64)) (chainpack.Value, error) {
+			progress(0.5)
+			select {
+			case <-open:
+				return chainpack.Int(id), nil
+			case <-ctx.Done():
+				return chainpack.Value{}, context.Cause(ctx)
+			}
+		})
 	if errors.Is(err, node.ErrLater) {
 		return nil
 	}
@@ -140,10 +141,11 @@ func TestLaneBoundsWhatIsUnderWay(t *testing.T) {
 		taken  int
 		refuse string
 	}{
-		{"running", asynccall.Limits{Running: 2, Bytes: 1000}, 2, "2 calls are under way"},
-		{"waiting", asynccall.Limits{Running: 2, Waiting: 3, Bytes: 1000}, 5, "5 calls are under way"},
-		{"bytes", asynccall.Limits{Running: 2, Waiting: 100, Bytes: 45}, 4, "too much is under way"},
-		{"one that is too large passes alone", asynccall.Limits{Running: 2, Waiting: 100, Bytes: 5}, 1, "too much is under way"},
+		{"running", asynccall.Limits{Running: 2, Bytes: 1000}, 2, "2 calls are in progress"},
+		{"waiting", asynccall.Limits{Running: 2, Waiting: 3, Bytes: 1000}, 5, "5 calls are in progress"},
+		{"bytes", asynccall.Limits{Running: 2, Waiting: 100, Bytes: 45}, 4, "carry too much data"},
+		{"one that is too large passes alone", asynccall.Limits{Running: 2, Waiting: 100, Bytes: 5}, 1,
+			"carry too much data"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -201,8 +203,10 @@ func TestAbortedCallHoldsUpNoneOfItsOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, slow, done := newStand(t), make(chan struct{}), make(chan struct{})
 		close(done)
-		l := lane(asynccall.Limits{Running: 3, Waiting: 10, Bytes: 1000, PerUser: asynccall.Share{Running: 1, Waiting: 5, Bytes: 500}})
-		if err := errors.Join(s.startFor(l, "eva", 1, "", slow), s.startFor(l, "eva", 2, "a", slow), s.startFor(l, "bob", 3, "a", done)); err != nil {
+		l := lane(asynccall.Limits{Running: 3, Waiting: 10, Bytes: 1000,
+			PerUser: asynccall.Share{Running: 1, Waiting: 5, Bytes: 500}})
+		if err := errors.Join(s.startFor(l, "eva", 1, "", slow), s.startFor(l, "eva", 2, "a", slow),
+			s.startFor(l, "bob", 3, "a", done)); err != nil {
 			t.Fatal(err)
 		}
 		s.expect()
@@ -217,7 +221,8 @@ func TestOneUserLeavesRoomForOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, slow, done := newStand(t), make(chan struct{}), make(chan struct{})
 		close(done)
-		l := lane(asynccall.Limits{Running: 3, Waiting: 100, Bytes: 1000, PerUser: asynccall.Share{Running: 2, Waiting: 3, Bytes: 45}})
+		l := lane(asynccall.Limits{Running: 3, Waiting: 100, Bytes: 1000,
+			PerUser: asynccall.Share{Running: 2, Waiting: 3, Bytes: 45}})
 		id := int64(0)
 		start := func(user string, open chan struct{}) error {
 			id++
@@ -228,7 +233,7 @@ func TestOneUserLeavesRoomForOthers(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := start("eva", slow); err == nil || !strings.Contains(err.Error(), "too much of one user") {
+		if err := start("eva", slow); err == nil || !strings.Contains(err.Error(), "calls of this user") {
 			t.Errorf("more bytes of one: %v", err)
 		}
 		if err := start("bob", done); err != nil { // 6
@@ -281,11 +286,12 @@ func TestCallersWithoutNamesLeaveRoomForUsers(t *testing.T) {
 			start := func(user string, caller int64) error {
 				r := from(caller)
 				r.From.Callers = rpc.CallerIDs{caller}
-				_, err := s.table.Start(l, r, asynccall.Turn{User: user}, func(ctx context.Context, _ func(float64)) (chainpack.Value, error) {
-					taken++
-					<-ctx.Done()
-					return chainpack.Null(), nil
-				})
+				_, err := s.table.Start(l, r, asynccall.Turn{User: user},
+					func(ctx context.Context, _ func(float64)) (chainpack.Value, error) {
+						taken++
+						<-ctx.Done()
+						return chainpack.Null(), nil
+					})
 				return err
 			}
 			var refused error
@@ -408,10 +414,11 @@ func TestLaneThatRefusesFinishesWhatItTook(t *testing.T) {
 func TestCloseDoesNotWaitForEverForAStuckCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, open := newStand(t), make(chan struct{})
-		_, _ = s.table.Start(lane(asynccall.Limits{Running: 1, Bytes: 100}), from(1), asynccall.Turn{}, func(context.Context, func(float64)) (chainpack.Value, error) {
-			<-open
-			return chainpack.Null(), nil
-		})
+		_, _ = s.table.Start(lane(asynccall.Limits{Running: 1, Bytes: 100}), from(1), asynccall.Turn{},
+			func(context.Context, func(float64)) (chainpack.Value, error) {
+				<-open
+				return chainpack.Null(), nil
+			})
 		began := time.Now()
 		s.table.Close(5 * time.Second)
 		if took := time.Since(began); took != 5*time.Second {
@@ -426,7 +433,8 @@ func TestPanicBecomesAnError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStand(t)
 		l := lane(asynccall.Limits{Running: 1, Bytes: 100})
-		_, _ = s.table.Start(l, from(1), asynccall.Turn{}, func(context.Context, func(float64)) (chainpack.Value, error) { panic("a bug") })
+		_, _ = s.table.Start(l, from(1), asynccall.Turn{},
+			func(context.Context, func(float64)) (chainpack.Value, error) { panic("a bug") })
 		s.expect(`<1:1,8:1,11:7>i{3:i{1:4,2:"internal error"}}`)
 		s.table.Close(time.Second)
 	})
@@ -458,9 +466,10 @@ func TestCallIsKnownWhileItsAnswerIsSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		room := make(chan struct{})
 		table := asynccall.NewTable(func([]byte) error { <-room; return nil }, zerolog.Nop())
-		_, _ = table.Start(lane(asynccall.Limits{Running: 1, Bytes: 100}), from(1), asynccall.Turn{}, func(context.Context, func(float64)) (chainpack.Value, error) {
-			return chainpack.Null(), nil
-		})
+		_, _ = table.Start(lane(asynccall.Limits{Running: 1, Bytes: 100}), from(1), asynccall.Turn{},
+			func(context.Context, func(float64)) (chainpack.Value, error) {
+				return chainpack.Null(), nil
+			})
 		synctest.Wait()
 		if _, ok := table.Progress(from(1).From); !ok {
 			t.Error("not known")

@@ -16,7 +16,7 @@ import (
 	"shvtools/internal/shv/rpc"
 )
 
-// dirMethods are those of LocalFSNode's directories.
+// dirMethods returns the methods of LocalFSNode's directories.
 func (o *op) dirMethods() []node.Method {
 	methods := []node.Method{
 		{Name: "lsfiles", Flags: node.FlagLarge, Param: "{b}|n", Result: "[[?]]", Access: rpc.AccessRead, Call: o.lsfiles},
@@ -37,9 +37,9 @@ type entry struct {
 	dir  bool
 }
 
-// list reads the directory. Special files, names that are not UTF-8 and links that
-// lead nowhere or out are not in it. Size is what an entry costs apart from its
-// name, in bytes.
+// list reads the directory, without special files, names that are not UTF-8, broken links
+// and links that lead out. size is what an entry takes in the answer besides its name, in
+// bytes.
 func (o *op) list(size int) ([]entry, error) {
 	d, err := o.root.OpenFile(o.name, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -57,7 +57,8 @@ func (o *op) list(size int) ([]entry, error) {
 				continue
 			}
 			if total += len(is.name) + size; total > maxRead {
-				return nil, rpc.Errorf(rpc.CodeException, "%s: the names of what is in it take more than %d bytes, which is the limit of an answer", o.path, maxRead)
+				return nil, rpc.Errorf(rpc.CodeException,
+					"%s: too many entries for one answer (at most %d bytes)", o.path, maxRead)
 			}
 			entries = append(entries, is)
 		}
@@ -72,7 +73,8 @@ func (o *op) list(size int) ([]entry, error) {
 	return nil, o.cause()
 }
 
-func (o *op) entry(e fs.DirEntry) (entry, bool) {
+// entry returns e as an entry; ok is false if list leaves it out.
+func (o *op) entry(e fs.DirEntry) (_ entry, ok bool) {
 	if !isName(e.Name()) {
 		return entry{}, false
 	}
@@ -87,8 +89,8 @@ func (o *op) entry(e fs.DirEntry) (entry, bool) {
 	return entry{name: e.Name(), dir: mode.IsDir()}, mode.IsDir() || mode.IsRegular()
 }
 
-// ls answers names, or whether one is there, for a directory; a file has no
-// children.
+// ls returns the names in a directory, or whether the one in the param exists. A file has
+// no children.
 func (o *op) ls(r *node.Request) (chainpack.Value, error) {
 	if name, ok := r.Param.AsString(); ok {
 		there := false
@@ -101,7 +103,7 @@ func (o *op) ls(r *node.Request) (chainpack.Value, error) {
 	if info, err := o.root.Stat(o.name); err != nil || !info.IsDir() {
 		return chainpack.List(), err
 	}
-	const head = 6 // of a String, and of the pair that clients of 2022 get
+	const head = 6 // bytes of a String, and of the pair that clients of 2022 get
 	entries, err := o.list(head)
 	if err != nil {
 		return chainpack.Value{}, err
@@ -114,10 +116,12 @@ func (o *op) ls(r *node.Request) (chainpack.Value, error) {
 			dirs[e.name] = true
 		}
 	}
-	return node.Names(r.Param, names, func(name string) chainpack.Value { return chainpack.Bool(dirs[name]) }), nil
+	return node.Names(r.Param, names, func(name string) chainpack.Value {
+		return chainpack.Bool(dirs[name])
+	}), nil
 }
 
-// lsfiles answers names with what else is asked for.
+// lsfiles returns names with what else the param asks for.
 func (o *op) lsfiles(r *node.Request) (chainpack.Value, error) {
 	if !r.Param.IsNull() && r.Param.Kind() != chainpack.KindMap {
 		return chainpack.Value{}, badParam("a Map of size, ctime, dirs and files, each true or false")
@@ -130,8 +134,9 @@ func (o *op) lsfiles(r *node.Request) (chainpack.Value, error) {
 		b, _ := v.AsBool()
 		return b
 	}
-	size, ctime, dirs, files := asked("size", false), asked("ctime", false), asked("dirs", true), asked("files", true)
-	const head = 30 // of a List with a kind, a size and a time
+	size, ctime := asked("size", false), asked("ctime", false)
+	dirs, files := asked("dirs", true), asked("files", true)
+	const head = 30 // bytes of a List with a kind, a size and a time
 	entries, err := o.list(head)
 	if err != nil {
 		return chainpack.Value{}, err
@@ -149,7 +154,7 @@ func (o *op) lsfiles(r *node.Request) (chainpack.Value, error) {
 		if size || ctime {
 			info, err := o.root.Stat(path.Join(o.name, e.name))
 			if err != nil {
-				continue // gone
+				continue // removed meanwhile
 			}
 			if size {
 				line = append(line, chainpack.Int(info.Size()))
@@ -170,7 +175,7 @@ func changed(info fs.FileInfo) time.Time {
 	return info.ModTime()
 }
 
-// child reads the name of something that is to be made here.
+// child returns the op for a new entry in this directory, whose name is v.
 func (o *op) child(v chainpack.Value) (*op, error) {
 	name, ok := v.AsString()
 	if !ok || !isName(name) {
@@ -179,12 +184,12 @@ func (o *op) child(v chainpack.Value) (*op, error) {
 	at := *o
 	at.name = path.Join(o.name, name)
 	if _, err := o.root.Lstat(at.name); err == nil {
-		return nil, rpc.Errorf(rpc.CodeException, "%s: '%s' is there already", o.path, name)
+		return nil, rpc.Errorf(rpc.CodeException, "%s: '%s' already exists", o.path, name)
 	}
 	return &at, nil
 }
 
-// mkfile makes a file that is not there yet, empty or with content.
+// mkfile creates a file, empty or with content.
 func (o *op) mkfile(r *node.Request) (chainpack.Value, error) {
 	name, content := r.Param, ""
 	if r.Param.Kind() == chainpack.KindList {
@@ -209,7 +214,7 @@ func (o *op) mkdir(r *node.Request) (chainpack.Value, error) {
 	return chainpack.Bool(err == nil), err
 }
 
-// rmdir removes the directory; with true also what is in it.
+// rmdir removes the directory; with the param true also what is in it.
 func (o *op) rmdir(r *node.Request) (chainpack.Value, error) {
 	recursive, ok := r.Param.AsBool()
 	switch {

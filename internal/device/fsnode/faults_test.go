@@ -36,7 +36,8 @@ func TestFullDiskKeepsTheOldFile(t *testing.T) {
 	if got != "8 sys/fs/a.txt: no space left on device" {
 		t.Errorf("write: %s", got)
 	}
-	if got := outcome(e.value("", "mkfile", chainpack.List(chainpack.String("n"), large))); got != "8 sys/fs: no space left on device" {
+	if got := outcome(e.value("", "mkfile",
+		chainpack.List(chainpack.String("n"), large))); got != "8 sys/fs: no space left on device" {
 		t.Errorf("mkfile: %s", got)
 	}
 	e.check([][4]string{
@@ -59,7 +60,8 @@ func TestFullDiskTellsHowMuchWasWritten(t *testing.T) {
 		var n int
 		_, err := fmt.Sscanf(after, "%d bytes", &n)
 		file := strings.TrimPrefix(before, "8 sys/fs/")[:2]
-		if info, _ := os.Stat(e.path(file)); !ok || err != nil || !strings.HasSuffix(before, "no space left on device") || info.Size() != int64(n) {
+		if info, _ := os.Stat(e.path(file)); !ok || err != nil || !strings.HasSuffix(before, "no space left on device") ||
+			info.Size() != int64(n) {
 			t.Errorf("%s: %s, %v", name, got, info)
 		}
 		must(t, os.Remove(e.path(file)))
@@ -123,7 +125,8 @@ func TestAbortedReadEnds(t *testing.T) {
 // becomes a fifo must not block.
 func TestRaces(t *testing.T) {
 	e := newExport(t)
-	must(t, os.Mkdir(e.path("turns"), 0o755), os.WriteFile(e.path("turns/secret"), []byte("inside"), 0o644), os.Mkdir(e.path("safe"), 0o755))
+	must(t, os.Mkdir(e.path("turns"), 0o755), os.WriteFile(e.path("turns/secret"), []byte("inside"), 0o644),
+		os.Mkdir(e.path("safe"), 0o755))
 	stop := make(chan struct{})
 	var turning sync.WaitGroup
 	turning.Go(func() {
@@ -188,7 +191,8 @@ func TestReplacementIsAtomic(t *testing.T) {
 }
 
 func FuzzPathsStayInside(f *testing.F) {
-	for _, seed := range []string{"a.txt", "../out/secret", "sub/../../out/secret", "'../out'", "up", "absdir/secret", "a.txt\x00/..", "..\xff", strings.Repeat("../", 300)} {
+	for _, seed := range []string{"a.txt", "../out/secret", "sub/../../out/secret", "'../out'", "up", "absdir/secret",
+		"a.txt\x00/..", "..\xff", strings.Repeat("../", 300)} {
 		f.Add(seed, "secret")
 	}
 	const secret = "\x00 what no input holds \x01\x02"

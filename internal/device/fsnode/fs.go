@@ -1,9 +1,10 @@
-// Package fsnode exports a directory as nodes: the file nodes of the standard and
-// the methods of the older LocalFSNode (spec.md 9.5, 9.7). Nothing leads out
-// of the directory, neither names nor links, since all goes through os.Root.
+// Package fsnode serves a directory as nodes: the file nodes of the SHV standard and the
+// methods of the older LocalFSNode (spec.md 9.5, 9.7). Neither names nor links lead out of
+// the directory, since all access is through os.Root. Special files have no nodes and are
+// never opened.
 //
-// It waits for the disk, so no read loop may call it. Special files have no nodes
-// and are never opened. Linux only.
+// It waits for the disk, so read loops must not call it, and it decides nothing about
+// callers (package policy does). Linux only.
 package fsnode
 
 import (
@@ -22,14 +23,13 @@ import (
 )
 
 const (
-	// maxRead bounds the bytes of one answer with content, and of one listing.
+	// maxRead bounds the content of one answer and the size of one listing, in bytes.
 	maxRead = 4 << 20
-	// maxWrite is what writers are told to send at most at a time. A frame holds
-	// more.
+	// maxWrite is how many bytes stat tells writers to send at a time. A frame holds more.
 	maxWrite = 1 << 20
-	// pageSize is what readers are told to ask for at a time.
+	// pageSize is how many bytes stat tells readers to ask for at a time.
 	pageSize = 64 << 10
-	// chunk is what is read between two looks at whether the call still runs.
+	// chunk is how many bytes are read between two checks whether the call still runs.
 	chunk = 256 << 10
 	// maxName is the longest name that Linux file systems take, in bytes.
 	maxName = 255
@@ -37,9 +37,9 @@ const (
 
 // Options of an FS.
 type Options struct {
-	Dir      string
-	ReadOnly bool
-	MaxFile  int64 // bytes that a file may be made to have; 0: any number
+	Dir      string // the served directory
+	ReadOnly bool   // no method changes anything
+	MaxFile  int64  // size to which files may grow, in bytes; 0: any
 }
 
 // FS serves a directory. Its methods may be called concurrently.
@@ -48,15 +48,15 @@ type FS struct {
 	umask fs.FileMode
 }
 
-// usualUmask holds for what is made, beside the umask of the process.
+// usualUmask applies to new files in addition to the umask of the process.
 const usualUmask = 0o022
 
-// New serves the directory of o, which need not exist all the time.
+// New returns an FS for the directory of o, which need not exist all the time.
 func New(o Options) *FS { return &FS{o, usualUmask} }
 
-// Within serves the same directory under the limits of a caller: a umask (negative:
-// the usual one), and the bytes that a file may grow to (negative: no limit but
-// ours; 0: nothing can be written).
+// Within returns an FS for the same directory under the limits of a caller: a umask
+// (negative: the usual one), and the size to which files may grow, in bytes (negative:
+// that of the FS; 0: read-only).
 func (f *FS) Within(umask int, maxFile int64) *FS {
 	within := *f
 	if umask >= 0 {
@@ -69,7 +69,7 @@ func (f *FS) Within(umask int, maxFile int64) *FS {
 	return &within
 }
 
-// Check tells why a directory cannot be served at the moment.
+// Check returns an error if a directory cannot be served at the moment.
 func Check(dir string) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -88,19 +88,22 @@ type op struct {
 	name     string // below root
 }
 
-// Serve serves a request for the node at rest, a clean path below the directory,
-// as a node of tree. It ends soon after ctx.
-func (f *FS) Serve(ctx context.Context, progress func(float64), tree *node.Tree, r *node.Request, rest string) (chainpack.Value, error) {
+// Serve answers a request for the node at rest, a clean path below the directory, as a node
+// of tree. progress is called with values from 0 to 1. Serve returns soon after ctx ends.
+// Errors are for the caller.
+func (f *FS) Serve(
+	ctx context.Context, progress func(float64), tree *node.Tree, r *node.Request, rest string,
+) (chainpack.Value, error) {
 	if ctx.Err() != nil {
 		return chainpack.Value{}, context.Cause(ctx)
 	}
 	name, ok := local(rest)
 	if !ok {
-		return chainpack.Value{}, rpc.Errorf(rpc.CodeInvalidParam, "'%s' is no path of a file here", r.Path)
+		return chainpack.Value{}, rpc.Errorf(rpc.CodeInvalidParam, "'%s' is not a valid file path", r.Path)
 	}
 	root, err := os.OpenRoot(f.opts.Dir)
 	if err != nil {
-		return chainpack.Value{}, rpc.Errorf(rpc.CodeException, "the exported directory is not there: %v", errnoOf(err))
+		return chainpack.Value{}, rpc.Errorf(rpc.CodeException, "the exported directory cannot be opened: %v", errnoOf(err))
 	}
 	defer root.Close()
 	o := &op{FS: f, ctx: ctx, progress: progress, root: root, path: r.Path, name: name}
@@ -115,7 +118,7 @@ func (f *FS) Serve(ctx context.Context, progress func(float64), tree *node.Tree,
 	return result, err
 }
 
-// local is a clean path as a name for os.Root.
+// local returns a clean path as a name for os.Root.
 func local(rest string) (string, bool) {
 	if rest == "" {
 		return ".", true
@@ -128,13 +131,14 @@ func local(rest string) (string, bool) {
 	return rest, true
 }
 
-// isName tells whether a file can be named so. Names that are not UTF-8 cannot be
-// told in a String that all peers read.
+// isName reports whether name can be the name of a file. Names that are not UTF-8 do not
+// fit a String that all peers can read.
 func isName(name string) bool {
-	return name != "" && name != "." && name != ".." && len(name) <= maxName && utf8.ValidString(name) && !strings.ContainsAny(name, "/\x00")
+	return name != "" && name != "." && name != ".." && len(name) <= maxName &&
+		utf8.ValidString(name) && !strings.ContainsAny(name, "/\x00")
 }
 
-// methods are those of the node, by what stands there now.
+// methods returns the methods of the node, by what exists now.
 func (o *op) methods(r *node.Request) ([]node.Method, error) {
 	info, err := o.root.Stat(o.name)
 	switch {
@@ -142,7 +146,7 @@ func (o *op) methods(r *node.Request) ([]node.Method, error) {
 		return o.dirMethods(), nil
 	case err == nil && info.Mode().IsRegular():
 		return o.fileMethods(), nil
-	case errors.Is(err, fs.ErrNotExist) && !o.opts.ReadOnly && r.Method != "ls" && r.Access >= rpc.AccessWrite && o.mayCome():
+	case errors.Is(err, fs.ErrNotExist) && r.Method != "ls" && r.Access >= rpc.AccessWrite && o.creatable():
 		return o.writeMethods(), nil
 	case err == nil || notThere(err):
 		return nil, rpc.NotFound(r.Method, r.Path)
@@ -150,18 +154,21 @@ func (o *op) methods(r *node.Request) ([]node.Method, error) {
 	return nil, o.explain(err)
 }
 
-// mayCome tells whether a file of this name could be made: uploads of new files
-// begin with the question whether the node has a method write.
-func (o *op) mayCome() bool {
+// creatable reports whether a file of this name can be created: uploads of new files begin
+// with the question whether the node has a method write.
+func (o *op) creatable() bool {
+	if o.opts.ReadOnly {
+		return false
+	}
 	if _, err := o.root.Lstat(o.name); err == nil {
-		return false // a link that leads nowhere
+		return false // a broken link
 	}
 	info, err := o.root.Stat(path.Dir(o.name))
 	return err == nil && info.IsDir()
 }
 
-// open opens a file that is regular, before and after: an open alone may block,
-// or do something to a device.
+// open opens a regular file. It checks before and after, since opening alone may block or
+// act on a device.
 func (o *op) open(flags int) (*os.File, fs.FileInfo, error) {
 	info, err := o.root.Stat(o.name)
 	if err == nil && !info.Mode().IsRegular() {
@@ -180,11 +187,11 @@ func (o *op) open(flags int) (*os.File, fs.FileInfo, error) {
 	case !info.Mode().IsRegular():
 		err = errNotRegular
 	case flags&(os.O_WRONLY|os.O_RDWR) != 0 && info.Mode()&(fs.ModeSetuid|fs.ModeSetgid) != 0:
-		// The kernel does it for all but root: what comes from afar must not run as
-		// the owner of what was there.
+		// New content must not run as the file's owner. The kernel clears the bits for
+		// all users except root.
 		err = file.Chmod(info.Mode().Perm())
 		if errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0 {
-			err = nil // the file of somebody else, and the kernel does it at the write
+			err = nil // another user's file; the kernel clears the bits at the write
 		}
 	}
 	if err != nil {
@@ -196,16 +203,17 @@ func (o *op) open(flags int) (*os.File, fs.FileInfo, error) {
 
 var errNotRegular = errors.New("not a regular file")
 
-// fits tells whether a file may have size bytes.
+// fits returns an error if a file may not have size bytes.
 func (o *op) fits(size int64) error {
 	if o.opts.MaxFile > 0 && size > o.opts.MaxFile {
-		return rpc.Errorf(rpc.CodeInvalidParam, "a file may have %d bytes on this device, not %d", o.opts.MaxFile, size)
+		return rpc.Errorf(rpc.CodeInvalidParam,
+			"the file would have %d bytes (at most %d on this device)", size, o.opts.MaxFile)
 	}
 	return nil
 }
 
-// explain turns the error of a system call into one that names the node and not
-// the device's own paths.
+// explain turns the error of a system call into one that names the node instead of the
+// device's own path.
 func (o *op) explain(err error) error {
 	var known *rpc.Error
 	if errors.As(err, &known) || o.ctx.Err() != nil {
@@ -214,7 +222,7 @@ func (o *op) explain(err error) error {
 	return rpc.Errorf(rpc.CodeException, "%s: %v", o.path, errnoOf(err))
 }
 
-// errnoOf is what is left of an error without operation and path.
+// errnoOf returns an error without its operation and path.
 func errnoOf(err error) error {
 	var at *fs.PathError
 	if errors.As(err, &at) {

@@ -41,7 +41,8 @@ type within struct {
 
 func newExport(t *testing.T) *export {
 	top := t.TempDir()
-	e := &export{t: t, dir: filepath.Join(top, "in"), outside: filepath.Join(top, "out"), level: rpc.AccessSuper, ctx: t.Context()}
+	e := &export{t: t, dir: filepath.Join(top, "in"), outside: filepath.Join(top, "out"), level: rpc.AccessSuper,
+		ctx: t.Context()}
 	e.opts.Dir = e.dir
 	for _, dir := range []string{e.dir, e.outside, filepath.Join(e.dir, "sub")} {
 		must(t, os.Mkdir(dir, 0o755))
@@ -254,13 +255,13 @@ func TestWritingMethods(t *testing.T) {
 		{"", "ls", `null`, `["a.txt","new","new2","new3","sub"]`},
 		// Directories.
 		{"", "mkfile", `"e"`, `true`},
-		{"", "mkfile", `"e"`, `8 sys/fs: 'e' is there already`},
+		{"", "mkfile", `"e"`, `8 sys/fs: 'e' already exists`},
 		{"", "mkfile", `["f","content"]`, `true`},
 		{"f", "read", `[0,20]`, `b"content"`},
 		{"", "mkfile", `["g",5]`, `3 the parameter must be a name, or a List of a name and the content`},
 		{"", "mkfile", `"../g"`, `3 the parameter must be a name without a slash`},
 		{"", "mkdir", `"d"`, `true`},
-		{"", "mkdir", `"d"`, `8 sys/fs: 'd' is there already`},
+		{"", "mkdir", `"d"`, `8 sys/fs: 'd' already exists`},
 		{"", "mkdir", `".."`, `3 the parameter must be a name without a slash`},
 		{"", "mkdir", `"d/e"`, `3 the parameter must be a name without a slash`},
 		{"d", "mkfile", `"x"`, `true`},
@@ -283,8 +284,10 @@ func TestReadOnlyExportChangesNothing(t *testing.T) {
 	e := newExport(t)
 	e.opts.ReadOnly = true
 	for _, c := range [][3]string{
-		{"a.txt", "write", `"x"`}, {"a.txt", "write", `[0,"x"]`}, {"a.txt", "append", `"x"`}, {"a.txt", "truncate", `0`}, {"a.txt", "delete", `null`},
-		{"", "mkfile", `"n"`}, {"", "mkdir", `"n"`}, {"sub", "rmdir", `true`}, {"new", "write", `"x"`}, {"new", "dir", `"write"`},
+		{"a.txt", "write", `"x"`}, {"a.txt", "write", `[0,"x"]`}, {"a.txt", "append", `"x"`}, {"a.txt", "truncate", `0`},
+		{"a.txt", "delete", `null`},
+		{"", "mkfile", `"n"`}, {"", "mkdir", `"n"`}, {"sub", "rmdir", `true`}, {"new", "write", `"x"`},
+		{"new", "dir", `"write"`},
 	} {
 		if got, want := e.call(c[0], c[1], c[2]), notFound(c[1], c[0]); got != want {
 			t.Errorf("%s:%s: got %s, want %s", c[0], c[1], got, want)
@@ -303,12 +306,12 @@ func TestLargestFile(t *testing.T) {
 	e.opts.MaxFile = 20
 	e.check([][4]string{
 		{"a.txt", "write", `[15,"12345"]`, `null`},
-		{"a.txt", "write", `[16,"12345"]`, `3 a file may have 20 bytes on this device, not 21`},
-		{"a.txt", "append", `"x"`, `3 a file may have 20 bytes on this device, not 21`},
-		{"a.txt", "write", `"123456789012345678901"`, `3 a file may have 20 bytes on this device, not 21`},
-		{"a.txt", "truncate", `1000000000000`, `3 a file may have 20 bytes on this device, not 1000000000000`},
+		{"a.txt", "write", `[16,"12345"]`, `3 the file would have 21 bytes (at most 20 on this device)`},
+		{"a.txt", "append", `"x"`, `3 the file would have 21 bytes (at most 20 on this device)`},
+		{"a.txt", "write", `"123456789012345678901"`, `3 the file would have 21 bytes (at most 20 on this device)`},
+		{"a.txt", "truncate", `1000000000000`, `3 the file would have 1000000000000 bytes (at most 20 on this device)`},
 		{"a.txt", "size", `null`, `20`},
-		{"", "mkfile", `["n","123456789012345678901"]`, `3 a file may have 20 bytes on this device, not 21`},
+		{"", "mkfile", `["n","123456789012345678901"]`, `3 the file would have 21 bytes (at most 20 on this device)`},
 		{"", "ls", `null`, `["a.txt","sub"]`},
 	})
 }
@@ -316,7 +319,7 @@ func TestLargestFile(t *testing.T) {
 func TestContentThatFitsNoAnswer(t *testing.T) {
 	e := newExport(t)
 	must(t, os.Truncate(e.path("a.txt"), 5<<20))
-	const tooMuch = `3 sys/fs/a.txt: an answer holds 4194304 bytes, ask for a part by offset and size`
+	const tooMuch = `3 sys/fs/a.txt: too large for one answer (at most 4194304 bytes); read it in parts by offset and size`
 	e.check([][4]string{
 		{"a.txt", "read", `null`, tooMuch},
 		{"a.txt", "read", `[0,5000000]`, tooMuch},
@@ -351,13 +354,17 @@ func TestNothingLeadsOut(t *testing.T) {
 		{"", "ls", `"up"`, `false`},
 	})
 	for _, rest := range []string{
-		"up", "abs", "absdir/secret", "updir/secret", "updir/new", "absdir/new", "parent/out/secret", "parent/in/a.txt", "loop", "upnew",
-		"..", "../out/secret", "sub/../../out/secret", "./a.txt", "sub/..", ".", "../in/a.txt", "a.txt\x00", "sub/\xff", strings.Repeat("x", 256),
+		"up", "abs", "absdir/secret", "updir/secret", "updir/new", "absdir/new", "parent/out/secret", "parent/in/a.txt",
+		"loop", "upnew",
+		"..", "../out/secret", "sub/../../out/secret", "./a.txt", "sub/..", ".", "../in/a.txt", "a.txt\x00", "sub/\xff",
+		strings.Repeat("x", 256),
 		"'a.txt/..'", "'..'/out/secret",
 	} {
 		for _, c := range [][2]string{
-			{"read", `null`}, {"write", `"x"`}, {"write", `[0,"x"]`}, {"append", `"x"`}, {"truncate", `0`}, {"delete", `null`}, {"ls", `null`},
-			{"lsfiles", `null`}, {"mkfile", `"n"`}, {"mkdir", `"n"`}, {"rmdir", `true`}, {"stat", `null`}, {"size", `null`}, {"hash", `null`},
+			{"read", `null`}, {"write", `"x"`}, {"write", `[0,"x"]`}, {"append", `"x"`}, {"truncate", `0`}, {"delete", `null`},
+			{"ls", `null`},
+			{"lsfiles", `null`}, {"mkfile", `"n"`}, {"mkdir", `"n"`}, {"rmdir", `true`}, {"stat", `null`}, {"size", `null`},
+			{"hash", `null`},
 		} {
 			v, _ := cpon.Parse([]byte(c[1]), chainpack.Limits{})
 			if v, err := e.value(rest, c[0], v); err == nil {
@@ -391,12 +398,13 @@ func TestSpecialFilesHaveNoNodes(t *testing.T) {
 	names = append(names, "socket")
 	e.check([][4]string{{"", "ls", `null`, `["a.txt","sub"]`}, {"", "lsfiles", `null`, `[["a.txt","f"],["sub","d"]]`}})
 	for _, name := range names {
-		for _, c := range [][2]string{{"read", `null`}, {"write", `"x"`}, {"write", `[0,"x"]`}, {"append", `"x"`}, {"truncate", `0`}, {"hash", `null`}, {"ls", `null`}} {
+		for _, c := range [][2]string{{"read", `null`}, {"write", `"x"`}, {"write", `[0,"x"]`}, {"append", `"x"`},
+			{"truncate", `0`}, {"hash", `null`}, {"ls", `null`}} {
 			if got := e.call(name, c[0], c[1]); got != notFound(c[0], name) {
 				t.Errorf("%s:%s: %s", name, c[0], got)
 			}
 		}
-		if got := e.call("", "mkfile", `"`+name+`"`); got != "8 sys/fs: '"+name+"' is there already" {
+		if got := e.call("", "mkfile", `"`+name+`"`); got != "8 sys/fs: '"+name+"' already exists" {
 			t.Errorf("mkfile %s: %s", name, got)
 		}
 	}
@@ -405,7 +413,8 @@ func TestSpecialFilesHaveNoNodes(t *testing.T) {
 func TestNames(t *testing.T) {
 	e := newExport(t)
 	must(t, os.Remove(e.path("a.txt")), os.RemoveAll(e.path("sub")))
-	for _, name := range []string{"a b", "žluťoučký 🐎", "a\nb", "\x1b[31mred", "'quoted'", "it's", `"x"`, "-rf", "*", ".hidden", "a:b", " ", strings.Repeat("n", 255)} {
+	for _, name := range []string{"a b", "žluťoučký 🐎", "a\nb", "\x1b[31mred", "'quoted'", "it's", `"x"`, "-rf", "*",
+		".hidden", "a:b", " ", strings.Repeat("n", 255)} {
 		content := "content of " + name
 		if _, err := e.value(name, "write", chainpack.String(content)); err != nil {
 			t.Errorf("%q: write: %v", name, err)
@@ -438,7 +447,7 @@ func TestHugeDirectoryIsAnErrorThatSaysSo(t *testing.T) {
 	for i := range files {
 		must(t, os.Link(e.path("a.txt"), e.path(fmt.Sprintf("huge/%s%05d", long, i))))
 	}
-	const want = "8 sys/fs/huge: the names of what is in it take more than 4194304 bytes, which is the limit of an answer"
+	const want = "8 sys/fs/huge: too many entries for one answer (at most 4194304 bytes)"
 	e.check([][4]string{
 		{"huge", "ls", `null`, want},
 		{"huge", "lsfiles", `{"size":true}`, want},
@@ -469,7 +478,7 @@ func TestModeAndOwnerOfAReplacedFileStay(t *testing.T) {
 func TestMissingDirectory(t *testing.T) {
 	e := newExport(t)
 	e.opts.Dir = filepath.Join(e.outside, "later")
-	e.check([][4]string{{"", "ls", `null`, `8 the exported directory is not there: no such file or directory`}})
+	e.check([][4]string{{"", "ls", `null`, `8 the exported directory cannot be opened: no such file or directory`}})
 	must(t, os.Mkdir(e.opts.Dir, 0o755))
 	e.check([][4]string{{"", "ls", `null`, `[]`}})
 }
@@ -549,7 +558,9 @@ func TestFilesOfACallerGrowToHisLimit(t *testing.T) {
 		limit int64
 		size  int // that is too much
 		text  string
-	}{{5, 6, "3 a file may have 5 bytes on this device, not 6"}, {100, 21, "3 a file may have 20 bytes on this device, not 21"}, {-1, 21, "3 a file may have 20 bytes on this device, not 21"}} {
+	}{{5, 6, "3 the file would have 6 bytes (at most 5 on this device)"},
+		{100, 21, "3 the file would have 21 bytes (at most 20 on this device)"},
+		{-1, 21, "3 the file would have 21 bytes (at most 20 on this device)"}} {
 		e.within = &within{umask: -1, maxFile: tt.limit}
 		if got := e.call("n", "write", fmt.Sprintf("%q", strings.Repeat("x", tt.size))); got != tt.text {
 			t.Errorf("%d: %s", tt.limit, got)

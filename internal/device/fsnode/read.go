@@ -21,19 +21,25 @@ import (
 	"shvtools/internal/shv/rpc"
 )
 
-// fileMethods are those of a file that is there: the standard's first, then
-// LocalFSNode's. Where both have one, it takes the params of both.
+// fileMethods returns the methods of an existing file: those of the standard, then those of
+// LocalFSNode. A method that both have takes the params of both.
 func (o *op) fileMethods() []node.Method {
-	const part = "[i(0,):offset,i(0,)|n:size]|n"
+	const (
+		part     = "[i(0,):offset,i(0,)|n:size]|n"
+		readPart = "[i(0,):offset,i(0,):size]|{i}|n"
+		long     = node.FlagLongCalls
+	)
 	methods := []node.Method{
 		{Name: "stat", Flags: node.FlagGetter, Result: "!stat", Access: rpc.AccessRead, Call: o.stat},
 		{Name: "size", Flags: node.FlagGetter, Result: "i(0,)", Access: rpc.AccessBrowse, Call: o.size},
-		{Name: "crc", Flags: node.FlagLongCalls, Param: part, Result: "u(>32)", Access: rpc.AccessRead, Call: o.crc},
-		{Name: "sha1", Flags: node.FlagLongCalls, Param: part, Result: "b(20)", Access: rpc.AccessRead, Call: o.sha1},
-		{Name: "read", Flags: node.FlagLarge, Param: "[i(0,):offset,i(0,):size]|{i}|n", Result: "b", Access: rpc.AccessRead, Call: o.read},
-		{Name: "hash", Flags: node.FlagLongCalls, Result: "s", Access: rpc.AccessRead, Call: o.hash},
-		{Name: "sizeCompressed", Flags: node.FlagLongCalls, Param: "s|{?}|n", Result: "u", Access: rpc.AccessBrowse, Call: o.sizeCompressed},
-		{Name: "readCompressed", Flags: node.FlagLarge | node.FlagLongCalls, Param: "{?}|n", Result: "b", Access: rpc.AccessRead, Call: o.readCompressed},
+		{Name: "crc", Flags: long, Param: part, Result: "u(>32)", Access: rpc.AccessRead, Call: o.crc},
+		{Name: "sha1", Flags: long, Param: part, Result: "b(20)", Access: rpc.AccessRead, Call: o.sha1},
+		{Name: "read", Flags: node.FlagLarge, Param: readPart, Result: "b", Access: rpc.AccessRead, Call: o.read},
+		{Name: "hash", Flags: long, Result: "s", Access: rpc.AccessRead, Call: o.hash},
+		{Name: "sizeCompressed", Flags: long, Param: "s|{?}|n", Result: "u", Access: rpc.AccessBrowse,
+			Call: o.sizeCompressed},
+		{Name: "readCompressed", Flags: node.FlagLarge | long, Param: "{?}|n", Result: "b", Access: rpc.AccessRead,
+			Call: o.readCompressed},
 	}
 	if o.opts.ReadOnly {
 		return methods
@@ -81,11 +87,11 @@ func (o *op) size(*node.Request) (chainpack.Value, error) {
 	return chainpack.Int(info.Size()), nil
 }
 
-// part is what a param asks for of a file.
+// part is the part of a file that a param asks for.
 type part struct {
-	offset, size int64 // size -1: to the end
-	whole        bool  // nothing was asked for
-	old          bool  // in LocalFSNode's form
+	offset, size int64 // in bytes; size -1: to the end
+	whole        bool  // the whole file
+	old          bool  // the param has LocalFSNode's form
 }
 
 // parsePart reads Null, [offset, size] or {"offset":…, "size":…}.
@@ -124,7 +130,7 @@ func parsePart(param chainpack.Value) (p part, err error) {
 	return p, err
 }
 
-// source is an opened file and the part of it that is asked for.
+// source is an opened file and the part of it to read.
 type source struct {
 	*op
 	part
@@ -149,8 +155,8 @@ func (o *op) source(param chainpack.Value) (*source, error) {
 	return s, nil
 }
 
-// copy gives the part to w. A file that changes under it is an error, not a
-// mixture of both.
+// copy writes the part to w. If the file changes meanwhile, that is an error, so that no
+// mixture of two versions is returned.
 func (s *source) copy(w io.Writer) error {
 	from := io.NewSectionReader(s.file, s.offset, s.n)
 	buffer := make([]byte, min(chunk, s.n))
@@ -187,7 +193,7 @@ func (s *source) changed() error {
 
 func (o *op) cause() error { return context.Cause(o.ctx) }
 
-// digest gives a part of the file to w.
+// digest writes a part of the file to w.
 func (o *op) digest(param chainpack.Value, w io.Writer) error {
 	s, err := o.source(param)
 	if err != nil {
@@ -215,7 +221,7 @@ func (o *op) hash(*node.Request) (chainpack.Value, error) {
 	return chainpack.String(hex.EncodeToString(sum.Sum(nil))), err
 }
 
-// bounded collects what fits one answer.
+// bounded collects up to maxRead bytes.
 type bounded struct {
 	path  string
 	bytes []byte
@@ -230,7 +236,8 @@ func (b *bounded) Write(p []byte) (int, error) {
 }
 
 func tooMuch(path string) error {
-	return rpc.Errorf(rpc.CodeInvalidParam, "%s: an answer holds %d bytes, ask for a part by offset and size", path, maxRead)
+	return rpc.Errorf(rpc.CodeInvalidParam,
+		"%s: too large for one answer (at most %d bytes); read it in parts by offset and size", path, maxRead)
 }
 
 func (o *op) read(r *node.Request) (chainpack.Value, error) {
@@ -257,8 +264,8 @@ func (o *op) read(r *node.Request) (chainpack.Value, error) {
 	), nil
 }
 
-// compressor gives the writer for a param that names a type, and the ending that
-// files of that type have.
+// compressor returns a writer for the type that the param names, and the name's ending for
+// files of that type.
 func compressor(param chainpack.Value, size int64, w io.Writer) (_ io.WriteCloser, ending string, err error) {
 	kind := param
 	if param.Kind() == chainpack.KindMap {
@@ -269,14 +276,14 @@ func compressor(param chainpack.Value, size int64, w io.Writer) (_ io.WriteClose
 	case ok && name == "gzip":
 		return gzip.NewWriter(w), ".gz", nil
 	case ok && name == "qcompress" || kind.IsNull():
-		// What Qt's qCompress makes: the size, then zlib's format.
+		// The format of Qt's qCompress: the size, then zlib.
 		_, err := w.Write(binary.BigEndian.AppendUint32(nil, uint32(size)))
 		return zlib.NewWriter(w), ".qcompress", err
 	}
 	return nil, "", badParam("compressionType gzip or qcompress")
 }
 
-// compress gives a compressed part of the file to w.
+// compress writes a part of the file to w, compressed.
 func (o *op) compress(param chainpack.Value, w io.Writer) (s *source, ending string, err error) {
 	of := param
 	if param.Kind() != chainpack.KindMap {

@@ -16,11 +16,12 @@ import (
 	"shvtools/internal/shv/rpc"
 )
 
-// writeMethods are those of a file that can be written, and all that a file has
-// which is not there yet.
+// writeMethods returns the methods that write. A file that does not exist yet has no
+// others.
 func (o *op) writeMethods() []node.Method {
 	return []node.Method{
-		{Name: "write", Param: "[i(0,):offset,b:data]|s|b|[s|b,{b}]", Result: "n|b", Access: rpc.AccessWrite, Call: o.write},
+		{Name: "write", Param: "[i(0,):offset,b:data]|s|b|[s|b,{b}]", Result: "n|b", Access: rpc.AccessWrite,
+			Call: o.write},
 		{Name: "truncate", Param: "i(0,)", Access: rpc.AccessWrite, Call: o.truncate},
 		{Name: "append", Param: "b", Access: rpc.AccessWrite, Flags: node.FlagNotIdem, Call: o.append},
 	}
@@ -30,7 +31,7 @@ func badParam(want string) error {
 	return rpc.Errorf(rpc.CodeInvalidParam, "the parameter must be %s", want)
 }
 
-// bytesOf is the content of a Blob or a String.
+// bytesOf returns the content of a Blob or a String.
 func bytesOf(v chainpack.Value) (string, bool) {
 	if b, ok := v.AsBlob(); ok {
 		return string(b), true
@@ -38,9 +39,9 @@ func bytesOf(v chainpack.Value) (string, bool) {
 	return v.AsString()
 }
 
-// write takes [offset, data] for a write into the file, as the standard has it,
-// and a content, alone or with {"append":…}, as LocalFSNode has it: for the whole
-// file, which it replaces at once, or for its end.
+// write takes [offset, data] to write into the file, as in the standard, or a content as in
+// LocalFSNode: alone it replaces the whole file at once, with {"append": true} it is
+// appended.
 func (o *op) write(r *node.Request) (chainpack.Value, error) {
 	first := r.Param
 	if r.Param.Kind() == chainpack.KindList {
@@ -71,7 +72,7 @@ func (o *op) append(r *node.Request) (chainpack.Value, error) {
 	return chainpack.Null(), o.atEnd(data)
 }
 
-// atEnd appends data. What of it finds no room is told.
+// atEnd appends data. The error says how much was written before the disk was full.
 func (o *op) atEnd(data string) error {
 	file, info, err := o.open(os.O_WRONLY | os.O_APPEND | os.O_CREATE)
 	if err != nil {
@@ -97,12 +98,12 @@ func (o *op) writeAt(offset int64, data string) error {
 		return err
 	}
 	if _, err = file.Seek(offset, io.SeekStart); err == nil {
-		err = o.written(file.WriteString(data)) // WriteAt would not tell of a part
+		err = o.written(file.WriteString(data)) // WriteAt would not return how much was written
 	}
 	return errors.Join(err, file.Close())
 }
 
-// written tells how much was written before it failed.
+// written adds how much was written to an error.
 func (o *op) written(n int, err error) error {
 	if err == nil {
 		return nil
@@ -130,8 +131,8 @@ func (o *op) remove(*node.Request) (chainpack.Value, error) {
 	return chainpack.Bool(err == nil), err
 }
 
-// replace makes content the whole file at once: who reads sees the old one or the
-// new one, and so does who starts the device after a power cut.
+// replace makes content the whole file at once: readers find the old or the new content,
+// also after a power cut.
 func (o *op) replace(content string) error {
 	if err := o.fits(int64(len(content))); err != nil {
 		return err
@@ -147,7 +148,7 @@ func (o *op) replace(content string) error {
 	case err == nil && !old.Mode().IsRegular():
 		return errNotRegular
 	case err == nil:
-		mode = 0o600 // what nobody else may read is not shown to him meanwhile
+		mode = 0o600 // until dress, others must not read what the old file may hide
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
@@ -172,8 +173,8 @@ func (o *op) replace(content string) error {
 	return o.syncDir(path.Dir(name))
 }
 
-// dress gives a new file the mode of the old one, without set-id bits, and its
-// owner, as far as we may.
+// dress gives a new file the mode of the old one, without set-id bits, and its owner if
+// this process may change that.
 func dress(file *os.File, old fs.FileInfo) error {
 	if sys, ok := old.Sys().(*syscall.Stat_t); ok {
 		_ = file.Chown(int(sys.Uid), int(sys.Gid))
@@ -181,15 +182,15 @@ func dress(file *os.File, old fs.FileInfo) error {
 	return file.Chmod(old.Mode().Perm())
 }
 
-// target is the file that the name stands for: a link stays, and what it leads to
-// is replaced.
+// target returns the name of the file to replace: a link stays, and the file that it leads
+// to is replaced.
 func (o *op) target() (string, error) {
 	name := o.name
 	const maxLinks = 8
 	for range maxLinks {
 		to, err := o.root.Readlink(name)
 		if err != nil {
-			return name, nil // no link, or nothing yet
+			return name, nil // not a link, or it does not exist
 		}
 		if strings.HasPrefix(to, "/") {
 			return "", fmt.Errorf("a link to %s, which is not followed", to)

@@ -29,7 +29,8 @@ func TestLineOfTheCppAgent(t *testing.T) {
 	for _, text := range []string{cppLine, cppLine + "\n", " " + cppLine + " \r\n"} {
 		l := parse(t, text)
 		f := l.Find
-		if f.State != rpc.FindTunnelResponse || f.Host != "127.0.0.1" || f.Port != 3755 || f.Secret != "8e2f" || f.RequestID != 41 ||
+		if f.State != rpc.FindTunnelResponse || f.Host != "127.0.0.1" || f.Port != 3755 || f.Secret != "8e2f" ||
+			f.RequestID != 41 ||
 			len(f.CallerIDs) != 1 || f.CallerIDs[0] != 3 {
 			t.Errorf("find %+v", f)
 		}
@@ -45,21 +46,26 @@ func TestLineOfTheCppAgent(t *testing.T) {
 // Nothing that a C++ helper looks at may change its place or form.
 func TestOurLineStartsAsTheCppAgents(t *testing.T) {
 	line := string(parse(t, cppLine).Append(nil))
-	if start := strings.TrimSuffix(cppLine, "}"); !strings.HasPrefix(line, start+",") || strings.Index(line, "\n") != len(line)-1 {
+	if start := strings.TrimSuffix(cppLine, "}"); !strings.HasPrefix(line, start+",") ||
+		strings.Index(line, "\n") != len(line)-1 {
 		t.Errorf("got %s", line)
 	}
 }
 
 func TestLineRoundTrip(t *testing.T) {
 	ext := tunnel.Ext{Version: 1, Window: 1 << 20, Run: tunnel.Run{Kind: tunnel.RunExec, Text: "echo \"a\n\x00\xff\""},
-		Env: []tunnel.EnvVar{{Name: "TERM", Value: "xterm"}, {Name: "LANG", Value: "cs\nCZ"}}, Features: []string{"inband", "x"}}
+		Env:      []tunnel.EnvVar{{Name: "TERM", Value: "xterm"}, {Name: "LANG", Value: "cs\nCZ"}},
+		Features: []string{"inband", "x"}}
 	lines := []helperline.Line{
-		{Find: rpc.TunnelCtl{State: rpc.FindTunnelResponse, Host: "::1", Port: 1, Secret: "s", RequestID: 3, CallerIDs: rpc.CallerIDs{2, 4}}},
+		{Find: rpc.TunnelCtl{State: rpc.FindTunnelResponse, Host: "::1", Port: 1, Secret: "s", RequestID: 3,
+			CallerIDs: rpc.CallerIDs{2, 4}}},
 		{
-			Find:   rpc.TunnelCtl{State: rpc.FindTunnelResponse, Extra: []chainpack.Entry{chainpack.N(7, chainpack.List(chainpack.String("u")))}},
+			Find: rpc.TunnelCtl{State: rpc.FindTunnelResponse,
+				Extra: []chainpack.Entry{chainpack.N(7, chainpack.List(chainpack.String("u")))}},
 			Call:   helperline.Call{Method: "runCmd", Params: chainpack.String("a\nb"), Ext: ext, Extended: true},
 			Policy: policy.Grant{Limits: policy.Limits{Env: []string{"TERM", "LC_*"}}}, User: "iot:\"broker\"\n", InBand: true,
-			Trust: helperline.Trust{CA: "/etc/c a.pem", CRL: "/l", Cert: "/c", Key: "/k", NoVerify: true, Name: "broker.example", Socket: "/run/\"s"},
+			Trust: helperline.Trust{CA: "/etc/c a.pem", CRL: "/l", Cert: "/c", Key: "/k", NoVerify: true, Name: "broker.example",
+				Socket: "/run/\"s"},
 		},
 		{Find: rpc.TunnelCtl{State: rpc.FindTunnelResponse}, Trust: helperline.Trust{Name: "h"}},
 	}
@@ -72,7 +78,8 @@ func TestLineRoundTrip(t *testing.T) {
 		if got := again.Append(nil); string(got) != string(text) {
 			t.Errorf("%s became %s", text, got)
 		}
-		if again.Trust != l.Trust || again.InBand != l.InBand || again.User != l.User || len(again.Policy.Env) != len(l.Policy.Env) || again.Call.Method != l.Call.Method ||
+		if again.Trust != l.Trust || again.InBand != l.InBand || again.User != l.User ||
+			len(again.Policy.Env) != len(l.Policy.Env) || again.Call.Method != l.Call.Method ||
 			!again.Call.Ext.Value().Equal(l.Call.Ext.Value()) && l.Call.Extended {
 			t.Errorf("%+v became %+v", l, again)
 		}
@@ -81,16 +88,19 @@ func TestLineRoundTrip(t *testing.T) {
 
 // A key that a client could put into its param must not become the agent's own.
 func TestClientCannotWritePolicy(t *testing.T) {
-	param, _ := cpon.Parse([]byte(`{"method":"m","params":1,"policy":{"env":["LD_*"]},"caller":{"user":"root"},"trust":{"verify":false},"findTunnelResponse":i{1:2},"x":1}`), chainpack.Limits{})
+	param, _ := cpon.Parse([]byte(`{"method":"m","params":1,"policy":{"env":["LD_*"]},"caller":{"user":"root"},`+
+		`"trust":{"verify":false},"findTunnelResponse":i{1:2},"x":1}`), chainpack.Limits{})
 	l := helperline.Line{Find: rpc.TunnelCtl{State: rpc.FindTunnelResponse}, Call: helperline.CallFromParam(param)}
-	if text := string(l.Append(nil)); strings.Contains(text, "LD_") || strings.Contains(text, "root") || strings.Contains(text, "trust") || strings.Contains(text, `"x"`) {
+	if text := string(l.Append(nil)); strings.Contains(text, "LD_") || strings.Contains(text, "root") ||
+		strings.Contains(text, "trust") || strings.Contains(text, `"x"`) {
 		t.Errorf("got %s", text)
 	}
 }
 
 func TestBadLines(t *testing.T) {
 	for _, text := range []string{
-		"", "\n", "null", "[]", "{}", "i{1:2}", `"findTunnelResponse"`, cppLine[:len(cppLine)-1], cppLine + "x", cppLine + cppLine,
+		"", "\n", "null", "[]", "{}", "i{1:2}", `"findTunnelResponse"`, cppLine[:len(cppLine)-1], cppLine + "x",
+		cppLine + cppLine,
 		`{"onConnectedCall":{}}`,
 		`{"findTunnelResponse":null}`,
 		`{"findTunnelResponse":{"State":2}}`,
@@ -115,7 +125,8 @@ func TestCallThatCannotBeReadStaysEmpty(t *testing.T) {
 
 // Who is trusted must never come of a mistake.
 func TestUnreadableTrustTrustsNobodyMore(t *testing.T) {
-	for _, trust := range []string{`null`, `1`, `[]`, `{}`, `{"verify":null}`, `{"verify":"false"}`, `{"verify":0}`, `{"ca":1,"name":[],"socket":null}`} {
+	for _, trust := range []string{`null`, `1`, `[]`, `{}`, `{"verify":null}`, `{"verify":"false"}`, `{"verify":0}`,
+		`{"ca":1,"name":[],"socket":null}`} {
 		if l := parse(t, `{"findTunnelResponse":<1:3>i{1:2},"trust":`+trust+`}`); l.Trust != (helperline.Trust{}) {
 			t.Errorf("%s: %+v", trust, l.Trust)
 		}

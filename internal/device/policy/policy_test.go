@@ -29,8 +29,10 @@ func commands(t testing.TB, texts ...string) (all []policy.Command) {
 func rules(t testing.TB) *policy.Policy {
 	return &policy.Policy{Rules: []policy.Rule{
 		{Name: "out", At: "f:1", Users: []string{"mallory"}, Uses: policy.Uses(), Deny: true},
-		{Name: "few", At: "f:2", Users: []string{"ops-*"}, Uses: []policy.Use{policy.Commands}, Commands: commands(t, "uptime", "systemctl status *", "log **")},
-		{Name: "menu", At: "f:3", Users: []string{"guest"}, Uses: []policy.Use{policy.Shell, policy.Commands}, Force: "/usr/bin/menu"},
+		{Name: "few", At: "f:2", Users: []string{"ops-*"}, Uses: []policy.Use{policy.Commands},
+			Commands: commands(t, "uptime", "systemctl status *", "log **")},
+		{Name: "menu", At: "f:3", Users: []string{"guest"}, Uses: []policy.Use{policy.Shell, policy.Commands},
+			Force: "/usr/bin/menu"},
 		{Name: "all", At: "f:4", Level: rpc.AccessService, Uses: policy.Uses()},
 		{Name: "files", At: "f:5", Users: []string{"eva"}, Uses: []policy.Use{policy.Files, policy.SFTP}},
 	}}
@@ -53,7 +55,8 @@ func TestJudge(t *testing.T) {
 		{"ops-1", rpc.AccessCommand, argv("uptime"), `rule "few"`, true},
 		{"ops-1", rpc.AccessCommand, line("uptime"), `rule "few"`, true},
 		{"ops-1", rpc.AccessCommand, line(" systemctl  'status' \"ssh\" "), `rule "few"`, true},
-		{"ops-1", rpc.AccessCommand, line("systemctl status"), `rule "few" (f:2) does not allow the command "systemctl status"`, false},
+		{"ops-1", rpc.AccessCommand, line("systemctl status"),
+			`rule "few" (f:2) does not allow the command "systemctl status"`, false},
 		{"ops-1", rpc.AccessCommand, argv("systemctl", "status", "a", "b"), "does not allow", false},
 		{"ops-1", rpc.AccessCommand, argv("log"), `rule "few"`, true},
 		{"ops-1", rpc.AccessCommand, argv("log", "-f", "x"), `rule "few"`, true},
@@ -80,11 +83,13 @@ func TestJudge(t *testing.T) {
 			t.Errorf("%s at %s, %+v: %v %s; want %v %s", tt.user, tt.level, tt.wanted, err == nil, text, tt.ok, tt.want)
 		}
 	}
-	if _, err := new(policy.Policy).Judge(policy.Ask{User: "eva", Level: rpc.AccessSuper}); err == nil || !strings.Contains(err.Error(), `no rule of this device allows shell to user "eva"`) {
+	if _, err := new(policy.Policy).Judge(policy.Ask{User: "eva", Level: rpc.AccessSuper}); err == nil ||
+		!strings.Contains(err.Error(), `no rule of this device allows shell to user "eva"`) {
 		t.Errorf("without rules: %v", err)
 	}
 	var told *rpc.Error
-	if _, err := p.Judge(policy.Ask{Level: rpc.AccessCommand, Wanted: argv("uptime")}); !errors.As(err, &told) || told.Code != rpc.CodeUserIDRequired {
+	if _, err := p.Judge(policy.Ask{Level: rpc.AccessCommand, Wanted: argv("uptime")}); !errors.As(err, &told) ||
+		told.Code != rpc.CodeUserIDRequired {
 		t.Errorf("a caller without a name: %v", err)
 	}
 }
@@ -107,35 +112,51 @@ func TestCallersWithoutANameGainNothing(t *testing.T) {
 		{"what is denied", policy.Rule{Deny: true}, policy.Rule{}, false},
 		{"what everybody may, and is denied", policy.Rule{}, policy.Rule{Deny: true}, false},
 		{"few commands", policy.Rule{Commands: commands(t, "uptime")}, policy.Rule{}, false},
-		{"the same commands", policy.Rule{Commands: commands(t, "uptime")}, policy.Rule{Commands: commands(t, "uptime")}, true},
+		{"the same commands", policy.Rule{Commands: commands(t, "uptime")},
+			policy.Rule{Commands: commands(t, "uptime")}, true},
 		{"other commands", policy.Rule{Commands: commands(t, "date")}, policy.Rule{Commands: commands(t, "uptime")}, false},
 		{"a forced command", policy.Rule{Force: "menu"}, policy.Rule{}, false},
 		{"a forced command for others", policy.Rule{}, policy.Rule{Force: "menu"}, true},
 		{"no limits", policy.Rule{Limits: plain}, policy.Rule{Limits: plain}, true},
 		{"a level that he has not", policy.Rule{Level: rpc.AccessSuper, Deny: true}, policy.Rule{}, true},
-		{"another user", policy.Rule{Limits: limits(func(l *policy.Limits) { l.User = "pump" })}, policy.Rule{Limits: plain}, false},
-		{"another user for others", policy.Rule{Limits: plain}, policy.Rule{Limits: limits(func(l *policy.Limits) { l.User = "pump" })}, true},
-		{"groups for others", policy.Rule{Limits: limits(func(l *policy.Limits) { l.User = "a" })}, policy.Rule{Limits: limits(func(l *policy.Limits) { l.User, l.Group = "a", []string{"disk"} })}, false},
-		{"a shell", policy.Rule{Limits: limits(func(l *policy.Limits) { l.Shell = "/bin/menu" })}, policy.Rule{Limits: plain}, false},
-		{"a directory", policy.Rule{Limits: limits(func(l *policy.Limits) { l.Dir = "/tmp" })}, policy.Rule{Limits: plain}, false},
-		{"a umask", policy.Rule{Limits: limits(func(l *policy.Limits) { l.Umask = 0o77 })}, policy.Rule{Limits: plain}, false},
-		{"no time", policy.Rule{Limits: limits(func(l *policy.Limits) { l.Total = time.Hour })}, policy.Rule{Limits: plain}, false},
-		{"less time for others", policy.Rule{Limits: limits(func(l *policy.Limits) { l.Total = time.Hour })}, policy.Rule{Limits: limits(func(l *policy.Limits) { l.Total = time.Minute })}, true},
-		{"idle for long", policy.Rule{Limits: limits(func(l *policy.Limits) { l.Idle = time.Hour })}, policy.Rule{Limits: limits(func(l *policy.Limits) { l.Idle = 2 * time.Hour })}, false},
-		{"few variables", policy.Rule{Limits: limits(func(l *policy.Limits) { l.Env = nil })}, policy.Rule{Limits: plain}, false},
-		{"few files", policy.Rule{Limits: limits(func(l *policy.Limits) { l.Resources = map[string]uint64{"nofile": 9} })}, policy.Rule{Limits: plain}, false},
-		{"fewer files for others", policy.Rule{Limits: limits(func(l *policy.Limits) { l.Resources = map[string]uint64{"nofile": 9} })},
-			policy.Rule{Limits: limits(func(l *policy.Limits) { l.Resources = map[string]uint64{"nofile": 8, "nproc": 1} })}, true},
+		{"another user", policy.Rule{Limits: limits(func(l *policy.Limits) { l.User = "pump" })},
+			policy.Rule{Limits: plain}, false},
+		{"another user for others", policy.Rule{Limits: plain},
+			policy.Rule{Limits: limits(func(l *policy.Limits) { l.User = "pump" })}, true},
+		{"groups for others", policy.Rule{Limits: limits(func(l *policy.Limits) { l.User = "a" })},
+			policy.Rule{Limits: limits(func(l *policy.Limits) { l.User, l.Group = "a", []string{"disk"} })}, false},
+		{"a shell", policy.Rule{Limits: limits(func(l *policy.Limits) { l.Shell = "/bin/menu" })},
+			policy.Rule{Limits: plain}, false},
+		{"a directory", policy.Rule{Limits: limits(func(l *policy.Limits) { l.Dir = "/tmp" })},
+			policy.Rule{Limits: plain}, false},
+		{"a umask", policy.Rule{Limits: limits(func(l *policy.Limits) { l.Umask = 0o77 })},
+			policy.Rule{Limits: plain}, false},
+		{"no time", policy.Rule{Limits: limits(func(l *policy.Limits) { l.Total = time.Hour })},
+			policy.Rule{Limits: plain}, false},
+		{"less time for others", policy.Rule{Limits: limits(func(l *policy.Limits) { l.Total = time.Hour })},
+			policy.Rule{Limits: limits(func(l *policy.Limits) { l.Total = time.Minute })}, true},
+		{"idle for long", policy.Rule{Limits: limits(func(l *policy.Limits) { l.Idle = time.Hour })},
+			policy.Rule{Limits: limits(func(l *policy.Limits) { l.Idle = 2 * time.Hour })}, false},
+		{"few variables", policy.Rule{Limits: limits(func(l *policy.Limits) { l.Env = nil })},
+			policy.Rule{Limits: plain}, false},
+		{"few files", policy.Rule{Limits: limits(func(l *policy.Limits) { l.Resources = map[string]uint64{"nofile": 9} })},
+			policy.Rule{Limits: plain}, false},
+		{"fewer files for others",
+			policy.Rule{Limits: limits(func(l *policy.Limits) { l.Resources = map[string]uint64{"nofile": 9} })},
+			policy.Rule{Limits: limits(func(l *policy.Limits) { l.Resources = map[string]uint64{"nofile": 8, "nproc": 1} })},
+			true},
 	} {
 		tt.named.Name, tt.named.Users, tt.named.Uses = "his", []string{"eva"}, policy.Uses()
 		tt.general.Name, tt.general.Uses = "all", policy.Uses()
 		p := &policy.Policy{Rules: []policy.Rule{tt.named, tt.general}}
-		g, err := p.Judge(policy.Ask{Level: rpc.AccessCommand, Wanted: policy.Wanted{Use: policy.Commands, Argv: []string{"uptime"}}})
+		g, err := p.Judge(policy.Ask{Level: rpc.AccessCommand,
+			Wanted: policy.Wanted{Use: policy.Commands, Argv: []string{"uptime"}}})
 		var told *rpc.Error
 		switch {
 		case tt.ok && (err != nil || g.Rule != `rule "all"`):
 			t.Errorf("%s: %v", tt.name, err)
-		case !tt.ok && (!errors.As(err, &told) || told.Code != rpc.CodeUserIDRequired || !strings.Contains(told.Message, `rule "his"`)):
+		case !tt.ok &&
+			(!errors.As(err, &told) || told.Code != rpc.CodeUserIDRequired || !strings.Contains(told.Message, `rule "his"`)):
 			t.Errorf("%s: granted, or %v", tt.name, err)
 		}
 	}
@@ -153,7 +174,8 @@ func TestNobodyIsGrantedMoreThanEachUser(t *testing.T) {
 		for range 1 + pick(4) {
 			rule := policy.Rule{
 				Name: "r", Users: [][]string{nil, nil, {"a"}, {"b"}, {"[ab]"}}[pick(5)], Uses: policy.Uses()[:1+pick(5)],
-				Level: []rpc.Access{0, rpc.AccessCommand, rpc.AccessSuper}[pick(3)], Deny: pick(4) == 0, Limits: policy.DefaultLimits(),
+				Level: []rpc.Access{0, rpc.AccessCommand, rpc.AccessSuper}[pick(3)], Deny: pick(4) == 0,
+				Limits: policy.DefaultLimits(),
 			}
 			if !rule.Deny {
 				rule.Force = []string{"", "", "f"}[pick(3)]
@@ -163,7 +185,8 @@ func TestNobodyIsGrantedMoreThanEachUser(t *testing.T) {
 			p.Rules = append(p.Rules, rule)
 		}
 		for _, use := range policy.Uses() {
-			ask := policy.Ask{Level: []rpc.Access{rpc.AccessCommand, rpc.AccessSuper}[pick(2)], Wanted: policy.Wanted{Use: use, Argv: []string{[]string{"x", "y", "z"}[pick(3)]}}}
+			ask := policy.Ask{Level: []rpc.Access{rpc.AccessCommand, rpc.AccessSuper}[pick(2)],
+				Wanted: policy.Wanted{Use: use, Argv: []string{[]string{"x", "y", "z"}[pick(3)]}}}
 			g, err := p.Judge(ask)
 			if err != nil {
 				continue
@@ -186,10 +209,13 @@ func TestNobodyIsGrantedMoreThanEachUser(t *testing.T) {
 // A forced command is the only thing that its user gets.
 func TestForcedCommandServesNoFiles(t *testing.T) {
 	t.Parallel()
-	p := &policy.Policy{Rules: []policy.Rule{{Name: "menu", Uses: policy.Uses(), Force: "menu"}, {Name: "all", Uses: policy.Uses()}}}
+	p := &policy.Policy{Rules: []policy.Rule{{Name: "menu", Uses: policy.Uses(), Force: "menu"},
+		{Name: "all", Uses: policy.Uses()}}}
 	for _, use := range policy.Uses() {
-		_, err := p.Judge(policy.Ask{User: "eva", Level: rpc.AccessCommand, Wanted: policy.Wanted{Use: use, Argv: []string{"x"}}})
-		if (err != nil) != (use == policy.Files) || err != nil && !strings.Contains(err.Error(), `rule "menu" runs one command whatever is asked for, and serves no files`) {
+		_, err := p.Judge(policy.Ask{User: "eva", Level: rpc.AccessCommand,
+			Wanted: policy.Wanted{Use: use, Argv: []string{"x"}}})
+		if (err != nil) != (use == policy.Files) || err != nil &&
+			!strings.Contains(err.Error(), `rule "menu" runs one command whatever is asked for, and serves no files`) {
 			t.Errorf("%s: %v", use, err)
 		}
 	}
@@ -200,8 +226,10 @@ func TestListedCommandsAreNoWayOut(t *testing.T) {
 	t.Parallel()
 	g := policy.Grant{Uses: []policy.Use{policy.Commands}, Commands: commands(t, "echo **", "cat *")}
 	for _, line := range []string{
-		"echo a; reboot", "echo a && reboot", "echo a | sh", "echo $(reboot)", "echo `reboot`", "echo \"$(reboot)\"", "echo \"`reboot`\"", "echo a\nreboot",
-		"echo a > /etc/passwd", "echo $HOME", "echo *", "cat ~/x", "echo {a,b}", "(echo a)", "! echo", "echo a & reboot", "echo <(reboot)", "echo 'a", "echo \"a",
+		"echo a; reboot", "echo a && reboot", "echo a | sh", "echo $(reboot)", "echo `reboot`", "echo \"$(reboot)\"",
+		"echo \"`reboot`\"", "echo a\nreboot",
+		"echo a > /etc/passwd", "echo $HOME", "echo *", "cat ~/x", "echo {a,b}", "(echo a)", "! echo", "echo a & reboot",
+		"echo <(reboot)", "echo 'a", "echo \"a",
 		"A=b echo", "./echo a", "/tmp/echo a", "", " ", "''", "echo a\\", "echo a\x00b", "echo a\rb", "cat a b", "cat",
 	} {
 		if err := g.Check(policy.Wanted{Use: policy.Commands, Line: line}); err == nil {
@@ -209,7 +237,8 @@ func TestListedCommandsAreNoWayOut(t *testing.T) {
 		}
 	}
 	for line, want := range map[string][]string{
-		"echo": {"echo"}, `echo 'a;b' "c d" e\;f`: {"echo", "a;b", "c d", "e;f"}, `cat ''`: {"cat", ""}, `echo "a\"b\n"`: {"echo", `a"b\n`}, "cat\t'$HOME'": {"cat", "$HOME"},
+		"echo": {"echo"}, `echo 'a;b' "c d" e\;f`: {"echo", "a;b", "c d", "e;f"}, `cat ''`: {"cat", ""},
+		`echo "a\"b\n"`: {"echo", `a"b\n`}, "cat\t'$HOME'": {"cat", "$HOME"},
 	} {
 		w := policy.Wanted{Use: policy.Commands, Line: line}
 		if err := g.Check(w); err != nil || !slices.Equal(g.Argv(w), want) {
@@ -232,7 +261,8 @@ func TestPatternsThatAreNone(t *testing.T) {
 func TestUserOfAChain(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		`null`: "", `""`: "", `"eva"`: "eva", `"root;eva"`: "eva", `"root:b;eva:b"`: "eva", `"root;"`: "", `1`: "", `{}`: "", `[]`: "",
+		`null`: "", `""`: "", `"eva"`: "eva", `"root;eva"`: "eva", `"root:b;eva:b"`: "eva", `"root;"`: "", `1`: "",
+		`{}`: "", `[]`: "",
 		`{"shvUser":"iot","brokerId":"b"}`: "iot", `{"shvUser":1}`: "", `"{\"shvUser\":\"root\"};eva"`: "eva",
 	} {
 		v, err := cpon.Parse([]byte(text), chainpack.Limits{})
@@ -248,14 +278,18 @@ func TestUserOfAChain(t *testing.T) {
 func TestGrantOnTheWire(t *testing.T) {
 	t.Parallel()
 	full := policy.Grant{
-		Rule: `rule "x" (f:1)`, Uses: []policy.Use{policy.Shell, policy.SFTP}, Commands: commands(t, "a *", "b"), Force: "menu",
-		Limits: policy.Limits{Env: []string{"LC_*"}, User: "pump", Shell: "/bin/ash", Group: []string{"dialout"}, Umask: 0o27, Dir: "~/x", Idle: time.Minute, Total: time.Hour,
+		Rule: `rule "x" (f:1)`, Uses: []policy.Use{policy.Shell, policy.SFTP}, Commands: commands(t, "a *", "b"),
+		Force: "menu",
+		Limits: policy.Limits{Env: []string{"LC_*"}, User: "pump", Shell: "/bin/ash", Group: []string{"dialout"}, Umask: 0o27,
+			Dir: "~/x", Idle: time.Minute, Total: time.Hour,
 			Resources: map[string]uint64{"nofile": 64, "as": 1 << 40}},
 	}
-	for _, g := range []policy.Grant{full, {Limits: policy.Limits{Umask: -1}}, {Commands: []policy.Command{}, Limits: policy.Limits{Umask: 0, Group: []string{}}}} {
+	for _, g := range []policy.Grant{full, {Limits: policy.Limits{Umask: -1}},
+		{Commands: []policy.Command{}, Limits: policy.Limits{Umask: 0, Group: []string{}}}} {
 		v := g.Value()
 		again := policy.GrantFromValue(v)
-		if !again.Value().Equal(v) || (again.Commands == nil) != (g.Commands == nil) || (again.Group == nil) != (g.Group == nil) {
+		if !again.Value().Equal(v) || (again.Commands == nil) != (g.Commands == nil) ||
+			(again.Group == nil) != (g.Group == nil) {
 			t.Errorf("%s became %s", cpon.String(v), cpon.String(again.Value()))
 		}
 	}
@@ -265,9 +299,12 @@ func TestGrantOnTheWire(t *testing.T) {
 func TestGrantsThatCannotBeRead(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
-		`null`, `{}`, `{"env":["A"]}`, `{"use":"shell"}`, `{"use":["root"]}`, `{"use":["shell"],"umask":"022"}`, `{"use":["shell"],"umask":-1}`,
-		`{"use":["shell"],"umask":4096}`, `{"use":["shell"],"idle":-1}`, `{"use":["shell"],"time":9000000000000000000}`, `{"use":["shell"],"user":0}`,
-		`{"use":["shell"],"force":1}`, `{"use":["shell"],"resources":{"nofile":-1}}`, `{"use":["shell"],"resources":{"files":1u}}`,
+		`null`, `{}`, `{"env":["A"]}`, `{"use":"shell"}`, `{"use":["root"]}`, `{"use":["shell"],"umask":"022"}`,
+		`{"use":["shell"],"umask":-1}`,
+		`{"use":["shell"],"umask":4096}`, `{"use":["shell"],"idle":-1}`, `{"use":["shell"],"time":9000000000000000000}`,
+		`{"use":["shell"],"user":0}`,
+		`{"use":["shell"],"force":1}`, `{"use":["shell"],"resources":{"nofile":-1}}`,
+		`{"use":["shell"],"resources":{"files":1u}}`,
 	} {
 		v, err := cpon.Parse([]byte(text), chainpack.Limits{})
 		if err != nil {

@@ -1,9 +1,10 @@
 // Package policy decides what a caller may do on a device. A policy is a list of rules,
 // of which the first that fits decides. The agent asks it before it starts anything, and
-// passes the grant to the helper, which checks it again (spec.md 8.3).
+// passes the grant to the helper, which checks it again.
 //
 // It reads no file (package config does) and starts no process (package ptyproc does).
-// Access levels are decided by the brokers; the policy only takes away.
+// Brokers grant access levels (spec.md 3.8); a policy only takes away. It is no part of the
+// protocol: no peer knows of it.
 package policy
 
 import (

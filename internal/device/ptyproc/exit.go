@@ -8,16 +8,16 @@ import (
 
 // Exit is how a process ended.
 type Exit struct {
-	// Code is the exit code, 0 to 255; without meaning when Signal is set.
+	// Code is the exit code, 0 to 255. It has no meaning if Signal is set.
 	Code int
 	// Signal is the signal that killed the process; 0: it ended by itself.
 	Signal syscall.Signal
 }
 
-// codeUnknown is reported where somebody else reaped the process.
+// codeUnknown is the code of a process that something else has reaped.
 const codeUnknown = 255
 
-// Name is the name of the signal, such as "TERM"; empty without one.
+// Name returns the name of Signal, such as "TERM"; "" without one.
 func (e Exit) Name() string {
 	if e.Signal == 0 {
 		return ""

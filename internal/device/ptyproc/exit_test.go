@@ -72,11 +72,14 @@ func TestStartErrorsAreOneCleanLineWithACode(t *testing.T) {
 		{"empty", ptyproc.Spec{}, 127, "no program given"},
 		{"directory", ptyproc.Spec{Path: dir}, 126, dir + ": is a directory"},
 		{"not executable", ptyproc.Spec{Path: plain}, 126, plain + ": permission denied"},
-		{"not executable in PATH", ptyproc.Spec{Path: "plain", Env: []string{"PATH=" + dir}}, 126, "plain: permission denied"},
+		{"not executable in PATH", ptyproc.Spec{Path: "plain", Env: []string{"PATH=" + dir}}, 126,
+			"plain: permission denied"},
 		{"no interpreter", ptyproc.Spec{Path: orphan}, 126, orphan + ": its interpreter or loader was not found"},
 		{"no program at all", ptyproc.Spec{Path: junk}, 126, junk + ": exec format error"},
-		{"bad directory", ptyproc.Spec{Path: "sh", Dir: "/no/dir"}, 126, "/no/dir: cannot be the working directory: no such file or directory"},
-		{"file as directory", ptyproc.Spec{Path: "sh", Dir: plain}, 126, plain + ": cannot be the working directory: not a directory"},
+		{"bad directory", ptyproc.Spec{Path: "sh", Dir: "/no/dir"}, 126,
+			"/no/dir: cannot be the working directory: no such file or directory"},
+		{"file as directory", ptyproc.Spec{Path: "sh", Dir: plain}, 126,
+			plain + ": cannot be the working directory: not a directory"},
 		{"NUL in argument", ptyproc.Spec{Path: "sh", Argv: []string{"sh", "a\x00b"}}, 126, "sh: invalid argument"},
 		{"control characters", ptyproc.Spec{Path: "a\x1b[31m\nb"}, 127, "a?[31m?b: not found"},
 		{"relative PATH", ptyproc.Spec{Path: "orphan", Dir: dir, Env: []string{"PATH=:."}}, 127, "orphan: not found"},
@@ -126,7 +129,8 @@ func TestSpecReachesProcess(t *testing.T) {
 
 	// Found in the PATH of Env, in Dir, the last of two equal keys wins.
 	want := "/ new /bin/sh," + dir + "/tool,x,"
-	if got := run(ptyproc.Spec{Path: "tool", Argv: []string{"ignored for scripts", "x"}, Env: env, Dir: "/"}); got != want {
+	if got := run(ptyproc.Spec{Path: "tool", Argv: []string{"ignored for scripts", "x"}, Env: env,
+		Dir: "/"}); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	// A relative path is meant from Dir.

@@ -58,7 +58,8 @@ func TestNoProcessesLeft(t *testing.T) {
 	room := nstest.CrowdedUser(t)
 	eachRefused := func(m mode) {
 		_, err := ptyproc.Start(ptyproc.Spec{Path: "true", Env: testEnv, Pty: m.pty, Dir: "/"})
-		wantsStartError(t, err, "true: no process can be started on the device: resource temporarily unavailable", syscall.EAGAIN)
+		wantsStartError(t, err, "true: no process can be started on the device: resource temporarily unavailable",
+			syscall.EAGAIN)
 	}
 	before := descriptors(t)
 	for _, m := range modes { // not in goroutines of their own, which are root's

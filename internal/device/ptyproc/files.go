@@ -9,18 +9,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// files are the descriptors of a process to be.
+// files are the descriptors of a process that is about to start.
 type files struct {
-	child   [3]int // 0, 1, 2 of the child; blocking
+	child   [3]int // descriptors 0, 1 and 2 of the child; blocking
 	stdin   *stream
 	outputs []*stream
 
-	// slave is kept open on a pty: without it a process that closes its
-	// terminal for a moment would look like the end of the output. -1: pipes.
+	// slave is the slave of a pty, which stays open: otherwise a process that closes
+	// its terminal for a moment would look like the end of the output. -1: pipes.
 	slave int
 }
 
-// closeChild closes what only the child needs.
+// closeChild closes the descriptors that only the child needs.
 func (f *files) closeChild() {
 	for i, fd := range f.child {
 		if fd >= 0 && fd != f.slave {
@@ -44,8 +44,8 @@ func (f *files) closeAll() {
 	}
 }
 
-// openPipes makes three pipes. Each end is an open file of its own, so ours
-// can be non-blocking without the child noticing.
+// openPipes creates three pipes. Each end is an open file description of its own, so the
+// parent's can be non-blocking without affecting the child.
 func openPipes() (f *files, err error) {
 	f = &files{child: [3]int{-1, -1, -1}, slave: -1}
 	defer func() {
@@ -76,14 +76,15 @@ func openPipes() (f *files, err error) {
 	return f, nil
 }
 
-// openPty makes a terminal of that size, which belongs to uid (-1: to us).
+// openPty creates a terminal of the given size. It belongs to uid; -1: to this process's
+// user.
 func openPty(size Size, uid int) (f *files, err error) {
 	master, slave, err := pty.Open()
 	if err != nil {
 		return nil, err
 	}
-	// The os.Files are given up at once, as each call of their Fd may
-	// change the mode of a terminal that both ends count on.
+	// Close the os.Files at once: each call of their Fd may change the mode of the
+	// terminal, on which both ends rely.
 	defer master.Close()
 	defer slave.Close()
 
@@ -97,7 +98,7 @@ func openPty(size Size, uid int) (f *files, err error) {
 		return nil, err
 	}
 	f.child = [3]int{f.slave, f.slave, f.slave}
-	// os.OpenFile has made it non-blocking, for all who share it.
+	// os.OpenFile has made it non-blocking for everything that shares it.
 	if err := unix.SetNonblock(f.slave, false); err != nil {
 		return nil, os.NewSyscallError("fcntl", err)
 	}
@@ -105,8 +106,8 @@ func openPty(size Size, uid int) (f *files, err error) {
 		return nil, err
 	}
 	if uid >= 0 {
-		// As login does it: the user may open the terminal by its name.
-		// Without the right to do so the terminal still works.
+		// Like login: the user may then open the terminal by its name. The terminal
+		// also works if this is not permitted.
 		_ = unix.Fchown(f.slave, uid, -1)
 	}
 	if f.stdin, err = dupStream(master); err != nil {
@@ -125,7 +126,7 @@ func openPty(size Size, uid int) (f *files, err error) {
 	return f, nil
 }
 
-// setUTF8 lets Backspace take away a whole character of what was typed.
+// setUTF8 makes Backspace erase a whole UTF-8 character.
 func setUTF8(fd int) error {
 	modes, err := unix.IoctlGetTermios(fd, unix.TCGETS)
 	if err != nil {
@@ -163,9 +164,9 @@ func setSize(fd int, s Size) error {
 	return os.NewSyscallError("ioctl", unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &ws))
 }
 
-// hideInherited marks the descriptors that we were started with close-on-exec:
-// all that Go opens is, but those of a careless parent would reach the user's
-// program. Once is enough.
+// hideInherited marks the descriptors that this process was started with close-on-exec.
+// Those that Go opens already are, but those of a careless parent would reach the user's
+// program.
 var hideInherited = sync.OnceFunc(func() {
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {

@@ -12,26 +12,24 @@ import (
 )
 
 const (
-	// A process group gives no notice of its end, so it is looked at: soon
-	// at first, since most die at once, then less often.
+	// A process group gives no notice of its end, so it is polled: quickly at first,
+	// since most end at once, then less often.
 	firstLook = time.Millisecond
 	lastLook  = 50 * time.Millisecond
 
-	// killWait is how long the kernel may take to carry out a SIGKILL
-	// before we stop watching it.
+	// killWait is how long to wait for the kernel to carry out a SIGKILL.
 	killWait = time.Second
 )
 
-// Hangup does what the loss of a terminal does, and then makes sure: SIGHUP
-// to the process group and, on a pty, to that in the foreground; SIGCONT, so
-// that stopped ones get it; SIGKILL to what is left of them after grace. It
-// returns when the groups are gone or were killed, and at once where nothing
-// is left. Other process groups of the session are not touched: a shell
-// with job control hands SIGHUP on to its jobs, or not, as its user wants.
+// Hangup does what the loss of a terminal does, and then makes sure of it: it sends SIGHUP
+// to the process group and, on a pty, to the foreground group; SIGCONT, so that stopped
+// processes receive it; and SIGKILL to what is left after grace. It returns when the
+// groups have ended or were killed, and at once if nothing is left. It does not touch other
+// process groups of the session: a shell with job control passes SIGHUP on to its jobs or
+// not, as its user wants.
 //
-// Background jobs without job control are members of the process's group and
-// get it even after the process has ended: who wants them to live on after a
-// normal end doesn't call it then.
+// Background jobs without job control belong to the process's group and are ended even
+// after the process itself: do not call Hangup if they may live on.
 func (p *Proc) Hangup(grace time.Duration) {
 	p.mu.Lock()
 	var groups []int
@@ -49,7 +47,7 @@ func (p *Proc) Hangup(grace time.Duration) {
 	if awaitGone(groups, grace) {
 		return
 	}
-	// A shell may have brought another job to the front meanwhile.
+	// A shell may have brought another job to the foreground meanwhile.
 	p.mu.Lock()
 	if !p.reaped {
 		if fg := p.foreground(); fg > 0 && !slices.Contains(groups, fg) {
@@ -61,9 +59,8 @@ func (p *Proc) Hangup(grace time.Duration) {
 	awaitGone(groups, killWait)
 }
 
-// HangupGroup does the same for a process group of which only the id is left,
-// because the one who started it is gone. An id that can't be that of a
-// foreign group (0, 1, our own) is ignored.
+// HangupGroup is Hangup for a process group of which only the id is known, since the
+// process that started it has ended. It ignores 0, 1 and the group of this process.
 func HangupGroup(pgid int, grace time.Duration) {
 	if pgid <= 1 || pgid == unix.Getpgrp() {
 		return
@@ -80,13 +77,13 @@ func HangupGroup(pgid int, grace time.Duration) {
 func signalGroups(groups []int, sigs ...syscall.Signal) {
 	for _, g := range groups {
 		for _, sig := range sigs {
-			_ = unix.Kill(-g, sig) // gone, or another user's: no help for either
+			_ = unix.Kill(-g, sig) // fails if it has ended or belongs to another user
 		}
 	}
 }
 
-// awaitGone waits until no living process is left in the groups and reports
-// whether that happened within the limit.
+// awaitGone waits until no living process is left in the groups, and reports whether that
+// happened within limit.
 func awaitGone(groups []int, limit time.Duration) bool {
 	deadline := time.Now().Add(limit)
 	for pause := firstLook; anyAlive(groups); pause = min(2*pause, lastLook) {
@@ -103,9 +100,9 @@ func anyAlive(groups []int) bool {
 	return slices.ContainsFunc(groups, groupAlive)
 }
 
-// groupAlive also looks at who is in the group: a dead member counts for
-// kill(2) until its parent has reaped it, and there are first processes of
-// containers that never do.
+// groupAlive reports whether a living process is in the group. It looks at each member,
+// since kill(2) counts a dead one until its parent reaps it, which the first process of
+// some containers never does.
 func groupAlive(pgid int) bool {
 	if unix.Kill(-pgid, 0) == unix.ESRCH {
 		return false
@@ -131,9 +128,9 @@ func groupAlive(pgid int) bool {
 	return false
 }
 
-// livesIn reads a line of /proc/PID/stat: "pid (name) state ppid pgrp …" with
-// the number of threads as 20th; the name may hold anything, parentheses too.
-// A zombie with more than one thread has only lost its first.
+// livesIn reports whether a line of /proc/PID/stat is that of a living process in the
+// group: "pid (name) state ppid pgrp …", with the number of threads as field 20. The name
+// may hold parentheses. A zombie with several threads has only lost its first.
 func livesIn(stat []byte, pgid int) bool {
 	i := bytes.LastIndexByte(stat, ')')
 	if i < 0 {

@@ -9,19 +9,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrStdinClosed says that nobody reads what is written: the process closed
-// its standard input, or it has ended.
+// ErrStdinClosed is the error of a write that nothing will read: the process has closed its
+// standard input, or has ended.
 var ErrStdinClosed = errors.New("ptyproc: the process closed its standard input")
 
-// input is the way to the process.
+// input writes to the process's standard input.
 type input struct {
 	s     *stream
-	ended *atomic.Bool // of the process; set before s is woken
+	ended *atomic.Bool // whether the process has ended; set before s is woken
 
-	mu sync.Mutex // held for a whole Write, so that two of them don't mix
+	mu sync.Mutex // held for a whole Write, so that the bytes of two Writes do not mix
 }
 
-// write1 tries once. A full pipe or terminal is 0, nil. Called between use and done.
+// write1 tries once. It returns 0, nil for a full pipe or terminal. It must be called
+// between use and done.
 func (in *input) write1(b []byte) (int, error) {
 	for {
 		if in.s.closed.Load() {
@@ -71,7 +72,7 @@ func (in *input) write(b []byte) (int, error) {
 
 func (in *input) tryWrite(b []byte) (int, error) {
 	if len(b) == 0 || !in.mu.TryLock() {
-		return 0, nil // behind a pending Write, or the order would change
+		return 0, nil // a pending Write comes first
 	}
 	defer in.mu.Unlock()
 	if err := in.s.use(); err != nil {

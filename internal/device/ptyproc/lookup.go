@@ -20,7 +20,7 @@ const (
 // defaultPath is searched when the environment has no PATH.
 const defaultPath = "/usr/local/bin:/usr/bin:/bin"
 
-// maxNameRunes bounds the name in an error message; names come from afar.
+// maxNameRunes bounds names in error messages: clients choose them.
 const maxNameRunes = 200
 
 var (
@@ -28,22 +28,21 @@ var (
 	errNoInterpreter = errors.New("its interpreter or loader was not found")
 )
 
-// StartError says that a program could not be started.
+// StartError is the error of a program that could not be started.
 type StartError struct {
-	// Path is the name as it was given, or the working directory where
-	// that was the obstacle.
+	// Path is the program as it was given, or the working directory if that was the
+	// obstacle.
 	Path string
-	// Code is the exit code that a shell would report: 127 where no such
-	// program was found; 126 for all else: a file that isn't executable, a
-	// directory, a script whose interpreter is missing, a working directory
-	// that can't be entered, no terminals or processes left.
+	// Code is the exit code that a shell would return: 127 if the program was not
+	// found; 126 otherwise, as for a file that is not executable, a directory, a script
+	// whose interpreter is missing, a working directory that cannot be entered, or a
+	// device without free terminals or processes.
 	Code int
-	// Err is the cause, an errno in most cases.
+	// Err is the cause, in most cases a syscall.Errno.
 	Err error
 }
 
-// Error is one line without control characters, fit for a user's terminal,
-// such as "nosuch: not found".
+// Error returns one line without control characters, such as "nosuch: not found".
 func (e *StartError) Error() string {
 	text := ""
 	switch {
@@ -63,7 +62,8 @@ func (e *StartError) Error() string {
 // Unwrap returns the cause.
 func (e *StartError) Unwrap() error { return e.Err }
 
-// printable keeps a name from acting on the terminal that shows it.
+// printable replaces the characters of a name that could act on a terminal, and shortens
+// it.
 func printable(s string) string {
 	r := []rune(s)
 	if len(r) > maxNameRunes {
@@ -77,9 +77,8 @@ func printable(s string) string {
 	return string(r)
 }
 
-// lookup finds the file to execute for a name. Relative entries of PATH, the
-// empty one included, are skipped: which program they mean depends on the
-// directory of the moment.
+// lookup returns the file to execute for a name. It skips relative entries of PATH, the
+// empty one included: what they mean depends on the current directory.
 func lookup(name, dir string, env []string) (string, error) {
 	switch {
 	case name == "":
@@ -112,14 +111,14 @@ func lookup(name, dir string, env []string) (string, error) {
 			return file, nil
 		}
 		if !notFound(err) && notFound(result) {
-			result = err // found, but of no use: go on, say so at the end
+			result = err // found but not executable: the error if nothing else is found
 		}
 	}
 	return "", startError(name, result)
 }
 
-// executable is a first look, whoever the program will run as; the last word
-// is execve's.
+// executable returns an error for a file that nobody can execute. Whether the program's
+// user can, execve decides.
 func executable(file string) error {
 	info, err := os.Stat(file)
 	switch {
@@ -133,8 +132,8 @@ func executable(file string) error {
 	return nil
 }
 
-// checkDir finds a bad working directory before the fork, where its error
-// could not be told from the program's.
+// checkDir checks the working directory before the fork: after it, its error could not be
+// told from the program's.
 func checkDir(dir string) error {
 	if dir == "" {
 		return nil
@@ -160,21 +159,22 @@ func startError(name string, err error) *StartError {
 	return e
 }
 
-// openError explains why there are no pipes or no terminal.
+// openError is the error if there are no pipes or no terminal.
 func openError(name string, err error) *StartError {
-	if errors.Is(err, syscall.ENOSPC) { // a limit of devpts, no disk is full
+	if errors.Is(err, syscall.ENOSPC) { // a limit of devpts, not of a disk
 		err = fmt.Errorf("no terminal is left on the device: %w", errnoOf(err))
 	}
 	return &StartError{Path: name, Code: codeNotExecutable, Err: err}
 }
 
-// execError explains what fork and exec said of a file that lookup accepted.
+// execError is the error if fork or exec fails for a file that lookup accepted.
 func execError(name string, err error) *StartError {
 	switch {
 	case notFound(err):
 		return &StartError{Path: name, Code: codeNotExecutable, Err: errNoInterpreter}
 	case errors.Is(err, syscall.EAGAIN):
-		return &StartError{Path: name, Code: codeNotExecutable, Err: fmt.Errorf("no process can be started on the device: %w", errnoOf(err))}
+		err = fmt.Errorf("no process can be started on the device: %w", errnoOf(err))
+		return &StartError{Path: name, Code: codeNotExecutable, Err: err}
 	}
 	return &StartError{Path: name, Code: codeNotExecutable, Err: errnoOf(err)}
 }
@@ -183,7 +183,7 @@ func notFound(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }
 
-// errnoOf strips the decoration of os, which repeats the path.
+// errnoOf returns the errno in err, without the path that package os adds.
 func errnoOf(err error) error {
 	var errno syscall.Errno
 	if errors.As(err, &errno) {

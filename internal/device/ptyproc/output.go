@@ -9,21 +9,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ptyTail is the most that is read from a pty once the process has ended.
-// The kernel holds 12 to 20 KiB between the two ends (measured), so all that
-// the process wrote is within; the limit is for background jobs that write
-// on and on.
+// ptyTail bounds what is read from a pty after the process has ended, in bytes. The kernel
+// holds 12 to 20 KiB between the two ends (measured), so all output of the process fits;
+// the bound is for background jobs that write on and on.
 const ptyTail = 64 << 10
 
-// Output is what comes from the process on one stream: everything of a
-// terminal, or standard output or standard error of pipes.
+// Output reads one stream of the process: all output on a terminal, or standard output or
+// standard error on pipes. Its methods may be called concurrently.
 type Output struct {
 	s     *stream
-	ended *atomic.Bool // of the process; set before s is woken
+	ended *atomic.Bool // whether the process has ended; set before s is woken
 	tty   bool
 
 	mu   sync.Mutex // serialises readers
-	tail int        // bytes that may still be read; -1 until the end was seen
+	tail int        // bytes that may still be read; -1: the process has not ended
 	eof  bool
 }
 
@@ -31,14 +30,12 @@ func newOutput(s *stream, ended *atomic.Bool, tty bool) *Output {
 	return &Output{s: s, ended: ended, tty: tty, tail: -1}
 }
 
-// Read blocks until there is output. It returns [io.EOF] when nobody can write
-// any more, and also once the process has ended and all that it wrote was
-// read, though a background job may still hold the other end: who waited
-// for such jobs would keep a user's session open for as long as they live.
-// After Close it returns [os.ErrClosed].
+// Read blocks until there is output. It returns [io.EOF] when nothing can write any more,
+// and also when the process has ended and its output is read: background jobs that still
+// hold the other end do not keep the session open. After Close it returns [os.ErrClosed].
 //
-// A terminal that all programs closed is not at its end as long as the
-// process lives, which may open /dev/tty again.
+// A terminal that all programs have closed is not at its end while the process lives: it
+// may open /dev/tty again.
 func (o *Output) Read(b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, nil
@@ -56,8 +53,8 @@ func (o *Output) Read(b []byte) (int, error) {
 		if o.s.closed.Load() {
 			return 0, os.ErrClosed
 		}
-		// Asked before the read: only what is empty after the end is at
-		// its end.
+		// Asked before the read: only a stream that is empty after the process has
+		// ended is at its end.
 		ended := o.ended.Load()
 		if ended {
 			b = o.limit(b)
@@ -87,7 +84,7 @@ func (o *Output) Read(b []byte) (int, error) {
 	}
 }
 
-// limit cuts b to what the process can have left behind.
+// limit cuts b to what the ended process can have written.
 func (o *Output) limit(b []byte) []byte {
 	if o.tail < 0 {
 		o.tail = ptyTail
@@ -106,9 +103,8 @@ func (o *Output) finish() (int, error) {
 	return 0, io.EOF
 }
 
-// Close gives up reading; a pending Read ends. The process gets SIGPIPE when
-// it writes to a closed pipe, and comes to a halt on a terminal that nobody
-// reads. It may be called many times, at any time.
+// Close ends reading, also a pending Read. The process gets SIGPIPE if it writes to a
+// closed pipe, and blocks on a terminal that nothing reads. Close may be called many times.
 func (o *Output) Close() error {
 	o.s.close()
 	return nil

@@ -12,33 +12,32 @@ import (
 	"shvtools/internal/sys/timerslack"
 )
 
-// ErrNoPty is returned by Resize for a process on pipes.
+// ErrNoPty is the error of Resize for a process on pipes.
 var ErrNoPty = errors.New("ptyproc: the process has no terminal")
 
-// Proc is a process that was started. All methods may be called at any time,
-// by several goroutines at once.
+// Proc is a started process. All methods may be called concurrently and at any time.
 type Proc struct {
-	// Static.
+	// Set by Start.
 	pid     int // also the id of its session and process group
 	pty     bool
 	stdin   *input
 	outputs []*Output
-	done    chan struct{} // closed when the process was reaped
+	done    chan struct{} // closed when the process has been reaped
 
 	ended atomic.Bool // set before the streams are woken and done is closed
 
 	mu        sync.Mutex
 	slave     int  // -1 without a pty and after Close
-	reaped    bool // pid may mean another process
+	reaped    bool // pid may now mean another process
 	groupGone bool // no member was left when the leader was reaped
-	exit      Exit // static after done
+	exit      Exit // constant once done is closed
 }
 
-// Start starts a process as the leader of a new session and process group,
-// on a pty with that as its controlling terminal. A failure is a *[StartError].
+// Start starts a process as the leader of a new session and process group; a pty becomes
+// its controlling terminal. An error is a *[StartError].
 //
-// The process runs until it ends; Close it in any case. It inherits the
-// signals that the caller ignores (not those that it catches).
+// The process inherits the signals that this process ignores, but not those that it
+// catches. Call Close in any case, also after the process has ended.
 func Start(spec Spec) (*Proc, error) {
 	if err := checkDir(spec.Dir); err != nil {
 		return nil, err
@@ -70,7 +69,7 @@ func Start(spec Spec) (*Proc, error) {
 			Sys: &syscall.SysProcAttr{
 				Setsid:     true,
 				Setctty:    spec.Pty != nil,
-				Ctty:       0, // a number of the child's
+				Ctty:       0, // a descriptor of the child
 				Credential: spec.Credential,
 			},
 		})
@@ -101,8 +100,8 @@ func open(spec Spec) (*files, error) {
 	return openPty(*spec.Pty, uid)
 }
 
-// reap waits for the end. The process is looked at first and reaped under
-// the lock: a signal never goes to another process with the same number.
+// reap waits for the end of the process. It reaps the process with the lock held, so that a
+// signal never goes to another process with the same id.
 func (p *Proc) reap() {
 	var info unix.Siginfo
 	for unix.Waitid(unix.P_PID, p.pid, &info, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
@@ -130,27 +129,26 @@ func (p *Proc) reap() {
 	close(p.done)
 }
 
-// Pid is the id of the process, of its session and of its process group.
+// Pid returns the id of the process, of its session and of its process group.
 func (p *Proc) Pid() int { return p.pid }
 
-// Outputs returns what the process writes to: one stream on a pty, standard
-// output and standard error on pipes. Each must be read (or closed), or the
-// process comes to a halt.
+// Outputs returns the streams of the process: one on a pty; standard output and standard
+// error on pipes. Each must be read or closed; otherwise the process blocks.
 func (p *Proc) Outputs() []*Output { return p.outputs }
 
-// Write writes all of b to the process's standard input and waits for as
-// long as the process doesn't read. It ends early with [ErrStdinClosed] when
-// the process closed its standard input or ended, and with [os.ErrClosed]
-// after Close or CloseStdin. What concurrent Writes send doesn't mix.
+// Write writes all of b to the process's standard input, and waits while the process does
+// not read. It fails with [ErrStdinClosed] if the process has closed its standard input or
+// ended, and with [os.ErrClosed] after Close or CloseStdin. The bytes of concurrent Writes
+// do not mix.
 func (p *Proc) Write(b []byte) (int, error) { return p.stdin.write(b) }
 
-// TryWrite writes what fits now and never waits; 0 is possible, and certain
-// while a Write is pending. Errors are those of Write.
+// TryWrite writes what fits now, and never waits. It may write nothing, as it does while a
+// Write is pending. Errors are those of Write.
 func (p *Proc) TryWrite(b []byte) (int, error) { return p.stdin.tryWrite(b) }
 
-// CloseStdin ends the process's standard input on pipes. It does nothing on
-// a pty, which stays open for output; there a program is told by the VEOF
-// character (normally 4, Ctrl-D), written at the start of a line.
+// CloseStdin ends the process's standard input on pipes. On a pty, which stays open for
+// output, it does nothing: write the VEOF character (normally 4, Ctrl-D) at the start of a
+// line instead.
 func (p *Proc) CloseStdin() error {
 	if !p.pty {
 		p.stdin.s.close()
@@ -158,8 +156,8 @@ func (p *Proc) CloseStdin() error {
 	return nil
 }
 
-// Resize tells the terminal its size; its foreground process group gets
-// SIGWINCH if the size changed. A Size that isn't set is ignored.
+// Resize sets the size of the terminal. The foreground process group gets SIGWINCH if that
+// is a change. A Size that is not set is ignored.
 func (p *Proc) Resize(s Size) error {
 	if !p.pty {
 		return ErrNoPty
@@ -174,19 +172,18 @@ func (p *Proc) Resize(s Size) error {
 	return setSize(p.stdin.s.fd, s)
 }
 
-// Wait blocks until the process has ended and was reaped. Output may still
-// be there to be read.
+// Wait blocks until the process has ended and has been reaped. Output may still be unread.
 func (p *Proc) Wait() Exit {
 	<-p.done
 	return p.exit
 }
 
-// Done is closed when the process has ended and was reaped.
+// Done returns a channel that is closed when the process has ended and has been reaped.
 func (p *Proc) Done() <-chan struct{} { return p.done }
 
-// Close closes our descriptors; pending Reads and Writes end. It kills
-// nothing itself, but without its terminal a process gets SIGHUP, and SIGPIPE
-// when it writes to a pipe. It may be called many times.
+// Close closes this process's ends; pending Reads and Writes end. Close kills nothing
+// itself, but a process that loses its terminal gets SIGHUP, and one that writes to a
+// closed pipe SIGPIPE. It may be called many times.
 func (p *Proc) Close() error {
 	p.stdin.s.close()
 	for _, o := range p.outputs {

@@ -126,7 +126,8 @@ func TestCredentialOwnsProcessAndTerminal(t *testing.T) {
 
 // Ctrl-C must reach what runs in front, not the shell behind it.
 func TestSignalReachesForegroundGroup(t *testing.T) {
-	p := shell(t, modes[1], `set -m; sh -c "trap 'echo got it; exit 7' INT; echo ready; while :; do sleep 0.01; done"; echo code $?`)
+	p := shell(t, modes[1],
+		`set -m; sh -c "trap 'echo got it; exit 7' INT; echo ready; while :; do sleep 0.01; done"; echo code $?`)
 	out := p.Outputs()[0]
 	readUntil(t, out, "ready")
 	if err := p.Signal(syscall.SIGINT); err != nil {

@@ -8,10 +8,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// DefaultSignals has what we start from now on heed HUP and INT, even where we were
-// started to ignore them ourselves, by nohup or in the background of a script: what
-// a program catches, its children have by default. We go on ignoring them, although
-// [signal.Ignored] no longer says so.
+// DefaultSignals gives the processes that are started from now on the default action for
+// HUP and INT, even if this process was started to ignore them, as by nohup or in the
+// background of a script: signals that a process catches have their default action in its
+// children. This process goes on ignoring them, although [signal.Ignored] no longer
+// reports so.
 func DefaultSignals() {
 	for _, sig := range []os.Signal{syscall.SIGHUP, syscall.SIGINT} {
 		if signal.Ignored(sig) {
@@ -20,10 +21,9 @@ func DefaultSignals() {
 	}
 }
 
-// Signal sends a signal to a process group: on a pty to the one in the
-// foreground, which is what Ctrl-C would reach, and otherwise, or where the
-// terminal has none, to that of the process. After the process has ended it
-// returns [os.ErrProcessDone].
+// Signal sends a signal to a process group: on a pty to the foreground group, which Ctrl-C
+// would reach; otherwise, or if the terminal has none, to that of the process. After the
+// process has ended it returns [os.ErrProcessDone].
 func (p *Proc) Signal(sig syscall.Signal) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -38,7 +38,7 @@ func (p *Proc) Signal(sig syscall.Signal) error {
 	return os.NewSyscallError("kill", unix.Kill(-p.pid, sig))
 }
 
-// foreground is the terminal's foreground process group; 0: none.
+// foreground returns the terminal's foreground process group; 0: none.
 func (p *Proc) foreground() int {
 	if !p.pty || p.stdin.s.use() != nil {
 		return 0

@@ -6,46 +6,46 @@ import (
 	"syscall"
 )
 
-// Size is the size of a terminal in character cells. With either field zero
-// it is "not set", and the kernel's 0×0 or the former size stays.
+// Size is the size of a terminal in character cells. If either field is 0 it is not set,
+// and the terminal keeps the size that it has (0×0 for a new one).
 type Size struct {
 	Cols, Rows uint16
 }
 
 func (s Size) isSet() bool { return s.Cols != 0 && s.Rows != 0 }
 
-// HandedFD is where a process finds the file that it is handed.
+// HandedFD is the descriptor of Spec.Handed in the process.
 const HandedFD = 3
 
 // Spec says what to start, and how.
 type Spec struct {
-	// Path is the program. Without a slash it is looked up in Search; a
-	// relative one with a slash is meant from Dir.
+	// Path is the program. Without a slash it is looked up in Search; a relative path
+	// with a slash is relative to Dir.
 	Path string
-	// Search is the PATH in which Path is looked up; empty: that of Env.
+	// Search is the PATH in which Path is looked up; "": that of Env.
 	Search string
-	// Argv holds the arguments, argv[0] first: "-bash" makes a login shell.
-	// Empty means {Path}.
+	// Argv holds the arguments, argv[0] first: "-bash" makes a login shell. Empty means
+	// {Path}.
 	Argv []string
-	// Env is the whole environment as KEY=value; nothing is inherited, not
-	// even when it is nil. Of equal keys the last one counts.
+	// Env is the whole environment as KEY=value; nothing is inherited, even if it is
+	// nil. Of equal keys the last one counts.
 	Env []string
-	// Dir is the working directory; empty: the caller's.
+	// Dir is the working directory; "": that of this process.
 	Dir string
-	// Pty asks for a terminal of that size (a zero Size: a terminal without
-	// a size). Nil: three pipes.
+	// Pty is the size of the process's terminal; a zero Size: not set. Nil: three pipes
+	// instead of a terminal.
 	Pty *Size
-	// Handed, if set, is a file that the process has as descriptor HandedFD. Start
-	// does not close it.
+	// Handed, if set, is a file that the process gets as descriptor HandedFD. Start does
+	// not close it.
 	Handed *os.File
-	// Credential is the user to run as; nil: unchanged.
+	// Credential is the user to run as; nil: that of this process.
 	Credential *syscall.Credential
-	// Via, if set, says what is executed in the place of the program that was
-	// found; it is to become that program.
+	// Via, if set, returns what to execute instead of the program that was found. It
+	// must become that program.
 	Via func(program string, argv []string) (path string, viaArgv []string)
 }
 
-// searchEnv is env with the PATH that the program is looked up in.
+// searchEnv returns env with the PATH in which the program is looked up.
 func (s Spec) searchEnv(env []string) []string {
 	if s.Search == "" {
 		return env
@@ -60,9 +60,9 @@ func (s Spec) argv() []string {
 	return []string{s.Path}
 }
 
-// environ returns Env with one entry for each key. Programs disagree which
-// of two counts (libc: the first, bash: the last), and a filter that looked
-// at one of them must not be passed by the other.
+// environ returns Env with one entry for each key. Programs disagree on which of two counts
+// (libc: the first, bash: the last), and a filter that checks one of them must not let the
+// other through.
 func (s Spec) environ() []string {
 	last := make(map[string]int, len(s.Env))
 	for i, kv := range s.Env {

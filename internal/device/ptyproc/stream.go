@@ -8,24 +8,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stream is one direction of traffic: a non-blocking descriptor of ours and
-// an eventfd that ends waits on it. On a pty both directions have their own
-// duplicate of the master, so that a stream always owns its descriptor.
+// stream is one direction of traffic: a non-blocking descriptor of this process, and an
+// eventfd that ends waits for it. On a pty each direction has its own duplicate of the
+// master, so that a stream always owns its descriptor.
 //
-// The eventfd is written on the process's end and on close and never read:
-// from the first event on no wait blocks, and flags say what happened.
+// The eventfd is written when the process ends and on close, and never read: from then on
+// no wait blocks, and flags say what happened.
 type stream struct {
 	closed atomic.Bool
 
-	// mu is held for reading by whoever uses fd or wake, also while waiting,
-	// and for writing to close them: a descriptor number is never used after
-	// it may mean another file.
+	// mu is held for reading while fd or wake is used, also while waiting, and for
+	// writing to close them, so that a descriptor number is never used when it may mean
+	// another file.
 	mu   sync.RWMutex
 	fd   int
 	wake int
 }
 
-// newStream takes over fd and makes it non-blocking; on failure fd is closed.
+// newStream takes over fd and makes it non-blocking. On failure it closes fd.
 func newStream(fd int) (*stream, error) {
 	if err := unix.SetNonblock(fd, true); err != nil {
 		_ = unix.Close(fd)
@@ -51,7 +51,7 @@ func (s *stream) use() error {
 
 func (s *stream) done() { s.mu.RUnlock() }
 
-// wakeUp ends the present waits and all later ones.
+// wakeUp ends all present and later waits.
 func (s *stream) wakeUp() {
 	if s.use() != nil {
 		return
@@ -60,18 +60,18 @@ func (s *stream) wakeUp() {
 	s.signalWake()
 }
 
-// signalWake is called with mu held in either way, or by the one closer.
+// signalWake must be called with mu held, for reading or writing, or by close.
 func (s *stream) signalWake() {
-	one := [8]byte{1, 1, 1, 1, 1, 1, 1} // not zero in any byte order
+	one := [8]byte{1, 1, 1, 1, 1, 1, 1} // not 0 in any byte order
 	for {
 		if _, err := unix.Write(s.wake, one[:]); err != unix.EINTR {
-			return // EAGAIN: the counter is full, thus readable
+			return // EAGAIN: the counter is full, and so readable
 		}
 	}
 }
 
-// close ends pending uses, waits until they are out and closes the
-// descriptors. It may be called many times.
+// close ends pending uses, waits for their end and closes the descriptors. It may be called
+// many times.
 func (s *stream) close() {
 	if s.closed.Swap(true) {
 		return
@@ -83,8 +83,8 @@ func (s *stream) close() {
 	_ = unix.Close(s.wake)
 }
 
-// wait blocks until events on the descriptor, an error or hang-up on it, or
-// a wake-up. Called between use and done.
+// wait blocks until there are events on the descriptor, an error or a hang-up, or a
+// wake-up. It must be called between use and done.
 func (s *stream) wait(events int16) error {
 	fds := [2]unix.PollFd{
 		{Fd: int32(s.fd), Events: events},
@@ -97,7 +97,7 @@ func (s *stream) wait(events int16) error {
 	}
 }
 
-// ready is wait without waiting and without the wake-up.
+// ready reports whether wait would return at once, wake-ups apart.
 func (s *stream) ready(events int16) bool {
 	fds := [1]unix.PollFd{{Fd: int32(s.fd), Events: events}}
 	for {

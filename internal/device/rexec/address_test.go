@@ -16,15 +16,19 @@ func TestWhereAHelperConnects(t *testing.T) {
 		want  transport.URL
 	}{
 		{"", trust, transport.URL{Scheme: "tcp", Host: "10.0.0.1", Port: "3755"}},
-		{"ssl://10.0.0.1:77", trust, transport.URL{Scheme: "ssl", Host: "10.0.0.1", Port: "77", CA: "/ca", ServerName: "broker.example"}},
-		{"ssl://[::1]", helperline.Trust{NoVerify: true}, transport.URL{Scheme: "ssl", Host: "::1", Port: "3756", NoVerify: true}},
+		{"ssl://10.0.0.1:77", trust,
+			transport.URL{Scheme: "ssl", Host: "10.0.0.1", Port: "77", CA: "/ca", ServerName: "broker.example"}},
+		{"ssl://[::1]", helperline.Trust{NoVerify: true},
+			transport.URL{Scheme: "ssl", Host: "::1", Port: "3756", NoVerify: true}},
 		// The name in an offer is the one to be proved.
 		{"ssl://other.example", trust, transport.URL{Scheme: "ssl", Host: "other.example", Port: "3756", CA: "/ca"}},
 		// The broker does not decide whom to trust.
-		{"ssl://u:p@h:1?verify=false&ca=/theirs&token=t&shapass=s", trust, transport.URL{Scheme: "ssl", Host: "h", Port: "1", CA: "/ca"}},
+		{"ssl://u:p@h:1?verify=false&ca=/theirs&token=t&shapass=s", trust,
+			transport.URL{Scheme: "ssl", Host: "h", Port: "1", CA: "/ca"}},
 		{"unix:///run/theirs?mode=777", trust, transport.URL{Scheme: "unix", Path: "/run/ours"}},
 		{"unix:///run/theirs", helperline.Trust{}, transport.URL{Scheme: "unix", Path: "/run/theirs"}},
-		{"wss://10.0.0.1:77/shv?verify=false&ca=/theirs", trust, transport.URL{Scheme: "wss", Host: "10.0.0.1", Port: "77", Path: "/shv", CA: "/ca", ServerName: "broker.example"}},
+		{"wss://10.0.0.1:77/shv?verify=false&ca=/theirs", trust,
+			transport.URL{Scheme: "wss", Host: "10.0.0.1", Port: "77", Path: "/shv", CA: "/ca", ServerName: "broker.example"}},
 		{"ws://h", trust, transport.URL{Scheme: "ws", Host: "h", Port: "8755", Path: "/"}},
 		{"tcps://h:1", trust, transport.URL{Scheme: "tcps", Host: "h", Port: "1"}},
 		{"tcp://h", trust, transport.URL{Scheme: "tcp", Host: "h", Port: "3755"}},

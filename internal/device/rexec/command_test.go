@@ -44,14 +44,20 @@ func TestCommand(t *testing.T) {
 		dir    string
 	}{
 		{"a program", "runCmd", chainpack.String("ls -l"), tunnel.Run{}, "ls -l", []string{"ls -l"}, ""},
-		{"with arguments", "runCmd", chainpack.List(chainpack.String("nice"), chainpack.Int(5)), tunnel.Run{}, "nice", []string{"nice", "5"}, ""},
-		{"on a terminal", "runPtyCmd", chainpack.List(list("top", "-b"), chainpack.Int(80), chainpack.Int(24)), tunnel.Run{}, "top", []string{"top", "-b"}, ""},
+		{"with arguments", "runCmd", chainpack.List(chainpack.String("nice"), chainpack.Int(5)), tunnel.Run{}, "nice",
+			[]string{"nice", "5"}, ""},
+		{"on a terminal", "runPtyCmd", chainpack.List(list("top", "-b"), chainpack.Int(80), chainpack.Int(24)), tunnel.Run{},
+			"top", []string{"top", "-b"}, ""},
 		{"login shell", "runCmd", list("x"), tunnel.Run{Kind: tunnel.RunShell}, me.Shell, []string{"-" + shell}, me.Home},
-		{"another shell", "runCmd", list("x"), tunnel.Run{Kind: tunnel.RunShell, Text: "/bin/ash"}, "/bin/ash", []string{"-ash"}, me.Home},
-		{"a line", "runCmd", list("x"), tunnel.Run{Kind: tunnel.RunExec, Text: "a; b"}, me.Shell, []string{shell, "-c", "a; b"}, me.Home},
-		{"sftp", "runCmd", list("x"), tunnel.Run{Kind: tunnel.RunSubsystem, Text: "sftp"}, self, []string{"shvrexec", "--sftp-server"}, me.Home},
+		{"another shell", "runCmd", list("x"), tunnel.Run{Kind: tunnel.RunShell, Text: "/bin/ash"}, "/bin/ash",
+			[]string{"-ash"}, me.Home},
+		{"a line", "runCmd", list("x"), tunnel.Run{Kind: tunnel.RunExec, Text: "a; b"}, me.Shell,
+			[]string{shell, "-c", "a; b"}, me.Home},
+		{"sftp", "runCmd", list("x"), tunnel.Run{Kind: tunnel.RunSubsystem, Text: "sftp"}, self,
+			[]string{"shvrexec", "--sftp-server"}, me.Home},
 	} {
-		call := helperline.Call{Method: tt.method, Params: tt.params, Ext: tunnel.Ext{Version: 1, Run: tt.run}, Extended: true}
+		call := helperline.Call{Method: tt.method, Params: tt.params, Ext: tunnel.Ext{Version: 1, Run: tt.run},
+			Extended: true}
 		spec, _, err := command(helperline.Line{Call: call, Policy: all}, []string{"HOME=/of/agent"}, self)
 		if err != nil {
 			t.Errorf("%s: %v", tt.name, err)
@@ -83,10 +89,12 @@ func TestNoShellButThePolicys(t *testing.T) {
 		{"another", list("x"), tunnel.Run{Kind: tunnel.RunShell, Text: "/bin/bash"}, []string{"-menu"}, "/bin/menu"},
 		{"of the base protocol", list("/bin/bash"), tunnel.Run{}, []string{"-menu"}, "/bin/menu"},
 		{"a line", list("x"), tunnel.Run{Kind: tunnel.RunExec, Text: "a; b"}, []string{"menu", "-c", "a; b"}, "/bin/menu"},
-		{"what is no shell, and judged as a command", list("x"), tunnel.Run{Kind: tunnel.RunShell, Text: "/usr/bin/top"}, []string{"-top"}, "/usr/bin/top"},
+		{"what is no shell, and judged as a command", list("x"), tunnel.Run{Kind: tunnel.RunShell, Text: "/usr/bin/top"},
+			[]string{"-top"}, "/usr/bin/top"},
 		{"a command", list("top"), tunnel.Run{}, []string{"top"}, "top"},
 	} {
-		call := helperline.Call{Method: "runPtyCmd", Params: chainpack.List(tt.params, chainpack.Int(80), chainpack.Int(24)), Ext: tunnel.Ext{Version: 1, Run: tt.run}, Extended: true}
+		call := helperline.Call{Method: "runPtyCmd", Params: chainpack.List(tt.params, chainpack.Int(80), chainpack.Int(24)),
+			Ext: tunnel.Ext{Version: 1, Run: tt.run}, Extended: true}
 		spec, _, err := command(helperline.Line{Call: call, Policy: grant}, nil, self)
 		if err != nil || spec.Path != tt.path || !slices.Equal(spec.Argv, tt.argv) {
 			t.Errorf("%s: %q %q, %v", tt.name, spec.Path, spec.Argv, err)
@@ -110,8 +118,10 @@ func TestCommandsThatAreRefused(t *testing.T) {
 		{"runCmd", list("x"), tunnel.Run{Kind: tunnel.RunSubsystem, Text: "sftp-server --evil"}, "not available"},
 		{"runCmd", list("x"), tunnel.Run{Kind: tunnel.RunSubsystem, Text: ""}, "not available"},
 	} {
-		call := helperline.Call{Method: tt.method, Params: tt.params, Ext: tunnel.Ext{Version: 1, Run: tt.run}, Extended: true}
-		if _, _, err := command(helperline.Line{Call: call, Policy: all}, nil, self); err == nil || !strings.Contains(err.Error(), tt.why) {
+		call := helperline.Call{Method: tt.method, Params: tt.params, Ext: tunnel.Ext{Version: 1, Run: tt.run},
+			Extended: true}
+		if _, _, err := command(helperline.Line{Call: call, Policy: all}, nil, self); err == nil ||
+			!strings.Contains(err.Error(), tt.why) {
 			t.Errorf("%s %+v: %v, want %q", tt.method, tt.run, err, tt.why)
 		}
 	}
@@ -119,13 +129,16 @@ func TestCommandsThatAreRefused(t *testing.T) {
 
 func TestEnvironmentOfASession(t *testing.T) {
 	t.Parallel()
-	offered := []tunnel.EnvVar{{Name: "LC_X", Value: "x"}, {Name: "LD_PRELOAD", Value: "evil"}, {Name: "PATH", Value: "evil"}, {Name: "HOME", Value: "evil"}}
-	call := helperline.Call{Method: "runCmd", Params: list("env"), Ext: tunnel.Ext{Version: 1, Run: tunnel.Run{Kind: tunnel.RunExec, Text: "env"}, Env: offered}, Extended: true}
+	offered := []tunnel.EnvVar{{Name: "LC_X", Value: "x"}, {Name: "LD_PRELOAD", Value: "evil"},
+		{Name: "PATH", Value: "evil"}, {Name: "HOME", Value: "evil"}}
+	call := helperline.Call{Method: "runCmd", Params: list("env"),
+		Ext: tunnel.Ext{Version: 1, Run: tunnel.Run{Kind: tunnel.RunExec, Text: "env"}, Env: offered}, Extended: true}
 	for _, tt := range []struct {
 		allowed []string
 		want    bool
 	}{{[]string{"LC_*"}, true}, {nil, false}} {
-		line := helperline.Line{Call: call, Policy: policy.Grant{Uses: policy.Uses(), Limits: policy.Limits{Env: tt.allowed, Umask: -1}}}
+		line := helperline.Line{Call: call,
+			Policy: policy.Grant{Uses: policy.Uses(), Limits: policy.Limits{Env: tt.allowed, Umask: -1}}}
 		spec, _, err := command(line, []string{"SHV_PASSWORD=secret", "KEPT=1"}, self)
 		if err != nil {
 			t.Fatal(err)
@@ -134,7 +147,8 @@ func TestEnvironmentOfASession(t *testing.T) {
 			t.Errorf("allowed %q: %q", tt.allowed, spec.Env)
 		}
 		text := strings.Join(spec.Env, "\n")
-		if strings.Contains(text, "evil") || strings.Contains(text, "secret") || !slices.Contains(spec.Env, "KEPT=1") || !strings.Contains(text, "PATH=/") {
+		if strings.Contains(text, "evil") || strings.Contains(text, "secret") || !slices.Contains(spec.Env, "KEPT=1") ||
+			!strings.Contains(text, "PATH=/") {
 			t.Errorf("environment %q", spec.Env)
 		}
 	}

@@ -67,7 +67,8 @@ func TestAbsoluteLimitWarnsAMinuteBefore(t *testing.T) {
 
 func TestIdleLimitWarnsAMinuteBefore(t *testing.T) {
 	t.Parallel()
-	const end, warn = "idle limit: the rule allows 10m0s without traffic", "this session is idle and ends in 1m0s: the rule"
+	const end, warn = "idle limit: the rule allows 10m0s without traffic",
+		"this session is idle and ends in 1m0s: the rule"
 	w := watch(10*time.Minute, 0)
 	w.until(10*time.Hour, true)
 	w.wants(t, 0, "")

@@ -1,5 +1,5 @@
 // Package runas applies a grant to a process that is about to start: its user and groups,
-// environment, directory, umask and resource limits (spec.md 8.3).
+// environment, directory, umask and resource limits. It is no part of the protocol.
 //
 // It decides nothing (package policy does) and starts nothing (package ptyproc does).
 package runas

@@ -17,7 +17,8 @@ func TestLoginShell(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string][2]string{
-		"root": {"/bin/sh"}, "short": {"/bin/sh"}, "eva": {"/bin/sh", "/nonexistent/shell"}, "empty": {"/bin/sh"}, "nobody": {"/bin/sh"},
+		"root": {"/bin/sh"}, "short": {"/bin/sh"}, "eva": {"/bin/sh", "/nonexistent/shell"}, "empty": {"/bin/sh"},
+		"nobody": {"/bin/sh"},
 	} {
 		if shell, missing := loginShell(file, name); shell != want[0] || missing != want[1] {
 			t.Errorf("%s has %q, %q missing, want %q", name, shell, missing, want)
@@ -35,7 +36,8 @@ func TestWhatOfAGrantCannotBeHad(t *testing.T) {
 		want   []string
 	}{
 		{policy.Limits{Dir: "/", Shell: "/bin/sh"}, nil},
-		{policy.Limits{Dir: "/nonexistent"}, []string{"the directory /nonexistent does not exist, so no session can start in it"}},
+		{policy.Limits{Dir: "/nonexistent"},
+			[]string{"the directory /nonexistent does not exist, so no session can start in it"}},
 		{policy.Limits{Shell: "/etc/passwd"}, []string{"the shell /etc/passwd cannot be run"}},
 		{policy.Limits{User: "no-such-user", Dir: "/nonexistent"}, []string{`cannot run as user "no-such-user", ` +
 			"as the policy of this device requires: user: unknown user no-such-user"}},

@@ -17,31 +17,31 @@ import (
 )
 
 const (
-	// GuardFlag makes shvrexec the guard of commands.
+	// GuardFlag makes shvrexec call RunGuard.
 	GuardFlag = "guard"
 	// guardWait is how long a guard may take to read a line.
 	guardWait = time.Second
-	// guardGrace is how long it may take to end when it has been told to.
+	// guardGrace is how long a guard may take to end.
 	guardGrace = 2*endGrace + time.Second
 )
 
-// Guard lets no command outlive us when we are killed and can end none ourselves: a
-// process beside us knows the process groups of those that run, and ends them as
-// soon as the pipe that we hold is gone. The process is there while commands run.
-// All methods may be called concurrently.
+// Guard ends commands if this process is killed and cannot end them itself. A second
+// process knows the process groups of the running commands and ends them as soon as the
+// pipe from this process is closed. It exists only while commands run. All methods may be
+// called concurrently.
 type Guard struct {
 	program string
 	environ []string
 	failed  func(error)
 
 	mu      sync.Mutex
-	watches int // those that are not over
+	watches int // not released yet
 	groups  map[int]struct{}
 	current *guardian // nil: none
 	ended   sync.WaitGroup
 }
 
-// watch is the care of a Guard for one command, from before its start.
+// watch is a Guard's watch over one command, from before its start to its end.
 type watch struct {
 	guard *Guard
 	group int // 0: not started
@@ -51,40 +51,42 @@ type watch struct {
 type guardian struct {
 	cmd   *exec.Cmd
 	lines *os.File
-	gone  bool // it has ended by itself
+	gone  bool // ended by itself
 }
 
-// NewGuard is one that runs program, which is shvrexec, with that environment.
-// failed is told of each command that nobody watches over.
+// NewGuard returns a Guard whose process is program, the path of shvrexec, with the given
+// environment. failed is called for each command that runs without a guard.
 func NewGuard(program string, environ []string, failed func(error)) *Guard {
 	return &Guard{program: program, environ: environ, failed: failed, groups: make(map[int]struct{})}
 }
 
-// watch has the process ready for a command that is about to start, so that the
-// command is there unknown to it for no longer than a line takes.
+// watch makes sure that the process exists before a command starts, so that it learns of
+// the command as soon as a line can reach it.
 func (g *Guard) watch() *watch {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.watches++
 	if g.current == nil {
-		_ = g.replace() // over tries again, and tells
+		_ = g.replaceLocked() // over tries again and reports the error
 	}
 	return &watch{guard: g}
 }
 
-// over has the process group of the command ended if we do not live until release.
+// over has the process group of the started command ended if this process dies before
+// release.
 func (w *watch) over(group int) {
 	g := w.guard
 	g.mu.Lock()
-	defer g.mu.Unlock()
 	w.group = group
 	g.groups[group] = struct{}{}
-	if err := g.tell(group); err != nil {
-		g.failed(fmt.Errorf("nobody would end commands if this program was killed: %w", err))
+	err := g.tellLocked(group)
+	g.mu.Unlock()
+	if err != nil {
+		g.failed(fmt.Errorf("commands would outlive this process if it is killed: %w", err))
 	}
 }
 
-// release tells that the command is over, or has not started.
+// release ends the watch: the command has ended, or has not started.
 func (w *watch) release() {
 	g := w.guard
 	g.mu.Lock()
@@ -104,22 +106,20 @@ func (w *watch) release() {
 	}
 }
 
-// tell makes the process know a new group; g.mu is held. One that has ended is
-// replaced.
-func (g *Guard) tell(group int) error {
+// tellLocked sends a new group to the process, and replaces a process that has ended.
+func (g *Guard) tellLocked(group int) error {
 	if p := g.current; p != nil && !p.gone && p.write(group) == nil {
 		return nil
 	}
-	return g.replace()
+	return g.replaceLocked()
 }
 
-// replace starts a process that knows all groups, in place of the one that is there;
-// g.mu is held.
-func (g *Guard) replace() error {
+// replaceLocked starts a new process that knows all groups, and gives the old one up.
+func (g *Guard) replaceLocked() error {
 	if g.current != nil {
 		g.current.giveUp()
 	}
-	p, err := g.start()
+	p, err := g.startLocked()
 	g.current = p
 	if err != nil {
 		return err
@@ -132,8 +132,8 @@ func (g *Guard) replace() error {
 	return nil
 }
 
-// start starts the process; g.mu is held.
-func (g *Guard) start() (*guardian, error) {
+// startLocked starts a process that knows no groups.
+func (g *Guard) startLocked() (*guardian, error) {
 	theirs, ours, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -141,7 +141,7 @@ func (g *Guard) start() (*guardian, error) {
 	defer theirs.Close()
 	cmd := exec.Command(g.program, "--"+GuardFlag)
 	cmd.Env, cmd.Stdin, cmd.Stderr = g.environ, theirs, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // what ends us all must not end it
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // a signal to the agent's process group must not end it
 	if err := timerslack.Start(timerslack.Calm, cmd.Start); err != nil {
 		_ = ours.Close()
 		return nil, err
@@ -156,24 +156,24 @@ func (g *Guard) start() (*guardian, error) {
 	return p, nil
 }
 
-// write tells of a group: that it runs, or, where it is negative, that it does not.
+// write sends a line: a group that runs, or the negative number of one that has ended.
 func (p *guardian) write(group int) error {
 	_ = p.lines.SetWriteDeadline(time.Now().Add(guardWait))
 	_, err := fmt.Fprintln(p.lines, group)
 	return err
 }
 
-// end lets the process end, and the groups that it still knows.
+// end makes the process end the groups that it still knows, and itself.
 func (p *guardian) end() { _ = p.lines.Close() }
 
-// giveUp ends it, and none of the groups that it knows.
+// giveUp ends the process, and none of the groups that it knows.
 func (p *guardian) giveUp() {
 	_ = p.cmd.Process.Kill()
 	_ = p.lines.Close()
 }
 
-// Close ends the process, and with it the commands that still run. It waits for
-// both, for a while at the most.
+// Close ends the process, and with it the commands that still run. It waits for both, but
+// not longer than guardGrace.
 func (g *Guard) Close() {
 	g.mu.Lock()
 	if g.current != nil {
@@ -194,9 +194,9 @@ func (g *Guard) Close() {
 	}
 }
 
-// RunGuard is the life of that process: it reads groups from in, and when that ends
-// it ends those that are left as a lost terminal does. Signals that may be meant
-// for all of the agent's processes do not end it before that.
+// RunGuard is the process of a Guard: it reads groups from in until that ends, and then
+// hangs up those that are left, as a lost terminal does. It ignores signals that may be
+// meant for all of the agent's processes.
 func RunGuard(in io.Reader) {
 	signal.Ignore(syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM)
 	groups := make(map[int]struct{})

@@ -1,7 +1,9 @@
-// Package runcmd runs programs and scripts for callers who wait for their output
-// (runCmd and runScript of spec.md 9.2, 9.3): it reads the shapes of the
-// param, keeps scripts, and bounds output. Sessions, with a terminal or streams, are
-// not its matter, nor is who may run what.
+// Package runcmd runs programs and scripts for callers that wait for their output, as
+// runCmd and runScript do (spec.md 9.2, 9.3). It reads the forms of the param, keeps
+// scripts, bounds output, and ends what runs when the call ends.
+//
+// It has no terminals and streams (package rexec does), and does not decide who may run
+// what (package policy does).
 package runcmd
 
 import (
@@ -12,13 +14,13 @@ import (
 	"shvtools/internal/shv/rpc"
 )
 
-// errNotStarted and errCrashed have the words of the C++ agent.
+// errNotStarted and errCrashed have the texts of the C++ agent, which clients match.
 var (
 	errNotStarted = rpc.Errorf(rpc.CodeException, "Failed to start process (file not found, resource error)")
 	errCrashed    = rpc.Errorf(rpc.CodeException, "Process crashed!")
 )
 
-// want is an entry of the result.
+// want is what an entry of the result holds.
 type want int
 
 const (
@@ -27,24 +29,24 @@ const (
 	wantStderr
 )
 
-// Call is a param of runCmd or runScript.
+// Call is the param of runCmd or runScript.
 type Call struct {
-	Text string // the program, or the script or its SHA1
+	Text string // the program; or a script, or its SHA1 in hex
 	Args []string
-	Env  []string // the whole environment as KEY=value; nil: that of the agent
+	Env  []string // the whole environment as KEY=value; nil: that of the Host
 
 	wants []want
 	list  bool // the result is a List
 }
 
-// ParseCall reads a param. What would end in an error after the run is an error
-// before it.
+// ParseCall reads a param. It refuses what could only be answered with an error after the
+// program has run. Errors are for the caller.
 func ParseCall(param chainpack.Value) (Call, error) {
 	if text, ok := param.AsString(); ok {
 		return Call{Text: text, wants: []want{wantStdout}}, nil
 	}
 	if param.Kind() != chainpack.KindList {
-		return Call{}, errNotStarted // as the C++ agent, which looks for a program ""
+		return Call{}, errNotStarted // as the C++ agent, which looks for a program named ""
 	}
 	c := Call{list: true}
 	given := false
@@ -82,7 +84,7 @@ func ParseCall(param chainpack.Value) (Call, error) {
 	return c, nil
 }
 
-// text is a String as it is, and CPON of anything else.
+// text returns a String as it is, and anything else as CPON.
 func text(v chainpack.Value) string {
 	if s, ok := v.AsString(); ok {
 		return s
@@ -90,7 +92,7 @@ func text(v chainpack.Value) string {
 	return cpon.String(v)
 }
 
-// result makes the result of how it ended.
+// result returns the result of the call for a program that ended with code.
 func (c Call) result(code int, stdout, stderr []byte) chainpack.Value {
 	if !c.list {
 		return written(stdout)
@@ -109,9 +111,9 @@ func (c Call) result(code int, stdout, stderr []byte) chainpack.Value {
 	return chainpack.List(items...)
 }
 
-// written is what a program wrote: a String, as the C++ agent has it for all, or a
-// Blob where that is no UTF-8. Peers that take Strings for text cannot read such
-// an answer, would ask for it again, and so run the program over and over.
+// written returns what a program wrote: as a String, like the C++ agent, or as a Blob if
+// it is not UTF-8. Peers that decode Strings as text would fail on such an answer, repeat
+// the call, and so run the program over and over.
 func written(b []byte) chainpack.Value {
 	if !utf8.Valid(b) {
 		return chainpack.Blob(b)
@@ -119,7 +121,7 @@ func written(b []byte) chainpack.Value {
 	return chainpack.String(string(b))
 }
 
-// copies is how often the result holds a stream.
+// copies returns how often the result holds a stream.
 func (c Call) copies(w want) (n int) {
 	for _, wanted := range c.wants {
 		if wanted == w {

@@ -15,35 +15,34 @@ import (
 )
 
 const (
-	// MaxOutput is the highest limit of output: the answer must fit a frame.
+	// MaxOutput is the highest limit of output, in bytes: the answer must fit a frame.
 	MaxOutput = 8 << 20
-	// endGrace is how long the processes of a call that is ended may take after HUP
-	// before KILL.
+	// endGrace is the time between HUP and KILL for the processes of a call that is
+	// ended.
 	endGrace = 2 * time.Second
 )
 
-// Host is where programs run.
+// Host is how programs are run. It may be copied and used concurrently.
 type Host struct {
-	Environ []string // of those that bring none
-	Search  string   // PATH in which programs are looked up; "": a usual one
-	Output  int      // bytes of stdout and stderr together, MaxOutput at the most
-	// Foreign tells that programs run as a user who cannot read what is ours:
-	// scripts are handed over.
+	Environ []string // environment of calls that bring none
+	Search  string   // PATH in which programs are looked up; "": that of their environment
+	Output  int      // limit of stdout and stderr together, in bytes; at most MaxOutput
+	// Foreign says that programs run as a user who cannot read the files of this
+	// process: scripts are handed over as open files.
 	Foreign bool
-	// Under, if set, puts what is about to start under a policy.
+	// Under, if set, puts a process that is about to start under a policy.
 	Under func(*ptyproc.Spec)
-	Guard *Guard // of what runs here; nil: none
+	Guard *Guard // ends the programs if this process is killed; nil: nothing does
 }
 
-// Run runs the program of c and gives the result for its caller. When ctx ends,
-// or the output is longer than allowed, the processes are ended, and none of their
-// process group is left; the error then is the cause. A job that the program left
-// in the background when it ended by itself runs on.
+// Run runs the program of c and returns the result for the caller. If ctx ends or the
+// output exceeds the limit, Run ends all processes of the program's process group and
+// returns the cause. Background jobs of a program that ended by itself keep running.
 func (h Host) Run(ctx context.Context, c Call) (chainpack.Value, error) {
 	return h.run(ctx, c, c.Text, c.Args, nil)
 }
 
-// Exit is Run for the exit code alone.
+// Exit runs the program of c, as Run does, and returns its exit code only.
 func (h Host) Exit(ctx context.Context, c Call) (code int, err error) {
 	c.wants, c.list = []want{wantExit}, true
 	result, err := h.Run(ctx, c)
@@ -51,8 +50,10 @@ func (h Host) Exit(ctx context.Context, c Call) (code int, err error) {
 	return int(n), err
 }
 
-// run runs a program, which has handed, if set, as ptyproc.HandedFD.
-func (h Host) run(ctx context.Context, c Call, program string, args []string, handed *os.File) (chainpack.Value, error) {
+// run runs a program. The program has handed, if set, as descriptor ptyproc.HandedFD.
+func (h Host) run(
+	ctx context.Context, c Call, program string, args []string, handed *os.File,
+) (chainpack.Value, error) {
 	if ctx.Err() != nil {
 		return chainpack.Value{}, context.Cause(ctx)
 	}
@@ -97,7 +98,8 @@ func (h Host) run(ctx context.Context, c Call, program string, args []string, ha
 	}
 	if out.isOver() {
 		out.end(p)
-		return chainpack.Value{}, rpc.Errorf(rpc.CodeException, "the output is longer than %d bytes, the limit on this device; the program was ended", h.Output)
+		return chainpack.Value{}, rpc.Errorf(rpc.CodeException,
+			"the output is longer than %d bytes, the limit on this device; the program was ended", h.Output)
 	}
 	exit := p.Wait()
 	if exit.Signal != 0 {
@@ -106,17 +108,17 @@ func (h Host) run(ctx context.Context, c Call, program string, args []string, ha
 	return c.result(exit.Code, out.stdout, out.stderr), nil
 }
 
-// StartError tells why a program was not started. It is the error of the C++ agent
-// to callers, and the cause to logs.
+// StartError is the error of a program that could not be started. Callers get the error of
+// the C++ agent; its text, for logs, is the cause.
 type StartError struct{ Err error }
 
-// Error is the cause.
+// Error returns the text of the cause.
 func (e *StartError) Error() string { return e.Err.Error() }
 
-// Unwrap makes it the error of the C++ agent on the wire.
+// Unwrap returns the error for callers, then the cause.
 func (e *StartError) Unwrap() []error { return []error{errNotStarted, e.Err} }
 
-// notFound tells whether the program itself was missing.
+// notFound reports whether the program itself does not exist.
 func (e *StartError) notFound() bool {
 	var start *ptyproc.StartError
 	return errors.As(e.Err, &start) && start.Code == 127
@@ -125,13 +127,13 @@ func (e *StartError) notFound() bool {
 // output is what a program has written so far.
 type output struct {
 	readers        sync.WaitGroup
-	stdout, stderr []byte // of the readers, until they have ended
-	left           atomic.Int64
+	stdout, stderr []byte        // owned by the readers until they have ended
+	left           atomic.Int64  // bytes that may still come
 	over           chan struct{} // closed when left is used up
 	once           sync.Once
 }
 
-// collect reads all streams; those that are not wanted are passed over.
+// collect reads all streams of p, and drops those that c does not want.
 func (h Host) collect(p *ptyproc.Proc, c Call) *output {
 	o := &output{over: make(chan struct{})}
 	o.left.Store(int64(h.Output))
@@ -145,7 +147,7 @@ func (h Host) collect(p *ptyproc.Proc, c Call) *output {
 	return o
 }
 
-// isOver tells whether the output was longer than allowed.
+// isOver reports whether the output exceeded the limit.
 func (o *output) isOver() bool {
 	select {
 	case <-o.over:
@@ -155,8 +157,8 @@ func (o *output) isOver() bool {
 	}
 }
 
-// end ends what is left of the processes, and the readers: a process that cannot be
-// killed must not hold us up.
+// end ends the remaining processes and the readers. It does not wait for a process that
+// cannot be killed.
 func (o *output) end(p *ptyproc.Proc) {
 	p.Hangup(endGrace)
 	_ = p.Close()

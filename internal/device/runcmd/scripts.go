@@ -23,34 +23,35 @@ import (
 	"shvtools/internal/shv/rpc"
 )
 
-// Bounds of the scripts that are kept. What was not used for the longest time
-// makes room.
+// Bounds of the scripts that are kept. The least recently used ones are deleted.
 const (
-	maxScript      = 1 << 20
+	maxScript      = 1 << 20 // bytes of one
 	maxScripts     = 256
-	maxScriptBytes = 16 << 20
+	maxScriptBytes = 16 << 20 // of all
 )
 
-// codeNoScript is what callers of the C++ agent know: they send the text then.
+// codeNoScript is the error code of the C++ agent for an unknown SHA1. Callers then send
+// the script.
 const codeNoScript = rpc.CodeFirstOfUserCode
 
-// Scripts keeps scripts by their SHA1 in a directory that is ours alone. The
-// methods may be called concurrently.
+// Scripts keeps scripts by their SHA1 in a directory that only the agent's user can read.
+// All methods may be called concurrently.
 type Scripts struct {
 	dir string
 	now func() time.Time
 
 	mu   sync.Mutex
-	used map[string]int // by name, of those that run
+	used map[string]int // by name: how often a script runs now
 }
 
-// NewScripts keeps scripts in dir, which is made when the first one comes.
+// NewScripts returns Scripts that keep scripts in dir, which is created for the first one.
+// now is the clock for the order of use.
 func NewScripts(dir string, now func() time.Time) *Scripts {
 	return &Scripts{dir: dir, now: now, used: make(map[string]int)}
 }
 
-// RunScript keeps the script of c, or finds it by its SHA1, and runs it: in bash,
-// or in sh where there is no bash.
+// RunScript keeps the script of c, or finds it by its SHA1, and runs it as Run does: in
+// bash, or in sh if there is no bash.
 func (h Host) RunScript(ctx context.Context, s *Scripts, c Call) (chainpack.Value, error) {
 	file, release, err := s.take(c.Text)
 	if err != nil {
@@ -60,7 +61,8 @@ func (h Host) RunScript(ctx context.Context, s *Scripts, c Call) (chainpack.Valu
 	var handed *os.File
 	if h.Foreign {
 		if handed, err = handOver(file); err != nil {
-			return chainpack.Value{}, rpc.Errorf(rpc.CodeException, "the script cannot be handed to another user on this device: %v", err)
+			return chainpack.Value{}, rpc.Errorf(rpc.CodeException,
+				"the script cannot be handed to another user on this device: %v", err)
 		}
 		defer handed.Close()
 		file = fmt.Sprintf("/dev/fd/%d", ptyproc.HandedFD)
@@ -74,8 +76,8 @@ func (h Host) RunScript(ctx context.Context, s *Scripts, c Call) (chainpack.Valu
 	return result, err
 }
 
-// handOver makes a copy of a script that has no place in any directory and that
-// nobody can change, for a user who cannot reach the script itself.
+// handOver returns a copy of a script in a sealed memfd, which nobody can change, for a
+// user who cannot read the script itself.
 func handOver(script string) (*os.File, error) {
 	text, err := os.ReadFile(script)
 	if err != nil {
@@ -87,7 +89,8 @@ func handOver(script string) (*os.File, error) {
 	}
 	file := os.NewFile(uintptr(fd), "script")
 	if _, err = file.Write(text); err == nil {
-		_, err = unix.FcntlInt(file.Fd(), unix.F_ADD_SEALS, unix.F_SEAL_SEAL|unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_WRITE)
+		const seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
+		_, err = unix.FcntlInt(file.Fd(), unix.F_ADD_SEALS, seals)
 	}
 	if err != nil {
 		_ = file.Close()
@@ -96,7 +99,7 @@ func handOver(script string) (*os.File, error) {
 	return file, nil
 }
 
-// take gives the file of a script, which stays until release.
+// take returns the file of a script, which is not deleted before release.
 func (s *Scripts) take(text string) (file string, release func(), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -108,15 +111,18 @@ func (s *Scripts) take(text string) (file string, release func(), err error) {
 	name := ScriptName(text)
 	if !isSHA1(strings.ToLower(text)) {
 		if len(text) > maxScript {
-			return "", nil, rpc.Errorf(rpc.CodeInvalidParam, "the script is too long: %d bytes, %d are allowed", len(text), maxScript)
+			return "", nil, rpc.Errorf(rpc.CodeInvalidParam,
+				"the script is too long: %d bytes (at most %d)", len(text), maxScript)
 		}
 		if err := s.keep(root, name, text); err != nil {
 			return "", nil, rpc.Errorf(rpc.CodeException, "the script cannot be kept on this device: %v", err)
 		}
 	} else if !sound(root, name) {
-		return "", nil, rpc.Errorf(codeNoScript, "SHA1_NOT_EXISTS - Script with SHA1 privided doesn't exist, sha1: %s", text)
+		// The text of the C++ agent.
+		return "", nil, rpc.Errorf(codeNoScript,
+			"SHA1_NOT_EXISTS - Script with SHA1 privided doesn't exist, sha1: %s", text)
 	}
-	_ = root.Chtimes(name, s.now(), s.now()) // the order in which they go
+	_ = root.Chtimes(name, s.now(), s.now()) // the order of use
 	s.used[name]++
 	return filepath.Join(s.dir, name), func() { s.release(name) }, nil
 }
@@ -129,10 +135,11 @@ func (s *Scripts) release(name string) {
 	}
 }
 
-// open makes the directory and sees that nobody else can write or read it.
+// open creates the directory if needed and makes sure that nobody else can read or write
+// it.
 func (s *Scripts) open() (*os.Root, error) {
 	if s.dir == "" {
-		return nil, errors.New("the agent was given no directory for them")
+		return nil, errors.New("the agent has no directory for them (--state-dir)")
 	}
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return nil, err
@@ -155,6 +162,7 @@ func (s *Scripts) open() (*os.Root, error) {
 	return root, nil
 }
 
+// private makes dir, which root is, accessible to this process's user only.
 func private(root *os.Root, dir string) error {
 	info, err := root.Stat(".")
 	if err != nil {
@@ -169,7 +177,7 @@ func private(root *os.Root, dir string) error {
 	return nil
 }
 
-// keep writes a script that is not there yet, after making room.
+// keep writes a script unless it exists, after making room.
 func (s *Scripts) keep(root *os.Root, name, text string) error {
 	if sound(root, name) {
 		return nil
@@ -178,7 +186,7 @@ func (s *Scripts) keep(root *os.Root, name, text string) error {
 		return err
 	}
 	const temporary = "new"
-	_ = root.Remove(temporary) // of an agent that died
+	_ = root.Remove(temporary) // left by an agent that was killed
 	f, err := root.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
@@ -200,8 +208,8 @@ func (s *Scripts) keep(root *os.Root, name, text string) error {
 	return err
 }
 
-// makeRoom deletes the scripts that were not used for the longest time, until one
-// more of that size fits. Those that run stay.
+// makeRoom deletes the least recently used scripts until one more of size bytes fits. Those
+// that run are kept.
 func (s *Scripts) makeRoom(root *os.Root, size int) error {
 	entries, err := fs.ReadDir(root.FS(), ".")
 	if err != nil {
@@ -212,7 +220,7 @@ func (s *Scripts) makeRoom(root *os.Root, size int) error {
 	for _, e := range entries {
 		info, err := e.Info()
 		if err != nil {
-			continue // gone
+			continue // deleted meanwhile
 		}
 		kept = append(kept, info)
 		total += info.Size()
@@ -232,8 +240,8 @@ func (s *Scripts) makeRoom(root *os.Root, size int) error {
 	return nil
 }
 
-// sound tells whether the script is there, whole. One that is not is of no use:
-// a power cut may have left it.
+// sound reports whether the script exists and matches its name. A power cut may leave a
+// part of one.
 func sound(root *os.Root, name string) bool {
 	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -244,13 +252,13 @@ func sound(root *os.Root, name string) bool {
 	return err == nil && scriptName(content) == name
 }
 
-// scriptName is the name of a script, its SHA1 in 40 hex digits.
+// scriptName returns the name of a script: its SHA1 in 40 hex digits.
 func scriptName(b []byte) string {
 	sum := sha1.Sum(b)
 	return hex.EncodeToString(sum[:])
 }
 
-// ScriptName is the name of a script for what a caller gives, its text or the name.
+// ScriptName returns the name of the script that a caller means, by its text or its SHA1.
 func ScriptName(text string) string {
 	if name := strings.ToLower(text); isSHA1(name) {
 		return name
@@ -258,7 +266,7 @@ func ScriptName(text string) string {
 	return scriptName([]byte(text))
 }
 
-// isSHA1 tells a name, in lower case, from a text.
+// isSHA1 reports whether a text is a SHA1 in lower-case hex digits.
 func isSHA1(text string) bool {
 	if len(text) != 2*sha1.Size {
 		return false

@@ -50,8 +50,9 @@ func TestShapesOfRunScript(t *testing.T) {
 		{`["echo $A",1,{"A":"b"}]`, `[0,"b\n"]`},
 		{`"[[ a == a ]] && echo bash"`, `"bash\n"`},
 		{`"kill -9 $$"`, crashed},
-		{`["0123456789012345678901234567890123456789",1]`, "32 SHA1_NOT_EXISTS - Script with SHA1 privided doesn't exist, sha1: 0123456789012345678901234567890123456789"},
-		{`"` + strings.Repeat("#", 1<<20+1) + `"`, "3 the script is too long: 1048577 bytes, 1048576 are allowed"},
+		{`["0123456789012345678901234567890123456789",1]`,
+			"32 SHA1_NOT_EXISTS - Script with SHA1 privided doesn't exist, sha1: 0123456789012345678901234567890123456789"},
+		{`"` + strings.Repeat("#", 1<<20+1) + `"`, "3 the script is too long: 1048577 bytes (at most 1048576)"},
 		{`null`, notStarted},
 	} {
 		if got := s.run(t, test[0]); got != test[1] {

@@ -1,6 +1,7 @@
-// Package sftpd serves files by SFTP on a pair of streams, so that a device needs
-// no sftp-server of its own. The protocol is github.com/pkg/sftp's matter; this
-// package only puts it onto the streams of a process.
+// Package sftpd serves SFTP on a pair of streams, for the subsystem sftp of a session, so
+// that devices need no sftp-server. github.com/pkg/sftp implements the protocol; this
+// package connects it with the streams of a process. It limits nothing: see packages
+// policy and runas.
 package sftpd
 
 import (
@@ -11,16 +12,15 @@ import (
 	"github.com/pkg/sftp"
 )
 
-// maxPacket is the most data in one packet, in bytes. Clients ask for 32 KiB
-// unless they learn of more.
+// maxPacket bounds the data in one packet, in bytes. Clients ask for 32 KiB unless the
+// server offers more.
 const maxPacket = 256 << 10
 
-// Serve serves until in ends. Relative paths begin at the working directory of
-// the process, and what the process may read and write is all that limits a
-// client.
+// Serve serves a client until in ends. Relative paths start at the working directory of
+// the process. Clients may do what the process may do.
 func Serve(in io.Reader, out io.WriteCloser) error {
-	// An sftp.WithServerWorkingDirectory would also be put before what a relative
-	// symbolic link shows.
+	// Not sftp.WithServerWorkingDirectory: it would also prefix the targets of relative
+	// symbolic links.
 	server, err := sftp.NewServer(streams{in, out}, sftp.WithAllocator(), sftp.WithMaxTxPacket(maxPacket))
 	if err != nil {
 		return err

@@ -201,7 +201,7 @@ func TestHelperThatDiesEndsTheSessionWithAnError(t *testing.T) {
 		w.open()
 		began := time.Now()
 		w.helper.Close()
-		if end := w.end.Closing(); end.Err == nil || !strings.Contains(end.Err.Error(), "helper has gone") {
+		if end := w.end.Closing(); end.Err == nil || !strings.Contains(end.Err.Error(), "device restarted") {
 			t.Errorf("ended with %+v", end)
 		}
 		if took := time.Since(began); took != 0 {

@@ -156,7 +156,7 @@ func (s *Session) Start(conn net.Conn) {
 	s.closeWith(rpc.KeyError, rpc.AsError(errHelperGone).Value())
 }
 
-var errHelperGone = errors.New("the device's helper has gone")
+var errHelperGone = errors.New("the device restarted or lost its connection")
 
 // Message takes a message of the helper; it is the link's. It waits while much
 // output is waiting to be sent.

@@ -117,7 +117,8 @@ func TestBrokerWithoutTunnelsIsSaid(t *testing.T) {
 		{"result of another method", nil, "not a shvagent"},
 	} {
 		var m rpc.Message
-		if err := m.Parse(rpc.AppendTunnel(nil, rpc.Address{ID: 3}, rpc.Meta{Tunnel: tt.ctl}, rpc.KeyResult, chainpack.Null())); err != nil {
+		if err := m.Parse(rpc.AppendTunnel(nil, rpc.Address{ID: 3}, rpc.Meta{Tunnel: tt.ctl}, rpc.KeyResult,
+			chainpack.Null())); err != nil {
 			t.Fatal(err)
 		}
 		s := &session{failed: make(chan error, 1)}

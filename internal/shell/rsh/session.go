@@ -54,7 +54,7 @@ func (s *session) run(ctx context.Context) (code int, err error) {
 	s.opts.Log.Debug().Str("with", s.features()).Msg("session opened")
 	if s.local {
 		if err := s.terminal.makeRaw(); err != nil {
-			return 0, err
+			return 0, s.describe(err)
 		}
 		defer s.terminal.giveBack()
 	}
@@ -68,7 +68,7 @@ func (s *session) run(ctx context.Context) (code int, err error) {
 	s.opts.Log.Debug().Int64("typed", s.end.Sent(tunnel.Stdin)).Int64("shown", s.end.Received(tunnel.Stdout)).
 		Stringer("took", time.Since(s.began).Round(time.Millisecond)).Msg("session ended")
 	if failed != nil && end.Err == nil {
-		return 0, failed
+		return 0, s.describe(failed)
 	}
 	code, err = s.outcome(end)
 	if err == nil && s.local && !s.opts.Quiet {

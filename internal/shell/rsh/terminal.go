@@ -1,7 +1,6 @@
 package rsh
 
 import (
-	"fmt"
 	"os"
 	"sync"
 
@@ -29,7 +28,7 @@ func (t *terminal) makeRaw() error {
 	}
 	raw, err := tty.MakeRaw(t.in)
 	if err != nil {
-		return fmt.Errorf("terminal: %w", err)
+		return err
 	}
 	if t.raw == nil {
 		t.raw = raw // otherwise t.raw already knows the modes that the user had

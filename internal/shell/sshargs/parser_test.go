@@ -15,11 +15,13 @@ func TestCommandIsUntouchedWhereverOptionsEnd(t *testing.T) {
 	}{
 		{"no command", words("p"), sshargs.Args{}},
 		{"command's own options", words("p ls -l --help -- x"), sshargs.Args{Command: words("ls -l --help -- x")}},
-		{"options behind the path", words("p -l user -tt cmd -v"), sshargs.Args{User: is("user"), TTY: is(sshargs.TTYForce), Command: words("cmd -v")}},
+		{"options behind the path", words("p -l user -tt cmd -v"),
+			sshargs.Args{User: is("user"), TTY: is(sshargs.TTYForce), Command: words("cmd -v")}},
 		{"-- behind the path", words("p -T -- -l user"), sshargs.Args{TTY: is(sshargs.TTYNo), Command: words("-l user")}},
 		{"-- behind the command", words("p cmd -- -l"), sshargs.Args{Command: words("cmd -- -l")}},
 		{"second --", words("p -- -- x"), sshargs.Args{Command: words("-- x")}},
-		{"-- before the path ends them for good", words("-n -- p -l user"), sshargs.Args{StdinNull: true, Command: words("-l user")}},
+		{"-- before the path ends them for good", words("-n -- p -l user"),
+			sshargs.Args{StdinNull: true, Command: words("-l user")}},
 		{"-- before the path, and a second one", words("-- p -- x"), sshargs.Args{Command: words("-- x")}},
 		{"-- as a value", words("-l -- p -n"), sshargs.Args{User: is("--"), StdinNull: true}},
 		{"empty words", []string{"p", "", "x"}, sshargs.Args{Command: []string{"", "x"}}},
@@ -48,8 +50,9 @@ func TestShortOptionsCombineAndAttach(t *testing.T) {
 		{"value in the next word", words("-nl root p"), sshargs.Args{StdinNull: true, User: is("root")}},
 		{"value like an option", words("-l -n p"), sshargs.Args{User: is("-n")}},
 		{"value with =", words("-l=x p"), sshargs.Args{User: is("=x")}},
-		{"ignored value is not the path", words("-i key -c aes -m mac -b addr -S none -E log -I lib -B eth0 p"), sshargs.Args{Notes: notes(
-			"-i", "key", "-c", "aes", "-m", "mac", "-b", "addr", "-S", "none", "-E", "log", "-I", "lib", "-B", "eth0")}},
+		{"ignored value is not the path", words("-i key -c aes -m mac -b addr -S none -E log -I lib -B eth0 p"),
+			sshargs.Args{Notes: notes(
+				"-i", "key", "-c", "aes", "-m", "mac", "-b", "addr", "-S", "none", "-E", "log", "-I", "lib", "-B", "eth0")}},
 		{"ignored flags", words("-xXC46aAkKgYyM12 p"), sshargs.Args{Notes: notes("-x", "", "-X", "", "-C", "", "-4", "",
 			"-6", "", "-a", "", "-A", "", "-k", "", "-K", "", "-g", "", "-Y", "", "-y", "", "-M", "", "-1", "", "-2", "")}},
 	} {
@@ -66,15 +69,23 @@ func TestLongOptionsOfBothToolsInBothSpellings(t *testing.T) {
 		args []string
 		want sshargs.Args
 	}{
-		{"ours", words("--url tcp://b --user eva --password x --password-file f --log-level debug --log-format json --config c --allow-unknown-status --print-config --verbose p"),
-			sshargs.Args{URL: "tcp://b", User: is("eva"), Password: "x", PasswordFile: "f", ShvLogLevel: "debug", LogFormat: "json",
-				Config: "c", AllowUnknownStatus: true, PrintConfig: true, LogLevel: is(sshargs.LogDebug)}},
+		{"ours",
+			words("--url tcp://b --user eva --password x --password-file f --log-level debug --log-format json " +
+				"--config c --allow-unknown-status --print-config --verbose p"),
+			sshargs.Args{URL: "tcp://b", User: is("eva"), Password: "x", PasswordFile: "f", ShvLogLevel: "debug",
+				LogFormat: "json",
+				Config:    "c", AllowUnknownStatus: true, PrintConfig: true, LogLevel: is(sshargs.LogDebug)}},
 		{"attached", words("--url=tcp://b?x=y --user=eva --config= p"), sshargs.Args{URL: "tcp://b?x=y", User: is("eva")}},
 		{"behind the path", words("p --url tcp://b cmd --url"), sshargs.Args{URL: "tcp://b", Command: words("cmd --url")}},
 		{"the last counts", words("--url a --url b p"), sshargs.Args{URL: "b"}},
-		{"C++", words("--tunnel-shvPath p --tunnel-method launchRexec --server-host broker --server-port 4000 -u eva --password x --rto 7"),
-			sshargs.Args{TunnelMethod: "launchRexec", ServerHost: "broker", Port: is(4000), User: is("eva"), Password: "x", RPCTimeout: is(7 * time.Second)}},
-		{"C++, long names", words("--tunnel-shvPath=p --rpc-time-out=7 --server-scheme tcp --sec-type none --protocol-type chainpack --lt SHA1 --hbi 60"),
+		{"C++",
+			words("--tunnel-shvPath p --tunnel-method launchRexec --server-host broker --server-port 4000 " +
+				"-u eva --password x --rto 7"),
+			sshargs.Args{TunnelMethod: "launchRexec", ServerHost: "broker", Port: is(4000), User: is("eva"), Password: "x",
+				RPCTimeout: is(7 * time.Second)}},
+		{"C++, long names",
+			words("--tunnel-shvPath=p --rpc-time-out=7 --server-scheme tcp --sec-type none " +
+				"--protocol-type chainpack --lt SHA1 --hbi 60"),
 			sshargs.Args{RPCTimeout: is(7 * time.Second), Notes: notes("--lt", "SHA1", "--hbi", "60")}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -85,7 +96,8 @@ func TestLongOptionsOfBothToolsInBothSpellings(t *testing.T) {
 }
 
 func TestHelpAndVersionNeedNoPathAndSurviveWhatFollows(t *testing.T) {
-	for _, args := range [][]string{words("--help"), words("-h"), words("-vh -L 1:2:3"), words("p --help"), words("-n --help --bogus")} {
+	for _, args := range [][]string{words("--help"), words("-h"), words("-vh -L 1:2:3"), words("p --help"),
+		words("-n --help --bogus")} {
 		if got := parse(t, args...); !got.Help || got.Version {
 			t.Errorf("%q: %+v", args, got)
 		}

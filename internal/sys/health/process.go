@@ -11,12 +11,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// began is when this process began, as good as it matters.
+// began is when this process began, approximately.
 var began = time.Now()
 
-// Process gives the numbers of this process and of Go's runtime, by the names that
-// Prometheus's own library gives them where it has them. What the system does not
-// tell is left out.
+// Process returns the metrics of this process and of Go's runtime, with the names of the
+// Prometheus library for Go. It leaves out what the system does not report.
 func Process() []Family {
 	one := func(kind Type, name, help string, value float64, ok bool) Family {
 		f := Family{Name: name, Help: help, Type: kind}
@@ -32,35 +31,42 @@ func Process() []Family {
 	open, hasOpen := openFiles()
 	var limit unix.Rlimit
 	limitErr := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit)
+	started := float64(began.UnixMilli()) / 1000
 	r := readRuntime()
+	fromRuntime := func(kind Type, name, help, metric string) Family {
+		value, ok := r[metric]
+		return one(kind, name, help, value, ok)
+	}
 	return []Family{
-		one(Counter, "process_cpu_seconds_total", "Time that the processors worked for this process.", cpu, err == nil),
-		one(Gauge, "process_resident_memory_bytes", "Memory that this process holds.", resident, hasResident),
+		one(Counter, "process_cpu_seconds_total", "CPU time of this process.", cpu, err == nil),
+		one(Gauge, "process_resident_memory_bytes", "Resident memory.", resident, hasResident),
 		one(Gauge, "process_open_fds", "Open file descriptors.", open, hasOpen),
-		one(Gauge, "process_max_fds", "File descriptors that may be open.", float64(limit.Cur), limitErr == nil),
-		one(Gauge, "process_start_time_seconds", "When this process began, since 1970.", float64(began.UnixMilli())/1000, true),
+		one(Gauge, "process_max_fds", "Limit of open file descriptors.", float64(limit.Cur), limitErr == nil),
+		one(Gauge, "process_start_time_seconds", "Start time of this process, in seconds since 1970.", started, true),
 		one(Gauge, "go_goroutines", "Goroutines.", float64(runtime.NumGoroutine()), true),
-		one(Gauge, "go_threads", "Threads of the system.", r["/sched/threads/total:threads"], r.has("/sched/threads/total:threads")),
-		one(Gauge, "go_memstats_heap_alloc_bytes", "Memory in objects, those included that are not collected yet.", r["/memory/classes/heap/objects:bytes"], r.has("/memory/classes/heap/objects:bytes")),
-		one(Gauge, "go_memstats_sys_bytes", "Memory that Go has from the system.", r["/memory/classes/total:bytes"], r.has("/memory/classes/total:bytes")),
-		one(Counter, "go_gc_cycles_total", "Collections of garbage.", r["/gc/cycles/total:gc-cycles"], r.has("/gc/cycles/total:gc-cycles")),
-		one(Counter, "go_gc_cpu_seconds_total", "Time that processors collected garbage, as the latest collection saw it.", r["/cpu/classes/gc/total:cpu-seconds"], r.has("/cpu/classes/gc/total:cpu-seconds")),
+		fromRuntime(Gauge, "go_threads", "Operating system threads.", "/sched/threads/total:threads"),
+		fromRuntime(Gauge, "go_memstats_heap_alloc_bytes", "Heap objects, including garbage that is not collected yet.",
+			"/memory/classes/heap/objects:bytes"),
+		fromRuntime(Gauge, "go_memstats_sys_bytes", "Memory that Go has obtained from the system.",
+			"/memory/classes/total:bytes"),
+		fromRuntime(Counter, "go_gc_cycles_total", "Garbage collections.", "/gc/cycles/total:gc-cycles"),
+		fromRuntime(Counter, "go_gc_cpu_seconds_total", "CPU time of garbage collection, as of the latest collection.",
+			"/cpu/classes/gc/total:cpu-seconds"),
 	}
 }
 
-// numbers are those of the runtime, by their names there.
-type numbers map[string]float64
-
-func (n numbers) has(name string) bool { _, ok := n[name]; return ok }
-
-// readRuntime does not stop the program, as runtime.ReadMemStats does.
-func readRuntime() numbers {
+// readRuntime returns metrics of Go's runtime by their names in package runtime/metrics.
+// Unlike runtime.ReadMemStats it does not stop the program.
+func readRuntime() map[string]float64 {
 	samples := []metrics.Sample{
-		{Name: "/sched/threads/total:threads"}, {Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/total:bytes"},
-		{Name: "/gc/cycles/total:gc-cycles"}, {Name: "/cpu/classes/gc/total:cpu-seconds"},
+		{Name: "/sched/threads/total:threads"},
+		{Name: "/memory/classes/heap/objects:bytes"},
+		{Name: "/memory/classes/total:bytes"},
+		{Name: "/gc/cycles/total:gc-cycles"},
+		{Name: "/cpu/classes/gc/total:cpu-seconds"},
 	}
 	metrics.Read(samples)
-	n := make(numbers)
+	n := make(map[string]float64)
 	for _, s := range samples {
 		switch s.Value.Kind() {
 		case metrics.KindUint64:
@@ -83,8 +89,8 @@ func residentBytes() (float64, bool) {
 	return float64(pages) * float64(os.Getpagesize()), err == nil
 }
 
-// openFiles counts them. Linux tells the number as the size of the directory from
-// version 6.2 on; with many clients, reading it takes long.
+// openFiles returns the number of open file descriptors. Since version 6.2 Linux reports it
+// as the size of the directory; with many clients, reading the directory takes long.
 func openFiles() (float64, bool) {
 	const dir = "/proc/self/fd"
 	if info, err := os.Stat(dir); err == nil && info.Size() > 0 {
@@ -96,5 +102,5 @@ func openFiles() (float64, bool) {
 	}
 	defer d.Close()
 	names, err := d.Readdirnames(-1)
-	return float64(len(names) - 1), err == nil // but for d
+	return float64(len(names) - 1), err == nil // without d
 }

@@ -10,28 +10,27 @@ import (
 	"time"
 )
 
-// Bounds of the server: whoever reaches it must not cost the program much.
+// Bounds of the server, so that its clients cost the program little.
 const (
 	maxConnections = 16
 	maxHeader      = 8 << 10
 	patience       = 10 * time.Second // for a request, an answer, an idle connection
 )
 
-// Sources are where the answers come from; they may be called concurrently.
+// Sources give the answers. They are called concurrently.
 type Sources struct {
-	Healthy func() bool // in bounded time
-	Ready   func() bool // asked only of a healthy program
-	Metrics func() []Family
+	Healthy func() bool     // must return in bounded time
+	Ready   func() bool     // called only if Healthy returned true
+	Metrics func() []Family // called only if Healthy returned true
 }
 
-// Server is an HTTP server of its own.
+// Server serves health and metrics. Its methods may be called concurrently.
 type Server struct {
 	http     *http.Server
 	listener net.Listener
 }
 
-// On returns a server on a listener that is open, and that the server closes. It
-// answers from Serve on.
+// On returns a server for an open listener, which Close closes. It answers once Serve runs.
 func On(l net.Listener, s Sources) *Server {
 	return &Server{
 		listener: &bounded{Listener: l, slots: make(chan struct{}, maxConnections)},
@@ -41,15 +40,15 @@ func On(l net.Listener, s Sources) *Server {
 			WriteTimeout:   patience,
 			IdleTimeout:    patience,
 			MaxHeaderBytes: maxHeader,
-			ErrorLog:       log.New(io.Discard, "", 0), // what strangers send is no news
+			ErrorLog:       log.New(io.Discard, "", 0), // bad requests are not worth a log line
 		},
 	}
 }
 
-// Addr is where it listens.
+// Addr returns the address of the listener.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
-// Serve answers until Close, and then returns nil.
+// Serve answers requests until Close, and then returns nil.
 func (s *Server) Serve() error {
 	if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
@@ -57,7 +56,7 @@ func (s *Server) Serve() error {
 	return nil
 }
 
-// Close ends the listener and all connections, also before Serve.
+// Close closes the listener and all connections. It may be called before Serve.
 func (s *Server) Close() {
 	_ = s.http.Close()
 	_ = s.listener.Close()
@@ -76,9 +75,9 @@ func handler(s Sources) http.Handler {
 	}
 	tell("/healthz", s.Healthy)
 	tell("/readyz", func() bool { return s.Healthy() && s.Ready() })
-	var one sync.Mutex // who asks without end takes one processor at the most
+	var one sync.Mutex // requests without end take one processor at most
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
-		if !s.Healthy() { // else requests would pile up at its locks
+		if !s.Healthy() { // otherwise requests would pile up at the program's locks
 			http.Error(w, "no", http.StatusServiceUnavailable)
 			return
 		}
@@ -93,7 +92,7 @@ func handler(s Sources) http.Handler {
 	return mux
 }
 
-// bounded closes connections above a count at once.
+// bounded is a listener that closes connections above a number at once.
 type bounded struct {
 	net.Listener
 	slots chan struct{}
@@ -114,7 +113,7 @@ func (b *bounded) Accept() (net.Conn, error) {
 	}
 }
 
-// slot gives its place back when it is closed first.
+// slot is a connection that frees its slot when it is first closed.
 type slot struct {
 	net.Conn
 	slots, once chan struct{}

@@ -19,8 +19,10 @@ func TestAnswers(t *testing.T) {
 		Healthy: func() bool { return healthy },
 		Ready:   func() bool { return ready },
 		Metrics: func() []Family {
-			return []Family{{"x_total", "Of\nx.", Counter, []Sample{Of(3, "cause", `a "b"`, "at", "x"), Of(1e6)}}, {Name: "none"},
-				{"d", "D.", Histogram, HistogramOf([]time.Duration{time.Millisecond, 2500 * time.Millisecond}, []uint64{1, 0, 2}, time.Minute)}}
+			return []Family{{"x_total", "Of\nx.", Counter, []Sample{Of(3, "cause", `a "b"`, "at", "x"), Of(1e6)}},
+				{Name: "none"},
+				{"d", "D.", Histogram,
+					HistogramOf([]time.Duration{time.Millisecond, 2500 * time.Millisecond}, []uint64{1, 0, 2}, time.Minute)}}
 		},
 	})
 	served := make(chan error, 1)
@@ -44,8 +46,10 @@ func TestAnswers(t *testing.T) {
 		{"/readyz", true, false, 503, "no\n"},
 		{"/readyz", false, true, 503, "no\n"},
 		{"/metrics", false, true, 503, "no\n"},
-		{"/metrics", true, false, 200, "# HELP x_total Of\\nx.\n# TYPE x_total counter\nx_total{cause=\"a \\\"b\\\"\",at=\"x\"} 3\nx_total 1e+06\n" +
-			"# HELP d D.\n# TYPE d histogram\nd_bucket{le=\"0.001\"} 1\nd_bucket{le=\"2.5\"} 1\nd_bucket{le=\"+Inf\"} 3\nd_sum 60\nd_count 3\n"},
+		{"/metrics", true, false, 200,
+			"# HELP x_total Of\\nx.\n# TYPE x_total counter\nx_total{cause=\"a \\\"b\\\"\",at=\"x\"} 3\nx_total 1e+06\n" +
+				"# HELP d D.\n# TYPE d histogram\nd_bucket{le=\"0.001\"} 1\nd_bucket{le=\"2.5\"} 1\n" +
+				"d_bucket{le=\"+Inf\"} 3\nd_sum 60\nd_count 3\n"},
 		{"/", true, true, 404, "404 page not found\n"},
 	} {
 		healthy, ready = tt.healthy, tt.ready

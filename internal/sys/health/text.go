@@ -1,7 +1,8 @@
-// Package health serves the health and the numbers of a program over HTTP:
-// /healthz, /readyz and /metrics in the text format of Prometheus (version 0.0.4).
-// It knows neither authentication nor TLS, so it belongs on loopback; it is no part
-// of the protocol. The format is a few lines, so there is no dependency for it.
+// Package health serves the health and the metrics of a program over HTTP: /healthz,
+// /readyz, and /metrics in the text format of Prometheus (version 0.0.4).
+//
+// It has neither authentication nor TLS, so it belongs on loopback. It is no part of the
+// protocol, and collects nothing but the metrics of the process: a program brings its own.
 package health
 
 import (
@@ -10,10 +11,10 @@ import (
 	"time"
 )
 
-// Type of a family, as Prometheus names it.
+// Type is the type of a metric, as Prometheus names it.
 type Type string
 
-// The types.
+// The types of metrics.
 const (
 	Counter   Type = "counter"
 	Gauge     Type = "gauge"
@@ -27,17 +28,17 @@ type Family struct {
 	Samples    []Sample
 }
 
-// Label tells samples of one family apart.
+// Label distinguishes the samples of a family.
 type Label struct{ Name, Text string }
 
-// Sample is a value.
+// Sample is one value of a family.
 type Sample struct {
-	Suffix string // of the name, for a part of a histogram; else ""
+	Suffix string // of the name, for a part of a histogram; otherwise ""
 	Labels []Label
 	Value  float64
 }
 
-// Of is a sample with the labels that its arguments name and give, in turns.
+// Of returns a sample. labels are names and texts of labels in turn.
 func Of[N int | int64 | uint64 | float64](value N, labels ...string) Sample {
 	s := Sample{Value: float64(value)}
 	for i := 0; i+1 < len(labels); i += 2 {
@@ -46,8 +47,9 @@ func Of[N int | int64 | uint64 | float64](value N, labels ...string) Sample {
 	return s
 }
 
-// HistogramOf gives the samples of how often something took how long: counts are
-// those of each class, of which the last one has no bound.
+// HistogramOf returns the samples of a histogram of durations. counts[i] is the number of
+// durations up to bounds[i] and above the bound before; the last count has no bound. sum is
+// the sum of all durations.
 func HistogramOf(bounds []time.Duration, counts []uint64, sum time.Duration) (samples []Sample) {
 	var total uint64
 	for i, count := range counts {
@@ -68,7 +70,7 @@ var (
 	labelEscapes = strings.NewReplacer("\\", `\\`, "\n", `\n`, `"`, `\"`)
 )
 
-// appendText appends families in the text format. One without samples is left out.
+// appendText appends families in the text format, except those without samples.
 func appendText(dst []byte, families []Family) []byte {
 	for _, f := range families {
 		if len(f.Samples) == 0 {

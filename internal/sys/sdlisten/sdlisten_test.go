@@ -109,9 +109,9 @@ func TestTheEnvironmentIsBelievedWhereItIsForUs(t *testing.T) {
 		{"", "", "", ""},
 		{"1", "2", "a:b", ""},
 		{own, "0", "", ""},
-		{own, "x", "", `LISTEN_FDS is "x"`},
-		{own, "-1", "", "no count"},
-		{own, "100000", "", "no count"},
+		{own, "x", "", `invalid LISTEN_FDS "x"`},
+		{own, "-1", "", "invalid LISTEN_FDS"},
+		{own, "100000", "", "invalid LISTEN_FDS"},
 		{own, "2", "a", "1 names"},
 	} {
 		env := map[string]string{"LISTEN_PID": tt.pid, "LISTEN_FDS": tt.fds, "LISTEN_FDNAMES": tt.names}

@@ -1,6 +1,6 @@
-// Package sdnotify tells systemd how a service is, over the datagram socket that
-// NOTIFY_SOCKET names (sd_notify(3)). It is no supervisor and opens no sockets for
-// others. It belongs to no section of the protocol.
+// Package sdnotify reports the state of a service to systemd, over the datagram socket that
+// NOTIFY_SOCKET names (sd_notify(3)). It does not decide what the state is, and receives
+// nothing (package sdlisten does). It is no part of the protocol.
 package sdnotify
 
 import (
@@ -16,21 +16,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sendWait bounds one message: systemd that does not read must not stop a service.
+// sendWait bounds the sending of a message: a service must not wait for systemd.
 const sendWait = time.Second
 
-// Notifier sends messages to systemd. The zero Notifier sends none: nobody asked.
-// All methods may be called concurrently.
+// Notifier sends messages to systemd. The zero Notifier sends none. All methods may be called
+// concurrently.
 type Notifier struct {
 	socket   string
-	watchdog time.Duration // 0: not watched
+	watchdog time.Duration // 0: there is no watchdog
 
 	mu       sync.Mutex // keeps the messages in order
 	stopping bool
 }
 
-// FromEnviron reads NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID by getenv, and
-// gives the Notifier of this process. What cannot be read counts as not there.
+// FromEnviron returns the Notifier for NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID as
+// getenv returns them. Invalid values count as unset.
 func FromEnviron(getenv func(string) string) *Notifier {
 	n := &Notifier{socket: getenv("NOTIFY_SOCKET")}
 	if n.socket == "" || n.socket[0] != '/' && n.socket[0] != '@' {
@@ -39,21 +39,22 @@ func FromEnviron(getenv func(string) string) *Notifier {
 	if pid := getenv("WATCHDOG_PID"); pid != "" && pid != strconv.Itoa(os.Getpid()) {
 		return n
 	}
-	if usec, err := strconv.ParseInt(getenv("WATCHDOG_USEC"), 10, 64); err == nil && usec > 0 && usec < int64(1<<62)/1000 {
+	usec, err := strconv.ParseInt(getenv("WATCHDOG_USEC"), 10, 64)
+	if err == nil && usec > 0 && usec < int64(1<<62)/1000 {
 		n.watchdog = time.Duration(usec) * time.Microsecond
 	}
 	return n
 }
 
-// Ready tells that the service serves, also after a reload; status is for people.
-// A service that stops is not ready any more: after Stopping it tells nothing.
+// Ready reports that the service serves, also after a reload. status is a text for people.
+// After Stopping it does nothing.
 func (n *Notifier) Ready(status string) error { return n.tell("READY=1", "STATUS="+line(status)) }
 
-// Status tells people how the service is, until Stopping.
+// Status reports a text for people. After Stopping it does nothing.
 func (n *Notifier) Status(status string) error { return n.tell("STATUS=" + line(status)) }
 
-// Reloading tells that the service reads its configuration again. Ready follows.
-// After Stopping it tells nothing.
+// Reloading reports that the service reloads its configuration. Call Ready afterwards. After
+// Stopping it does nothing.
 func (n *Notifier) Reloading() error {
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
@@ -62,8 +63,8 @@ func (n *Notifier) Reloading() error {
 	return n.tell("RELOADING=1", fmt.Sprintf("MONOTONIC_USEC=%d", now.Nano()/1000))
 }
 
-// Stopping tells that the service is about to end, and has systemd wait so long for
-// that, where it would wait for less.
+// Stopping reports that the service is about to end. systemd then waits for longest, if it
+// would wait for less otherwise.
 func (n *Notifier) Stopping(status string, longest time.Duration) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -71,8 +72,8 @@ func (n *Notifier) Stopping(status string, longest time.Duration) error {
 	return n.send("STOPPING=1", "STATUS="+line(status), fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", longest.Microseconds()))
 }
 
-// Watch feeds the watchdog at half of its time while healthy agrees, until ctx
-// ends. It returns at once where nobody watches.
+// Watch notifies the watchdog twice in each of its periods while healthy returns true, until
+// ctx ends. It returns at once if there is no watchdog.
 func (n *Notifier) Watch(ctx context.Context, healthy func() bool) {
 	if n.watchdog < 2 {
 		return
@@ -81,7 +82,7 @@ func (n *Notifier) Watch(ctx context.Context, healthy func() bool) {
 	defer ticker.Stop()
 	for {
 		if healthy() {
-			_ = n.send("WATCHDOG=1") // systemd notices that it does not come
+			_ = n.send("WATCHDOG=1") // systemd notices a missing one
 		}
 		select {
 		case <-ticker.C:
@@ -91,10 +92,10 @@ func (n *Notifier) Watch(ctx context.Context, healthy func() bool) {
 	}
 }
 
-// line keeps a text from being several assignments.
+// line makes a text one line, so that it is one assignment.
 func line(text string) string { return strings.Join(strings.Fields(text), " ") }
 
-// tell sends what is not to be told any more once the service stops.
+// tell sends assignments unless the service is stopping.
 func (n *Notifier) tell(assignments ...string) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -108,7 +109,7 @@ func (n *Notifier) send(assignments ...string) error {
 	if n.socket == "" {
 		return nil
 	}
-	// Package net makes an abstract address of a leading @.
+	// Package net takes a leading @ for an abstract address.
 	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: n.socket, Net: "unixgram"})
 	if err != nil {
 		return fmt.Errorf("sdnotify: %w", err)

@@ -1,15 +1,15 @@
-// Package timerslack sets the timer slack of threads: by how much the system may be
-// late in ending their sleeps, which is 50 µs unless somebody says otherwise.
+// Package timerslack sets the timer slack of threads: how late the kernel may end their
+// sleeps, 50 µs by default (prctl(2), PR_SET_TIMERSLACK).
 //
-// Go's runtime has a monitor thread that sleeps 20 µs at a time, again and again,
-// for some milliseconds after each thing that the program did, and then has to be
-// woken by the next one. Where a key's echo passes three Go programs on a machine
-// of two cores, those wake-ups cost a fifth of its time. A slack of a millisecond
-// lets the monitor sleep through. A thread passes its slack on to the threads and
-// processes that it starts, and exec keeps it; so a program must have it from its
-// beginning, since its monitor is there before main.
+// For some milliseconds after each activity of the program, the monitor thread of Go's
+// runtime sleeps for 20 µs at a time. If the echo of a key passes three Go programs on a
+// machine with two cores, these wake-ups take a fifth of its time. With a slack of a
+// millisecond the monitor sleeps through. Threads pass their slack on to the threads and
+// processes that they start, and exec keeps it. The monitor thread exists before main, so a
+// program must be started with the slack.
 //
-// It is not a scheduler: priorities and cores are left alone.
+// The package does not touch priorities or the choice of cores. It is no part of the
+// protocol. Linux only.
 package timerslack
 
 import (
@@ -22,28 +22,27 @@ import (
 const (
 	// Calm is the slack for the monitor threads of our own programs.
 	Calm = time.Millisecond
-	// System is Linux's own, for programs of others.
+	// System is the default of Linux, for other programs.
 	System = 50 * time.Microsecond
 )
 
-// Has tells whether the calling thread has a slack of d at least.
+// Has reports whether the calling thread has a slack of at least d.
 func Has(d time.Duration) bool {
 	now, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0)
 	return err == nil && time.Duration(now) >= d
 }
 
-// Set gives the calling thread a slack of d. A kernel that refuses it costs
-// nothing but time.
+// Set gives the calling thread a slack of d. It ignores errors, which cost only time.
 func Set(d time.Duration) { _ = unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(d), 0, 0, 0) }
 
-// OnlyMonitor gives the calling thread, and those that it will start, the system's
-// slack back. A program that began with more calls it first thing in main, when
-// hardly any thread but the monitor is there: the scheduler's own short sleeps, and
-// timers, then are as short as ever.
+// OnlyMonitor sets the slack of the calling thread, and of those that it will start, to
+// System. A program that was started with more slack calls it first in main, when hardly any
+// thread exists but the monitor: timers and the scheduler's own short sleeps are then as
+// precise as usual.
 func OnlyMonitor() { Set(System) }
 
-// Start calls start, which starts a process, on a thread from which the process
-// gets a slack of d. The thread has its own back afterwards.
+// Start calls start, which starts a process, so that the process gets a slack of d. The
+// slack of the calling thread does not change.
 func Start(d time.Duration, start func() error) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

@@ -16,30 +16,29 @@ import (
 )
 
 var (
-	// ErrNoTerminal is returned by ReadPassword for a process without a
+	// ErrNoTerminal is matched by the error of ReadPassword in a process without a
 	// controlling terminal.
-	ErrNoTerminal = errors.New("no terminal to ask for a password on")
+	ErrNoTerminal = errors.New("no terminal to ask for a password")
 
-	// ErrInterrupted is returned by ReadPassword when a signal ended it.
+	// ErrInterrupted is the error of ReadPassword if a signal ends it.
 	ErrInterrupted = errors.New("interrupted")
 
-	errTooLong = errors.New("tty: password is too long")
+	errTooLong = errors.New("the password is too long")
 )
 
-// maxPassword bounds what is taken from the terminal, in bytes.
+// maxPassword is the longest password, in bytes.
 const maxPassword = 4096
 
-// ReadPassword shows prompt on the terminal of the session, whatever the
-// standard streams are, and reads a line there without showing it. The line
-// end isn't part of the result; the end of input (Ctrl-D on an empty line)
-// is [io.EOF].
+// ReadPassword shows prompt on the controlling terminal, whatever the standard streams are,
+// and reads a line there without echo. The result does not contain the line end; the end of
+// input (Ctrl-D on an empty line) is [io.EOF].
 //
-// SIGINT, SIGTERM, SIGHUP and SIGQUIT end it with [ErrInterrupted] after the
-// terminal was restored, and are not delivered otherwise unless the program
-// asked for them itself. Ctrl-Z is part of the line, because a shell that
-// suspended us would be left without echo. One call at a time.
+// SIGINT, SIGTERM, SIGHUP and SIGQUIT end it with [ErrInterrupted] and the terminal
+// restored. They are not delivered otherwise unless the program has asked for them. Ctrl-Z
+// is part of the line: suspending this program would leave the shell without echo. Only one
+// call may run at a time.
 func ReadPassword(prompt string) (string, error) {
-	// A description of our own: that it is non-blocking concerns nobody else.
+	// An open file description of its own, which may be non-blocking.
 	f, err := os.OpenFile("/dev/tty", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrNoTerminal, errors.Unwrap(err))
@@ -50,28 +49,28 @@ func ReadPassword(prompt string) (string, error) {
 	stop := q.watch()
 	defer stop()
 	if err := q.hide(); err != nil {
-		return "", fmt.Errorf("tty: echo off: %w", err)
+		return "", fmt.Errorf("cannot turn the echo off: %w", err)
 	}
 	defer q.show()
 	if _, err := io.WriteString(f, prompt); err != nil {
 		return "", err
 	}
 	line, err := readLine(f)
-	_, _ = io.WriteString(f, "\n") // in place of the one that wasn't shown
+	_, _ = io.WriteString(f, "\n") // the one that was typed is not shown
 	if q.interrupted.Load() {
 		return "", ErrInterrupted
 	}
 	return line, err
 }
 
-// question is a terminal whose echo is off for a while.
+// question is a terminal whose echo is off until show.
 type question struct {
 	f           *os.File
 	interrupted atomic.Bool
 
 	mu     sync.Mutex
 	before *unix.Termios // nil until echo is off
-	over   bool          // echo is as the user had it, and stays so
+	over   bool          // echo is restored for good
 }
 
 func (q *question) hide() error {
@@ -89,7 +88,7 @@ func (q *question) hide() error {
 	})
 }
 
-// hidden is line mode without echo, and without a way to suspend us.
+// hidden sets line mode without echo and without suspending.
 func hidden(t *unix.Termios) {
 	t.Lflag &^= unix.ECHO
 	t.Lflag |= unix.ICANON | unix.ISIG
@@ -106,8 +105,8 @@ func (q *question) show() {
 	}
 }
 
-// watch ends the read when a signal comes, and turns the echo off again
-// after somebody stopped us and a shell had the terminal meanwhile.
+// watch ends the read when a signal comes. It turns the echo off again after this program
+// was stopped and continued: a shell has had the terminal meanwhile.
 func (q *question) watch() (stop func()) {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT, unix.SIGCONT)
@@ -135,10 +134,9 @@ func (q *question) watch() (stop func()) {
 	}
 }
 
-// readLine reads up to a line end, which a terminal in line mode delivers
-// with its line; the end of input counts as one if anything was typed. An
-// endless line is read to its end too, or the rest of it would be shown, and
-// run, by whoever reads the terminal next.
+// readLine reads up to a line end; the end of input counts as one if anything was typed. It
+// reads a line that is too long to its end, too: otherwise whatever reads the terminal next
+// would show or run the rest.
 func readLine(r io.Reader) (string, error) {
 	var line []byte
 	buf := make([]byte, 512)

@@ -88,7 +88,7 @@ func TestSignalDuringPasswordRestoresTerminal(t *testing.T) {
 // Without a terminal, as under cron, the answer comes at once and is clear.
 func TestPasswordWithoutTerminalIsAnError(t *testing.T) {
 	c := run(t, "password", false)
-	if got := c.until(t, ">"); !strings.Contains(got, "no terminal to ask for a password on") {
+	if got := c.until(t, ">"); !strings.Contains(got, "no terminal to ask for a password") {
 		t.Errorf("got %q", got)
 	}
 	c.succeeds(t)

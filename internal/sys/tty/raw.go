@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// State is a terminal in raw mode and the mode that it had before.
+// State is a terminal in raw mode, with the modes that it had before.
 type State struct {
 	f *os.File
 
@@ -16,9 +16,9 @@ type State struct {
 	before *unix.Termios // nil once restored
 }
 
-// MakeRaw makes the terminal f hand over each byte as it comes, Ctrl-C and
-// Ctrl-Z included, and show output as it is. Restore undoes it; f must stay
-// open until then.
+// MakeRaw puts the terminal f into raw mode: each byte is read as it comes, Ctrl-C and
+// Ctrl-Z included, and output is shown unchanged. Restore undoes it; f must stay open until
+// then.
 func MakeRaw(f *os.File) (*State, error) {
 	s := &State{f: f}
 	err := control(f, func(fd int) (err error) {
@@ -26,13 +26,13 @@ func MakeRaw(f *os.File) (*State, error) {
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("tty: raw mode: %w", err)
+		return nil, fmt.Errorf("cannot set the terminal to raw mode: %w", err)
 	}
 	return s, nil
 }
 
-// raw is what the older shvrsh sets. It is cfmakeraw and INPCK, which x/term
-// leaves on.
+// raw sets the modes that the C++ shvrsh sets (spec.md 8.10): those of cfmakeraw(3), and
+// INPCK off, which x/term leaves on.
 func raw(t *unix.Termios) {
 	t.Iflag &^= unix.IGNBRK | unix.BRKINT | unix.PARMRK | unix.INPCK | unix.ISTRIP |
 		unix.INLCR | unix.IGNCR | unix.ICRNL | unix.IXON
@@ -44,13 +44,12 @@ func raw(t *unix.Termios) {
 	t.Cc[unix.VTIME] = 0
 }
 
-// Restore puts the mode back that the terminal had before MakeRaw. It may be
-// called by any goroutine, any number of times; after the first success it
-// does nothing. A terminal that is gone needs no restoring: no error. A nil
-// State is allowed.
+// Restore sets the modes that the terminal had before MakeRaw. It may be called concurrently
+// and many times; after the first success it does nothing. It returns nil for a terminal that
+// no longer exists, and for a nil State.
 //
-// As with every program, the kernel stops us (SIGTTOU) if the terminal
-// belongs to another job at that time.
+// As for every program, the kernel stops this one (SIGTTOU) if the terminal belongs to
+// another job at that time.
 func (s *State) Restore() error {
 	if s == nil {
 		return nil
@@ -62,7 +61,7 @@ func (s *State) Restore() error {
 	}
 	err := control(s.f, func(fd int) error { return setMode(fd, s.before) })
 	if err != nil && !isGone(err) {
-		return fmt.Errorf("tty: restore: %w", err)
+		return fmt.Errorf("cannot restore the terminal: %w", err)
 	}
 	s.before = nil
 	return nil

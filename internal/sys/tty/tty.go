@@ -9,12 +9,12 @@ import (
 	"golang.org/x/term"
 )
 
-// Size is the size of a terminal in character cells; 0×0 where it has none.
+// Size is the size of a terminal in character cells; 0×0 if it is not set.
 type Size struct {
 	Cols, Rows uint16
 }
 
-// IsTerminal reports whether f is a terminal. A nil or closed file is not.
+// IsTerminal reports whether f is a terminal. A nil or closed file is none.
 func IsTerminal(f *os.File) bool {
 	is := false
 	err := control(f, func(fd int) error {
@@ -24,7 +24,7 @@ func IsTerminal(f *os.File) bool {
 	return err == nil && is
 }
 
-// SizeOf returns the present size of a terminal; it fails where f is none.
+// SizeOf returns the present size of the terminal f. It fails if f is not a terminal.
 func SizeOf(f *os.File) (Size, error) {
 	var size Size
 	err := control(f, func(fd int) error {
@@ -33,13 +33,13 @@ func SizeOf(f *os.File) (Size, error) {
 		return err
 	})
 	if err != nil {
-		return Size{}, fmt.Errorf("tty: size: %w", err)
+		return Size{}, fmt.Errorf("cannot read the size of the terminal: %w", err)
 	}
 	return size, nil
 }
 
-// control calls do with the descriptor of f, which stays valid for the call.
-// Unlike [os.File.Fd] it never changes the descriptor's mode.
+// control calls do with the descriptor of f, which is valid during the call. Unlike
+// [os.File.Fd] it never changes the descriptor's mode.
 func control(f *os.File, do func(fd int) error) error {
 	if f == nil {
 		return os.ErrInvalid
@@ -58,9 +58,8 @@ func control(f *os.File, do func(fd int) error) error {
 	return doErr
 }
 
-// changeMode reads the modes of a terminal, has them changed and sets them
-// at once, without waiting for pending output: a terminal stopped by Ctrl-S
-// would hold us up. It returns the modes as they were.
+// changeMode changes the modes of a terminal and returns the old ones. It does not wait for
+// pending output, which a terminal stopped by Ctrl-S would never take.
 func changeMode(fd int, change func(*unix.Termios)) (*unix.Termios, error) {
 	var mode *unix.Termios
 	err := retry(func() (err error) {
@@ -87,7 +86,7 @@ func retry(f func() error) error {
 	}
 }
 
-// isGone reports whether an error means that there is no terminal any more.
+// isGone reports whether an error means that the terminal no longer exists.
 func isGone(err error) bool {
 	return errors.Is(err, unix.EIO) || errors.Is(err, unix.ENXIO) || errors.Is(err, unix.ENODEV)
 }

@@ -8,11 +8,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Resizes gives the size of the terminal f after each change of it, from the
-// moment of the call. Who reads late gets the latest size only. The channel
-// is closed when ctx ends; the first size is [SizeOf]'s business.
+// Resizes returns a channel that receives the size of the terminal f after each change from
+// now on. A late reader gets only the latest size. The channel is closed when ctx ends. The
+// present size is not sent; see [SizeOf].
 func Resizes(ctx context.Context, f *os.File) <-chan Size {
-	// One slot is enough: the size is read after the signal was taken.
+	// One slot is enough: the size is read after the signal is taken.
 	winch := make(chan os.Signal, 1)
 	signal.Notify(winch, unix.SIGWINCH)
 	sizes := make(chan Size, 1)
@@ -27,9 +27,9 @@ func Resizes(ctx context.Context, f *os.File) <-chan Size {
 			}
 			size, err := SizeOf(f)
 			if err != nil {
-				continue // the terminal is gone; its reader will see that
+				continue // the terminal no longer exists; its reader notices
 			}
-			select { // out with a size that nobody took; we alone send
+			select { // drop a size that was not read; there is no other sender
 			case <-sizes:
 			default:
 			}

@@ -7,16 +7,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Writer writes to a terminal without ever waiting for it. It has an open file
-// description of its own, so that the user's stays as it is.
+// Writer writes to a terminal without ever waiting for it. It has an open file description
+// of its own, so that the user's stays blocking. It is never closed.
 type Writer struct {
 	fd int
 }
 
-// NewWriter makes a Writer for the terminal f; it fails where f is none.
+// NewWriter returns a Writer for the terminal f. It fails if f is not a terminal.
 func NewWriter(f *os.File) (*Writer, error) {
 	if !IsTerminal(f) {
-		return nil, fmt.Errorf("%s is no terminal", f.Name())
+		return nil, fmt.Errorf("%s is not a terminal", f.Name())
 	}
 	raw, err := f.SyscallConn()
 	if err != nil {
@@ -34,8 +34,8 @@ func NewWriter(f *os.File) (*Writer, error) {
 	return w, failed
 }
 
-// TryWrite writes what the terminal takes now and gives how much that is. After
-// an error, that is nothing: whoever writes the ordinary way will see it.
+// TryWrite writes what the terminal takes now, and returns how many bytes that is; 0 after an
+// error, which an ordinary write will return.
 func (w *Writer) TryWrite(b []byte) int {
 	n, err := unix.Write(w.fd, b)
 	if err != nil {

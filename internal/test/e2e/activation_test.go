@@ -138,7 +138,7 @@ func TestSocketsThatDoNotFitTheConfiguration(t *testing.T) {
 		{"of another kind", local, []string{near + "?socket=shv"}, "scheme tcp does not fit a socket of type unix"},
 		// The URL says loopback; what counts is where the socket is.
 		{"wider than the URL", wide, []string{near + "?socket=shv"}, "off loopback everyone on the way could read along"},
-		{"names and count", passed{[]string{"a", "b"}, one.files, nil}, []string{near + "?socket=a"}, "LISTEN_FDNAMES has 2 names, and LISTEN_FDS says 1"},
+		{"names and count", passed{[]string{"a", "b"}, one.files, nil}, []string{near + "?socket=a"}, "LISTEN_FDNAMES has 2 names for the 1 sockets of LISTEN_FDS"},
 	} {
 		cmd := tt.passed.to("shvbroker")
 		for _, url := range tt.listen {

@@ -82,7 +82,7 @@ func TestHelperThatCannotServe(t *testing.T) {
 		}
 		return file
 	}
-	const began = "ended before the session began"
+	const began = "cannot start a session on the device: shvrexec failed"
 	// Port 1 in the place of the broker's, which is key 3. The script must not
 	// outlive its shvrexec.
 	unreachable := fmt.Sprintf(`sed -u 's/,3:[0-9]*/,3:1/' | { '%s'; kill $$; }`, program("shvrexec"))

@@ -145,7 +145,7 @@ func TestDeviceWithoutProcesses(t *testing.T) {
 		})
 	}
 	for range 5 {
-		w.rsh("true").wantsFailure(t, device, "cannot start the helper on the device", "resource temporarily unavailable")
+		w.rsh("true").wantsFailure(t, device, "cannot start a session on the device", "resource temporarily unavailable")
 		for _, method := range []string{"runCmd", "runScript"} {
 			if got, want := w.answerTo(iot, device, method, `"true"`), "error: Failed to start process (file not found, resource error)"; got != want {
 				t.Errorf("%s: %s", method, got)

@@ -238,7 +238,7 @@ func TestKilledInBand(t *testing.T) {
 			why   string
 			after func()
 		}{
-			{"helper", func(*process) { w.killHelper() }, told, "helper has gone", func() {}},
+			{"helper", func(*process) { w.killHelper() }, told, "device restarted", func() {}},
 			{"shvrsh", func(p *process) { w.killPid(p.pid()) }, 50 * time.Second, "", func() {}},
 			// The broker answers the next call of shvrsh, which comes within 15 s.
 			{"agent", func(*process) { w.kill(w.agent) }, 20 * time.Second, "session ended", w.startAgent},

@@ -25,7 +25,7 @@ var victims = []struct {
 		}},
 	{"agent", func(w *world, _ int) { w.kill(w.agent) }, "the agent on the device was lost",
 		func(w *world) { w.startAgent() }},
-	{"helper", func(w *world, _ int) { w.killHelper() }, "the device's helper has gone",
+	{"helper", func(w *world, _ int) { w.killHelper() }, "the device restarted or lost its connection",
 		func(*world) {}},
 	{"shvrsh", func(w *world, shvrsh int) { w.killPid(shvrsh) }, "",
 		func(*world) {}},

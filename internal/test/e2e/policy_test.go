@@ -220,7 +220,7 @@ rules:
 	p, _ := w.awaitReadyLine(w.as("root", "echo ready; exec sleep 60"))
 	// Calls have no user to warn, and the same last line.
 	for method, param := range map[string]string{"runCmd": `["sleep",["60"]]`, "runScript": `"sleep 60"`} {
-		if got, want := w.answerTo(w.logIn("eva"), device, method, param), `error: ended: rule "short" (shvagent.yaml:3) allows 1s`; got != want {
+		if got, want := w.answerTo(w.logIn("eva"), device, method, param), `error: time limit: rule "short" (shvagent.yaml:3) allows 1s`; got != want {
 			t.Errorf("%s: %s", method, got)
 		}
 	}
@@ -272,7 +272,7 @@ func TestAgentConfigurationOnTheCommandLine(t *testing.T) {
 	if r = call(w, "shvagent", "--config", "/nonexistent.yaml"); r.code != 1 || !strings.Contains(string(r.stderr), "/nonexistent.yaml: no such file") {
 		t.Errorf("%d, %s", r.code, r.stderr)
 	}
-	if r = call(w, "shvagent", "--socket", w.socket(), "status"); r.code != 1 || !strings.Contains(string(r.stderr), fmt.Sprintf("no agent runs here: nobody answers at %s", w.socket())) {
+	if r = call(w, "shvagent", "--socket", w.socket(), "status"); r.code != 1 || !strings.Contains(string(r.stderr), fmt.Sprintf("no agent runs here: no answer at %s", w.socket())) {
 		t.Errorf("%d, %s", r.code, r.stderr)
 	}
 }

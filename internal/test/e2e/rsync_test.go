@@ -96,7 +96,7 @@ func TestRsyncWhenTheOtherSideDies(t *testing.T) {
 		text string
 	}{
 		{"rsync", func(w *world, remote int) { w.killPid(remote) }, 128 + 9, "rsync error: "},
-		{"helper", func(w *world, _ int) { w.killHelper() }, 255, "the device's helper has gone"},
+		{"helper", func(w *world, _ int) { w.killHelper() }, 255, "the device restarted or lost its connection"},
 		{"agent", func(w *world, _ int) { w.kill(w.agent) }, 255, "the agent on the device was lost"},
 		{"broker", func(w *world, _ int) { w.kill(w.broker) }, 255, "session ended: connection"},
 	} {

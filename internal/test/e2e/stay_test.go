@@ -148,7 +148,7 @@ func TestSecondAgentOnTheSamePoint(t *testing.T) {
 	if got := string(w.rsh("echo $WHICH").stdout); got != "second\n" {
 		t.Errorf("%q answers", got)
 	}
-	w.agent.says(t, "another agent answers there")
+	w.agent.says(t, "another agent uses it")
 	w.agent.stop(t)
 	eventually(t, patience, "the first one is called again", func() bool { return string(w.rsh("echo $WHICH").stdout) == "first\n" })
 	w.agent = first
@@ -161,12 +161,12 @@ func TestStopOfTheAgentDrains(t *testing.T) {
 	p, out := w.started("echo ready; until [ -e " + file + " ]; do sleep 0.02; done; echo done; exit 7")
 	w.agent.signal(t, syscall.SIGTERM)
 	eventually(t, patience, "new sessions are refused", func() bool {
-		return strings.Contains(string(w.rsh("true").stderr), "is stopping, and takes no new sessions")
+		return strings.Contains(string(w.rsh("true").stderr), "is stopping and accepts no new sessions")
 	})
 	if !strings.Contains(string(w.status().stdout), "stopping: no new sessions") {
 		t.Error("the status does not tell")
 	}
-	p.says(t, "the agent of this device stops, and this session ends in 1h0m0s")
+	p.says(t, "the agent on this device is stopping; this session ends in 1h0m0s")
 	write(t, file, nil, 0o644)
 	if code := p.code(t); code != 7 || out.String() != "ready\ndone\n" {
 		t.Errorf("the session came to %d, %q", code, out)
@@ -193,7 +193,7 @@ func TestStopOfTheAgentWaitsForCalls(t *testing.T) {
 	for _, call := range [][3]string{{device, "runCmd", `"true"`}, {device, "runScript", `"true"`}, {device + "/sys/fs/f", "write", `"x"`}} {
 		eventually(t, patience, call[1]+" is refused", func() bool {
 			_, err := callOf(c, call[0], call[1], call[2])
-			return err != nil && strings.Contains(err.Error(), "is stopping, and takes no new calls")
+			return err != nil && strings.Contains(err.Error(), "is stopping and accepts no new calls")
 		})
 	}
 	if v, err := callOf(c, device, "appName", "null"); err != nil {
@@ -221,7 +221,7 @@ func TestSecondSignalEndsCalls(t *testing.T) {
 	}()
 	awaitStart(t, command)
 	w.agent.signal(t, syscall.SIGTERM)
-	w.agent.says(t, "stopping when the sessions and calls")
+	w.agent.says(t, "stopping: waiting for sessions and calls")
 	w.agent.signal(t, syscall.SIGTERM)
 	if err := <-answer; err == nil || !strings.Contains(err.Error(), "the agent on the device was stopped") {
 		t.Errorf("the caller was told %v", err)
@@ -239,7 +239,7 @@ func TestSecondSignalStopsTheAgentAtOnce(t *testing.T) {
 		awaitStart(t, command)
 		w.agent.signal(t, syscall.SIGTERM)
 		if options != nil {
-			w.agent.says(t, "stopping when the sessions")
+			w.agent.says(t, "stopping: waiting for sessions")
 			w.agent.signal(t, syscall.SIGTERM)
 		}
 		if code := p.code(t); code != 255 || !strings.Contains(p.log.String(), "the agent on the device was stopped") {
