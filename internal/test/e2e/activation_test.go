@@ -90,7 +90,7 @@ func TestBrokerOnSocketsThatItWasGiven(t *testing.T) {
 
 	// Whoever comes while there is no broker waits for the next one.
 	w.kill(w.broker)
-	eventually(t, patience, "the broker is dead", func() bool { return !w.broker.running() })
+	eventually(t, patience, "the broker is dead", func() bool { return !w.broker.Running() })
 	w.url = urls[0]
 	ended := make(chan result, 1)
 	go func() { ended <- w.rsh("true") }()

@@ -100,7 +100,7 @@ func TestCertificatesInThePlaceOfPasswords(t *testing.T) {
 	if w.runs(eva).code == 0 {
 		t.Error("a revoked certificate is let in")
 	}
-	if !w.agent.running() || strings.Count(w.agent.log.String(), "logged in") > 1 {
+	if !w.agent.Running() || strings.Count(w.agent.log.String(), "logged in") > 1 {
 		t.Errorf("the agent noticed:\n%s", w.agent.log)
 	}
 	w.authority.Revoke(t, w.crl, later, 3)

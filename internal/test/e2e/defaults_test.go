@@ -24,11 +24,11 @@ func TestNoArguments(t *testing.T) {
 	cmd := exec.Command(os.Args[0], "-test.run=^TestNoArguments$", "-test.v", "-test.timeout=2m")
 	cmd.Env = append(os.Environ(), ownNetworkEnv+"=1", binEnv+"="+bin)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
-	p, err := startProcess("the test in a network of its own", cmd)
+	p, err := startProcess(cmd)
 	if err != nil {
 		t.Skipf("no network of our own: %v", err)
 	}
-	defer p.stop(t)
+	defer p.Stop(t)
 	if code := p.codeWithin(t, 4*patience); code != 0 { // it waits several times itself
 		p.report(t)
 		t.Errorf("exit code %d", code)

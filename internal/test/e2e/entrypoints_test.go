@@ -280,7 +280,7 @@ func TestCommandsAndScriptsCountAsSessions(t *testing.T) {
 		}
 		eva.Close()
 		bob.Close()
-		w.agent.stop(t) // no broker tells a device that its callers have gone
+		w.agent.Stop(t) // no broker tells a device that its callers have gone
 		w.startAgent()
 	}
 }

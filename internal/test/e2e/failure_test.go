@@ -29,10 +29,10 @@ func TestFailuresAreOneLine(t *testing.T) {
 		t.Error("the password is in the error")
 	}
 
-	w.agent.stop(t)
+	w.agent.Stop(t)
 	w.broker.says(t, "client gone", "mount="+device)
 	w.rsh("true").wantsFailure(t, device, "offline since")
-	w.broker.stop(t)
+	w.broker.Stop(t)
 	w.rsh("true").wantsFailure(t, "cannot connect to "+w.url, "connection refused")
 }
 

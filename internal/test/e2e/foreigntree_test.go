@@ -44,7 +44,7 @@ func (f foreign) start(t *testing.T, w *world, more string) string {
 		if err == nil {
 			_ = conn.Close()
 		}
-		return err == nil || !p.running()
+		return err == nil || !p.Running()
 	})
 	return "tcp://" + address
 }

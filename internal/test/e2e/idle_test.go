@@ -62,7 +62,7 @@ func switches(t testing.TB, p *process) (n int) {
 		}
 	}
 	if n == 0 {
-		t.Fatalf("%s: nothing is known of its threads %q", p.name, threads)
+		t.Fatalf("%s: nothing is known of its threads %q", p.Name, threads)
 	}
 	return n
 }

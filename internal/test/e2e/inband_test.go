@@ -286,7 +286,7 @@ func TestPolicyInBand(t *testing.T) {
 	throughForeign(t, func(t *testing.T, w *world) {
 		config := w.newFile("shvagent.yaml")
 		w.configure(config, "sessions: {total: 1}\nrules: [{name: few, commands: [echo **, sh **]}]\n")
-		w.agent.stop(t)
+		w.agent.Stop(t)
 		w.setup.agentOptions = []string{"--config", config}
 		w.startAgent()
 		w.rsh("id").wantsFailure(t, device, `rule "few" (shvagent.yaml:2) does not allow the command "id"`)
@@ -294,7 +294,7 @@ func TestPolicyInBand(t *testing.T) {
 		eventually(t, patience, "the first session has gone", func() bool { return strings.Contains(string(w.status().stdout), "sessions: 0\n") })
 		p, _ := w.started("sh -c 'echo ready; exec sleep 60'")
 		w.rsh("echo yes").wantsFailure(t, device, "1 sessions are open on this device")
-		p.stop(t)
+		p.Stop(t)
 
 		if os.Geteuid() != 0 {
 			return // only root can become another user
@@ -305,7 +305,7 @@ rules:
 - {name: as, users: [iot], run-as: nobody, shell: /bin/sh, umask: 027, dir: /usr, resources: {nofile: 64}, time: 3s}
 - {name: rest, level: su}
 `)
-		w.agent.stop(t)
+		w.agent.Stop(t)
 		w.startAgent()
 		shell := w.rshCommand()
 		shell.Stdin = strings.NewReader("id\n")

@@ -68,6 +68,6 @@ func TestShellsOverIPv6AndManyListeners(t *testing.T) {
 			}
 		}
 		w.kill(w.agent)
-		eventually(t, patience, "the agent is gone", func() bool { return !w.agent.running() })
+		eventually(t, patience, "the agent is gone", func() bool { return !w.agent.Running() })
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"shvtools/internal/shv/login"
+	"shvtools/internal/test/proctest"
 	"shvtools/internal/wire/client"
 )
 
@@ -41,11 +42,11 @@ func (w *world) counts() counts {
 		c["terminals"] += masters(pid)
 	}
 	for _, p := range []*process{w.broker, w.agent} {
-		c["descriptors of the "+p.name] = descriptors(w.t, p.pid())
-		c[memory+p.name] = resident(p.pid())
+		c["descriptors of the "+p.Name] = descriptors(w.t, p.pid())
+		c[memory+p.Name] = resident(p.pid())
 	}
 	var report struct{ Goroutines int }
-	if err := json.Unmarshal(w.status("--json").stdout, &report); err == nil { // else it tells nothing at the moment
+	if err := json.Unmarshal(w.status("--json").stdout, &report); err == nil { // otherwise it does not answer now
 		c["goroutines of the agent"] = report.Goroutines
 	} else {
 		c["goroutines of the agent"] = 1 << 30
@@ -56,13 +57,15 @@ func (w *world) counts() counts {
 	return c
 }
 
-// backTo waits until nothing is more than it was.
+// backTo waits until no count is higher than it was before.
 func (w *world) backTo(before counts) {
 	w.t.Helper()
-	var now counts
 	var more []string
-	for start := time.Now(); ; time.Sleep(20 * time.Millisecond) {
-		now, more = w.counts(), nil
+	// Each look starts a program and opens connections, which must be gone before the next.
+	const pause = 20 * time.Millisecond
+	back := proctest.Poll(patience, pause, func() bool {
+		now := w.counts()
+		more = nil
 		for what, n := range before {
 			room := 0
 			if strings.HasPrefix(what, memory) {
@@ -72,12 +75,10 @@ func (w *world) backTo(before counts) {
 				more = append(more, fmt.Sprintf("%d %s, where there were %d", now[what], what, n))
 			}
 		}
-		if len(more) == 0 {
-			return
-		}
-		if time.Since(start) > patience {
-			w.t.Fatalf("not within %v: %s", patience, strings.Join(more, "; "))
-		}
+		return len(more) == 0
+	})
+	if !back {
+		w.t.Fatalf("not within %v: %s", patience, strings.Join(more, "; "))
 	}
 }
 
@@ -289,7 +290,7 @@ var waysToEnd = []wayToEnd{
 		e.restart()
 	}},
 	{name: "broker stopped", calls: true, end: func(e *ending) {
-		e.broker.stop(e.t)
+		e.broker.Stop(e.t)
 		e.restart()
 	}},
 	{name: "agent killed", calls: true, end: func(e *ending) {
@@ -299,7 +300,7 @@ var waysToEnd = []wayToEnd{
 		e.startAgent()
 	}},
 	{name: "agent stopped", calls: true, end: func(e *ending) {
-		e.agent.stop(e.t)
+		e.agent.Stop(e.t)
 		e.startAgent()
 	}},
 }
@@ -320,7 +321,7 @@ func (e *ending) lost() {
 	for _, s := range e.open {
 		eventually(e.t, patience, "shvrsh ends", func() bool {
 			select {
-			case <-s.shvrsh.ended:
+			case <-s.shvrsh.Ended:
 				return true
 			default:
 			}
@@ -396,7 +397,7 @@ func TestNothingIsLeftOfSessionsInBand(t *testing.T) {
 		e.near.leadTo(w.url)
 		e.far.leadTo(w.url)
 		e.url = e.far.url()
-		e.agent.stop(t)
+		e.agent.Stop(t)
 		e.startAgent()
 		e.inEveryWay()
 	})

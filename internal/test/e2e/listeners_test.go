@@ -103,7 +103,7 @@ func TestAllListenersOfOneBroker(t *testing.T) {
 				t.Errorf("agent at %s, user at %s: exit code %d, %d bytes, stderr %q", listener, user, r.code, len(r.stdout), r.stderr)
 			}
 		}
-		w.agent.stop(t)
+		w.agent.Stop(t)
 	}
 }
 
@@ -147,7 +147,7 @@ func TestBrokerTakesTheSocketOfADeadOne(t *testing.T) {
 	}
 	w.rsh("true").wants(t, 0, "", "")
 	w.kill(w.broker)
-	eventually(t, patience, "the broker is dead", func() bool { return !w.broker.running() })
+	eventually(t, patience, "the broker is dead", func() bool { return !w.broker.Running() })
 	if _, err := os.Stat(strings.TrimPrefix(s.listen, "unix:")); err != nil {
 		t.Fatal(err)
 	}

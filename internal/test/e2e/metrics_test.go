@@ -133,7 +133,7 @@ func TestMetricsTellOfTheBrokerAbove(t *testing.T) {
 		})
 	}
 	await(1, 1)
-	top.stop(t)
+	top.Stop(t)
 	await(0, 1)
 	w.startTreeBroker(treeBroker{name: "top", listen: url})
 	await(1, 2)

@@ -65,7 +65,7 @@ func TestAgentTellsSystemdHowItIs(t *testing.T) {
 	w := newWorld(t)
 	w.startBroker("tcp://127.0.0.1:0")
 	url := w.url
-	w.broker.stop(t)
+	w.broker.Stop(t)
 	systemd, environ := supervised(w)
 	cmd := exec.Command(program("shvagent"), "--mount", device, "--url", url, "--socket", w.socket(), "--drain", "1m")
 	cmd.Env = append(environment(environ...), w.shellSettings()...)

@@ -106,8 +106,8 @@ func TestSignalsEndAStuckShvrsh(t *testing.T) {
 	awaitStart(t, command)
 	// The first one is for the command, which does not care.
 	eventually(t, patience, "shvrsh ends", func() bool {
-		_ = p.cmd.Process.Signal(syscall.SIGTERM)
-		return !p.running()
+		_ = p.Cmd.Process.Signal(syscall.SIGTERM)
+		return !p.Running()
 	})
 	if code := p.code(t); code != 255 {
 		t.Errorf("exit code %d", code)

@@ -202,7 +202,7 @@ func TestSessionsAtOnce(t *testing.T) {
 		}
 	}
 	w.finish(w.as("bob", "true")).wantsFailure(t, device, "3 sessions are open on this device")
-	open[0].stop(t)
+	open[0].Stop(t)
 	eventually(t, patience, "there is room again", func() bool { return w.finish(w.as("bob", "true")).code == 0 })
 }
 
@@ -232,7 +232,7 @@ rules:
 		t.Errorf("a busy session was ended: %s", r.stderr)
 	}
 	p.says(t, "this session ends in ", `: rule "long" (shvagent.yaml:5) allows 1m1s`)
-	p.stop(t)
+	p.Stop(t)
 	eventually(t, patience, "all is gone", func() bool { return len(w.sessionsLeft()) == 0 })
 }
 

@@ -10,20 +10,16 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"shvtools/internal/test/proctest"
 )
 
-// eventually waits until done, which something outside of the test brings about
-// without giving notice; for limit at the most.
+// eventually waits for limit at most until done reports true, and fails the test if it
+// does not.
 func eventually(t testing.TB, limit time.Duration, what string, done func() bool) {
 	t.Helper()
-	for start := time.Now(); ; time.Sleep(2 * time.Millisecond) {
-		late := time.Since(start) > limit // known before: we may be stopped for a while
-		if done() {
-			return
-		}
-		if late {
-			t.Fatalf("%s: not within %v", what, limit)
-		}
+	if !proctest.Until(limit, done) {
+		t.Fatalf("%s: not within %v", what, limit)
 	}
 }
 

@@ -128,7 +128,7 @@ func TestReloadUnderTraffic(t *testing.T) {
 	for err := range failed {
 		t.Errorf("somebody else noticed: %v", err)
 	}
-	if !w.agent.running() || strings.Count(w.agent.log.String(), "logged in") > 1 {
+	if !w.agent.Running() || strings.Count(w.agent.log.String(), "logged in") > 1 {
 		t.Errorf("the agent noticed:\n%s", w.agent.log)
 	}
 }
@@ -152,7 +152,7 @@ func TestChangedRightsOutliveAKill(t *testing.T) {
 		t.Error("who was removed is still connected")
 	}
 	w.logIn("new")
-	_ = w.broker.cmd.Process.Kill()
+	_ = w.broker.Cmd.Process.Kill()
 	w.broker.code(t)
 	w.restartConfigured(file)
 	w.logIn("new")

@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"shvtools/internal/test/proctest"
 )
 
 // result is what a run of shvrsh came to.
@@ -44,7 +46,7 @@ func (w *world) shvrsh(args ...string) *exec.Cmd {
 // the result.
 func (w *world) finish(cmd *exec.Cmd) result {
 	w.t.Helper()
-	stdout, stderr := newRecord(), newRecord()
+	stdout, stderr := proctest.NewRecord(), proctest.NewRecord()
 	if cmd.Stdout == nil {
 		cmd.Stdout = stdout
 	}
@@ -53,7 +55,7 @@ func (w *world) finish(cmd *exec.Cmd) result {
 	}
 	p := w.launch(cmd)
 	// Some carry much, and programs with the race detector are slow.
-	r := result{code: p.codeWithin(w.t, 4*patience), stdout: stdout.bytes(), stderr: stderr.bytes()}
+	r := result{code: p.codeWithin(w.t, 4*patience), stdout: stdout.Bytes(), stderr: stderr.Bytes()}
 	if bytes.Contains(r.stderr, []byte("DATA RACE")) {
 		w.t.Errorf("shvrsh has a data race:\n%s", r.stderr)
 	}

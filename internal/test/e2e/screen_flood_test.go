@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/creack/pty"
+
+	"shvtools/internal/test/proctest"
 )
 
 // tail is a screen that a flood goes by on: it keeps the end alone.
@@ -85,7 +87,7 @@ func (f *flooded) show(rate int64) {
 		if ahead < 0 { // nothing is saved up
 			begun, shown = time.Now(), 0
 		}
-		time.Sleep(ahead)
+		time.Sleep(ahead) // the terminal of this test is slow: it shows rate bytes a second
 	}
 }
 
@@ -139,10 +141,10 @@ func TestCtrlCStopsAFlood(t *testing.T) {
 	}
 }
 
-// hold is how long a program is stopped; virtual time has the hour.
+// hold is how long a program is stopped. Tests with virtual time stop one for an hour.
 func hold() time.Duration {
 	if long {
-		return 70 * time.Second // beyond what a peer may be silent without a word of the broker
+		return 70 * time.Second // a silent peer for which no broker vouches is dropped after 45 s
 	}
 	return 2 * time.Second
 }
@@ -200,13 +202,12 @@ type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
 
-// staysFor checks that the session lives for that long.
-func (w *world) staysFor(limit time.Duration) {
+// staysFor checks that the session lives for all of this time. The time passes because
+// the hazard is a session that ends while its user is silent.
+func (w *world) staysFor(hold time.Duration) {
 	w.t.Helper()
-	for start := time.Now(); time.Since(start) < limit; time.Sleep(20 * time.Millisecond) {
-		if len(w.helpers()) != 1 {
-			w.t.Fatalf("the helper is gone after %v", time.Since(start))
-		}
+	if proctest.Poll(hold, 20*time.Millisecond, func() bool { return len(w.helpers()) != 1 }) {
+		w.t.Fatalf("the helper ended within %v", hold)
 	}
 }
 

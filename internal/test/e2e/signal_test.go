@@ -5,21 +5,23 @@ import (
 	"os/exec"
 	"syscall"
 	"testing"
+
+	"shvtools/internal/test/proctest"
 )
 
 // started starts a command on the device that prints "ready", and waits for it.
-func (w *world) started(command string) (*process, *record) {
+func (w *world) started(command string) (*process, *proctest.Record) {
 	w.t.Helper()
 	return w.awaitReadyLine(w.rshCommand(command))
 }
 
-func (w *world) awaitReadyLine(cmd *exec.Cmd) (*process, *record) {
+func (w *world) awaitReadyLine(cmd *exec.Cmd) (*process, *proctest.Record) {
 	w.t.Helper()
-	stdout := newRecord()
+	stdout := proctest.NewRecord()
 	cmd.Stdout = stdout
 	p := w.launch(cmd)
 	ready := func(b []byte) bool { return bytes.Contains(b, []byte("ready\n")) }
-	if !stdout.await(ready, p.ended) {
+	if !stdout.Await(ready, p.Ended) {
 		w.t.Fatalf("the command does not start: %q", stdout)
 	}
 	return p, stdout
@@ -60,7 +62,7 @@ func TestSecondSignalEndsShvrsh(t *testing.T) {
 	p, stdout := w.started("exec 2>/dev/null; trap 'echo not me' TERM; echo ready; " + command + "; while :; do " + command + "; done")
 	awaitStart(t, command) // a child that a shell has only just forked loses signals
 	p.signal(t, syscall.SIGTERM)
-	if !stdout.await(func(b []byte) bool { return bytes.Contains(b, []byte("not me")) }, p.ended) {
+	if !stdout.Await(func(b []byte) bool { return bytes.Contains(b, []byte("not me")) }, p.Ended) {
 		t.Fatalf("the first signal did not arrive: %q", stdout)
 	}
 	p.signal(t, syscall.SIGTERM)

@@ -33,13 +33,13 @@ func TestStatus(t *testing.T) {
 	if info, err := os.Stat(w.socket()); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the socket: %v, %v", info, err)
 	}
-	p.stop(t)
-	w.broker.stop(t)
+	p.Stop(t)
+	w.broker.Stop(t)
 	eventually(t, patience, "the loss is told", func() bool {
 		r = w.status("--json")
 		return r.code == 3 && strings.Contains(string(r.stdout), `"connected":false`) && strings.Contains(string(r.stdout), `"lastError":"`)
 	})
-	w.agent.stop(t)
+	w.agent.Stop(t)
 	if _, err := os.Stat(w.socket()); err == nil {
 		t.Error("the socket is left")
 	}
@@ -99,7 +99,7 @@ func TestBrokersTakeTurns(t *testing.T) {
 	w.stillServes()
 	content := func() string { text, _ := os.ReadFile(file); return string(text) }
 	eventually(t, patience, "the file says 1", func() bool { return content() == "1" })
-	w.broker.stop(t)
+	w.broker.Stop(t)
 	eventually(t, patience, "the file says 0", func() bool { return content() == "0" })
 	w.startBroker(good)
 	eventually(t, 2*patience, "the file says 1 again", func() bool { return content() == "1" })
@@ -132,7 +132,7 @@ func TestEachBrokerHasItsOwnTrustAndPlace(t *testing.T) {
 		if text := string(w.status().stdout); !strings.Contains(text, "device: "+tt.place+",") && !strings.Contains(text, "device: "+tt.place+" ") {
 			t.Errorf("the status tells %q", text)
 		}
-		w.agent.stop(t)
+		w.agent.Stop(t)
 	}
 	if text := w.journal(); !strings.Contains(text, `"device":{"deviceId":"d7","mountPoint":"`+device+`"}`) || strings.Contains(text, "test/other") {
 		t.Error("the logins have another place or id")
@@ -149,7 +149,7 @@ func TestSecondAgentOnTheSamePoint(t *testing.T) {
 		t.Errorf("%q answers", got)
 	}
 	w.agent.says(t, "another agent answers there")
-	w.agent.stop(t)
+	w.agent.Stop(t)
 	eventually(t, patience, "the first one is called again", func() bool { return string(w.rsh("echo $WHICH").stdout) == "first\n" })
 	w.agent = first
 }

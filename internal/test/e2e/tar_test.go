@@ -25,7 +25,7 @@ func (w *world) piped(from, to *exec.Cmd) {
 	_ = r.Close()
 	for _, p := range []*process{writer, reader} {
 		if code := p.codeWithin(t, 10*patience); code != 0 || p.log.String() != "" {
-			t.Errorf("%s: exit code %d, %q", p.name, code, p.log)
+			t.Errorf("%s: exit code %d, %q", p.Name, code, p.log)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +16,8 @@ import (
 
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
+
+	"shvtools/internal/test/proctest"
 )
 
 // underShell is the life of shvrsh under a user's shell, which owns the terminal
@@ -31,10 +34,10 @@ exit $code`
 type terminal struct {
 	w      *world
 	master *os.File
-	slave  *os.File // the description that shvrsh has too; blocking
-	shell  *process // the user's own
-	screen *record  // what the terminal shows
-	seen   int      // of the screen, by expect
+	slave  *os.File         // the description that shvrsh has too; blocking
+	shell  *process         // the user's own
+	screen *proctest.Record // what the terminal shows
+	seen   int              // of the screen, by expect
 
 	modes, errors string // files
 }
@@ -53,7 +56,7 @@ func (w *world) shell(cols, rows uint16) *terminal {
 func (w *world) open(cols, rows uint16, shvrsh *exec.Cmd) *terminal {
 	w.t.Helper()
 	name := filepath.Join(w.dir, fmt.Sprintf("terminal%d", terminals.Add(1)))
-	term := &terminal{w: w, screen: newRecord(), modes: name + ".modes", errors: name + ".errors"}
+	term := &terminal{w: w, screen: proctest.NewRecord(), modes: name + ".modes", errors: name + ".errors"}
 	term.openPty()
 	term.resize(cols, rows)
 
@@ -76,16 +79,7 @@ func (term *terminal) openPty() {
 	}
 	term.master = reopen(t, master, true) // so that Close ends a Read
 	term.slave = reopen(t, slave, false)  // as a user's shell has it
-	go func() {
-		buf := make([]byte, 32<<10)
-		for {
-			n, err := term.master.Read(buf)
-			if err != nil {
-				return
-			}
-			_, _ = term.screen.Write(buf[:n])
-		}
-	}()
+	go func() { _, _ = io.Copy(term.screen, term.master) }()
 }
 
 // reopen gives a file of the same description that is non-blocking or not: what
@@ -110,10 +104,10 @@ func reopen(t *testing.T, f *os.File, nonblocking bool) *os.File {
 func (term *terminal) expect(text string) string {
 	term.w.t.Helper()
 	shows := func(screen []byte) bool { return bytes.Contains(screen[term.seen:], []byte(text)) }
-	if !term.screen.await(shows, term.shell.ended) {
-		term.w.t.Fatalf("the terminal does not show %q but %q; stderr: %q", text, term.screen.bytes()[term.seen:], term.stderr())
+	if !term.screen.Await(shows, term.shell.Ended) {
+		term.w.t.Fatalf("the terminal does not show %q but %q; stderr: %q", text, term.screen.Bytes()[term.seen:], term.stderr())
 	}
-	rest := term.screen.bytes()[term.seen:]
+	rest := term.screen.Bytes()[term.seen:]
 	end := bytes.Index(rest, []byte(text)) + len(text)
 	term.seen += end
 	return string(rest[:end])
@@ -136,8 +130,9 @@ func (term *terminal) run(line string) string {
 	return strings.TrimSuffix(term.expect(prompt), prompt)
 }
 
-// echoes types so many keys to a program that shows each, one after the other with a
-// pause between them, and gives how long they took to be seen, the quickest first.
+// echoes types keys to a program that echoes them, and returns how long each took to be
+// seen, the quickest first. The pause after each is that of a user: keys without pauses
+// between them would measure a busy connection.
 func (term *terminal) echoes(keys int, pause time.Duration) (took []time.Duration) {
 	term.w.t.Helper()
 	for range keys {

@@ -199,7 +199,7 @@ func TestBulkOnASharedLinkDelaysNobody(t *testing.T) {
 	p := w.launch(bulk)
 	eventually(t, patience, "bulk flows", func() bool { return flowed.Load() > 5_000_000 })
 	busy50, busy99 := echoes()
-	p.stop(t)
+	p.Stop(t)
 	t.Logf("a key takes %v, %v (p99); beside bulk %v, %v", quiet50, quiet99, busy50, busy99)
 	// Seven programs share the cores here, with other tests: what the link itself adds
 	// is judged in internal/wire/link, without them.

@@ -229,8 +229,8 @@ func TestDaemonsOutliveTheReaderOfTheirLog(t *testing.T) {
 	w.rsh("kill -PIPE $$").wants(t, 128+int(syscall.SIGPIPE), "", "")
 	w.rsh("yes | head -n 1").wants(t, 0, "y\n", "")
 	for _, p := range []*process{w.agent, w.broker} {
-		if !p.running() {
-			t.Errorf("%s has ended: %v", p.name, p.cmd.ProcessState)
+		if !p.Running() {
+			t.Errorf("%s has ended: %v", p.Name, p.Cmd.ProcessState)
 		}
 	}
 }

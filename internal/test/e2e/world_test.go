@@ -91,7 +91,7 @@ func (w *world) end() {
 	})
 	for i := len(w.all) - 1; i >= 0; i-- {
 		p := w.all[i]
-		p.stop(w.t)
+		p.Stop(w.t)
 		p.checkRaces(w.t)
 		if w.t.Failed() {
 			p.report(w.t)
@@ -106,7 +106,7 @@ func (w *world) end() {
 // launch starts a program of the world.
 func (w *world) launch(cmd *exec.Cmd) *process {
 	w.t.Helper()
-	p, err := startProcess(filepath.Base(cmd.Path), cmd)
+	p, err := startProcess(cmd)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -186,14 +186,14 @@ func (w *world) shellSettings() []string {
 func (w *world) awaitReady(p *process, file string) string {
 	w.t.Helper()
 	var text []byte
-	eventually(w.t, patience, p.name+" is ready", func() bool {
+	eventually(w.t, patience, p.Name+" is ready", func() bool {
 		var err error
 		text, err = os.ReadFile(file)
-		return err == nil || !p.running()
+		return err == nil || !p.Running()
 	})
 	line, _, found := strings.Cut(string(text), "\n")
 	if !found {
-		w.t.Fatalf("%s: no line in its ready file", p.name)
+		w.t.Fatalf("%s: no line in its ready file", p.Name)
 	}
 	return line
 }

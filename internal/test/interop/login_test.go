@@ -43,10 +43,10 @@ func TestPyshvIsToldThatItsPasswordIsWrong(t *testing.T) {
 	c.fails("plain", args{"url": b.login("user=iot", "password=not-this-one"), "hello": false}, 8, "wrong password")
 	c.must("connect", args{"url": b.login()}, nil)
 	c.must("ping", nil, nil)
-	if refused := strings.Count(b.log(), "login refused"); refused != 3 {
+	if refused := strings.Count(b.log.String(), "login refused"); refused != 3 {
 		t.Errorf("%d logins are refused: pyshv's questions after them count as guesses", refused)
 	}
-	if strings.Contains(b.log(), "not-this-one") {
+	if strings.Contains(b.log.String(), "not-this-one") {
 		t.Error("the password is in the log")
 	}
 }
@@ -95,5 +95,5 @@ func TestIdlePyshvClientStaysAndASilentOneIsDropped(t *testing.T) {
 		t.Errorf("it was client %d and is %d", before.ClientID, after.ClientID)
 	}
 	c.must("silent", args{"url": b.login(), "idle": 1}, nil)
-	b.await(t, "it says why", func() bool { return strings.Contains(b.log(), "idle for too long") })
+	b.await(t, "it says why", func() bool { return strings.Contains(b.log.String(), "idle for too long") })
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"shvtools/internal/test/proctest"
 	"shvtools/internal/test/testbin"
 )
 
@@ -19,8 +20,7 @@ const (
 	tableEnv = "SHV_INTEROP_TABLE"
 )
 
-// patience is how long a test waits for what should come at once, on a busy machine.
-const patience = 30 * time.Second
+const patience = proctest.Patience
 
 var (
 	venv    = os.Getenv(venvEnv)

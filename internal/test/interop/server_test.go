@@ -8,76 +8,54 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
+
+	"shvtools/internal/test/proctest"
 )
 
 // server is a program that runs until the end of a test.
 type server struct {
-	name  string
-	cmd   *exec.Cmd
-	file  string // what it writes
-	ended chan struct{}
+	*proctest.Process
+	log *proctest.Record // what it writes
 }
 
-// start starts a program; the end of the test ends it, and shows what it wrote if
-// the test has failed.
+// start starts a program. The end of the test ends it, and shows what it wrote if the
+// test has failed.
 func start(t *testing.T, cmd *exec.Cmd) *server {
 	t.Helper()
-	s := &server{name: filepath.Base(cmd.Path), cmd: cmd, file: filepath.Join(t.TempDir(), "log"), ended: make(chan struct{})}
-	log, err := os.Create(s.file)
+	log := proctest.NewRecord()
+	p, err := proctest.Start(cmd, log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer log.Close()
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		_ = cmd.Wait() // ProcessState says it all
-		close(s.ended)
-	}()
-	t.Cleanup(func() { s.stop(t) })
-	return s
+	t.Cleanup(func() {
+		p.Stop(t)
+		if t.Failed() {
+			t.Logf("%s (%s) wrote:\n%s", p.Name, p.State(), log)
+		}
+	})
+	return &server{p, log}
 }
 
-func (s *server) stop(t *testing.T) {
-	_ = s.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-s.ended:
-	case <-time.After(patience):
-		t.Errorf("%s did not end on SIGTERM", s.name)
-		_ = s.cmd.Process.Kill()
-		<-s.ended
-	}
-	if t.Failed() {
-		t.Logf("%s (%s) wrote:\n%s", s.name, s.cmd.ProcessState, s.log())
-	}
-}
-
-func (s *server) log() string {
-	text, _ := os.ReadFile(s.file)
-	return string(text)
-}
-
-// await waits until done, or fails the test when the program has ended.
+// await waits until done reports true. It fails the test if the program ends before.
 func (s *server) await(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for began := time.Now(); !done(); time.Sleep(5 * time.Millisecond) {
-		select {
-		case <-s.ended:
-			t.Fatalf("%s ended before this: %s", s.name, what)
-		default:
-		}
-		if time.Since(began) > patience {
-			t.Fatalf("%s: %s: not within %v", s.name, what, patience)
-		}
+	finished := false
+	ended := proctest.Until(patience, func() bool {
+		running := s.Running() // before the look at what it did
+		finished = done()
+		return finished || !running
+	})
+	switch {
+	case finished:
+	case ended:
+		t.Fatalf("%s ended before this: %s", s.Name, what)
+	default:
+		t.Fatalf("%s: %s: not within %v", s.Name, what, patience)
 	}
 }
 
-// awaitReady waits for a ready file and gives its lines.
+// awaitReady waits for a ready file and returns its lines.
 func (s *server) awaitReady(t *testing.T, file string) []string {
 	t.Helper()
 	var text []byte

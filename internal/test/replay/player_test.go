@@ -90,8 +90,8 @@ func (p *player) step(e event) {
 	synctest.Wait()
 }
 
-// await sleeps until a recorded time, or later by what the broker was late with
-// answers.
+// await sleeps until a recorded time, plus the time by which the broker's answers were
+// late. Time is virtual, and the recorded pauses belong to the scenario.
 func (p *player) await(at time.Duration) {
 	if left := time.Until(p.began.Add(at + p.behind)); left >= 0 {
 		time.Sleep(left)

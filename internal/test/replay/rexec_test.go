@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -18,14 +17,15 @@ import (
 	"shvtools/internal/device/rexec"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/cpon"
+	"shvtools/internal/test/proctest"
 )
 
 // helper is our helper with the recorded broker, agent and client around it.
 type helper struct {
 	*peer
 	run    *running[error]
-	out    *buffer // what it tells its agent
-	writes int64   // request id of what it sends
+	out    *proctest.Record // what it tells its agent
+	writes int64            // request id of what it sends
 	to     chainpack.Value
 	said   [3]strings.Builder // by channel
 }
@@ -50,7 +50,7 @@ func launchHelper(t *testing.T, s *server, scenario, conn string) *helper {
 
 	agent, toHelper := io.Pipe()
 	t.Cleanup(func() { _ = toHelper.Close() })
-	out := new(buffer)
+	out := proctest.NewRecord()
 	run := start(t, func(ctx context.Context) error {
 		return rexec.Run(ctx, rexec.Options{
 			In:      agent,
@@ -166,23 +166,20 @@ func (h *helper) returned() {
 	if err := h.run.wait(); err != nil {
 		h.t.Error(err)
 	}
-	for _, line := range bytes.Split(h.out.bytes(), []byte("\n")) {
+	for _, line := range bytes.Split(h.out.Bytes(), []byte("\n")) {
 		group, ok := helperline.ParseStarted(line)
 		if !ok {
 			continue
 		}
-		// Who was killed may take a moment to die.
-		for end := time.Now().Add(deadline); livesGroup(h.t, group); time.Sleep(time.Millisecond) {
-			if time.Now().After(end) {
-				h.t.Errorf("process group %d is left", group)
-				break
-			}
+		// A killed process may take a moment to die.
+		if !proctest.Until(deadline, func() bool { return !livesGroup(h.t, group) }) {
+			h.t.Errorf("process group %d is left", group)
 		}
 	}
 }
 
-// livesGroup tells whether a process group has a member that is not dead: who
-// should reap the dead ones may not do so.
+// livesGroup reports whether a process group has a living member. Dead ones do not
+// count, because nobody may be there to reap them.
 func livesGroup(t *testing.T, group int) bool {
 	t.Helper()
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
@@ -342,22 +339,4 @@ func TestHelperGivesUpOnASilentClient(t *testing.T) {
 	if waited := time.Since(began); waited < 4*time.Second {
 		t.Errorf("gave up after %v", waited)
 	}
-}
-
-// buffer is a bytes.Buffer for two goroutines.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) bytes() []byte {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return bytes.Clone(b.b.Bytes())
 }

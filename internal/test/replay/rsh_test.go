@@ -17,6 +17,7 @@ import (
 	"shvtools/internal/shell/rsh"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/cpon"
+	"shvtools/internal/test/proctest"
 )
 
 // shell is our shvrsh with the recorded broker, agent and helper around it.
@@ -24,7 +25,7 @@ type shell struct {
 	*peer
 	keyboard *os.File // the master of its terminal; nil: stdin is no terminal
 	run      *running[outcome]
-	output   *buffer
+	output   *proctest.Record
 	drained  chan struct{} // closed when all output is in
 }
 
@@ -46,7 +47,7 @@ type session struct {
 func open(t *testing.T, o session) *shell {
 	t.Helper()
 	s := serve(t)
-	sh := &shell{output: new(buffer), drained: make(chan struct{})}
+	sh := &shell{output: proctest.NewRecord(), drained: make(chan struct{})}
 	stdin := sh.stdin(t, o)
 	out, stdout := pipe(t)
 	go func() {
@@ -200,7 +201,7 @@ func (sh *shell) ended(code int, err, shown string) {
 	case <-time.After(deadline):
 		sh.t.Fatal("the output does not end")
 	}
-	if out := string(sh.output.bytes()); out != shown {
+	if out := string(sh.output.Bytes()); out != shown {
 		sh.t.Errorf("%d bytes were shown, want %d", len(out), len(shown))
 	}
 }
