@@ -40,7 +40,7 @@ func readFrame(in *bufio.Reader) ([]byte, error) {
 	}
 }
 
-// message decodes a payload; ok is false for what is no ChainPack message.
+// message decodes a payload; ok is false if it is not a ChainPack message.
 func message(payload []byte) (v chainpack.Value, ok bool) {
 	if len(payload) == 0 || payload[0] != 1 {
 		return v, false
@@ -62,9 +62,9 @@ func parse(t testing.TB, text string) chainpack.Value {
 	return v
 }
 
-// memListener is a listener whose connections are in memory, so that they work
-// in virtual time. They say that they are TCP ones, at the address that the
-// recorded broker announced.
+// memListener is a listener whose connections are in memory, so that they work in
+// virtual time. They have TCP addresses: that of the broker is the recorded one, which
+// it announces for tunnels.
 type memListener struct {
 	addr   *net.TCPAddr
 	conns  chan net.Conn
