@@ -103,7 +103,7 @@ func TestShellThroughThePyshvBroker(t *testing.T) {
 	}
 	for _, step := range [][2]string{
 		{"stty size\r", "31 91"},
-		// In one process, which has the terminal: a Ctrl-C before that finds the shell.
+		// exec, so that the Ctrl-C cannot reach the shell before sleep runs.
 		{"sh -c 'echo begin''ning; exec sleep 1000'\r", "beginning"},
 		{"\x03", "^C"},
 		{"exit 5\r", "closed."},

@@ -16,7 +16,7 @@ import (
 // server is a program that runs until the end of a test.
 type server struct {
 	*proctest.Process
-	log *proctest.Record // what it writes
+	log *proctest.Record // its stdout and stderr
 }
 
 // start starts a program. The end of the test ends it, and shows what it wrote if the
@@ -42,7 +42,7 @@ func (s *server) await(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	finished := false
 	ended := proctest.Until(patience, func() bool {
-		running := s.Running() // before the look at what it did
+		running := s.Running() // asked first: what it did before its end counts
 		finished = done()
 		return finished || !running
 	})
@@ -66,7 +66,7 @@ func (s *server) awaitReady(t *testing.T, file string) []string {
 	return strings.Fields(string(text))
 }
 
-// environment keeps the settings of whoever runs the tests away from the programs.
+// environment does not contain the settings of the user who runs the tests.
 func environment(home string, more ...string) []string {
 	return append([]string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + home, "XDG_CONFIG_HOME=" + home, "XDG_CACHE_HOME=" + home,
@@ -74,11 +74,11 @@ func environment(home string, more ...string) []string {
 	}, more...)
 }
 
-// broker is a shvbroker with its development user.
+// broker is a shvbroker without a configuration, so with the development user.
 type broker struct {
 	*server
 	listens []string // its URLs
-	journal string   // the file
+	journal string   // its file
 }
 
 func startBroker(t *testing.T, args ...string) *broker {
@@ -96,14 +96,14 @@ func startBroker(t *testing.T, args ...string) *broker {
 	return b
 }
 
-// count tells how many messages in the journal have a text.
+// count returns how often a text is in the journal.
 func (b *broker) count(text string) int {
 	journal, _ := os.ReadFile(b.journal)
 	return strings.Count(string(journal), text)
 }
 
-// login makes a URL of pyshv's out of one of the broker's, with more queries. The
-// one of its user and password is the development user's, else.
+// login returns a URL with which pyshv logs in. Without queries, it has the development
+// user and its password.
 func (b *broker) login(queries ...string) string {
 	if len(queries) == 0 {
 		queries = []string{"user=iot", "password=lub42DUB"}
@@ -115,12 +115,13 @@ func withQueries(url string, queries ...string) string {
 	return url + "?" + strings.Join(queries, "&")
 }
 
-// startAgent mounts our agent at test/agent of a broker, as a user.
+// startAgent starts our agent, mounted at test/agent of a broker, and waits for that.
 func startAgent(t *testing.T, url, user, password string, options ...string) *server {
 	t.Helper()
 	dir := t.TempDir()
 	ready := filepath.Join(dir, "ready")
-	cmd := exec.Command(program("shvagent"), "--url", url, "--user", user, "--mount", "test/agent", "--device-id", "interop", "--ready-file", ready)
+	cmd := exec.Command(program("shvagent"), "--url", url, "--user", user, "--mount", device,
+		"--device-id", "interop", "--ready-file", ready)
 	cmd.Args = append(cmd.Args, options...)
 	cmd.Env = environment(dir, "SHV_PASSWORD="+password)
 	s := start(t, cmd)
@@ -128,7 +129,7 @@ func startAgent(t *testing.T, url, user, password string, options ...string) *se
 	return s
 }
 
-// listensAt gives the port of 127.0.0.1 that a process listens on, 0 if none.
+// listensAt returns the port of 127.0.0.1 on which a process listens; 0 if there is none.
 func listensAt(pid int) (port int) {
 	sockets := map[string]bool{}
 	open, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))

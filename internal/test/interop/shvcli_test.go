@@ -55,7 +55,7 @@ func startShvcli(t *testing.T, url string, more ...string) *shvcli {
 			t.Error("shvcli did not end on Ctrl-D")
 			_ = cmd.Process.Signal(syscall.SIGKILL)
 		}
-		_ = cmd.Wait() // it was asked to end, or killed
+		_ = cmd.Wait() // it ended by Ctrl-D, or was killed
 		_ = master.Close()
 		if t.Failed() {
 			t.Logf("shvcli showed:\n%s", c.output)
@@ -65,10 +65,10 @@ func startShvcli(t *testing.T, url string, more ...string) *shvcli {
 	return c
 }
 
-// prompt is the end of the output of a shvcli that waits for a line.
+// prompt matches the end of the output of a shvcli that waits for a line.
 var prompt = regexp.MustCompile(`(^|\n)[^\n>]*> $`)
 
-// colours are what it writes beside text.
+// colours matches escape sequences and carriage returns.
 var colours = regexp.MustCompile(`\x1b\[[0-9;?]*[a-zA-Z]|\r`)
 
 // await waits until enough accepts the text from an offset on, and returns that text.
@@ -96,8 +96,9 @@ func (c *shvcli) awaitReading() {
 	}
 }
 
-// run enters a line and gives what is shown until the next prompt. Ctrl-O enters
-// lines too that shvcli takes for wrong, as calls of what it did not see.
+// run enters a line and returns the output until the next prompt. It enters the line with
+// Ctrl-O, which also works for lines that shvcli considers wrong, such as calls of nodes
+// that it has not seen.
 func (c *shvcli) run(line string) string {
 	c.t.Helper()
 	from := len(c.output.Bytes())
@@ -105,7 +106,7 @@ func (c *shvcli) run(line string) string {
 	if _, err := c.master.WriteString(line + "\x0f"); err != nil {
 		c.t.Fatal(err)
 	}
-	text := c.await("a prompt behind "+line, from, func(text string) bool {
+	text := c.await("a prompt after "+line, from, func(text string) bool {
 		_, behind, entered := strings.Cut(text, "\n")
 		return entered && prompt.MatchString("\n"+behind)
 	})
@@ -113,14 +114,14 @@ func (c *shvcli) run(line string) string {
 	return prompt.ReplaceAllString("\n"+text, "")
 }
 
-// shows runs a line that must show each of these, in lines that may begin with
-// spaces.
+// shows runs a line and checks that its output has each of the texts, whatever the white
+// space.
 func (c *shvcli) shows(line string, wanted ...string) {
 	c.t.Helper()
 	text := c.run(line)
 	for _, want := range wanted {
 		if !strings.Contains(strings.Join(strings.Fields(text), " ")+" ", want+" ") {
-			c.t.Errorf("%s shows\n%s\nand not %s", line, text, want)
+			c.t.Errorf("%s shows\n%s\nwithout %s", line, text, want)
 		}
 	}
 }
@@ -154,7 +155,7 @@ func TestShvcliShowsSignals(t *testing.T) {
 	c := startShvcli(t, b.login(), "--subscribe", "**:ls:lsmod")
 	d := mounted(t, b)
 	c.await("the mount", 0, func(text string) bool { return strings.Contains(text, `:ls:lsmod: {"test":true}`) })
-	// Of a pattern with three parts shvcli 0.8.1 drops the second.
+	// shvcli 0.8.1 drops the second part of a pattern with three parts.
 	c.run("!sub test/**:get")
 	c.shows("!subs", "test/**:get:*", "**:*:lsmod")
 	c.run("test/device/value:set 7")
@@ -165,5 +166,7 @@ func TestShvcliShowsSignals(t *testing.T) {
 		t.Errorf("subscriptions after !usub: %s", text)
 	}
 	d.must("disconnect", nil, nil)
-	c.await("the end of the mount", 0, func(text string) bool { return strings.Contains(text, `:ls:lsmod: {"test":false}`) })
+	c.await("the end of the mount", 0, func(text string) bool {
+		return strings.Contains(text, `:ls:lsmod: {"test":false}`)
+	})
 }

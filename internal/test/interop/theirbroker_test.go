@@ -59,7 +59,7 @@ func startTheirBroker(t *testing.T, text string, options ...string) (s *server, 
 	return s, fmt.Sprintf("tcp://127.0.0.1:%d", port)
 }
 
-func TestOurAgentLivesOnThePyshvBroker(t *testing.T) {
+func TestOurAgentServesThroughThePyshvBroker(t *testing.T) {
 	covers(t, theirBroker+" and client", "shvagent", "mounted: ls, dir, each method, .app, errors")
 	_, url := startTheirBroker(t, theirConfig, logAll...)
 	startAgent(t, url, "device", "d-secret")
@@ -92,7 +92,7 @@ func TestOurAgentLivesOnThePyshvBroker(t *testing.T) {
 	}
 }
 
-// dialTheirs logs our client in.
+// dialTheirs logs our client in at a pyshv broker.
 func dialTheirs(t *testing.T, url, password string) (*client.Client, error) {
 	t.Helper()
 	u, err := transport.ParseURL(url)
@@ -102,12 +102,12 @@ func dialTheirs(t *testing.T, url, password string) (*client.Client, error) {
 	return client.Dial(t.Context(), client.Options{
 		URL:       u,
 		Login:     client.Login{User: "user", Password: password, Watchdog: time.Minute},
-		Heartbeat: time.Second, // two that it is late with are the end
+		Heartbeat: time.Second, // two late answers to pings end the connection
 	})
 }
 
-// Their broker's login tells no client id, and it knows no .broker/app:ping.
-func TestOurClientLivesOnThePyshvBroker(t *testing.T) {
+// The login result of pyshv's broker has no client id, and it has no .broker/app:ping.
+func TestOurClientStaysOnThePyshvBroker(t *testing.T) {
 	covers(t, theirBroker, "client of our programs", "login, login refused, heartbeats, calls, errors, ls")
 	s, url := startTheirBroker(t, theirConfig, logAll...)
 	c, err := dialTheirs(t, url, "u-secret")
