@@ -10,18 +10,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ownNetworkEnv says that the test runs in a network of its own.
+// ownNetworkEnv is set if the test runs in a network of its own.
 const ownNetworkEnv = "E2E_OWN_NETWORK"
 
-// TestNoArguments runs the programs as a newcomer does. The port is a fixed one
-// then, so the test runs itself once more in a network of its own.
-func TestNoArguments(t *testing.T) {
+// Without arguments the programs use a fixed port, so the test runs itself again in a
+// network of its own.
+func TestProgramsFindEachOtherWithoutArguments(t *testing.T) {
 	if os.Getenv(ownNetworkEnv) != "" {
 		inOwnNetwork(t)
 		return
 	}
 	t.Parallel()
-	cmd := exec.Command(os.Args[0], "-test.run=^TestNoArguments$", "-test.v", "-test.timeout=2m")
+	cmd := exec.Command(os.Args[0], "-test.run=^TestProgramsFindEachOtherWithoutArguments$", "-test.v", "-test.timeout=2m")
 	cmd.Env = append(os.Environ(), ownNetworkEnv+"=1", binEnv+"="+bin)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
 	p, err := startProcess(cmd)
@@ -29,7 +29,7 @@ func TestNoArguments(t *testing.T) {
 		t.Skipf("no network of our own: %v", err)
 	}
 	defer p.Stop(t)
-	if code := p.codeWithin(t, 4*patience); code != 0 { // it waits several times itself
+	if code := p.codeWithin(t, 4*patience); code != 0 { // it waits several times for patience itself
 		p.report(t)
 		t.Errorf("exit code %d", code)
 	}

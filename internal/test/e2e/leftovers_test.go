@@ -20,17 +20,17 @@ import (
 	"shvtools/internal/wire/client"
 )
 
-// counts are what a device and its broker have, by what it is.
+// counts holds how many of each kind of thing a device and its broker have.
 type counts map[string]int
 
 const (
-	memory = "KiB of memory of the " // and who has it
-	// memoryRoom is by how much memory may grow: collectors of garbage take their
-	// time. With the race detector it grows by much more.
+	memory = "KiB of memory of the " // and the program
+	// memoryRoom is how much memory may grow, since garbage is collected late. With the
+	// race detector it grows by much more.
 	memoryRoom = 8 << 10
 )
 
-// counts counts now.
+// counts returns the present counts.
 func (w *world) counts() counts {
 	w.t.Helper()
 	c := counts{
@@ -82,7 +82,7 @@ func (w *world) backTo(before counts) {
 	}
 }
 
-// masters counts the terminals that a process has made.
+// masters returns how many terminals a process has opened as their master.
 func masters(pid int) (n int) {
 	links, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
 	for _, link := range links {
@@ -95,7 +95,7 @@ func masters(pid int) (n int) {
 
 var residentLine = regexp.MustCompile(`(?m)^VmRSS:\s*(\d+) kB$`)
 
-// resident is the memory that a process has, in KiB.
+// resident returns the resident memory of a process in KiB.
 func resident(pid int) int {
 	m := residentLine.FindStringSubmatch(procFile(pid, "status"))
 	if m == nil {
@@ -110,7 +110,7 @@ var (
 	goroutineLine = regexp.MustCompile(`(?m)^go_goroutines (\d+)$`)
 )
 
-// brokerGoroutines asks the broker, if it is one that tells.
+// brokerGoroutines asks the broker for its metrics; ok is false if it serves none.
 func (w *world) brokerGoroutines() (n int, ok bool) {
 	at := metricsLine.FindStringSubmatch(w.broker.log.String())
 	if at == nil {
@@ -131,25 +131,25 @@ func (w *world) brokerGoroutines() (n int, ok bool) {
 	return n, true
 }
 
-// ending is a world in which sessions end in every way.
+// ending is a world whose sessions end in every way.
 type ending struct {
 	*world
-	near, far      *relay // of the users, and of the device
+	near, far      *relay // to the broker, of the users and of the device
 	user, password string
 	inBand         bool
 	caller         *client.Client // of runCmd, nil while there is no call
 	open           []*openSession
-	calls          []string // commands of runCmd that run
+	calls          []string // running commands of runCmd
 }
 
-// openSession runs a command until it is ended.
+// openSession is a session whose command runs until something ends it.
 type openSession struct {
 	command string
 	shvrsh  *process
-	term    *terminal // nil for a command without one
+	term    *terminal // nil: a command without a terminal
 }
 
-// pids is the shvrsh itself, while it lives.
+// pids returns the process of shvrsh, while it runs.
 func (s *openSession) pids() []int {
 	if s.term != nil {
 		return childrenOf(s.shvrsh.pid(), program("shvrsh"))
@@ -157,8 +157,8 @@ func (s *openSession) pids() []int {
 	return []int{s.shvrsh.pid()}
 }
 
-// begin opens sessions with and without a terminal, and with calls commands of
-// runCmd as well, and waits until all of them run.
+// begin opens sessions with and without a terminal, and if calls is true starts commands
+// of runCmd too. It waits until all of them run.
 func (e *ending) begin(sessions int, calls bool) {
 	t := e.t
 	t.Helper()
@@ -196,7 +196,7 @@ func (e *ending) shvrsh(args ...string) *exec.Cmd {
 	return cmd
 }
 
-// call has runCmd run a command that has a child.
+// call calls runCmd with a command that has a child.
 func (e *ending) call() (command string) {
 	t := e.t
 	t.Helper()
@@ -208,8 +208,8 @@ func (e *ending) call() (command string) {
 	return command
 }
 
-// over waits until the users' programs have ended and the device runs nothing of
-// what they ran.
+// over waits until the users' programs and everything that they ran on the device have
+// ended.
 func (e *ending) over() {
 	e.t.Helper()
 	for _, s := range e.open {
@@ -217,7 +217,7 @@ func (e *ending) over() {
 	}
 	wait := patience
 	if e.inBand {
-		wait += 45 * time.Second // what a device bears of a user who says nothing
+		wait += 45 * time.Second // how long a device keeps the session of a silent user
 	}
 	for _, s := range e.open {
 		awaitEnd(e.t, wait, s.command)
@@ -231,7 +231,7 @@ func (e *ending) over() {
 	}
 }
 
-// served waits until the device can be reached.
+// served waits until the device runs commands.
 func (e *ending) served() {
 	e.t.Helper()
 	eventually(e.t, patience, "the device serves", func() bool { return e.finish(e.shvrsh(device, "true")).code == 0 })
@@ -240,8 +240,8 @@ func (e *ending) served() {
 // wayToEnd ends all sessions that are open.
 type wayToEnd struct {
 	name  string
-	calls bool // calls run, too
-	slow  bool // in band the device takes long to know
+	calls bool // begin starts calls, too
+	slow  bool // in band the device notices it late
 	end   func(e *ending)
 }
 
@@ -305,15 +305,15 @@ var waysToEnd = []wayToEnd{
 	}},
 }
 
-// killCommand ends the command of a marker.
+// killCommand ends the command of a marker with SIGTERM.
 func (e *ending) killCommand(command string) {
 	for _, pid := range living(command) {
 		_ = syscall.Kill(pid, syscall.SIGTERM)
 	}
 }
 
-// lost ends the users' programs where they take long to know that the device was
-// lost. One that was just sending something knows at once, and has ended.
+// lost kills the users' programs in band, where they notice the loss of the device late. A
+// program that was sending notices it at once, and may have ended.
 func (e *ending) lost() {
 	if !e.inBand {
 		return
@@ -333,10 +333,10 @@ func (e *ending) lost() {
 	}
 }
 
-// inEveryWay ends sessions in all ways, and counts what is left of them each time.
+// inEveryWay ends sessions in all ways, and checks each time that nothing is left of them.
 func (e *ending) inEveryWay() {
 	const sessions, rounds = 5, 10
-	e.begin(sessions, true) // what is opened once and for all is open
+	e.begin(sessions, true) // opens what stays open after the first session
 	waysToEnd[0].end(e)
 	e.over()
 	eventually(e.t, patience, "the sessions end", func() bool { return len(e.sessionsLeft()) == 0 })
@@ -363,18 +363,17 @@ func (e *ending) inEveryWay() {
 	e.t.Logf("after: %v", e.counts())
 }
 
-// newEnding puts relays around the broker of a world that has one.
+// newEnding adds relays in front of the broker of a world.
 func newEnding(w *world) *ending {
 	return &ending{world: w, near: newRelay(w.t), far: newRelay(w.t)}
 }
 
-// However sessions end, nothing of them is left: no process, descriptor, terminal,
-// goroutine or memory.
+// No process, descriptor, terminal, goroutine or memory may be left, however sessions end.
 func TestNothingIsLeftOfSessions(t *testing.T) {
 	t.Parallel()
 	e := newEnding(newWorld(t))
 	e.user, e.password = "eva", "pw-eva"
-	// Helpers, too, come through the relay.
+	// Helpers must use the relay, too.
 	file := e.newFile("shvbroker.yaml")
 	e.configure(file, configured+fmt.Sprintf("tunnel: {advertise: [%q]}\nmetrics: {listen: '127.0.0.1:0'}\ndrain: {grace: 1s}\n", e.far.url()))
 	e.restart = func() {
@@ -389,7 +388,7 @@ func TestNothingIsLeftOfSessions(t *testing.T) {
 	e.inEveryWay()
 }
 
-// The same where the broker knows no tunnels, and the agent carries the sessions.
+// If the broker knows no tunnels, the agent carries the sessions.
 func TestNothingIsLeftOfSessionsInBand(t *testing.T) {
 	throughForeign(t, func(t *testing.T, w *world) {
 		e := newEnding(w)

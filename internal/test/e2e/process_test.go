@@ -38,7 +38,7 @@ func (p *process) signal(t testing.TB, sig syscall.Signal) {
 	if err := p.Cmd.Process.Signal(sig); err != nil {
 		t.Fatalf("%s: %v", p.Name, err)
 	}
-	if sig == syscall.SIGSTOP { // which takes effect a little later
+	if sig == syscall.SIGSTOP { // it takes effect a little later
 		eventually(t, patience, p.Name+" is stopped", func() bool {
 			stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.pid()))
 			return strings.Contains(string(stat), ") T ")
@@ -46,7 +46,7 @@ func (p *process) signal(t testing.TB, sig syscall.Signal) {
 	}
 }
 
-// code waits for the end and gives the exit code, -1 after a signal.
+// code waits for the end and returns the exit code; -1 after a signal.
 func (p *process) code(t testing.TB) int {
 	t.Helper()
 	return p.codeWithin(t, patience)
@@ -62,7 +62,7 @@ func (p *process) codeWithin(t testing.TB, limit time.Duration) int {
 	return p.Cmd.ProcessState.ExitCode()
 }
 
-// says waits for a line of its log with each of the parts, and gives it.
+// says waits for a line of the log with each of the parts, and returns it.
 func (p *process) says(t testing.TB, parts ...string) (line string) {
 	t.Helper()
 	said := func(log []byte) bool {
@@ -81,7 +81,7 @@ func (p *process) says(t testing.TB, parts ...string) (line string) {
 	return line
 }
 
-// report shows the log of the process in that of the test.
+// report copies the log of the process to that of the test.
 func (p *process) report(t testing.TB) {
 	t.Logf("%s (pid %d, %s) wrote:\n%s", p.Name, p.pid(), p.State(), p.log)
 }

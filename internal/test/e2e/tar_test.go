@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// piped runs `from | to` and checks that neither has anything to say.
+// piped runs `from | to` and checks that neither writes to stderr.
 func (w *world) piped(from, to *exec.Cmd) {
 	t := w.t
 	t.Helper()
@@ -30,7 +30,7 @@ func (w *world) piped(from, to *exec.Cmd) {
 	}
 }
 
-func TestTar(t *testing.T) {
+func TestTarThroughAPipe(t *testing.T) {
 	t.Parallel()
 	tar := tool(t, "tar", "tar")
 	size := int64(64 << 20)

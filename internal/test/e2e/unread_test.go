@@ -164,7 +164,7 @@ func fill(t *testing.T, c *client.Client, size int) {
 }
 
 // The journal is on stderr, too: it fills what may wait there.
-func TestLostLinesAreToldOnceTheLogIsRead(t *testing.T) {
+func TestLostLinesAreReportedOnceTheLogIsRead(t *testing.T) {
 	t.Parallel()
 	reader, stderr := smallPipe(t)
 	w := setup{noAgent: true, brokerStderr: stderr, brokerOptions: []string{"--journal", "-", "--journal-unsafe"}}.start(t)
