@@ -10,16 +10,15 @@ import (
 	"time"
 )
 
-// bulkSize is what goes through a command, in bytes.
+// bulkSize is how many bytes go through a command.
 const bulkSize = 200e6
 
-// bulkTime is how long bulkSize took: all that the user waits for, from the start
-// of the program to its end, and the part of it in which data moved.
+// bulkTime is how long bulkSize took: the whole time from the start of the program to its
+// end, and the part of it in which data moved.
 type bulkTime struct{ whole, data time.Duration }
 
-// bulkFigure is how fast a command's output comes and its input goes, for whoever
-// types the command: a connection that takes long to be made counts. What the
-// data alone takes stands beside it.
+// bulkFigure measures the throughput of a command's output and input as the user sees it,
+// so the time to connect counts. The throughput of the data alone is shown beside it.
 func bulkFigure(ctx context.Context, o options) ([]row, error) {
 	m, err := startMatch(ctx, o)
 	if err != nil {
@@ -45,7 +44,7 @@ func bulkFigure(ctx context.Context, o options) ([]row, error) {
 		{"200 MB up through a command", bulkUp},
 	} {
 		whole, data := make([][]float64, len(m.remotes)), make([][]float64, len(m.remotes))
-		var ratios []float64 // within a round: the machine changes from round to round
+		var ratios []float64 // within one round, because the machine changes from round to round
 		for round := range o.pick(9, 3) {
 			for i, r := range m.remotes {
 				took, err := direction.once(ctx, r, file)
@@ -71,8 +70,8 @@ func bulkText(whole, data []float64) string {
 	return fmt.Sprintf("%.0f MB/s (the data alone: %.0f)", median(whole), median(data))
 }
 
-// memoryDir makes a directory, in memory where that is possible: the figures are
-// about no disk.
+// memoryDir makes a directory, in memory if possible, because the figures must not depend
+// on a disk.
 func memoryDir() (string, error) {
 	dir := "/dev/shm"
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
@@ -81,7 +80,7 @@ func memoryDir() (string, error) {
 	return os.MkdirTemp(dir, "shvbench.")
 }
 
-// bulkFile makes the data.
+// bulkFile writes a file with the data.
 func bulkFile(dir string) (name string, err error) {
 	f, err := os.Create(filepath.Join(dir, "data"))
 	if err != nil {
@@ -120,10 +119,10 @@ func bulkDown(ctx context.Context, r remote, file string) (took bulkTime, err er
 			first = time.Now()
 		}
 		if came += n; n > 0 && came == bulkSize {
-			took.data = time.Since(first) // what follows is the end of the command
+			took.data = time.Since(first) // the rest is the end of the command
 		}
 		if err != nil {
-			break // the end, or wait tells what it was
+			break // the end, or a fault that wait reports
 		}
 	}
 	if err := wait(cmd); err != nil {
@@ -136,9 +135,8 @@ func bulkDown(ctx context.Context, r remote, file string) (took bulkTime, err er
 	return took, nil
 }
 
-// bulkUp has a command read the file. It prints a byte before it begins to read
-// and one behind the end; what is sent ahead before the first one is here is no
-// more than the windows.
+// bulkUp makes a command read the file. The command prints a byte before it reads and one
+// after the end. At most the windows are sent before the first byte arrives.
 func bulkUp(ctx context.Context, r remote, file string) (took bulkTime, err error) {
 	cmd := command(ctx, r, "printf a; cat >/dev/null; printf b")
 	in, err := os.Open(file)

@@ -9,9 +9,9 @@ import (
 	"shvtools/internal/shv/rpc"
 )
 
-// codecFigure is what a broker computes for a tunnel frame: decode the meta,
-// pop the caller id, encode the meta. Beside it the same through values, which
-// is what a broker does that decodes whole messages.
+// codecFigure measures the work of a broker for a tunnel frame: decode the meta, remove
+// the caller id, encode the meta. The reference does the same with values, as a broker
+// does that decodes whole messages.
 func codecFigure(context.Context, options) ([]row, error) {
 	message := dataMessage(rpc.Address{ID: 3, Callers: rpc.CallerIDs{4}}, make([]byte, 1024))
 	ours := testing.Benchmark(func(b *testing.B) {
@@ -53,7 +53,7 @@ func benchmarkText(r testing.BenchmarkResult) string {
 	return fmt.Sprintf("%.0f ns, %d allocs", nanos(r), r.AllocsPerOp())
 }
 
-// dataMessage is a data frame on channel 1, as a helper sends it.
+// dataMessage returns a data frame on channel 1, as a helper sends it.
 func dataMessage(to rpc.Address, data []byte) []byte {
 	return rpc.AppendResult(nil, to, chainpack.List(chainpack.Int(1), chainpack.String(string(data))))
 }

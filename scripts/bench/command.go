@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// commandFigure is how long the shortest command takes from start to end.
+// commandFigure measures how long the shortest command takes from start to end.
 func commandFigure(ctx context.Context, o options) ([]row, error) {
 	m, err := startMatch(ctx, o)
 	if err != nil {
@@ -41,25 +41,24 @@ func commandText(took []time.Duration) string {
 	return fmt.Sprintf("median %s, p90 %s", millis(median(took)), millis(percentile(took, 90)))
 }
 
-// command is a remote command that is not started yet, with an empty stdin. It
-// ends with ctx.
+// command returns a remote command with an empty stdin, not started. It ends with ctx.
 func command(ctx context.Context, r remote, line string) *exec.Cmd {
 	return local(ctx, environ(), r.argv(line)...)
 }
 
-// local is a program of ours that is not started yet; it ends with ctx, too.
+// local returns a local program, not started. It ends with ctx.
 func local(ctx context.Context, env []string, argv ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Env = env
 	cmd.Stderr = new(bytes.Buffer)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = endDeadline
-	// A Ctrl-C is for us; we end the command.
+	// A Ctrl-C must reach bench alone, which ends the command.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	return cmd
 }
 
-// finish runs a command to its end; the error has what it wrote to stderr.
+// finish runs a command to its end. The error contains its stderr.
 func finish(cmd *exec.Cmd) error {
 	if err := cmd.Start(); err != nil {
 		return err
@@ -67,7 +66,7 @@ func finish(cmd *exec.Cmd) error {
 	return wait(cmd)
 }
 
-// end ends a command that was started, if it must with KILL.
+// end ends a started command, with SIGKILL if necessary.
 func end(cmd *exec.Cmd) {
 	_ = cmd.Cancel()
 	kill := time.AfterFunc(endDeadline, func() { _ = cmd.Process.Kill() })

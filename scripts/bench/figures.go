@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// options are what the figures are told.
+// options are the settings of all figures.
 type options struct {
 	bin   string // directory of the programs
-	temp  string // directory for whatever, removed at the end
+	temp  string // directory for files of a run, removed at its end
 	quick bool
 }
 
-// pick gives the amount of work for a full or a quick run.
+// pick returns the amount of work for a full or a quick run.
 func (o options) pick(full, quick int) int {
 	if o.quick {
 		return quick
@@ -21,7 +21,7 @@ func (o options) pick(full, quick int) int {
 	return full
 }
 
-// group is a section of the report, which is taken as a whole.
+// group is a section of the report. It is measured as a whole.
 type group struct {
 	name    string
 	heading string
@@ -38,7 +38,7 @@ var (
 	groups = []group{ofBroker, ofLoad, ofSSH, ofTree}
 )
 
-// figure is one measurement. It starts what it needs and ends it.
+// figure is one measurement. It starts and ends all programs that it needs.
 type figure struct {
 	group group
 	name  string

@@ -13,9 +13,9 @@ import (
 	"shvtools/internal/broker/core"
 )
 
-// forwardFigure is how a broker in this process carries tunnel frames, and what
-// it allocates for one. The generator allocates nothing, so what the process
-// allocates is the broker's.
+// forwardFigure measures how fast a broker in this process carries tunnel frames, and how
+// much it allocates per frame. The generator allocates nothing, so all allocations of the
+// process are those of the broker.
 func forwardFigure(ctx context.Context, o options) (rows []row, err error) {
 	for _, kind := range []struct {
 		what   string
@@ -39,8 +39,8 @@ func forwardFigure(ctx context.Context, o options) (rows []row, err error) {
 			reference: fmt.Sprintf("plain relay, which looks at no frames: %.0f MB/s", plain.rate),
 			ratio:     fmt.Sprintf("%.2f", ours.rate/plain.rate),
 			aim:       "0 allocations",
-			// A queue that gets longer than ever before takes new frames into
-			// the pool; that is not the cost of a frame.
+			// A queue that is longer than ever before adds frames to the pool. That
+			// is not the cost of a frame.
 			verdict: verdict(ours.allocs < 0.005),
 		})
 	}
@@ -48,19 +48,21 @@ func forwardFigure(ctx context.Context, o options) (rows []row, err error) {
 }
 
 type forwarded struct {
-	allocs float64 // for each frame
-	frames float64 // in a second
+	allocs float64 // per frame
+	frames float64 // per second
 	rate   float64 // MB/s
 }
 
 // forwardOnce measures one route.
-func forwardOnce(ctx context.Context, data, bursts int, open func(context.Context, int) (*route, func(), error)) (f forwarded, err error) {
+func forwardOnce(
+	ctx context.Context, data, bursts int, open func(context.Context, int) (*route, func(), error),
+) (f forwarded, err error) {
 	r, end, err := open(ctx, data)
 	if err != nil {
 		return f, err
 	}
 	defer end()
-	if _, err := r.carry(bursts / 4); err != nil { // buffers and pools fill
+	if _, err := r.carry(bursts / 4); err != nil { // fills buffers and pools
 		return f, err
 	}
 	var before, after runtime.MemStats
@@ -112,7 +114,7 @@ func relayInProcess(ctx context.Context, data int) (*route, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	// The listener may close only when both connections are through it.
+	// The listener may close only after it has accepted both connections.
 	if _, err := r.carry(1); err != nil {
 		r.close()
 		return nil, nil, err

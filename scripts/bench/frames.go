@@ -5,12 +5,12 @@ import (
 	"fmt"
 )
 
-// cppBroker is what the C++ broker reached in a like set-up, measured when the
-// project began.
+// cppBroker is the result of the C++ broker in a similar set-up, measured when the project
+// began.
 const cppBroker = 0.21
 
-// framesFigure carries frames of 64 KiB between two links through bin/shvbroker,
-// beside the same generator through a plain relay, each in a process of its own.
+// framesFigure measures how fast frames of 64 KiB go through bin/shvbroker. The reference
+// is a plain relay with the same generator. Each is a process of its own.
 func framesFigure(ctx context.Context, o options) ([]row, error) {
 	const data = 64 << 10
 	b, err := startBroker(ctx, o)
@@ -36,7 +36,7 @@ func framesFigure(ctx context.Context, o options) ([]row, error) {
 
 	routes := []*route{ours, plain}
 	rates := make([][]float64, len(routes))
-	var ratios []float64 // within a round: the machine changes from round to round
+	var ratios []float64 // within one round, because the machine changes from round to round
 	const bursts = 4000
 	for round := range o.pick(30, 10) {
 		for i, r := range routes {

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// growthFigure lets a device write without end while nobody reads what shvrsh
-// writes, and watches the memory of all four.
+// growthFigure measures the memory of all four programs while a device writes without end
+// and the output of shvrsh is not read.
 func growthFigure(ctx context.Context, o options) ([]row, error) {
 	s, err := startStand(ctx, o)
 	if err != nil {
@@ -32,7 +32,7 @@ func growthFigure(ctx context.Context, o options) ([]row, error) {
 		return nil, err
 	}
 	defer func() {
-		_ = out.Close() // shvrsh waits in a write for its reader
+		_ = out.Close() // shvrsh is blocked in a write
 		end(cmd)
 	}()
 	seconds := o.pick(30, 5)
@@ -46,8 +46,7 @@ func growthFigure(ctx context.Context, o options) ([]row, error) {
 	return []row{result}, nil
 }
 
-// startWaiting starts a command that says that it is there, and goes on with
-// line once that was read.
+// startWaiting starts a command, waits until it runs, and makes it go on with line.
 func startWaiting(ctx context.Context, r remote, line string) (*exec.Cmd, io.ReadCloser, error) {
 	cmd := command(ctx, r, "echo waiting; read go; "+line)
 	in, err := cmd.StdinPipe()
@@ -68,37 +67,39 @@ func startWaiting(ctx context.Context, r remote, line string) (*exec.Cmd, io.Rea
 	if err != nil {
 		_ = out.Close()
 		end(cmd)
-		return nil, nil, fmt.Errorf("the command did not start: %w: %s", err, bytes.TrimSpace(cmd.Stderr.(*bytes.Buffer).Bytes()))
+		text := bytes.TrimSpace(cmd.Stderr.(*bytes.Buffer).Bytes())
+		return nil, nil, fmt.Errorf("the command did not start: %w: %s", err, text)
 	}
 	return cmd, out, nil
 }
 
-// growth is how much more memory our programs took than at rest, which is with
-// one session in which nothing happens. All that we started counts, of each
-// program the process that took the most.
+// growth measures how much more memory our programs use than at rest, which is with one
+// idle session. Of the processes of a program, the largest counts.
 type growth struct {
 	rest, peak map[string]int // bytes
 	stop       chan struct{}
 	stopped    chan struct{}
 }
 
-// watched are the programs, as the kernel names their processes.
+// watched are the programs, by the names of their processes.
 var watched = []string{"shvrsh", "shvbroker", "shvrexec", "shvagent"}
 
-// growthInterval is how often we look. The kernel keeps the most that a process
-// ever had, so it matters only for the short-lived.
+// growthInterval is how often memory is read. The kernel keeps the peak of each process,
+// so the interval matters only for short-lived ones.
 const growthInterval = 100 * time.Millisecond
 
-// watchGrowth notes what is taken at rest and watches from then on, until a row
-// is asked for or ctx ends.
+// watchGrowth records the memory at rest and watches it until row is called or ctx ends.
 func watchGrowth(ctx context.Context, r remote) (*growth, error) {
-	g := &growth{rest: make(map[string]int), peak: make(map[string]int), stop: make(chan struct{}), stopped: make(chan struct{})}
+	g := &growth{
+		rest: make(map[string]int), peak: make(map[string]int),
+		stop: make(chan struct{}), stopped: make(chan struct{}),
+	}
 	const rest = 300 * time.Millisecond
 	cmd := command(ctx, r, fmt.Sprintf("sleep %g", 2*rest.Seconds()))
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	time.Sleep(rest)
+	time.Sleep(rest) // the pause is the state to be measured: a session at rest
 	note(g.rest, "VmRSS")
 	if err := wait(cmd); err != nil {
 		return nil, err
@@ -127,7 +128,7 @@ func watchGrowth(ctx context.Context, r remote) (*growth, error) {
 	return g, nil
 }
 
-// row ends the watch. It is asked for once, before the programs end.
+// row ends the watch. It must be called once, before the programs end.
 func (g *growth) row(during string) row {
 	close(g.stop)
 	<-g.stopped
@@ -147,7 +148,7 @@ func (g *growth) row(during string) row {
 	}
 }
 
-// note keeps the most that a watched process below us has of a kind of memory.
+// note updates the maxima of a kind of memory of the watched processes below bench.
 func note(most map[string]int, kind string) {
 	for _, pid := range descendants(os.Getpid()) {
 		comm, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/comm")
@@ -157,7 +158,7 @@ func note(most map[string]int, kind string) {
 	}
 }
 
-// memory is a size from a process's status in bytes, 0 if it has ended.
+// memory returns a size from the status of a process in bytes; 0 if it has ended.
 func memory(pid int, kind string) int {
 	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	for line := range strings.Lines(string(status)) {
@@ -169,7 +170,7 @@ func memory(pid int, kind string) int {
 	return 0
 }
 
-// descendants are the processes below one.
+// descendants returns the processes below a process.
 func descendants(pid int) (all []int) {
 	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	for _, list := range lists {

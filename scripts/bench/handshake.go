@@ -8,11 +8,10 @@ import (
 	"shvtools/internal/shv/rpc"
 )
 
-// tunnelPeers are the ends of a tunnel through a broker, and the agent that it
-// was found by.
+// tunnelPeers are the two ends of a tunnel through a broker, and the agent.
 type tunnelPeers struct {
 	client, agent, helper *peer
-	to                    rpc.Address // what the helper's data carries
+	to                    rpc.Address // address of the helper's data
 }
 
 func (t *tunnelPeers) close() {
@@ -23,7 +22,7 @@ func (t *tunnelPeers) close() {
 	}
 }
 
-// openTunnel plays all parts of spec.md 8.1 up to the first data.
+// openTunnel plays all peers of spec.md 8.1 up to the first data.
 func openTunnel(ctx context.Context, address string) (t *tunnelPeers, err error) {
 	t = new(tunnelPeers)
 	defer func() {
@@ -63,7 +62,7 @@ func openTunnel(ctx context.Context, address string) (t *tunnelPeers, err error)
 	return t, t.create(rpc.Address{ID: callID, Callers: found.CallerIDs})
 }
 
-// find is the agent's part: the call becomes a secret.
+// find plays the agent, which gets a secret for the call.
 func (t *tunnelPeers) find() (rpc.TunnelCtl, error) {
 	call, _, err := t.agent.receive()
 	if err != nil {
@@ -80,7 +79,7 @@ func (t *tunnelPeers) find() (rpc.TunnelCtl, error) {
 	return *m.Tunnel(), nil
 }
 
-// create is the part of helper and client: each learns how to reach the other.
+// create plays helper and client. Each receives the address of the other.
 func (t *tunnelPeers) create(call rpc.Address) error {
 	const readID = 3 // of the helper
 	request := rpc.Meta{WantRevCallers: true, Tunnel: &rpc.TunnelCtl{State: rpc.CreateTunnelRequest, RequestID: readID}}
@@ -103,7 +102,7 @@ func (t *tunnelPeers) create(call rpc.Address) error {
 	return nil
 }
 
-// expect receives a message that must have the state.
+// expect receives a message, which must have the state.
 func expect(p *peer, state rpc.TunnelState) (*rpc.Message, error) {
 	m, _, err := p.receive()
 	if err != nil {

@@ -8,13 +8,12 @@ import (
 	"time"
 )
 
-// cppKeystroke is the C++ programs' ratio to ssh, measured when the project
-// began.
+// cppKeystroke is the ratio of the C++ programs to ssh, measured when the project began.
 const cppKeystroke = 2.0
 
-// keystrokeFigure is the time from a key to its echo, through all four programs
-// and through ssh, in blocks that take turns: what else the machine does hits
-// both alike. A pty on this machine alone shows how much of it is no network.
+// keystrokeFigure measures the time from a key to its echo through all four programs and
+// through ssh. Blocks of keys take turns, so that other load affects both alike. A local
+// pty shows the part without any network.
 func keystrokeFigure(ctx context.Context, o options) ([]row, error) {
 	m, err := startMatch(ctx, o)
 	if err != nil {
@@ -34,8 +33,8 @@ func keystrokeFigure(ctx context.Context, o options) ([]row, error) {
 	const blocks, warmup = 10, 10
 	for block := range blocks {
 		for i := range terminals {
-			// Whoever comes after the same one always would have its traces in
-			// the caches.
+			// In a fixed order, each would always find the caches as the same other
+			// left them.
 			t := terminals[(i+block)%len(terminals)]
 			if err := t.sample(warmup, o.pick(200, 50)); err != nil {
 				return nil, err
@@ -53,8 +52,8 @@ func keystrokeFigure(ctx context.Context, o options) ([]row, error) {
 	return []row{result, m.growth.row("keystrokes")}, nil
 }
 
-// besideFigure is the time from a key to its echo while a command of another
-// session moves bytes without end, through the same broker and agent.
+// besideFigure measures the time from a key to its echo while a command of another session
+// moves bytes without end through the same broker and agent.
 func besideFigure(ctx context.Context, o options) ([]row, error) {
 	m, err := startMatch(ctx, o)
 	if err != nil {
@@ -112,7 +111,7 @@ func (t *terminal) sampleBeside(ctx context.Context, r remote, line, in string, 
 		return err
 	}
 	defer end(cmd)
-	time.Sleep(time.Second) // ssh takes a third of it to get there
+	time.Sleep(time.Second) // the start of the command cannot be seen from here; with ssh it takes 0.3 s
 	return t.sample(10, count)
 }
 

@@ -10,17 +10,16 @@ import (
 )
 
 const (
-	// loadBuffer is what a busy connection of the generator reads at once.
+	// loadBuffer is how many bytes a busy connection of the generator reads at once.
 	loadBuffer = 64 << 10
 	// loadMount is where the device of the calls is mounted.
 	loadMount = "test/load/device"
-	// bigAnswer is how long the answer to the method big is.
+	// bigAnswer is the length of the answer to the method big.
 	bigAnswer = 256 << 10
 )
 
-// serveDevice answers each request until the connection ends: get with a small
-// value, big with a large one. Answers to requests that came together go out
-// together.
+// serveDevice answers each request until the connection ends: get with a small value, big
+// with a large one. Answers to requests that arrived together are sent together.
 func serveDevice(c *loadConn) {
 	out := make([]byte, 0, 2*loadBuffer)
 	var message []byte
@@ -49,7 +48,7 @@ func serveDevice(c *loadConn) {
 	}
 }
 
-// caller calls a device with a number of requests under way at any time.
+// caller calls a device, with a fixed number of requests in flight.
 type caller struct {
 	conn     *loadConn
 	requests [][]byte // ready to be sent, by request id
@@ -58,7 +57,7 @@ type caller struct {
 	out      []byte
 }
 
-// newCaller prepares the requests: the generator shall measure others.
+// newCaller prepares the requests, so that the figures do not measure the generator.
 func newCaller(c *loadConn, path string, inFlight int) *caller {
 	k := &caller{conn: c, began: make([]time.Time, inFlight+1), requests: make([][]byte, inFlight+1)}
 	for id := 1; id <= inFlight; id++ {
@@ -67,7 +66,7 @@ func newCaller(c *loadConn, path string, inFlight int) *caller {
 	return k
 }
 
-// run calls until the time is over and no answer is missing.
+// run calls for a time, and then waits for the missing answers.
 func (k *caller) run(until time.Time) error {
 	k.took = k.took[:0]
 	k.out = k.out[:0]
@@ -114,7 +113,7 @@ type callLoad struct {
 	devices sync.WaitGroup
 }
 
-// openCalls connects a device and callers, through a broker or a relay of pairs.
+// openCalls connects a device and callers through a broker or a relay of pairs.
 func openCalls(ctx context.Context, o order) (_ *callLoad, err error) {
 	l := new(callLoad)
 	defer func() {
@@ -152,7 +151,7 @@ func openCalls(ctx context.Context, o order) (_ *callLoad, err error) {
 		}
 		path := loadMount
 		if o.Relay {
-			path = "" // as it arrives at a device
+			path = "" // as a device receives it
 			if _, err := serve(2 + 2*n); err != nil {
 				return nil, err
 			}
@@ -169,7 +168,7 @@ func (l *callLoad) close() {
 	l.devices.Wait()
 }
 
-// run lets all callers call for a time.
+// run runs all callers for a time.
 func (l *callLoad) run(d time.Duration) (o outcome, err error) {
 	start := time.Now()
 	failed := make(chan error, len(l.callers))
@@ -179,7 +178,7 @@ func (l *callLoad) run(d time.Duration) (o outcome, err error) {
 	for range l.callers {
 		if e := <-failed; e != nil {
 			err = e
-			l.close() // the others shall not wait for ever
+			l.close() // otherwise the others would wait forever
 		}
 	}
 	if err != nil {

@@ -14,25 +14,25 @@ import (
 	"shvtools/internal/wire/client"
 )
 
-// sources is from how many addresses of 127.0.0.0/8 a generator connects: one
-// address has no more than 28 000 ports, and a broker bounds what comes from one.
+// sources is how many addresses of 127.0.0.0/8 a generator uses. One address has at most
+// 28 000 ports, and a broker limits the connections of one address.
 const sources = 128
 
-// sourceAddress is the address that client n connects from.
+// sourceAddress returns the address from which client n connects.
 func sourceAddress(n int) *net.TCPAddr {
 	return &net.TCPAddr{IP: net.IPv4(127, 1, 0, byte(1+n%sources))}
 }
 
-// loadConn is a connection of the generator. It takes as little of the machine
-// as it can: what it parses into and reads into is used again.
+// loadConn is a connection of the generator. To use little of the machine, it reuses its
+// buffers and its message.
 type loadConn struct {
 	*net.TCPConn
-	in       []byte // buffer; what was read and not taken is in[from:to]
+	in       []byte // buffer; in[from:to] is read and not yet used
 	from, to int
 	m        rpc.Message
 }
 
-// dialLoad connects as client n.
+// dialLoad connects client n.
 func dialLoad(ctx context.Context, address string, n, buffer int) (*loadConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, client.DefaultTimeout)
 	defer cancel()
@@ -44,7 +44,7 @@ func dialLoad(ctx context.Context, address string, n, buffer int) (*loadConn, er
 	return &loadConn{TCPConn: conn.(*net.TCPConn), in: make([]byte, buffer)}, nil
 }
 
-// next gives the next message, which is valid until the one after it.
+// next returns the next message, which is valid until the next call.
 func (c *loadConn) next() (*rpc.Message, error) {
 	for {
 		payload, err := c.buffered()
@@ -69,7 +69,7 @@ func (c *loadConn) next() (*rpc.Message, error) {
 	}
 }
 
-// buffered takes a payload that is there as a whole; nil when there is none.
+// buffered removes and returns a whole payload from the buffer; nil if it has none.
 func (c *loadConn) buffered() ([]byte, error) {
 	b := c.in[c.from:c.to]
 	length, n, err := chainpack.UIntData(b)
@@ -86,13 +86,13 @@ func (c *loadConn) buffered() ([]byte, error) {
 	return b[n : n+int(length)], nil
 }
 
-// more tells whether next would give a message without waiting.
+// more reports whether next would return a message without waiting.
 func (c *loadConn) more() bool {
 	length, n, err := chainpack.UIntData(c.in[c.from:c.to])
 	return err == nil && uint64(c.to-c.from-n) >= length
 }
 
-// call calls a method and gives its result. Nothing else may come meanwhile.
+// call calls a method and returns its result. No other message may arrive meanwhile.
 func (c *loadConn) call(id int64, path, method string, param chainpack.Value) (chainpack.Value, error) {
 	if _, err := c.Write(frame(rpc.AppendRequest(nil, id, path, method, param))); err != nil {
 		return chainpack.Null(), err
@@ -108,8 +108,8 @@ func (c *loadConn) call(id int64, path, method string, param chainpack.Value) (c
 	return content.Value, err
 }
 
-// login logs in as devices and clients do, with hello and a hash. An empty mount
-// point is none.
+// login logs in with hello and a password hash. With an empty mount point it logs in as a
+// client, otherwise as a device.
 func (c *loadConn) login(mountPoint string) error {
 	_ = c.SetDeadline(time.Now().Add(client.DefaultTimeout))
 	hello, err := c.call(1, "", "hello", chainpack.Null())
@@ -120,7 +120,8 @@ func (c *loadConn) login(mountPoint string) error {
 	text, _ := nonce.AsString()
 	options := []chainpack.Entry{chainpack.F("idleWatchDogTimeOut", chainpack.Int(180))}
 	if mountPoint != "" {
-		options = append(options, chainpack.F("device", chainpack.Map(chainpack.F("mountPoint", chainpack.String(mountPoint)))))
+		device := chainpack.Map(chainpack.F("mountPoint", chainpack.String(mountPoint)))
+		options = append(options, chainpack.F("device", device))
 	}
 	_, err = c.call(2, "", "login", chainpack.Map(
 		chainpack.F("login", chainpack.Map(
@@ -136,7 +137,7 @@ func (c *loadConn) login(mountPoint string) error {
 	return err
 }
 
-// dialLogin connects as client n and logs in.
+// dialLogin connects client n and logs in.
 func dialLogin(ctx context.Context, address string, n, buffer int, mountPoint string) (*loadConn, error) {
 	c, err := dialLoad(ctx, address, n, buffer)
 	if err != nil {

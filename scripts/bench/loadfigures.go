@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// What the C++ broker reached in a like set-up, measured when the project began.
+// Results of the C++ broker in a similar set-up, measured when the project began.
 const (
 	cppCalls   = "C++, measured elsewhere: 38000 calls/s, p99 4.2 ms"
 	cppLatency = "C++, measured elsewhere: 294 µs"
 	cppIdle    = "C++, measured elsewhere: 11.8 KiB"
 )
 
-// callRoute is a generator whose callers go through something.
+// callRoute is a generator whose callers use a broker or a relay.
 type callRoute struct {
 	*load
 	rates  []float64
@@ -35,7 +35,7 @@ func openRoute(ctx context.Context, o order) (*callRoute, error) {
 	return &callRoute{load: l}, nil
 }
 
-// round calls for a time and notes what came of it.
+// round calls for a time and records the results.
 func (r *callRoute) round(d time.Duration) error {
 	result, err := r.do(order{Do: "calls", For: d})
 	if err != nil {
@@ -47,8 +47,14 @@ func (r *callRoute) round(d time.Duration) error {
 	return nil
 }
 
-// takeTurns lets callers call through the broker and through a relay in turns; the
-// first turn of each is for warming up.
+// text is what the rounds show of calls and their times.
+func (r *callRoute) text() string {
+	return fmt.Sprintf("%.0f calls/s, median %s, p99 %s",
+		median(r.rates), micros(median(r.median)), micros(median(r.p99)))
+}
+
+// takeTurns calls through the broker and through a relay in turns. The first turn of each
+// only warms up.
 func takeTurns(ctx context.Context, o options, callers, inFlight, rounds int) (ours, plain *callRoute, err error) {
 	b, err := startBroker(ctx, o)
 	if err != nil {
@@ -64,7 +70,8 @@ func takeTurns(ctx context.Context, o options, callers, inFlight, rounds int) (o
 		return nil, nil, err
 	}
 	defer ours.close()
-	if plain, err = openRoute(ctx, order{Address: address, Relay: true, Callers: callers, InFlight: inFlight}); err != nil {
+	plain, err = openRoute(ctx, order{Address: address, Relay: true, Callers: callers, InFlight: inFlight})
+	if err != nil {
 		return nil, nil, err
 	}
 	defer plain.close()
@@ -81,7 +88,7 @@ func takeTurns(ctx context.Context, o options, callers, inFlight, rounds int) (o
 	return ours, plain, nil
 }
 
-// callsFigure is how many calls the broker carries to one device and back.
+// callsFigure measures how many calls the broker carries to one device and back.
 func callsFigure(ctx context.Context, o options) ([]row, error) {
 	ours, plain, err := takeTurns(ctx, o, 4, 16, o.pick(15, 5))
 	if err != nil {
@@ -91,15 +98,15 @@ func callsFigure(ctx context.Context, o options) ([]row, error) {
 	rate, other := median(ours.rates), median(plain.rates)
 	return []row{{
 		what:      "4 callers, 16 calls in flight each",
-		ours:      fmt.Sprintf("%.0f calls/s, median %s, p99 %s", rate, micros(median(ours.median)), micros(median(ours.p99))),
-		reference: fmt.Sprintf("plain relay, a device for each: %.0f calls/s, median %s, p99 %s; %s", other, micros(median(plain.median)), micros(median(plain.p99)), cppCalls),
+		ours:      ours.text(),
+		reference: fmt.Sprintf("plain relay, a device for each: %s; %s", plain.text(), cppCalls),
 		ratio:     fmt.Sprintf("%.2f", rate/other),
 		aim:       fmt.Sprintf("≥ %d calls/s", aim),
 		verdict:   verdict(rate >= aim),
 	}}, nil
 }
 
-// latencyFigure is how long one call takes that is alone.
+// latencyFigure measures how long a single call takes.
 func latencyFigure(ctx context.Context, o options) ([]row, error) {
 	ours, plain, err := takeTurns(ctx, o, 1, 1, o.pick(11, 5))
 	if err != nil {
@@ -117,8 +124,8 @@ func latencyFigure(ctx context.Context, o options) ([]row, error) {
 	}}, nil
 }
 
-// stuckFigure is what the callers feel of a client that does not read. The
-// device's signals flow in either case.
+// stuckFigure measures how much a client that does not read slows down the callers. The
+// device sends signals with and without that client.
 func stuckFigure(ctx context.Context, o options) ([]row, error) {
 	b, err := startBroker(ctx, o)
 	if err != nil {
@@ -166,7 +173,7 @@ func stuckFigure(ctx context.Context, o options) ([]row, error) {
 	}}, nil
 }
 
-// signalFigure is how long it takes until 1000 subscribers have one signal.
+// signalFigure measures how long it takes until 1000 subscribers have one signal.
 func signalFigure(ctx context.Context, o options) ([]row, error) {
 	b, err := startBroker(ctx, o)
 	if err != nil {
@@ -193,17 +200,18 @@ func signalFigure(ctx context.Context, o options) ([]row, error) {
 	const aim = 20 * time.Millisecond
 	worst := percentile(took, 100)
 	return []row{{
-		what:    fmt.Sprintf("one signal, until %d subscribers have it", subscribers),
-		ours:    fmt.Sprintf("median %s, p90 %s, longest %s", millis(median(took)), millis(percentile(took, 90)), millis(worst)),
+		what: fmt.Sprintf("one signal, until %d subscribers have it", subscribers),
+		ours: fmt.Sprintf("median %s, p90 %s, longest %s",
+			millis(median(took)), millis(percentile(took, 90)), millis(worst)),
 		aim:     "p90 < " + millis(aim),
 		verdict: verdict(percentile(took, 90) < aim),
 	}}, nil
 }
 
-// fleetSize is how many devices a fleet has.
+// fleetSize returns how many devices a fleet has.
 func fleetSize(o options) int { return o.pick(10_000, 2000) }
 
-// idleFigure is what mounted clients cost that do nothing but ping.
+// idleFigure measures the cost of mounted clients that only ping.
 func idleFigure(ctx context.Context, o options) ([]row, error) {
 	b, err := startBroker(ctx, o)
 	if err != nil {
@@ -216,7 +224,7 @@ func idleFigure(ctx context.Context, o options) ([]row, error) {
 	}
 	defer l.close()
 	pid := b.cmd.Process.Pid
-	time.Sleep(300 * time.Millisecond)
+	time.Sleep(300 * time.Millisecond) // until the broker is idle, which cannot be seen from here
 	before := memory(pid, "VmRSS")
 	clients := fleetSize(o)
 	if _, err := l.do(order{Do: "fleet", Address: b.address(), Clients: clients}); err != nil {
@@ -227,7 +235,8 @@ func idleFigure(ctx context.Context, o options) ([]row, error) {
 	if o.quick {
 		round /= 4
 	}
-	if err := sleep(ctx, 5*time.Second); err != nil { // the logins are over
+	// The broker still works on the logins for a while, which cannot be seen from here.
+	if err := sleep(ctx, 5*time.Second); err != nil {
 		return nil, err
 	}
 	connected := memory(pid, "VmRSS")
@@ -244,8 +253,9 @@ func idleFigure(ctx context.Context, o options) ([]row, error) {
 	each := float64(after-before) / float64(clients) / 1024
 	const most, busiest = 10.0, 0.03
 	return []row{{
-		what:      fmt.Sprintf("%d idle mounted clients, memory each", clients),
-		ours:      fmt.Sprintf("%.1f KiB of the broker's RSS (%.1f just after their logins)", each, float64(connected-before)/float64(clients)/1024),
+		what: fmt.Sprintf("%d idle mounted clients, memory each", clients),
+		ours: fmt.Sprintf("%.1f KiB of the broker's RSS (%.1f just after their logins)",
+			each, float64(connected-before)/float64(clients)/1024),
 		reference: cppIdle,
 		aim:       fmt.Sprintf("≤ %.0f KiB", most),
 		verdict:   verdict(each <= most),
@@ -266,7 +276,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// backFigure is how long it takes until a fleet is back after a restart.
+// backFigure measures how long it takes until a fleet is back after a restart.
 func backFigure(ctx context.Context, o options) ([]row, error) {
 	b, err := startBroker(ctx, o)
 	if err != nil {

@@ -15,25 +15,24 @@ import (
 const (
 	// heartbeatEvery is how often each client of a fleet pings.
 	heartbeatEvery = 60 * time.Second
-	// knocking is how many clients of a fleet connect at once, the first time.
+	// knocking is how many clients of a fleet connect at once for the first time.
 	knocking = 100
 )
 
-// fleet is a crowd of mounted devices that do nothing but ping, and come back
-// when their broker was away.
+// fleet is many mounted devices that only ping. They reconnect if their broker was away.
 type fleet struct {
 	address string
 	running sync.WaitGroup
 	there   atomic.Int64
-	logins  atomic.Int64  // in all
-	arrived chan struct{} // capacity 1: one more is there
-	awaited int64         // logins that were waited for
+	logins  atomic.Int64  // total
+	arrived chan struct{} // capacity 1: receives when one more is logged in
+	awaited int64         // logins for which awaitAll has waited
 
 	mu    sync.Mutex
-	conns []*loadConn // nil: not there
+	conns []*loadConn // nil: not connected
 }
 
-// startFleet connects clients and waits until all are there.
+// startFleet connects clients and waits until all have logged in.
 func startFleet(ctx context.Context, o order) (*fleet, error) {
 	f := &fleet{address: o.Address, arrived: make(chan struct{}, 1), conns: make([]*loadConn, o.Clients)}
 	gate := make(chan struct{}, knocking)
@@ -44,7 +43,7 @@ func startFleet(ctx context.Context, o order) (*fleet, error) {
 	return f, f.awaitAll(ctx)
 }
 
-// awaitAll waits until every client has logged in once more and is there.
+// awaitAll waits until every client has logged in once more and is connected.
 func (f *fleet) awaitAll(ctx context.Context) error {
 	all := int64(len(f.conns))
 	f.awaited += all
@@ -58,7 +57,7 @@ func (f *fleet) awaitAll(ctx context.Context) error {
 	return nil
 }
 
-// live is the life of client n: it connects, stays, and comes back.
+// live runs client n: it connects, pings and reconnects.
 func (f *fleet) live(ctx context.Context, n int, gate chan struct{}) {
 	var backoff client.Backoff
 	for first := true; ctx.Err() == nil; first = false {
@@ -106,7 +105,7 @@ func (f *fleet) set(n int, c *loadConn) {
 	f.conns[n] = c
 }
 
-// ping lets the clients ping one after the other, evenly over the time.
+// ping makes the clients ping one after the other, evenly over the time.
 func (f *fleet) ping(ctx context.Context) {
 	ping := frame(rpc.AppendRequest(nil, 3, ".broker/app", "ping", chainpack.Null()))
 	const step = 20 * time.Millisecond
@@ -131,11 +130,11 @@ func (f *fleet) ping(ctx context.Context) {
 	}
 }
 
-// crowd is who subscribes to the signals of a device.
+// crowd is a device and the subscribers to its signals.
 type crowd struct {
 	device *loadConn
 	conns  []*loadConn
-	have   chan time.Time // when a subscriber had a signal
+	have   chan time.Time // the time when a subscriber had a signal
 }
 
 // openCrowd connects a device and its subscribers.
@@ -178,10 +177,11 @@ func (k *crowd) close() {
 	}
 }
 
-// signal sends one signal and gives how long it took until all had it.
+// signal sends one signal and returns how long it took until all subscribers had it.
 func (k *crowd) signal(ctx context.Context) (time.Duration, error) {
 	start := time.Now()
-	if _, err := k.device.Write(frame(rpc.AppendSignal(nil, "value", "chng", "get", rpc.AccessRead, chainpack.Int(7)))); err != nil {
+	signal := frame(rpc.AppendSignal(nil, "value", "chng", "get", rpc.AccessRead, chainpack.Int(7)))
+	if _, err := k.device.Write(signal); err != nil {
 		return 0, err
 	}
 	var last time.Time

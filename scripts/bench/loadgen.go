@@ -14,12 +14,12 @@ import (
 	"time"
 )
 
-// loadCommand makes this program a load generator in a process of its own: it
-// takes orders on stdin, one JSON value a line, and answers each on stdout. It
-// ends with its stdin. Go raises the limit of its descriptors as far as it goes.
+// loadCommand makes this program a load generator in a process of its own. It reads orders
+// from stdin, one JSON value per line, answers each on stdout, and ends with its stdin. Go
+// raises its limit of descriptors to the highest allowed.
 const loadCommand = "load"
 
-// order is what a generator is told.
+// order is a command for a generator.
 type order struct {
 	Do       string // a case of obey
 	Address  string
@@ -27,20 +27,20 @@ type order struct {
 	Callers  int
 	InFlight int
 	Clients  int
-	For      time.Duration // calls: how long
+	For      time.Duration // of calls
 }
 
-// outcome is the answer to an order.
+// outcome is the result of an order.
 type outcome struct {
 	Failed string
 	Count  int           // calls
-	Rate   float64       // calls in a second
+	Rate   float64       // calls per second
 	Median time.Duration // of calls
 	P99    time.Duration
 	Took   time.Duration // signal, return
 }
 
-// generator is what the orders so far have brought about.
+// generator is the state that the orders so far have made.
 type generator struct {
 	calls *callLoad
 	fleet *fleet
@@ -48,7 +48,7 @@ type generator struct {
 	stuck *loadConn
 }
 
-// serveLoad is the generator's process.
+// serveLoad is the main function of a generator's process.
 func serveLoad(in io.Reader, out io.Writer) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -104,7 +104,7 @@ func (g *generator) obey(ctx context.Context, o order) (result outcome, err erro
 	return result, err
 }
 
-// load is a generator as the figures see it.
+// load is a generator, seen from a figure.
 type load struct {
 	cmd    *exec.Cmd
 	in     io.WriteCloser
@@ -112,7 +112,7 @@ type load struct {
 	out    *json.Decoder
 }
 
-// startLoad starts a generator, which ends with ctx at the latest.
+// startLoad starts a generator. It ends with ctx at the latest.
 func startLoad(ctx context.Context) (*load, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -133,7 +133,7 @@ func startLoad(ctx context.Context) (*load, error) {
 	return &load{cmd: cmd, in: in, orders: json.NewEncoder(in), out: json.NewDecoder(bufio.NewReader(out))}, nil
 }
 
-// do gives an order and waits for its outcome.
+// do sends an order and returns its outcome.
 func (l *load) do(o order) (result outcome, err error) {
 	if err := l.send(o); err != nil {
 		return result, err
@@ -145,7 +145,7 @@ func (l *load) send(o order) error { return l.orders.Encode(o) }
 
 func (l *load) answer() (result outcome, err error) {
 	if err := l.out.Decode(&result); err != nil {
-		l.close() // whatever it wrote to stderr is there then
+		l.close() // after that its stderr is complete
 		return result, fmt.Errorf("load generator: %w: %s", err, bytes.TrimSpace(l.cmd.Stderr.(*bytes.Buffer).Bytes()))
 	}
 	if result.Failed != "" {

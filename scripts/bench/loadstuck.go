@@ -9,17 +9,18 @@ import (
 )
 
 const (
-	// floodEvery and floodSize are the signals of the device while somebody may
-	// be stuck.
+	// floodEvery and floodSize are the interval and size of the device's signals in
+	// stuckFigure.
 	floodEvery = time.Millisecond
 	floodSize  = 1 << 10
-	// stuckCalls is how many large answers the stuck client asks for.
+	// stuckCalls is how many large answers the stuck client requests.
 	stuckCalls = 8
 )
 
-// flood lets the device of the calls send signals until ctx ends.
+// flood makes the device of the calls send signals until ctx ends.
 func (l *callLoad) flood(ctx context.Context) {
-	signal := frame(rpc.AppendSignal(nil, "value", "chng", "get", rpc.AccessRead, chainpack.String(string(make([]byte, floodSize)))))
+	value := chainpack.String(string(make([]byte, floodSize)))
+	signal := frame(rpc.AppendSignal(nil, "value", "chng", "get", rpc.AccessRead, value))
 	l.devices.Go(func() {
 		ticker := time.NewTicker(floodEvery)
 		defer ticker.Stop()
@@ -36,8 +37,8 @@ func (l *callLoad) flood(ctx context.Context) {
 	})
 }
 
-// addStuck connects a client that subscribes to all signals of the device, asks it
-// for more than the system's buffers hold, and never reads again.
+// addStuck connects a client that subscribes to all signals of the device, requests more
+// data than the system's buffers hold, and does not read after that.
 func addStuck(ctx context.Context, o order) (*loadConn, error) {
 	c, err := dialLogin(ctx, o.Address, 1000, 256, "")
 	if err != nil {

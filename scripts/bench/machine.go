@@ -13,14 +13,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// machine says where the figures were taken.
+// machine describes the machine of the figures.
 func machine() string {
 	kernel := "?"
 	var name unix.Utsname
 	if unix.Uname(&name) == nil {
 		kernel = unix.ByteSliceToString(name.Release[:])
 	}
-	return fmt.Sprintf("%s, %d cores, Linux %s, %s %s", cpuModel(), runtime.NumCPU(), kernel, runtime.Version(), runtime.GOARCH)
+	return fmt.Sprintf("%s, %d cores, Linux %s, %s %s",
+		cpuModel(), runtime.NumCPU(), kernel, runtime.Version(), runtime.GOARCH)
 }
 
 func cpuModel() string {
@@ -41,7 +42,7 @@ func commit(ctx context.Context) string {
 	return strings.TrimSpace(string(out))
 }
 
-// cpuTime is how long a process has run on all cores, 0 if it has ended.
+// cpuTime returns how long a process has run on all cores; 0 if it has ended.
 func cpuTime(pid int) time.Duration {
 	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	_, rest, _ := strings.Cut(string(stat), ") ")

@@ -1,9 +1,9 @@
-// Bench measures the programs in bin/ and prints each figure beside a reference
-// that was measured in the same run, and beside the aim. Run it with `make
-// bench` or `make bench-ssh`, which build first.
+// Bench measures the programs in bin/. It prints each figure beside its aim and beside a
+// reference that was measured in the same run. Run it with `make bench` or `make
+// bench-ssh`, which build first.
 //
-// A missed aim is no failure: machines differ, and so do their neighbours. The
-// exit code is 1 where a figure could not be taken at all.
+// A missed aim is not a failure, because machines and their load differ. The exit code is
+// 1 if a figure could not be measured.
 package main
 
 import (
@@ -19,8 +19,8 @@ import (
 	"time"
 )
 
-// defaultOutput is written by a full run of groups that names no other file: a
-// part of the figures, or hasty ones, shall not replace good ones.
+// defaultOutput is the file of a full run of whole groups without another file. A part of
+// the figures, or quick ones, must not replace good figures.
 const defaultOutput = "docs/bench.md"
 
 func main() {
@@ -56,7 +56,7 @@ func main() {
 	}
 }
 
-// help is this program as a helper of itself, in a process of its own.
+// help runs this program as a helper of itself, in a process of its own.
 func help(args []string) (helped bool, err error) {
 	switch {
 	case len(args) == 2 && args[0] == relayCommand:
@@ -69,8 +69,7 @@ func help(args []string) (helped bool, err error) {
 	return false, nil
 }
 
-// run takes the figures one after the other, since each wants the machine for
-// itself.
+// run measures one figure after the other, because each needs the whole machine.
 func run(ctx context.Context, chosen func(figure) bool, o options, output string) (err error) {
 	o.temp, err = os.MkdirTemp("", "shvbench.")
 	if err != nil {
@@ -108,8 +107,8 @@ func run(ctx context.Context, chosen func(figure) bool, o options, output string
 	return report.write(output)
 }
 
-// takeWithin takes a figure, which ends with an error at its deadline: whatever
-// hangs, the run goes on.
+// takeWithin measures a figure, which fails at its deadline, so that the run goes on if
+// something hangs.
 func (f figure) takeWithin(ctx context.Context, o options) ([]row, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, f.limit, fmt.Errorf("not done within %v", f.limit))
 	defer cancel()

@@ -13,15 +13,15 @@ import (
 	"shvtools/internal/shv/rpc"
 )
 
-// peer is a connection to a broker without any of the machinery under test: it
-// stands for an agent, a helper or a client, one message at a time.
+// peer is a connection to a broker as an agent, a helper or a client. It handles one
+// message at a time, and uses none of the code that is measured.
 type peer struct {
 	conn *net.TCPConn
 	in   *bufio.Reader
 	stop func() bool // ends the watch of the context
 }
 
-// dialPeer connects; the connection lives no longer than ctx.
+// dialPeer connects to a broker. The connection ends with ctx.
 func dialPeer(ctx context.Context, address string) (*peer, error) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "tcp", address)
@@ -38,7 +38,7 @@ func (p *peer) close() {
 	_ = p.conn.Close()
 }
 
-// frame is a message as it goes over the wire (spec.md 4.1).
+// frame returns a message with its framing (spec.md 4.1).
 func frame(message []byte) []byte {
 	b := chainpack.AppendUIntData(nil, uint64(len(message)+1))
 	return append(append(b, 1), message...)
@@ -49,7 +49,7 @@ func (p *peer) send(message []byte) error {
 	return err
 }
 
-// receive gives the next message and how many bytes it took.
+// receive returns the next message and the number of its bytes.
 func (p *peer) receive() (*rpc.Message, int, error) {
 	var prefix []byte
 	for {
@@ -74,8 +74,8 @@ func (p *peer) receive() (*rpc.Message, int, error) {
 	}
 }
 
-// login logs in as the development user, or with a tunnel secret; options are
-// those of spec.md 5.4.
+// login logs in as the development user, or with a tunnel secret. The options are those of
+// spec.md 5.4.
 func (p *peer) login(options ...chainpack.Entry) error {
 	param := chainpack.Map(
 		chainpack.F("login", chainpack.Map(

@@ -11,8 +11,7 @@ import (
 	"time"
 )
 
-// startDeadline is how long anything may take to be ready, and endDeadline how
-// long to end by itself.
+// A program must be ready within startDeadline, and end by itself within endDeadline.
 const (
 	startDeadline = 10 * time.Second
 	endDeadline   = 5 * time.Second
@@ -26,8 +25,8 @@ type program struct {
 	done chan struct{} // closed when it has ended
 }
 
-// startProgram starts a program in a process group of its own: a Ctrl-C reaches
-// this program alone, which ends the others in order.
+// startProgram starts a program in a process group of its own. A Ctrl-C then reaches bench
+// alone, which ends the other programs in order.
 func startProgram(temp, name, path string, args ...string) (*program, error) {
 	p := &program{name: name, log: filepath.Join(temp, name+".log"), done: make(chan struct{})}
 	log, err := os.Create(p.log)
@@ -49,8 +48,8 @@ func startProgram(temp, name, path string, args ...string) (*program, error) {
 	return p, nil
 }
 
-// environ is our environment without what configures the programs: the figures
-// are about their defaults.
+// environ returns the environment without variables that configure the programs, because
+// the figures measure their defaults.
 func environ() []string {
 	var kept []string
 	for _, v := range os.Environ() {
@@ -61,8 +60,8 @@ func environ() []string {
 	return kept
 }
 
-// awaitReady waits until the program has written its ready file and gives its
-// first line. A program that does not get that far is stopped.
+// awaitReady waits for the ready file of the program and returns its first line. If there
+// is none in time, it stops the program.
 func (p *program) awaitReady(ctx context.Context, file string) (line string, err error) {
 	err = p.await(ctx, func() bool {
 		text, _ := os.ReadFile(file)
@@ -73,7 +72,7 @@ func (p *program) awaitReady(ctx context.Context, file string) (line string, err
 	return line, err
 }
 
-// await waits for a condition that the program brings about.
+// await waits until the program has made a condition true.
 func (p *program) await(ctx context.Context, met func() bool) error {
 	ctx, cancel := context.WithTimeout(ctx, startDeadline)
 	defer cancel()
@@ -93,7 +92,7 @@ func (p *program) await(ctx context.Context, met func() bool) error {
 	return nil
 }
 
-// stop ends the program, if it must with KILL.
+// stop ends the program, with SIGKILL if necessary.
 func (p *program) stop() {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	select {

@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// relayCommand makes this program a relay in a process of its own; its argument
-// is the ready file.
+// relayCommand makes this program a relay in a process of its own. Its argument is the
+// ready file.
 const relayCommand = "relay"
 
-// relayBuffer is one large frame.
+// relayBuffer is the size of one large frame.
 const relayBuffer = 64 << 10
 
-// relay carries what comes on the first connection to the second one until the
-// first ends: the least that anything in the broker's place has to do.
+// relay carries bytes from the first connection to the second until the first ends. Any
+// broker must do at least that.
 func relay(l net.Listener) error {
 	from, err := l.Accept()
 	if err != nil {
@@ -29,14 +29,14 @@ func relay(l net.Listener) error {
 		return err
 	}
 	defer to.Close()
-	// The wrappers hide that both are sockets. Otherwise CopyBuffer leaves the
-	// work to splice(2) and its buffer unused; a broker has to see the bytes.
+	// The wrappers hide that both are sockets. Otherwise CopyBuffer would use splice(2)
+	// instead of its buffer, but a broker must read the bytes.
 	_, err = io.CopyBuffer(struct{ io.Writer }{to}, struct{ io.Reader }{from}, make([]byte, relayBuffer))
 	return err
 }
 
-// pairsCommand makes this program a relay of pairs in a process of its own; its
-// argument is the ready file.
+// pairsCommand makes this program a relay of pairs in a process of its own. Its argument
+// is the ready file.
 const pairsCommand = "pairs"
 
 // relayPairs carries bytes both ways between the first connection and the second,
@@ -56,7 +56,7 @@ func relayPairs(l net.Listener) error {
 				failed <- err
 				return
 			}
-			_ = l.(*net.TCPListener).SetDeadline(time.Time{}) // somebody has come
+			_ = l.(*net.TCPListener).SetDeadline(time.Time{}) // the first connection is accepted
 			carry := func(to, from net.Conn) {
 				defer to.Close()
 				_, err := io.CopyBuffer(struct{ io.Writer }{to}, struct{ io.Reader }{from}, make([]byte, relayBuffer))
@@ -77,14 +77,14 @@ func relayPairs(l net.Listener) error {
 	}
 }
 
-// serveRelay is the relay's process. It ends with its connections.
+// serveRelay is the main function of a relay's process. It ends with its connections.
 func serveRelay(readyFile string, relay func(net.Listener) error) error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
 	defer l.Close()
-	// Nobody may come: whoever started us may have been killed.
+	// There may never be a connection, if the starting process was killed.
 	_ = l.(*net.TCPListener).SetDeadline(time.Now().Add(startDeadline))
 	if err := os.WriteFile(readyFile+".new", []byte(l.Addr().String()+"\n"), 0o600); err != nil {
 		return err

@@ -10,23 +10,22 @@ import (
 	"shvtools/internal/shv/rpc"
 )
 
-// route is a way for bytes from one connection to another, through a broker or
-// a plain relay. The generator on it is the same for both: it writes prepared
-// bytes and counts what arrives.
+// route leads from one connection to another, through a broker or a plain relay. Both have
+// the same generator, which writes prepared bytes and counts those that arrive.
 type route struct {
 	from, to *net.TCPConn
-	burst    []byte // is written at once, again and again
+	burst    []byte // written at once, repeatedly
 	frames   int    // in a burst
 	arriving int    // bytes of a burst at the other end
 	sink     []byte
 	close    func()
 }
 
-// sinkSize is what the receiver reads at once.
+// sinkSize is how many bytes the receiver reads at once.
 const sinkSize = 256 << 10
 
-// newBurst makes as many frames with n bytes of data each as fit in size bytes,
-// one at least.
+// newBurst returns as many frames with n bytes of data each as fit into size bytes, but at
+// least one.
 func newBurst(to rpc.Address, n, size int) (burst []byte, frames int) {
 	one := frame(dataMessage(to, make([]byte, n)))
 	for frames == 0 || len(burst)+len(one) <= size {
@@ -36,8 +35,8 @@ func newBurst(to rpc.Address, n, size int) (burst []byte, frames int) {
 	return burst, frames
 }
 
-// brokerRoute goes through the tunnel of a broker, from the helper to the client:
-// the one way of a broker that holds a sender back, as the relay does.
+// brokerRoute leads through a tunnel of a broker, from the helper to the client. Only
+// tunnels slow down a sender that is too fast, as the relay does.
 func brokerRoute(ctx context.Context, address string, n, size int) (*route, error) {
 	t, err := openTunnel(ctx, address)
 	if err != nil {
@@ -45,7 +44,7 @@ func brokerRoute(ctx context.Context, address string, n, size int) (*route, erro
 	}
 	r := &route{from: t.helper.conn, to: t.client.conn, sink: make([]byte, sinkSize), close: t.close}
 	r.burst, r.frames = newBurst(t.to, n, size)
-	// A frame arrives without its caller id: how long it is, the first one shows.
+	// Frames arrive without their caller id. The first one shows their length.
 	if err := t.helper.send(dataMessage(t.to, make([]byte, n))); err != nil {
 		t.close()
 		return nil, err
@@ -62,7 +61,7 @@ func brokerRoute(ctx context.Context, address string, n, size int) (*route, erro
 	return r, nil
 }
 
-// relayRoute goes through a relay, with the same bursts.
+// relayRoute leads through a relay, with the same bursts.
 func relayRoute(ctx context.Context, address string, n, size int) (*route, error) {
 	from, err := dialPeer(ctx, address)
 	if err != nil {
@@ -79,8 +78,8 @@ func relayRoute(ctx context.Context, address string, n, size int) (*route, error
 	return r, nil
 }
 
-// carry sends bursts and gives how long it took until all of them arrived. It
-// allocates nothing for a burst.
+// carry sends bursts and returns how long it took until all of them had arrived. It
+// allocates nothing per burst.
 func (r *route) carry(bursts int) (time.Duration, error) {
 	sent := make(chan error, 1)
 	start := time.Now()

@@ -12,14 +12,13 @@ import (
 	"time"
 )
 
-// rsyncFiles are how many small files go through rsync; the largest has
-// rsyncSize bytes.
+// rsync copies rsyncFiles small files, of at most rsyncSize bytes each.
 const (
 	rsyncFiles = 1000
 	rsyncSize  = 4000
 )
 
-// rsyncFigure is how long rsync takes to copy small files to where none are.
+// rsyncFigure measures how long rsync takes to copy small files to an empty directory.
 func rsyncFigure(ctx context.Context, o options) ([]row, error) {
 	if _, err := exec.LookPath("rsync"); err != nil {
 		return []row{{what: "rsync of small files", ours: "no rsync here (apt-get install rsync)"}}, nil

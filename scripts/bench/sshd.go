@@ -17,17 +17,16 @@ import (
 
 const sshdPath = "/usr/sbin/sshd"
 
-// errNoSSH: there is nothing to compare with on this machine.
+// errNoSSH is the error if this machine has no sshd for a comparison.
 var errNoSSH = errors.New("no OpenSSH here (apt-get install openssh-server openssh-client)")
 
-// sshServer is an sshd on a free port of loopback with keys of its own.
+// sshServer is an sshd on a free port of loopback, with keys of its own.
 type sshServer struct {
 	*program
 	remote
 }
 
-// startSSH starts an sshd for the user that we are. errNoSSH says that there is
-// none.
+// startSSH starts an sshd for the present user. It returns errNoSSH if there is no sshd.
 func startSSH(ctx context.Context, o options) (*sshServer, error) {
 	client, err := exec.LookPath("ssh")
 	if _, missing := os.Stat(sshdPath); err != nil || missing != nil {
@@ -111,7 +110,7 @@ UserKnownHostsFile /dev/null
 	}}, nil
 }
 
-// freePort finds a port for a program that cannot choose one itself.
+// freePort returns a port for a program that cannot choose one itself.
 func freePort() (int, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -130,15 +129,15 @@ func reachable(address string) bool {
 	return true
 }
 
-// match is our programs and, where there is one, an sshd.
+// match is our programs and an sshd, if the machine has one.
 type match struct {
-	remotes []remote // ours first
-	missing string   // why there is no other; empty: there is
-	growth  *growth  // of ours
+	remotes []remote // our programs first
+	missing string   // why there is no sshd; "": there is one
+	growth  *growth  // of our programs
 	end     func()
 }
 
-// startMatch starts both and watches the memory of our programs from then on.
+// startMatch starts both, and watches the memory of our programs.
 func startMatch(ctx context.Context, o options) (*match, error) {
 	s, err := startStand(ctx, o)
 	if err != nil {
@@ -163,8 +162,8 @@ func startMatch(ctx context.Context, o options) (*match, error) {
 	return m, nil
 }
 
-// compare fills in a row what there is to compare with: what the other reached,
-// and how ours is to that. met is asked only where there is another.
+// compare adds to a row the result of sshd and the ratio to it. met counts only if there
+// is an sshd.
 func (m *match) compare(r row, other string, ratio float64, met bool) row {
 	if m.missing != "" {
 		r.reference = m.missing

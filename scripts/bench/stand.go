@@ -7,14 +7,13 @@ import (
 	"strings"
 )
 
-// remote is a way to run something on a device: ours or ssh.
+// remote is a way to run something on a device: our programs or ssh.
 type remote struct {
 	name string
-	// argv is what runs a command there without a terminal; an empty one opens
-	// a shell, with a terminal.
+	// argv runs the command that is added to it, without a terminal. Without a command it
+	// opens a shell with a terminal.
 	argv func(command string) []string
-	// What rsync is told: the remote shell, the device, and the environment for
-	// both.
+	// For rsync: the remote shell, the device, and the environment of both.
 	rsh, host string
 	env       []string
 }
@@ -64,7 +63,7 @@ func startStand(ctx context.Context, o options) (*stand, error) {
 	return s, err
 }
 
-// standAt starts an agent at a broker, which the stand then has.
+// standAt starts an agent at a broker. The stand owns the broker then.
 func standAt(ctx context.Context, o options, b *brokerProgram) (*stand, error) {
 	ready := filepath.Join(o.temp, "agent.ready")
 	_ = os.Remove(ready)
@@ -85,7 +84,7 @@ func standAt(ctx context.Context, o options, b *brokerProgram) (*stand, error) {
 	return s, nil
 }
 
-// remoteAt is the agent as it is found at a path of a broker.
+// remoteAt returns the agent at a path of a broker.
 func (s *stand) remoteAt(url, path string) remote {
 	shvrsh := s.rsh
 	return remote{

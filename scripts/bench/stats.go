@@ -7,8 +7,7 @@ import (
 	"time"
 )
 
-// percentile gives the p-th percentile of samples, of which there is one at
-// least.
+// percentile returns the p-th percentile of samples, which must not be empty.
 func percentile[T cmp.Ordered](samples []T, p int) T {
 	sorted := slices.Sorted(slices.Values(samples))
 	return sorted[min(len(sorted)*p/100, len(sorted)-1)]

@@ -9,7 +9,7 @@ import (
 	"shvtools/internal/device/ptyproc"
 )
 
-// terminal is a program on a pty, in which cat echoes what is typed.
+// terminal is a program on a pty in which cat echoes what is typed.
 type terminal struct {
 	proc *ptyproc.Proc
 	out  *ptyproc.Output
@@ -17,17 +17,19 @@ type terminal struct {
 	took []time.Duration // of the samples
 }
 
-// echoLine makes a shell an echo. The word that it prints is not in what the
-// shell shows of the line itself.
+// echoLine turns a shell into an echo. The word that it prints is not in the echo of the
+// line itself.
 const (
 	echoLine  = "stty raw -echo; printf 're%s' ady; exec cat\r"
 	echoReady = "ready"
 )
 
-// openEcho starts a program that opens a shell, and has cat run in it. It lives
-// no longer than ctx.
+// openEcho starts a program that opens a shell, and runs cat in it. The program ends with
+// ctx.
 func openEcho(ctx context.Context, argv []string) (t *terminal, err error) {
-	proc, err := ptyproc.Start(ptyproc.Spec{Path: argv[0], Argv: argv, Env: environ(), Pty: &ptyproc.Size{Cols: 80, Rows: 24}})
+	proc, err := ptyproc.Start(ptyproc.Spec{
+		Path: argv[0], Argv: argv, Env: environ(), Pty: &ptyproc.Size{Cols: 80, Rows: 24},
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +45,7 @@ func openEcho(ctx context.Context, argv []string) (t *terminal, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: no prompt: %w", argv[0], err)
 	}
-	time.Sleep(300 * time.Millisecond) // the rest of it, as a user would
+	time.Sleep(300 * time.Millisecond) // the rest of the prompt, which differs from shell to shell
 	if _, err := proc.Write([]byte(echoLine)); err != nil {
 		return nil, err
 	}
@@ -63,8 +65,7 @@ func (t *terminal) close() {
 	_ = t.proc.Close()
 }
 
-// sample types bytes one after the other and notes how long each took to come
-// back.
+// sample types bytes one after the other and records how long each echo took.
 func (t *terminal) sample(warmup, count int) error {
 	key, echo := []byte("k"), make([]byte, 16)
 	for i := range warmup + count {

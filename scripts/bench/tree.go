@@ -9,23 +9,23 @@ import (
 	"time"
 )
 
-// treeUser may do all, be a broker too.
+// treeUser configures a user who has all rights, including that of a child broker.
 const treeUser = `access:
   users: {iot: {password: !Plain lub42DUB, roles: [broker]}}
   roles: {broker: {access: [{shvRI: "**", grant: su}], mount-points: ["test/**"]}}
 `
 
-// treePath is where the user finds the agent.
+// treePath is the path of the agent for the user.
 const treePath = "test/low/" + standPath
 
-// startTree is a stand with two brokers: the user is at the upper one, the agent and
-// its helpers at the lower one, so that all sessions share the connection between.
+// startTree starts a stand with two brokers. The user is at the upper one, the agent and
+// its helpers at the lower one, so all sessions share the connection between the brokers.
 func startTree(ctx context.Context, o options) (*stand, *brokerProgram, error) {
 	upper, err := startConfigured(ctx, o, "upper", "tcp://127.0.0.1:0", treeUser)
 	if err != nil {
 		return nil, nil, err
 	}
-	// The address that helpers are sent to has to be known beforehand.
+	// The configuration of the lower broker needs its own address for helpers.
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		upper.stop()
@@ -33,8 +33,10 @@ func startTree(ctx context.Context, o options) (*stand, *brokerProgram, error) {
 	}
 	at := "tcp://" + free.Addr().String()
 	_ = free.Close()
-	lower, err := startConfigured(ctx, o, "lower", at, treeUser+fmt.Sprintf(
-		"tunnel: {advertise: [%q]}\nconnections: [{name: up, enabled: true, client: {url: %q, user: iot, password-file: password, mount: test/low}}]\n", at, upper.url))
+	lower, err := startConfigured(ctx, o, "lower", at, treeUser+fmt.Sprintf(`tunnel: {advertise: [%q]}
+connections:
+- {name: up, enabled: true, client: {url: %q, user: iot, password-file: password, mount: test/low}}
+`, at, upper.url))
 	if err != nil {
 		upper.stop()
 		return nil, nil, err
@@ -59,7 +61,8 @@ func startConfigured(ctx context.Context, o options, name, listen, config string
 	if err := os.WriteFile(file, fmt.Appendf(nil, "listen: [{url: %q}]\n%s", listen, config), 0o600); err != nil {
 		return nil, err
 	}
-	p, err := startProgram(o.temp, name, filepath.Join(o.bin, "shvbroker"), "--config", file, "--ready-file", ready, "--log-level", "warn")
+	p, err := startProgram(o.temp, name, filepath.Join(o.bin, "shvbroker"),
+		"--config", file, "--ready-file", ready, "--log-level", "warn")
 	if err != nil {
 		return nil, err
 	}
@@ -67,9 +70,9 @@ func startConfigured(ctx context.Context, o options, name, listen, config string
 	return &brokerProgram{p, url}, err
 }
 
-// sharedFigure is the time from a key to its echo over a connection between two
-// brokers, while another session moves bytes there, or is stuck. The same through one
-// broker shows how much of it is the machine, whose cores all programs share.
+// sharedFigure measures the time from a key to its echo over a connection between two
+// brokers, while another session moves bytes there or is stuck. The time through one
+// broker shows the part of the machine, whose cores all programs share.
 func sharedFigure(ctx context.Context, o options) ([]row, error) {
 	one, err := startStand(ctx, o)
 	if err != nil {
@@ -125,28 +128,29 @@ func sharedFigure(ctx context.Context, o options) ([]row, error) {
 		}
 		delay := percentile(busy.took, 99) - percentile(quiet.took, 99)
 		rows = append(rows, row{
-			what:      "keystroke through two brokers while another session " + other.what,
-			ours:      keystrokeText(busy.took),
-			reference: fmt.Sprintf("without it: %s; through one broker: %s", keystrokeText(quiet.took), keystrokeText(single.took)),
-			ratio:     fmt.Sprintf("%.2f", float64(percentile(busy.took, 99))/float64(percentile(single.took, 99))),
-			aim:       "p99 later by < " + millis(aim),
-			verdict:   verdict(delay < aim),
+			what: "keystroke through two brokers while another session " + other.what,
+			ours: keystrokeText(busy.took),
+			reference: fmt.Sprintf("without it: %s; through one broker: %s",
+				keystrokeText(quiet.took), keystrokeText(single.took)),
+			ratio:   fmt.Sprintf("%.2f", float64(percentile(busy.took, 99))/float64(percentile(single.took, 99))),
+			aim:     "p99 later by < " + millis(aim),
+			verdict: verdict(delay < aim),
 		})
 		quiet.took, busy.took, single.took = nil, nil, nil
 	}
 	return rows, nil
 }
 
-// sampleBesideStuck is sample beside a session whose output nobody reads.
+// sampleBesideStuck is sample beside a session whose output is not read.
 func (t *terminal) sampleBesideStuck(ctx context.Context, r remote, count int) error {
 	cmd, out, err := startWaiting(ctx, r, "exec cat /dev/zero")
 	if err != nil {
 		return err
 	}
 	defer func() {
-		_ = out.Close() // shvrsh waits in a write for its reader
+		_ = out.Close() // shvrsh is blocked in a write
 		end(cmd)
 	}()
-	time.Sleep(time.Second) // all on the way is full
+	time.Sleep(time.Second) // until all queues on the way are full, which cannot be seen from here
 	return t.sample(10, count)
 }

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// Authority signs certificates and revokes them. CA is its own certificate.
+// Authority signs and revokes certificates. CA is the file of its own certificate.
 type Authority struct {
 	CA   string
 	dir  string
@@ -22,7 +22,7 @@ type Authority struct {
 	key  *ecdsa.PrivateKey
 }
 
-// NewAuthority makes one whose files are in dir.
+// NewAuthority returns an authority with a new key. Its files are in dir.
 func NewAuthority(t testing.TB, dir, name string) *Authority {
 	t.Helper()
 	a := &Authority{CA: filepath.Join(dir, name+".crt"), dir: dir}
@@ -46,8 +46,8 @@ func NewAuthority(t testing.TB, dir, name string) *Authority {
 	return a
 }
 
-// Issue makes a certificate of a serial number that ends at a time, for names, which
-// may be addresses; without any it is for 127.0.0.1.
+// Issue writes a certificate with a serial number, valid until ends, for names, which may
+// be addresses. Without names it is for 127.0.0.1.
 func (a *Authority) Issue(t testing.TB, name string, serial int64, ends time.Time, names ...string) Files {
 	t.Helper()
 	if names == nil {
@@ -75,7 +75,7 @@ func (a *Authority) Issue(t testing.TB, name string, serial int64, ends time.Tim
 	return own
 }
 
-// Revoke writes a list, good until a time, of serial numbers to file.
+// Revoke writes to file a revocation list of serial numbers, valid until a time.
 func (a *Authority) Revoke(t testing.TB, file string, until time.Time, serials ...int64) {
 	t.Helper()
 	list := &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: time.Now().Add(-2 * time.Hour), NextUpdate: until}

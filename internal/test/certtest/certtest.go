@@ -1,5 +1,5 @@
-// Package certtest makes certificates for tests. It is for tests alone: its keys
-// are written where the test says, and nothing else protects them.
+// Package certtest makes certificates for tests. Only tests import it, because it writes
+// unencrypted keys.
 package certtest
 
 import (
@@ -17,12 +17,12 @@ import (
 	"time"
 )
 
-// Files are where a certificate stands: it has signed itself, so it is the file
-// of certificates to trust too.
+// Files names the files of a certificate and its key. A certificate of Write has signed
+// itself, so Cert is also the file of certificates to trust.
 type Files struct{ Cert, Key string }
 
-// Write makes a certificate for names, which may be addresses, and writes it to a
-// directory of the test's under a name.
+// Write writes a self-signed certificate for names, which may be addresses, to
+// dir/name.crt and its key to dir/name.key.
 func Write(t testing.TB, dir, name string, names ...string) Files {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

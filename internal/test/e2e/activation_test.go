@@ -14,8 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// passed are listening sockets that a broker is to inherit, as systemd would hand
-// them over.
+// passed are listening sockets for a broker to inherit, as systemd passes them.
 type passed struct {
 	names []string
 	files []*os.File
@@ -40,7 +39,7 @@ func (p *passed) add(t *testing.T, name, network, address string) {
 	p.names, p.files, p.at = append(p.names, name), append(p.files, f), append(p.at, l.Addr().String())
 }
 
-// to is a program that inherits them.
+// to returns a command that inherits the sockets.
 func (p *passed) to(name string, args ...string) *exec.Cmd {
 	cmd := exec.Command("sh", append([]string{"-c", `LISTEN_PID=$$ exec "$0" "$@"`, program(name)}, args...)...)
 	cmd.Env = environment("LISTEN_FDS="+strconv.Itoa(len(p.files)), "LISTEN_FDNAMES="+strings.Join(p.names, ":"))
@@ -48,7 +47,7 @@ func (p *passed) to(name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-func TestBrokerOnSocketsThatItWasGiven(t *testing.T) {
+func TestBrokerServesSocketsFromSystemd(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	var p passed
@@ -57,7 +56,7 @@ func TestBrokerOnSocketsThatItWasGiven(t *testing.T) {
 	p.add(t, "shv", "tcp", "127.0.0.1:0")
 	p.add(t, "local", "unix", filepath.Join(w.dir, "broker.sock"))
 	file := w.newFile("shvbroker.yaml")
-	// The URL says everywhere; what counts is where the socket is.
+	// The URL has all addresses, but the address of the socket counts.
 	w.configure(file, "listen:\n- {url: 'tcp://0.0.0.0', socket: shv}\n- {url: 'unix:/elsewhere', socket: local}\n- {url: 'tcp://127.0.0.1:0'}\nmetrics: {listen: 'socket:metrics'}\n")
 	start := func() []string {
 		ready := w.newFile("broker.ready")
@@ -88,22 +87,22 @@ func TestBrokerOnSocketsThatItWasGiven(t *testing.T) {
 		t.Errorf("metrics: %s", text)
 	}
 
-	// Whoever comes while there is no broker waits for the next one.
+	// A client that connects while there is no broker waits for the next broker.
 	w.kill(w.broker)
-	eventually(t, patience, "the broker is dead", func() bool { return !w.broker.running() })
+	eventually(t, patience, "the broker is dead", func() bool { return !w.broker.Running() })
 	w.url = urls[0]
 	ended := make(chan result, 1)
 	go func() { ended <- w.rsh("true") }()
 	eventually(t, patience, "somebody waits", func() bool { return queued(t, p.files[0]) > 0 })
 	start()
-	// It came before the agent, or was served: refused it was not.
+	// shvrsh may be served, or connect before the agent is back. It must not be refused.
 	if r := <-ended; strings.Contains(string(r.stderr), "refused") {
 		t.Errorf("while the broker is away: %d, %s", r.code, r.stderr)
 	}
 	eventually(t, patience, "the agent is back", func() bool { return w.rsh("true").code == 0 })
 }
 
-// queued is how many connections wait to be accepted.
+// queued returns how many connections wait to be accepted.
 func queued(t *testing.T, socket *os.File) uint8 {
 	t.Helper()
 	info, err := unix.GetsockoptTCPInfo(int(socket.Fd()), unix.IPPROTO_TCP, unix.TCP_INFO)
@@ -113,8 +112,8 @@ func queued(t *testing.T, socket *os.File) uint8 {
 	return uint8(info.Unacked)
 }
 
-// A socket that nobody serves keeps its clients waiting for ever; so does a name that
-// is written wrong.
+// The clients of a socket that no listener serves would wait forever, and so would those
+// of a socket whose name has a typing error.
 func TestSocketsThatDoNotFitTheConfiguration(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -136,7 +135,7 @@ func TestSocketsThatDoNotFitTheConfiguration(t *testing.T) {
 		{"one too many", both, []string{near + "?socket=shv"}, `the socket "other" at `},
 		{"asked for twice", one, []string{near + "?socket=shv", near + "?socket=shv"}, `the socket "shv" is asked for twice`},
 		{"of another kind", local, []string{near + "?socket=shv"}, "scheme tcp does not fit a socket of type unix"},
-		// The URL says loopback; what counts is where the socket is.
+		// The URL has loopback, but the address of the socket counts.
 		{"wider than the URL", wide, []string{near + "?socket=shv"}, "off loopback everyone on the way could read along"},
 		{"names and count", passed{[]string{"a", "b"}, one.files, nil}, []string{near + "?socket=a"}, "LISTEN_FDNAMES has 2 names for the 1 sockets of LISTEN_FDS"},
 	} {

@@ -23,12 +23,12 @@ import (
 	"shvtools/internal/wire/transport"
 )
 
-// baseHelperEnv makes the test program a helper.
+// baseHelperEnv makes the test binary act as a helper.
 const baseHelperEnv = "E2E_BASE_HELPER"
 
-// baseHelper stands in for a helper that keeps to the base protocol, as the C++
-// one: it takes no offer, knows channels 0 to 2 and no end of stdin, and tells
-// no exit status. What it is sent beyond that it complains about on channel 1.
+// baseHelper is a helper with the base protocol alone, like the C++ helper: it does not
+// accept offers, knows the channels 0 to 2 and no end of stdin, and reports no exit
+// status. It reports everything else that it receives on channel 1.
 func baseHelper() error {
 	text, err := bufio.NewReader(os.Stdin).ReadSlice('\n')
 	if err != nil {
@@ -73,7 +73,7 @@ type base struct {
 	client *client.Client
 	to     rpc.Address
 	opened chan struct{}
-	typed  chan string // for the process
+	typed  chan string // input of the process
 }
 
 func (h *base) receive(m *rpc.Message, _ *link.Frame) {
@@ -87,7 +87,7 @@ func (h *base) receive(m *rpc.Message, _ *link.Frame) {
 	case m.Tunnel().State == rpc.CreateTunnelResponse:
 		h.to.Callers = append(rpc.CallerIDs(nil), m.RevCallers()...)
 		close(h.opened)
-	case m.Tunnel().State == rpc.CloseTunnel: // the C++ one does not know it
+	case m.Tunnel().State == rpc.CloseTunnel: // the C++ helper does not know it
 	case isData && channel == 0 && content.Value.Len() == 2:
 		h.typed <- text
 	default:
@@ -97,7 +97,7 @@ func (h *base) receive(m *rpc.Message, _ *link.Frame) {
 
 func (h *base) send(channel int64, data []byte) {
 	v := chainpack.List(chainpack.Int(channel), chainpack.String(string(data)))
-	_ = h.client.SendNow(rpc.AppendTunnel(nil, h.to, rpc.Meta{}, rpc.KeyResult, v)) // waits for room
+	_ = h.client.SendNow(rpc.AppendTunnel(nil, h.to, rpc.Meta{}, rpc.KeyResult, v)) // waits for queue space
 }
 
 func (h *base) run(call helperline.Call) error {
@@ -126,7 +126,7 @@ func (h *base) run(call helperline.Call) error {
 	return nil
 }
 
-// carry runs the process to its end.
+// carry runs the process, with its streams in the tunnel, to its end.
 func (h *base) carry(cmd *exec.Cmd, onPty bool) error {
 	var stdin io.Writer
 	outputs := make([]io.Reader, 1, 2)
@@ -170,11 +170,11 @@ func (h *base) carry(cmd *exec.Cmd, onPty bool) error {
 		})
 	}
 	reading.Wait()
-	_ = cmd.Wait() // the status is nobody's business
+	_ = cmd.Wait() // the base protocol has no exit status
 	return nil
 }
 
-// startWithBaseHelper is a device with such a helper.
+// startWithBaseHelper starts a world whose device has a baseHelper.
 func startWithBaseHelper(t *testing.T) *world {
 	t.Helper()
 	self, err := os.Executable()
@@ -188,12 +188,12 @@ func TestShellOfABaseHelper(t *testing.T) {
 	t.Parallel()
 	w := startWithBaseHelper(t)
 	term := w.shell(80, 24)
-	term.resize(100, 30) // which it cannot be told
+	term.resize(100, 30) // the base protocol has no message for it
 	if got := term.run("echo $((40+2))"); got != "42\r\n" {
 		t.Errorf("it shows %q", got)
 	}
 	term.typeKeys("sh -c 'echo be''gun; exec cat'\r")
-	term.expect("begun\r\n") // a Ctrl-C before that would find the shell
+	term.expect("begun\r\n") // a Ctrl-C before that would reach the shell
 	term.typeKeys("\x03")
 	term.expect("^C")
 	term.expect(prompt)
@@ -218,12 +218,12 @@ func TestCommandsOfABaseHelper(t *testing.T) {
 	w.on(opts("--allow-unknown-status"), "echo out; exit 3").wants(t, 0, "out\n", "")
 	w.on(opts("-n"), "echo out").wants(t, 255, "out\n", unknown)
 
-	// The end of a stdin cannot be told, so that one with content is refused.
+	// The base protocol cannot end a stdin, so a stdin with content is refused.
 	w.rshWith(strings.NewReader("text"), "cat").wantsFailure(t, device, "</dev/null")
 	w.rshWith(strings.NewReader("text"), "true").wantsFailure(t, device)
 	w.on(opts("-n", "--allow-unknown-status"), "echo out").wants(t, 0, "out\n", "")
 
-	// On a terminal a command ends by itself too.
+	// A command on a terminal ends by itself too.
 	r := w.on(opts("-tt", "-n", "--allow-unknown-status"), "tty")
 	if r.code != 0 || !strings.HasPrefix(string(r.stdout), "/dev/pts/") {
 		t.Errorf("exit code %d, stdout %q, stderr %q", r.code, r.stdout, r.stderr)
@@ -231,7 +231,7 @@ func TestCommandsOfABaseHelper(t *testing.T) {
 	eventually(t, patience, "all helpers end", func() bool { return len(w.sessionsLeft()) == 0 })
 }
 
-// Much output, which has no windows there.
+// The base protocol has no windows that limit the output.
 func TestMuchOutputOfABaseHelper(t *testing.T) {
 	t.Parallel()
 	w := startWithBaseHelper(t)
@@ -242,7 +242,7 @@ func TestMuchOutputOfABaseHelper(t *testing.T) {
 	}
 }
 
-// A signal cannot be told, and ends shvrsh alone; so does the loss of a link.
+// The base protocol has no signals, so a signal ends shvrsh alone. So does a lost link.
 func TestEndsWithABaseHelper(t *testing.T) {
 	t.Parallel()
 	w := startWithBaseHelper(t)
@@ -265,8 +265,8 @@ func TestEndsWithABaseHelper(t *testing.T) {
 	awaitEnd(t, patience, command)
 }
 
-// The programs that call ssh must not take such a device for one that serves
-// them: they fail, and say why.
+// Programs that call ssh need an exit status and the end of stdin. They must fail with
+// the reason, instead of taking half a copy for a whole one.
 func TestToolsWithABaseHelper(t *testing.T) {
 	t.Parallel()
 	w := startWithBaseHelper(t)

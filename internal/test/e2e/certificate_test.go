@@ -13,8 +13,8 @@ import (
 	"shvtools/internal/test/certtest"
 )
 
-// certified is a world without passwords: everybody shows a certificate, and eva may
-// call what the agent has.
+// certified is a world without passwords: every client shows a certificate. The user eva
+// may call the methods of the agent.
 type certified struct {
 	*world
 	authority *certtest.Authority
@@ -23,7 +23,7 @@ type certified struct {
 	base      string // URL of the broker
 }
 
-// listenEntry is a list with one entry that shows a certificate, and more keys.
+// listenEntry returns a list with one listener that has a certificate, and more keys.
 func listenEntry(own certtest.Files, more string) string {
 	return fmt.Sprintf("listen: [{url: 'ssl://127.0.0.1:0', cert: %q, key: %q, %s}]\n", own.Cert, own.Key, more)
 }
@@ -53,8 +53,8 @@ func newCertified(t *testing.T) *certified {
 	return w
 }
 
-// as makes the next shvrsh show a certificate, the zero Files none, and gives the URL
-// that says so.
+// as makes the next shvrsh show a certificate, or none for the zero Files, and returns
+// the URL that does so.
 func (w *certified) as(f certtest.Files) string {
 	w.url = w.base + "?ca=" + w.authority.CA
 	if f.Cert != "" {
@@ -63,14 +63,14 @@ func (w *certified) as(f certtest.Files) string {
 	return w.url
 }
 
-// runs runs true on the device.
+// runs runs the command true on the device.
 func (w *certified) runs(f certtest.Files) result {
 	w.t.Helper()
 	w.as(f)
 	return w.rsh("true")
 }
 
-func TestCertificatesInThePlaceOfPasswords(t *testing.T) {
+func TestCertificatesReplacePasswords(t *testing.T) {
 	t.Parallel()
 	w := newCertified(t)
 	later := time.Now().Add(time.Hour)
@@ -78,7 +78,7 @@ func TestCertificatesInThePlaceOfPasswords(t *testing.T) {
 	w.runs(eva).wants(t, 0, "", "")
 	w.runs(w.authority.Issue(t, "nobody", 5, later)).wantsFailure(t, "certificates of the user")
 
-	// What cannot be read leaves everything as it was, the rights too.
+	// A file that cannot be read leaves everything as it was, including the rights.
 	good, err := os.ReadFile(w.file)
 	if err != nil {
 		t.Fatal(err)
@@ -100,7 +100,7 @@ func TestCertificatesInThePlaceOfPasswords(t *testing.T) {
 	if w.runs(eva).code == 0 {
 		t.Error("a revoked certificate is let in")
 	}
-	if !w.agent.running() || strings.Count(w.agent.log.String(), "logged in") > 1 {
+	if !w.agent.Running() || strings.Count(w.agent.log.String(), "logged in") > 1 {
 		t.Errorf("the agent noticed:\n%s", w.agent.log)
 	}
 	w.authority.Revoke(t, w.crl, later, 3)
@@ -109,9 +109,9 @@ func TestCertificatesInThePlaceOfPasswords(t *testing.T) {
 	w.runs(eva).wantsFailure(t, "test/agent")
 }
 
-// Each fault is one line for who can do something about it: the user, and the log of
-// the broker.
-func TestFaultsOfCertificatesAreToldInOneLine(t *testing.T) {
+// Each fault is one line for those who can fix it: the user, and the operator in the log
+// of the broker.
+func TestFaultsOfCertificatesAreReportedInOneLine(t *testing.T) {
 	t.Parallel()
 	w := newCertified(t)
 	later, before := time.Now().Add(time.Hour), time.Now().Add(-time.Hour)
@@ -132,7 +132,7 @@ func TestFaultsOfCertificatesAreToldInOneLine(t *testing.T) {
 		w.broker.says(t, fault.broker)
 	}
 
-	// And those of brokers: all at once, at listeners of one broker.
+	// The faults of brokers, each at a listener of one broker.
 	own := map[string]certtest.Files{
 		"CN=old expired on":                    w.authority.Issue(t, "old", 15, before, "localhost"),
 		"CN=lost was revoked":                  w.authority.Issue(t, "lost", 16, later, "localhost"),
@@ -169,12 +169,12 @@ func TestBrokersConnectUpwardsByCertificate(t *testing.T) {
 	w.authority.Issue(t, "kid", 4, time.Now().Add(-time.Hour))
 	kid := start()
 	kid.says(t, "renew it")
-	w.authority.Issue(t, "kid", 4, time.Now().Add(time.Hour)) // it is read anew at each try
+	w.authority.Issue(t, "kid", 4, time.Now().Add(time.Hour)) // the broker reads it again for each attempt
 	w.broker.says(t, "device mounted", "sites/kid")
 }
 
-// The example is what people copy; it has to be right, and --check-config has to see
-// the files that it names.
+// Users copy the example, so it must be valid, and --check-config must check the files
+// that it names.
 func TestExampleConfiguration(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// cutter is a way to the broker that ends behind so many bytes from there.
+// cutter carries connections to the broker, and can end one after a number of bytes from the broker.
 type cutter struct {
 	l      net.Listener
 	broker string
@@ -26,7 +26,7 @@ func newCutter(t *testing.T, broker string) *cutter {
 	return &cutter{l: l, broker: broker}
 }
 
-// one carries the next connection; after below 0 carries all of it.
+// one carries the next connection until after bytes; without an end if after is negative.
 func (c *cutter) one(after int64) {
 	c.over.Go(func() {
 		near, err := c.l.Accept()
@@ -51,8 +51,8 @@ func (c *cutter) one(after int64) {
 	})
 }
 
-// Wherever the connection breaks, a command either was all there and its code is
-// told, or it is a failure that is said.
+// Wherever the connection breaks, either the whole output arrived and shvrsh ends with the
+// command's exit code, or shvrsh reports a failure.
 func TestCutLinkIsNeverASuccess(t *testing.T) {
 	t.Parallel()
 	w := setup{}.start(t)
@@ -75,7 +75,7 @@ func TestCutLinkIsNeverASuccess(t *testing.T) {
 	for after := int64(0); after < total; after += step {
 		r := run(after)
 		if r.code == 0 {
-			// What comes behind the end of the session may be missing.
+			// Messages after the end of the session may be missing.
 			if !bytes.Equal(r.stdout, whole.stdout) || !bytes.Equal(r.stderr, whole.stderr) {
 				t.Errorf("cut behind %d of %d bytes: success with %d bytes of stdout, stderr %q", after, total, len(r.stdout), r.stderr)
 			}

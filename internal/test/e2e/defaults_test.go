@@ -10,26 +10,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ownNetworkEnv says that the test runs in a network of its own.
+// ownNetworkEnv is set if the test runs in a network of its own.
 const ownNetworkEnv = "E2E_OWN_NETWORK"
 
-// TestNoArguments runs the programs as a newcomer does. The port is a fixed one
-// then, so the test runs itself once more in a network of its own.
-func TestNoArguments(t *testing.T) {
+// Without arguments the programs use a fixed port, so the test runs itself again in a
+// network of its own.
+func TestProgramsFindEachOtherWithoutArguments(t *testing.T) {
 	if os.Getenv(ownNetworkEnv) != "" {
 		inOwnNetwork(t)
 		return
 	}
 	t.Parallel()
-	cmd := exec.Command(os.Args[0], "-test.run=^TestNoArguments$", "-test.v", "-test.timeout=2m")
+	cmd := exec.Command(os.Args[0], "-test.run=^TestProgramsFindEachOtherWithoutArguments$", "-test.v", "-test.timeout=2m")
 	cmd.Env = append(os.Environ(), ownNetworkEnv+"=1", binEnv+"="+bin)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
-	p, err := startProcess("the test in a network of its own", cmd)
+	p, err := startProcess(cmd)
 	if err != nil {
 		t.Skipf("no network of our own: %v", err)
 	}
-	defer p.stop(t)
-	if code := p.codeWithin(t, 4*patience); code != 0 { // it waits several times itself
+	defer p.Stop(t)
+	if code := p.codeWithin(t, 4*patience); code != 0 { // it waits several times for patience itself
 		p.report(t)
 		t.Errorf("exit code %d", code)
 	}

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// A broker that is stopped lets sessions end by themselves for a time.
+// A broker that is stopped gives sessions a grace period to end by themselves.
 func TestDrainWaitsForSessions(t *testing.T) {
 	t.Parallel()
 	w := setup{brokerOptions: []string{"--drain-grace", "1h"}}.start(t)
@@ -15,7 +15,7 @@ func TestDrainWaitsForSessions(t *testing.T) {
 
 	w.broker.signal(t, syscall.SIGTERM)
 	eventually(t, patience, "no new session is let in", func() bool { return w.rsh("true").code == 255 })
-	ends.signal(t, syscall.SIGTERM) // reaches the command, as ever
+	ends.signal(t, syscall.SIGTERM) // reaches the command, as without a drain
 	if code := ends.code(t); code != 128+int(syscall.SIGTERM) {
 		t.Errorf("a command that ended within the grace: exit code %d", code)
 	}
@@ -24,7 +24,7 @@ func TestDrainWaitsForSessions(t *testing.T) {
 	}
 }
 
-// Those that do not end within the grace are told why they end.
+// Sessions that outlast the grace period are ended, and report the reason.
 func TestDrainEndsOpenShells(t *testing.T) {
 	t.Parallel()
 	w := setup{brokerOptions: []string{"--drain-grace", "100ms"}}.start(t)
@@ -37,7 +37,7 @@ func TestDrainEndsOpenShells(t *testing.T) {
 	}
 }
 
-// Without sessions nobody has to be waited for.
+// The broker must not use its grace period if there is nothing to wait for.
 func TestDrainWithoutSessionsIsOverAtOnce(t *testing.T) {
 	t.Parallel()
 	w := setup{brokerOptions: []string{"--drain-grace", "1h"}}.start(t)
@@ -48,7 +48,7 @@ func TestDrainWithoutSessionsIsOverAtOnce(t *testing.T) {
 	}
 }
 
-// A second TERM ends a broker that still waits for sessions.
+// A second SIGTERM ends a broker that still waits for sessions.
 func TestSecondSignalEndsADrain(t *testing.T) {
 	t.Parallel()
 	w := setup{brokerOptions: []string{"--drain-grace", "1h"}}.start(t)

@@ -17,11 +17,11 @@ import (
 	"shvtools/internal/wire/client"
 )
 
-// entryPoint is a call by which a user has something run on a device. do returns what
-// the program wrote, or the refusal.
+// entryPoint is a call that runs something on a device. do returns the output of the
+// program, or the refusal.
 type entryPoint struct {
 	name string
-	use  string // the word for it in a policy
+	use  string // its name in a policy
 	do   func(w *world, user string, words []string) string
 }
 
@@ -33,7 +33,7 @@ func listOf(words []string) chainpack.Value {
 	return chainpack.List(items...)
 }
 
-// lineOf is a line for a shell with these words.
+// lineOf returns a line for a shell with these words.
 func lineOf(words []string) string {
 	var quoted []string
 	for _, word := range words {
@@ -42,7 +42,7 @@ func lineOf(words []string) string {
 	return strings.Join(quoted, " ")
 }
 
-// bySession is what a session with a param wrote.
+// bySession returns the output of a session with a param, or its error.
 func (w *world) bySession(user string, param chainpack.Value) string {
 	o := w.sessionOf(w.logIn(user), param)
 	if o.end.Error != nil {
@@ -53,7 +53,7 @@ func (w *world) bySession(user string, param chainpack.Value) string {
 
 func (r result) all() string { return string(r.stdout) + string(r.stderr) }
 
-// withSFTP is an SFTP session of a user, whose error is what shvrsh says.
+// withSFTP runs use in an SFTP session of a user, and returns the error of shvrsh.
 func (w *world) withSFTP(user string, use func(*sftp.Client) error) string {
 	w.t.Helper()
 	cmd := w.as(user, "sftp")
@@ -114,7 +114,7 @@ var entryPoints = []entryPoint{
 	}},
 }
 
-// usersByRule has one user for each kind of rule.
+// usersByRule is a broker configuration with one user for each kind of rule.
 const usersByRule = `listen: [{url: "tcp://127.0.0.1:0"}]
 access:
   users:
@@ -141,7 +141,7 @@ rules:
 - {name: high, level: srv}
 `
 
-// worldWithRules has a user for each kind of rule.
+// worldWithRules starts a world with one user for each kind of rule.
 func worldWithRules(t *testing.T) *world {
 	t.Helper()
 	w := newWorld(t)
@@ -162,9 +162,9 @@ func worldWithRules(t *testing.T) *world {
 	return w
 }
 
-// Each rule holds at each entry point: a refusal names the rule, and what the rule
-// allows works.
-func TestEachRuleAtEachEntryPoint(t *testing.T) {
+// A rule that one entry point ignored would be no rule. Each refusal names its rule, and
+// what a rule allows works.
+func TestEachRuleHoldsAtEachEntryPoint(t *testing.T) {
 	t.Parallel()
 	w := worldWithRules(t)
 	const any = ""
@@ -178,7 +178,7 @@ func TestEachRuleAtEachEntryPoint(t *testing.T) {
 		{"few", []string{"echo", "a;b"}, map[string]string{any: `rule "rest" (shvagent.yaml:5) denies `, "commands": "a;b"}},
 		{"few", []string{"id"}, map[string]string{any: `rule "rest" (shvagent.yaml:5) denies `, "commands": `rule "few" (shvagent.yaml:4) does not allow the command`}},
 		{"menu", []string{"id", "-u"}, map[string]string{any: "menu ", "commands": "menu id -u", "line": "menu 'id' '-u'", "runScript": "menu 'id' '-u'", "files": `rule "menu" (shvagent.yaml:6) runs one command`,
-			"sftp": "packet too long"}}, // what menu writes is no SFTP
+			"sftp": "packet too long"}}, // the output of menu is not SFTP
 		{"as", []string{"sh", "-c", "id -un; umask; ulimit -n; pwd"}, map[string]string{any: "nobody\n0027\n64\n/usr\n", "runCmd": `nobody\n0027\n64\n/usr\n`, "runScript": `nobody\n0027\n64\n/usr\n`,
 			"sftp": "sftp", "files": `rule "as" (shvagent.yaml:7) runs as user nobody, and file nodes are served with the rights of the agent`}},
 		{"high", []string{"echo", "a"}, map[string]string{any: "a", "sftp": "sftp", "files": `b"content"`}},
@@ -199,7 +199,7 @@ func TestEachRuleAtEachEntryPoint(t *testing.T) {
 			}
 		}
 	}
-	// Who tells no name is no better off than whoever is worst off.
+	// A caller without a user id gets the least favourable result of any user.
 	nobody := w.logIn("high")
 	for _, call := range [][3]string{
 		{device, "launchRexec", `{"method":"runCmd","params":["id"]}`}, {device, "runCmd", `"id"`}, {device, "runScript", `"id"`}, {device + "/sys/fs/file", "read", `null`},
@@ -210,14 +210,14 @@ func TestEachRuleAtEachEntryPoint(t *testing.T) {
 	}
 }
 
-// What SFTP makes is the user's own, under his umask.
+// Files that SFTP makes belong to the user, with their umask.
 func TestRunAsHoldsForSFTP(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can become another user")
 	}
 	t.Parallel()
 	w := worldWithRules(t)
-	shared, err := os.MkdirTemp("", "shv-e2e-shared-") // that of a test lets no other user in
+	shared, err := os.MkdirTemp("", "shv-e2e-shared-") // other users cannot enter the directory of a test
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,7 +247,8 @@ func TestRunAsHoldsForSFTP(t *testing.T) {
 	}
 }
 
-// Calls that run something count as sessions, and who leaves out his name has none.
+// Commands and scripts would otherwise get around the limits of sessions, and so would a
+// caller without a user id.
 func TestCommandsAndScriptsCountAsSessions(t *testing.T) {
 	t.Parallel()
 	w := withPolicy(t, "sessions: {total: 2, per-user: 1}\n", "--state-dir", t.TempDir())
@@ -280,7 +281,7 @@ func TestCommandsAndScriptsCountAsSessions(t *testing.T) {
 		}
 		eva.Close()
 		bob.Close()
-		w.agent.stop(t) // no broker tells a device that its callers have gone
+		w.agent.Stop(t) // no broker notifies a device that its callers are gone
 		w.startAgent()
 	}
 }

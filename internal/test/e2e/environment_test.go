@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// remoteEnv is the environment of a process on the device, as `env` prints it.
+// remoteEnv returns the environment of a process on the device.
 func remoteEnv(text string) map[string]string {
 	env := map[string]string{}
 	for line := range strings.Lines(text) {
@@ -15,7 +15,7 @@ func remoteEnv(text string) map[string]string {
 	return env
 }
 
-func TestEnvironment(t *testing.T) {
+func TestSessionsGetACleanEnvironment(t *testing.T) {
 	t.Parallel()
 	w := setup{agentEnv: []string{"SHV_USER=iot", "SHV_PASSWORD=lub42DUB", "LANG=of_AGENT"}}.start(t)
 	ours := []string{
@@ -47,7 +47,7 @@ func TestEnvironment(t *testing.T) {
 	term.ends(0)
 }
 
-// wantsEnv checks what no session must get.
+// wantsEnv checks that a session has not what no session may have.
 func wantsEnv(t *testing.T, env map[string]string) {
 	t.Helper()
 	if env["PATH"] == "" || env["USER"] == "" || env["SHELL"] == "" {
@@ -60,9 +60,9 @@ func wantsEnv(t *testing.T, env map[string]string) {
 	}
 }
 
-// The helper begins with a slack that would make the timers of the user's programs
-// late (package timerslack).
-func TestProgramsHaveTheSystemsTimerSlack(t *testing.T) {
+// The helper has a large timer slack (package timerslack), which would make the timers of
+// the user's programs late.
+func TestProgramsDoNotInheritTheTimerSlack(t *testing.T) {
 	t.Parallel()
 	w := setup{}.start(t)
 	const line, want = "cat /proc/self/timerslack_ns", "50000"

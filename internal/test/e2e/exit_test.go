@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestExitCodes(t *testing.T) {
+func TestExitCodeOfTheRemoteCommandIsReturned(t *testing.T) {
 	t.Parallel()
 	w := setup{}.start(t)
 	for _, tt := range []struct {
@@ -40,8 +40,8 @@ func TestWordsAreJoinedAsBySSH(t *testing.T) {
 	w.rsh("--", "echo", "-n", "-v").wants(t, 0, "-v", "")
 }
 
-// Who cannot get in looks here for how far it came.
-func TestVerboseTellsEachStep(t *testing.T) {
+// If shvrsh fails to open a session, -v shows which step was the last.
+func TestVerboseReportsEachStep(t *testing.T) {
 	t.Parallel()
 	w := setup{}.start(t)
 	r := w.finish(w.shvrsh("-v", device, "echo out; exit 3"))

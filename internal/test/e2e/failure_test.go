@@ -29,15 +29,15 @@ func TestFailuresAreOneLine(t *testing.T) {
 		t.Error("the password is in the error")
 	}
 
-	w.agent.stop(t)
+	w.agent.Stop(t)
 	w.broker.says(t, "client gone", "mount="+device)
 	w.rsh("true").wantsFailure(t, device, "offline since")
-	w.broker.stop(t)
+	w.broker.Stop(t)
 	w.rsh("true").wantsFailure(t, "cannot connect to "+w.url, "connection refused")
 }
 
-// serveUsers runs a broker with users of its own, and gives its URL. A device may
-// log in as device, with the password d.
+// serveUsers runs a broker with these users, and returns its URL. A device may log in as
+// device, with the password d.
 func serveUsers(t *testing.T, users ...*auth.User) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -59,7 +59,7 @@ func serveUsers(t *testing.T, users ...*auth.User) string {
 	return "tcp://" + l.Addr().String()
 }
 
-func TestNoRightIsSaid(t *testing.T) {
+func TestMissingRightIsReported(t *testing.T) {
 	t.Parallel()
 	url := serveUsers(t, &auth.User{Name: "reader", Password: auth.PlainPassword("r"), Rules: []auth.Rule{auth.MustRule("**:*", rpc.AccessRead)}})
 	w := setup{
@@ -83,8 +83,8 @@ func TestHelperThatCannotServe(t *testing.T) {
 		return file
 	}
 	const began = "cannot start a session on the device: shvrexec failed"
-	// Port 1 in the place of the broker's, which is key 3. The script must not
-	// outlive its shvrexec.
+	// Replaces the broker's port, key 3, by port 1. The script must not outlive its
+	// shvrexec.
 	unreachable := fmt.Sprintf(`sed -u 's/,3:[0-9]*/,3:1/' | { '%s'; kill $$; }`, program("shvrexec"))
 	for _, tt := range []struct{ name, helper, why string }{
 		{"missing", "/nonexistent/shvrexec", "no such file"},
@@ -95,7 +95,7 @@ func TestHelperThatCannotServe(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := setup{helper: tt.helper}.start(t)
-			early := tt.why != began // who installs the agent must not hear of it from his users
+			early := tt.why != began // an agent that is installed wrong must say so at its start
 			const warning = "the helper cannot be run"
 			if early {
 				w.agent.says(t, warning, tt.why)

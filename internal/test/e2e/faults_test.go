@@ -13,7 +13,7 @@ import (
 	"shvtools/internal/shv/login"
 )
 
-// withMounts makes a program run where a script has mounted what only it sees.
+// withMounts runs a program in a mount namespace in which a script has mounted something.
 func withMounts(t *testing.T, script string) func(*exec.Cmd) *exec.Cmd {
 	t.Helper()
 	enter := []string{"--mount", "--propagation", "private", "sh", "-c", "set -e\n" + script + "\nexec \"$@\"", "sh"}
@@ -26,9 +26,9 @@ func withMounts(t *testing.T, script string) func(*exec.Cmd) *exec.Cmd {
 	}
 }
 
-// A device on which all pseudo-terminals are taken refuses one more shell, says
-// why, and does all else.
-func TestDeviceWithoutTerminals(t *testing.T) {
+// A device without free pseudo-terminals refuses a shell with the reason. Everything else
+// works.
+func TestDeviceWithoutTerminalsStillRunsCommands(t *testing.T) {
 	t.Parallel()
 	w := setup{under: withMounts(t, `
 mount -t devpts -o newinstance,ptmxmode=0666,max=1 devpts /dev/pts
@@ -46,8 +46,8 @@ mount --bind /dev/pts/ptmx /dev/ptmx`)}.start(t)
 	eventually(t, patience, "there is a terminal again", func() bool { return w.on(opts("-tt", "-n"), "true").code == 0 })
 }
 
-// Who has lost his home or his shell can still be helped, and is told.
-func TestUserWithoutHomeOrShell(t *testing.T) {
+// A user without their home or shell gets a working session and a warning.
+func TestUserWithoutHomeOrShellGetsASession(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can become another user")
 	}
@@ -66,7 +66,7 @@ func TestUserWithoutHomeOrShell(t *testing.T) {
 		t.Errorf("a command: %d, %q, %q", r.code, r.stdout, r.stderr)
 	}
 	term := w.open(80, 24, w.shvrsh(device))
-	term.expect("$ ") // our prompt is not passed on to another user
+	term.expect("$ ") // another user does not get the prompt of these tests
 	term.typeKeys("echo $((40+2)); exit 3\r")
 	term.expect("42\r\n")
 	term.ends(3)
@@ -77,16 +77,15 @@ func TestUserWithoutHomeOrShell(t *testing.T) {
 	}
 }
 
-// While nothing can be forked, the agent stays, says so to whoever wants something,
-// and serves again when there is room. The runtime of Go ends a program that finds
-// no thread.
-func TestDeviceWithoutProcesses(t *testing.T) {
+// While the device cannot fork, the agent must answer with the reason, and serve again
+// later. The hazard is the runtime of Go, which ends a program that cannot get a thread.
+func TestAgentOutlivesATimeWithoutProcesses(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("a user without processes takes root")
 	}
 	t.Parallel()
-	// A user of this run alone, for what another one starts would count; the limit is
-	// the agent's.
+	// A user of this run alone, because processes of other runs would count too. The
+	// limit is that of the agent.
 	uid, most := 40000+rand.N[uint32](20000), "80"
 	w := newWorld(t)
 	if err := os.Chmod(filepath.Dir(w.dir), 0o755); err != nil {
@@ -135,7 +134,7 @@ func TestDeviceWithoutProcesses(t *testing.T) {
 		}
 		crowd = append(crowd, cmd)
 	}
-	var reading sync.WaitGroup // each is a thread that waits for the system
+	var reading sync.WaitGroup // each takes a thread, which waits in a system call
 	defer reading.Wait()
 	for range 4 {
 		reading.Go(func() {

@@ -16,20 +16,20 @@ import (
 	"shvtools/internal/wire/transport"
 )
 
-// Where the broker below is mounted in a tree with a broker of other people's, and
-// the device there.
+// The mount point of the child broker in a tree with a foreign broker, and that of the
+// device in the tree.
 const (
 	lowMount  = "test/low"
 	lowDevice = lowMount + "/" + device
 )
 
-// oneUser may do all, be a broker too.
+// oneUser configures a user who has all rights, including that of a child broker.
 const oneUser = `access:
   users: {iot: {password: !Plain lub42DUB, roles: [broker]}}
   roles: {broker: {access: [{shvRI: "**", grant: su}], mount-points: ["test/**"]}}
 `
 
-// start runs the broker with more configuration, and gives its URL.
+// start starts the broker with more configuration, and returns its URL.
 func (f foreign) start(t *testing.T, w *world, more string) string {
 	t.Helper()
 	program, port := f.find(t), freePort(t)
@@ -44,13 +44,13 @@ func (f foreign) start(t *testing.T, w *world, more string) string {
 		if err == nil {
 			_ = conn.Close()
 		}
-		return err == nil || !p.running()
+		return err == nil || !p.Running()
 	})
 	return "tcp://" + address
 }
 
-// inForeignTrees runs a test with each foreign broker below one of ours, and above.
-// The user is at the one above, the device at the one below.
+// inForeignTrees runs a test with each foreign broker, both as the child and as the parent
+// of one of ours. The user is at the parent, the device at the child.
 func inForeignTrees(t *testing.T, test func(t *testing.T, w *world)) {
 	for _, f := range foreigners {
 		t.Run(f.name+" below", func(t *testing.T) {
@@ -122,7 +122,7 @@ func TestSignalsInForeignTrees(t *testing.T) {
 			t.Fatalf("%v, %v", v, err)
 		}
 		eventually(t, patience, "a signal comes from below", func() bool {
-			_, _ = callOf(c, lowDevice, "runCmd", `"true"`) // it may not be there yet
+			_, _ = callOf(c, lowDevice, "runCmd", `"true"`) // the device may not be mounted yet
 			return len(came) > 0
 		})
 		if got := <-came; got != lowDevice+":cmdlog" {

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// repo is what the tests of git have: a repository on the device, and one here
-// that everything comes from.
+// repo is a repository on the device, and a working copy here whose content the tests
+// push.
 type repo struct {
 	w       *world
 	git     string
@@ -19,8 +19,8 @@ type repo struct {
 	packets string // trace of the last call
 }
 
-// quietGit keeps the settings of the machine out, on both sides, and maintenance that
-// goes on in the background.
+// quietGit turns off the settings of the machine, on both sides, and maintenance in the
+// background.
 var quietGit = []string{
 	"GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_TERMINAL_PROMPT=0",
 	"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=maintenance.auto", "GIT_CONFIG_VALUE_0=false",
@@ -45,13 +45,13 @@ func newRepo(t *testing.T) *repo {
 	return r
 }
 
-// run runs git in a directory; more may set its ssh.
+// run runs git in a directory, with more environment.
 func (r *repo) run(dir string, args ...string) string {
 	r.w.t.Helper()
 	return r.with(dir, nil, args...)
 }
 
-// byEnv runs git with shvrsh for its ssh, set in the environment.
+// byEnv runs git with shvrsh as its ssh, set in the environment.
 func (r *repo) byEnv(dir string, args ...string) string {
 	r.w.t.Helper()
 	return r.with(dir, []string{"GIT_SSH=" + program("shvrsh")}, args...)
@@ -83,8 +83,8 @@ func (r *repo) head(dir string) string {
 	return strings.TrimSpace(r.run(dir, "rev-parse", "refs/heads/main"))
 }
 
-// wantsVersion2 checks that the last call agreed on protocol v2, which it can only
-// where git took shvrsh for OpenSSH.
+// wantsVersion2 checks that the last call used protocol v2. git uses it only if it treats
+// shvrsh as OpenSSH.
 func (r *repo) wantsVersion2() {
 	r.w.t.Helper()
 	text, err := os.ReadFile(r.packets)
@@ -93,7 +93,7 @@ func (r *repo) wantsVersion2() {
 	}
 }
 
-func TestGit(t *testing.T) {
+func TestGitThroughShvrsh(t *testing.T) {
 	t.Parallel()
 	r := newRepo(t)
 	url := deviceHost + ":" + r.there
@@ -114,7 +114,7 @@ func TestGit(t *testing.T) {
 		t.Errorf("fetched %s", got)
 	}
 
-	// The other way to name an ssh, which git gives to a shell.
+	// core.sshCommand is a line for a shell.
 	r.run(clone, "config", "core.sshCommand", "'"+program("shvrsh")+"' -q")
 	r.run(clone, "pull", "-q", "--ff-only")
 	r.wantsVersion2()
@@ -142,7 +142,7 @@ func TestGitCarriesMuch(t *testing.T) {
 	}
 }
 
-func TestGitByURLs(t *testing.T) {
+func TestGitUnderstandsEachFormOfURL(t *testing.T) {
 	t.Parallel()
 	r := newRepo(t)
 	port := r.w.url[strings.LastIndexByte(r.w.url, ':')+1:]

@@ -11,12 +11,12 @@ import (
 	"shvtools/internal/wire/client"
 )
 
-// heard makes a script wait until the agent has told the guard of it: only then its
-// stdin ends.
+// heard makes a script wait until the guard knows of it: the agent ends the script's stdin
+// only then.
 const heard = "cat; "
 
-// runs has the device's runCmd run a script that the guard knows of, and whose end
-// nobody waits for.
+// runs calls the device's runCmd with a script that waits until the guard knows of it. It
+// does not wait for the answer.
 func runs(t *testing.T, c *client.Client, script string) {
 	t.Helper()
 	words := chainpack.List(text("sh"), chainpack.List(text("-c"), text(heard+script)))
@@ -25,7 +25,7 @@ func runs(t *testing.T, c *client.Client, script string) {
 	}
 }
 
-// An agent that is killed can end no commands itself.
+// An agent that is killed cannot end its commands itself.
 func TestKilledAgentLeavesNoCommands(t *testing.T) {
 	t.Parallel()
 	w := setup{agentOptions: []string{"--state-dir", t.TempDir()}}.start(t)
@@ -35,11 +35,11 @@ func TestKilledAgentLeavesNoCommands(t *testing.T) {
 	runs(t, c, early+"; true")
 	awaitStart(t, early)
 	var guards []int
-	eventually(t, patience, "there is a guard", func() bool { // whose command line comes last of its start
+	eventually(t, patience, "there is a guard", func() bool { // its command line is set at the end of its start
 		guards = w.guards()
 		return len(guards) == 1
 	})
-	w.killPid(guards[0]) // its successor knows of that command, too
+	w.killPid(guards[0]) // the next guard must know of that command, too
 	awaitReaped(t, guards[0])
 
 	runs(t, c, plain+" & "+plain+"1; true")
@@ -58,7 +58,7 @@ func TestKilledAgentLeavesNoCommands(t *testing.T) {
 	eventually(t, patience, "the guard ends, too", func() bool { return len(w.sessionsLeft()) == 0 })
 }
 
-// An agent that nohup or a script's & has started ignores signals, its commands do not.
+// An agent that was started by nohup or by & in a script ignores signals. Its commands must not.
 func TestCommandsHeedSignalsThatTheAgentIgnores(t *testing.T) {
 	t.Parallel()
 	w := setup{under: func(agent *exec.Cmd) *exec.Cmd {
@@ -74,8 +74,8 @@ func TestCommandsHeedSignalsThatTheAgentIgnores(t *testing.T) {
 	}
 }
 
-// What a command leaves in the background on purpose is none of the guard's
-// business, nor is there a guard without commands.
+// The guard must not end what a command leaves in the background on purpose, and must not
+// outlive the commands.
 func TestGuardEndsWithTheCommands(t *testing.T) {
 	t.Parallel()
 	w := setup{}.start(t)

@@ -9,13 +9,13 @@ import (
 )
 
 const (
-	// small is what an idle agent may have of memory, in KiB, and smallRoom by how
-	// much of it more after sessions.
+	// small is the most memory that an idle agent may have, in KiB. smallRoom is how much
+	// it may grow by sessions that have ended.
 	small     = 15 << 10
 	smallRoom = 3 << 10
 )
 
-// An agent that has nothing to do is small, also when it has had much to do.
+// An idle agent must be small, also after many sessions.
 func TestIdleAgentIsSmall(t *testing.T) {
 	if race {
 		t.Skip("the race detector takes much memory")
@@ -50,8 +50,8 @@ func TestIdleAgentIsSmall(t *testing.T) {
 
 var switchesLine = regexp.MustCompile(`(?m)^voluntary_ctxt_switches:\s*(\d+)$`)
 
-// switches counts how often the threads of a process had nothing more to do: each
-// wake-up ends so, and on a busy machine with interruptions between.
+// switches returns how often the threads of a process gave up the processor. Each wake-up
+// ends with that; on a busy machine it may take several turns.
 func switches(t testing.TB, p *process) (n int) {
 	t.Helper()
 	threads := threadsOf(p.pid())
@@ -62,13 +62,13 @@ func switches(t testing.TB, p *process) (n int) {
 		}
 	}
 	if n == 0 {
-		t.Fatalf("%s: nothing is known of its threads %q", p.name, threads)
+		t.Fatalf("%s: nothing is known of its threads %q", p.Name, threads)
 	}
 	return n
 }
 
-// Each wake-up costs a device on a battery, or with other things to do.
-func TestIdleAgentWakesForItsHeartbeatAlone(t *testing.T) {
+// Each wake-up costs battery on some devices.
+func TestIdleAgentWakesOnlyForItsHeartbeat(t *testing.T) {
 	t.Parallel()
 	w := setup{agentOptions: []string{"--heartbeat", "1s"}}.start(t)
 	beating := w.agent
@@ -76,7 +76,7 @@ func TestIdleAgentWakesForItsHeartbeatAlone(t *testing.T) {
 	w.startAgentWith("--mount", "test/still", "--url", w.url)
 	still := w.agent
 	beats := func() int { return strings.Count(w.journal(), `method:"ping"`) }
-	// What follows the start has time to be done, more of it on a busy machine.
+	// The rest of the start may take a while on a busy machine.
 	const count = 5
 	var each, idle int
 	defer func() { t.Logf("%d switches for a heartbeat, %d in that time of %d without one", each, idle, count) }()

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// Brokers of other people's that know no tunnels. Where one is not installed, its
-// tests are skipped.
+// Foreign brokers, which know no tunnels. The tests of a broker that is not installed are
+// skipped.
 const (
 	// venvEnv names a Python environment with pyshv (`make interop` makes one).
 	venvEnv = "SHV_INTEROP_VENV"
@@ -23,14 +23,14 @@ const (
 	rustEnv = "SHV_INTEROP_RUST_BROKER"
 )
 
-// foreign is a broker that knows no tunnels. Both know the user of the
-// development defaults, and one who may call the device and nothing below it.
+// foreign is a broker that knows no tunnels. Each has the development user, and a user
+// weak, who may call the device but nothing below it.
 type foreign struct {
 	name   string
 	find   func(t *testing.T) string // the program; skips the test
 	file   string
 	config string // %d is the port
-	up     string // more of it, for a connection upwards; %s is where to
+	up     string // more configuration, for a parent broker at %s
 }
 
 var foreigners = []foreign{
@@ -90,7 +90,7 @@ func rustBroker(t *testing.T) string {
 	return path
 }
 
-// throughForeign runs a test with an agent at each foreign broker.
+// throughForeign runs a test at each foreign broker, with an agent.
 func throughForeign(t *testing.T, test func(t *testing.T, w *world)) {
 	for _, f := range foreigners {
 		t.Run(f.name, func(t *testing.T) {
@@ -120,8 +120,8 @@ func throughForeign(t *testing.T, test func(t *testing.T, w *world)) {
 	}
 }
 
-// freePort is one that nobody listens on: these brokers tell no port that they
-// chose.
+// freePort returns a port on which nothing listens, because these brokers do not report a
+// port that they choose.
 func freePort(t *testing.T) int {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -150,13 +150,13 @@ func TestShellInBand(t *testing.T) {
 	})
 }
 
-// Both brokers pass a key and its echo in about a millisecond. Where something
-// waits for a delayed acknowledgement, it is 40.
+// Both brokers pass a key and its echo in about a millisecond. With a wait for a delayed
+// acknowledgement, it would take 40.
 func TestEchoInBandIsQuick(t *testing.T) {
 	throughForeign(t, func(t *testing.T, w *world) {
 		term := w.shell(80, 24)
 		term.begin("cat")
-		// A quarter is enough to know it by, on a machine that is busy.
+		// A quarter of the keys is enough to see that, on a busy machine too.
 		const keys = 31
 		if quick := term.echoes(keys, 0)[keys/4]; quick > 25*time.Millisecond {
 			t.Errorf("three of four echoes take %v or more", quick)
@@ -190,9 +190,9 @@ func TestTenMegabytesInBand(t *testing.T) {
 	})
 }
 
-// Several at once share the broker's queue towards the device, which holds 16
-// messages: the Python broker drops what does not fit.
-func TestManyInBandAtOnce(t *testing.T) {
+// All sessions share the broker's queue to the device, which holds 16 messages. The Python
+// broker drops the rest.
+func TestSessionsAtOnceInBandLoseNothing(t *testing.T) {
 	throughForeign(t, func(t *testing.T, w *world) {
 		data := make([]byte, 1<<20)
 		rand.New(rand.NewSource(2)).Read(data)
@@ -240,7 +240,7 @@ func TestKilledInBand(t *testing.T) {
 		}{
 			{"helper", func(*process) { w.killHelper() }, told, "device restarted", func() {}},
 			{"shvrsh", func(p *process) { w.killPid(p.pid()) }, 50 * time.Second, "", func() {}},
-			// The broker answers the next call of shvrsh, which comes within 15 s.
+			// The broker answers the next call of shvrsh, which follows within 15 s.
 			{"agent", func(*process) { w.kill(w.agent) }, 20 * time.Second, "session ended", w.startAgent},
 			{"broker", func(*process) { w.kill(w.broker) }, told, "connection", func() {}},
 		} {
@@ -266,7 +266,7 @@ func TestKilledInBand(t *testing.T) {
 	})
 }
 
-// An agent that is told to stop says so, as its helpers do with tunnels.
+// The agent reports its stop to the user itself; with tunnels its helpers do.
 func TestAgentThatStopsInBand(t *testing.T) {
 	throughForeign(t, func(t *testing.T, w *world) {
 		command := marker()
@@ -281,12 +281,12 @@ func TestAgentThatStopsInBand(t *testing.T) {
 	})
 }
 
-// Sessions in band are judged and counted as all others are.
+// The policy and the limits must hold for sessions in band too.
 func TestPolicyInBand(t *testing.T) {
 	throughForeign(t, func(t *testing.T, w *world) {
 		config := w.newFile("shvagent.yaml")
 		w.configure(config, "sessions: {total: 1}\nrules: [{name: few, commands: [echo **, sh **]}]\n")
-		w.agent.stop(t)
+		w.agent.Stop(t)
 		w.setup.agentOptions = []string{"--config", config}
 		w.startAgent()
 		w.rsh("id").wantsFailure(t, device, `rule "few" (shvagent.yaml:2) does not allow the command "id"`)
@@ -294,7 +294,7 @@ func TestPolicyInBand(t *testing.T) {
 		eventually(t, patience, "the first session has gone", func() bool { return strings.Contains(string(w.status().stdout), "sessions: 0\n") })
 		p, _ := w.started("sh -c 'echo ready; exec sleep 60'")
 		w.rsh("echo yes").wantsFailure(t, device, "1 sessions are open on this device")
-		p.stop(t)
+		p.Stop(t)
 
 		if os.Geteuid() != 0 {
 			return // only root can become another user
@@ -305,7 +305,7 @@ rules:
 - {name: as, users: [iot], run-as: nobody, shell: /bin/sh, umask: 027, dir: /usr, resources: {nofile: 64}, time: 3s}
 - {name: rest, level: su}
 `)
-		w.agent.stop(t)
+		w.agent.Stop(t)
 		w.startAgent()
 		shell := w.rshCommand()
 		shell.Stdin = strings.NewReader("id\n")
@@ -318,7 +318,7 @@ rules:
 	})
 }
 
-// A shvrsh that ends by a signal tells the device, which no broker does for it.
+// No foreign broker notifies the device, so shvrsh must do it before it ends by a signal.
 func TestSignalInBandHangsUpAtOnce(t *testing.T) {
 	throughForeign(t, func(t *testing.T, w *world) {
 		command := marker()

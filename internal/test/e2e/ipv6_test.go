@@ -11,7 +11,7 @@ import (
 	"shvtools/internal/test/certtest"
 )
 
-// sixUsers are let in on one kind of address alone, but for the device.
+// sixUsers may log in from one kind of address only; the device from both.
 const sixUsers = `access:
   users:
     device: {password: !Plain pw-device, roles: [devices]}
@@ -41,7 +41,7 @@ func TestShellsOverIPv6AndManyListeners(t *testing.T) {
 		t.Fatal(err)
 	}
 	urls := strings.Fields(string(ready))
-	// The last one listens to both kinds.
+	// The last listener serves both kinds.
 	port := urls[4][strings.LastIndex(urls[4], ":"):]
 	urls = append(urls[:4], "tcp://[::1]"+port, "tcp://127.0.0.1"+port)
 	w.setup.agentEnv = []string{"SHV_PASSWORD=pw-device", "SHV_USER=device"}
@@ -68,6 +68,6 @@ func TestShellsOverIPv6AndManyListeners(t *testing.T) {
 			}
 		}
 		w.kill(w.agent)
-		eventually(t, patience, "the agent is gone", func() bool { return !w.agent.running() })
+		eventually(t, patience, "the agent is gone", func() bool { return !w.agent.Running() })
 	}
 }

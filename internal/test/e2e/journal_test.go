@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// What a journal shows that the operator did not ask to be unsafe.
+// Secrets may only be in a journal that the operator made unsafe.
 func TestJournalKeepsSecrets(t *testing.T) {
 	t.Parallel()
 	w := setup{}.start(t)

@@ -6,20 +6,20 @@ import (
 	"time"
 )
 
-// told is how long it may take until everyone knows that a process was killed.
+// told is how long a killed process may remain unnoticed by the others.
 const told = 2 * time.Second
 
-// victims are the processes of a session; kill ends one of them and revive brings
-// the world back to where it serves.
+// victims are the processes of a session. kill ends one of them, and revive makes the
+// world serve again.
 var victims = []struct {
 	name   string
 	kill   func(w *world, shvrsh int)
-	why    string // said by shvrsh
+	why    string // part of the text of shvrsh
 	revive func(w *world)
 }{
 	{"broker", func(w *world, _ int) { w.kill(w.broker) }, "connection closed by the peer",
 		func(w *world) {
-			w.broker.code(w.t) // until then its port may be taken
+			w.broker.code(w.t) // its port may be in use until then
 			w.startBroker(w.url)
 			w.broker.says(w.t, "device mounted", "mount="+device)
 		}},
@@ -79,7 +79,7 @@ func TestKilledInTheMiddleOfACommand(t *testing.T) {
 		t.Run(victim.name, func(t *testing.T) {
 			w := setup{}.start(t)
 			command := marker()
-			// A command with a child, which has the pipes too.
+			// The command has a child with the same pipes.
 			p, _ := w.started("echo ready; " + command + "; true")
 			awaitStart(t, command)
 
@@ -98,7 +98,7 @@ func TestKilledInTheMiddleOfACommand(t *testing.T) {
 	}
 }
 
-// allGone checks that neither the remote command nor a helper is there in time.
+// allGone checks that the remote command and all helpers end in time.
 func (w *world) allGone(start time.Time, command string) {
 	w.t.Helper()
 	eventually(w.t, told-time.Since(start), command+" and the helper end", func() bool {
@@ -106,7 +106,7 @@ func (w *world) allGone(start time.Time, command string) {
 	})
 }
 
-// sessionsLeft are the processes that the agent has started, directly or not.
+// sessionsLeft returns the processes that the agent has started, directly or not.
 func (w *world) sessionsLeft() []int {
 	agent := w.agent.pid()
 	var left []int

@@ -16,20 +16,21 @@ import (
 	"time"
 
 	"shvtools/internal/shv/login"
+	"shvtools/internal/test/proctest"
 	"shvtools/internal/wire/client"
 )
 
-// counts are what a device and its broker have, by what it is.
+// counts holds how many of each kind of thing a device and its broker have.
 type counts map[string]int
 
 const (
-	memory = "KiB of memory of the " // and who has it
-	// memoryRoom is by how much memory may grow: collectors of garbage take their
-	// time. With the race detector it grows by much more.
+	memory = "KiB of memory of the " // and the program
+	// memoryRoom is how much memory may grow, since garbage is collected late. With the
+	// race detector it grows by much more.
 	memoryRoom = 8 << 10
 )
 
-// counts counts now.
+// counts returns the present counts.
 func (w *world) counts() counts {
 	w.t.Helper()
 	c := counts{
@@ -41,11 +42,11 @@ func (w *world) counts() counts {
 		c["terminals"] += masters(pid)
 	}
 	for _, p := range []*process{w.broker, w.agent} {
-		c["descriptors of the "+p.name] = descriptors(w.t, p.pid())
-		c[memory+p.name] = resident(p.pid())
+		c["descriptors of the "+p.Name] = descriptors(w.t, p.pid())
+		c[memory+p.Name] = resident(p.pid())
 	}
 	var report struct{ Goroutines int }
-	if err := json.Unmarshal(w.status("--json").stdout, &report); err == nil { // else it tells nothing at the moment
+	if err := json.Unmarshal(w.status("--json").stdout, &report); err == nil { // otherwise it does not answer now
 		c["goroutines of the agent"] = report.Goroutines
 	} else {
 		c["goroutines of the agent"] = 1 << 30
@@ -56,13 +57,15 @@ func (w *world) counts() counts {
 	return c
 }
 
-// backTo waits until nothing is more than it was.
+// backTo waits until no count is higher than it was before.
 func (w *world) backTo(before counts) {
 	w.t.Helper()
-	var now counts
 	var more []string
-	for start := time.Now(); ; time.Sleep(20 * time.Millisecond) {
-		now, more = w.counts(), nil
+	// Each look starts a program and opens connections, which must be gone before the next.
+	const pause = 20 * time.Millisecond
+	back := proctest.Poll(patience, pause, func() bool {
+		now := w.counts()
+		more = nil
 		for what, n := range before {
 			room := 0
 			if strings.HasPrefix(what, memory) {
@@ -72,16 +75,14 @@ func (w *world) backTo(before counts) {
 				more = append(more, fmt.Sprintf("%d %s, where there were %d", now[what], what, n))
 			}
 		}
-		if len(more) == 0 {
-			return
-		}
-		if time.Since(start) > patience {
-			w.t.Fatalf("not within %v: %s", patience, strings.Join(more, "; "))
-		}
+		return len(more) == 0
+	})
+	if !back {
+		w.t.Fatalf("not within %v: %s", patience, strings.Join(more, "; "))
 	}
 }
 
-// masters counts the terminals that a process has made.
+// masters returns how many terminals a process has opened as their master.
 func masters(pid int) (n int) {
 	links, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
 	for _, link := range links {
@@ -94,7 +95,7 @@ func masters(pid int) (n int) {
 
 var residentLine = regexp.MustCompile(`(?m)^VmRSS:\s*(\d+) kB$`)
 
-// resident is the memory that a process has, in KiB.
+// resident returns the resident memory of a process in KiB.
 func resident(pid int) int {
 	m := residentLine.FindStringSubmatch(procFile(pid, "status"))
 	if m == nil {
@@ -109,7 +110,7 @@ var (
 	goroutineLine = regexp.MustCompile(`(?m)^go_goroutines (\d+)$`)
 )
 
-// brokerGoroutines asks the broker, if it is one that tells.
+// brokerGoroutines asks the broker for its metrics; ok is false if it serves none.
 func (w *world) brokerGoroutines() (n int, ok bool) {
 	at := metricsLine.FindStringSubmatch(w.broker.log.String())
 	if at == nil {
@@ -130,25 +131,25 @@ func (w *world) brokerGoroutines() (n int, ok bool) {
 	return n, true
 }
 
-// ending is a world in which sessions end in every way.
+// ending is a world whose sessions end in every way.
 type ending struct {
 	*world
-	near, far      *relay // of the users, and of the device
+	near, far      *relay // to the broker, of the users and of the device
 	user, password string
 	inBand         bool
 	caller         *client.Client // of runCmd, nil while there is no call
 	open           []*openSession
-	calls          []string // commands of runCmd that run
+	calls          []string // running commands of runCmd
 }
 
-// openSession runs a command until it is ended.
+// openSession is a session whose command runs until something ends it.
 type openSession struct {
 	command string
 	shvrsh  *process
-	term    *terminal // nil for a command without one
+	term    *terminal // nil: a command without a terminal
 }
 
-// pids is the shvrsh itself, while it lives.
+// pids returns the process of shvrsh, while it runs.
 func (s *openSession) pids() []int {
 	if s.term != nil {
 		return childrenOf(s.shvrsh.pid(), program("shvrsh"))
@@ -156,8 +157,8 @@ func (s *openSession) pids() []int {
 	return []int{s.shvrsh.pid()}
 }
 
-// begin opens sessions with and without a terminal, and with calls commands of
-// runCmd as well, and waits until all of them run.
+// begin opens sessions with and without a terminal, and if calls is true starts commands
+// of runCmd too. It waits until all of them run.
 func (e *ending) begin(sessions int, calls bool) {
 	t := e.t
 	t.Helper()
@@ -195,7 +196,7 @@ func (e *ending) shvrsh(args ...string) *exec.Cmd {
 	return cmd
 }
 
-// call has runCmd run a command that has a child.
+// call calls runCmd with a command that has a child.
 func (e *ending) call() (command string) {
 	t := e.t
 	t.Helper()
@@ -207,8 +208,8 @@ func (e *ending) call() (command string) {
 	return command
 }
 
-// over waits until the users' programs have ended and the device runs nothing of
-// what they ran.
+// over waits until the users' programs and everything that they ran on the device have
+// ended.
 func (e *ending) over() {
 	e.t.Helper()
 	for _, s := range e.open {
@@ -216,7 +217,7 @@ func (e *ending) over() {
 	}
 	wait := patience
 	if e.inBand {
-		wait += 45 * time.Second // what a device bears of a user who says nothing
+		wait += 45 * time.Second // how long a device keeps the session of a silent user
 	}
 	for _, s := range e.open {
 		awaitEnd(e.t, wait, s.command)
@@ -230,7 +231,7 @@ func (e *ending) over() {
 	}
 }
 
-// served waits until the device can be reached.
+// served waits until the device runs commands.
 func (e *ending) served() {
 	e.t.Helper()
 	eventually(e.t, patience, "the device serves", func() bool { return e.finish(e.shvrsh(device, "true")).code == 0 })
@@ -239,8 +240,8 @@ func (e *ending) served() {
 // wayToEnd ends all sessions that are open.
 type wayToEnd struct {
 	name  string
-	calls bool // calls run, too
-	slow  bool // in band the device takes long to know
+	calls bool // begin starts calls, too
+	slow  bool // in band the device notices it late
 	end   func(e *ending)
 }
 
@@ -289,7 +290,7 @@ var waysToEnd = []wayToEnd{
 		e.restart()
 	}},
 	{name: "broker stopped", calls: true, end: func(e *ending) {
-		e.broker.stop(e.t)
+		e.broker.Stop(e.t)
 		e.restart()
 	}},
 	{name: "agent killed", calls: true, end: func(e *ending) {
@@ -299,20 +300,20 @@ var waysToEnd = []wayToEnd{
 		e.startAgent()
 	}},
 	{name: "agent stopped", calls: true, end: func(e *ending) {
-		e.agent.stop(e.t)
+		e.agent.Stop(e.t)
 		e.startAgent()
 	}},
 }
 
-// killCommand ends the command of a marker.
+// killCommand ends the command of a marker with SIGTERM.
 func (e *ending) killCommand(command string) {
 	for _, pid := range living(command) {
 		_ = syscall.Kill(pid, syscall.SIGTERM)
 	}
 }
 
-// lost ends the users' programs where they take long to know that the device was
-// lost. One that was just sending something knows at once, and has ended.
+// lost kills the users' programs in band, where they notice the loss of the device late. A
+// program that was sending notices it at once, and may have ended.
 func (e *ending) lost() {
 	if !e.inBand {
 		return
@@ -320,7 +321,7 @@ func (e *ending) lost() {
 	for _, s := range e.open {
 		eventually(e.t, patience, "shvrsh ends", func() bool {
 			select {
-			case <-s.shvrsh.ended:
+			case <-s.shvrsh.Ended:
 				return true
 			default:
 			}
@@ -332,10 +333,10 @@ func (e *ending) lost() {
 	}
 }
 
-// inEveryWay ends sessions in all ways, and counts what is left of them each time.
+// inEveryWay ends sessions in all ways, and checks each time that nothing is left of them.
 func (e *ending) inEveryWay() {
 	const sessions, rounds = 5, 10
-	e.begin(sessions, true) // what is opened once and for all is open
+	e.begin(sessions, true) // opens what stays open after the first session
 	waysToEnd[0].end(e)
 	e.over()
 	eventually(e.t, patience, "the sessions end", func() bool { return len(e.sessionsLeft()) == 0 })
@@ -362,18 +363,17 @@ func (e *ending) inEveryWay() {
 	e.t.Logf("after: %v", e.counts())
 }
 
-// newEnding puts relays around the broker of a world that has one.
+// newEnding adds relays in front of the broker of a world.
 func newEnding(w *world) *ending {
 	return &ending{world: w, near: newRelay(w.t), far: newRelay(w.t)}
 }
 
-// However sessions end, nothing of them is left: no process, descriptor, terminal,
-// goroutine or memory.
+// No process, descriptor, terminal, goroutine or memory may be left, however sessions end.
 func TestNothingIsLeftOfSessions(t *testing.T) {
 	t.Parallel()
 	e := newEnding(newWorld(t))
 	e.user, e.password = "eva", "pw-eva"
-	// Helpers, too, come through the relay.
+	// Helpers must use the relay, too.
 	file := e.newFile("shvbroker.yaml")
 	e.configure(file, configured+fmt.Sprintf("tunnel: {advertise: [%q]}\nmetrics: {listen: '127.0.0.1:0'}\ndrain: {grace: 1s}\n", e.far.url()))
 	e.restart = func() {
@@ -388,7 +388,7 @@ func TestNothingIsLeftOfSessions(t *testing.T) {
 	e.inEveryWay()
 }
 
-// The same where the broker knows no tunnels, and the agent carries the sessions.
+// If the broker knows no tunnels, the agent carries the sessions.
 func TestNothingIsLeftOfSessionsInBand(t *testing.T) {
 	throughForeign(t, func(t *testing.T, w *world) {
 		e := newEnding(w)
@@ -396,7 +396,7 @@ func TestNothingIsLeftOfSessionsInBand(t *testing.T) {
 		e.near.leadTo(w.url)
 		e.far.leadTo(w.url)
 		e.url = e.far.url()
-		e.agent.stop(t)
+		e.agent.Stop(t)
 		e.startAgent()
 		e.inEveryWay()
 	})

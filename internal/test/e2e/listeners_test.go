@@ -11,8 +11,8 @@ import (
 	"shvtools/internal/test/certtest"
 )
 
-// overTLS is a world whose broker knows nothing but ssl, and whose certificate is for
-// a name that the broker itself does not know.
+// overTLS starts a world whose broker serves ssl only, with a certificate for a name that
+// the broker itself does not know.
 func overTLS(t *testing.T) setup { return secured(t, "ssl") }
 
 func secured(t *testing.T, scheme string) setup {
@@ -56,7 +56,7 @@ func TestSessionsOverAllTransports(t *testing.T) {
 			term.typeKeys(`until [ "$(stty size)" = "30 100" ]; do sleep 0.02; done; exit 3` + "\r")
 			term.ends(3)
 
-			// The address of the session, its secret with it, is in no argv.
+			// The address of the session and its secret must be in no argv.
 			w.rsh("ps -o args= -p $PPID").wants(t, 0, program("shvrexec")+"\n", "")
 			data := make([]byte, 5<<20)
 			_, _ = rand.Read(data)
@@ -71,8 +71,8 @@ func TestSessionsOverAllTransports(t *testing.T) {
 	}
 }
 
-// Agent and user meet at one broker whichever of its listeners each of them uses, and
-// a session uses the listener of its agent.
+// Agent and user may use different listeners of a broker. A session uses the listener of
+// its agent.
 func TestAllListenersOfOneBroker(t *testing.T) {
 	t.Parallel()
 	s := secured(t, "ssl")
@@ -103,12 +103,12 @@ func TestAllListenersOfOneBroker(t *testing.T) {
 				t.Errorf("agent at %s, user at %s: exit code %d, %d bytes, stderr %q", listener, user, r.code, len(r.stdout), r.stderr)
 			}
 		}
-		w.agent.stop(t)
+		w.agent.Stop(t)
 	}
 }
 
-// Who cannot be sure of the broker says so, and sends no password.
-func TestBrokersThatNobodyVouchesForAreRefused(t *testing.T) {
+// A client that cannot verify the broker must report that, and must not send a password.
+func TestUnverifiedBrokersAreRefused(t *testing.T) {
 	t.Parallel()
 	w := overTLS(t).start(t)
 	trusted := w.url
@@ -136,8 +136,8 @@ func TestBrokersThatNobodyVouchesForAreRefused(t *testing.T) {
 	w.rsh("true").wantsFailure(t, "")
 }
 
-// A broker that was killed leaves its socket; the next one takes its place.
-func TestBrokerTakesTheSocketOfADeadOne(t *testing.T) {
+// A killed broker leaves its socket, which the next broker must replace.
+func TestBrokerReplacesTheSocketOfADeadOne(t *testing.T) {
 	t.Parallel()
 	s := overSocket(t)
 	w := s.start(t)
@@ -147,7 +147,7 @@ func TestBrokerTakesTheSocketOfADeadOne(t *testing.T) {
 	}
 	w.rsh("true").wants(t, 0, "", "")
 	w.kill(w.broker)
-	eventually(t, patience, "the broker is dead", func() bool { return !w.broker.running() })
+	eventually(t, patience, "the broker is dead", func() bool { return !w.broker.Running() })
 	if _, err := os.Stat(strings.TrimPrefix(s.listen, "unix:")); err != nil {
 		t.Fatal(err)
 	}

@@ -11,14 +11,14 @@ import (
 )
 
 const (
-	// commit is the one that the programs under test are built with.
+	// commit is the commit in the version of the programs under test.
 	commit = "e2e0c0ffee00-dirty"
-	// binEnv names a directory with programs that are built already.
+	// binEnv names a directory with programs that are already built.
 	binEnv = "E2E_BIN"
 )
 
 var (
-	bin  string // where the four programs are
+	bin  string // the directory of the four programs
 	race = os.Getenv("SHV_RACE") == "1"
 	long = os.Getenv("SHV_LONG") == "1"
 )
@@ -45,7 +45,7 @@ func buildAndRun(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	// Users that a device is made to run as start shvrexec from there.
+	// Sessions that run as other users start shvrexec from this directory.
 	if err := os.Chmod(dir, 0o755); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

@@ -13,7 +13,7 @@ func TestManyCommandsLoseAndLeaveNothing(t *testing.T) {
 		count = 10_000
 	}
 	w := setup{}.start(t)
-	w.stillServes() // what is opened once and for all is open
+	w.stillServes() // opens what stays open after the first session
 	eventually(t, patience, "the helper ends", func() bool { return len(w.sessionsLeft()) == 0 })
 	before := []int{descriptors(t, w.broker.pid()), descriptors(t, w.agent.pid())}
 

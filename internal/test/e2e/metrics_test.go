@@ -13,20 +13,20 @@ import (
 
 var servedAt = regexp.MustCompile(`address=(\S+)`)
 
-// watchedWorld is one whose broker serves metrics, and where.
+// watchedWorld starts a world whose broker serves metrics, and returns their URL.
 func watchedWorld(t *testing.T, options ...string) (w *world, address string) {
 	t.Helper()
 	w = setup{brokerOptions: append([]string{"--metrics-listen", "127.0.0.1:0"}, options...)}.start(t)
 	return w, metricsOf(t, w.broker)
 }
 
-// metricsOf tells where a broker serves them.
+// metricsOf returns the URL of the metrics of a broker.
 func metricsOf(t *testing.T, broker *process) (address string) {
 	t.Helper()
 	return servedAt.FindStringSubmatch(broker.says(t, "metrics and health"))[1]
 }
 
-// scrape gives what stands at a path.
+// scrape returns the text at a path.
 func scrape(t *testing.T, address, path string) (code int, text string) {
 	t.Helper()
 	c := http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
@@ -69,8 +69,8 @@ func TestMetricsOfARunningBroker(t *testing.T) {
 	}
 }
 
-// Whoever reaches the metrics must not cost the broker descriptors or memory, and
-// still less the others their sessions.
+// A client of the metrics must not use up descriptors or memory of the broker, and must
+// not disturb sessions.
 func TestSlowScrapersDoNotHurtTheBroker(t *testing.T) {
 	t.Parallel()
 	w, address := watchedWorld(t)
@@ -84,9 +84,9 @@ func TestSlowScrapersDoNotHurtTheBroker(t *testing.T) {
 		}
 		defer c.Close()
 		slow = append(slow, c)
-		request := "GET /metrics HTTP/1.1\r\nHost: x\r\n" // and never the end of it
+		request := "GET /metrics HTTP/1.1\r\nHost: x\r\n" // without its end
 		if i%2 == 0 {
-			request += "\r\n" // whose answer nobody reads
+			request += "\r\n" // whole, but the answer is not read
 		}
 		_, _ = c.Write([]byte(request))
 	}
@@ -103,8 +103,8 @@ func TestSlowScrapersDoNotHurtTheBroker(t *testing.T) {
 	})
 }
 
-// Off loopback they are there for everybody who comes by.
-func TestMetricsOffLoopbackAreWarnedOf(t *testing.T) {
+// On other addresses than loopback, everybody can read the metrics.
+func TestMetricsOffLoopbackCauseAWarning(t *testing.T) {
 	t.Parallel()
 	for address, warned := range map[string]bool{"127.0.0.1:0": false, "[::1]:0": false, "0.0.0.0:0": true} {
 		w := newWorld(t)
@@ -117,8 +117,8 @@ func TestMetricsOffLoopbackAreWarnedOf(t *testing.T) {
 	}
 }
 
-// Below a broker that is lost, nobody finds the devices any more.
-func TestMetricsTellOfTheBrokerAbove(t *testing.T) {
+// Devices below a child broker are lost to users if its connection to the parent is lost.
+func TestMetricsShowTheParentBroker(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	top, url := w.startTreeBroker(treeBroker{name: "top", listen: "tcp://127.0.0.1:0"})
@@ -133,7 +133,7 @@ func TestMetricsTellOfTheBrokerAbove(t *testing.T) {
 		})
 	}
 	await(1, 1)
-	top.stop(t)
+	top.Stop(t)
 	await(0, 1)
 	w.startTreeBroker(treeBroker{name: "top", listen: url})
 	await(1, 2)

@@ -9,12 +9,12 @@ import (
 	"testing"
 )
 
-// namespace is a network of its own, with a loopback and nothing else.
+// namespace names a network namespace, which has only a loopback at first.
 type namespace string
 
 var namespaces atomic.Int64
 
-// newNamespace makes one, where that is allowed.
+// newNamespace makes a namespace, or skips the test where that is not allowed.
 func newNamespace(t *testing.T, role string) namespace {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -40,7 +40,7 @@ func (n namespace) ip(t *testing.T, args ...string) {
 
 var cables atomic.Int64
 
-// cable joins two networks, with an address at either end.
+// cable connects two namespaces, with an address at each end.
 func cable(t *testing.T, a namespace, addressA string, b namespace, addressB string) {
 	t.Helper()
 	n := cables.Add(1)
@@ -55,7 +55,7 @@ func cable(t *testing.T, a namespace, addressA string, b namespace, addressB str
 	}
 }
 
-// in makes a program run in the network.
+// in makes a program run in the namespace.
 func (n namespace) in(cmd *exec.Cmd) *exec.Cmd {
 	if n == "" {
 		return cmd

@@ -11,13 +11,13 @@ import (
 	"time"
 )
 
-// supervisor stands in for systemd's notify socket.
+// supervisor is a notify socket like that of systemd.
 type supervisor struct {
 	t    *testing.T
 	told chan string
 }
 
-// supervised gives one, and the environment of who is to talk to it.
+// supervised starts a supervisor, and returns the environment of a program that uses it.
 func supervised(w *world) (s *supervisor, environ []string) {
 	w.t.Helper()
 	socket := filepath.Join(w.dir, "notify")
@@ -26,7 +26,7 @@ func supervised(w *world) (s *supervisor, environ []string) {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { _ = conn.Close() })
-	s = &supervisor{w.t, make(chan string, 10_000)} // the socket itself holds a few
+	s = &supervisor{w.t, make(chan string, 10_000)} // a socket itself holds only a few
 	go func() {
 		buf := make([]byte, 4096)
 		for {
@@ -40,8 +40,7 @@ func supervised(w *world) (s *supervisor, environ []string) {
 	return s, []string{"NOTIFY_SOCKET=" + socket, "WATCHDOG_USEC=200000"}
 }
 
-// hears waits until it is told something with all these parts, and gives what it is
-// told before.
+// hears waits for a message with all these parts, and returns the messages before it.
 func (s *supervisor) hears(parts ...string) (before []string) {
 	s.t.Helper()
 	late := time.After(patience)
@@ -58,14 +57,13 @@ func (s *supervisor) hears(parts ...string) (before []string) {
 	}
 }
 
-// A device must come up without its broker, and its supervisor know why nobody
-// reaches it.
-func TestAgentTellsSystemdHowItIs(t *testing.T) {
+// A device must start without its broker, and systemd must show why it is not reachable.
+func TestAgentReportsItsStateToSystemd(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.startBroker("tcp://127.0.0.1:0")
 	url := w.url
-	w.broker.stop(t)
+	w.broker.Stop(t)
 	systemd, environ := supervised(w)
 	cmd := exec.Command(program("shvagent"), "--mount", device, "--url", url, "--socket", w.socket(), "--drain", "1m")
 	cmd.Env = append(environment(environ...), w.shellSettings()...)
@@ -75,7 +73,7 @@ func TestAgentTellsSystemdHowItIs(t *testing.T) {
 	systemd.hears("WATCHDOG=1")
 	w.startBroker(url)
 	systemd.hears("STATUS=connected to " + url + " as client ")
-	// What a session sent there, systemd would take for the agent's word.
+	// systemd would accept messages of a session as those of the agent.
 	w.rsh("echo $NOTIFY_SOCKET$WATCHDOG_USEC").wants(t, 0, "\n", "")
 	systemd.hears("WATCHDOG=1")
 	w.agent.signal(t, syscall.SIGTERM)
@@ -83,7 +81,7 @@ func TestAgentTellsSystemdHowItIs(t *testing.T) {
 	w.agent.code(t)
 }
 
-func TestBrokerTellsSystemdHowItIs(t *testing.T) {
+func TestBrokerReportsItsStateToSystemd(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	systemd, environ := supervised(w)

@@ -12,7 +12,7 @@ import (
 	"shvtools/internal/wire/client"
 )
 
-// on is a command line of shvrsh with options before the device.
+// on runs a command line of shvrsh with options before the device.
 func (w *world) on(options []string, words ...string) result {
 	w.t.Helper()
 	return w.finish(w.shvrsh(append(append(options, device), words...)...))
@@ -59,7 +59,7 @@ func TestPortOfTheCommandLine(t *testing.T) {
 	}
 }
 
-func TestNoStdin(t *testing.T) {
+func TestOptionNReadsNoStdin(t *testing.T) {
 	t.Parallel()
 	w := setup{}.start(t)
 	cmd := w.shvrsh("-n", device, "cat")
@@ -75,13 +75,13 @@ func TestQuiet(t *testing.T) {
 	w := setup{}.start(t)
 	for _, options := range [][]string{{"-q"}, {"-o", "LogLevel=QUIET"}} {
 		w.finish(w.shvrsh(append(options, "test/nosuch", "true")...)).wants(t, 255, "", "")
-		w.on(options, "echo out; echo err >&2; exit 3").wants(t, 3, "out\n", "err\n") // not ours
+		w.on(options, "echo out; echo err >&2; exit 3").wants(t, 3, "out\n", "err\n") // only lines of shvrsh are suppressed
 	}
 	w.finish(w.shvrsh("-o", "LogLevel=ERROR", "test/nosuch", "true")).wantsFailure(t, "no such device")
 }
 
-// git takes what succeeds there for OpenSSH; nothing is asked of the network.
-func TestPrintedSettings(t *testing.T) {
+// git treats an ssh for which -G succeeds as OpenSSH. -G does not use the network.
+func TestOptionGPrintsSettingsForGit(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.url = "tcp://127.0.0.1:1"
@@ -100,7 +100,7 @@ func TestPrintedSettings(t *testing.T) {
 	}
 }
 
-// Nobody is there to be asked, although there is a terminal.
+// BatchMode must not ask, even on a terminal.
 func TestBatchModeNeverAsks(t *testing.T) {
 	t.Parallel()
 	w := setup{}.start(t)
@@ -112,7 +112,7 @@ func TestBatchModeNeverAsks(t *testing.T) {
 			t.Errorf("the terminal shows %q", shown)
 		}
 	}
-	// Without it, somebody is.
+	// Without it, shvrsh asks.
 	term := w.open(80, 24, w.shvrsh("-l", "eva", device, "true"))
 	term.expect("Password for eva")
 	term.typeKeys("\x03")
@@ -125,7 +125,7 @@ func TestConnectTimeout(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close() // it takes connections and never answers
+	defer l.Close() // accepts connections and never answers
 	w := newWorld(t)
 	w.url = "tcp://" + l.Addr().String()
 	for _, option := range [][]string{{"-o", "ConnectTimeout=1"}, {"-oConnectTimeout=1"}, {"-o", "ConnectTimeout 1"}} {
@@ -164,13 +164,13 @@ func TestUnknownSubsystem(t *testing.T) {
 	w.on(opts("-s"), "../../bin/sh").wantsFailure(t, device)
 }
 
-// Whether there is a terminal at the far end is what was asked for.
-func TestTerminalAsAskedFor(t *testing.T) {
+// The options decide whether the remote program has a terminal.
+func TestRemoteTerminalFollowsTheOptions(t *testing.T) {
 	t.Parallel()
 	w := setup{}.start(t)
 	for _, tt := range []struct {
 		options []string
-		there   bool // with a terminal on our side
+		there   bool // shvrsh itself has a terminal
 		code    int
 	}{
 		{nil, false, 1}, {opts("-t"), true, 0}, {opts("-T"), false, 1}, {opts("-tt", "-n"), true, 0}, {opts("-o", "RequestTTY=force"), true, 0},
@@ -194,8 +194,8 @@ func TestTerminalAsAskedFor(t *testing.T) {
 	}
 }
 
-// The names of a configuration, and what the command line puts before them.
-func TestNamesOfTheConfiguration(t *testing.T) {
+// Options of the command line take precedence over those of a configured name.
+func TestCommandLineTakesPrecedenceOverConfiguredNames(t *testing.T) {
 	t.Parallel()
 	w := setup{}.start(t)
 	yaml := fmt.Sprintf("hosts:\n  pump7: {url: %q, path: %s, env: [OTHER, MORE]}\n  \"test/*\": {url: %q}\ndefaults: {url: 'tcp://127.0.0.1:1'}\n", w.url, device, w.url)

@@ -49,7 +49,7 @@ func TestBackgroundJobLivesOnAndHoldsNothingUp(t *testing.T) {
 	w := setup{}.start(t)
 	command := marker()
 	w.rsh(command+" & echo started").wants(t, 0, "started\n", "")
-	pid := awaitStart(t, command) // it has the pipes, and is there although the session is over
+	pid := awaitStart(t, command) // it has the pipes, and outlives the session
 	eventually(t, patience, "the helper ends", func() bool { return len(w.helpers()) == 0 })
 	if len(living(command)) != 1 {
 		t.Error("the background job did not survive the helper")
@@ -72,8 +72,7 @@ func TestClosedOutputEndsTheRemoteCommand(t *testing.T) {
 	awaitEnd(t, patience, command)
 }
 
-// A full disk is a failure, and no reason to let the remote command go on for
-// ever.
+// A full disk must cause a failure, and must end the remote command.
 func TestUnwritableOutputIsAFailure(t *testing.T) {
 	t.Parallel()
 	w := setup{}.start(t)
@@ -89,11 +88,11 @@ func TestUnwritableOutputIsAFailure(t *testing.T) {
 	awaitEnd(t, patience, command)
 }
 
-// Whoever reads our output may have stopped; a signal must end us all the same.
+// A signal must end shvrsh even if the reader of its output is stopped.
 func TestSignalsEndAStuckShvrsh(t *testing.T) {
 	t.Parallel()
 	w := setup{}.start(t)
-	r, out, err := os.Pipe() // nobody reads it
+	r, out, err := os.Pipe() // it is not read
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,10 +103,10 @@ func TestSignalsEndAStuckShvrsh(t *testing.T) {
 	p := w.launch(cmd)
 	_ = out.Close()
 	awaitStart(t, command)
-	// The first one is for the command, which does not care.
+	// The first signal is for the command, which ignores it.
 	eventually(t, patience, "shvrsh ends", func() bool {
-		_ = p.cmd.Process.Signal(syscall.SIGTERM)
-		return !p.running()
+		_ = p.Cmd.Process.Signal(syscall.SIGTERM)
+		return !p.Running()
 	})
 	if code := p.code(t); code != 255 {
 		t.Errorf("exit code %d", code)

@@ -16,7 +16,7 @@ import (
 	"shvtools/internal/wire/link"
 )
 
-// withPolicy starts a broker with users and an agent with a configuration.
+// withPolicy starts a broker with users, and an agent with a configuration.
 func withPolicy(t *testing.T, config string, options ...string) *world {
 	t.Helper()
 	w := newWorld(t)
@@ -31,14 +31,14 @@ func withPolicy(t *testing.T, config string, options ...string) *world {
 	return w
 }
 
-// as is a command of a user.
+// as returns shvrsh with a command of a user, not started.
 func (w *world) as(user string, words ...string) *exec.Cmd {
 	cmd := w.rshCommand(words...)
 	cmd.Env = append(cmd.Env, "SHV_USER="+user, "SHV_PASSWORD=pw-"+user)
 	return cmd
 }
 
-// answerTo is the answer of a call by a client that tells who it is.
+// answerTo returns the answer to a call with a user id.
 func (w *world) answerTo(c *client.Client, path, method, param string) string {
 	w.t.Helper()
 	v, err := cpon.Parse([]byte(param), chainpack.Limits{})
@@ -68,8 +68,8 @@ func (w *world) answerTo(c *client.Client, path, method, param string) string {
 	}
 }
 
-// What one way in refuses, the others must refuse too.
-func TestPolicyHoldsForEveryWayIn(t *testing.T) {
+// A policy that holds for shvrsh but not for a raw client would be no policy.
+func TestPolicyHoldsForEveryClient(t *testing.T) {
 	t.Parallel()
 	served := t.TempDir()
 	if err := os.WriteFile(served+"/file", []byte("text"), 0o644); err != nil {
@@ -145,7 +145,7 @@ rules:
 			t.Errorf("%s:%s %s: %s, want %s", tt.path, tt.method, tt.param, got, tt.want)
 		}
 	}
-	// Who does not tell a name is nobody whom a rule names.
+	// A caller without a user id matches no rule that names users.
 	if _, err := callOf(eva, device, "runCmd", `["echo",["a"],1]`); err == nil || !strings.Contains(err.Error(), "user id") {
 		t.Errorf("without a user id: %v", err)
 	}
@@ -153,7 +153,7 @@ rules:
 	w.finish(w.as("eva", "echo", "fine")).wants(t, 0, "fine\n", "")
 }
 
-func TestRunsAsThePolicySays(t *testing.T) {
+func TestSessionsRunAsThePolicySays(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can become another user")
 	}
@@ -172,7 +172,7 @@ rules:
 	if got := w.answerTo(root, device, "runCmd", `["sh",["-c",`+cpon.String(text("id -un; umask; ulimit -n; pwd"))+`],1]`); got != `[0,"nobody\n0027\n64\n/usr\n"]` {
 		t.Errorf("runCmd: %s", got)
 	}
-	// The script comes by another way than for ourselves, also the second time.
+	// A script for another user is passed in another way, also the second time.
 	const script = `id -un; umask; ulimit -n; pwd; echo $1`
 	for _, text := range []string{script, fmt.Sprintf("%x", sha1.Sum([]byte(script)))} {
 		if got := w.answerTo(root, device, "runScript", `["`+text+`",["a b"],1]`); got != `[0,"nobody\n0027\n64\n/usr\na b\n"]` {
@@ -190,7 +190,7 @@ func TestUnknownUserToRunAs(t *testing.T) {
 	w.finish(w.as("eva", "true")).wantsFailure(t, device, `run as user "no-such-user"`)
 }
 
-func TestSessionsAtOnce(t *testing.T) {
+func TestSessionsAtOnceAreLimited(t *testing.T) {
 	t.Parallel()
 	w := withPolicy(t, "sessions: {total: 3, per-user: 2}\n")
 	var open []*process
@@ -202,12 +202,12 @@ func TestSessionsAtOnce(t *testing.T) {
 		}
 	}
 	w.finish(w.as("bob", "true")).wantsFailure(t, device, "3 sessions are open on this device")
-	open[0].stop(t)
+	open[0].Stop(t)
 	eventually(t, patience, "there is room again", func() bool { return w.finish(w.as("bob", "true")).code == 0 })
 }
 
-// The user is told who ended his session, and why.
-func TestSessionsThatLastTooLong(t *testing.T) {
+// The user must see what ended the session, and why.
+func TestSessionsBeyondTheirLimitEndWithAReason(t *testing.T) {
 	t.Parallel()
 	w := withPolicy(t, `
 rules:
@@ -216,9 +216,9 @@ rules:
 - {name: long, users: [root], time: 61s}
 - {}
 `)
-	// A minute before.
+	// The warning is due a minute before the end.
 	p, _ := w.awaitReadyLine(w.as("root", "echo ready; exec sleep 60"))
-	// Calls have no user to warn, and the same last line.
+	// Calls end with the same text, but without a warning.
 	for method, param := range map[string]string{"runCmd": `["sleep",["60"]]`, "runScript": `"sleep 60"`} {
 		if got, want := w.answerTo(w.logIn("eva"), device, method, param), `error: time limit: rule "short" (shvagent.yaml:3) allows 1s`; got != want {
 			t.Errorf("%s: %s", method, got)
@@ -232,7 +232,7 @@ rules:
 		t.Errorf("a busy session was ended: %s", r.stderr)
 	}
 	p.says(t, "this session ends in ", `: rule "long" (shvagent.yaml:5) allows 1m1s`)
-	p.stop(t)
+	p.Stop(t)
 	eventually(t, patience, "all is gone", func() bool { return len(w.sessionsLeft()) == 0 })
 }
 

@@ -10,24 +10,20 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"shvtools/internal/test/proctest"
 )
 
-// eventually waits until done, which something outside of the test brings about
-// without giving notice; for limit at the most.
+// eventually waits for limit at most until done reports true, and fails the test if it
+// does not.
 func eventually(t testing.TB, limit time.Duration, what string, done func() bool) {
 	t.Helper()
-	for start := time.Now(); ; time.Sleep(2 * time.Millisecond) {
-		late := time.Since(start) > limit // known before: we may be stopped for a while
-		if done() {
-			return
-		}
-		if late {
-			t.Fatalf("%s: not within %v", what, limit)
-		}
+	if !proctest.Until(limit, done) {
+		t.Fatalf("%s: not within %v", what, limit)
 	}
 }
 
-// processes returns the ids of all processes that match likes.
+// processes returns the ids of all processes that match accepts.
 func processes(match func(pid int) bool) []int {
 	entries, _ := os.ReadDir("/proc")
 	var pids []int
@@ -39,14 +35,13 @@ func processes(match func(pid int) bool) []int {
 	return pids
 }
 
-// procFile reads a file of /proc/PID; "" of a process that is gone.
+// procFile returns a file of /proc/PID; "" if the process is gone.
 func procFile(pid int, name string) string {
 	text, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), name))
 	return string(text)
 }
 
-// commandLine gives the words of a process, separated by spaces; a zombie has
-// none.
+// commandLine returns the arguments of a process, separated by spaces. A zombie has none.
 func commandLine(pid int) string {
 	return strings.ReplaceAll(strings.TrimSuffix(procFile(pid, "cmdline"), "\x00"), "\x00", " ")
 }
@@ -56,7 +51,7 @@ func living(command string) []int {
 	return processes(func(pid int) bool { return commandLine(pid) == command })
 }
 
-// parentOf reads the fourth field of stat, the second after the name.
+// parentOf returns the parent: the fourth field of stat, the second after the name.
 func parentOf(pid int) int {
 	stat := procFile(pid, "stat")
 	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
@@ -75,14 +70,14 @@ func childrenOf(parent int, program string) []int {
 	})
 }
 
-// withVariable returns the processes with that entry in their environment.
+// withVariable returns the processes whose environment has that entry.
 func withVariable(entry string) []int {
 	return processes(func(pid int) bool {
 		return slices.Contains(strings.Split(procFile(pid, "environ"), "\x00"), entry)
 	})
 }
 
-// threadsOf gives the ids of the threads of a process.
+// threadsOf returns the ids of the threads of a process.
 func threadsOf(pid int) (ids []string) {
 	entries, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
 	for _, e := range entries {
@@ -100,8 +95,8 @@ func descriptors(t testing.TB, pid int) int {
 	return len(entries)
 }
 
-// awaitReaped waits until a process is gone: one that has no command line any more
-// may still have its pipes.
+// awaitReaped waits until a process is reaped. A process without a command line may still
+// have its pipes.
 func awaitReaped(t testing.TB, pid int) {
 	t.Helper()
 	eventually(t, patience, strconv.Itoa(pid)+" is reaped", func() bool { return procFile(pid, "stat") == "" })
@@ -109,13 +104,12 @@ func awaitReaped(t testing.TB, pid int) {
 
 var markers atomic.Int64
 
-// marker returns a command line that runs for long and that no other process
-// has.
+// marker returns a command line that runs for long, and that no other process has.
 func marker() string {
 	return fmt.Sprintf("sleep 98765.%d%04d", os.Getpid(), markers.Add(1))
 }
 
-// awaitStart waits until the command of a marker runs and returns its process.
+// awaitStart waits until the command of a marker runs, and returns its process.
 func awaitStart(t testing.TB, command string) int {
 	t.Helper()
 	var pids []int

@@ -13,10 +13,10 @@ import (
 	"shvtools/internal/wire/transport"
 )
 
-// outcome is what a session came to for a client that is not shvrsh.
+// outcome is the result of a session of a client that is not shvrsh.
 type outcome struct {
 	stdout, stderr string
-	end            rpc.Content // of the CloseTunnel, or of an error in its place
+	end            rpc.Content // of the CloseTunnel, or of the error instead of it
 }
 
 // rawSession calls launchRexec with a param and follows the tunnel to its end.
@@ -28,7 +28,7 @@ func (w *world) rawSession(param chainpack.Value) outcome {
 	return w.sessionOf(c, param)
 }
 
-// logInAt gives a client of a broker, for the test at the most.
+// logInAt logs a client in at a broker. The end of the test closes it.
 func logInAt(t *testing.T, url, user, password string) *client.Client {
 	t.Helper()
 	u, err := transport.ParseURL(url)
@@ -43,11 +43,11 @@ func logInAt(t *testing.T, url, user, password string) *client.Client {
 	return c
 }
 
-// sessionOf is rawSession for a client, which tells who it is.
+// sessionOf is rawSession for a client that sends its user id.
 func (w *world) sessionOf(c *client.Client, param chainpack.Value) outcome {
 	t := w.t
 	t.Helper()
-	var o outcome // of the read loop until ended is closed
+	var o outcome // the read loop writes it until ended is closed
 	ended := make(chan struct{})
 	id := c.NewID()
 	over := false
@@ -71,7 +71,7 @@ func (w *world) sessionOf(c *client.Client, param chainpack.Value) outcome {
 	return o
 }
 
-// receive takes a message; true for the last one.
+// receive handles a message, and reports whether it was the last one.
 func (o *outcome) receive(c *client.Client, m *rpc.Message) bool {
 	content, err := m.Content()
 	if err != nil {
@@ -125,7 +125,7 @@ func TestProgramThatCannotBeStarted(t *testing.T) {
 		if why, _ := message.AsString(); !strings.Contains(why, tt.program) {
 			t.Errorf("%s: message %q", tt.program, why)
 		}
-		// A client of the base protocol reads it as output, on either kind.
+		// For a client of the base protocol it is output, with and without a terminal.
 		terminal := chainpack.List(text(tt.program), chainpack.Int(80), chainpack.Int(24))
 		for _, p := range []chainpack.Value{param("runCmd", text(tt.program)), param("runPtyCmd", terminal)} {
 			o := w.rawSession(p)
@@ -136,7 +136,7 @@ func TestProgramThatCannotBeStarted(t *testing.T) {
 	}
 }
 
-func TestCallsThatNobodyUnderstandsAreAnswered(t *testing.T) {
+func TestUnknownCallsAreAnswered(t *testing.T) {
 	t.Parallel()
 	w := setup{}.start(t)
 	for _, tt := range []struct {
@@ -156,8 +156,8 @@ func TestCallsThatNobodyUnderstandsAreAnswered(t *testing.T) {
 	}
 }
 
-// The client of a peer that is not ours may offer anything.
-func TestOfferedEnvironmentIsJudgedOnTheDevice(t *testing.T) {
+// A foreign client may offer any variables.
+func TestOfferedEnvironmentIsCheckedOnTheDevice(t *testing.T) {
 	t.Parallel()
 	w := setup{}.start(t)
 	var env []chainpack.Entry

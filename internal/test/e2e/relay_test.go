@@ -18,7 +18,7 @@ type relay struct {
 	open map[net.Conn]struct{}
 }
 
-// newRelay is one that carries nothing before it is led somewhere.
+// newRelay returns a relay that carries nothing before leadTo is called.
 func newRelay(t *testing.T) *relay {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -45,7 +45,7 @@ func newRelay(t *testing.T) *relay {
 
 func (r *relay) url() string { return "tcp://" + r.l.Addr().String() }
 
-// leadTo says where connections go from now on.
+// leadTo sets the target of new connections.
 func (r *relay) leadTo(url string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -61,7 +61,7 @@ func (r *relay) cut() {
 	}
 }
 
-// keep takes a connection among those that cut ends.
+// keep adds a connection to those that cut ends.
 func (r *relay) keep(conn net.Conn) (release func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

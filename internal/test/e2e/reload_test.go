@@ -29,7 +29,7 @@ access:
     su: {access: [{shvRI: "**:*", grant: su}]}
 `
 
-// configuredBroker starts a broker with a configuration, and gives its file.
+// configuredBroker starts a broker with a configuration, and returns its file.
 func (w *world) configuredBroker(text string) (file string) {
 	w.t.Helper()
 	file = w.newFile("shvbroker.yaml")
@@ -54,7 +54,7 @@ func (w *world) configure(file, text string) {
 	}
 }
 
-// logIn gives a client of the broker.
+// logIn logs a client in at the broker.
 func (w *world) logIn(user string) *client.Client {
 	w.t.Helper()
 	return logInAt(w.t, w.url, user, "pw-"+user)
@@ -128,7 +128,7 @@ func TestReloadUnderTraffic(t *testing.T) {
 	for err := range failed {
 		t.Errorf("somebody else noticed: %v", err)
 	}
-	if !w.agent.running() || strings.Count(w.agent.log.String(), "logged in") > 1 {
+	if !w.agent.Running() || strings.Count(w.agent.log.String(), "logged in") > 1 {
 		t.Errorf("the agent noticed:\n%s", w.agent.log)
 	}
 }
@@ -152,7 +152,7 @@ func TestChangedRightsOutliveAKill(t *testing.T) {
 		t.Error("who was removed is still connected")
 	}
 	w.logIn("new")
-	_ = w.broker.cmd.Process.Kill()
+	_ = w.broker.Cmd.Process.Kill()
 	w.broker.code(t)
 	w.restartConfigured(file)
 	w.logIn("new")
@@ -195,7 +195,7 @@ func TestConfigurationsOnTheCommandLine(t *testing.T) {
 	hash.Stdin = strings.NewReader("pw-hashed\n")
 	hash.Env = environment()
 	text := strings.TrimSpace(string(w.finish(hash).stdout))
-	// An argon2id hash takes the password itself, which our client says on a socket.
+	// An argon2id hash needs the password itself, which our client sends on a socket.
 	socket := strings.Replace(configured, `"tcp://127.0.0.1:0"`, `"unix:`+w.newFile("socket")+`"`, 1)
 	w.configuredBroker(strings.Replace(socket, "!Plain pw-bob", "'"+text+"'", 1))
 	url, err := transport.ParseURL(w.url)

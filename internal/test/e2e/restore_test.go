@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Each way out of a shell but those by SIGKILL, which TestKilled has.
+// Ends by SIGKILL are in kill_test.go.
 func TestTerminalIsRestored(t *testing.T) {
 	t.Parallel()
 	w := setup{}.start(t)
@@ -16,7 +16,7 @@ func TestTerminalIsRestored(t *testing.T) {
 		name   string
 		leave  func(term *terminal)
 		code   int
-		stderr string // all of it for a farewell, else a part of its line
+		stderr string // the whole text if the session closed, otherwise a part of the line
 	}{
 		{"exit", func(term *terminal) { term.typeKeys("exit\r") }, 0, closes},
 		{"end of input", func(term *terminal) { term.typeKeys("\x04") }, 0, closes},
@@ -50,13 +50,13 @@ func TestTerminalIsUntouchedWhenThereIsNoTunnel(t *testing.T) {
 	w.agent.signal(t, syscall.SIGSTOP)
 	term = w.open(80, 24, w.shvrsh(device))
 	w.awaitCalls(1)
-	term.typeKeys("\x03") // not raw yet: the user's own terminal makes a signal of it
+	term.typeKeys("\x03") // the terminal is not raw yet, so it makes a signal of it
 	term.ends(255)
 	wantsLine(t, term.stderr(), "interrupt")
 }
 
-// `shvrsh test/agent | head -1`: SIGPIPE must not end a program that has the
-// terminal in raw mode.
+// With `shvrsh test/agent | head -1`, SIGPIPE must not end a program that has put the
+// terminal into raw mode.
 func TestTerminalIsRestoredWhenTheOutputIsClosed(t *testing.T) {
 	t.Parallel()
 	w := setup{}.start(t)

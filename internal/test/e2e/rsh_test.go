@@ -6,9 +6,11 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"shvtools/internal/test/proctest"
 )
 
-// result is what a run of shvrsh came to.
+// result is the result of a run of a program.
 type result struct {
 	code           int
 	stdout, stderr []byte
@@ -28,23 +30,22 @@ func (w *world) rshWith(stdin io.Reader, words ...string) result {
 	return w.finish(cmd)
 }
 
-// rshCommand is shvrsh with a command for the device, not started.
+// rshCommand returns shvrsh with a command for the device, not started.
 func (w *world) rshCommand(words ...string) *exec.Cmd {
 	return w.shvrsh(append([]string{device}, words...)...)
 }
 
-// shvrsh is shvrsh towards the world's broker, not started.
+// shvrsh returns shvrsh for the world's broker, not started.
 func (w *world) shvrsh(args ...string) *exec.Cmd {
 	cmd := exec.Command(program("shvrsh"), args...)
 	cmd.Env = environment("SHV_URL=" + w.url)
 	return cmd
 }
 
-// finish runs cmd to its end. A stdout or stderr that is set already is not in
-// the result.
+// finish runs cmd to its end. The result has no stdout or stderr that cmd already sets.
 func (w *world) finish(cmd *exec.Cmd) result {
 	w.t.Helper()
-	stdout, stderr := newRecord(), newRecord()
+	stdout, stderr := proctest.NewRecord(), proctest.NewRecord()
 	if cmd.Stdout == nil {
 		cmd.Stdout = stdout
 	}
@@ -52,8 +53,8 @@ func (w *world) finish(cmd *exec.Cmd) result {
 		cmd.Stderr = stderr
 	}
 	p := w.launch(cmd)
-	// Some carry much, and programs with the race detector are slow.
-	r := result{code: p.codeWithin(w.t, 4*patience), stdout: stdout.bytes(), stderr: stderr.bytes()}
+	// Some carry much data, and programs with the race detector are slow.
+	r := result{code: p.codeWithin(w.t, 4*patience), stdout: stdout.Bytes(), stderr: stderr.Bytes()}
 	if bytes.Contains(r.stderr, []byte("DATA RACE")) {
 		w.t.Errorf("shvrsh has a data race:\n%s", r.stderr)
 	}
@@ -68,7 +69,7 @@ func (r result) wants(t testing.TB, code int, stdout, stderr string) {
 	}
 }
 
-// wantsFailure checks a failure of our own: 255, and one line on stderr that
+// wantsFailure checks a failure of shvrsh itself: 255, and one line on stderr that
 // contains each of the texts.
 func (r result) wantsFailure(t testing.TB, texts ...string) {
 	t.Helper()

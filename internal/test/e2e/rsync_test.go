@@ -10,13 +10,13 @@ import (
 	"time"
 )
 
-// rsync runs it with shvrsh for its ssh.
+// rsync runs rsync with shvrsh as its ssh.
 func (w *world) rsync(args ...string) result {
 	w.t.Helper()
 	return w.use(tool(w.t, "rsync", "rsync"), append([]string{"-e", program("shvrsh")}, args...)...)
 }
 
-func TestRsync(t *testing.T) {
+func TestRsyncMirrorsATree(t *testing.T) {
 	t.Parallel()
 	w := setup{}.start(t)
 	src := w.place("src")
@@ -33,7 +33,7 @@ func TestRsync(t *testing.T) {
 	sameTrees(t, back, src)
 	w.rsync(append(check, deviceHost+":"+there, back+"/")...).wantsQuiet(t, "down again")
 
-	// What is gone here goes there, and what is new comes.
+	// Deleted files are deleted on the device, and new files are copied.
 	if err := os.RemoveAll(filepath.Join(src, "with space")); err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func TestRsyncThatFails(t *testing.T) {
 	for _, tt := range []struct {
 		what  string
 		args  []string
-		code  int // or 12, rsync's own, where it sees the end of the stream first
+		code  int // or 12, which rsync returns if it sees the end of the stream first
 		texts []string
 	}{
 		{"no such file", []string{deviceHost + ":/nonexistent/file"}, 23, []string{"/nonexistent", "No such file"}},
@@ -84,8 +84,7 @@ func TestRsyncThatFails(t *testing.T) {
 	}
 }
 
-// rsync takes over the exit code of its ssh where it sees that in time, and has
-// its own 12 otherwise.
+// rsync returns the exit code of its ssh if it sees it in time, otherwise 12.
 func TestRsyncWhenTheOtherSideDies(t *testing.T) {
 	t.Parallel()
 	rsync := tool(t, "rsync", "rsync")

@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// bothModes are the protocols of scp: by the SFTP server in shvrexec, and by an
-// scp on the device.
+// bothModes are the two protocols of scp: one uses the SFTP server in shvrexec, the other
+// an scp on the device.
 var bothModes = []struct {
 	name string
 	args []string
 }{{"sftp mode", nil}, {"-O", []string{"-O"}}}
 
-func TestScp(t *testing.T) {
+func TestScpCopiesEachKindOfFile(t *testing.T) {
 	t.Parallel()
 	scp := tool(t, "scp", "openssh-client")
 	for _, mode := range bothModes {
@@ -37,7 +37,7 @@ func TestScp(t *testing.T) {
 			back := filepath.Join(w.dir, "back")
 			far := deviceHost + ":" + there + "/a file"
 			if mode.name == "-O" {
-				far = deviceHost + ":" + there + `/a\ file` // it goes to a shell
+				far = deviceHost + ":" + there + `/a\ file` // a shell reads it
 			}
 			run(far, back)
 			sameFiles(t, back, file)
@@ -135,7 +135,7 @@ func TestSftpBatch(t *testing.T) {
 		}
 	}
 
-	// It begins at home, as any other session.
+	// It begins in the home directory, like any session.
 	if r := batch(deviceHost, "pwd"); !strings.HasSuffix(strings.TrimSpace(string(r.stdout)), strings.TrimSpace(string(w.rsh("pwd").stdout))) {
 		t.Errorf("it begins in %q", r.stdout)
 	}
@@ -154,7 +154,7 @@ func TestSftpBatch(t *testing.T) {
 	eventually(t, patience, "all SFTP servers end", func() bool { return len(w.sessionsLeft()) == 0 })
 }
 
-// A server whose user is gone must not stay.
+// A server must not outlive its user.
 func TestSftpServerEndsWithItsUser(t *testing.T) {
 	t.Parallel()
 	w := setup{}.start(t)
@@ -179,7 +179,7 @@ func TestSftpServerEndsWithItsUser(t *testing.T) {
 	}
 }
 
-// sftpServers are those that run on the world's device.
+// sftpServers returns the SFTP servers on the world's device.
 func (w *world) sftpServers() []int {
 	return slices.DeleteFunc(w.sessionsLeft(), func(pid int) bool { return commandLine(pid) != "shvrexec --sftp-server" })
 }

@@ -7,14 +7,14 @@ import (
 	"testing"
 )
 
-// twins are two screens with the same program: one runs it here, the other one
-// through shvrsh.
+// twins are two screens with the same program: one runs it directly, the other through
+// shvrsh.
 type twins struct {
 	t             *testing.T
 	local, remote *pane
 }
 
-// twins starts a line of a shell on both.
+// twins starts a line of a shell on both screens.
 func (m *tmux) twins(cols, rows int, line string) *twins {
 	m.w.t.Helper()
 	const end = "; printf 'ended %d\\n' $?; exec sleep 1000"
@@ -25,7 +25,7 @@ func (m *tmux) twins(cols, rows int, line string) *twins {
 	}
 }
 
-// same waits until both show a text, and the same in all.
+// same waits until both screens show a text and are equal.
 func (s *twins) same(text string) {
 	s.t.Helper()
 	s.local.shows(text)
@@ -42,7 +42,7 @@ func (s *twins) same(text string) {
 	})
 }
 
-// keys presses the same keys on both.
+// keys presses the same keys on both screens.
 func (s *twins) keys(names ...string) {
 	s.t.Helper()
 	s.local.keys(names...)
@@ -67,7 +67,7 @@ func (s *twins) resize(cols, rows int) {
 	s.remote.resize(cols, rows)
 }
 
-// longFile is a file of that many lines, some of them with wide characters.
+// longFile writes a file of that many lines, some of them with wide characters.
 func longFile(t *testing.T, lines int) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "long.txt")
@@ -120,14 +120,14 @@ func TestScreenOfLess(t *testing.T) {
 	s.keys("End")
 	s.same("line 2000 ")
 	s.resize(50, 12)
-	s.same("\n:") // no longer at the end; a key before it is drawn anew may be lost
+	s.same("\n:") // no longer at the end; a key that arrives before the redraw may be lost
 	s.text("g")
 	s.same("line 2 ")
 	s.text("q")
 	s.same("ended 0")
 }
 
-// The figures of top are never the same twice.
+// The figures of top always differ, so only its layout is compared.
 func TestScreenOfTop(t *testing.T) {
 	t.Parallel()
 	w := setup{}.start(t)
@@ -148,10 +148,10 @@ func TestScreenOfTmux(t *testing.T) {
 	t.Parallel()
 	w := setup{}.start(t)
 	config := filepath.Join(w.dir, "inner.conf")
-	// Keys that come at once, after a tmux was held up, are no paste.
+	// tmux treats keys that arrive together, after a delay, as a paste unless this is 0.
 	settings := "set -g status-right ''\nset -g automatic-rename off\nset -g assume-paste-time 0\nset -g default-command \"PS1='in> ' exec sh\"\n"
 	write(t, config, []byte(settings), 0o600)
-	// A server of its own for each, named by the shell's process.
+	// Each has a server of its own, named by the shell's process.
 	m := w.tmux()
 	inner := "env -u TMUX ENV= tmux -u -S " + m.sockets + "/$$ -f " + config + " new-session -n one; true"
 	s := m.twins(80, 24, inner)
@@ -172,12 +172,12 @@ func TestScreenOfTmux(t *testing.T) {
 	s.line("clear; until stty size | grep ^19; do sleep 0.02; done")
 	s.same("19 ")
 	s.keys("C-b", ":")
-	s.same("\n:") // a key that comes sooner may be lost
+	s.same("\n:") // a key that arrives sooner may be lost
 	s.line("kill-server")
 	s.same("ended 0")
 }
 
-// What stty says is one of the settings of a terminal that programs go by.
+// Programs depend on the settings that stty shows.
 func TestTerminalSettingsAreTheUsers(t *testing.T) {
 	t.Parallel()
 	w := setup{}.start(t)

@@ -13,9 +13,11 @@ import (
 	"time"
 
 	"github.com/creack/pty"
+
+	"shvtools/internal/test/proctest"
 )
 
-// tail is a screen that a flood goes by on: it keeps the end alone.
+// tail is a screen for a flood of output. It keeps only the end.
 type tail struct {
 	mu    sync.Mutex
 	total int64
@@ -39,8 +41,7 @@ func (s *tail) look() (total int64, last string) {
 	return s.total, string(s.last)
 }
 
-// flooded is a terminal with shvrsh on it that shows so many bytes a second; 0 is
-// no limit.
+// flooded is a terminal with shvrsh that shows at most rate bytes per second; 0: no limit.
 type flooded struct {
 	w      *world
 	master *os.File
@@ -82,10 +83,10 @@ func (f *flooded) show(rate int64) {
 		}
 		shown += int64(n)
 		ahead := time.Duration(shown)*time.Second/time.Duration(rate) - time.Since(begun)
-		if ahead < 0 { // nothing is saved up
+		if ahead < 0 { // time without output must not be made up for
 			begun, shown = time.Now(), 0
 		}
-		time.Sleep(ahead) // a slow terminal is what this is about
+		time.Sleep(ahead) // the terminal of this test is slow: it shows rate bytes a second
 	}
 }
 
@@ -114,8 +115,7 @@ func (f *flooded) keys(keys string) {
 	}
 }
 
-// The prompt must be back soon; 300 ms is the aim on a machine that does nothing
-// else.
+// The prompt must be back soon: on an idle machine within 300 ms.
 func TestCtrlCStopsAFlood(t *testing.T) {
 	w := setup{}.start(t)
 	for _, rate := range []int64{0, 1_000_000} {
@@ -139,10 +139,10 @@ func TestCtrlCStopsAFlood(t *testing.T) {
 	}
 }
 
-// hold is how long a program is stopped; virtual time has the hour.
+// hold is how long a program is stopped. Tests with virtual time stop one for an hour.
 func hold() time.Duration {
 	if long {
-		return 70 * time.Second // beyond what a peer may be silent without a word of the broker
+		return 70 * time.Second // a silent peer for which no broker vouches is dropped after 45 s
 	}
 	return 2 * time.Second
 }
@@ -185,7 +185,7 @@ func TestSuspendedTerminalWhileTheDeviceWritesALot(t *testing.T) {
 	w.staysFor(hold())
 	f.rsh.signal(t, syscall.SIGCONT)
 	f.ends("999999\r\n1000000\r\n" + prompt)
-	// All of it: the numbers and their line ends, the echo and two prompts.
+	// All output: the numbers and their line ends, the echo and two prompts.
 	const numbers = 6888896 + 1000000
 	if total, _ := f.screen.look(); total < numbers || total > numbers+1000 {
 		t.Errorf("%d bytes were shown, want %d and a little", total, numbers)
@@ -200,14 +200,12 @@ type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
 
-// staysFor checks that the session lives for that long, of real time: what it waits
-// for is that nothing happens.
-func (w *world) staysFor(limit time.Duration) {
+// staysFor checks that the session lives for all of this time. The time passes because
+// the hazard is a session that ends while its user is silent.
+func (w *world) staysFor(hold time.Duration) {
 	w.t.Helper()
-	for start := time.Now(); time.Since(start) < limit; time.Sleep(20 * time.Millisecond) {
-		if len(w.helpers()) != 1 {
-			w.t.Fatalf("the helper is gone after %v", time.Since(start))
-		}
+	if proctest.Poll(hold, 20*time.Millisecond, func() bool { return len(w.helpers()) != 1 }) {
+		w.t.Fatalf("the helper ended within %v", hold)
 	}
 }
 

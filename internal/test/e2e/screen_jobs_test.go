@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// userShell is a pane with a shell that has job control, and shvrsh in it.
+// userShell returns a pane with a shell that has job control, and shvrsh in it.
 func (w *world) userShell(cols, rows int) *pane {
 	w.t.Helper()
 	p := w.tmux().pane(cols, rows, "exec "+tool(w.t, "bash", "bash")+" --norc --noprofile -i")
@@ -16,7 +16,7 @@ func (w *world) userShell(cols, rows int) *pane {
 	return p
 }
 
-// shvrshIn is the process of shvrsh in a pane.
+// shvrshIn returns the process of shvrsh in a pane.
 func (p *pane) shvrshIn() int {
 	p.m.w.t.Helper()
 	var pids []int
@@ -29,8 +29,8 @@ func (p *pane) shvrshIn() int {
 	return pids[0]
 }
 
-// away waits until shvrsh is stopped and the user's shell is there, with the
-// terminal as it was, and back continues shvrsh.
+// away waits until shvrsh is stopped and the user's shell has the terminal, with the modes
+// that it had before. back continues shvrsh.
 func (p *pane) away() {
 	p.m.w.t.Helper()
 	p.shows("Stopped")
@@ -51,8 +51,8 @@ func (p *pane) back() {
 	})
 }
 
-// typesOnce checks that the terminal is raw: what is typed is shown by the device
-// alone, and Ctrl-C is for it too.
+// typesOnce checks that the terminal is raw: only the device echoes what is typed, and
+// receives Ctrl-C too.
 func (p *pane) typesOnce() {
 	p.m.w.t.Helper()
 	p.line("clear; echo be''gun; cat")
@@ -105,7 +105,7 @@ func TestSuspendedFromOutsideAndContinued(t *testing.T) {
 	}
 }
 
-// A program in the middle of its screen.
+// vim must find its screen again.
 func TestSuspendedInVim(t *testing.T) {
 	t.Parallel()
 	p := setup{}.start(t).userShell(80, 24)
@@ -125,7 +125,7 @@ func TestSuspendedInVim(t *testing.T) {
 	p.lastLine(prompt)
 }
 
-// A terminal window that runs shvrsh alone: nobody could ever continue it.
+// Without a shell in the terminal window, nothing could continue shvrsh.
 func TestSuspendNeedsAShell(t *testing.T) {
 	t.Parallel()
 	w := setup{}.start(t)
@@ -138,7 +138,7 @@ func TestSuspendNeedsAShell(t *testing.T) {
 	p.shows("42-here")
 }
 
-// Ctrl-Z before the session is there: the terminal is the user's until then.
+// Before the session is open, the terminal is not raw, and Ctrl-Z makes a signal.
 func TestSuspendedWhileItConnects(t *testing.T) {
 	t.Parallel()
 	w := setup{}.start(t)

@@ -38,7 +38,7 @@ func TestEscapeKeysThatLeaveTheSessionAlone(t *testing.T) {
 			t.Errorf("%q is not in %q", text, term.stderr())
 		}
 	}
-	term.typeKeys("~~\r") // one of them is for the device
+	term.typeKeys("~~\r") // the device receives one of them
 	term.expect("~\r\n")
 	term.expect(prompt)
 	term.typeKeys("exit 4\r")
@@ -51,7 +51,7 @@ func TestEscapeCharacterOfTheCommandLine(t *testing.T) {
 	for _, tt := range []struct {
 		options []string
 		passes  string
-		ends    string // "": by exit
+		ends    string // "": by the command exit
 	}{
 		{[]string{"-e", "none"}, "~.", ""},
 		{[]string{"-o", "EscapeChar=none"}, "~.", ""},
@@ -98,7 +98,7 @@ func TestStatusLineWhileTheLinkIsStuck(t *testing.T) {
 	term.typeKeys("\r")
 	term.expect(status)
 	term.typeKeys("~.")
-	term.expect(erased) // the user's terminal has no use for it
+	term.expect(erased) // the status line must not stay on the screen
 	term.ends(255)
 	if !strings.Contains(term.stderr(), "closed by ~. from the keyboard") {
 		t.Errorf("stderr %q", term.stderr())
@@ -107,8 +107,8 @@ func TestStatusLineWhileTheLinkIsStuck(t *testing.T) {
 	w.stillServes()
 }
 
-// The last line that the user sees says who ended the session.
-func TestLastLineSaysWhoEndedIt(t *testing.T) {
+// The last line must name the cause of the end.
+func TestLastLineNamesTheCauseOfTheEnd(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		end  func(w *world, term *terminal)
@@ -117,10 +117,10 @@ func TestLastLineSaysWhoEndedIt(t *testing.T) {
 	}{
 		{"exit", func(_ *world, term *terminal) { term.typeKeys("exit 3\r") }, 3, "Session on " + device + " closed."},
 		{"killed", func(_ *world, term *terminal) { term.typeKeys("kill -KILL $$\r") }, 137, "Session on " + device + " ended: the remote program was killed by KILL."},
-		{"agent stopped", func(w *world, _ *terminal) { w.agent.stop(w.t) }, 255, "shvrsh: " + device + ": session ended: the agent on the device was stopped"},
+		{"agent stopped", func(w *world, _ *terminal) { w.agent.Stop(w.t) }, 255, "shvrsh: " + device + ": session ended: the agent on the device was stopped"},
 		{"agent killed", func(w *world, _ *terminal) { w.kill(w.agent) }, 255, "shvrsh: " + device + ": session ended: the agent on the device was lost"},
 		{"helper killed", func(w *world, _ *terminal) { w.killHelper() }, 255, "shvrsh: " + device + ": session ended: the device restarted or lost its connection"},
-		{"broker stopped", func(w *world, _ *terminal) { w.broker.stop(w.t) }, 255, "shvrsh: " + device + ": session ended: the broker is stopping"},
+		{"broker stopped", func(w *world, _ *terminal) { w.broker.Stop(w.t) }, 255, "shvrsh: " + device + ": session ended: the broker is stopping"},
 		{"broker killed", func(w *world, _ *terminal) { w.kill(w.broker) }, 255, "shvrsh: " + device + ": session ended: connection to the broker lost: connection closed by the peer"},
 		{"terminated", func(_ *world, term *terminal) { _ = syscall.Kill(term.shvrsh(), syscall.SIGTERM) }, 255, "shvrsh: " + device + ": session ended: ended by signal: terminated"},
 	} {
@@ -160,7 +160,7 @@ func TestTerminalOptions(t *testing.T) {
 
 	term = w.open(80, 24, w.shvrsh("-T", device))
 	term.typeKeys("tty; echo $((40+2)); exit 6\r")
-	term.expect("not a tty\r\n42\r\n") // the user's own terminal returns the carriage
+	term.expect("not a tty\r\n42\r\n") // the local terminal adds the carriage return
 	term.ends(6)
 
 	term = w.open(80, 24, w.shvrsh(device, "tty; exit 7"))

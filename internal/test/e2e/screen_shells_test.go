@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// smallShells are shells of devices without bash, by the name that they have.
+// smallShells are shells of devices without bash, by their name.
 func smallShells(t *testing.T) map[string]string {
 	t.Helper()
 	shells := map[string]string{"sh": "/bin/sh"}
@@ -40,7 +40,7 @@ func TestShellOfTheUsersChoice(t *testing.T) {
 	}
 }
 
-func TestShellThatIsNotThere(t *testing.T) {
+func TestMissingShellIsReported(t *testing.T) {
 	t.Parallel()
 	w := setup{}.start(t)
 	yaml := "hosts:\n  other: {url: \"" + w.url + "\", path: " + device + ", shell: /bin/nosuch}\n"
@@ -51,7 +51,7 @@ func TestShellThatIsNotThere(t *testing.T) {
 	}
 }
 
-// A device whose user has a small login shell, in /etc/passwd of its own.
+// The user of the device has a small login shell, in an /etc/passwd of the test.
 func TestDeviceWithoutBash(t *testing.T) {
 	t.Parallel()
 	if out, err := exec.Command("unshare", "-m", "true").CombinedOutput(); err != nil {

@@ -10,20 +10,20 @@ import (
 	"strings"
 )
 
-// localPrompt is what the user's own shell shows under test.
+// localPrompt is the prompt of the user's local shell.
 const localPrompt = "user> "
 
-// tmux is a terminal emulator of the test's own.
+// tmux is a tmux server of the test, which serves as its terminal emulator.
 type tmux struct {
 	w       *world
 	path    string
-	sockets string // directory of ours, and of servers that a test starts in it
+	sockets string // directory for its socket and those of servers that a test starts in it
 }
 
-// tmux starts none yet: the first pane does.
+// tmux returns a tmux whose server starts with its first pane.
 func (w *world) tmux() *tmux {
 	w.t.Helper()
-	dir, err := os.MkdirTemp("", "tm-") // short, as names of sockets are
+	dir, err := os.MkdirTemp("", "tm-") // short, since names of sockets are limited
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func (w *world) tmux() *tmux {
 }
 
 func (m *tmux) command(args ...string) *exec.Cmd {
-	// -S is -L with the place of the socket.
+	// -S is like -L, but with the path of the socket.
 	cmd := exec.Command(m.path, append([]string{"-u", "-S", filepath.Join(m.sockets, "user"), "-f", "/dev/null"}, args...)...)
 	cmd.Env = environment("SHV_URL="+m.w.url, "LANG=C.UTF-8", "SHELL=/bin/sh", "PS1="+localPrompt, "HISTFILE=")
 	return cmd
@@ -54,13 +54,13 @@ func (m *tmux) do(args ...string) string {
 	return strings.TrimSuffix(string(out), "\n")
 }
 
-// pane is one screen, in a window of its own.
+// pane is a screen in a window of its own.
 type pane struct {
 	m  *tmux
 	id string
 }
 
-// pane runs a line of the user's shell on a screen of that size.
+// pane runs a shell line on a screen of that size.
 func (m *tmux) pane(cols, rows int, line string) *pane {
 	m.w.t.Helper()
 	id := m.do("new-session", "-d", "-P", "-F", "#{pane_id}", "-c", os.Getenv("HOME"),
@@ -72,7 +72,7 @@ func (m *tmux) pane(cols, rows int, line string) *pane {
 	return p
 }
 
-// resize gives the window another size, as the user's mouse does.
+// resize changes the size of the window.
 func (p *pane) resize(cols, rows int) {
 	p.m.w.t.Helper()
 	p.m.do("resize-window", "-t", p.id, "-x", strconv.Itoa(cols), "-y", strconv.Itoa(rows))
@@ -102,12 +102,12 @@ var (
 	overruled  = regexp.MustCompile(`\x1b\[39m(\x1b\[3[0-7]m)`)
 )
 
-// screen is what is to be seen, with colours and attributes, and the cursor.
+// screen returns what is visible, with colours, attributes and the cursor.
 func (p *pane) screen() string {
 	p.m.w.t.Helper()
 	text := p.m.do("capture-pane", "-p", "-e", "-t", p.id) + "\n"
-	// Whether attributes end with a line or begin the next one depends on whether blanks
-	// were written or cleared, which nobody sees.
+	// Attributes end with a line or begin the next one, depending on whether blanks were
+	// written or cleared. That is not visible.
 	for behindLine.MatchString(text) {
 		text = behindLine.ReplaceAllString(text, "\n$1")
 	}
@@ -115,13 +115,13 @@ func (p *pane) screen() string {
 		p.m.do("display-message", "-p", "-t", p.id, "size #{pane_width}x#{pane_height} cursor #{cursor_x},#{cursor_y} visible #{cursor_flag} other screen #{alternate_on}")
 }
 
-// plain is the text alone.
+// plain returns the text without attributes.
 func (p *pane) plain() string {
 	p.m.w.t.Helper()
 	return p.m.do("capture-pane", "-p", "-t", p.id)
 }
 
-// awaits waits until the text on the screen is as wanted, and returns it.
+// awaits waits until the screen is as wanted, and returns its text.
 func (p *pane) awaits(what string, wanted func(text string) bool) (text string) {
 	p.m.w.t.Helper()
 	defer func() {
@@ -142,7 +142,7 @@ func (p *pane) shows(text string) string {
 	return p.awaits(fmt.Sprintf("the screen shows %q", text), func(screen string) bool { return strings.Contains(screen, text) })
 }
 
-// lastLine waits until that is the last line with anything in it.
+// lastLine waits until the last line that is not empty is as wanted.
 func (p *pane) lastLine(line string) {
 	p.m.w.t.Helper()
 	p.awaits(fmt.Sprintf("%q is the last line", line), func(screen string) bool {
@@ -151,5 +151,5 @@ func (p *pane) lastLine(line string) {
 	})
 }
 
-// quotedWord is a text as one word of a shell.
+// quotedWord quotes a text as one word of a shell.
 func quotedWord(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }

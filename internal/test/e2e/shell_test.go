@@ -73,7 +73,7 @@ func TestCtrlCReachesTheRemoteCommand(t *testing.T) {
 func TestTypedAheadInputIsNotLost(t *testing.T) {
 	t.Parallel()
 	w := setup{}.start(t)
-	w.agent.signal(t, unix.SIGSTOP) // so that the tunnel stays closed
+	w.agent.signal(t, unix.SIGSTOP) // so that the tunnel does not open
 	term := w.open(80, 24, w.shvrsh(device))
 	w.awaitCalls(1)
 	term.typeKeys("echo $((40+2))-early\r")
@@ -84,8 +84,7 @@ func TestTypedAheadInputIsNotLost(t *testing.T) {
 	term.ends(0)
 }
 
-// Both calls have the request id 3: their answers are told apart by caller ids
-// alone.
+// Both calls have the request id 3, so only the caller ids distinguish their answers.
 func TestShellsOpenedAtOnceDoNotMix(t *testing.T) {
 	t.Parallel()
 	w := setup{}.start(t)
@@ -110,7 +109,7 @@ func TestShellsOpenedAtOnceDoNotMix(t *testing.T) {
 func TestLongPasteArrivesWhole(t *testing.T) {
 	t.Parallel()
 	term := setup{}.start(t).shell(80, 24)
-	line := strings.Repeat("0123456789abcdef", 200) // below what a terminal takes in one line
+	line := strings.Repeat("0123456789abcdef", 200) // less than the longest line of a terminal
 	term.begin("stty -echo; cat | cksum")
 	const lines = 50
 	term.typeKeys(strings.Repeat(line+"\r", lines) + "\x04")
@@ -120,8 +119,8 @@ func TestLongPasteArrivesWhole(t *testing.T) {
 	term.ends(0)
 }
 
-// A user whose connection breaks takes the terminal away; whatever the user's
-// shell makes of SIGHUP, the session must not stay.
+// If the connection of the user's terminal breaks, the session must end, whatever the
+// user's shell does with SIGHUP.
 func TestHungUpTerminalEndsTheSession(t *testing.T) {
 	t.Parallel()
 	for _, ignored := range []string{"HUP", ""} {
@@ -143,8 +142,8 @@ func TestEchoIsQuick(t *testing.T) {
 	term := setup{}.start(t).shell(80, 24)
 	term.begin("cat")
 	term.typeKeys("ready\r")
-	term.expect("ready\r\nready\r\n") // the echo, and what cat makes of it
-	// Far above what it takes; a timer on the way would cost as much for each.
+	term.expect("ready\r\nready\r\n") // the echo, and the output of cat
+	// Far more than it takes. A timer on the way would add as much to each key.
 	const keys = 50
 	if median := term.echoes(keys, 0)[keys/2]; median > 40*time.Millisecond {
 		t.Errorf("the median echo of a key takes %v", median)

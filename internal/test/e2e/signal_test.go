@@ -5,21 +5,23 @@ import (
 	"os/exec"
 	"syscall"
 	"testing"
+
+	"shvtools/internal/test/proctest"
 )
 
 // started starts a command on the device that prints "ready", and waits for it.
-func (w *world) started(command string) (*process, *record) {
+func (w *world) started(command string) (*process, *proctest.Record) {
 	w.t.Helper()
 	return w.awaitReadyLine(w.rshCommand(command))
 }
 
-func (w *world) awaitReadyLine(cmd *exec.Cmd) (*process, *record) {
+func (w *world) awaitReadyLine(cmd *exec.Cmd) (*process, *proctest.Record) {
 	w.t.Helper()
-	stdout := newRecord()
+	stdout := proctest.NewRecord()
 	cmd.Stdout = stdout
 	p := w.launch(cmd)
 	ready := func(b []byte) bool { return bytes.Contains(b, []byte("ready\n")) }
-	if !stdout.await(ready, p.ended) {
+	if !stdout.Await(ready, p.Ended) {
 		w.t.Fatalf("the command does not start: %q", stdout)
 	}
 	return p, stdout
@@ -31,7 +33,7 @@ func TestSignalsReachTheRemoteCommand(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT} {
 		command := marker()
 		p, _ := w.started("echo ready; exec " + command)
-		awaitStart(t, command) // until then it is the shell's choice
+		awaitStart(t, command) // before that, the shell would decide what the signal does
 		p.signal(t, sig)
 		if code := p.code(t); code != 128+int(sig) {
 			t.Errorf("%v: exit code %d", sig, code)
@@ -47,7 +49,7 @@ func TestSignalsReachTheRemoteCommand(t *testing.T) {
 		if code := p.code(t); code != 5 || stdout.String() != "ready\ncaught\n" {
 			t.Errorf("%v: exit code %d, stdout %q", sig, code, stdout)
 		}
-		for _, pid := range living(command) { // a background job ignores INT and QUIT
+		for _, pid := range living(command) { // background jobs ignore INT and QUIT
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
 	}
@@ -58,9 +60,9 @@ func TestSecondSignalEndsShvrsh(t *testing.T) {
 	w := setup{}.start(t)
 	command := marker()
 	p, stdout := w.started("exec 2>/dev/null; trap 'echo not me' TERM; echo ready; " + command + "; while :; do " + command + "; done")
-	awaitStart(t, command) // a child that a shell has only just forked loses signals
+	awaitStart(t, command) // a child that a shell has just forked may lose signals
 	p.signal(t, syscall.SIGTERM)
-	if !stdout.await(func(b []byte) bool { return bytes.Contains(b, []byte("not me")) }, p.ended) {
+	if !stdout.Await(func(b []byte) bool { return bytes.Contains(b, []byte("not me")) }, p.Ended) {
 		t.Fatalf("the first signal did not arrive: %q", stdout)
 	}
 	p.signal(t, syscall.SIGTERM)
@@ -85,7 +87,7 @@ func TestHangupEndsTheRemoteCommand(t *testing.T) {
 	awaitEnd(t, patience, command)
 }
 
-// nohup and the & of a script have the signals ignored that are not for us.
+// nohup, and & in a script, start programs with signals ignored.
 func TestIgnoredSignalsStayIgnored(t *testing.T) {
 	t.Parallel()
 	w := setup{}.start(t)

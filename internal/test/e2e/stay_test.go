@@ -14,13 +14,13 @@ import (
 	"shvtools/internal/shv/login"
 )
 
-// status is what `shvagent status` says.
+// status runs `shvagent status`.
 func (w *world) status(args ...string) result {
 	w.t.Helper()
 	return call(w, "shvagent", append([]string{"--socket", w.socket(), "status"}, args...)...)
 }
 
-func TestStatus(t *testing.T) {
+func TestStatusShowsConnectionAndSessions(t *testing.T) {
 	t.Parallel()
 	w := setup{}.start(t)
 	p, _ := w.started("echo ready; exec sleep 60")
@@ -33,19 +33,19 @@ func TestStatus(t *testing.T) {
 	if info, err := os.Stat(w.socket()); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the socket: %v, %v", info, err)
 	}
-	p.stop(t)
-	w.broker.stop(t)
+	p.Stop(t)
+	w.broker.Stop(t)
 	eventually(t, patience, "the loss is told", func() bool {
 		r = w.status("--json")
 		return r.code == 3 && strings.Contains(string(r.stdout), `"connected":false`) && strings.Contains(string(r.stdout), `"lastError":"`)
 	})
-	w.agent.stop(t)
+	w.agent.Stop(t)
 	if _, err := os.Stat(w.socket()); err == nil {
 		t.Error("the socket is left")
 	}
 }
 
-// silent is a broker that accepts and never answers.
+// silent returns the URL of a broker that accepts connections and never answers.
 func silent(t *testing.T) (url string) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -69,7 +69,7 @@ func silent(t *testing.T) (url string) {
 	return "tcp://" + l.Addr().String()
 }
 
-// refusing is an address where nobody listens, nor will during the test.
+// refusing returns the URL of an address on which nothing listens during the test.
 func refusing(t *testing.T) (url string) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -86,8 +86,7 @@ func refusing(t *testing.T) (url string) {
 	return fmt.Sprintf("tcp://127.0.0.1:%d", at.(*unix.SockaddrInet4).Port)
 }
 
-// A broker that is down, and one that accepts and never answers, only cost their
-// time.
+// A broker that is down, or that accepts and never answers, costs only its timeout.
 func TestBrokersTakeTurns(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -99,23 +98,23 @@ func TestBrokersTakeTurns(t *testing.T) {
 	w.stillServes()
 	content := func() string { text, _ := os.ReadFile(file); return string(text) }
 	eventually(t, patience, "the file says 1", func() bool { return content() == "1" })
-	w.broker.stop(t)
+	w.broker.Stop(t)
 	eventually(t, patience, "the file says 0", func() bool { return content() == "0" })
 	w.startBroker(good)
 	eventually(t, 2*patience, "the file says 1 again", func() bool { return content() == "1" })
 	w.stillServes()
 }
 
-// What one URL says of trust, user and place holds for no other one, and goes
-// before what the file says of all.
-func TestEachBrokerHasItsOwnTrustAndPlace(t *testing.T) {
+// Options of one URL must not apply to another URL. They take precedence over those of the
+// file.
+func TestOptionsOfOneURLDoNotApplyToAnother(t *testing.T) {
 	t.Parallel()
 	s := overTLS(t)
 	s.noAgent = true
 	w := s.start(t)
 	config := w.newFile("shvagent.yaml")
 	address, _, _ := strings.Cut(w.url, "?")
-	other := address + "?devmount=test/other" // and no authority
+	other := address + "?devmount=test/other" // without an authority
 	for _, tt := range []struct{ urls, place, options string }{
 		{other + "', '" + w.url + "&devmount=" + device + "&devid=d7", device, ""},
 		{"unix:" + w.dir + "/none?devmount=test/other', '" + w.url, "test/all", ""},
@@ -127,12 +126,12 @@ func TestEachBrokerHasItsOwnTrustAndPlace(t *testing.T) {
 			options = append(options, "--mount", tt.options)
 		}
 		w.startAgentWith(options...)
-		// Its helper comes by TLS, as it must for an agent that does.
+		// The helper must use TLS because its agent does.
 		w.finish(w.shvrsh(tt.place, "echo alive")).wants(t, 0, "alive\n", "")
 		if text := string(w.status().stdout); !strings.Contains(text, "device: "+tt.place+",") && !strings.Contains(text, "device: "+tt.place+" ") {
 			t.Errorf("the status tells %q", text)
 		}
-		w.agent.stop(t)
+		w.agent.Stop(t)
 	}
 	if text := w.journal(); !strings.Contains(text, `"device":{"deviceId":"d7","mountPoint":"`+device+`"}`) || strings.Contains(text, "test/other") {
 		t.Error("the logins have another place or id")
@@ -149,7 +148,7 @@ func TestSecondAgentOnTheSamePoint(t *testing.T) {
 		t.Errorf("%q answers", got)
 	}
 	w.agent.says(t, "another agent uses it")
-	w.agent.stop(t)
+	w.agent.Stop(t)
 	eventually(t, patience, "the first one is called again", func() bool { return string(w.rsh("echo $WHICH").stdout) == "first\n" })
 	w.agent = first
 }
@@ -176,7 +175,7 @@ func TestStopOfTheAgentDrains(t *testing.T) {
 	}
 }
 
-// Calls are waited for as shells are, and their answers arrive.
+// The agent waits for calls as for shells, and their answers arrive.
 func TestStopOfTheAgentWaitsForCalls(t *testing.T) {
 	t.Parallel()
 	served := t.TempDir()
@@ -209,7 +208,7 @@ func TestStopOfTheAgentWaitsForCalls(t *testing.T) {
 	}
 }
 
-// Who waits for a call that is not waited for is told.
+// A caller whose call is ended gets the reason.
 func TestSecondSignalEndsCalls(t *testing.T) {
 	t.Parallel()
 	w := setup{agentOptions: []string{"--drain", "1h"}}.start(t)

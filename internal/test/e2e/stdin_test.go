@@ -32,7 +32,7 @@ func TestStdinIsCarriedToItsEnd(t *testing.T) {
 	w.rshWith(nil, "wc", "-c").wants(t, 0, "0\n", "") // /dev/null
 }
 
-func TestClosedStdinIsAnEmptyOne(t *testing.T) {
+func TestClosedStdinIsEmpty(t *testing.T) {
 	t.Parallel()
 	w := setup{}.start(t)
 	cmd := w.rshCommand("wc", "-c")
@@ -41,14 +41,14 @@ func TestClosedStdinIsAnEmptyOne(t *testing.T) {
 	w.finish(cmd).wants(t, 0, "0\n", "")
 }
 
-// A shell that gets its commands from a pipe, as `shvrsh test/agent <script`.
+// As with `shvrsh test/agent <script`.
 func TestShellWithoutATerminal(t *testing.T) {
 	t.Parallel()
 	w := setup{}.start(t)
 	w.rshWith(strings.NewReader("echo $((40+2))\nexit 5\n")).wants(t, 5, "42\n", "")
 }
 
-// endless is a stdin that always has more.
+// endless is a stdin without an end.
 type endless struct{}
 
 func (endless) Read(b []byte) (int, error) { return len(b), nil }
@@ -61,7 +61,7 @@ func TestCommandNeedNotReadItsStdin(t *testing.T) {
 	w.rshWith(endless{}, "exec <&-; echo closed; exit 3").wants(t, 3, "closed\n", "")
 }
 
-// The command must not wait for our stdin either.
+// Neither shvrsh nor the command may wait for a stdin that stays open.
 func TestOpenStdinDoesNotHoldUpTheEnd(t *testing.T) {
 	t.Parallel()
 	w := setup{}.start(t)

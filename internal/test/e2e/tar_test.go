@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// piped runs `from | to` and checks that neither has anything to say.
+// piped runs `from | to` and checks that neither writes to stderr.
 func (w *world) piped(from, to *exec.Cmd) {
 	t := w.t
 	t.Helper()
@@ -25,12 +25,12 @@ func (w *world) piped(from, to *exec.Cmd) {
 	_ = r.Close()
 	for _, p := range []*process{writer, reader} {
 		if code := p.codeWithin(t, 10*patience); code != 0 || p.log.String() != "" {
-			t.Errorf("%s: exit code %d, %q", p.name, code, p.log)
+			t.Errorf("%s: exit code %d, %q", p.Name, code, p.log)
 		}
 	}
 }
 
-func TestTar(t *testing.T) {
+func TestTarThroughAPipe(t *testing.T) {
 	t.Parallel()
 	tar := tool(t, "tar", "tar")
 	size := int64(64 << 20)

@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,10 +16,12 @@ import (
 
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
+
+	"shvtools/internal/test/proctest"
 )
 
-// underShell is the life of shvrsh under a user's shell, which owns the terminal
-// before and after; it notes the terminal's modes at both times.
+// underShell runs shvrsh under a user's shell, which has the terminal before and after. It
+// records the modes of the terminal at both times.
 const underShell = `modes=$1 errors=$2; shift 2
 trap : INT
 stty -g >"$modes"
@@ -31,17 +34,17 @@ exit $code`
 type terminal struct {
 	w      *world
 	master *os.File
-	slave  *os.File // the description that shvrsh has too; blocking
-	shell  *process // the user's own
-	screen *record  // what the terminal shows
-	seen   int      // of the screen, by expect
+	slave  *os.File         // shares its description with shvrsh; blocking
+	shell  *process         // the user's shell
+	screen *proctest.Record // what the terminal shows
+	seen   int              // bytes of the screen that expect has passed
 
 	modes, errors string // files
 }
 
 var terminals atomic.Int64
 
-// shell opens a shell on the device, of that size, and waits for its prompt.
+// shell opens a shell on the device, with a terminal of that size, and waits for its prompt.
 func (w *world) shell(cols, rows uint16) *terminal {
 	w.t.Helper()
 	term := w.open(cols, rows, w.shvrsh(device))
@@ -53,7 +56,7 @@ func (w *world) shell(cols, rows uint16) *terminal {
 func (w *world) open(cols, rows uint16, shvrsh *exec.Cmd) *terminal {
 	w.t.Helper()
 	name := filepath.Join(w.dir, fmt.Sprintf("terminal%d", terminals.Add(1)))
-	term := &terminal{w: w, screen: newRecord(), modes: name + ".modes", errors: name + ".errors"}
+	term := &terminal{w: w, screen: proctest.NewRecord(), modes: name + ".modes", errors: name + ".errors"}
 	term.openPty()
 	term.resize(cols, rows)
 
@@ -76,20 +79,11 @@ func (term *terminal) openPty() {
 	}
 	term.master = reopen(t, master, true) // so that Close ends a Read
 	term.slave = reopen(t, slave, false)  // as a user's shell has it
-	go func() {
-		buf := make([]byte, 32<<10)
-		for {
-			n, err := term.master.Read(buf)
-			if err != nil {
-				return
-			}
-			_, _ = term.screen.Write(buf[:n])
-		}
-	}()
+	go func() { _, _ = io.Copy(term.screen, term.master) }()
 }
 
-// reopen gives a file of the same description that is non-blocking or not: what
-// package pty opens is neither one for sure.
+// reopen returns a file with the same description as f, non-blocking or not. Package pty
+// does not say which of the two its files are.
 func reopen(t *testing.T, f *os.File, nonblocking bool) *os.File {
 	t.Helper()
 	defer f.Close()
@@ -105,21 +99,21 @@ func reopen(t *testing.T, f *os.File, nonblocking bool) *os.File {
 	return file
 }
 
-// expect waits until text is on the screen, behind what was expected before, and
+// expect waits for a text on the screen, after the texts that were expected before, and
 // returns everything up to its end.
 func (term *terminal) expect(text string) string {
 	term.w.t.Helper()
 	shows := func(screen []byte) bool { return bytes.Contains(screen[term.seen:], []byte(text)) }
-	if !term.screen.await(shows, term.shell.ended) {
-		term.w.t.Fatalf("the terminal does not show %q but %q; stderr: %q", text, term.screen.bytes()[term.seen:], term.stderr())
+	if !term.screen.Await(shows, term.shell.Ended) {
+		term.w.t.Fatalf("the terminal does not show %q but %q; stderr: %q", text, term.screen.Bytes()[term.seen:], term.stderr())
 	}
-	rest := term.screen.bytes()[term.seen:]
+	rest := term.screen.Bytes()[term.seen:]
 	end := bytes.Index(rest, []byte(text)) + len(text)
 	term.seen += end
 	return string(rest[:end])
 }
 
-// typeKeys gives bytes to the terminal as its keyboard does.
+// typeKeys types keys, as the keyboard of the terminal does.
 func (term *terminal) typeKeys(keys string) {
 	term.w.t.Helper()
 	if _, err := term.master.WriteString(keys); err != nil {
@@ -136,8 +130,9 @@ func (term *terminal) run(line string) string {
 	return strings.TrimSuffix(term.expect(prompt), prompt)
 }
 
-// echoes types so many keys to a program that shows each, one after the other with a
-// pause between them, and gives how long they took to be seen, the quickest first.
+// echoes types keys to a program that echoes them, and returns how long each took to be
+// seen, the quickest first. The pause after each is that of a user: keys without pauses
+// between them would measure a busy connection.
 func (term *terminal) echoes(keys int, pause time.Duration) (took []time.Duration) {
 	term.w.t.Helper()
 	for range keys {
@@ -151,15 +146,15 @@ func (term *terminal) echoes(keys int, pause time.Duration) (took []time.Duratio
 	return took
 }
 
-// begin types a command that reads the terminal, and waits until what is typed
-// next is for the command: the shell's own editor has other modes.
+// begin types a command that reads the terminal, and waits until it runs: the line editor
+// of the shell has other modes.
 func (term *terminal) begin(command string) {
 	term.w.t.Helper()
 	term.typeKeys("echo be''gun; " + command + "\r")
 	term.expect("begun\r\n")
 }
 
-// sleeps types a command that goes on until it is ended, and gives its marker.
+// sleeps types a command that runs until it is ended, and returns its marker.
 func (term *terminal) sleeps() string {
 	term.w.t.Helper()
 	command := marker()
@@ -168,7 +163,7 @@ func (term *terminal) sleeps() string {
 	return command
 }
 
-// interrupts ends a command with Ctrl-C, and is at the prompt again.
+// interrupts starts a command, ends it with Ctrl-C, and waits for the prompt.
 func (term *terminal) interrupts() {
 	term.w.t.Helper()
 	command := term.sleeps()
@@ -177,7 +172,7 @@ func (term *terminal) interrupts() {
 	awaitEnd(term.w.t, patience, command)
 }
 
-// endsInBand asks by which way the shell runs, and leaves it.
+// endsInBand checks with ~i that the shell runs in band, and ends it.
 func (term *terminal) endsInBand() {
 	term.w.t.Helper()
 	term.typeKeys("\r~i")
@@ -194,7 +189,7 @@ func (term *terminal) resize(cols, rows uint16) {
 	}
 }
 
-// mode returns the present mode of the terminal.
+// mode returns the present modes of the terminal.
 func (term *terminal) mode() unix.Termios {
 	term.w.t.Helper()
 	mode, err := unix.IoctlGetTermios(int(term.slave.Fd()), unix.TCGETS)
@@ -204,7 +199,7 @@ func (term *terminal) mode() unix.Termios {
 	return *mode
 }
 
-// nonblocking tells whether somebody made the user's terminal so.
+// nonblocking reports whether the user's terminal is non-blocking.
 func (term *terminal) nonblocking() bool {
 	term.w.t.Helper()
 	flags, err := unix.FcntlInt(term.slave.Fd(), unix.F_GETFL, 0)
@@ -214,7 +209,7 @@ func (term *terminal) nonblocking() bool {
 	return flags&unix.O_NONBLOCK != 0
 }
 
-// shvrsh is the process on the terminal.
+// shvrsh waits until shvrsh runs on the terminal, and returns its process.
 func (term *terminal) shvrsh() int {
 	term.w.t.Helper()
 	var pids []int
@@ -230,8 +225,8 @@ func (term *terminal) stderr() string {
 	return string(text)
 }
 
-// ends waits for the end of shvrsh and checks its exit code, and that it left
-// the terminal as it found it.
+// ends waits for the end of shvrsh. It checks the exit code, and that the terminal is as
+// it was before.
 func (term *terminal) ends(code int) {
 	t := term.w.t
 	t.Helper()

@@ -16,13 +16,13 @@ import (
 	"time"
 )
 
-// skipEnv is set where the real tools cannot be had, as by .ci/run without apt.
+// skipEnv is set if the real tools are not available, for example by .ci/run without apt.
 const skipEnv = "SHV_SKIP_MISSING_TOOLS"
 
-// The device as programs name it that take what has a slash for a local file.
+// The name of the device for programs that treat a name with a slash as a local file.
 const deviceHost = "test%2Fagent"
 
-// tool finds a program that calls shvrsh in the place of ssh.
+// tool returns the path of a program that calls shvrsh instead of ssh.
 func tool(t *testing.T, name, debian string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
@@ -36,7 +36,7 @@ func tool(t *testing.T, name, debian string) string {
 	return path
 }
 
-// use runs a tool that finds the world's broker, with nothing on stdin.
+// use runs a tool for the world's broker, with an empty stdin.
 func (w *world) use(path string, args ...string) result {
 	w.t.Helper()
 	return w.finish(w.toolCommand(path, args...))
@@ -49,7 +49,7 @@ func (w *world) toolCommand(path string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// wantsQuiet checks a tool that had nothing to say.
+// wantsQuiet checks that a tool succeeded without output.
 func (r result) wantsQuiet(t testing.TB, what string) {
 	t.Helper()
 	if r.code != 0 || len(r.stdout) > 0 || len(r.stderr) > 0 {
@@ -72,19 +72,19 @@ func write(t testing.TB, file string, data []byte, mode os.FileMode) {
 	if err := os.WriteFile(file, data, mode); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(file, mode); err != nil { // whatever the umask
+	if err := os.Chmod(file, mode); err != nil { // whatever the umask is
 		t.Fatal(err)
 	}
 }
 
-// noise is data that no compression shortens.
+// noise returns data that cannot be compressed.
 func noise(seed byte, size int) []byte {
 	data := make([]byte, size)
 	_, _ = rand.NewChaCha8([32]byte{seed}).Read(data)
 	return data
 }
 
-// oddTree makes a tree of what file names, modes and times can be.
+// oddTree makes a tree with unusual file names, modes and times.
 func oddTree(t testing.TB, root string) {
 	t.Helper()
 	past := time.Date(2001, 9, 9, 1, 46, 40, 0, time.UTC)
@@ -117,8 +117,8 @@ func oddTree(t testing.TB, root string) {
 	}
 }
 
-// listing is all of a tree that a copy must have too: for each name the kind,
-// the mode, the time, and the content.
+// listing returns what a copy of a tree must have too: the kind, mode, time and content of
+// each name.
 func listing(t testing.TB, root string) map[string]string {
 	t.Helper()
 	found := make(map[string]string)
@@ -175,7 +175,7 @@ func sameFiles(t testing.TB, got, want string) {
 	}
 }
 
-// sameTrees checks that a copy is one.
+// sameTrees checks that a tree is a copy of another.
 func sameTrees(t testing.TB, got, want string) {
 	t.Helper()
 	is, should := listing(t, got), listing(t, want)
@@ -191,7 +191,7 @@ func sameTrees(t testing.TB, got, want string) {
 	}
 }
 
-// configured gives a tool a configuration of shvrsh in the place of $SHV_URL.
+// configured makes a tool use a configuration of shvrsh instead of $SHV_URL.
 func (w *world) configured(cmd *exec.Cmd, yaml string) *exec.Cmd {
 	w.t.Helper()
 	home := w.place("config")
@@ -201,7 +201,7 @@ func (w *world) configured(cmd *exec.Cmd, yaml string) *exec.Cmd {
 	return cmd
 }
 
-// pump7 is a configuration with that name for the device.
+// pump7 returns a configuration in which pump7 names the device.
 func (w *world) pump7() string {
 	return fmt.Sprintf("hosts:\n  pump7: {url: %q, path: %s}\n", w.url, device)
 }

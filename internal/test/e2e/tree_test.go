@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// treeAccess lets brokers, devices and operators in.
+// treeAccess has users for brokers, devices and operators.
 const treeAccess = `allow-plaintext: true
 access:
   users:
@@ -32,13 +32,13 @@ type treeBroker struct {
 	name      string
 	ns        namespace
 	listen    string
-	advertise string // "": nothing
-	up        string // URL of the one above, "": none
-	mount     string // there
+	advertise string // "": nothing is advertised
+	up        string // URL of the parent broker; "": none
+	mount     string // mount point at the parent
 	options   []string
 }
 
-// startTreeBroker starts one, and gives the URL where it listens.
+// startTreeBroker starts a broker of a tree, and returns the URL of its listener.
 func (w *world) startTreeBroker(b treeBroker) (*process, string) {
 	w.t.Helper()
 	text := fmt.Sprintf("name: %s\nlisten: [{url: %q}]\n%s", b.name, b.listen, treeAccess)
@@ -68,14 +68,14 @@ func (w *world) startTreeAgent(ns namespace, url string) {
 	w.awaitReady(w.agent, ready)
 }
 
-// eva is shvrsh of a user in a tree.
+// eva returns shvrsh of a user in a tree, not started.
 func (w *world) eva(ns namespace, args ...string) *exec.Cmd {
 	cmd := exec.Command(program("shvrsh"), args...)
 	cmd.Env = environment("SHV_URL="+w.url, "SHV_USER=eva", "SHV_PASSWORD=pw-eva")
 	return ns.in(cmd)
 }
 
-// awaitTree waits until the device is found.
+// awaitTree waits until the device runs commands.
 func (w *world) awaitTree(ns namespace, path string) {
 	w.t.Helper()
 	eventually(w.t, patience, "the device is found at "+path, func() bool {
@@ -85,12 +85,12 @@ func (w *world) awaitTree(ns namespace, path string) {
 
 const treeDevice = "m/s/" + device
 
-// tower is three brokers in one network, of which the lowest is where helpers go, so
-// that tunnels pass all of them.
+// tower is three brokers in one network. Helpers connect to the lowest, so tunnels pass
+// all three.
 type tower struct {
 	*world
 	ns                  namespace
-	brokers             []treeBroker // from above
+	brokers             []treeBroker // the topmost first
 	top, middle, bottom *process
 }
 
@@ -131,8 +131,8 @@ func TestSessionsThroughThreeBrokers(t *testing.T) {
 	}
 }
 
-// Each of the programs on the way that dies ends both halves at once; when the tree
-// is whole again, so are shells.
+// The death of any broker on the way must end both halves of a session at once. When the
+// broker is back, shells work again.
 func TestBrokersThatDieEndBothHalvesOfAShell(t *testing.T) {
 	t.Parallel()
 	w := newTower(t)
@@ -145,9 +145,10 @@ func TestBrokersThatDieEndBothHalvesOfAShell(t *testing.T) {
 		began := time.Now()
 		w.kill(*victim)
 		term.ends(255)
-		wantsLine(t, term.stderr(), device, "connection ") // why it has ended
+		wantsLine(t, term.stderr(), device, "connection ") // the reason of the end
 		awaitEnd(t, patience, command)
-		if took := time.Since(began); took > 5*time.Second { // far above, and far below what a silent end takes to be noticed
+		// Far more than it takes, and far less than silence takes to be noticed.
+		if took := time.Since(began); took > 5*time.Second {
 			t.Errorf("%s: it took %v", w.brokers[i].name, took)
 		}
 		*victim, _ = w.startTreeBroker(w.brokers[i])
@@ -155,8 +156,8 @@ func TestBrokersThatDieEndBothHalvesOfAShell(t *testing.T) {
 	}
 }
 
-// A user who is away holds up nobody, and comes back to a shell that lives.
-func TestSuspendedUserInATreeHoldsUpNobody(t *testing.T) {
+// A suspended user must not delay others, and must find the shell alive.
+func TestSuspendedUserInATreeDoesNotDelayOthers(t *testing.T) {
 	t.Parallel()
 	w := newTower(t)
 	away := w.open(80, 24, w.eva(w.ns, treeDevice))
@@ -177,8 +178,8 @@ func TestSuspendedUserInATreeHoldsUpNobody(t *testing.T) {
 	away.ends(0)
 }
 
-// Bulk in one tunnel delays the keys of another one by little.
-func TestBulkOnASharedLinkDelaysNobody(t *testing.T) {
+// Bulk data in one tunnel must not delay the keys in another.
+func TestBulkOnASharedLinkDoesNotDelayKeys(t *testing.T) {
 	w := newTower(t)
 	term := w.open(80, 24, w.eva(w.ns, treeDevice))
 	term.begin("cat")
@@ -199,10 +200,10 @@ func TestBulkOnASharedLinkDelaysNobody(t *testing.T) {
 	p := w.launch(bulk)
 	eventually(t, patience, "bulk flows", func() bool { return flowed.Load() > 5_000_000 })
 	busy50, busy99 := echoes()
-	p.stop(t)
+	p.Stop(t)
 	t.Logf("a key takes %v, %v (p99); beside bulk %v, %v", quiet50, quiet99, busy50, busy99)
-	// Seven programs share the cores here, with other tests: what the link itself adds
-	// is judged in internal/wire/link, without them.
+	// Seven programs and other tests share the cores here. internal/wire/link measures the
+	// delay of the link alone.
 	if busy50-quiet50 > 10*time.Millisecond {
 		t.Errorf("bulk delays keys by %v", busy50-quiet50)
 	}
@@ -212,8 +213,8 @@ func TestBulkOnASharedLinkDelaysNobody(t *testing.T) {
 	term.ends(0)
 }
 
-// A private child, and of the brokers above the public one nearest to the user is
-// where helpers go: the device reaches no other one but its own, and that is private.
+// The child broker is private. Of the public brokers above it, helpers must use the one
+// that is nearest to the user. The device reaches only that one and its own broker.
 func TestHelpersGoToTheNearestPublicBroker(t *testing.T) {
 	t.Parallel()
 	for _, chosen := range []string{"top", "middle"} {
@@ -239,7 +240,7 @@ func TestHelpersGoToTheNearestPublicBroker(t *testing.T) {
 			w.startTreeBroker(treeBroker{name: "child", ns: child, listen: "tcp://10.4.0.1:3755", up: "tcp://10.3.0.1", mount: "s"})
 			w.startTreeAgent(dev, "tcp://10.4.0.1")
 			w.awaitTree(user, treeDevice)
-			// The helper's own end of its connection shows where it went.
+			// The sockets of the helper show to which broker it connected.
 			where := `cat /proc/$PPID/net/tcp | awk '$4=="01"{print $3}' | sort`
 			r := w.finish(w.eva(user, treeDevice, where))
 			want := map[string]string{"top": "017100CB:0EAB", "middle": "057100CB:0EAB"}[chosen]
@@ -257,8 +258,8 @@ func TestHelpersGoToTheNearestPublicBroker(t *testing.T) {
 	}
 }
 
-// A broker that would stand below itself says so, and serves on.
-func TestLoopOfBrokersIsTold(t *testing.T) {
+// A broker that would be its own parent must report that, and go on serving.
+func TestLoopOfBrokersIsReported(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	ns := newNamespace(t, "loop")
@@ -272,7 +273,7 @@ func TestLoopOfBrokersIsTold(t *testing.T) {
 	}
 	eventually(t, patience, "the loop of one is told", told(self))
 	eventually(t, patience, "the loop of two is told", told(w.all[0], w.all[1]))
-	for range 40 { // which takes a while, in which it must not go round
+	for range 40 { // takes a while, in which messages must not go round
 		w.finish(w.eva(ns, treeDevice, "true")).wantsFailure(t, "no such device")
 	}
 	for _, p := range w.all {

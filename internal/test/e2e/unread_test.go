@@ -164,7 +164,7 @@ func fill(t *testing.T, c *client.Client, size int) {
 }
 
 // The journal is on stderr, too: it fills what may wait there.
-func TestLostLinesAreToldOnceTheLogIsRead(t *testing.T) {
+func TestLostLinesAreReportedOnceTheLogIsRead(t *testing.T) {
 	t.Parallel()
 	reader, stderr := smallPipe(t)
 	w := setup{noAgent: true, brokerStderr: stderr, brokerOptions: []string{"--journal", "-", "--journal-unsafe"}}.start(t)
@@ -229,8 +229,8 @@ func TestDaemonsOutliveTheReaderOfTheirLog(t *testing.T) {
 	w.rsh("kill -PIPE $$").wants(t, 128+int(syscall.SIGPIPE), "", "")
 	w.rsh("yes | head -n 1").wants(t, 0, "y\n", "")
 	for _, p := range []*process{w.agent, w.broker} {
-		if !p.running() {
-			t.Errorf("%s has ended: %v", p.name, p.cmd.ProcessState)
+		if !p.Running() {
+			t.Errorf("%s has ended: %v", p.Name, p.Cmd.ProcessState)
 		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"shvtools/internal/test/testbin"
 )
 
-// call runs one of the programs by itself.
+// call runs one of the programs to its end.
 func call(w *world, name string, args ...string) result {
 	cmd := exec.Command(program(name), args...)
 	cmd.Env = environment()
@@ -34,7 +34,7 @@ func TestHelpAndVersion(t *testing.T) {
 	}
 }
 
-func TestCommandLinesThatCannotBeRead(t *testing.T) {
+func TestInvalidCommandLinesAreReported(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	for _, tt := range []struct {

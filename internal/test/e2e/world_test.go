@@ -16,27 +16,27 @@ import (
 
 const (
 	device = "test/agent"
-	// prompt is what shells under test show.
+	// prompt is the prompt of shells under test.
 	prompt = "e2e> "
 )
 
-// setup is what a test wants its world to be like.
+// setup describes the world that a test needs.
 type setup struct {
-	unsafe        bool                            // the journal shows everything
-	helper        string                          // another shvrexec
-	agentEnv      []string                        // in addition
-	under         func(agent *exec.Cmd) *exec.Cmd // starts the agent in circumstances of its own
+	unsafe        bool                            // the journal shows secrets and data too
+	helper        string                          // instead of our shvrexec
+	agentEnv      []string                        // more environment of the agent
+	under         func(agent *exec.Cmd) *exec.Cmd // changes how the agent is started
 	noAgent       bool
 	agentOptions  []string                    // more options of the agent
-	url           string                      // a broker that the test runs itself
+	url           string                      // of a broker that the test runs itself
 	listen        string                      // URL of our broker; "": a free port on loopback
 	brokerOptions []string                    // more options of the broker
-	clientURL     func(listens string) string // nil: the same
+	clientURL     func(listens string) string // URL for clients; nil: that of the listener
 
 	brokerStderr, agentStderr *os.File // instead of the log of the test
 }
 
-// world is a broker and an agent, and all that a test starts around them.
+// world is a broker, an agent, and all other programs that a test starts.
 type world struct {
 	t     *testing.T
 	setup setup
@@ -53,14 +53,14 @@ type world struct {
 
 var worlds atomic.Int64
 
-// newWorld is one without programs; the end of the test ends those that it gets.
+// newWorld returns a world without programs. The end of the test ends those that it gets.
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, dir: t.TempDir(), mark: fmt.Sprintf("E2E_WORLD=%d-%d", os.Getpid(), worlds.Add(1))}
 	t.Cleanup(w.end)
 	return w
 }
 
-// start brings a world up.
+// start starts a world.
 func (s setup) start(t *testing.T) *world {
 	t.Helper()
 	w := newWorld(t)
@@ -78,8 +78,8 @@ func (s setup) start(t *testing.T) *world {
 	return w
 }
 
-// end ends all programs, the newest first, and what a failed test has left on
-// the device; it shows what they wrote if the test has failed.
+// end ends all programs, the newest first, and what a failed test has left on the device.
+// If the test has failed, it shows what they wrote.
 func (w *world) end() {
 	// They must not write while the directory is removed.
 	defer eventually(w.t, patience, "what is left on the device ends", func() bool {
@@ -91,7 +91,7 @@ func (w *world) end() {
 	})
 	for i := len(w.all) - 1; i >= 0; i-- {
 		p := w.all[i]
-		p.stop(w.t)
+		p.Stop(w.t)
 		p.checkRaces(w.t)
 		if w.t.Failed() {
 			p.report(w.t)
@@ -106,7 +106,7 @@ func (w *world) end() {
 // launch starts a program of the world.
 func (w *world) launch(cmd *exec.Cmd) *process {
 	w.t.Helper()
-	p, err := startProcess(filepath.Base(cmd.Path), cmd)
+	p, err := startProcess(cmd)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func (w *world) launch(cmd *exec.Cmd) *process {
 	return p
 }
 
-// startBroker starts the broker, and takes its first URL for the world's.
+// startBroker starts the broker, whose first URL becomes that of the world.
 func (w *world) startBroker(listen string) {
 	w.t.Helper()
 	ready := w.newFile("broker.ready")
@@ -170,14 +170,14 @@ func toFile(stream *io.Writer, file *os.File) {
 	}
 }
 
-// shellSettings makes the device's login shell show our prompt, whatever the
-// user's own settings are, and keeps what is typed out of the user's history.
+// shellSettings makes the device's login shell show prompt, whatever the user's settings
+// are, and keeps what is typed out of the user's history.
 func (w *world) shellSettings() []string {
 	rc := filepath.Join(w.dir, "shrc")
 	if err := os.WriteFile(rc, []byte("PS1='"+prompt+"'\n"), 0o644); err != nil {
 		w.t.Fatal(err)
 	}
-	// Written so that `env` does not show the prompt itself.
+	// Quoted so that the output of `env` does not contain the prompt.
 	command := "PS1='" + prompt[:1] + "''" + prompt[1:] + "'"
 	return []string{w.mark, "ENV=" + rc, "PROMPT_COMMAND=" + command, "HISTFILE="}
 }
@@ -186,19 +186,19 @@ func (w *world) shellSettings() []string {
 func (w *world) awaitReady(p *process, file string) string {
 	w.t.Helper()
 	var text []byte
-	eventually(w.t, patience, p.name+" is ready", func() bool {
+	eventually(w.t, patience, p.Name+" is ready", func() bool {
 		var err error
 		text, err = os.ReadFile(file)
-		return err == nil || !p.running()
+		return err == nil || !p.Running()
 	})
 	line, _, found := strings.Cut(string(text), "\n")
 	if !found {
-		w.t.Fatalf("%s: no line in its ready file", p.name)
+		w.t.Fatalf("%s: no line in its ready file", p.Name)
 	}
 	return line
 }
 
-// socket is where the agent tells its status.
+// socket is the socket with the status of the agent.
 func (w *world) socket() string { return filepath.Join(w.dir, "agent.sock") }
 
 func (w *world) journalFile() string { return filepath.Join(w.dir, "journal") }
@@ -208,7 +208,7 @@ func (w *world) journal() string {
 	return string(text)
 }
 
-// awaitCalls waits until the broker has had n calls that open a session.
+// awaitCalls waits until the journal has n calls that open a session.
 func (w *world) awaitCalls(n int) {
 	w.t.Helper()
 	eventually(w.t, patience, strconv.Itoa(n)+" calls in the journal", func() bool {
@@ -221,7 +221,7 @@ func (w *world) helpers() []int {
 	return w.runByAgent(program("shvrexec"))
 }
 
-// guards are the guards of the agent's commands.
+// guards returns the running guards of the agent.
 func (w *world) guards() []int {
 	return w.runByAgent(program("shvrexec") + " --guard")
 }
@@ -230,21 +230,21 @@ func (w *world) runByAgent(command string) []int {
 	return processes(func(pid int) bool { return commandLine(pid) == command && parentOf(pid) == w.agent.pid() })
 }
 
-// newFile names a file of the world that does not exist.
+// newFile returns the path of a file of the world that does not exist.
 func (w *world) newFile(name string) string {
 	file := filepath.Join(w.dir, name)
 	_ = os.Remove(file)
 	return file
 }
 
-// environment is a small one: what the tests' caller has set must not matter.
+// environment returns a small environment, without the variables of the tests' caller.
 func environment(more ...string) []string {
 	env := []string{
 		"PATH=" + os.Getenv("PATH"),
 		"HOME=" + os.Getenv("HOME"),
 		"XDG_CONFIG_HOME=/nonexistent",
 		"TERM=dumb",                // no escape sequences
-		"GORACE=atexit_sleep_ms=0", // else each program takes a second longer under -race
+		"GORACE=atexit_sleep_ms=0", // otherwise each program takes a second longer under -race
 	}
 	return append(env, more...)
 }

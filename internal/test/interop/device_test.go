@@ -22,7 +22,7 @@ func TestPyshvDeviceAnswersThroughOurBroker(t *testing.T) {
 	c.wants("echo", args{"path": "test/device/values", "method": "echo"}, "[]")
 }
 
-// Signals that come twice, late or not in order would be other values.
+// Each signal has another value, so the test sees those that are lost, repeated or late.
 func TestSignalsOfAPyshvDeviceComeInOrderAndOnce(t *testing.T) {
 	covers(t, pyDevice, ours, "subscribe, signals in order and once each, unsubscribe")
 	b := startBroker(t)
@@ -46,13 +46,13 @@ func TestSignalsOfAPyshvDeviceComeInOrderAndOnce(t *testing.T) {
 	}
 	c.wants("unsubscribe", args{"ri": "**:get:other"}, "true")
 	d.must("burst", args{"count": 1}, nil)
-	c.must("call", args{"path": "test/device/value", "method": "get"}, nil) // behind the signal
+	c.must("call", args{"path": "test/device/value", "method": "get"}, nil) // its answer arrives after the signal
 	if events := c.awaitEvents("signal", count+1); len(events) != count+1 {
 		t.Errorf("signals after the last unsubscribe: %v", events[count+1:])
 	}
 }
 
-func TestPyshvIsToldOfDevicesThatComeAndGo(t *testing.T) {
+func TestPyshvReceivesMountSignals(t *testing.T) {
 	covers(t, pyDevice, ours, "lsmod when a device is mounted and when it goes")
 	b := startBroker(t)
 	c := connected(t, b.login())
@@ -67,7 +67,7 @@ func TestPyshvIsToldOfDevicesThatComeAndGo(t *testing.T) {
 	}
 }
 
-// A call that takes longer than pyshv waits is asked after, and not made again.
+// pyshv sends queries for a call that takes long, and must not make it again.
 func TestLongCallOnAPyshvDeviceRunsOnce(t *testing.T) {
 	covers(t, pyDevice, ours, "delayed answers: queries, progress, one run")
 	b := startBroker(t)
@@ -84,11 +84,11 @@ func TestLongCallOnAPyshvDeviceRunsOnce(t *testing.T) {
 	}
 	d.wants("counts", nil, "[1, 0]")
 	if b.count("i{abort:false}") == 0 {
-		t.Error("nothing was asked after")
+		t.Error("pyshv sent no query")
 	}
 }
 
-func TestCallThatIsGivenUpIsStoppedOnAPyshvDevice(t *testing.T) {
+func TestAbortedCallIsStoppedOnAPyshvDevice(t *testing.T) {
 	covers(t, pyDevice, ours, "abort of a call")
 	b := startBroker(t)
 	d := mounted(t, b)

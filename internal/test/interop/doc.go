@@ -1,11 +1,11 @@
-// Package interop tests our programs with those of other people: pyshv, its broker
-// and shvcli, as PyPI has them. It holds tests alone, and is no test of Python
-// programs: what is wrong with those is noted in the test that met it.
+// Package interop tests our programs with programs of others: pyshv, its broker and
+// shvcli, in their versions on PyPI. It holds only tests. It does not test the Python
+// programs: a test that meets one of their faults has a comment about it.
 //
-// `make interop` makes the virtual environment that the tests need, names it in
-// SHV_INTEROP_VENV, and lets them write docs/interop.md, which tells what ran
-// against what. Without the variable they are skipped.
+// `make interop` makes the virtual environment that the tests need and names it in
+// SHV_INTEROP_VENV. Without that variable the tests are skipped. `make interop` also has
+// them write docs/interop.md, which lists what ran against what.
 //
-// The peers in testdata are driven line by line (testdata/lines.py says how). Nothing
-// waits for a fixed time or uses a fixed port.
+// The tests drive the peers in testdata line by line; testdata/lines.py describes the
+// protocol. No test waits for a fixed time or uses a fixed port.
 package interop

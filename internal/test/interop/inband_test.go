@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 	"math/rand"
 	"os"
@@ -13,12 +12,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/creack/pty"
+
+	"shvtools/internal/test/proctest"
 )
 
-// tunnelless is the configuration of a pyshv broker: one user may do all.
+// tunnelless is the configuration of a pyshv broker with one user, who has all rights.
 const tunnelless = `
 listen = ["tcp://127.0.0.1:0"]
 [user.all]
@@ -29,28 +29,15 @@ mountPoints = ["**"]
 access.su = ["**:*"]
 `
 
-// inBand is shvrsh with a command for our agent behind a pyshv broker, which knows
-// no tunnels; not started.
+// inBand starts a pyshv broker, which knows no tunnels, with our agent. It returns a
+// function that makes a shvrsh with a command for that agent; it is not started.
 func inBand(t *testing.T) func(words ...string) *exec.Cmd {
 	t.Helper()
-	dir := t.TempDir()
-	config := filepath.Join(dir, "broker.toml")
-	if err := os.WriteFile(config, []byte(tunnelless), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(inVenv("pyshvbroker"), "-c", config)
-	cmd.Env = environment(dir)
-	s := start(t, cmd)
-	port := 0
-	s.await(t, "it listens", func() bool {
-		port = listensAt(cmd.Process.Pid)
-		return port != 0
-	})
-	url := fmt.Sprintf("tcp://127.0.0.1:%d", port)
+	_, url := startTheirBroker(t, tunnelless)
 	startAgent(t, url, "all", "all")
 	return func(words ...string) *exec.Cmd {
-		cmd := exec.Command(program("shvrsh"), append([]string{"--url", url, "--user", "all", "test/agent"}, words...)...)
-		cmd.Env = environment(dir, "SHV_PASSWORD=all")
+		cmd := exec.Command(program("shvrsh"), append([]string{"--url", url, "--user", "all", device}, words...)...)
+		cmd.Env = environment(t.TempDir(), "SHV_PASSWORD=all")
 		return cmd
 	}
 }
@@ -95,40 +82,28 @@ func TestShellThroughThePyshvBroker(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer terminal.Close()
-	screen := make(chan []byte)
+	screen, ended := proctest.NewRecord(), make(chan struct{})
 	go func() {
-		defer close(screen)
-		for {
-			b := make([]byte, 4096)
-			n, err := terminal.Read(b)
-			if n > 0 {
-				screen <- b[:n]
-			}
-			if err != nil {
-				return
-			}
-		}
+		defer close(ended)
+		_, _ = io.Copy(screen, terminal)
 	}()
-	late := time.After(patience)
-	seen := ""
+	seen := 0
 	expect := func(text string) {
 		t.Helper()
-		for !strings.Contains(seen, text) {
-			select {
-			case b, ok := <-screen:
-				if !ok {
-					t.Fatalf("shvrsh ended without %q: %q", text, seen)
-				}
-				seen += string(b)
-			case <-late:
-				t.Fatalf("no %q: %q", text, seen)
+		shown := screen.Await(func(b []byte) bool {
+			i := bytes.Index(b[seen:], []byte(text))
+			if i >= 0 {
+				seen += i + len(text)
 			}
+			return i >= 0
+		}, ended)
+		if !shown {
+			t.Fatalf("no %q: %q", text, screen.Bytes()[seen:])
 		}
-		_, seen, _ = strings.Cut(seen, text)
 	}
 	for _, step := range [][2]string{
 		{"stty size\r", "31 91"},
-		// In one process, which has the terminal: a Ctrl-C before that finds the shell.
+		// exec, so that the Ctrl-C cannot reach the shell before sleep runs.
 		{"sh -c 'echo begin''ning; exec sleep 1000'\r", "beginning"},
 		{"\x03", "^C"},
 		{"exit 5\r", "closed."},

@@ -7,24 +7,24 @@ import (
 	"testing"
 	"time"
 
+	"shvtools/internal/test/proctest"
 	"shvtools/internal/test/testbin"
 )
 
 const (
 	// venvEnv names the virtual environment with pyshv and shvcli.
 	venvEnv = "SHV_INTEROP_VENV"
-	// commitEnv is what our programs are built from.
+	// commitEnv names the commit from which our programs are built.
 	commitEnv = "SHV_INTEROP_COMMIT"
-	// tableEnv names the file that the results go to.
+	// tableEnv names the file for the results.
 	tableEnv = "SHV_INTEROP_TABLE"
 )
 
-// patience is how long a test waits for what should come at once, on a busy machine.
-const patience = 30 * time.Second
+const patience = proctest.Patience
 
 var (
 	venv    = os.Getenv(venvEnv)
-	bin     string // where our programs are
+	bin     string // the directory of our programs
 	results table
 )
 
@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// run builds our programs, runs the tests and writes down what came of them.
+// run builds our programs, runs the tests and writes their results.
 func run(m *testing.M) (code int, err error) {
 	if bin, err = os.MkdirTemp("", "shv-interop-"); err != nil {
 		return 0, err
@@ -61,7 +61,7 @@ func run(m *testing.M) (code int, err error) {
 	if file == "" {
 		return m.Run(), nil
 	}
-	// A run that is cut short must leave no table of an earlier one.
+	// A run that is cut short must not leave the table of an earlier run.
 	if err := os.WriteFile(file, []byte(unfinished), 0o644); err != nil {
 		return 0, err
 	}
@@ -71,11 +71,11 @@ func run(m *testing.M) (code int, err error) {
 
 func program(name string) string { return filepath.Join(bin, name) }
 
-// inVenv names a program of the virtual environment.
+// inVenv returns the path of a program of the virtual environment.
 func inVenv(name string) string { return filepath.Join(venv, "bin", name) }
 
-// covers begins each test: it says which of their programs meets which of ours, and
-// in what, for the table.
+// covers begins each test. It adds a row to the table: which of their programs meets
+// which of ours, and in what.
 func covers(t *testing.T, theirs, ours, what string) {
 	t.Helper()
 	if venv == "" {

@@ -14,13 +14,13 @@ import (
 	"time"
 )
 
-// peer is a program of testdata, at the test's command.
+// peer is a program of testdata that a test commands.
 type peer struct {
 	t     *testing.T
 	name  string
 	stdin io.WriteCloser
-	errs  strings.Builder // what it complains of; read when it has ended
-	ended chan struct{}   // closed when it has ended and all it said is read
+	errs  strings.Builder // its stderr; to be read after its end
+	ended chan struct{}   // closed when it has ended and all of its stdout is read
 
 	mu      sync.Mutex
 	lastID  int
@@ -29,7 +29,7 @@ type peer struct {
 	changed chan struct{} // closed and replaced at each event
 }
 
-// reply ends a command.
+// reply is the result of a command.
 type reply struct {
 	ID        int
 	Result    json.RawMessage
@@ -37,13 +37,13 @@ type reply struct {
 	Cancelled bool
 }
 
-// failure is an SHV error; code 0 is one of the peer itself.
+// failure is an SHV error. Code 0 is an error of the peer itself.
 type failure struct {
 	Code    int
 	Message string
 }
 
-// event is what a peer says by itself.
+// event is a message that a peer sends without a command.
 type event struct {
 	Event, Path, Source, Signal string
 	Param                       json.RawMessage
@@ -72,7 +72,7 @@ func startPeer(t *testing.T, script string, args ...string) *peer {
 	go func() {
 		defer close(p.ended)
 		p.read(stdout)
-		_ = cmd.Wait() // its last words say it all
+		_ = cmd.Wait() // stderr has the reason for a failure
 	}()
 	t.Cleanup(func() {
 		_ = p.stdin.Close()
@@ -84,7 +84,7 @@ func startPeer(t *testing.T, script string, args ...string) *peer {
 			<-p.ended
 		}
 		if t.Failed() {
-			t.Logf("%s said %v and wrote:\n%s", p.name, p.events, p.errs.String())
+			t.Logf("%s sent the events %v and wrote:\n%s", p.name, p.events, p.errs.String())
 		}
 	})
 	return p
@@ -114,10 +114,10 @@ func (p *peer) read(stdout io.Reader) {
 	}
 }
 
-// args are those of a command, by name.
+// args are the arguments of a command, by name.
 type args map[string]any
 
-// begin sends a command; its reply comes later.
+// begin sends a command and returns its id and a channel for its reply.
 func (p *peer) begin(command string, a args) (id int, answer <-chan reply) {
 	p.t.Helper()
 	p.mu.Lock()
@@ -153,14 +153,14 @@ func (p *peer) await(command string, answer <-chan reply) reply {
 	return reply{}
 }
 
-// do runs a command to its end.
+// do runs a command and returns its reply.
 func (p *peer) do(command string, a args) reply {
 	p.t.Helper()
 	_, answer := p.begin(command, a)
 	return p.await(command, answer)
 }
 
-// wants runs a command, whose result must be this, as JSON.
+// wants runs a command and compares its result, as JSON.
 func (p *peer) wants(command string, a args, want string) {
 	p.t.Helper()
 	r := p.do(command, a)
@@ -169,7 +169,7 @@ func (p *peer) wants(command string, a args, want string) {
 	}
 }
 
-// fails runs a command that must end with an error.
+// fails runs a command that must end with an error with code and words.
 func (p *peer) fails(command string, a args, code int, words ...string) {
 	p.t.Helper()
 	r := p.do(command, a)
@@ -179,12 +179,12 @@ func (p *peer) fails(command string, a args, code int, words ...string) {
 	}
 	for _, word := range words {
 		if !strings.Contains(r.Error.Message, word) {
-			p.t.Errorf("%s %v: error %q says nothing of %q", command, a, r.Error.Message, word)
+			p.t.Errorf("%s %v: error %q does not contain %q", command, a, r.Error.Message, word)
 		}
 	}
 }
 
-// must runs a command that must succeed, and reads its result.
+// must runs a command that must succeed, and decodes its result unless into is nil.
 func (p *peer) must(command string, a args, into any) {
 	p.t.Helper()
 	r := p.do(command, a)
@@ -199,8 +199,8 @@ func (p *peer) must(command string, a args, into any) {
 	}
 }
 
-// awaitEvents waits until the peer has said at least n things of a kind, and gives
-// all of them.
+// awaitEvents waits until the peer has sent at least n events of a kind, and returns all
+// of that kind.
 func (p *peer) awaitEvents(kind string, n int) []event {
 	p.t.Helper()
 	late := time.After(patience)
@@ -222,14 +222,14 @@ func (p *peer) awaitEvents(kind string, n int) []event {
 	}
 }
 
-// eventsNow are those of a kind that came so far.
+// eventsNow returns the events of a kind so far.
 func (p *peer) eventsNow(kind string) []event {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(p.events), func(e event) bool { return e.Event != kind })
 }
 
-// connected is a client that has logged in.
+// connected starts a client that logs in.
 func connected(t *testing.T, url string) *peer {
 	t.Helper()
 	p := startPeer(t, "client.py")
@@ -237,7 +237,7 @@ func connected(t *testing.T, url string) *peer {
 	return p
 }
 
-// mounted is a device that stands at test/device of our broker.
+// mounted starts a device that is mounted at test/device of our broker.
 func mounted(t *testing.T, b *broker) *peer {
 	t.Helper()
 	p := startPeer(t, "device.py", b.login()+"&devmount=test/device")

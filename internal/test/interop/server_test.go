@@ -8,76 +8,54 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
+
+	"shvtools/internal/test/proctest"
 )
 
 // server is a program that runs until the end of a test.
 type server struct {
-	name  string
-	cmd   *exec.Cmd
-	file  string // what it writes
-	ended chan struct{}
+	*proctest.Process
+	log *proctest.Record // its stdout and stderr
 }
 
-// start starts a program; the end of the test ends it, and shows what it wrote if
-// the test has failed.
+// start starts a program. The end of the test ends it, and shows what it wrote if the
+// test has failed.
 func start(t *testing.T, cmd *exec.Cmd) *server {
 	t.Helper()
-	s := &server{name: filepath.Base(cmd.Path), cmd: cmd, file: filepath.Join(t.TempDir(), "log"), ended: make(chan struct{})}
-	log, err := os.Create(s.file)
+	log := proctest.NewRecord()
+	p, err := proctest.Start(cmd, log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer log.Close()
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		_ = cmd.Wait() // ProcessState says it all
-		close(s.ended)
-	}()
-	t.Cleanup(func() { s.stop(t) })
-	return s
+	t.Cleanup(func() {
+		p.Stop(t)
+		if t.Failed() {
+			t.Logf("%s (%s) wrote:\n%s", p.Name, p.State(), log)
+		}
+	})
+	return &server{p, log}
 }
 
-func (s *server) stop(t *testing.T) {
-	_ = s.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-s.ended:
-	case <-time.After(patience):
-		t.Errorf("%s did not end on SIGTERM", s.name)
-		_ = s.cmd.Process.Kill()
-		<-s.ended
-	}
-	if t.Failed() {
-		t.Logf("%s (%s) wrote:\n%s", s.name, s.cmd.ProcessState, s.log())
-	}
-}
-
-func (s *server) log() string {
-	text, _ := os.ReadFile(s.file)
-	return string(text)
-}
-
-// await waits until done, or fails the test when the program has ended.
+// await waits until done reports true. It fails the test if the program ends before.
 func (s *server) await(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for began := time.Now(); !done(); time.Sleep(5 * time.Millisecond) {
-		select {
-		case <-s.ended:
-			t.Fatalf("%s ended before this: %s", s.name, what)
-		default:
-		}
-		if time.Since(began) > patience {
-			t.Fatalf("%s: %s: not within %v", s.name, what, patience)
-		}
+	finished := false
+	ended := proctest.Until(patience, func() bool {
+		running := s.Running() // asked first: what it did before its end counts
+		finished = done()
+		return finished || !running
+	})
+	switch {
+	case finished:
+	case ended:
+		t.Fatalf("%s ended before this: %s", s.Name, what)
+	default:
+		t.Fatalf("%s: %s: not within %v", s.Name, what, patience)
 	}
 }
 
-// awaitReady waits for a ready file and gives its lines.
+// awaitReady waits for a ready file and returns its lines.
 func (s *server) awaitReady(t *testing.T, file string) []string {
 	t.Helper()
 	var text []byte
@@ -88,7 +66,7 @@ func (s *server) awaitReady(t *testing.T, file string) []string {
 	return strings.Fields(string(text))
 }
 
-// environment keeps the settings of whoever runs the tests away from the programs.
+// environment does not contain the settings of the user who runs the tests.
 func environment(home string, more ...string) []string {
 	return append([]string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + home, "XDG_CONFIG_HOME=" + home, "XDG_CACHE_HOME=" + home,
@@ -96,11 +74,11 @@ func environment(home string, more ...string) []string {
 	}, more...)
 }
 
-// broker is a shvbroker with its development user.
+// broker is a shvbroker without a configuration, so with the development user.
 type broker struct {
 	*server
 	listens []string // its URLs
-	journal string   // the file
+	journal string   // its file
 }
 
 func startBroker(t *testing.T, args ...string) *broker {
@@ -118,14 +96,14 @@ func startBroker(t *testing.T, args ...string) *broker {
 	return b
 }
 
-// count tells how many messages in the journal have a text.
+// count returns how often a text is in the journal.
 func (b *broker) count(text string) int {
 	journal, _ := os.ReadFile(b.journal)
 	return strings.Count(string(journal), text)
 }
 
-// login makes a URL of pyshv's out of one of the broker's, with more queries. The
-// one of its user and password is the development user's, else.
+// login returns a URL with which pyshv logs in. Without queries, it has the development
+// user and its password.
 func (b *broker) login(queries ...string) string {
 	if len(queries) == 0 {
 		queries = []string{"user=iot", "password=lub42DUB"}
@@ -137,12 +115,13 @@ func withQueries(url string, queries ...string) string {
 	return url + "?" + strings.Join(queries, "&")
 }
 
-// startAgent mounts our agent at test/agent of a broker, as a user.
+// startAgent starts our agent, mounted at test/agent of a broker, and waits for that.
 func startAgent(t *testing.T, url, user, password string, options ...string) *server {
 	t.Helper()
 	dir := t.TempDir()
 	ready := filepath.Join(dir, "ready")
-	cmd := exec.Command(program("shvagent"), "--url", url, "--user", user, "--mount", "test/agent", "--device-id", "interop", "--ready-file", ready)
+	cmd := exec.Command(program("shvagent"), "--url", url, "--user", user, "--mount", device,
+		"--device-id", "interop", "--ready-file", ready)
 	cmd.Args = append(cmd.Args, options...)
 	cmd.Env = environment(dir, "SHV_PASSWORD="+password)
 	s := start(t, cmd)
@@ -150,7 +129,7 @@ func startAgent(t *testing.T, url, user, password string, options ...string) *se
 	return s
 }
 
-// listensAt gives the port of 127.0.0.1 that a process listens on, 0 if none.
+// listensAt returns the port of 127.0.0.1 on which a process listens; 0 if there is none.
 func listensAt(pid int) (port int) {
 	sockets := map[string]bool{}
 	open, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))

@@ -10,14 +10,14 @@ import (
 	"testing"
 )
 
-// files is shvcli for a device, a run for each line, and a directory of its own.
+// files runs shvcli for a device, once per line, in a directory of its own.
 type files struct {
 	t   *testing.T
 	url string
 	dir string
 }
 
-// startFiles starts a broker and an agent with options.
+// startFiles starts a broker, and an agent with options.
 func startFiles(t *testing.T, options ...string) files {
 	t.Helper()
 	b := startBroker(t)
@@ -25,7 +25,7 @@ func startFiles(t *testing.T, options ...string) files {
 	return files{t: t, url: strings.Replace(b.login(), "tcp://", "tcp://iot@", 1), dir: t.TempDir()}
 }
 
-// run runs a line in a session of its own, without a terminal: progress bars read
+// run runs a line in a shvcli of its own, without a terminal, because progress bars read
 // what is typed ahead.
 func (f files) run(line string) string {
 	f.t.Helper()
@@ -38,7 +38,7 @@ func (f files) run(line string) string {
 	return string(out)
 }
 
-// write makes a file beside shvcli.
+// write writes a file to shvcli's directory.
 func (f files) write(name string, content []byte) (path string) {
 	f.t.Helper()
 	path = filepath.Join(f.dir, name)
@@ -59,7 +59,7 @@ func TestShvcliUploadsDownloadsAndVerifies(t *testing.T) {
 		for i := range content {
 			content[i] = byte(rand.Uint32())
 		}
-		local, back := f.write(name, content), f.write(name+".back", []byte("shvcli downloads into files that are there"))
+		local, back := f.write(name, content), f.write(name+".back", []byte("shvcli downloads into existing files only"))
 		node := device + "/sys/fs/" + name
 		out := f.run(node + ":!upload " + local)
 		if there, err := os.ReadFile(filepath.Join(exported, name)); !bytes.Equal(there, content) {
@@ -75,8 +75,8 @@ func TestShvcliUploadsDownloadsAndVerifies(t *testing.T) {
 		if name != "pages" {
 			continue
 		}
-		// What is there already is replaced, also by what is shorter; and verify
-		// must be able to fail.
+		// An upload replaces a file, also by a shorter one. And verify must be able to
+		// fail.
 		f.write(name, append(content[:size/2:size/2], '!'))
 		if out := f.run(node + ":!verify " + local); !strings.Contains(out, "Files differ.") {
 			t.Errorf("%s: verify of another says\n%s", name, out)
@@ -88,7 +88,7 @@ func TestShvcliUploadsDownloadsAndVerifies(t *testing.T) {
 	}
 }
 
-func TestShvcliIsToldWhatItMayNot(t *testing.T) {
+func TestShvcliReportsThatFilesAreReadOnly(t *testing.T) {
 	covers(t, "shvcli", "shvbroker and shvagent", "files that are read-only: upload refused, verify")
 	exported := t.TempDir()
 	f := startFiles(t, "--fs", exported, "--fs-read-only")
@@ -110,17 +110,18 @@ func TestShvcliIsToldWhatItMayNot(t *testing.T) {
 	}
 }
 
-// shvcli asks each second whether a call still runs, and calls again where it is
-// told that it does not, or cannot read the answer.
+// shvcli sends a query each second. It repeats the call if the answer says that the call
+// does not run, or if it cannot read the answer.
 func TestShvcliCallsCommandsOnce(t *testing.T) {
-	covers(t, "shvcli", "shvbroker and shvagent", "runCmd that takes longer than its questions, output that is no text: run once")
+	covers(t, "shvcli", "shvbroker and shvagent", "runCmd that outlasts queries, binary output: run once")
 	f := startFiles(t)
 	for script, want := range map[string]string{
 		`sleep 2.5; echo done`: `[0, "done\n"]`,
 		`printf '\\377'`:       `[0, b"\ff"]`,
 	} {
 		ran := filepath.Join(t.TempDir(), "ran")
-		if out := f.run(device + `:runCmd ["sh",["-c","echo x >> ` + ran + `; ` + script + `"],1]`); !strings.Contains(out, want) {
+		out := f.run(device + `:runCmd ["sh",["-c","echo x >> ` + ran + `; ` + script + `"],1]`)
+		if !strings.Contains(out, want) {
 			t.Errorf("%s: %s", script, out)
 		}
 		if b, _ := os.ReadFile(ran); string(b) != "x\n" {

@@ -1,32 +1,31 @@
 package interop_test
 
 import (
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
+
+	"shvtools/internal/test/proctest"
 )
 
-// shvcli is one at a terminal: it lists nothing without one.
+// shvcli is a shvcli on a terminal. Without a terminal it lists nothing.
 type shvcli struct {
 	t      *testing.T
 	master *os.File
-	ended  chan struct{} // closed when all that it wrote is read
-
-	mu      sync.Mutex
-	output  string
-	changed chan struct{} // closed and replaced at each read
+	output *proctest.Record
+	ended  chan struct{} // closed when all of its output is read
 }
 
-// settings: by itself it asks for what it may complete, while we type.
+// settings keep shvcli from calling the broker for completions while the test types.
 const settings = "[option]\nautoprobe = \"false\"\n"
 
 func startShvcli(t *testing.T, url string, more ...string) *shvcli {
@@ -42,8 +41,11 @@ func startShvcli(t *testing.T, url string, more ...string) *shvcli {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &shvcli{t: t, master: master, ended: make(chan struct{}), changed: make(chan struct{})}
-	go c.read()
+	c := &shvcli{t: t, master: master, output: proctest.NewRecord(), ended: make(chan struct{})}
+	go func() {
+		defer close(c.ended)
+		_, _ = io.Copy(c.output, master) // until the last program on the terminal has ended
+	}()
 	t.Cleanup(func() {
 		c.awaitReading()
 		_, _ = master.Write([]byte{4}) // Ctrl-D
@@ -53,7 +55,7 @@ func startShvcli(t *testing.T, url string, more ...string) *shvcli {
 			t.Error("shvcli did not end on Ctrl-D")
 			_ = cmd.Process.Signal(syscall.SIGKILL)
 		}
-		_ = cmd.Wait() // it was asked to end, or killed
+		_ = cmd.Wait() // it ended by Ctrl-D, or was killed
 		_ = master.Close()
 		if t.Failed() {
 			t.Logf("shvcli showed:\n%s", c.output)
@@ -63,73 +65,48 @@ func startShvcli(t *testing.T, url string, more ...string) *shvcli {
 	return c
 }
 
-// prompt is the end of the output of a shvcli that waits for a line.
+// prompt matches the end of the output of a shvcli that waits for a line.
 var prompt = regexp.MustCompile(`(^|\n)[^\n>]*> $`)
 
-// colours are what it writes beside text.
+// colours matches escape sequences and carriage returns.
 var colours = regexp.MustCompile(`\x1b\[[0-9;?]*[a-zA-Z]|\r`)
 
-func (c *shvcli) read() {
-	defer close(c.ended)
-	buf := make([]byte, 4096)
-	for {
-		n, err := c.master.Read(buf)
-		if err != nil {
-			return // the terminal is gone with its last program
-		}
-		c.mu.Lock()
-		c.output += string(buf[:n])
-		close(c.changed)
-		c.changed = make(chan struct{})
-		c.mu.Unlock()
-	}
-}
-
-// await waits until enough likes the text behind a place, and gives it.
-func (c *shvcli) await(what string, from int, enough func(string) bool) string {
+// await waits until enough accepts the text from an offset on, and returns that text.
+func (c *shvcli) await(what string, from int, enough func(string) bool) (text string) {
 	c.t.Helper()
-	late := time.After(patience)
-	for {
-		c.mu.Lock()
-		text, changed := colours.ReplaceAllString(c.output[from:], ""), c.changed
-		c.mu.Unlock()
-		if enough(text) {
-			return text
-		}
-		select {
-		case <-changed:
-		case <-c.ended:
-			c.t.Fatalf("shvcli ended before %s", what)
-		case <-late:
-			c.t.Fatalf("shvcli did not show %s within %v", what, patience)
-		}
+	shown := c.output.Await(func(output []byte) bool {
+		text = colours.ReplaceAllString(string(output[from:]), "")
+		return enough(text)
+	}, c.ended)
+	if !shown {
+		c.t.Fatalf("shvcli did not show %s", what)
 	}
+	return text
 }
 
-// awaitReading waits until the terminal does not edit lines any more: what is typed
-// before that goes through the kernel's hands, which keep a Ctrl-D.
+// awaitReading waits until the terminal is out of line mode. In line mode the kernel
+// handles what is typed, and keeps a Ctrl-D.
 func (c *shvcli) awaitReading() {
-	for began := time.Now(); time.Since(began) < patience; time.Sleep(2 * time.Millisecond) {
+	reading := proctest.Until(patience, func() bool {
 		modes, err := unix.IoctlGetTermios(int(c.master.Fd()), unix.TCGETS)
-		if err != nil || modes.Lflag&unix.ICANON == 0 {
-			return
-		}
+		return err != nil || modes.Lflag&unix.ICANON == 0
+	})
+	if !reading {
+		c.t.Error("shvcli does not read keys")
 	}
-	c.t.Error("shvcli does not read keys")
 }
 
-// run enters a line and gives what is shown until the next prompt. Ctrl-O enters
-// lines too that shvcli takes for wrong, as calls of what it did not see.
+// run enters a line and returns the output until the next prompt. It enters the line with
+// Ctrl-O, which also works for lines that shvcli considers wrong, such as calls of nodes
+// that it has not seen.
 func (c *shvcli) run(line string) string {
 	c.t.Helper()
-	c.mu.Lock()
-	from := len(c.output)
-	c.mu.Unlock()
+	from := len(c.output.Bytes())
 	c.awaitReading()
 	if _, err := c.master.WriteString(line + "\x0f"); err != nil {
 		c.t.Fatal(err)
 	}
-	text := c.await("a prompt behind "+line, from, func(text string) bool {
+	text := c.await("a prompt after "+line, from, func(text string) bool {
 		_, behind, entered := strings.Cut(text, "\n")
 		return entered && prompt.MatchString("\n"+behind)
 	})
@@ -137,14 +114,14 @@ func (c *shvcli) run(line string) string {
 	return prompt.ReplaceAllString("\n"+text, "")
 }
 
-// shows runs a line that must show each of these, in lines that may begin with
-// spaces.
+// shows runs a line and checks that its output has each of the texts, whatever the white
+// space.
 func (c *shvcli) shows(line string, wanted ...string) {
 	c.t.Helper()
 	text := c.run(line)
 	for _, want := range wanted {
 		if !strings.Contains(strings.Join(strings.Fields(text), " ")+" ", want+" ") {
-			c.t.Errorf("%s shows\n%s\nand not %s", line, text, want)
+			c.t.Errorf("%s shows\n%s\nwithout %s", line, text, want)
 		}
 	}
 }
@@ -178,7 +155,7 @@ func TestShvcliShowsSignals(t *testing.T) {
 	c := startShvcli(t, b.login(), "--subscribe", "**:ls:lsmod")
 	d := mounted(t, b)
 	c.await("the mount", 0, func(text string) bool { return strings.Contains(text, `:ls:lsmod: {"test":true}`) })
-	// Of a pattern with three parts shvcli 0.8.1 drops the second.
+	// shvcli 0.8.1 drops the second part of a pattern with three parts.
 	c.run("!sub test/**:get")
 	c.shows("!subs", "test/**:get:*", "**:*:lsmod")
 	c.run("test/device/value:set 7")
@@ -189,5 +166,7 @@ func TestShvcliShowsSignals(t *testing.T) {
 		t.Errorf("subscriptions after !usub: %s", text)
 	}
 	d.must("disconnect", nil, nil)
-	c.await("the end of the mount", 0, func(text string) bool { return strings.Contains(text, `:ls:lsmod: {"test":false}`) })
+	c.await("the end of the mount", 0, func(text string) bool {
+		return strings.Contains(text, `:ls:lsmod: {"test":false}`)
+	})
 }

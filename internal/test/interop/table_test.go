@@ -15,9 +15,11 @@ import (
 const intro = "# What ran against what\n\n" +
 	"Made by `make interop` from the results of its tests (`internal/test/interop`); hand edits are lost.\n\n"
 
+const tableHead = "| theirs | ours | what | result | test |\n|---|---|---|---|---|\n"
+
 const unfinished = intro + "The last run did not end: nothing is known.\n"
 
-// row is the outcome of one test.
+// row is the result of one test.
 type row struct {
 	theirs, ours, what, test string
 	failed                   bool
@@ -35,7 +37,7 @@ func (t *table) add(r row) {
 	t.rows = append(t.rows, r)
 }
 
-// text is the whole page, the same for the same outcomes whatever their order.
+// text returns the whole page, which does not depend on the order of the results.
 func (t *table) text(when time.Time, versions string) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -52,11 +54,11 @@ func (t *table) text(when time.Time, versions string) string {
 		}
 		fmt.Fprintf(&out, "| %s | %s | %s | %s | `%s` |\n", r.theirs, r.ours, r.what, result, r.test)
 	}
-	return fmt.Sprintf("%sRun on %s with %s: %d passed, %d failed.\n\n| theirs | ours | what | result | test |\n|---|---|---|---|---|\n%s",
-		intro, when.UTC().Format(time.DateOnly), versions, len(rows)-failed, failed, out.String())
+	return fmt.Sprintf("%sRun on %s with %s: %d passed, %d failed.\n\n%s%s",
+		intro, when.UTC().Format(time.DateOnly), versions, len(rows)-failed, failed, tableHead, out.String())
 }
 
-// findVersions says what runs against what.
+// findVersions returns the versions of all programs, as a text for the page.
 func findVersions(commit string) (string, error) {
 	const script = "import importlib.metadata as m, platform\n" +
 		"print('pyshv', m.version('pyshv') + ', shvcli', m.version('shvcli') + ', Python', platform.python_version())"

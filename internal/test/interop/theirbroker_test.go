@@ -20,7 +20,7 @@ import (
 
 const theirBroker = "pyshv broker"
 
-// theirConfig lets a user call anything, and a device stand below test/.
+// theirConfig lets a user call anything, and a device be mounted below test/.
 const theirConfig = `
 name = "interop"
 listen = ["tcp://127.0.0.1:0"]
@@ -37,15 +37,18 @@ mountPoints = ["test/*"]
 access.bws = ["**:*"]
 `
 
-// startTheirBroker runs a pyshvbroker, with more configuration, and gives its URL.
-func startTheirBroker(t *testing.T, more string) (s *server, url string) {
+// logAll makes a pyshvbroker log each message, which costs too much for megabytes.
+var logAll = []string{"--log-level", "DEBUG"}
+
+// startTheirBroker starts a pyshvbroker with a configuration, and returns its URL.
+func startTheirBroker(t *testing.T, text string, options ...string) (s *server, url string) {
 	t.Helper()
 	dir := t.TempDir()
 	config := filepath.Join(dir, "pyshvbroker.toml")
-	if err := os.WriteFile(config, []byte(theirConfig+more), 0o644); err != nil {
+	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(inVenv("pyshvbroker"), "--log-level", "DEBUG", "-c", config)
+	cmd := exec.Command(inVenv("pyshvbroker"), append(options, "-c", config)...)
 	cmd.Env = environment(dir)
 	s = start(t, cmd)
 	port := 0
@@ -56,9 +59,9 @@ func startTheirBroker(t *testing.T, more string) (s *server, url string) {
 	return s, fmt.Sprintf("tcp://127.0.0.1:%d", port)
 }
 
-func TestOurAgentLivesOnThePyshvBroker(t *testing.T) {
+func TestOurAgentServesThroughThePyshvBroker(t *testing.T) {
 	covers(t, theirBroker+" and client", "shvagent", "mounted: ls, dir, each method, .app, errors")
-	_, url := startTheirBroker(t, "")
+	_, url := startTheirBroker(t, theirConfig, logAll...)
 	startAgent(t, url, "device", "d-secret")
 	c := connected(t, withQueries(url, "user=user", "password=u-secret"))
 	c.wants("ls", args{"path": "test"}, `["agent"]`)
@@ -89,7 +92,7 @@ func TestOurAgentLivesOnThePyshvBroker(t *testing.T) {
 	}
 }
 
-// dialTheirs logs our client in.
+// dialTheirs logs our client in at a pyshv broker.
 func dialTheirs(t *testing.T, url, password string) (*client.Client, error) {
 	t.Helper()
 	u, err := transport.ParseURL(url)
@@ -99,20 +102,20 @@ func dialTheirs(t *testing.T, url, password string) (*client.Client, error) {
 	return client.Dial(t.Context(), client.Options{
 		URL:       u,
 		Login:     client.Login{User: "user", Password: password, Watchdog: time.Minute},
-		Heartbeat: time.Second, // two that it is late with are the end
+		Heartbeat: time.Second, // two late answers to pings end the connection
 	})
 }
 
-// Their broker's login tells no client id, and it knows no .broker/app:ping.
-func TestOurClientLivesOnThePyshvBroker(t *testing.T) {
+// The login result of pyshv's broker has no client id, and it has no .broker/app:ping.
+func TestOurClientStaysOnThePyshvBroker(t *testing.T) {
 	covers(t, theirBroker, "client of our programs", "login, login refused, heartbeats, calls, errors, ls")
-	s, url := startTheirBroker(t, "")
+	s, url := startTheirBroker(t, theirConfig, logAll...)
 	c, err := dialTheirs(t, url, "u-secret")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	s.await(t, "it was pinged four times", func() bool { return strings.Count(s.log(), `"ping"`) >= 4 })
+	s.await(t, "it was pinged four times", func() bool { return strings.Count(s.log.String(), `"ping"`) >= 4 })
 	call := func(path, method string) (chainpack.Value, error) {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
@@ -143,7 +146,7 @@ func TestOurClientLivesOnThePyshvBroker(t *testing.T) {
 
 func TestShvrshSaysWhyThereIsNoSessionThroughThePyshvBroker(t *testing.T) {
 	covers(t, theirBroker, "shvrsh and shvagent", "unknown path, login refused: one line says so")
-	_, url := startTheirBroker(t, "")
+	_, url := startTheirBroker(t, theirConfig, logAll...)
 	startAgent(t, url, "device", "d-secret")
 	for _, tt := range []struct{ path, password, says string }{
 		{"test/nosuch", "u-secret", "shvrsh: test/nosuch: no such device: test has no nosuch\n"},

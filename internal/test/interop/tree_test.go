@@ -7,8 +7,7 @@ import (
 	"testing"
 )
 
-// pyshv takes a broker for one of SHV 2 that does not tell its version, and then
-// calls other nodes.
+// pyshv treats a broker without a version as SHV 2, and then calls other nodes.
 func TestPyshvTakesOurBrokerForShv3(t *testing.T) {
 	covers(t, pyClient, ours, ".app: version, name, ping, date")
 	c := connected(t, startBroker(t).login())
@@ -19,7 +18,7 @@ func TestPyshvTakesOurBrokerForShv3(t *testing.T) {
 	c.wants("call", args{"path": ".app", "method": "ping"}, "null")
 }
 
-func TestPyshvFindsItsWayThroughTheTree(t *testing.T) {
+func TestPyshvBrowsesTheTree(t *testing.T) {
 	covers(t, pyClient, ours, "ls and dir in each form, below a mounted device too")
 	b := startBroker(t)
 	mounted(t, b)
@@ -71,18 +70,20 @@ func TestPyshvFindsItsWayThroughTheTree(t *testing.T) {
 	c.fails("call", args{"path": ".app", "method": "nosuch"}, 2, "nosuch")
 }
 
-// A broker whose nodes take a query for a call would run it a second time.
-func TestPyshvAsksAfterACallThatWasNeverMade(t *testing.T) {
+// A node that treats a query as a call would run it a second time.
+func TestQueryOfAnUnknownCallRunsNothing(t *testing.T) {
 	covers(t, pyClient, "shvbroker and shvagent", "a query and an abort of an unknown call")
 	b := startBroker(t)
 	agent := startAgent(t, b.listens[0], "iot", "lub42DUB")
 	c := connected(t, b.login())
-	for path, method := range map[string]string{".app": "ping", ".broker/currentClient": "info", "test/agent": "launchRexec"} {
+	for path, method := range map[string]string{
+		".app": "ping", ".broker/currentClient": "info", device: "launchRexec",
+	} {
 		for _, abort := range []bool{false, true} {
 			c.fails("query", args{"path": path, "method": method, "abort": abort}, 14)
 		}
 	}
-	if strings.Contains(agent.log(), "session") {
-		t.Error("the agent took one for a call")
+	if strings.Contains(agent.log.String(), "session") {
+		t.Error("the agent treated a query as a call")
 	}
 }

@@ -1,9 +1,9 @@
-// Package nstest gives one test what would touch the machine if it were not in a
-// namespace: file systems of its own, and another user. It is for tests only.
+// Package nstest gives one test file systems of its own, or another user, without an
+// effect on the rest of the machine. Only tests import it.
 //
-// All of it holds for the thread of the calling goroutine, and for the processes
-// that are started from there. The thread ends with the goroutine, that is with
-// the test, and all goes with it. Goroutines that the test starts are elsewhere.
+// Its effects hold for the thread of the calling goroutine and for the processes that
+// are started from it. They end with that thread, which ends with the test. They do not
+// hold for other goroutines that the test starts.
 package nstest
 
 import (
@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Mounts lets the test mount what only it sees. It skips the test where that is
-// not allowed.
+// Mounts gives the test a mount namespace, in which its mounts are invisible to others.
+// It skips the test where that is not allowed.
 func Mounts(t testing.TB) {
 	t.Helper()
 	runtime.LockOSThread()
@@ -27,17 +27,17 @@ func Mounts(t testing.TB) {
 	}
 }
 
-// Disk makes dir a file system of so many bytes ("64k"), for the test alone.
+// Disk mounts a file system of a size, such as "64k", at dir, for this test alone.
 func Disk(t testing.TB, dir, size string) {
 	t.Helper()
 	Mounts(t)
 	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
 		t.Skipf("a small file system cannot be mounted: %v", err)
 	}
-	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) }) // else it cannot be removed
+	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) }) // otherwise the directory cannot be removed
 }
 
-// Terminals gives the test an instance of /dev/pts with room for so many.
+// Terminals gives the test an instance of /dev/pts with at most so many terminals.
 func Terminals(t testing.TB, most string) {
 	t.Helper()
 	Mounts(t)
@@ -50,24 +50,24 @@ func Terminals(t testing.TB, most string) {
 	}
 }
 
-// CrowdedUser makes the thread that of another user, who has no process left.
-// room gives him some.
+// CrowdedUser makes the thread run as another user, who may not start any process until
+// room is called.
 func CrowdedUser(t testing.TB) (room func()) {
 	t.Helper()
-	const uid = 54321 // nobody's
+	const uid = 54321 // no account has it
 	runtime.LockOSThread()
 	var was unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NPROC, &was); err != nil {
 		t.Fatal(err)
 	}
-	// Of the process, but root is free of it.
+	// The limit is that of the whole process, but root is exempt.
 	none := unix.Rlimit{Cur: 0, Max: was.Max}
 	if err := unix.Setrlimit(unix.RLIMIT_NPROC, &none); err != nil {
 		t.Fatal(err)
 	}
 	room = func() { _ = unix.Setrlimit(unix.RLIMIT_NPROC, &was) }
 	t.Cleanup(room)
-	// Not syscall.Setresuid, which is for all threads.
+	// syscall.Setresuid would change all threads.
 	if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, uid, uid, uid); errno != 0 {
 		runtime.UnlockOSThread()
 		t.Skipf("to be another user takes root: %v", errno)

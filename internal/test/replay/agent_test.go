@@ -3,10 +3,10 @@ package replay
 import (
 	"bufio"
 	"context"
-	"errors"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +20,7 @@ import (
 	"shvtools/internal/shv/cpon"
 )
 
-// runAgent runs our agent with a helper.
+// runAgent runs our agent with a program as its helper.
 func runAgent(t *testing.T, s *server, helper string, environ ...string) {
 	start(t, func(ctx context.Context) error {
 		return agent.Run(ctx, agent.Options{
@@ -33,7 +33,8 @@ func runAgent(t *testing.T, s *server, helper string, environ ...string) {
 	})
 }
 
-// ourCmdlog: ours has another time, and masks what may be secret (spec.md 9.4).
+// ourCmdlog returns a recorded cmdlog signal as our agent sends it: with any time, and
+// with what may be secret masked (spec.md 9.4).
 func ourCmdlog(v chainpack.Value) (chainpack.Value, bool) {
 	method, _ := tag(v, 10)
 	if name, _ := method.AsString(); name != "cmdlog" {
@@ -42,13 +43,13 @@ func ourCmdlog(v chainpack.Value) (chainpack.Value, bool) {
 	entry, _ := v.GetInt(1)
 	entries := entry.Entries()
 	for _, key := range []string{"epochMsec", "timestamp", "value"} {
-		entries = replaced(entries, chainpack.StringKey(key), func(chainpack.Value) chainpack.Value { return chainpack.String("*") })
+		entries = replaced(entries, chainpack.StringKey(key), always(chainpack.String("*")))
 	}
 	entry = chainpack.Map(entries...).WithMeta(entry.Meta()...)
 	return chainpack.IMap(chainpack.N(1, entry)).WithMeta(v.Meta()...), true
 }
 
-// lines is where the helpers of a test hand over their lines.
+// lines receives the line that the agent wrote to each helper of a test.
 type lines struct {
 	t        *testing.T
 	listener *net.UnixListener
@@ -82,10 +83,10 @@ func (l *lines) next() []byte {
 	return line
 }
 
-// Each launchRexec of the recordings, in all the shapes of its param, becomes
-// the recorded FindTunnelRequest; and each FindTunnelResponse the line that the
-// C++ agent writes to the C++ helper (spec.md 8.3).
-func TestAgentAnswersRecordedCallsAndStartsAHelperThatCppTakes(t *testing.T) {
+// For each recorded launchRexec, whatever the form of its param, our agent sends the
+// recorded FindTunnelRequest. For each recorded FindTunnelResponse, it writes the line
+// that the C++ agent writes to its helper (spec.md 8.3).
+func TestAgentSendsTheRecordedFindTunnelRequestAndHelperLine(t *testing.T) {
 	for _, tt := range []struct {
 		scenario string
 		launches int
@@ -94,7 +95,7 @@ func TestAgentAnswersRecordedCallsAndStartsAHelperThatCppTakes(t *testing.T) {
 			t.Parallel()
 			s, lines := serve(t), listenForLines(t)
 			runAgent(t, s, os.Args[0], helperEnv+"="+lines.path,
-				"GORACE=atexit_sleep_ms=0") // else each helper takes a second under -race
+				"GORACE=atexit_sleep_ms=0") // otherwise each helper takes a second under -race
 			p := s.accept(tt.scenario, "agent")
 			p.ours = ourCmdlog
 			p.play(4) // login
@@ -125,8 +126,8 @@ func checkLine(t *testing.T, line []byte, call, found chainpack.Value) {
 	}
 	onConnected, _ := got.Get("onConnectedCall")
 	for _, key := range []string{"method", "params"} {
-		// Without a param the C++ line has Null, ours a Map without content: the
-		// C++ helper takes both for a call that it does not know.
+		// Without a param, the C++ line has Null and ours an empty Map. The C++ helper
+		// treats both as an unknown call.
 		is, _ := onConnected.Get(key)
 		was, present := at(call, 1).Get(key)
 		if empty, _ := is.AsString(); !is.Equal(was) && (present || empty != "") {
@@ -146,7 +147,7 @@ func checkLine(t *testing.T, line []byte, call, found chainpack.Value) {
 	}
 }
 
-// lineOfCpp is the line of the C++ agent as a value.
+// lineOfCpp returns the line of the C++ agent as a value.
 func lineOfCpp(ctl, id, param chainpack.Value) chainpack.Value {
 	var entries []chainpack.Entry
 	for _, e := range ctl.Entries() {
@@ -167,8 +168,7 @@ func lineOfCpp(ctl, id, param chainpack.Value) chainpack.Value {
 	)
 }
 
-// The C++ agent says nothing when there is no helper; ours says so (spec.md
-// 8.3).
+// Without a helper, the C++ agent does not answer; ours reports an error (spec.md 8.3).
 func TestAgentWithoutHelperAnswersTheRecordedCall(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
@@ -179,16 +179,16 @@ func TestAgentWithoutHelperAnswersTheRecordedCall(t *testing.T) {
 	p.expect(parse(t, `<1:1,8:3,11:3>i{3:i{1:8,2:"*"}}`))
 }
 
-// The recorded requests of a guest are refused in the words of the C++ agent,
-// but for the path, which is ours: the empty one.
+// Our agent refuses the recorded requests of a guest with the text of the C++ agent,
+// except for the path, which is empty here.
 func TestAgentRefusesRecordedGuest(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	runAgent(t, s, filepath.Join(t.TempDir(), "shvrexec"))
 	p := s.accept("f_rsh_no_mount", "agent")
-	paths := map[string]string{
-		"Method: 'nosuch' on path '/' doesn't exist":                                         "Method: 'nosuch' on path '' doesn't exist",
-		"Call method: 'launchRexec' on path '/' permission denied, grant: bws required: cmd": "Call method: 'launchRexec' on path '' permission denied, grant: bws required: cmd",
+	recorded := []string{
+		"Method: 'nosuch' on path '/' doesn't exist",
+		"Call method: 'launchRexec' on path '/' permission denied, grant: bws required: cmd",
 	}
 	p.ours = func(v chainpack.Value) (chainpack.Value, bool) {
 		failed, ok := v.GetInt(3)
@@ -198,18 +198,26 @@ func TestAgentRefusesRecordedGuest(t *testing.T) {
 		text, _ := failed.GetInt(2)
 		was, _ := text.AsString()
 		code, _ := failed.GetInt(1)
-		return chainpack.IMap(chainpack.N(3, chainpack.IMap(chainpack.N(1, code), chainpack.N(2, chainpack.String(paths[was]))))).WithMeta(v.Meta()...), true
+		if !slices.Contains(recorded, was) {
+			t.Errorf("unknown recorded text %q", was)
+		}
+		text = chainpack.String(strings.Replace(was, "'/'", "''", 1))
+		failed = chainpack.IMap(chainpack.N(1, code), chainpack.N(2, text))
+		return chainpack.IMap(chainpack.N(3, failed)).WithMeta(v.Meta()...), true
 	}
 	p.play(len(p.events))
 }
 
-// What both agents answer alike. Of dir it is names, flags and levels; not alike are
-// its form and the children of the root, which tell of what only ours has (spec.md 7.10, 9.7).
+// Of dir, only names, flags and levels are compared. The form of dir and the children of
+// the root differ because of what only our agent has (spec.md 7.10, 9.7).
 func TestAgentAnswersRecordedCalls(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	exported := t.TempDir()
-	if err := errors.Join(os.Mkdir(filepath.Join(exported, "broker"), 0o755), os.WriteFile(filepath.Join(exported, "empty.conf"), nil, 0o644)); err != nil {
+	if err := os.Mkdir(filepath.Join(exported, "broker"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(exported, "empty.conf"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	start(t, func(ctx context.Context) error {
@@ -249,7 +257,7 @@ func TestAgentAnswersRecordedCalls(t *testing.T) {
 			p.due()
 			p.due()
 			continue
-		case cpon.String(param) == `["sleep",["8"]]`: // nobody waited for its answer
+		case cpon.String(param) == `["sleep",["8"]]`: // its caller did not wait for the answer
 			p.due()
 			p.due()
 			continue
@@ -267,13 +275,13 @@ func TestAgentAnswersRecordedCalls(t *testing.T) {
 	}
 }
 
-// checkDir looks for each method of the recorded answer, with its flags and level.
+// checkDir checks that our dir has each recorded method, with its flags and level.
 func checkDir(t *testing.T, ours chainpack.Value, recorded []byte) {
 	t.Helper()
 	const name, flags, level = 1, 2, 5
 	key := func(method chainpack.Value, key int64) string {
 		v, _ := method.GetInt(key)
-		return strings.TrimSuffix(cpon.String(v), "u") // an Int of ours, a UInt of theirs
+		return strings.TrimSuffix(cpon.String(v), "u") // ours is an Int, the recorded one a UInt
 	}
 	describe := func(v chainpack.Value) map[string]string {
 		methods := make(map[string]string)
@@ -295,14 +303,16 @@ func checkDir(t *testing.T, ours chainpack.Value, recorded []byte) {
 	}
 }
 
-// ourResult is a recorded result in which the output of another machine may be
-// any, and the argument of a script is not lost.
+// ourResult returns a recorded result as our agent sends it: with any text instead of
+// output that depends on the machine, and with the script's argument, which the C++
+// agent loses.
 func ourResult(v chainpack.Value) chainpack.Value {
 	text, ok := v.AsString()
 	switch {
 	case cpon.String(v) == `[4,"\n"]`:
 		return chainpack.List(chainpack.Int(4), chainpack.String("argA\n"))
-	case ok && (strings.HasPrefix(text, "total ") || strings.HasPrefix(text, "apt.log") || strings.HasSuffix(text, "/opt/device\n")):
+	case ok && (strings.HasPrefix(text, "total ") || strings.HasPrefix(text, "apt.log") ||
+		strings.HasSuffix(text, "/opt/device\n")):
 		return chainpack.String("*")
 	case v.Kind() != chainpack.KindList:
 		return v

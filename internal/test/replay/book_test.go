@@ -9,10 +9,10 @@ import (
 	"shvtools/internal/shv/chainpack"
 )
 
-// passwords are all that were used in the captures; "" is the helper's.
+// passwords are all passwords in the captures; "" is the helper's.
 var passwords = []string{"lub42DUB", "guest", "wrong", "bad", "x", ""}
 
-// book holds what must differ between the recorded run and this one.
+// book maps values of the recorded run that differ in each run to those of this run.
 type book struct {
 	ids     map[int64]int64   // client ids: recorded to ours
 	secrets map[string]string // of tunnels: recorded to ours
@@ -30,7 +30,7 @@ var (
 	secretForm = regexp.MustCompile(`^[0-9a-f]{40}$`) // spec.md 3.5
 )
 
-// learn notes the nonce, client id or secret that ours sent in the place of the
+// learn stores the nonce, client id or secret that our program sent instead of the
 // recorded one.
 func (b *book) learn(conn string, recorded, ours chainpack.Value) error {
 	if was, ok := at(recorded, 2, "nonce").AsString(); ok {
@@ -47,7 +47,7 @@ func (b *book) learn(conn string, recorded, ours chainpack.Value) error {
 		is, _ := at(ours, 2, "clientId").AsInt()
 		for before, used := range b.ids {
 			if is <= 0 || (is == used) != (before == was) {
-				return fmt.Errorf("client id %d in the place of %d", is, was)
+				return fmt.Errorf("client id %d instead of %d", is, was)
 			}
 		}
 		b.ids[was] = is
@@ -68,8 +68,7 @@ func (b *book) learn(conn string, recorded, ours chainpack.Value) error {
 	return nil
 }
 
-// rewrite puts into a recorded message what this run has in the place of the
-// recorded one.
+// rewrite replaces the recorded values in a message by those of this run.
 func (b *book) rewrite(conn string, v chainpack.Value) (chainpack.Value, error) {
 	meta := replaced(v.Meta(), chainpack.IntKey(11), b.callers)
 	meta = replaced(meta, chainpack.IntKey(13), b.callers)
@@ -124,10 +123,10 @@ func (b *book) secret(v chainpack.Value) chainpack.Value {
 	return v
 }
 
-// rehash makes of a recorded hash the one for our nonce, of the same password.
+// rehash returns the hash of the same password with our nonce instead of the recorded one.
 func (b *book) rehash(conn, hash string) (string, error) {
 	if len(hash) != 40 {
-		return hash, nil // no hash: "" of a raw tunnel login, x of a wrong one
+		return hash, nil // not a hash: "" in a raw tunnel login, x in a wrong login
 	}
 	n := b.nonces[conn]
 	for _, password := range passwords {
@@ -135,11 +134,11 @@ func (b *book) rehash(conn, hash string) (string, error) {
 			return passwordHash(n.ours, password), nil
 		}
 	}
-	return "", fmt.Errorf("hash %s for nonce %s is of no known password", hash, n.recorded)
+	return "", fmt.Errorf("hash %s for nonce %s belongs to no known password", hash, n.recorded)
 }
 
-// passwordHash is the SHA1 form of spec.md 5.2, of the later C++ also for
-// an empty password.
+// passwordHash returns the SHA1 form of spec.md 5.2. Later C++ programs use it for an
+// empty password too.
 func passwordHash(nonce, password string) string {
 	return hexSHA1(nonce + hexSHA1(password))
 }
@@ -149,19 +148,19 @@ func hexSHA1(text string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// control is a key of the TunnelCtl of a message, Null if it is not there.
+// control returns a key of the TunnelCtl of a message; Null if it is absent.
 func control(v chainpack.Value, key int64) chainpack.Value {
 	ctl, _ := chainpack.Lookup(v.Meta(), chainpack.IntKey(15))
 	field, _ := ctl.GetInt(key)
 	return field
 }
 
-// tag is a tag of the meta.
+// tag returns a tag of the meta.
 func tag(v chainpack.Value, number int64) (chainpack.Value, bool) {
 	return chainpack.Lookup(v.Meta(), chainpack.IntKey(number))
 }
 
-// at follows keys of maps downwards, Null if one is not there.
+// at returns the value at a path of keys in nested maps; Null if a key is absent.
 func at(v chainpack.Value, body int64, keys ...string) chainpack.Value {
 	v, _ = v.GetInt(body)
 	for _, key := range keys {
@@ -170,14 +169,25 @@ func at(v chainpack.Value, body int64, keys ...string) chainpack.Value {
 	return v
 }
 
-// edit replaces the value that at finds; without one it changes nothing.
+// always returns a function for edit and replaced that replaces each value by v.
+func always(v chainpack.Value) func(chainpack.Value) chainpack.Value {
+	return func(chainpack.Value) chainpack.Value { return v }
+}
+
+// tunnelData returns a message with bytes of a tunnel on a channel.
+func tunnelData(channel int64, data string, meta []chainpack.Entry) chainpack.Value {
+	content := chainpack.List(chainpack.Int(channel), chainpack.String(data))
+	return chainpack.IMap(chainpack.N(2, content)).WithMeta(meta...)
+}
+
+// edit returns v with the value that at would find replaced. If there is none, it returns v.
 func edit(v chainpack.Value, f func(chainpack.Value) chainpack.Value, body int64, keys ...string) chainpack.Value {
 	inner, ok := v.GetInt(body)
 	if !ok {
 		return v
 	}
 	if changed, found := editMap(inner, f, keys); found {
-		return chainpack.IMap(replaced(v.Entries(), chainpack.IntKey(body), func(chainpack.Value) chainpack.Value { return changed })...)
+		return chainpack.IMap(replaced(v.Entries(), chainpack.IntKey(body), always(changed))...)
 	}
 	return v
 }
@@ -194,10 +204,10 @@ func editMap(v chainpack.Value, f func(chainpack.Value) chainpack.Value, keys []
 	if !found {
 		return v, false
 	}
-	return chainpack.Map(replaced(v.Entries(), chainpack.StringKey(keys[0]), func(chainpack.Value) chainpack.Value { return changed })...), true
+	return chainpack.Map(replaced(v.Entries(), chainpack.StringKey(keys[0]), always(changed))...), true
 }
 
-// replaced is entries with one value changed.
+// replaced returns entries with one value changed.
 func replaced(entries []chainpack.Entry, key chainpack.Key, f func(chainpack.Value) chainpack.Value) []chainpack.Entry {
 	changed := make([]chainpack.Entry, len(entries))
 	for i, e := range entries {
@@ -209,7 +219,7 @@ func replaced(entries []chainpack.Entry, key chainpack.Key, f func(chainpack.Val
 	return changed
 }
 
-// without is entries without one key.
+// without returns entries without one key.
 func without(entries []chainpack.Entry, key chainpack.Key) []chainpack.Entry {
 	var kept []chainpack.Entry
 	for _, e := range entries {

@@ -12,7 +12,7 @@ import (
 	"shvtools/internal/test/world"
 )
 
-func TestBrokerServesRecordedClientsAsTheirOwnDid(t *testing.T) {
+func TestBrokerAnswersRecordedClientsAsTheCppBrokerDid(t *testing.T) {
 	for _, s := range scenarios {
 		t.Run(s.name, func(t *testing.T) {
 			events := scene(t, s.name)
@@ -38,9 +38,12 @@ func TestBrokerServesRecordedClientsAsTheirOwnDid(t *testing.T) {
 	}
 }
 
-// users are the development user and the two others of the recorded broker.
+// users returns the users of the recorded broker: the development user and two others.
 func users() *auth.Store {
 	return auth.NewStore(auth.NewDirectory(auth.Development().User(login.DevelopmentUser),
-		&auth.User{Name: "guest", Password: auth.PlainPassword("guest"), Rules: []auth.Rule{auth.MustRule("**:*", rpc.AccessBrowse)}},
+		&auth.User{
+			Name: "guest", Password: auth.PlainPassword("guest"),
+			Rules: []auth.Rule{auth.MustRule("**:*", rpc.AccessBrowse)},
+		},
 		&auth.User{Name: "sitesprovider", Password: auth.PlainPassword("lub42DUB")}))
 }

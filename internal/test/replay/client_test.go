@@ -11,8 +11,7 @@ import (
 	"shvtools/internal/wire/client"
 )
 
-// The recorded broker's nonces make the recorded hashes: our logins are compared
-// as they are.
+// With the nonces of the recorded broker, our logins have the recorded hashes.
 func TestClientLogsInAsRecorded(t *testing.T) {
 	iot := client.Login{User: "iot", Password: "lub42DUB"}
 	for _, tt := range []struct {
@@ -20,12 +19,16 @@ func TestClientLogsInAsRecorded(t *testing.T) {
 		login          func(*client.Login)
 		ours           func(chainpack.Value) (chainpack.Value, bool)
 	}{
-		{"a3_agent_login_hbi0_deviceid", "agent", func(l *client.Login) { l.MountPoint, l.DeviceID = "test/agent", "dev-1" }, nil},
-		{"a5_same_mountpoint_twice", "agent2", func(l *client.Login) { l.MountPoint, l.Watchdog = "test/agent", 180*time.Second }, nil},
+		{"a3_agent_login_hbi0_deviceid", "agent", func(l *client.Login) {
+			l.MountPoint, l.DeviceID = "test/agent", "dev-1"
+		}, nil},
+		{"a5_same_mountpoint_twice", "agent2", func(l *client.Login) {
+			l.MountPoint, l.Watchdog = "test/agent", 180*time.Second
+		}, nil},
 		{"b_rsh_session", "rsh", func(*client.Login) {}, nil},
 		{"b_rsh_session", "rexec", func(l *client.Login) {
 			*l = client.Login{Tunnel: "555a085622c135b37f0b4c19dae3c516e93bedc1"}
-		}, emptyPassword()},
+		}, anyPassword()},
 	} {
 		t.Run(tt.scenario+" "+tt.conn, func(t *testing.T) {
 			t.Parallel()
@@ -49,7 +52,8 @@ func TestClientLogsInAsRecorded(t *testing.T) {
 	}
 }
 
-// noDevice: shvcall logs in as a device without a name, our clients as none.
+// noDevice drops the empty device options with which shvcall logs in. Our clients send
+// none.
 func noDevice(v chainpack.Value) (chainpack.Value, bool) {
 	options := at(v, 1, "options")
 	if options.IsNull() {
@@ -60,17 +64,17 @@ func noDevice(v chainpack.Value) (chainpack.Value, bool) {
 	}, 1, "options").WithMeta(v.Meta()...), true
 }
 
-// emptyPassword allows any password hash. Our helper hashes the nonce alone, as the
+// anyPassword allows any password hash. Our helper hashes the nonce alone, as the
 // helper in the session of spec.md 13 did; the helper of the captures hashes the empty
 // password too. No broker looks at it (spec.md 5.2).
-func emptyPassword() func(chainpack.Value) (chainpack.Value, bool) {
+func anyPassword() func(chainpack.Value) (chainpack.Value, bool) {
 	return func(v chainpack.Value) (chainpack.Value, bool) {
-		hash := func(chainpack.Value) chainpack.Value { return chainpack.String("*") }
+		hash := always(chainpack.String("*"))
 		return edit(v, hash, 1, "login", "password").WithMeta(v.Meta()...), true
 	}
 }
 
-func TestRefusedLoginIsToldInTheBrokersWords(t *testing.T) {
+func TestRefusedLoginIsReportedWithTheBrokersText(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	dialed := start(t, func(ctx context.Context) error {
@@ -82,13 +86,14 @@ func TestRefusedLoginIsToldInTheBrokersWords(t *testing.T) {
 	p.ours = noDevice
 	p.play(4)
 	err := dialed.wait()
-	if !errors.Is(err, client.ErrRefused) || !strings.Contains(err.Error(), "reason: Invalid password. at: 127.0.0.1:48228") {
+	const text = "reason: Invalid password. at: 127.0.0.1:48228"
+	if !errors.Is(err, client.ErrRefused) || !strings.Contains(err.Error(), text) {
 		t.Error(err)
 	}
 	p.expectEnd()
 }
 
-// The recorded agent has a heartbeat of 2 s.
+// The recorded agent pings every 2 s.
 func TestHeartbeatIsTheRecordedPing(t *testing.T) {
 	t.Parallel()
 	s := serve(t)

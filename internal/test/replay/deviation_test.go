@@ -8,11 +8,11 @@ import (
 	"shvtools/internal/shv/cpon"
 )
 
-// end is the place behind the last frame of a connection.
+// end is the place after the last frame of a connection.
 const end = -1
 
-// deviation says what a client gets from our broker in the place of a recorded
-// frame, because of a rule.
+// deviation says what our broker sends to a client instead of a recorded frame, and
+// which rule is the reason.
 type deviation struct {
 	place string // connection and number of the frame to it, or "end"
 	rule  string
@@ -22,11 +22,11 @@ type deviation struct {
 
 // answer is one message of our broker, or the end of the connection.
 type answer struct {
-	text  string // CPON with the recorded ids; "*" in the place of a String: any; closed
+	text  string // CPON with the recorded ids; "*" instead of a String: any; closed
 	after time.Duration
 
 	value chainpack.Value
-	raw   []byte // what is no message, to be the same
+	raw   []byte // not a message; compared byte by byte
 }
 
 func (a answer) String() string {
@@ -40,18 +40,18 @@ func (a answer) String() string {
 	return text
 }
 
-// instead is a deviation.
+// instead returns a deviation.
 func instead(place, rule string, sends ...answer) deviation {
 	return deviation{place: place, rule: rule, sends: sends}
 }
 
-// now is a message that comes at once, as all recorded ones do.
+// now returns a message that is sent at once, as all recorded ones are.
 func now(text string) answer { return answer{text: text} }
 
-// late is one that a rule holds back.
+// late returns a message that a rule delays.
 func late(text string, after time.Duration) answer { return answer{text: text, after: after} }
 
-// fresh is a copy of a table, none of which has happened yet.
+// fresh returns a copy of a table in which no deviation has happened yet.
 func fresh(table []deviation) []deviation {
 	copied := slices.Clone(table)
 	for i := range copied {
@@ -60,7 +60,7 @@ func fresh(table []deviation) []deviation {
 	return copied
 }
 
-// wanted is what a client shall get at a place.
+// wanted returns what a client must receive at a place.
 func (p *player) wanted(c *played, place string, recorded []byte, byBroker bool) []answer {
 	for i := range p.differs {
 		d := &p.differs[i]

@@ -11,15 +11,16 @@ import (
 	"shvtools/internal/shv/cpon"
 )
 
-// offering is our agent, logged in at a broker that is played here, and the call
-// of a shvrsh that can do without a tunnel.
+// offering is our agent at a replayed broker, after the call of a shvrsh that can do
+// without a tunnel.
 type offering struct {
 	*peer
 	lines *lines
 	id    string // of the node
 }
 
-const offeredCall = `<1:1,8:3,10:"launchRexec",11:[0],17:63>i{1:{"method":"runCmd","params":["true"],"ext":{"version":1,"features":["inband"]}}}`
+const offeredCall = `<1:1,8:3,10:"launchRexec",11:[0],17:63>i{1:{"method":"runCmd","params":["true"],` +
+	`"ext":{"version":1,"features":["inband"]}}}`
 
 func offers(t *testing.T) *offering {
 	s, lines := serve(t), listenForLines(t)
@@ -71,15 +72,15 @@ func (o *offering) isError(v chainpack.Value, id int, code int64) {
 
 const attachParam = `{"ext":{"version":1}}`
 
-// The offer goes with the FindTunnelRequest and, since a broker may not pass on
-// what it does not know, two seconds later by itself. Only its caller can take it.
+// The agent sends its offer with the FindTunnelRequest. Brokers may drop what they do not
+// know, so it sends the offer alone two seconds later. Only the caller can accept it.
 func TestAgentStartsASessionInBand(t *testing.T) {
 	t.Parallel()
 	o := offers(t)
 	o.call(4, "[1]", "attach", attachParam)
 	refused, again := o.next(), o.next()
 	if id, _ := tag(refused, 8); !id.Equal(chainpack.Int(4)) {
-		refused, again = again, refused // two seconds may be over first
+		refused, again = again, refused // the two seconds may pass first
 	}
 	o.isError(refused, 4, 2)
 	if _, has := tag(again, 15); has || offeredID(t, again) != o.id {
@@ -92,11 +93,11 @@ func TestAgentStartsASessionInBand(t *testing.T) {
 	if err != nil || !line.InBand || line.Find.Secret != "" || line.Call.Method != "runCmd" {
 		t.Errorf("the helper was told %+v, %v", line, err)
 	}
-	// The helper of the test ends at once, without a session.
+	// The helper of this test ends at once, without a session.
 	o.expectError(6, 8)
 }
 
-func TestTunnelThatIsFoundFirstWins(t *testing.T) {
+func TestTunnelThatIsFoundFirstReplacesTheOffer(t *testing.T) {
 	t.Parallel()
 	o := offers(t)
 	o.say(`<1:1,8:3,13:[0],15:<1:3>i{1:2,2:"127.0.0.1",3:1,4:"secret",6:0}>i{}`)
@@ -108,7 +109,7 @@ func TestTunnelThatIsFoundFirstWins(t *testing.T) {
 	for {
 		v := o.next()
 		if id, _ := tag(v, 8); id.Equal(chainpack.Int(3)) {
-			continue // the helper of the test ends at once
+			continue // the helper of this test ends at once
 		}
 		failed, _ := v.GetInt(3)
 		if code, _ := failed.GetInt(1); !code.Equal(chainpack.Int(2)) {
@@ -118,7 +119,7 @@ func TestTunnelThatIsFoundFirstWins(t *testing.T) {
 	}
 }
 
-// The node is in no list.
+// Neither ls nor dir shows the node.
 func TestOfferedNodeIsHidden(t *testing.T) {
 	t.Parallel()
 	o := offers(t)

@@ -10,8 +10,8 @@ import (
 	"go.uber.org/goleak"
 )
 
-// helperEnv makes of the test binary a helper that hands the agent's line to
-// whoever listens at this path.
+// helperEnv makes the test binary act as a helper that sends the agent's line to the
+// listener at this path.
 const helperEnv = "REPLAY_TEST_HELPER"
 
 func TestMain(m *testing.M) {

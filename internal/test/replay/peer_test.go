@@ -14,10 +14,10 @@ import (
 	"shvtools/internal/wire/transport"
 )
 
-// deadline is for each wait for one of our programs, in real time.
+// deadline limits each wait for one of our programs, in real time.
 const deadline = 20 * time.Second
 
-// server is where our programs connect: the recorded broker is played there.
+// server plays the recorded broker to our programs.
 type server struct {
 	t        *testing.T
 	listener *net.TCPListener
@@ -40,18 +40,18 @@ func serve(t *testing.T) *server {
 	return &server{t: t, listener: l.(*net.TCPListener), url: u, port: port}
 }
 
-// peer plays what one recorded connection got to one of our programs, and
-// compares what that sends with what was recorded.
+// peer plays to one of our programs what a recorded connection received, and compares
+// what the program sends with the recording.
 type peer struct {
 	t      *testing.T
 	conn   net.Conn
 	in     *bufio.Reader
-	events []event // that are still due, of one message each
+	events []event // the rest of the recording, one message each
 
-	// ours makes of a recorded message what our program sends instead; ok is
-	// false for what it does not send. Nil: the same.
+	// ours returns what our program sends instead of a recorded message; ok is false if
+	// it sends nothing. Nil: it sends the same.
 	ours func(v chainpack.Value) (chainpack.Value, bool)
-	// theirs makes of a recorded message what is sent to our program.
+	// theirs returns what is sent to our program instead of a recorded message.
 	theirs func(v chainpack.Value) chainpack.Value
 }
 
@@ -96,7 +96,7 @@ func (p *peer) play(n int) {
 	}
 }
 
-// due takes the next recorded message.
+// due removes and returns the next recorded message.
 func (p *peer) due() event {
 	p.t.Helper()
 	if len(p.events) == 0 {
@@ -107,7 +107,7 @@ func (p *peer) due() event {
 	return e
 }
 
-// data takes the next recorded message, which carries bytes of a tunnel.
+// data removes the next recorded message and returns the tunnel bytes that it carries.
 func (p *peer) data() string {
 	p.t.Helper()
 	e := p.due()
@@ -131,13 +131,13 @@ func (p *peer) tell(v chainpack.Value) {
 	}
 }
 
-// say is tell of a text.
+// say is tell for a message in CPON.
 func (p *peer) say(text string) {
 	p.t.Helper()
 	p.tell(parse(p.t, text))
 }
 
-// next waits for a message of our program.
+// next returns the next message of our program.
 func (p *peer) next() chainpack.Value {
 	p.t.Helper()
 	v, open := p.nextOrEnd()
@@ -147,7 +147,7 @@ func (p *peer) next() chainpack.Value {
 	return v
 }
 
-// nextOrEnd is next that also takes the end of the connection.
+// nextOrEnd is next, but also accepts the end of the connection.
 func (p *peer) nextOrEnd() (v chainpack.Value, open bool) {
 	p.t.Helper()
 	_ = p.conn.SetReadDeadline(time.Now().Add(deadline))
@@ -163,7 +163,7 @@ func (p *peer) nextOrEnd() (v chainpack.Value, open bool) {
 		p.t.Fatalf("our program sent what is no message: % x", frame)
 	}
 	if path, _ := tag(v, 9); path.Equal(chainpack.String(".broker/currentClient")) {
-		// Our agent asks where it is mounted, which the recorded ones did not.
+		// Our agent asks where it is mounted; the recorded agents did not.
 		id, _ := tag(v, 8)
 		p.say(`<1:1,8:` + cpon.String(id) + `>i{3:i{1:2,2:"not here"}}`)
 		return p.nextOrEnd()
@@ -171,8 +171,8 @@ func (p *peer) nextOrEnd() (v chainpack.Value, open bool) {
 	return unidentified(v), true
 }
 
-// unidentified drops the empty user id with which our shvrsh asks brokers to say
-// who calls.
+// unidentified drops the empty user id with which our shvrsh asks brokers to add its
+// user.
 func unidentified(v chainpack.Value) chainpack.Value {
 	if id, ok := tag(v, 16); !ok || !id.Equal(chainpack.String("")) {
 		return v
@@ -186,7 +186,7 @@ func unidentified(v chainpack.Value) chainpack.Value {
 	return v.WithMeta(meta...)
 }
 
-// expect waits for a message and compares it; "*" is any String.
+// expect compares the next message of our program; "*" stands for any String.
 func (p *peer) expect(want chainpack.Value) {
 	p.t.Helper()
 	if got := p.next(); !matches(want, got) {
@@ -194,8 +194,8 @@ func (p *peer) expect(want chainpack.Value) {
 	}
 }
 
-// expectEnd waits until our program has closed the connection, with no more
-// messages before, and closes it too.
+// expectEnd checks that our program closes the connection without another message, and
+// closes it too.
 func (p *peer) expectEnd() {
 	p.t.Helper()
 	if v, open := p.nextOrEnd(); open {
@@ -231,7 +231,7 @@ func start[T any](t *testing.T, f func(ctx context.Context) T) *running[T] {
 	return r
 }
 
-// wait gives what the program returned.
+// wait returns the result of the program.
 func (r *running[T]) wait() T {
 	r.t.Helper()
 	select {

@@ -19,21 +19,21 @@ import (
 // patience is how long the player waits for a message, in virtual time.
 const patience = 5 * time.Second
 
-// closed stands for the end of a connection where messages are compared.
+// closed represents the end of a connection when messages are compared.
 const closed = "closed"
 
-// player plays all clients of a scenario against a broker, in the recorded
-// order and tempo of virtual time, and compares what each of them gets.
+// player plays all clients of a scenario against a broker and compares what each of them
+// receives. It keeps the recorded order and the recorded times, which are virtual.
 type player struct {
 	t        *testing.T
 	broker   *core.Broker
 	listener *world.Listener // at the address that the recorded broker announced
 	book     *book
 	differs  []deviation
-	kill     bool // the broker is what is killed in the scenario
+	kill     bool // the scenario kills the broker
 
 	began   time.Time
-	behind  time.Duration // how far the clock is behind the recorded one
+	behind  time.Duration // how late the clock is, compared with the recorded one
 	acted   atomic.Int64  // when the player took its last step, since began
 	clients map[string]*played
 }
@@ -58,7 +58,7 @@ func (p *player) play(events []event) {
 	p.began = time.Now()
 	for _, e := range events {
 		if p.t.Failed() {
-			return // what follows from a difference is no news
+			return // more differences would only follow from the first
 		}
 		p.step(e)
 	}
@@ -91,8 +91,8 @@ func (p *player) step(e event) {
 	synctest.Wait()
 }
 
-// await sleeps until a recorded time, or later by what the broker was late with
-// answers.
+// await sleeps until a recorded time, plus the time by which the broker's answers were
+// late. Time is virtual, and the recorded pauses belong to the scenario.
 func (p *player) await(at time.Duration) {
 	if left := time.Until(p.began.Add(at + p.behind)); left >= 0 {
 		time.Sleep(left)
@@ -102,7 +102,7 @@ func (p *player) await(at time.Duration) {
 	synctest.Wait()
 }
 
-// act begins a step of the player.
+// act waits for the recorded time of a step and begins it.
 func (p *player) act(at time.Duration) {
 	p.await(at)
 	p.acted.Store(int64(time.Since(p.began)))
@@ -131,8 +131,8 @@ func (p *player) open(name string) {
 	}()
 }
 
-// send writes what the client wrote at once. A connection that the broker has
-// closed takes it too, as a socket does.
+// send writes what the client wrote at once. As with a socket, that also works if the
+// broker has closed the connection.
 func (p *player) send(c *played, e event) {
 	var wire []byte
 	for _, frame := range e.frames {
@@ -151,7 +151,7 @@ func (p *player) send(c *played, e event) {
 	}
 }
 
-// hangUp closes a client's connection, after all that it was sent.
+// hangUp closes a client's connection after the client has received everything.
 func (p *player) hangUp(c *played, at time.Duration) {
 	p.await(at)
 	if !c.over {
@@ -162,9 +162,8 @@ func (p *player) hangUp(c *played, at time.Duration) {
 	_ = c.conn.Close()
 }
 
-// receive compares what a client gets with the recorded frame, or with what the
-// deviations put in its place. At the end of a connection, byBroker says that it
-// was the recorded broker that closed it.
+// receive compares what a client receives with the recorded frame, or with the deviation
+// for it. At the end of a connection, byBroker says that the recorded broker closed it.
 func (p *player) receive(c *played, number int, recorded []byte, byBroker bool) {
 	place := c.name + " " + strconv.Itoa(number)
 	if number == end {
@@ -239,8 +238,8 @@ func (p *player) compare(place string, c *played, got []byte, want answer) {
 	}
 }
 
-// matches compares two values; the String "*" of want stands for any one,
-// or for a time or a number.
+// matches compares two values. The String "*" in want stands for any String, time or
+// number.
 func matches(want, got chainpack.Value) bool {
 	if text, ok := want.AsString(); ok && text == "*" {
 		text, ok = got.AsString()

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -18,20 +17,21 @@ import (
 	"shvtools/internal/device/rexec"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/cpon"
+	"shvtools/internal/test/proctest"
 )
 
 // helper is our helper with the recorded broker, agent and client around it.
 type helper struct {
 	*peer
 	run    *running[error]
-	out    *buffer // what it tells its agent
-	writes int64   // request id of what it sends
+	out    *proctest.Record // what it writes to its agent
+	writes int64            // request id of what it sends
 	to     chainpack.Value
 	said   [3]strings.Builder // by channel
 }
 
-// runHelper starts our helper with the C++ agent's line for a recorded
-// connection, and plays that up to the CreateTunnelResponse, which is not sent.
+// runHelper starts our helper with the C++ agent's line for a recorded connection, and
+// plays the connection up to the CreateTunnelResponse, which it does not send.
 func runHelper(t *testing.T, scenario, conn string) *helper {
 	t.Helper()
 	s := serve(t)
@@ -50,7 +50,7 @@ func launchHelper(t *testing.T, s *server, scenario, conn string) *helper {
 
 	agent, toHelper := io.Pipe()
 	t.Cleanup(func() { _ = toHelper.Close() })
-	out := new(buffer)
+	out := proctest.NewRecord()
 	run := start(t, func(ctx context.Context) error {
 		return rexec.Run(ctx, rexec.Options{
 			In:      agent,
@@ -70,18 +70,18 @@ func launchHelper(t *testing.T, s *server, scenario, conn string) *helper {
 			meta = replaced(meta, chainpack.IntKey(15), emptySecret)
 			return v.WithMeta(meta...), true
 		}
-		return emptyPassword()(v)
+		return anyPassword()(v)
 	}
 	return h
 }
 
-// here puts our port into a TunnelCtl.
+// here returns a TunnelCtl with our port.
 func (s *server) here(ctl chainpack.Value) chainpack.Value {
-	port := func(chainpack.Value) chainpack.Value { return chainpack.Int(s.port) }
+	port := always(chainpack.Int(s.port))
 	return chainpack.IMap(replaced(ctl.Entries(), chainpack.IntKey(3), port)...).WithMeta(ctl.Meta()...)
 }
 
-// recordedState is the first message of a connection with a TunnelCtl of state.
+// recordedState returns the first message of a connection with a TunnelCtl of that state.
 func recordedState(t *testing.T, scenario, conn string, state int64) chainpack.Value {
 	t.Helper()
 	for _, e := range one(t, scenario, conn) {
@@ -96,8 +96,7 @@ func recordedState(t *testing.T, scenario, conn string, state int64) chainpack.V
 	return chainpack.Value{}
 }
 
-// recordedParam is the param of the launchRexec with which the agent was called
-// by callers.
+// recordedParam returns the param of the launchRexec call with these caller ids.
 func recordedParam(t *testing.T, scenario string, callers chainpack.Value) chainpack.Value {
 	t.Helper()
 	for _, e := range one(t, scenario, "agent") {
@@ -114,9 +113,9 @@ func recordedParam(t *testing.T, scenario string, callers chainpack.Value) chain
 	return chainpack.Value{}
 }
 
-// read takes one message of the open tunnel and checks its form: a client of
-// the base protocol gets data on channels 1 and 2, CloseTunnel with Null, and
-// nothing else. It tells whether the tunnel is still open.
+// read receives one message of the open tunnel and checks its form: a client of the base
+// protocol gets data on channels 1 and 2, CloseTunnel with Null, and nothing else. It
+// reports whether the tunnel is still open.
 func (h *helper) read() bool {
 	h.t.Helper()
 	v := h.next()
@@ -128,20 +127,20 @@ func (h *helper) read() bool {
 		chainpack.N(8, chainpack.Int(h.writes)),
 		chainpack.N(11, h.to),
 	}
-	want := chainpack.IMap(chainpack.N(2, chainpack.List(chainpack.Int(channel), chainpack.String(data)))).WithMeta(head...)
-	if v.Equal(want) && (channel == 1 || channel == 2) {
+	if v.Equal(tunnelData(channel, data, head)) && (channel == 1 || channel == 2) {
 		h.said[channel].WriteString(data)
 		return true
 	}
-	head = append(head, chainpack.N(15, chainpack.IMap(chainpack.N(1, chainpack.Int(5))).WithMeta(chainpack.N(1, chainpack.Int(3)))))
-	want = chainpack.IMap(chainpack.N(2, chainpack.Null())).WithMeta(head...)
+	ctl := chainpack.IMap(chainpack.N(1, chainpack.Int(5))).WithMeta(chainpack.N(1, chainpack.Int(3)))
+	head = append(head, chainpack.N(15, ctl))
+	want := chainpack.IMap(chainpack.N(2, chainpack.Null())).WithMeta(head...)
 	if !v.Equal(want) {
 		h.t.Fatalf("neither data nor CloseTunnel of the base protocol: %s", cpon.String(v))
 	}
 	return false
 }
 
-// until reads until a channel has said something, and forgets it.
+// until reads until a channel has sent a text, and drops what the channel sent so far.
 func (h *helper) until(channel int, text string) {
 	h.t.Helper()
 	for !strings.Contains(h.said[channel].String(), text) {
@@ -152,7 +151,7 @@ func (h *helper) until(channel int, text string) {
 	h.said[channel].Reset()
 }
 
-// untilClosed reads to the end and gives what was said until then.
+// untilClosed reads to the end and returns what was sent on both channels.
 func (h *helper) untilClosed() (stdout, stderr string) {
 	h.t.Helper()
 	for h.read() {
@@ -166,23 +165,20 @@ func (h *helper) returned() {
 	if err := h.run.wait(); err != nil {
 		h.t.Error(err)
 	}
-	for _, line := range bytes.Split(h.out.bytes(), []byte("\n")) {
+	for _, line := range bytes.Split(h.out.Bytes(), []byte("\n")) {
 		group, ok := helperline.ParseStarted(line)
 		if !ok {
 			continue
 		}
-		// Who was killed may take a moment to die.
-		for end := time.Now().Add(deadline); livesGroup(h.t, group); time.Sleep(time.Millisecond) {
-			if time.Now().After(end) {
-				h.t.Errorf("process group %d is left", group)
-				break
-			}
+		// A killed process may take a moment to die.
+		if !proctest.Until(deadline, func() bool { return !livesGroup(h.t, group) }) {
+			h.t.Errorf("process group %d is left", group)
 		}
 	}
 }
 
-// livesGroup tells whether a process group has a member that is not dead: who
-// should reap the dead ones may not do so.
+// livesGroup reports whether a process group has a living member. Dead ones do not
+// count, because nobody may be there to reap them.
 func livesGroup(t *testing.T, group int) bool {
 	t.Helper()
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
@@ -200,7 +196,7 @@ func livesGroup(t *testing.T, group int) bool {
 	return false
 }
 
-// Data of the recorded raw client in all of its forms.
+// The recorded raw client sent its data in all possible forms.
 func TestHelperTakesRecordedDataAndIsHungUpByCloseTunnel(t *testing.T) {
 	t.Parallel()
 	h := runHelper(t, "h_tunnel_raw", "rexec")
@@ -211,7 +207,7 @@ func TestHelperTakesRecordedDataAndIsHungUpByCloseTunnel(t *testing.T) {
 	h.until(1, "\r\nlist\r\n$ ")
 	tell() // a bare String
 	h.until(1, "\r\nbare\r\n$ ")
-	// The C++ helper loses the Blob (spec.md 8.6); ours takes it.
+	// The C++ helper loses the Blob (spec.md 8.6); ours accepts it.
 	tell()
 	h.until(1, "\r\nblob\r\n$ ")
 	tell() // channel 5
@@ -224,13 +220,13 @@ func TestHelperTakesRecordedDataAndIsHungUpByCloseTunnel(t *testing.T) {
 	if said := h.said[1].String(); strings.Contains(said, "chan5") {
 		t.Errorf("what came on channel 5 reached the shell: %q", said)
 	}
-	// The C++ helper passes over CloseTunnel; ours hangs up (design.md 6, End).
+	// The C++ helper ignores CloseTunnel; ours hangs up (design.md 6, End).
 	tell()
 	h.returned()
 }
 
-// input is the next recorded message to the helper; what the recorded one sent
-// before is passed over.
+// input returns the next recorded message to the helper, and skips what the recorded
+// helper sent before it.
 func (h *helper) input() chainpack.Value {
 	h.t.Helper()
 	for {
@@ -241,7 +237,7 @@ func (h *helper) input() chainpack.Value {
 	}
 }
 
-// The recorded keys of a shvrsh in our shell.
+// The recorded shvrsh types in a shell of our helper.
 func TestHelperRunsTheRecordedShell(t *testing.T) {
 	t.Parallel()
 	h := runHelper(t, "b_rsh_session", "rexec")
@@ -275,7 +271,7 @@ func TestHelperKeepsRecordedStdoutAndStderrApart(t *testing.T) {
 	h.returned()
 }
 
-// A whole conversation is as it was recorded, message by message.
+// The whole conversation is compared, message by message.
 func TestHelperAnswersAQuickCommandAsRecorded(t *testing.T) {
 	t.Parallel()
 	h := runHelper(t, "h_tunnel_raw", "rexec7")
@@ -288,7 +284,7 @@ func TestHelperRunsRecordedShapesOfParams(t *testing.T) {
 	for _, tt := range []struct{ name, conn, input, stdout, stderr string }{
 		{name: "argv list", conn: "rexec10", stdout: "argv list a0 a1\r\n"},
 		{name: "no window size", conn: "rexec9", input: `<1:1,8:3>i{2:[0,"stty size; exit\r"]}`, stdout: "0 0\r\n"},
-		// The C++ helper stays silent (spec.md 8.7); ours tells it as output.
+		// The C++ helper stays silent (spec.md 8.7); ours reports the error as output.
 		{name: "no such program", conn: "rexec8", stderr: "/nosuch"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -308,8 +304,8 @@ func TestHelperRunsRecordedShapesOfParams(t *testing.T) {
 	}
 }
 
-// The C++ helper ends silently after it made the tunnel; ours answers the call
-// in place of making one (spec.md 8.7).
+// The C++ helper makes the tunnel and ends silently. Ours makes none, and answers the
+// call with an error (spec.md 8.7).
 func TestHelperAnswersRecordedCallsThatItCannotRun(t *testing.T) {
 	for _, tt := range []struct{ name, conn, answer string }{
 		{"bogus method", "rexec11", `<1:1,8:41,11:19>i{3:i{1:2,2:"*"}}`},
@@ -333,7 +329,7 @@ func TestHelperGivesUpOnASilentClient(t *testing.T) {
 		t.Skip("takes 5 s")
 	}
 	t.Parallel()
-	began := time.Now() // before the helper has, whose 5 s must not seem shorter
+	began := time.Now() // before the helper starts, so that its 5 s cannot seem shorter
 	h := runHelper(t, "h_tunnel_raw", "rexec13")
 	h.expectEnd()
 	if err := h.run.wait(); err == nil {
@@ -342,22 +338,4 @@ func TestHelperGivesUpOnASilentClient(t *testing.T) {
 	if waited := time.Since(began); waited < 4*time.Second {
 		t.Errorf("gave up after %v", waited)
 	}
-}
-
-// buffer is a bytes.Buffer for two goroutines.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) bytes() []byte {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return bytes.Clone(b.b.Bytes())
 }

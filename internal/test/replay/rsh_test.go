@@ -17,15 +17,16 @@ import (
 	"shvtools/internal/shell/rsh"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/cpon"
+	"shvtools/internal/test/proctest"
 )
 
 // shell is our shvrsh with the recorded broker, agent and helper around it.
 type shell struct {
 	*peer
-	keyboard *os.File // the master of its terminal; nil: stdin is no terminal
+	keyboard *os.File // the master of its terminal; nil: stdin is not a terminal
 	run      *running[outcome]
-	output   *buffer
-	drained  chan struct{} // closed when all output is in
+	output   *proctest.Record
+	drained  chan struct{} // closed when all output is recorded
 }
 
 type outcome struct {
@@ -33,7 +34,7 @@ type outcome struct {
 	err  error
 }
 
-// session says what to run and how it was recorded.
+// session says what shvrsh runs, and which recording it is compared with.
 type session struct {
 	scenario, conn string
 	cols, rows     uint16 // a shell on a terminal of this size
@@ -46,7 +47,7 @@ type session struct {
 func open(t *testing.T, o session) *shell {
 	t.Helper()
 	s := serve(t)
-	sh := &shell{output: new(buffer), drained: make(chan struct{})}
+	sh := &shell{output: proctest.NewRecord(), drained: make(chan struct{})}
 	stdin := sh.stdin(t, o)
 	out, stdout := pipe(t)
 	go func() {
@@ -72,7 +73,7 @@ func open(t *testing.T, o session) *shell {
 	return sh
 }
 
-// stdin is a terminal for a shell and a pipe for a command.
+// stdin returns a terminal for a shell and a pipe for a command.
 func (sh *shell) stdin(t *testing.T, o session) *os.File {
 	t.Helper()
 	if o.command != nil {
@@ -140,10 +141,9 @@ func offer(window int64, run tunnel.Run) chainpack.Value {
 	}.Value()
 }
 
-// converse plays the rest of a recorded session: what was typed is typed here
-// and must come as the recorded data and as nothing else, since the recorded
-// helper knows no channel 3; what was shown is sent. It gives all that was
-// shown.
+// converse plays the rest of a recorded session and returns all recorded output. It
+// types what was typed, which must arrive as the recorded data and as nothing else,
+// since the recorded helper does not know channel 3. It sends the recorded output.
 func (sh *shell) converse(each func()) (shown string) {
 	sh.t.Helper()
 	for len(sh.events) > 0 {
@@ -165,7 +165,7 @@ func (sh *shell) converse(each func()) (shown string) {
 	return shown
 }
 
-// typed types text, which may come in pieces.
+// typed types text and receives it, possibly in pieces.
 func (sh *shell) typed(text string, recorded chainpack.Value) {
 	sh.t.Helper()
 	if _, err := io.WriteString(sh.keyboard, text); err != nil {
@@ -175,7 +175,7 @@ func (sh *shell) typed(text string, recorded chainpack.Value) {
 		got := sh.next()
 		result, _ := got.GetInt(2)
 		piece, _ := result.At(1).AsString()
-		want := chainpack.IMap(chainpack.N(2, chainpack.List(chainpack.Int(0), chainpack.String(piece)))).WithMeta(recorded.Meta()...)
+		want := tunnelData(0, piece, recorded.Meta())
 		rest, ok := strings.CutPrefix(text, piece)
 		if !got.Equal(want) || !ok || piece == "" {
 			sh.t.Fatalf("typed %q, got %s", text, show(payload(got)))
@@ -184,8 +184,8 @@ func (sh *shell) typed(text string, recorded chainpack.Value) {
 	}
 }
 
-// ended waits for the end of shvrsh and checks it and all that it showed. err is
-// a part of the text of its error; "" is none.
+// ended waits for the end of shvrsh and checks its exit code and output. err is a part
+// of its error text; "": it has no error.
 func (sh *shell) ended(code int, err, shown string) {
 	sh.t.Helper()
 	got := sh.run.wait()
@@ -200,15 +200,16 @@ func (sh *shell) ended(code int, err, shown string) {
 	case <-time.After(deadline):
 		sh.t.Fatal("the output does not end")
 	}
-	if out := string(sh.output.bytes()); out != shown {
+	if out := string(sh.output.Bytes()); out != shown {
 		sh.t.Errorf("%d bytes were shown, want %d", len(out), len(shown))
 	}
 }
 
-// Whole sessions with the C++ helper: what was shown arrives in order, and
-// CloseTunnel with Null is exit code 0, whatever the remote one was.
+// The C++ helper does not report an exit code: CloseTunnel with Null means 0.
 func TestShellTypesAndShowsARecordedSession(t *testing.T) {
-	for _, scenario := range []string{"b0_direct_tcpdump", "b_rsh_session", "b4_rsh_exit_code", "b5_rsh_output_then_exit"} {
+	for _, scenario := range []string{
+		"b0_direct_tcpdump", "b_rsh_session", "b4_rsh_exit_code", "b5_rsh_output_then_exit",
+	} {
 		t.Run(scenario, func(t *testing.T) {
 			t.Parallel()
 			sh := open(t, session{scenario: scenario, conn: "rsh", cols: 80, rows: 24})
@@ -220,9 +221,9 @@ func TestShellTypesAndShowsARecordedSession(t *testing.T) {
 	}
 }
 
-// Control keys, UTF-8, and a terminal that changes its size: the C++ helper is
-// not told. In the end the recorded connection is lost.
-func TestShellKeepsResizesFromARecordedHelper(t *testing.T) {
+// The C++ helper knows no message for a new size. The session has control keys and UTF-8
+// too, and ends with the loss of the connection.
+func TestShellDoesNotSendResizesToARecordedHelper(t *testing.T) {
 	t.Parallel()
 	sh := open(t, session{scenario: "b2_rsh_ctrl_keys", conn: "rsh", cols: 100, rows: 30})
 	sh.play(5)
@@ -230,7 +231,7 @@ func TestShellKeepsResizesFromARecordedHelper(t *testing.T) {
 	shown := sh.converse(func() {
 		cols++
 		sh.resize(t, cols, 40)
-		// The system tells only the processes whose own terminal it is.
+		// The kernel notifies only processes whose controlling terminal it is.
 		if err := syscall.Kill(os.Getpid(), syscall.SIGWINCH); err != nil {
 			t.Fatal(err)
 		}
@@ -239,9 +240,9 @@ func TestShellKeepsResizesFromARecordedHelper(t *testing.T) {
 	sh.ended(0, "session ended", shown)
 }
 
-// The recorded broker tells nobody that the helper was killed, and swallows what
-// is typed then; the session ends when the connection does, and not as a success.
-func TestShellWithAKilledRecordedHelperDoesNotEndWell(t *testing.T) {
+// The recorded broker does not report that the helper was killed, and drops what is typed
+// after that. The session ends with the connection, and must not end as a success.
+func TestShellDoesNotSucceedIfTheRecordedHelperWasKilled(t *testing.T) {
 	t.Parallel()
 	sh := open(t, session{scenario: "g3_rexec_sigkill", conn: "rsh", cols: 80, rows: 24})
 	sh.play(5)
@@ -269,13 +270,13 @@ func TestShellPrintsRecordedRefusals(t *testing.T) {
 	}
 }
 
-// forAnotherUser: the recorded shvrsh logged in with other credentials and
-// called other methods; ours has one of each.
+// forAnotherUser allows any credentials and any method in a recorded message. The
+// recorded shvrsh used several, ours uses one.
 func forAnotherUser(v chainpack.Value) (chainpack.Value, bool) {
-	anyText := func(chainpack.Value) chainpack.Value { return chainpack.String("*") }
+	anyText := always(chainpack.String("*"))
 	meta := v.Meta()
 	if !at(v, 1, "method").IsNull() {
-		meta = replaced(meta, chainpack.IntKey(10), func(chainpack.Value) chainpack.Value { return chainpack.String("launchRexec") })
+		meta = replaced(meta, chainpack.IntKey(10), always(chainpack.String("launchRexec")))
 	}
 	v, _ = offered(v)
 	v = edit(chainpack.IMap(v.Entries()...), anyText, 1, "login", "password")
@@ -283,9 +284,9 @@ func forAnotherUser(v chainpack.Value) (chainpack.Value, bool) {
 	return v.WithMeta(meta...), true
 }
 
-// A command through the C++ helper: its exit status is not told, and that is no
+// The C++ helper does not report the exit status of a command. That must not count as a
 // success.
-func TestCommandThroughARecordedHelperHasNoExitStatus(t *testing.T) {
+func TestCommandDoesNotSucceedWithoutAnExitStatus(t *testing.T) {
 	t.Parallel()
 	sh := openCommand(t, "")
 	sh.play(3) // CreateTunnelRequest, CreateTunnelResponse, "quick"
@@ -294,12 +295,12 @@ func TestCommandThroughARecordedHelperHasNoExitStatus(t *testing.T) {
 	sh.ended(0, "exit status unknown", "quick\n")
 }
 
-// There the end of stdin cannot be told, so a stdin with content is refused.
-func TestCommandThroughARecordedHelperRefusesPipedStdin(t *testing.T) {
+// The C++ helper cannot receive the end of stdin, so a stdin with content is refused.
+func TestCommandRefusesPipedStdinThatARecordedHelperCannotEnd(t *testing.T) {
 	t.Parallel()
 	sh := openCommand(t, "input\n")
 	sh.play(1) // CreateTunnelRequest
-	// The CreateTunnelResponse may not get out any more; no input does.
+	// shvrsh may end before it sends the CreateTunnelResponse; it must not send input.
 	accepted, _ := message(sh.due().frames[0])
 	for {
 		got, open := sh.nextOrEnd()
@@ -313,12 +314,13 @@ func TestCommandThroughARecordedHelperRefusesPipedStdin(t *testing.T) {
 	sh.ended(0, "/dev/null", "")
 }
 
-// openCommand opens the command that was recorded with a raw client, whose call
-// is number 41; ours is number 3.
+// openCommand opens the command that was recorded with a raw client. The id of that
+// client's call is 41, ours is 3.
 func openCommand(t *testing.T, stdin string) *shell {
 	t.Helper()
-	sh := open(t, session{scenario: "h_tunnel_raw", conn: "rsh3", command: []string{"echo quick;", "exit 3"}, stdin: stdin})
-	three := func(chainpack.Value) chainpack.Value { return chainpack.Int(3) }
+	command := []string{"echo quick;", "exit 3"}
+	sh := open(t, session{scenario: "h_tunnel_raw", conn: "rsh3", command: command, stdin: stdin})
+	three := always(chainpack.Int(3))
 	sh.theirs = func(v chainpack.Value) chainpack.Value {
 		if id, _ := tag(v, 8); id.Equal(chainpack.Int(41)) {
 			return v.WithMeta(replaced(v.Meta(), chainpack.IntKey(8), three)...)
@@ -327,7 +329,7 @@ func openCommand(t *testing.T, stdin string) *shell {
 	}
 	sh.ours = func(v chainpack.Value) (chainpack.Value, bool) {
 		if login := at(v, 1, "login"); !login.IsNull() {
-			// The keys of the raw client have another order.
+			// The raw client has its keys in another order.
 			password, _ := login.Get("password")
 			kind, _ := login.Get("type")
 			user, _ := login.Get("user")
@@ -349,8 +351,8 @@ func openCommand(t *testing.T, stdin string) *shell {
 	return sh
 }
 
-// The recorded agent had no helper and said nothing, and the recorded shvrsh
-// waited for ever.
+// The recorded agent had no helper and did not answer; the recorded shvrsh waited
+// forever.
 func TestShellGivesUpOnASilentRecordedAgent(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes 15 s")

@@ -7,8 +7,8 @@ import (
 	"shvtools/internal/shv/chainpack"
 )
 
-// The rules that make our broker differ from the C++ one, for the deviations of
-// single messages.
+// The rules that make our broker differ from the C++ broker in single messages. Each
+// deviation names one.
 const (
 	loginLate = "spec.md 5.5: the answer to a refused login, and to the login after it, is delayed, each time longer; " +
 		"it names neither the fault nor the peer's address"
@@ -37,30 +37,30 @@ const (
 	largeID      = "spec.md 3.1: a request id that C++ cannot hold is answered too"
 )
 
-// penalty is how long the answer to a refused login is held back.
+// penalty is the delay of the answer to the first refused login.
 const penalty = time.Second
 
-// everywhere applies to a recorded message to a client what our broker does
-// otherwise in each such message.
+// everywhere returns a recorded message to a client with the differences that each such
+// message of our broker has.
 func everywhere(v chainpack.Value) chainpack.Value {
 	meta := v.Meta()
 	if name, ok := tag(v, 14); ok {
 		// design.md 9: iot has su on test/**; the C++ set-up granted cmd.
 		if text, _ := name.AsString(); text == "cmd" {
-			meta = replaced(meta, chainpack.IntKey(14), func(chainpack.Value) chainpack.Value { return chainpack.String("su") })
-			meta = replaced(meta, chainpack.IntKey(17), func(chainpack.Value) chainpack.Value { return chainpack.Int(63) })
+			meta = replaced(meta, chainpack.IntKey(14), always(chainpack.String("su")))
+			meta = replaced(meta, chainpack.IntKey(17), always(chainpack.Int(63)))
 		}
 		// spec.md 3.8: tag 16 is not added for a caller that did not send one.
 		meta = without(meta, chainpack.IntKey(16))
 	}
 	if state, _ := control(v, 1).AsInt(); state == 3 {
-		// design.md 6, Secrets: emptied in passing, no client needs it.
+		// design.md 6, Secrets: the broker empties it, since no client needs it.
 		meta = replaced(meta, chainpack.IntKey(15), emptySecret)
 	}
 	return v.WithMeta(meta...)
 }
 
-// toHelper applies to a recorded message to a helper what our broker adds there.
+// toHelper returns a recorded message to a helper with what our broker adds to it.
 func toHelper(v chainpack.Value) chainpack.Value {
 	// protocol.md 5, Vouching: the result of a tunnel login vouches for the other link.
 	result := at(v, 2)
@@ -75,6 +75,6 @@ func toHelper(v chainpack.Value) chainpack.Value {
 }
 
 func emptySecret(ctl chainpack.Value) chainpack.Value {
-	entries := replaced(ctl.Entries(), chainpack.IntKey(4), func(chainpack.Value) chainpack.Value { return chainpack.String("") })
+	entries := replaced(ctl.Entries(), chainpack.IntKey(4), always(chainpack.String("")))
 	return chainpack.IMap(entries...).WithMeta(ctl.Meta()...)
 }

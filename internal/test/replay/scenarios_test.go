@@ -1,13 +1,16 @@
 package replay
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
-// scenarios are those that are played against our broker, with all that a client
-// gets otherwise than it was recorded. Client ids are the recorded ones.
+// scenarios are played against our broker. differs lists every message to a client that
+// is not as recorded. Client ids are those of the recording.
 var scenarios = []struct {
 	name    string
-	port    int  // that the recorded broker announced; 0: 3756
-	kill    bool // the broker is what is killed in it
+	port    int  // the one that the recorded broker announced; 0: 3756
+	kill    bool // the scenario kills the broker
 	differs []deviation
 }{
 	{name: "a1_agent_login_idle_hbi2"},
@@ -68,14 +71,14 @@ var scenarios = []struct {
 			`i{1:"userProfile",2:2,3:"",4:"?",5:8,6:{}}`,
 			`i{1:"accessGrantForMethodCall",2:0,3:"[s,s]",4:"s",5:8,6:{}}`,
 			`i{1:"accessLevelForMethodCall",2:0,3:"[s,s]",4:"i",5:8,6:{}}`))),
-		instead("call13 2", nodesOfV3, now(`<1:1,8:3>i{2:{"clientId":15,"userName":"iot","mountPoint":null,"subscriptions":{},"peer":"*","since":d"2000-01-01T00:00:01.367Z","signalsMissed":0}}`)),
+		instead("call13 2", nodesOfV3, now(infoOf(15, "2000-01-01T00:00:01.367Z"))),
 		instead("call17 2", dirForm, now(dirOf())),
 	}},
 	{name: "d_bad_login", differs: []deviation{
 		instead("call 1", loginLate, late(refused, penalty)),
 		instead("call2 1", loginLate, late(refused, penalty)),
 		instead("call3 1", loginLate, late(refused, 2*penalty)),                        // the same user again
-		instead("call4 1", loginLate, late(`<1:1,8:2>i{2:{"clientId":5}}`, 2*penalty)), // and at last right
+		instead("call4 1", loginLate, late(`<1:1,8:2>i{2:{"clientId":5}}`, 2*penalty)), // the right password at last
 		instead("call5 1", loginLate, late(refused, penalty)),
 		instead("call6 1", loginLate, late(`<1:1,8:2>i{2:{"clientId":7}}`, penalty)),
 		instead("call7 1", loginLate, late(refused, penalty)),
@@ -90,14 +93,15 @@ var scenarios = []struct {
 		instead("call13 end", helloAgain, now(`<1:1,8:2>i{2:{"nonce":"2048131425"}}`)),
 		instead("call14 1", loginLate, late(refused, 2*penalty)),
 		instead("call14 end", loginRetry, late(`<1:1,8:3>i{2:{"clientId":15}}`, 2*penalty)),
-		instead("call15 2", nodesOfV3, now(`<1:1,8:3>i{2:{"clientId":16,"userName":"iot","mountPoint":null,"subscriptions":{},"peer":"*","since":d"2000-01-01T00:00:24.290Z","signalsMissed":0}}`)),
+		instead("call15 2", nodesOfV3, now(infoOf(16, "2000-01-01T00:00:24.290Z"))),
 		instead("call17 0", noCpon, now(closed)),
 		instead("call19 0", notARequest),
 		instead("call19 end", notARequest),
 		instead("call20 end", loginFirst, now(`<1:1,8:1>i{3:i{1:10,2:"*"}}`)),
 	}},
 	{name: "e_errors", differs: []deviation{
-		instead("call18 2", accessText, now(`<1:1,8:3>i{3:i{1:8,2:"Access to SHV path 'test/agent' not granted for user 'sitesprovider'"}}`)),
+		instead("call18 2", accessText,
+			now(`<1:1,8:3>i{3:i{1:8,2:"Access to SHV path 'test/agent' not granted for user 'sitesprovider'"}}`)),
 		instead("call19 2", noSuchNode, now(`<1:1,8:3>i{3:i{1:2,2:"Method: 'ls' on path '.broker/etc/acl' doesn't exist"}}`)),
 		instead("agent 11", cleanPath, now(`<1:1,8:3,9:"",10:"ls",11:23,14:"su",17:63>i{}`)),
 		instead("call23 3", oneCaller, now(`<1:1,8:4,11:99>i{2:"shvagent"}`)),
@@ -105,7 +109,7 @@ var scenarios = []struct {
 		instead("agent 16", userIDOfPeer, now(`<1:1,8:6,9:"",10:"runCmd",11:26,14:"su",16:{},17:63>i{1:"true"}`)),
 		instead("agent 19", orderOfKeys, now(`<1:1,8:9,9:"",10:"appName","foo":"x",11:26,14:"su",17:63>i{}`)),
 		instead("call23 10", rightsOfIot, now(`<1:1,8:11>i{2:true}`)),
-		instead("call23 11", nodesOfV3, now(`<1:1,8:12>i{2:false}`)), // it was there
+		instead("call23 11", nodesOfV3, now(`<1:1,8:12>i{2:false}`)), // the C++ broker had it
 		instead("call23 12", largeID, now(`<1:1,8:1099511627776>i{2:true}`), now(`<1:1,8:16>i{2:true}`)),
 	}},
 	{name: "f_rsh_no_mount", differs: []deviation{
@@ -143,17 +147,24 @@ var scenarios = []struct {
 	}},
 }
 
-// Messages of more than one scenario.
+// Messages that several scenarios use.
 const (
 	refused     = `<1:1,8:2>i{3:i{1:8,2:"*"}}`
 	closeHelper = `<1:1,8:3,15:<1:3>i{1:5}>i{3:i{1:8,2:"*"}}`
-	closeShell  = closeHelper // helper and shvrsh both count to 3
+	closeShell  = closeHelper // both calls have the id 3
 	closeRaw    = `<1:1,8:41,15:<1:3>i{1:5}>i{3:i{1:8,2:"*"}}`
 )
 
-// dirOf is the answer to dir of a node with these methods.
+// infoOf returns the answer to info of .broker/currentClient for a client of iot.
+func infoOf(client int, since string) string {
+	return fmt.Sprintf(`<1:1,8:3>i{2:{"clientId":%d,"userName":"iot","mountPoint":null,"subscriptions":{},`+
+		`"peer":"*","since":d"%s","signalsMissed":0}}`, client, since)
+}
+
+// dirOf returns the answer to dir of a node with these methods.
 func dirOf(methods ...string) string {
-	text := `<1:1,8:3>i{2:[i{1:"dir",2:0,3:"n|b|s",4:"[!dir]|b",5:1,6:{}},i{1:"ls",2:0,3:"s|n",4:"[s]|b",5:1,6:{"lsmod":null}}`
+	text := `<1:1,8:3>i{2:[i{1:"dir",2:0,3:"n|b|s",4:"[!dir]|b",5:1,6:{}},` +
+		`i{1:"ls",2:0,3:"s|n",4:"[s]|b",5:1,6:{"lsmod":null}}`
 	for _, m := range methods {
 		text += "," + m
 	}

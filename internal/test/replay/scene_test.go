@@ -15,7 +15,7 @@ import (
 	"shvtools/internal/test/wirecaptures"
 )
 
-// kind of an event, seen from the client.
+// kind is the kind of an event, seen from the client.
 type kind int
 
 const (
@@ -35,8 +35,8 @@ type event struct {
 	number int      // of the first of frames, among those of its direction
 }
 
-// scene is all that happened in a scenario, in the order of time. Frames that a
-// client wrote at once are one event.
+// scene returns all events of a scenario in the order of time. Frames that a client
+// wrote at once are one event.
 func scene(t *testing.T, scenario string) []event {
 	t.Helper()
 	var events []event
@@ -51,7 +51,7 @@ func scene(t *testing.T, scenario string) []event {
 	return events
 }
 
-// one is the part of a scenario that one connection saw.
+// one returns the events of one connection of a scenario.
 func one(t *testing.T, scenario, conn string) []event {
 	t.Helper()
 	for _, c := range wirecaptures.Load(t, scenario) {
@@ -104,8 +104,8 @@ func conversation(t *testing.T, c wirecaptures.Conn) []event {
 	return events
 }
 
-// begin is the time of the first line of a connection's index, which the loader
-// leaves out: the connections of a scenario have one clock.
+// begin returns the time of the first line of a connection's index. The connections of a
+// scenario share a clock, but their Reads begin at 0.
 func begin(t *testing.T, c wirecaptures.Conn) time.Duration {
 	t.Helper()
 	index, err := os.ReadFile(filepath.Join("..", "wirecaptures", "testdata", c.Scenario, c.Name+".idx"))
@@ -120,7 +120,7 @@ func begin(t *testing.T, c wirecaptures.Conn) time.Duration {
 	return time.Duration(math.Round(seconds*1e6)) * time.Microsecond
 }
 
-// stream is the frames of one direction, and where each ends.
+// stream holds the frames of one direction, and where each ends.
 type stream struct {
 	frames [][]byte
 	ends   []int
@@ -145,7 +145,7 @@ func cut(t *testing.T, recorded []byte) *stream {
 	return s
 }
 
-// upTo takes the frames that are complete at an offset.
+// upTo removes and returns the frames that are complete at an offset.
 func (s *stream) upTo(offset int) [][]byte {
 	from := s.taken
 	for s.taken < len(s.ends) && s.ends[s.taken] <= offset {

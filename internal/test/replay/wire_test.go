@@ -38,7 +38,7 @@ func readFrame(in *bufio.Reader) ([]byte, error) {
 	}
 }
 
-// message decodes a payload; ok is false for what is no ChainPack message.
+// message decodes a payload; ok is false if it is not a ChainPack message.
 func message(payload []byte) (v chainpack.Value, ok bool) {
 	if len(payload) == 0 || payload[0] != 1 {
 		return v, false
