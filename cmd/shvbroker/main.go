@@ -3,23 +3,16 @@
 package main
 
 import (
-	"context"
-	"fmt"
 	"os"
 	"runtime/debug"
-	"slices"
 
-	"github.com/rs/zerolog"
 	"github.com/urfave/cli/v2"
 
-	"shvtools/internal/broker/auth"
 	"shvtools/internal/broker/config"
-	"shvtools/internal/broker/core"
-	"shvtools/internal/broker/journal"
+	"shvtools/internal/broker/daemon"
 	"shvtools/internal/sys/cliapp"
 	"shvtools/internal/sys/sdlisten"
 	"shvtools/internal/sys/sdnotify"
-	"shvtools/internal/wire/transport"
 )
 
 const description = `The configuration is read from --config, else from ` + config.DefaultFile + `
@@ -43,15 +36,15 @@ Examples:
    shvbroker --listen 'tcp://127.0.0.1?socket=shv'      on the socket shv of systemd
    shvbroker --journal -          each message on stderr, secrets left out`
 
-// garbage is by how many percent memory may grow between two collections. What a
-// broker carries becomes no garbage, so collections are rare; more would be taken
-// from the system for nothing, with many clients.
-const garbage = 25
+// gcPercent is the default GOGC: by how many percent memory may grow between two
+// collections. Forwarding leaves no garbage, so that collections are rare; a higher
+// value would only take more memory from the system, with many clients.
+const gcPercent = 25
 
 func main() {
 	cliapp.Calm()
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(garbage)
+		debug.SetGCPercent(gcPercent)
 	}
 	app := &cli.App{
 		Name:        "shvbroker",
@@ -107,97 +100,49 @@ func run(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	cliapp.OutliveReaders()
-	records, closeJournal, err := openJournal(c, log)
+	journal, err := journalFromFlags(c)
 	if err != nil {
 		return err
-	}
-	defer closeJournal()
-	listeners, err := listen(c.Context, s.listen)
-	if err != nil {
-		return err
-	}
-	var b *core.Broker
-	var reload reloading
-	rights := config.NewRights(s.sources, s.config, s.check, func(d *auth.Directory) { b.Apply(d) })
-	tables := make(map[string]core.RightsTable)
-	for path, table := range rights.Tables() {
-		tables[path] = table
 	}
 	address, urls := advertised(s.config.Advertise)
-	b = core.New(core.Options{
-		Users:   auth.NewStore(s.config.Directory),
-		Rights:  tables,
-		Reload:  func() error { return reload.reload() },
-		Log:     log,
-		Journal: records,
-		Name:    s.config.Name,
-		Version: cliapp.Version(),
-		Commit:  cliapp.Commit(),
-		Limits:  limits(s.config.Limits),
+	cliapp.OutliveReaders()
+	return daemon.Run(c.Context, daemon.Options{
+		Config:  s.config,
+		Sources: s.sources,
+		Check:   s.check,
 
+		Listen:        s.listenSpecs(),
+		Metrics:       metrics,
+		Limits:        limits(s.config.Limits),
 		Advertise:     address,
 		AdvertiseURLs: urls,
+
+		Journal:   journal,
+		ReadyFile: c.String(cliapp.FlagReadyFile),
+
+		Version: cliapp.Version(),
+		Commit:  cliapp.Commit(),
+		Notify:  sdnotify.FromEnviron(os.Getenv),
+		Log:     log,
 	})
-	up, err := newParents(s.config.Connections, b, log)
-	if err != nil {
-		return err
-	}
-	notify := sdnotify.FromEnviron(os.Getenv)
-	files := newFileWatch(listeners, log)
-	reload = reloading{b, rights, listeners, files, notify, log}
-	defer watchReload(reload)()
-	defer up.run(c.Context)()
-	return serving{
-		broker: b, listeners: listeners, readyFile: c.String(cliapp.FlagReadyFile), development: s.config.Development,
-		operation: s.config.Operation, up: up, metrics: metrics, files: files, notify: notify, log: log,
-	}.run(c.Context)
 }
 
-// openJournal opens what --journal names.
-func openJournal(c *cli.Context, log zerolog.Logger) (j *journal.Writer, closing func(), err error) {
-	unsafe := c.Bool("journal-unsafe")
-	switch name := c.String("journal"); name {
-	case "":
-		if unsafe {
-			return nil, nil, cliapp.Usagef("--journal-unsafe goes with --journal")
-		}
-		return nil, func() {}, nil
-	case "-": // its queue is that of the log
-		return journal.New(c.App.ErrWriter, unsafe), func() {}, nil
-	default:
-		f, err := openJournalFile(name, log)
-		if err != nil {
-			return nil, nil, fmt.Errorf("journal: %w", err)
-		}
-		return journal.New(f.queue, unsafe), f.close, nil
+// journalFromFlags reads --journal and --journal-unsafe.
+func journalFromFlags(c *cli.Context) (daemon.Journal, error) {
+	j := daemon.Journal{File: c.String("journal"), Unsafe: c.Bool("journal-unsafe")}
+	switch {
+	case j.File == "" && j.Unsafe:
+		return j, cliapp.Usagef("--journal-unsafe goes with --journal")
+	case j.File == "-":
+		j.File, j.Stream = "", c.App.ErrWriter // which is queued
 	}
+	return j, nil
 }
 
-// listen opens all listeners, or none.
-func listen(ctx context.Context, doors []door) (listeners []*transport.Listener, err error) {
-	defer func() {
-		if err != nil {
-			for _, l := range listeners {
-				_ = l.Close()
-			}
-		}
-	}()
-	for _, d := range doors {
-		d.tls.OnlyIPv6 = splits(d, doors)
-		l, err := transport.Listen(ctx, d.url, d.tls)
-		if err != nil {
-			return listeners, fmt.Errorf("cannot listen on %s (%s): %w", d.url, d.at, err)
-		}
-		listeners = append(listeners, l)
+// listenSpecs are the places to listen at.
+func (s *settings) listenSpecs() (all []daemon.ListenSpec) {
+	for _, d := range s.listen {
+		all = append(all, daemon.ListenSpec{URL: d.url, TLS: d.tls, At: d.at})
 	}
-	return listeners, nil
-}
-
-// splits tells whether a listener on [::], to which IPv4 comes too, must leave that to
-// another one of the same port.
-func splits(d door, all []door) bool {
-	return d.url.Host == "::" && slices.ContainsFunc(all, func(other door) bool {
-		return other.url.Host == "0.0.0.0" && other.url.Port == d.url.Port && d.url.Port != "0" && other.tls.Socket == nil
-	})
+	return all
 }

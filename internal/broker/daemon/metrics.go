@@ -1,16 +1,18 @@
-package main
+package daemon
 
 import (
 	"runtime"
 
 	"shvtools/internal/broker/core"
-	"shvtools/internal/sys/cliapp"
 	"shvtools/internal/sys/health"
 	"shvtools/internal/wire/link"
 )
 
-// families are the metrics of a broker; docs/operation.md says what to do with them.
-func families(s core.Stats, up []uplinkState) []health.Family {
+// build says what the program was built from.
+type build struct{ version, commit string }
+
+// families are the metrics of a broker.
+func families(s core.Stats, up []uplinkState, from build) []health.Family {
 	family := func(kind health.Type, name, help string, samples ...health.Sample) health.Family {
 		return health.Family{Name: "shvbroker_" + name, Help: help, Type: kind, Samples: samples}
 	}
@@ -43,7 +45,7 @@ func families(s core.Stats, up []uplinkState) []health.Family {
 	t := s.Traffic
 	all := []health.Family{
 		gauge("build_info", "What the program was built from; always 1.",
-			health.Of(1, "version", cliapp.Version(), "commit", cliapp.Commit(), "goversion", runtime.Version())),
+			health.Of(1, "version", from.version, "commit", from.commit, "goversion", runtime.Version())),
 
 		gauge("clients", "Connections, logged in or not, and those to brokers above.", health.Of(s.Clients)),
 		gauge("unauthenticated_clients", "Connections that have not logged in.", health.Of(s.Unauthenticated)),

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -60,8 +60,8 @@ func (w watched) End() {
 	w.Session.End()
 }
 
-// loginAbove is who a connection logs in as.
-func loginAbove(c config.Connection) (cliapp.Login, error) {
+// ParentLogin returns who a connection to a parent broker logs in as.
+func ParentLogin(c config.Connection) (cliapp.Login, error) {
 	login, err := cliapp.ConfiguredLogin(c.URL, c.User, c.PasswordFile)
 	if err != nil {
 		return login, fmt.Errorf("%s: connection %s: %w", c.At, c.Name, err)
@@ -72,7 +72,7 @@ func loginAbove(c config.Connection) (cliapp.Login, error) {
 // newParents resolves the logins of all connections.
 func newParents(connections []config.Connection, b *core.Broker, log zerolog.Logger) (all parents, err error) {
 	for _, c := range connections {
-		login, err := loginAbove(c)
+		login, err := ParentLogin(c)
 		if err != nil {
 			return nil, err
 		}

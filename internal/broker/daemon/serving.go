@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -9,28 +9,19 @@ import (
 	"sync"
 	"time"
 
-	"github.com/rs/zerolog"
-
-	"shvtools/internal/broker/config"
 	"shvtools/internal/broker/core"
 	"shvtools/internal/sys/cliapp"
 	"shvtools/internal/sys/health"
-	"shvtools/internal/sys/sdnotify"
 	"shvtools/internal/wire/transport"
 )
 
 // serving is a broker at work, with what tells others how it is.
 type serving struct {
-	broker      *core.Broker
-	listeners   []*transport.Listener
-	readyFile   string
-	development bool
-	operation   config.Operation
-	metrics     net.Listener // in the place of one at operation.Metrics; nil: none
-	up          parents
-	files       *fileWatch
-	notify      *sdnotify.Notifier
-	log         zerolog.Logger
+	Options
+	broker    *core.Broker
+	listeners []*transport.Listener
+	up        parents
+	files     *fileWatch
 }
 
 // run serves until ctx ends, and then drains.
@@ -39,20 +30,20 @@ func (s serving) run(ctx context.Context) error {
 	defer watching.Wait()
 	watch, cancel := context.WithCancel(context.Background()) // it goes on while the broker drains
 	defer cancel()
-	if s.operation.Metrics != "" {
+	if s.Config.Operation.Metrics != "" {
 		m, err := s.listenMetrics(ctx)
 		if err != nil {
 			return err
 		}
 		defer m.Close()
-		event := s.log.Info()
+		event := s.Log.Info()
 		if at, ok := m.Addr().(*net.TCPAddr); !ok || !at.IP.IsLoopback() {
-			event = s.log.Warn().Str("risk", "whoever reaches this address can read them, and nothing is encrypted")
+			event = s.Log.Warn().Str("risk", "whoever reaches this address can read them, and nothing is encrypted")
 		}
 		event.Stringer("address", m.Addr()).Msg("metrics and health are served over HTTP")
 		watching.Go(func() {
 			if err := m.Serve(); err != nil {
-				s.log.Error().Err(err).Msg("metrics are not served any more")
+				s.Log.Error().Err(err).Msg("metrics are not served any more")
 			}
 		})
 	}
@@ -64,20 +55,20 @@ func (s serving) run(ctx context.Context) error {
 	}
 	defer s.broker.Close()
 	message := "listening"
-	if s.development {
+	if s.Config.Development {
 		message = "listening; the development user iot is let in"
 	}
-	s.log.Info().Strs("urls", urls).Msg(message)
-	if s.readyFile != "" {
-		if err := cliapp.WriteReadyFile(s.readyFile, urls); err != nil {
+	s.Log.Info().Strs("urls", urls).Msg(message)
+	if s.ReadyFile != "" {
+		if err := cliapp.WriteReadyFile(s.ReadyFile, urls); err != nil {
 			return err
 		}
-		defer os.Remove(s.readyFile) // who reads it later would be led astray
+		defer os.Remove(s.ReadyFile) // who reads it later would be led astray
 	}
-	if err := s.notify.Ready("serving"); err != nil {
-		s.log.Warn().Err(err).Msg("systemd was not told")
+	if err := s.Notify.Ready("serving"); err != nil {
+		s.Log.Warn().Err(err).Msg("systemd was not told")
 	}
-	watching.Go(func() { s.notify.Watch(watch, s.healthy) })
+	watching.Go(func() { s.Notify.Watch(watch, s.healthy) })
 	watching.Go(func() { s.files.run(watch) })
 	select {
 	case err := <-failed:
@@ -94,12 +85,12 @@ func (s serving) listenMetrics(ctx context.Context) (*health.Server, error) {
 	sources := health.Sources{
 		Healthy: s.healthy,
 		Ready:   func() bool { return !s.broker.Draining() },
-		Metrics: func() []health.Family { return families(s.broker.Stats(), s.up.states()) },
+		Metrics: func() []health.Family { return families(s.broker.Stats(), s.up.states(), build{s.Version, s.Commit}) },
 	}
-	if s.metrics != nil {
-		return health.On(s.metrics, sources), nil
+	if s.Metrics != nil {
+		return health.On(s.Metrics, sources), nil
 	}
-	address := s.operation.Metrics
+	address := s.Config.Operation.Metrics
 	host, _, _ := net.SplitHostPort(address) // Listen tells what is wrong with it
 	l, err := new(net.ListenConfig).Listen(ctx, transport.Network(host), address)
 	if err != nil {
@@ -110,9 +101,9 @@ func (s serving) listenMetrics(ctx context.Context) (*health.Server, error) {
 
 // drain ends in good order. A second signal ends the process meanwhile.
 func (s serving) drain(cause error) {
-	_ = s.notify.Stopping("draining", s.operation.Grace+s.operation.Spread+closeWait)
-	s.log.Info().AnErr("cause", cause).Int("tunnels", s.broker.Stats().Tunnels).Stringer("grace", s.operation.Grace).Msg("stopping")
-	s.broker.Drain(context.Background(), core.Drain{Grace: s.operation.Grace, Spread: s.operation.Spread})
+	_ = s.Notify.Stopping("draining", s.Config.Operation.Grace+s.Config.Operation.Spread+closeWait)
+	s.Log.Info().AnErr("cause", cause).Int("tunnels", s.broker.Stats().Tunnels).Stringer("grace", s.Config.Operation.Grace).Msg("stopping")
+	s.broker.Drain(context.Background(), core.Drain{Grace: s.Config.Operation.Grace, Spread: s.Config.Operation.Spread})
 }
 
 // closeWait is what ending takes when the drain is over, and more.
