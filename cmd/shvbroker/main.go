@@ -1,5 +1,5 @@
 // Command shvbroker is an SHV RPC broker: devices mount themselves in its tree,
-// clients call them, and shells find their way through it.
+// clients call them, and remote sessions pass through it.
 package main
 
 import (
@@ -16,25 +16,25 @@ import (
 )
 
 const description = `The configuration is read from --config, else from ` + config.DefaultFile + `
-where that is there; docs/broker.md describes it. HUP and USR1 read it again.
+if that exists. HUP and USR1 reload it.
 
-Without one it listens on ` + cliapp.DefaultURL + ` and lets in the
-development user iot, whose devices may mount themselves below test/. That user
-is for this machine alone: other than loopback addresses and local sockets are
-refused, as they are with passwords that everybody knows. Off loopback only ssl and wss
-are listened on, unless --allow-plaintext is given.
+Without a configuration it listens on ` + cliapp.DefaultURL + ` and accepts the
+development user iot, whose devices mount below test/. That user is for this
+machine: with it, or with another password that everybody knows, the broker
+listens on loopback addresses and local sockets only. On other addresses it
+listens with ssl and wss only, unless you give --allow-plaintext.
 
 Examples:
    shvbroker
    shvbroker --config shvbroker.yaml --check-config
-   shvbroker --config-dir /etc/shvbroker      users.cpon and so on of a C++ broker
+   shvbroker --config-dir /etc/shvbroker      users.cpon etc. of a C++ broker
    shvbroker --hash-password < password.txt
    shvbroker --listen tcp://127.0.0.1:4000 --listen 'tcp://[::1]:4000'
    shvbroker --listen ssl://localhost --tls-cert broker.crt --tls-key broker.key
-   shvbroker --listen 'ssl://[::]?client-ca=ca.crt&crl=crl.pem' …    judge certificates of clients
+   shvbroker --listen 'ssl://[::]?client-ca=ca.crt&crl=crl.pem' …    verify certificates of clients
    shvbroker --listen 'unix:/run/shvbroker.sock?mode=660'
-   shvbroker --listen 'tcp://127.0.0.1?socket=shv'      on the socket shv of systemd
-   shvbroker --journal -          each message on stderr, secrets left out`
+   shvbroker --listen 'tcp://127.0.0.1?socket=shv'      on the systemd socket named shv
+   shvbroker --journal -          each message on stderr, without secrets`
 
 // gcPercent is the default GOGC: by how many percent memory may grow between two
 // collections. Forwarding leaves no garbage, so that collections are rare; a higher
@@ -42,7 +42,7 @@ Examples:
 const gcPercent = 25
 
 func main() {
-	cliapp.Calm()
+	cliapp.ReexecWithTimerSlack()
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
@@ -55,19 +55,19 @@ func main() {
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "config", Usage: "read the configuration from `FILE`"},
 			&cli.StringFlag{Name: "config-dir", Usage: "read the rights from the CPON files of a C++ broker in `DIR`"},
-			&cli.StringFlag{Name: "access-file", Usage: "keep rights that are changed at run time in `FILE`"},
-			&cli.BoolFlag{Name: "check-config", DisableDefaultText: true, Usage: "tell what is wrong with the configuration, and end"},
-			&cli.BoolFlag{Name: "print-config", DisableDefaultText: true, Usage: "print the configuration with the source of each value, without passwords, and end"},
-			&cli.BoolFlag{Name: "hash-password", DisableDefaultText: true, Usage: "read a password, print its argon2id hash for the configuration, and end"},
-			&cli.StringSliceFlag{Name: "listen", Usage: "listen on `URL`: tcp://HOST:PORT, ssl://…, tcps://…, ws://…, wss://… or unix:PATH; may be given several times; port 0 is any free one"},
-			&cli.StringFlag{Name: "tls-cert", Usage: "show the certificate in `FILE` (PEM, with those between it and its root) at ssl and wss listeners"},
-			&cli.StringFlag{Name: "tls-key", Usage: "its private key is in `FILE`"},
-			&cli.BoolFlag{Name: "allow-plaintext", DisableDefaultText: true, Usage: "listen on tcp off loopback, where everyone on the way can read along"},
-			&cli.StringFlag{Name: "journal", Usage: "write each message to `FILE`, - for stderr; secrets and what is typed are left out"},
-			&cli.BoolFlag{Name: "journal-unsafe", DisableDefaultText: true, Usage: "let the journal show everything, passwords and keystrokes too"},
-			&cli.StringFlag{Name: "metrics-listen", Usage: "serve /metrics, /healthz and /readyz over HTTP on `HOST:PORT`, as 127.0.0.1:9375, or on socket:NAME; to whoever can reach it"},
-			&cli.DurationFlag{Name: "drain-grace", DefaultText: "10s", Usage: "let open tunnels go on for `TIME` after TERM, none new; a second TERM ends at once"},
-			&cli.DurationFlag{Name: "drain-spread", DefaultText: "0s", Usage: "close connections then at random moments within `TIME`"},
+			&cli.StringFlag{Name: "access-file", Usage: "store rights that are changed at run time in `FILE`"},
+			&cli.BoolFlag{Name: "check-config", DisableDefaultText: true, Usage: "report what is wrong with the configuration, and exit"},
+			&cli.BoolFlag{Name: "print-config", DisableDefaultText: true, Usage: "print the configuration with the source of each value, without passwords, and exit"},
+			&cli.BoolFlag{Name: "hash-password", DisableDefaultText: true, Usage: "read a password, print its argon2id hash for the configuration, and exit"},
+			&cli.StringSliceFlag{Name: "listen", Usage: "listen on `URL`: tcp://HOST:PORT, ssl://…, tcps://…, ws://…, wss://… or unix:PATH; repeatable; port 0: any free one"},
+			&cli.StringFlag{Name: "tls-cert", Usage: "certificate of ssl and wss listeners: `FILE` in PEM, with the intermediate ones"},
+			&cli.StringFlag{Name: "tls-key", Usage: "private key of --tls-cert: `FILE` in PEM"},
+			&cli.BoolFlag{Name: "allow-plaintext", DisableDefaultText: true, Usage: "listen on tcp and ws also off loopback, where everyone on the path can read along"},
+			&cli.StringFlag{Name: "journal", Usage: "write each message to `FILE`, - for stderr, without secrets and keystrokes"},
+			&cli.BoolFlag{Name: "journal-unsafe", DisableDefaultText: true, Usage: "show everything in the journal, also passwords and keystrokes"},
+			&cli.StringFlag{Name: "metrics-listen", Usage: "serve /metrics, /healthz and /readyz over HTTP on `HOST:PORT`, such as 127.0.0.1:9375, or on socket:NAME; without a login"},
+			&cli.DurationFlag{Name: "drain-grace", DefaultText: "10s", Usage: "after TERM, let open sessions go on for `TIME` and accept no new ones; a second TERM ends them at once"},
+			&cli.DurationFlag{Name: "drain-spread", DefaultText: "0s", Usage: "after that, close connections at random moments within `TIME`"},
 			cliapp.ReadyFileFlag(),
 		}, cliapp.LogFlags("info")...),
 	}

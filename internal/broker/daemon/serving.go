@@ -10,12 +10,13 @@ import (
 	"time"
 
 	"shvtools/internal/broker/core"
+	"shvtools/internal/shv/login"
 	"shvtools/internal/sys/cliapp"
 	"shvtools/internal/sys/health"
 	"shvtools/internal/wire/transport"
 )
 
-// serving is a broker at work, with what tells others how it is.
+// serving is a running broker, with what reports its state.
 type serving struct {
 	Options
 	broker    *core.Broker
@@ -43,7 +44,7 @@ func (s serving) run(ctx context.Context) error {
 		event.Stringer("address", m.Addr()).Msg("metrics and health are served over HTTP")
 		watching.Go(func() {
 			if err := m.Serve(); err != nil {
-				s.Log.Error().Err(err).Msg("metrics are not served any more")
+				s.Log.Error().Err(err).Msg("metrics and health are no longer served")
 			}
 		})
 	}
@@ -54,19 +55,19 @@ func (s serving) run(ctx context.Context) error {
 		go func() { failed <- s.broker.Serve(l) }()
 	}
 	defer s.broker.Close()
-	message := "listening"
+	event := s.Log.Info().Strs("urls", urls)
 	if s.Config.Development {
-		message = "listening; the development user iot is let in"
+		event.Str("developmentUser", login.DevelopmentUser)
 	}
-	s.Log.Info().Strs("urls", urls).Msg(message)
+	event.Msg("listening")
 	if s.ReadyFile != "" {
 		if err := cliapp.WriteReadyFile(s.ReadyFile, urls); err != nil {
 			return err
 		}
-		defer os.Remove(s.ReadyFile) // who reads it later would be led astray
+		defer os.Remove(s.ReadyFile) // it would mislead later readers
 	}
 	if err := s.Notify.Ready("serving"); err != nil {
-		s.Log.Warn().Err(err).Msg("systemd was not told")
+		s.Log.Warn().Err(err).Msg("systemd: notification failed")
 	}
 	watching.Go(func() { s.Notify.Watch(watch, s.healthy) })
 	watching.Go(func() { s.files.run(watch) })
@@ -91,7 +92,7 @@ func (s serving) listenMetrics(ctx context.Context) (*health.Server, error) {
 		return health.On(s.Metrics, sources), nil
 	}
 	address := s.Config.Operation.Metrics
-	host, _, _ := net.SplitHostPort(address) // Listen tells what is wrong with it
+	host, _, _ := net.SplitHostPort(address) // Listen reports errors in it
 	l, err := new(net.ListenConfig).Listen(ctx, transport.Network(host), address)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen for metrics: %w", err)
@@ -99,20 +100,21 @@ func (s serving) listenMetrics(ctx context.Context) (*health.Server, error) {
 	return health.On(l, sources), nil
 }
 
-// drain ends in good order. A second signal ends the process meanwhile.
+// drain ends sessions and connections in good order. A second signal ends the process
+// meanwhile.
 func (s serving) drain(cause error) {
 	_ = s.Notify.Stopping("draining", s.Config.Operation.Grace+s.Config.Operation.Spread+closeWait)
 	s.Log.Info().AnErr("cause", cause).Int("tunnels", s.broker.Stats().Tunnels).Stringer("grace", s.Config.Operation.Grace).Msg("stopping")
 	s.broker.Drain(context.Background(), core.Drain{Grace: s.Config.Operation.Grace, Spread: s.Config.Operation.Spread})
 }
 
-// closeWait is what ending takes when the drain is over, and more.
+// closeWait is how long the broker may take to end after the drain.
 const closeWait = 15 * time.Second
 
-// healthWait is how long the broker may take to show that it is not stuck.
+// healthWait is how long the broker may take to answer before it counts as stuck.
 const healthWait = 2 * time.Second
 
-// healthy tells whether what the broker's clients share answers.
+// healthy reports whether the broker, as all its clients share it, answers.
 func (s serving) healthy() bool {
 	ctx, cancel := context.WithTimeout(context.Background(), healthWait)
 	defer cancel()

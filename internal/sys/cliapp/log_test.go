@@ -12,9 +12,9 @@ import (
 )
 
 func TestHostileTextStaysOnItsLogLine(t *testing.T) {
-	for _, format := range []string{FormatText, FormatJSON} {
+	for _, format := range []string{formatText, formatJSON} {
 		var out bytes.Buffer
-		log, err := Logger(&out, "info", format)
+		log, err := loggerTo(&out, "info", format)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -27,7 +27,7 @@ func TestHostileTextStaysOnItsLogLine(t *testing.T) {
 
 func TestLogFormats(t *testing.T) {
 	var out bytes.Buffer
-	log, err := Logger(&out, "WARN", FormatJSON)
+	log, err := loggerTo(&out, "WARN", formatJSON)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func TestLogFormats(t *testing.T) {
 	}
 
 	out.Reset()
-	if log, err = Logger(&out, "warn", FormatText); err != nil {
+	if log, err = loggerTo(&out, "warn", formatText); err != nil {
 		t.Fatal(err)
 	}
 	log.Warn().Int("peer", 3).Msg("shown")

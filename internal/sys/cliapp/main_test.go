@@ -51,12 +51,12 @@ func TestUsageErrorIsOneLineOnStderr(t *testing.T) {
 		{"unknown long", []string{"--nonsense"}, "unknown option --nonsense"},
 		{"unknown short", []string{"-x"}, "unknown option -x"},
 		{"value missing", []string{"--url"}, "option --url needs a value"},
-		{"bad number", []string{"--number", "many"}, `option --number: "many" is no number`},
-		{"bad time", []string{"--time", "5"}, `option --time: "5" is no time such as 10s or 1m30s`},
-		{"bad switch", []string{"--verbose=much"}, `option --verbose: "much" is neither true nor false`},
+		{"bad number", []string{"--number", "many"}, `option --number: invalid number "many"`},
+		{"bad time", []string{"--time", "5"}, `option --time: invalid duration "5" (want 10s or 1m30s)`},
+		{"bad switch", []string{"--verbose=much"}, `option --verbose: invalid value "much" (want true or false)`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			for want, codes := range map[int]Codes{2: DefaultCodes(), 255: SSHCodes()} {
+			for want, codes := range map[int]Codes{2: defaultCodes(), 255: SSHCodes()} {
 				code, stdout, stderr := runApp(t, succeed, tt.args, WithCodes(codes))
 				if code != want {
 					t.Errorf("exit code %d, want %d", code, want)
@@ -111,7 +111,7 @@ func TestEndingsHaveTheirCodeAndLine(t *testing.T) {
 func TestVersionAndHelpGoToStdout(t *testing.T) {
 	ran := func(*cli.Context) error { return errors.New("the action ran") }
 	code, stdout, stderr := runApp(t, ran, []string{"--version"})
-	if want := VersionText("shvtest") + "\n"; code != 0 || stdout != want || stderr != "" {
+	if want := versionText("shvtest") + "\n"; code != 0 || stdout != want || stderr != "" {
 		t.Errorf("--version: %d, %q, %q; want 0, %q, nothing", code, stdout, stderr, want)
 	}
 	for _, flag := range []string{"--help", "-h"} {

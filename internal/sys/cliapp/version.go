@@ -27,9 +27,9 @@ func Commit() string {
 	return commitText(commit, info)
 }
 
-// VersionText returns the line that `program --version` prints, such as
+// versionText returns the line that `program --version` prints, such as
 // "shvrsh 0.1.0 (commit abc1234, go1.26.8)".
-func VersionText(program string) string {
+func versionText(program string) string {
 	return fmt.Sprintf("%s %s (commit %s, %s)", program, release, Commit(), runtime.Version())
 }
 
