@@ -18,9 +18,13 @@ STATICCHECK := go tool -modfile=scripts/tools/go.mod staticcheck
 FUZZTIME    ?= 20s
 export FUZZTIME
 
+# The tag leaves out urfave/cli's man pages: their Markdown parser takes half of the time
+# in which a program starts. testbin gives it too.
+TAGS := urfave_cli_no_docs
+
 # The commit comes from LDFLAGS. The toolchain's own stamp would only make builds
 # fail where git distrusts the directory's owner, as in a container.
-export GOFLAGS := $(filter-out -buildvcs%,$(GOFLAGS)) -buildvcs=false
+export GOFLAGS := -tags=$(TAGS) $(filter-out -buildvcs%,$(GOFLAGS)) -buildvcs=false
 
 .PHONY: build
 build: ## put the four programs in bin/
