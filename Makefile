@@ -47,6 +47,10 @@ test-long: build ## run the tests that take long, too
 interop: ## run the tests with pyshv and shvcli, which it installs below tmp/
 	@scripts/interop.sh
 
+.PHONY: upgrade-test
+upgrade-test: ## test the programs in all mixtures with those of the last release
+	@scripts/upgrade-test.sh
+
 .PHONY: race
 race: ## run the tests, and the programs in them, with the race detector
 	SHV_RACE=1 CGO_ENABLED=1 go test -race -timeout 20m ./...
@@ -100,7 +104,7 @@ units: ## check the units of systemd, and how well the broker's shuts it in
 # One after the other, also with -j: each uses all cores, and demo the terminal.
 .PHONY: check
 check: ## all that CI runs beyond build and test
-	@for check in format vet staticcheck scripts units interop race fuzz cross demo; do \
+	@for check in format vet staticcheck scripts units interop upgrade-test race fuzz cross demo; do \
 	  $(MAKE) --no-print-directory $$check || exit 1; \
 	done
 
