@@ -64,16 +64,41 @@ func main() {
 func flags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "config", Usage: "read the configuration from `FILE`"},
-		&cli.BoolFlag{Name: "check-config", DisableDefaultText: true, Usage: "report what is wrong with the configuration, or what it means, and exit"},
-		&cli.BoolFlag{Name: "print-config", DisableDefaultText: true, Usage: "print the configuration with the source of each value, and exit"},
-		&cli.StringFlag{Name: "mount", Aliases: []string{"m", "mount-point"}, DefaultText: "test/agent", Usage: "mount the device at `PATH`"},
+		&cli.BoolFlag{
+			Name: "check-config", DisableDefaultText: true,
+			Usage: "report what is wrong with the configuration, or what it means, and exit",
+		},
+		&cli.BoolFlag{
+			Name: "print-config", DisableDefaultText: true,
+			Usage: "print the configuration with the source of each value, and exit",
+		},
+		&cli.StringFlag{
+			Name: "mount", Aliases: []string{"m", "mount-point"}, DefaultText: "test/agent",
+			Usage: "mount the device at `PATH`",
+		},
 		&cli.StringFlag{Name: "device-id", Aliases: []string{"id"}, Usage: "log in to the broker with the device id `ID`"},
-		&cli.StringFlag{Name: "shvrexec", Usage: "start `FILE` for each session; without it, the shvrexec beside this program"},
-		&cli.StringFlag{Name: "heartbeat", DefaultText: agent.DefaultHeartbeat.String(), Usage: "ping the broker every `TIME`"},
+		&cli.StringFlag{
+			Name:  "shvrexec",
+			Usage: "start `FILE` for each session; without it, the shvrexec beside this program",
+		},
+		&cli.StringFlag{
+			Name: "heartbeat", DefaultText: agent.DefaultHeartbeat.String(),
+			Usage: "ping the broker every `TIME`",
+		},
 		&cli.StringFlag{Name: "drain", DefaultText: "0s", Usage: "when stopped, let sessions and calls go on for `TIME`"},
-		&cli.StringFlag{Name: "socket", Usage: "socket of shvagent status, or none; without it, /run/shvagent.sock or $XDG_RUNTIME_DIR/shvagent.sock"},
-		&cli.StringFlag{Name: "conn-status-file", Aliases: []string{"cf"}, DefaultText: "/tmp/shvagent/conn-status.txt", Usage: "write 1 to `FILE` while connected, else 0, every --conn-status-update-interval"},
-		&cli.StringFlag{Name: "conn-status-update-interval", Aliases: []string{"cu"}, DefaultText: "0", Usage: "write --conn-status-file every `TIME`; 0: never"},
+		&cli.StringFlag{
+			Name: "socket",
+			Usage: "socket of shvagent status, or none; without it, /run/shvagent.sock or " +
+				"$XDG_RUNTIME_DIR/shvagent.sock",
+		},
+		&cli.StringFlag{
+			Name: "conn-status-file", Aliases: []string{"cf"}, DefaultText: "/tmp/shvagent/conn-status.txt",
+			Usage: "write 1 to `FILE` while connected, else 0, every --conn-status-update-interval",
+		},
+		&cli.StringFlag{
+			Name: "conn-status-update-interval", Aliases: []string{"cu"}, DefaultText: "0",
+			Usage: "write --conn-status-file every `TIME`; 0: never",
+		},
 		cliapp.ReadyFileFlag(),
 	}
 }
@@ -84,8 +109,9 @@ func loginFlags() []cli.Flag {
 	for i, flag := range all {
 		if flag.Names()[0] == cliapp.FlagURL {
 			all[i] = &cli.StringSliceFlag{
-				Name:  cliapp.FlagURL,
-				Usage: "connect to the broker at `URL`; repeatable: to the first one that works; without it, " + cliapp.DefaultURL + " [$SHV_URL]",
+				Name: cliapp.FlagURL,
+				Usage: "connect to the broker at `URL`; repeatable: to the first one that works; without it, " +
+					cliapp.DefaultURL + " [$SHV_URL]",
 			}
 		}
 	}

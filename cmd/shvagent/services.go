@@ -18,8 +18,14 @@ func serviceFlags() []cli.Flag {
 		&cli.StringFlag{Name: "sysfs-rootdir", Aliases: []string{"fs"}, Usage: "export the directory `DIR` as sys/fs"},
 		&cli.BoolFlag{Name: "fs-read-only", DisableDefaultText: true, Usage: "export --sysfs-rootdir read-only"},
 		&cli.StringFlag{Name: "fs-max-file", DefaultText: "1G", Usage: "limit files there to `SIZE`; 0: no limit"},
-		&cli.StringFlag{Name: "cmd-timeout", DefaultText: agent.DefaultCommandTime.String(), Usage: "end programs of runCmd and runScript after `TIME`"},
-		&cli.StringFlag{Name: "cmd-max-output", DefaultText: "4M", Usage: "end those that write more than `SIZE` to stdout and stderr; 8M at most"},
+		&cli.StringFlag{
+			Name: "cmd-timeout", DefaultText: agent.DefaultCommandTime.String(),
+			Usage: "end programs of runCmd and runScript after `TIME`",
+		},
+		&cli.StringFlag{
+			Name: "cmd-max-output", DefaultText: "4M",
+			Usage: "end those that write more than `SIZE` to stdout and stderr; 8M at most",
+		},
 		&cli.StringFlag{
 			Name: "state-dir", EnvVars: []string{"SHV_STATE_DIR", "STATE_DIRECTORY"},
 			DefaultText: "/var/lib/shvagent for root, else ~/.local/state/shvagent",
@@ -27,7 +33,10 @@ func serviceFlags() []cli.Flag {
 		},
 		&cli.StringFlag{Name: "device-serial", Usage: "answer .device:serialNumber with `TEXT`"},
 		&cli.StringFlag{Name: "device-reset", Usage: "offer .device:reset, which runs `COMMAND` in a shell"},
-		&cli.BoolFlag{Name: "tester", DisableDefaultText: true, Usage: "offer the nodes tester/prop1 to prop4, for tests of other programs"},
+		&cli.BoolFlag{
+			Name: "tester", DisableDefaultText: true,
+			Usage: "offer the nodes tester/prop1 to prop4, for tests of other programs",
+		},
 	}
 }
 

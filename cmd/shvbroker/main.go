@@ -56,18 +56,54 @@ func main() {
 			&cli.StringFlag{Name: "config", Usage: "read the configuration from `FILE`"},
 			&cli.StringFlag{Name: "config-dir", Usage: "read the rights from the CPON files of a C++ broker in `DIR`"},
 			&cli.StringFlag{Name: "access-file", Usage: "store rights that are changed at run time in `FILE`"},
-			&cli.BoolFlag{Name: "check-config", DisableDefaultText: true, Usage: "report what is wrong with the configuration, and exit"},
-			&cli.BoolFlag{Name: "print-config", DisableDefaultText: true, Usage: "print the configuration with the source of each value, without passwords, and exit"},
-			&cli.BoolFlag{Name: "hash-password", DisableDefaultText: true, Usage: "read a password, print its argon2id hash for the configuration, and exit"},
-			&cli.StringSliceFlag{Name: "listen", Usage: "listen on `URL`: tcp://HOST:PORT, ssl://…, tcps://…, ws://…, wss://… or unix:PATH; repeatable; port 0: any free one"},
-			&cli.StringFlag{Name: "tls-cert", Usage: "certificate of ssl and wss listeners: `FILE` in PEM, with the intermediate ones"},
+			&cli.BoolFlag{
+				Name: "check-config", DisableDefaultText: true,
+				Usage: "report what is wrong with the configuration, and exit",
+			},
+			&cli.BoolFlag{
+				Name: "print-config", DisableDefaultText: true,
+				Usage: "print the configuration with the source of each value, without passwords, and exit",
+			},
+			&cli.BoolFlag{
+				Name: "hash-password", DisableDefaultText: true,
+				Usage: "read a password, print its argon2id hash for the configuration, and exit",
+			},
+			&cli.StringSliceFlag{
+				Name: "listen",
+				Usage: "listen on `URL`: tcp://HOST:PORT, ssl://…, tcps://…, ws://…, wss://… or unix:PATH; repeatable; " +
+					"port 0: any free one",
+			},
+			&cli.StringFlag{
+				Name:  "tls-cert",
+				Usage: "certificate of ssl and wss listeners: `FILE` in PEM, with the intermediate ones",
+			},
 			&cli.StringFlag{Name: "tls-key", Usage: "private key of --tls-cert: `FILE` in PEM"},
-			&cli.BoolFlag{Name: "allow-plaintext", DisableDefaultText: true, Usage: "listen on tcp and ws also off loopback, where everyone on the path can read along"},
-			&cli.StringFlag{Name: "journal", Usage: "write each message to `FILE`, - for stderr, without secrets and keystrokes"},
-			&cli.BoolFlag{Name: "journal-unsafe", DisableDefaultText: true, Usage: "show everything in the journal, also passwords and keystrokes"},
-			&cli.StringFlag{Name: "metrics-listen", Usage: "serve /metrics, /healthz and /readyz over HTTP on `HOST:PORT`, such as 127.0.0.1:9375, or on socket:NAME; without a login"},
-			&cli.DurationFlag{Name: "drain-grace", DefaultText: "10s", Usage: "after TERM, let open sessions go on for `TIME` and accept no new ones; a second TERM ends them at once"},
-			&cli.DurationFlag{Name: "drain-spread", DefaultText: "0s", Usage: "after that, close connections at random moments within `TIME`"},
+			&cli.BoolFlag{
+				Name: "allow-plaintext", DisableDefaultText: true,
+				Usage: "listen on tcp and ws also off loopback, where everyone on the path can read along",
+			},
+			&cli.StringFlag{
+				Name:  "journal",
+				Usage: "write each message to `FILE`, - for stderr, without secrets and keystrokes",
+			},
+			&cli.BoolFlag{
+				Name: "journal-unsafe", DisableDefaultText: true,
+				Usage: "show everything in the journal, also passwords and keystrokes",
+			},
+			&cli.StringFlag{
+				Name: "metrics-listen",
+				Usage: "serve /metrics, /healthz and /readyz over HTTP on `HOST:PORT`, such as 127.0.0.1:9375, or on " +
+					"socket:NAME; without a login",
+			},
+			&cli.DurationFlag{
+				Name: "drain-grace", DefaultText: "10s",
+				Usage: "after TERM, let open sessions go on for `TIME` and accept no new ones; a second TERM ends them " +
+					"at once",
+			},
+			&cli.DurationFlag{
+				Name: "drain-spread", DefaultText: "0s",
+				Usage: "after that, close connections at random moments within `TIME`",
+			},
 			cliapp.ReadyFileFlag(),
 		}, cliapp.LogFlags("info")...),
 	}

@@ -35,7 +35,8 @@ func main() {
 runs until its session or its standard input ends.
 
 Example of such a line:
-   {"findTunnelResponse":<1:3>i{1:2,2:"127.0.0.1",3:3755,4:"…",5:3,6:2},"onConnectedCall":{"method":"runPtyCmd","params":["/bin/bash",80,24]}}`,
+   {"findTunnelResponse":<1:3>i{1:2,2:"127.0.0.1",3:3755,4:"…",5:3,6:2},
+    "onConnectedCall":{"method":"runPtyCmd","params":["/bin/bash",80,24]}}   (in one line)`,
 		Action: run,
 		Flags: append([]cli.Flag{
 			// An option of the C++ helper about its log, which the C++ agent gives.
@@ -62,7 +63,8 @@ func limited(args []string) {
 // has, is killed: the helper has to hang up the session.
 func sessionDefaults() {
 	caught := make(chan os.Signal, 1) // nobody reads it
-	signal.Notify(caught, syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGPIPE, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU)
+	signal.Notify(caught, syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGPIPE,
+		syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU)
 }
 
 func run(c *cli.Context) error {

@@ -177,7 +177,9 @@ func run(c *cli.Context, args *sshargs.Args) error {
 // remote command, except those that it was started to ignore, as by nohup.
 func takeSignals() chan os.Signal {
 	taken := make(chan os.Signal, 4)
-	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGTSTP, syscall.SIGCONT} {
+	for _, sig := range []os.Signal{
+		syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGTSTP, syscall.SIGCONT,
+	} {
 		if !signal.Ignored(sig) {
 			signal.Notify(taken, sig)
 		}

@@ -38,7 +38,8 @@ func TestJournalThatCannotBeWrittenIsToldInTheLog(t *testing.T) {
 	_ = first.Close()
 	write("one\n")
 	write("two\n")
-	if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, `"error":"write `+fifo+`: broken pipe","message":"journal: write failed"`) {
+	failed := `"error":"write ` + fifo + `: broken pipe","message":"journal: write failed"`
+	if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, failed) {
 		t.Errorf("the log says %q", got)
 	}
 	log.Reset()
@@ -48,7 +49,8 @@ func TestJournalThatCannotBeWrittenIsToldInTheLog(t *testing.T) {
 	f.close()
 	text := make([]byte, 1000)
 	n, _ := second.Read(text)
-	if got, want := string(text[:n]), "(2 messages are missing here: they could not be written in time)\nthree\n"; got != want {
+	want := "(2 messages are missing here: they could not be written in time)\nthree\n"
+	if got := string(text[:n]); got != want {
 		t.Errorf("the journal says %q, want %q", got, want)
 	}
 	if got := log.String(); !strings.Contains(got, `"lost":2,"message":"journal: writing again"`) {

@@ -77,7 +77,8 @@ func (r reloading) reload() error {
 			wrong = errors.Join(wrong, err)
 		}
 		for line := range strings.Lines(wrong.Error()) {
-			r.log.Error().Str("fault", strings.TrimSpace(line)).Msg("configuration not reloaded; the old rights and certificates stay in force")
+			r.log.Error().Str("fault", strings.TrimSpace(line)).
+				Msg("configuration not reloaded; the old rights and certificates stay in force")
 		}
 		return wrong
 	}
@@ -86,7 +87,8 @@ func (r reloading) reload() error {
 		r.log.Warn().Str("warning", text).Msg("configuration: warning")
 	}
 	r.files.look(time.Now())
-	r.log.Info().Int("users", len(c.Access.Users)).Msg("configuration reloaded: rights and certificates are in force; all else needs a restart")
+	r.log.Info().Int("users", len(c.Access.Users)).
+		Msg("configuration reloaded: rights and certificates are in force; all else needs a restart")
 	return nil
 }
 

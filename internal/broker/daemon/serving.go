@@ -104,7 +104,8 @@ func (s serving) listenMetrics(ctx context.Context) (*health.Server, error) {
 // meanwhile.
 func (s serving) drain(cause error) {
 	_ = s.Notify.Stopping("draining", s.Config.Operation.Grace+s.Config.Operation.Spread+closeWait)
-	s.Log.Info().AnErr("cause", cause).Int("tunnels", s.broker.Stats().Tunnels).Stringer("grace", s.Config.Operation.Grace).Msg("stopping")
+	tunnels := s.broker.Stats().Tunnels
+	s.Log.Info().AnErr("cause", cause).Int("tunnels", tunnels).Stringer("grace", s.Config.Operation.Grace).Msg("stopping")
 	s.broker.Drain(context.Background(), core.Drain{Grace: s.Config.Operation.Grace, Spread: s.Config.Operation.Spread})
 }
 

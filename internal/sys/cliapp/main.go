@@ -165,7 +165,8 @@ func readableFlagError(flags []cli.Flag, err error) error {
 		return fmt.Errorf("option %s needs a value", asTyped(name))
 	}
 	if parts := badValue.FindStringSubmatch(err.Error()); parts != nil {
-		return fmt.Errorf("option %s: invalid %s", asTyped(parts[2]), wanted(parts[1], flags, strings.TrimPrefix(parts[2], "-")))
+		want := wanted(parts[1], flags, strings.TrimPrefix(parts[2], "-"))
+		return fmt.Errorf("option %s: invalid %s", asTyped(parts[2]), want)
 	}
 	if parts := badSwitch.FindStringSubmatch(err.Error()); parts != nil {
 		return fmt.Errorf("option %s: invalid value %s (want true or false)", asTyped(parts[2]), parts[1])

@@ -35,9 +35,13 @@ func succeed(*cli.Context) error { return nil }
 
 func TestUsageErrorOfACommandIsOneLineOnStderr(t *testing.T) {
 	var out, errs bytes.Buffer
-	app := &cli.App{Name: "shvtest", Writer: &out, ErrWriter: &errs, Commands: []*cli.Command{{Name: "status", Action: succeed}}}
+	app := &cli.App{
+		Name: "shvtest", Writer: &out, ErrWriter: &errs,
+		Commands: []*cli.Command{{Name: "status", Action: succeed}},
+	}
 	code := Main(app, []string{"shvtest", "status", "--nonsense"})
-	if want := "shvtest: unknown option --nonsense; see shvtest --help\n"; code != 2 || out.Len() > 0 || errs.String() != want {
+	want := "shvtest: unknown option --nonsense; see shvtest --help\n"
+	if code != 2 || out.Len() > 0 || errs.String() != want {
 		t.Errorf("code %d, stdout %q, stderr %q; want 2, nothing and %q", code, out.String(), errs.String(), want)
 	}
 }
@@ -152,7 +156,8 @@ func TestPanicIsOneLineUnlessDebugging(t *testing.T) {
 	action := func(*cli.Context) error { panic("boom\nsecond line") }
 	t.Setenv(debugEnv, "")
 	code, _, stderr := runApp(t, action, nil)
-	if want := "shvtest: internal error: panic: boom; second line (SHV_DEBUG=1 shows the stack)\n"; code != 70 || stderr != want {
+	want := "shvtest: internal error: panic: boom; second line (SHV_DEBUG=1 shows the stack)\n"
+	if code != 70 || stderr != want {
 		t.Errorf("got %d, %q; want 70, %q", code, stderr, want)
 	}
 	t.Setenv(debugEnv, "1")

@@ -17,7 +17,10 @@ const tags = "urfave_cli_no_docs"
 // commit; race gives them the race detector. What the compiler says is in the
 // error.
 func Build(dir, commit string, race bool) error {
-	args := []string{"build", "-buildvcs=false", "-tags=" + tags, "-o", dir, "-ldflags", "-X shvtools/internal/sys/cliapp.commit=" + commit}
+	args := []string{
+		"build", "-buildvcs=false", "-tags=" + tags, "-o", dir,
+		"-ldflags", "-X shvtools/internal/sys/cliapp.commit=" + commit,
+	}
 	cgo := "CGO_ENABLED=0"
 	if race {
 		args = append(args, "-race")
