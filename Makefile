@@ -18,9 +18,13 @@ STATICCHECK := go tool -modfile=scripts/tools/go.mod staticcheck
 FUZZTIME    ?= 20s
 export FUZZTIME
 
+# The tag leaves out urfave/cli's man pages: their Markdown parser takes half of the time
+# in which a program starts. testbin gives it too.
+TAGS := urfave_cli_no_docs
+
 # The commit comes from LDFLAGS. The toolchain's own stamp would only make builds
 # fail where git distrusts the directory's owner, as in a container.
-export GOFLAGS := $(filter-out -buildvcs%,$(GOFLAGS)) -buildvcs=false
+export GOFLAGS := -tags=$(TAGS) $(filter-out -buildvcs%,$(GOFLAGS)) -buildvcs=false
 
 .PHONY: build
 build: ## put the four programs in bin/
@@ -42,6 +46,10 @@ test-long: build ## run the tests that take long, too
 .PHONY: interop
 interop: ## run the tests with pyshv and shvcli, which it installs below tmp/
 	@scripts/interop.sh
+
+.PHONY: upgrade-test
+upgrade-test: ## test the programs in all mixtures with those of the last release
+	@scripts/upgrade-test.sh
 
 .PHONY: race
 race: ## run the tests, and the programs in them, with the race detector
@@ -96,7 +104,7 @@ units: ## check the units of systemd, and how well the broker's shuts it in
 # One after the other, also with -j: each uses all cores, and demo the terminal.
 .PHONY: check
 check: ## all that CI runs beyond build and test
-	@for check in format vet staticcheck scripts units interop race fuzz cross demo; do \
+	@for check in format vet staticcheck scripts units interop upgrade-test race fuzz cross demo; do \
 	  $(MAKE) --no-print-directory $$check || exit 1; \
 	done
 

@@ -1,5 +1,5 @@
 // Command shvagent mounts a device in an SHV broker's tree and starts a helper,
-// shvrexec, for each shell or command that is asked for.
+// shvrexec, for each shell or command that is requested.
 package main
 
 import (
@@ -23,15 +23,15 @@ import (
 )
 
 const description = `Without arguments it mounts this machine as test/agent at the broker on
-` + cliapp.DefaultURL + `. It connects again by itself, for as long as it runs.
+` + cliapp.DefaultURL + `. It reconnects by itself for as long as it runs.
 
 The configuration is read from --config, else from ` + config.DefaultFile + ` or
-~/.config/shv/shvagent.yaml where one is there; docs/agent.md describes it: who
-may do what, and within which limits. A flag goes before the environment, and
-that before the file.
+~/.config/shv/shvagent.yaml if one of them exists. It says who may do what, and
+within which limits. A flag takes precedence over the environment, and that over
+the file.
 
-TERM and INT end it: new sessions and calls are refused, and running ones may go
-on for --drain. A second signal ends them at once.
+TERM and INT end the agent: it refuses new sessions and calls, and running ones may
+go on for --drain. A second signal ends them at once.
 
 Examples:
    shvagent
@@ -43,12 +43,12 @@ Examples:
    shvagent --config shvagent.yaml --check-config
    shvagent status`
 
-// spareThreads are enough for the agent to refuse sessions, and to run a few
-// commands, while the device has no processes left. They take some 20 KiB each.
+// spareThreads are enough for the agent to refuse sessions, and to run a few commands,
+// while the device can start no processes. Each takes some 20 KiB.
 const spareThreads = 16
 
 func main() {
-	cliapp.Calm() // each heartbeat would have the monitor thread wake up some fifty times
+	cliapp.ReexecWithTimerSlack() // otherwise each heartbeat wakes the monitor thread some fifty times
 	app := &cli.App{
 		Name:        "shvagent",
 		Usage:       "makes this machine a device of an SHV broker, with a remote shell",
@@ -56,9 +56,7 @@ func main() {
 		Description: description,
 		Action:      run,
 		Commands:    []*cli.Command{statusCommand()},
-		// shvagent has no page of help for each word that is none of its commands.
-		HideHelpCommand: true,
-		Flags:           append(append(append(flags(), serviceFlags()...), loginFlags()...), cliapp.LogFlags("info")...),
+		Flags:       append(append(append(flags(), serviceFlags()...), loginFlags()...), cliapp.LogFlags("info")...),
 	}
 	os.Exit(cliapp.Main(app, os.Args, cliapp.WithQueuedStderr()))
 }
@@ -66,28 +64,54 @@ func main() {
 func flags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "config", Usage: "read the configuration from `FILE`"},
-		&cli.BoolFlag{Name: "check-config", DisableDefaultText: true, Usage: "tell what is wrong with the configuration, or what it means, and end"},
-		&cli.BoolFlag{Name: "print-config", DisableDefaultText: true, Usage: "print the configuration with the source of each value, and end"},
-		&cli.StringFlag{Name: "mount", Aliases: []string{"m", "mount-point"}, DefaultText: "test/agent", Usage: "mount the device at `PATH`"},
-		&cli.StringFlag{Name: "device-id", Aliases: []string{"id"}, Usage: "tell the broker that the device is `ID`"},
-		&cli.StringFlag{Name: "shvrexec", Usage: "start `FILE` for each session; without it, the shvrexec beside this program"},
-		&cli.StringFlag{Name: "heartbeat", DefaultText: agent.DefaultHeartbeat.String(), Usage: "ping the broker every `TIME`"},
+		&cli.BoolFlag{
+			Name: "check-config", DisableDefaultText: true,
+			Usage: "report what is wrong with the configuration, or what it means, and exit",
+		},
+		&cli.BoolFlag{
+			Name: "print-config", DisableDefaultText: true,
+			Usage: "print the configuration with the source of each value, and exit",
+		},
+		&cli.StringFlag{
+			Name: "mount", Aliases: []string{"m", "mount-point"}, DefaultText: "test/agent",
+			Usage: "mount the device at `PATH`",
+		},
+		&cli.StringFlag{Name: "device-id", Aliases: []string{"id"}, Usage: "log in to the broker with the device id `ID`"},
+		&cli.StringFlag{
+			Name:  "shvrexec",
+			Usage: "start `FILE` for each session; without it, the shvrexec beside this program",
+		},
+		&cli.StringFlag{
+			Name: "heartbeat", DefaultText: agent.DefaultHeartbeat.String(),
+			Usage: "ping the broker every `TIME`",
+		},
 		&cli.StringFlag{Name: "drain", DefaultText: "0s", Usage: "when stopped, let sessions and calls go on for `TIME`"},
-		&cli.StringFlag{Name: "socket", Usage: "answer shvagent status at `FILE`, none for nowhere; without it, /run/shvagent.sock or $XDG_RUNTIME_DIR/shvagent.sock"},
-		&cli.StringFlag{Name: "conn-status-file", Aliases: []string{"cf"}, DefaultText: "/tmp/shvagent/conn-status.txt", Usage: "write 1 to `FILE` while connected, else 0; see the next one"},
-		&cli.StringFlag{Name: "conn-status-update-interval", Aliases: []string{"cu"}, DefaultText: "0", Usage: "write it every `TIME`; 0: never"},
+		&cli.StringFlag{
+			Name: "socket",
+			Usage: "socket of shvagent status, or none; without it, /run/shvagent.sock or " +
+				"$XDG_RUNTIME_DIR/shvagent.sock",
+		},
+		&cli.StringFlag{
+			Name: "conn-status-file", Aliases: []string{"cf"}, DefaultText: "/tmp/shvagent/conn-status.txt",
+			Usage: "write 1 to `FILE` while connected, else 0, every --conn-status-update-interval",
+		},
+		&cli.StringFlag{
+			Name: "conn-status-update-interval", Aliases: []string{"cu"}, DefaultText: "0",
+			Usage: "write --conn-status-file every `TIME`; 0: never",
+		},
 		cliapp.ReadyFileFlag(),
 	}
 }
 
-// loginFlags are those of all clients, but --url may be given several times.
+// loginFlags are the login flags of all clients, but --url is repeatable.
 func loginFlags() []cli.Flag {
 	all := cliapp.LoginFlags()
 	for i, flag := range all {
 		if flag.Names()[0] == cliapp.FlagURL {
 			all[i] = &cli.StringSliceFlag{
-				Name:  cliapp.FlagURL,
-				Usage: "connect to the broker at `URL`; given several times, to the first of them that works; without it, " + cliapp.DefaultURL + " [$SHV_URL]",
+				Name: cliapp.FlagURL,
+				Usage: "connect to the broker at `URL`; repeatable: to the first one that works; without it, " +
+					cliapp.DefaultURL + " [$SHV_URL]",
 			}
 		}
 	}
@@ -121,7 +145,7 @@ func run(c *cli.Context) error {
 		log.Warn().Err(err).Msg("the helper cannot be run; put shvrexec beside shvagent, or name it with --shvrexec")
 	}
 	if file := c.String(cliapp.FlagReadyFile); file != "" {
-		defer os.Remove(file) // who reads it later would be led astray
+		defer os.Remove(file) // it would mislead later readers
 	}
 	cliapp.OutliveReaders()
 	cliapp.SpareThreads(spareThreads)
@@ -159,14 +183,14 @@ func run(c *cli.Context) error {
 	return agent.Run(c.Context, o)
 }
 
-// tell serves the status of the agent. That it cannot is no reason not to run.
+// tell serves the status of the agent. Failing to do so is no reason to end.
 func tell(ctx context.Context, config *config.Config, log zerolog.Logger) (*agent.Status, func()) {
 	told := agent.NewStatus(time.Now)
 	stopSocket := func() {}
 	if path := socketPath(config); path != "" {
 		stop, err := told.ServeStatus(path)
 		if err != nil {
-			log.Warn().Err(err).Msg("`shvagent status` will not reach this agent")
+			log.Warn().Err(err).Msg("status socket: not served; `shvagent status` cannot reach this agent")
 		} else {
 			stopSocket = stop
 		}
@@ -176,7 +200,7 @@ func tell(ctx context.Context, config *config.Config, log zerolog.Logger) (*agen
 	if config.StatusEvery > 0 {
 		writing.Go(func() {
 			told.WriteStatus(ctx, config.StatusFile, config.StatusEvery, func(err error) {
-				log.Warn().Err(err).Msg("the file of the connection's status cannot be written")
+				log.Warn().Err(err).Msg("status file: write failed")
 			})
 		})
 	}
@@ -187,13 +211,12 @@ func tell(ctx context.Context, config *config.Config, log zerolog.Logger) (*agen
 	}
 }
 
-// endWait is what the end of the agent takes when its sessions have had their time,
-// and more.
+// endWait is how long the agent may take to end after --drain.
 const endWait = 20 * time.Second
 
-// notify tells systemd how the agent is, where it asks for that, until the function
-// that it returns is called. A device that finds no broker is up: whoever waits for
-// the agent to be ready must not wait for a network.
+// notify reports the agent's state to systemd, if that wants it, until stop is called.
+// An agent without a broker counts as ready: units that wait for it must not wait for
+// the network.
 func notify(ctx context.Context, told *agent.Status, drain time.Duration, log zerolog.Logger) (stop func()) {
 	systemd := sdnotify.FromEnviron(os.Getenv)
 	begun := false
@@ -203,7 +226,7 @@ func notify(ctx context.Context, told *agent.Status, drain time.Duration, log ze
 			begun, tell = true, systemd.Ready
 		}
 		if err := tell(text); err != nil {
-			log.Warn().Err(err).Msg("systemd was not told")
+			log.Warn().Err(err).Msg("systemd: notification failed")
 		}
 	})
 	said := make(chan struct{})
@@ -223,8 +246,8 @@ func notify(ctx context.Context, told *agent.Status, drain time.Duration, log ze
 	}
 }
 
-// secondSignal closes cut at the second signal that asks the agent to end: the
-// first one lets sessions go on for a time.
+// secondSignal closes cut at the second signal that asks the agent to end. The first one
+// lets sessions go on for a time.
 func secondSignal() (cut <-chan struct{}, stop func()) {
 	second, ended := make(chan struct{}), make(chan struct{})
 	received := make(chan os.Signal, 2)
@@ -251,9 +274,8 @@ func secondSignal() (cut <-chan struct{}, stop func()) {
 	}
 }
 
-// helperEnviron is our environment without what configures us: neither a helper
-// nor its sessions have any business with the agent's password, or with what systemd
-// has told this service alone.
+// helperEnviron returns the environment without what configures the agent: helpers and
+// their sessions must not see its password, or what systemd tells this service alone.
 func helperEnviron(environ []string) []string {
 	var kept []string
 	for _, v := range environ {

@@ -12,23 +12,35 @@ import (
 	"shvtools/internal/sys/cliapp"
 )
 
-// serviceFlags are the options of what the agent offers besides sessions.
+// serviceFlags are the options of the agent's services other than sessions.
 func serviceFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "sysfs-rootdir", Aliases: []string{"fs"}, Usage: "export the directory `DIR` as sys/fs"},
-		&cli.BoolFlag{Name: "fs-read-only", DisableDefaultText: true, Usage: "let nobody change what --sysfs-rootdir exports"},
-		&cli.StringFlag{Name: "fs-max-file", DefaultText: "1G", Usage: "let files there grow to `SIZE`; 0: to any"},
-		&cli.StringFlag{Name: "cmd-timeout", DefaultText: agent.DefaultCommandTime.String(), Usage: "end what runCmd and runScript run after `TIME`"},
-		&cli.StringFlag{Name: "cmd-max-output", DefaultText: "4M", Usage: "end what writes more than `SIZE` to stdout and stderr, 8M at the most"},
-		&cli.StringFlag{Name: "state-dir", EnvVars: []string{"SHV_STATE_DIR", "STATE_DIRECTORY"}, DefaultText: "/var/lib/shvagent for root, else ~/.local/state/shvagent",
-			Usage: "keep the scripts of runScript in `DIR`"},
-		&cli.StringFlag{Name: "device-serial", Usage: "tell `TEXT` as .device:serialNumber"},
+		&cli.BoolFlag{Name: "fs-read-only", DisableDefaultText: true, Usage: "export --sysfs-rootdir read-only"},
+		&cli.StringFlag{Name: "fs-max-file", DefaultText: "1G", Usage: "limit files there to `SIZE`; 0: no limit"},
+		&cli.StringFlag{
+			Name: "cmd-timeout", DefaultText: agent.DefaultCommandTime.String(),
+			Usage: "end programs of runCmd and runScript after `TIME`",
+		},
+		&cli.StringFlag{
+			Name: "cmd-max-output", DefaultText: "4M",
+			Usage: "end those that write more than `SIZE` to stdout and stderr; 8M at most",
+		},
+		&cli.StringFlag{
+			Name: "state-dir", EnvVars: []string{"SHV_STATE_DIR", "STATE_DIRECTORY"},
+			DefaultText: "/var/lib/shvagent for root, else ~/.local/state/shvagent",
+			Usage:       "keep the scripts of runScript in `DIR`",
+		},
+		&cli.StringFlag{Name: "device-serial", Usage: "answer .device:serialNumber with `TEXT`"},
 		&cli.StringFlag{Name: "device-reset", Usage: "offer .device:reset, which runs `COMMAND` in a shell"},
-		&cli.BoolFlag{Name: "tester", DisableDefaultText: true, Usage: "offer the nodes tester/prop1 to prop4, for tests of other programs"},
+		&cli.BoolFlag{
+			Name: "tester", DisableDefaultText: true,
+			Usage: "offer the nodes tester/prop1 to prop4, for tests of other programs",
+		},
 	}
 }
 
-// setServices puts them into o.
+// setServices puts the services into o.
 func setServices(c *cli.Context, config *config.Config, o *agent.Options) error {
 	if root := config.Files.Root; root != "" {
 		dir, err := filepath.Abs(root)
@@ -45,7 +57,7 @@ func setServices(c *cli.Context, config *config.Config, o *agent.Options) error 
 	return nil
 }
 
-// scriptDir is where scripts are kept; "" where no directory is ours.
+// scriptDir is where scripts are kept; "" if there is no directory for them.
 func scriptDir(state string) string {
 	home, err := os.UserHomeDir()
 	switch {

@@ -15,14 +15,14 @@ import (
 func statusCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "status",
-		Usage:     "tell how the agent on this machine is doing; exit code 3: it is not connected",
+		Usage:     "show the state of the agent on this machine; exit code 3: not connected",
 		UsageText: "shvagent [--config FILE] [--socket FILE] status [--json]",
 		Flags:     []cli.Flag{&cli.BoolFlag{Name: "json", DisableDefaultText: true, Usage: "print it in JSON"}},
 		Action:    status,
 	}
 }
 
-// codeNotConnected is the exit code for an agent without a broker.
+// codeNotConnected is the exit code while the agent is not connected.
 const codeNotConnected = 3
 
 func status(c *cli.Context) error {

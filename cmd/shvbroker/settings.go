@@ -17,6 +17,7 @@ import (
 	"shvtools/internal/broker/auth"
 	"shvtools/internal/broker/config"
 	"shvtools/internal/broker/core"
+	"shvtools/internal/broker/daemon"
 	"shvtools/internal/sys/cliapp"
 	"shvtools/internal/sys/tty"
 	"shvtools/internal/wire/transport"
@@ -225,7 +226,7 @@ func (s *settings) checkFiles() error {
 		if err := transport.CheckDial(c.URL); err != nil {
 			faults = append(faults, fmt.Errorf("%s: %w", c.At, err))
 		}
-		if _, err := loginAbove(c); err != nil {
+		if _, err := daemon.ParentLogin(c); err != nil {
 			faults = append(faults, err)
 		}
 	}

@@ -26,42 +26,45 @@ func main() {
 		runcmd.RunGuard(os.Stdin)
 		return
 	}
-	timerslack.OnlyMonitor() // the agent gave us more
+	timerslack.OnlyMonitor() // it inherits the agent's slack
 	app := &cli.App{
 		Name:      "shvrexec",
 		Usage:     "runs one remote session for shvagent, which starts it",
 		UsageText: "shvrexec [options] <LINE-OF-THE-AGENT",
 		Description: `It reads one line of CPON from its standard input, as shvagent writes it, and
-lives until its session or its standard input ends.
+runs until its session or its standard input ends.
 
 Example of such a line:
-   {"findTunnelResponse":<1:3>i{1:2,2:"127.0.0.1",3:3755,4:"…",5:3,6:2},"onConnectedCall":{"method":"runPtyCmd","params":["/bin/bash",80,24]}}`,
+   {"findTunnelResponse":<1:3>i{1:2,2:"127.0.0.1",3:3755,4:"…",5:3,6:2},
+    "onConnectedCall":{"method":"runPtyCmd","params":["/bin/bash",80,24]}}   (in one line)`,
 		Action: run,
 		Flags: append([]cli.Flag{
-			// The C++ agent gives it; it is about the C++ log.
+			// An option of the C++ helper about its log, which the C++ agent gives.
 			&cli.BoolFlag{Name: "mtid", Hidden: true},
-			// The helper starts itself with it.
+			// The helper starts itself with this one.
 			&cli.BoolFlag{Name: rexec.SFTPFlag, Hidden: true},
 		}, cliapp.LogFlags("warn")...),
 	}
 	os.Exit(cliapp.Main(app, os.Args, cliapp.WithQueuedStderr()))
 }
 
-// limited is this program as the first moment of another one, whose standard
-// streams it has.
+// limited sets the limits of a program and executes it, with this program's standard
+// streams. It returns only on an error. 126 is what a shell returns for a file that
+// cannot be executed.
 func limited(args []string) {
 	_, _ = fmt.Fprintln(os.Stderr, "shvrexec:", runas.Limited(args, os.Environ()))
 	os.Exit(126)
 }
 
-// sessionDefaults are the signals that a session must not inherit as ignored, as
-// they are where the agent was started in the background or by nohup: Ctrl-C
-// would then stop nothing. What a program catches, its children have by default.
-// PIPE must not end us when the agent, whose streams we have, is killed: we are
-// the ones who hang up the session then.
+// sessionDefaults makes sessions start with the default action of signals that the
+// agent ignores because it was started in the background or by nohup; otherwise
+// Ctrl-C would stop nothing. Signals that a program catches have the default action
+// in its children. PIPE must not end the helper when the agent, whose streams it
+// has, is killed: the helper has to hang up the session.
 func sessionDefaults() {
 	caught := make(chan os.Signal, 1) // nobody reads it
-	signal.Notify(caught, syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGPIPE, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU)
+	signal.Notify(caught, syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGPIPE,
+		syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU)
 }
 
 func run(c *cli.Context) error {

@@ -16,29 +16,29 @@ import (
 	"shvtools/internal/sys/tty"
 )
 
-const description = `PATH is where the device's agent is mounted, or the name of a host in the
-configuration. With a COMMAND, its words are joined by spaces and run by the
-device's shell, without a terminal. test%2Fagent is test/agent, for programs that
-take what has a slash for a local file.
+const description = `PATH is the device's mount point, or the name of a host in the configuration. With
+a COMMAND, its words are joined by spaces and run by the device's shell, without
+a terminal. test%2Fagent stands for test/agent, for programs that take a name
+with a slash for a local file.
 
-The exit code is the remote command's own, 128+n when signal n ended it, and 255
-when shvrsh itself failed.
+The exit code is the remote command's own, 128+n if signal n ended it, and 255 if
+shvrsh itself failed.
 
-Options are those of ssh; they end at PATH's first word behind, or at --:
+Options are those of ssh. They come before PATH or directly after it, and end at --:
    -t, -tt, -T          a terminal for a command, by force, or none at all
    -n                   no standard input
-   -q, -v               say less, or each step on the way to the device
+   -q, -v               fewer messages, or one for each step
    -l USER              log in as USER; so does user@PATH
    -p PORT              port of the broker
    -e CHAR, -e none     escape character at a terminal, ~ by default
    -s                   COMMAND is a subsystem: sftp
    -F FILE              read FILE instead of ~/.config/shvrsh/config.yaml
-   -G                   print the settings for PATH and end
+   -G                   print the settings for PATH and exit
    -o KEY=VALUE         BatchMode, ConnectTimeout, ServerAliveInterval,
                         ServerAliveCountMax, SendEnv, SetEnv, RequestTTY,
                         LogLevel, EscapeChar, User, Port; others have no effect
 
-At a terminal, behind Enter: ~. ends the session, ~^Z suspends it, ~i shows its
+At a terminal, after Enter: ~. ends the session, ~^Z suspends it, ~i shows its
 state, ~? lists these.
 
 Examples:
@@ -67,21 +67,21 @@ func main() {
 			return run(c, &args)
 		},
 	}
-	// urfave/cli cannot read a command line as ssh does: it gets what is for it.
-	// Which signals reach the remote command is the session's decision.
+	// urfave/cli cannot parse a command line as ssh does; it gets only what it acts on.
+	// The session decides which signals reach the remote command.
 	words := append([]string{app.Name}, forCLI(&args)...)
 	os.Exit(cliapp.Main(app, words, cliapp.WithCodes(cliapp.SSHCodes()), cliapp.WithSignals()))
 }
 
-// ownFlags are shown by --help; package sshargs reads them.
+// ownFlags are for --help; package sshargs parses them.
 var ownFlags = []cli.Flag{
 	&cli.StringFlag{Name: "config", Usage: "read `FILE` instead of ~/.config/shvrsh/config.yaml"},
 	&cli.BoolFlag{Name: "allow-unknown-status", DisableDefaultText: true,
-		Usage: "exit with 0 where the device is too old to tell how a command ended"},
+		Usage: "exit with 0 if the device is too old to report how a command ended"},
 	&cli.StringFlag{Name: "tunnel-method", Usage: "call `METHOD` on the device instead of launchRexec"},
 }
 
-// forCLI is the part of a command line that urfave/cli acts on.
+// forCLI returns the part of a command line that urfave/cli acts on.
 func forCLI(args *sshargs.Args) (words []string) {
 	switch {
 	case args.Help:
@@ -119,7 +119,7 @@ func run(c *cli.Context, args *sshargs.Args) error {
 	}
 	terminal := args.WantTTY(tty.IsTerminal(os.Stdin))
 	if terminal {
-		cliapp.Calm()
+		cliapp.ReexecWithTimerSlack()
 	}
 	login, err := set.login.Credentials(c, set.url)
 	if err != nil {
@@ -133,10 +133,10 @@ func run(c *cli.Context, args *sshargs.Args) error {
 	}
 	cliapp.PreferWakeups()
 	if terminal {
-		// As a failed write it leaves time to restore the terminal.
+		// A failed write leaves time to restore the terminal; a signal would not.
 		signal.Ignore(syscall.SIGPIPE)
 	}
-	signals := takeSignals() // until the end, or one more would take the exit code away
+	signals := takeSignals() // until the end; otherwise one more would replace the exit code
 	code, err := rsh.Run(c.Context, rsh.Options{
 		URL:       set.url,
 		User:      login.User,
@@ -174,11 +174,13 @@ func run(c *cli.Context, args *sshargs.Args) error {
 	return nil
 }
 
-// takeSignals takes the signals that end us, stop and continue us or go to the
-// remote command, but for those that we were started to ignore, as by nohup.
+// takeSignals catches the signals that end, stop or continue the program or go to the
+// remote command, except those that it was started to ignore, as by nohup.
 func takeSignals() chan os.Signal {
 	taken := make(chan os.Signal, 4)
-	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGTSTP, syscall.SIGCONT} {
+	for _, sig := range []os.Signal{
+		syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGTSTP, syscall.SIGCONT,
+	} {
 		if !signal.Ignored(sig) {
 			signal.Notify(taken, sig)
 		}

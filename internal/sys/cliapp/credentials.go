@@ -12,45 +12,28 @@ import (
 	"shvtools/internal/wire/transport"
 )
 
-// DefaultURL is the broker of clients that are told none.
+// DefaultURL is the broker that clients use unless they are given another one.
 const DefaultURL = "tcp://127.0.0.1:3755"
 
-// BrokerURL returns the URL of --url, or DefaultURL.
-func BrokerURL(c *cli.Context) (transport.URL, error) {
-	u, err := transport.ParseClientURL(firstOf(c.String(FlagURL), DefaultURL))
-	if err != nil {
-		return u, UsageError{Err: err}
-	}
-	return u, nil
-}
-
-// Credentials returns the login for the broker at u, from the flags of LoginFlags,
-// the environment, u itself, and the terminal; see LoginInput.Resolve. Warnings go
-// to the application's stderr.
-func Credentials(c *cli.Context, u transport.URL) (Login, error) {
-	return GivenLogin{
-		User:         c.String(FlagUser),
-		Password:     c.String(FlagPassword),
-		PasswordFile: c.String(FlagPasswordFile),
-	}.Credentials(c, u)
-}
-
-// GivenLogin is what a program has read by itself in the place of LoginFlags.
+// GivenLogin is what the command line and the configuration of a client say about its
+// login.
 type GivenLogin struct {
 	User, Password, PasswordFile string
-	Batch                        bool // nobody is there to be asked
+	Batch                        bool // do not ask for a password
 }
 
-// UserFor is the user that Credentials gives for the broker at u, "" where there is
-// none; it reads no file and asks nobody.
+// UserFor returns the user that Credentials would return for the broker at u, "" for
+// none. It reads no file and does not prompt.
 func (in GivenLogin) UserFor(u transport.URL) string {
-	input := LoginInput{URL: u, User: in.User, LookupEnv: os.LookupEnv}
+	input := loginInput{URL: u, User: in.User, LookupEnv: os.LookupEnv}
 	return input.user()
 }
 
-// Credentials is the function of that name, with in for the flags.
+// Credentials returns the login for the broker at u, from in, the environment, u itself
+// and the terminal, in this order (loginInput.resolve). Warnings go to the
+// application's stderr.
 func (in GivenLogin) Credentials(c *cli.Context, u transport.URL) (Login, error) {
-	input := LoginInput{
+	input := loginInput{
 		URL:          u,
 		User:         in.User,
 		Password:     in.Password,
@@ -62,29 +45,28 @@ func (in GivenLogin) Credentials(c *cli.Context, u transport.URL) (Login, error)
 	if in.Batch {
 		input.Prompt = func(string) (string, error) { return "", errors.New("batch mode") }
 	}
-	login, err := input.Resolve()
+	login, err := input.resolve()
 	for _, warning := range login.Warnings {
 		_, _ = fmt.Fprintf(c.App.ErrWriter, "%s: warning: %s\n", c.App.Name, oneLine(warning))
 	}
 	return login, err
 }
 
-// ConfiguredLogin is the login of a connection that a configuration names: nothing of
-// it comes from the environment or from somebody who is asked. Warnings are lines
-// for a log.
+// ConfiguredLogin returns the login of a connection that a configuration names. It
+// neither reads the environment nor prompts. Its warnings are lines for a log.
 func ConfiguredLogin(u transport.URL, user, passwordFile string) (Login, error) {
-	input := LoginInput{
+	input := loginInput{
 		URL:          u,
 		User:         user,
 		PasswordFile: passwordFile,
 		LookupEnv:    func(string) (string, bool) { return "", false },
 		ReadFile:     readPasswordFile,
-		Prompt:       func(string) (string, error) { return "", errors.New("nobody is there") },
+		Prompt:       func(string) (string, error) { return "", errors.New("there is no terminal") },
 	}
-	return input.Resolve()
+	return input.resolve()
 }
 
-// CheckPasswordFile tells why no password can be taken from a file.
+// CheckPasswordFile returns why the password cannot be read from a file.
 func CheckPasswordFile(path string) error {
 	text, _, err := readPasswordFile(path)
 	if err == nil {
@@ -96,8 +78,8 @@ func CheckPasswordFile(path string) error {
 	return nil
 }
 
-// readPasswordFile reads a password file, which may be a pipe, and warns where
-// everyone on the machine can read it too.
+// readPasswordFile reads a password file, which may be a pipe. It returns a warning if
+// other users of the machine can read the file.
 func readPasswordFile(path string) (text, warning string, err error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -117,12 +99,12 @@ func readPasswordFile(path string) (text, warning string, err error) {
 		return "", "", fmt.Errorf("it is longer than %d bytes", limit)
 	}
 	if info.Mode().IsRegular() && info.Mode().Perm()&0o004 != 0 {
-		warning = "everyone on this machine can read it; chmod 600 it"
+		warning = "every user of this machine can read it; run chmod 600 on it"
 	}
 	return string(data), warning, nil
 }
 
-// withoutPath drops what the caller's own text says already.
+// withoutPath returns the cause alone; the caller's text names the file.
 func withoutPath(err error) error {
 	var path *os.PathError
 	var link *os.LinkError

@@ -13,7 +13,7 @@ import (
 )
 
 // Exit is an error that chooses the program's exit code. Without Err nothing is
-// printed: shvrsh ends so with the code of the remote command.
+// printed; shvrsh returns the code of the remote command that way.
 type Exit struct {
 	Code int
 	Err  error
@@ -33,7 +33,7 @@ func (e Exit) Unwrap() error { return e.Err }
 // ExitCode returns Code.
 func (e Exit) ExitCode() int { return e.Code }
 
-// UsageError is a command line that the program cannot act on.
+// UsageError is an error of the command line.
 type UsageError struct{ Err error }
 
 // Usagef returns a UsageError with a formatted text.
@@ -47,11 +47,11 @@ func (e UsageError) Error() string { return e.Err.Error() }
 // Unwrap returns Err.
 func (e UsageError) Unwrap() error { return e.Err }
 
-// SignalError is the cause of a context that Main cancelled for a signal.
-type SignalError struct{ Signal os.Signal }
+// signalError is the cause of a context that Main cancelled because of a signal.
+type signalError struct{ Signal os.Signal }
 
 // Error names the signal.
-func (e SignalError) Error() string {
+func (e signalError) Error() string {
 	if s, ok := e.Signal.(syscall.Signal); ok {
 		switch s {
 		case syscall.SIGINT:
@@ -65,25 +65,24 @@ func (e SignalError) Error() string {
 	return "ended by signal: " + e.Signal.String()
 }
 
-// Codes are the exit codes of a program for the endings that are not a choice of
-// its own.
+// Codes are the exit codes of a program for errors without a code of their own.
 type Codes struct {
-	Failure int // an error without a code of its own
+	Failure int // any other error
 	Usage   int // a command line that cannot be read
 	Panic   int // a bug
 	Signal  int // ended by a signal; 0: 128 and the signal's number
 }
 
-// DefaultCodes are those of the broker, the agent and the helper; 70 is EX_SOFTWARE.
-func DefaultCodes() Codes { return Codes{Failure: 1, Usage: 2, Panic: 70} }
+// defaultCodes are the codes of the broker, the agent and the helper. 70 is EX_SOFTWARE
+// of sysexits.h.
+func defaultCodes() Codes { return Codes{Failure: 1, Usage: 2, Panic: 70} }
 
-// SSHCodes are those of shvrsh: as with ssh, 255 is everything that is not the
-// remote command's own.
+// SSHCodes are the codes of shvrsh. As with ssh, 255 stands for every error of its own,
+// and other codes are the remote command's.
 func SSHCodes() Codes { return Codes{Failure: 255, Usage: 255, Panic: 255, Signal: 255} }
 
-// judge returns the exit code for err and the line that explains it, "" where
-// nothing is to be said.
-func (c Codes) judge(program string, err error) (code int, line string) {
+// explain returns the exit code for err and the line that explains it, "" for none.
+func (c Codes) explain(program string, err error) (code int, line string) {
 	if err == nil {
 		return 0, ""
 	}
@@ -96,7 +95,7 @@ func (c Codes) judge(program string, err error) (code int, line string) {
 		return code, text
 	}
 	var usage UsageError
-	var ended SignalError
+	var ended signalError
 	switch {
 	case errors.As(err, &usage):
 		return c.Usage, text + "; see " + program + " --help"
@@ -109,9 +108,9 @@ func (c Codes) judge(program string, err error) (code int, line string) {
 	return c.Failure, text
 }
 
-// ownCode returns the code of the error in err's chain that has one. A wrapped
-// *exec.ExitError does not count: it is the code of a child process, and would
-// make a program's failure look like a choice.
+// ownCode returns the code of the first error in err's chain that has one. A wrapped
+// *exec.ExitError does not count: its code is that of a child process, not one that
+// the program has chosen.
 func ownCode(err error) (int, bool) {
 	var coded interface {
 		error
@@ -126,10 +125,9 @@ func ownCode(err error) (int, bool) {
 	return coded.ExitCode(), true
 }
 
-// withSignal replaces a bare cancellation by the signal that caused it, which
-// says more to whoever reads the line.
+// withSignal replaces a bare cancellation by the signal that caused it.
 func withSignal(ctx context.Context, err error) error {
-	var ended SignalError
+	var ended signalError
 	if errors.Is(err, context.Canceled) && errors.As(context.Cause(ctx), &ended) {
 		if _, coded := ownCode(err); !coded {
 			return ended
@@ -138,8 +136,8 @@ func withSignal(ctx context.Context, err error) error {
 	return err
 }
 
-// oneLine makes text fit one line of a terminal: lines are joined with "; ", and
-// control characters, which may come from the far side, are written as escapes.
+// oneLine makes text fit one line of a terminal. It joins lines with "; " and escapes
+// control characters, which may come from a peer.
 func oneLine(text string) string {
 	var lines []string
 	for line := range strings.Lines(text) {
@@ -150,8 +148,8 @@ func oneLine(text string) string {
 	return escapeControl(strings.Join(lines, "; "))
 }
 
-// escapeControl writes all but printable characters as Go escapes, and bytes that
-// are not UTF-8, among them the 8-bit escape sequences, as replacement characters.
+// escapeControl writes characters that are not printable as Go escapes. Bytes that are
+// not UTF-8, among them 8-bit control characters, become replacement characters.
 func escapeControl(text string) string {
 	var b strings.Builder
 	for _, r := range strings.ToValidUTF8(text, string(unicode.ReplacementChar)) {

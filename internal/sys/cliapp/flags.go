@@ -14,8 +14,8 @@ const (
 	FlagReadyFile    = "ready-file"
 )
 
-// LogFlags returns the flags that LoggerFromFlags reads. level is the program's
-// default: "info" for those that run for long, "warn" for those at a user.
+// LogFlags returns the flags that LoggerFromFlags reads. level is the default: "info"
+// for daemons, "warn" for programs that a user runs.
 func LogFlags(level string) []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{
@@ -23,25 +23,26 @@ func LogFlags(level string) []cli.Flag {
 			Usage: "log messages from `LEVEL` up: " + levelList(),
 		},
 		&cli.StringFlag{
-			Name: FlagLogFormat, Value: FormatText, EnvVars: []string{"SHV_LOG_FORMAT"},
+			Name: FlagLogFormat, Value: formatText, EnvVars: []string{"SHV_LOG_FORMAT"},
 			Usage: "log in `FORMAT` text or json",
 		},
 		&cli.BoolFlag{
 			Name: FlagVerbose, Aliases: []string{"v"}, DisableDefaultText: true,
-			Usage: "log more, as --" + FlagLogLevel + " debug",
+			Usage: "log more, like --" + FlagLogLevel + " debug",
 		},
 	}
 }
 
-// LoginFlags returns the flags that Credentials reads, and --url.
+// LoginFlags returns the flags of a client's login, and --url.
 //
-// Only --url names its environment variable to urfave/cli: of the others it must
-// stay visible whether they came from a flag or from the environment.
+// Only --url names its environment variable to urfave/cli. The others are read by
+// GivenLogin, which has to know whether a value came from a flag or the environment.
 func LoginFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{
 			Name: FlagURL, EnvVars: []string{"SHV_URL"},
-			Usage: "connect to the broker at `URL`: tcp://HOST, ssl://HOST?ca=FILE, tcps://HOST, ws://HOST, wss://HOST?ca=FILE or unix:PATH; without it, " + DefaultURL,
+			Usage: "connect to the broker at `URL`: tcp://HOST, ssl://HOST?ca=FILE, tcps://HOST, ws://HOST, " +
+				"wss://HOST?ca=FILE or unix:PATH; without it, " + DefaultURL,
 		},
 		&cli.StringFlag{
 			Name:  FlagUser,
@@ -49,17 +50,17 @@ func LoginFlags() []cli.Flag {
 		},
 		&cli.StringFlag{
 			Name:  FlagPasswordFile,
-			Usage: "read the password from `FILE` [$" + envPasswordFile + ", or the password itself in $" + envPassword + "]",
+			Usage: "read the password from `FILE` [$" + envPasswordFile + ", or the password itself from $" + envPassword + "]",
 		},
-		// The C++ tools take it; whoever lists the processes can read it.
+		// For command lines of the C++ tools. Everyone who lists processes can read it.
 		&cli.StringFlag{Name: FlagPassword, Hidden: true},
 	}
 }
 
-// ReadyFileFlag returns --ready-file, see WriteReadyFile.
+// ReadyFileFlag returns --ready-file; see WriteReadyFile.
 func ReadyFileFlag() cli.Flag {
 	return &cli.StringFlag{
 		Name:  FlagReadyFile,
-		Usage: "when ready, write the bound URLs to `FILE`, one a line",
+		Usage: "when ready, write the URLs to `FILE`, one per line",
 	}
 }

@@ -16,11 +16,11 @@ import (
 
 // Formats of the log.
 const (
-	FormatText = "text"
-	FormatJSON = "json"
+	formatText = "text"
+	formatJSON = "json"
 )
 
-// logTime has milliseconds: what a tunnel does within a second is of interest.
+// logTime has milliseconds, to follow what happens within a second.
 const logTime = "2006-01-02T15:04:05.000Z07:00"
 
 func levels() []zerolog.Level {
@@ -30,15 +30,15 @@ func levels() []zerolog.Level {
 	}
 }
 
-// parseLevel takes the names of levels only; zerolog.ParseLevel would take numbers
-// and nothing at all as well.
+// parseLevel returns the level of a name. zerolog.ParseLevel would accept numbers and
+// the empty text, too.
 func parseLevel(name string) (zerolog.Level, error) {
 	for _, level := range levels() {
 		if strings.EqualFold(level.String(), name) {
 			return level, nil
 		}
 	}
-	return zerolog.NoLevel, fmt.Errorf("log level %q is none of: %s", name, levelList())
+	return zerolog.NoLevel, fmt.Errorf("invalid log level %q (want %s)", name, levelList())
 }
 
 func levelList() string {
@@ -49,15 +49,15 @@ func levelList() string {
 	return strings.Join(names, ", ")
 }
 
-// Logger returns a logger that writes to w, one line a message, in format text
-// or json, from level on. Text has colours where w is a terminal that wants them.
-func Logger(w io.Writer, level, format string) (zerolog.Logger, error) {
+// loggerTo returns a logger that writes to w, one line per message, in format text or
+// json, from level on. Text has colours if w is a terminal that supports them.
+func loggerTo(w io.Writer, level, format string) (zerolog.Logger, error) {
 	threshold, err := parseLevel(level)
 	if err != nil {
 		return zerolog.Nop(), err
 	}
-	if format != FormatText && format != FormatJSON {
-		return zerolog.Nop(), fmt.Errorf("log format %q is neither %s nor %s", format, FormatText, FormatJSON)
+	if format != formatText && format != formatJSON {
+		return zerolog.Nop(), fmt.Errorf("invalid log format %q (want %s or %s)", format, formatText, formatJSON)
 	}
 	terminal := w
 	queue, queued := w.(*queuedStderr)
@@ -77,34 +77,34 @@ func Logger(w io.Writer, level, format string) (zerolog.Logger, error) {
 }
 
 func newLogger(w io.Writer, threshold zerolog.Level, format string, colour bool) zerolog.Logger {
-	if format == FormatText {
+	if format == formatText {
 		w = zerolog.ConsoleWriter{Out: w, NoColor: !colour, TimeFormat: logTime, FormatMessage: consoleMessage}
 	}
 	return zerolog.New(w).Level(threshold).Hook(zerolog.HookFunc(stamp))
 }
 
-// LoggerFromFlags returns the logger that the flags of LogFlags ask for, on the
+// LoggerFromFlags returns a logger as the flags of LogFlags describe it, on the
 // application's stderr.
 func LoggerFromFlags(c *cli.Context) (zerolog.Logger, error) {
 	level := c.String(FlagLogLevel)
-	// -v only ever adds: it does not take "trace" back.
+	// -v only adds: with "trace" it changes nothing.
 	if c.Bool(FlagVerbose) && !strings.EqualFold(level, zerolog.LevelTraceValue) {
 		level = zerolog.LevelDebugValue
 	}
-	log, err := Logger(c.App.ErrWriter, level, c.String(FlagLogFormat))
+	log, err := loggerTo(c.App.ErrWriter, level, c.String(FlagLogFormat))
 	if err != nil {
 		return log, UsageError{Err: err}
 	}
 	return log, nil
 }
 
-// stamp adds the time. zerolog's own timestamp has its format in a global
-// variable, with whole seconds.
+// stamp adds the time. The format of zerolog's own timestamp is a global variable, and
+// has whole seconds.
 func stamp(e *zerolog.Event, _ zerolog.Level, _ string) {
 	e.Str(zerolog.TimestampFieldName, time.Now().Format(logTime))
 }
 
-// consoleMessage keeps a message on its line; parts of it may come from a peer.
+// consoleMessage keeps a message, parts of which may come from a peer, on one line.
 func consoleMessage(message any) string {
 	if message == nil {
 		return ""

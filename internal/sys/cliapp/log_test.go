@@ -12,9 +12,9 @@ import (
 )
 
 func TestHostileTextStaysOnItsLogLine(t *testing.T) {
-	for _, format := range []string{FormatText, FormatJSON} {
+	for _, format := range []string{formatText, formatJSON} {
 		var out bytes.Buffer
-		log, err := Logger(&out, "info", format)
+		log, err := loggerTo(&out, "info", format)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -27,7 +27,7 @@ func TestHostileTextStaysOnItsLogLine(t *testing.T) {
 
 func TestLogFormats(t *testing.T) {
 	var out bytes.Buffer
-	log, err := Logger(&out, "WARN", FormatJSON)
+	log, err := loggerTo(&out, "WARN", formatJSON)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func TestLogFormats(t *testing.T) {
 	}
 
 	out.Reset()
-	if log, err = Logger(&out, "warn", FormatText); err != nil {
+	if log, err = loggerTo(&out, "warn", formatText); err != nil {
 		t.Fatal(err)
 	}
 	log.Warn().Int("peer", 3).Msg("shown")
@@ -57,7 +57,9 @@ func TestBadLogOptionIsAUsageError(t *testing.T) {
 		_, err := LoggerFromFlags(c)
 		return err
 	}
-	for _, args := range [][]string{{"--log-level", "loud"}, {"--log-level", "7"}, {"--log-level", ""}, {"--log-format", "xml"}} {
+	for _, args := range [][]string{
+		{"--log-level", "loud"}, {"--log-level", "7"}, {"--log-level", ""}, {"--log-format", "xml"},
+	} {
 		code, _, stderr := runApp(t, action, args)
 		if code != 2 || strings.Count(stderr, "\n") != 1 {
 			t.Errorf("%q: %d, %q; want 2 and one line", args, code, stderr)
@@ -67,7 +69,8 @@ func TestBadLogOptionIsAUsageError(t *testing.T) {
 
 func TestVerboseNeverLowersTheLevel(t *testing.T) {
 	for args, want := range map[string]string{
-		"": "info", "-v": "debug", "-v --log-level trace": "trace", "-v --log-level error": "debug", "--log-level disabled": "disabled",
+		"": "info", "-v": "debug", "-v --log-level trace": "trace", "-v --log-level error": "debug",
+		"--log-level disabled": "disabled",
 	} {
 		runApp(t, func(c *cli.Context) error {
 			log, err := LoggerFromFlags(c)

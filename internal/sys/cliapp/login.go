@@ -23,9 +23,9 @@ type Login struct {
 	Warnings []string
 }
 
-// LoginInput is everything that a login can come from. Empty texts count as not
-// given, those of the environment too.
-type LoginInput struct {
+// loginInput holds all sources of a login. Empty texts count as not given, also those
+// of the environment.
+type loginInput struct {
 	URL transport.URL // the broker's
 
 	User         string // --user
@@ -37,27 +37,27 @@ type LoginInput struct {
 	Prompt    func(text string) (string, error) // fails without a terminal
 }
 
-// Resolve chooses the login. User and password each come from the first of: a
-// flag, the environment, the URL, the development default (towards this machine,
-// and the password only for that user), and a prompt (the password only). Within one
-// source a password stands before the name of a file. A URL with a certificate needs
-// neither: the broker knows whose it is.
-func (in *LoginInput) Resolve() (Login, error) {
+// resolve chooses the login. User and password each come from the first of these
+// sources that has it: a flag, the environment, the URL, the development default (for
+// brokers on this machine, and the password only for that user), and a prompt (the
+// password only). Within a source, a password takes precedence over the name of a
+// file. A URL with a certificate needs neither: the broker knows whose it is.
+func (in *loginInput) resolve() (Login, error) {
 	var l Login
 	if in.URL.IsEncrypted() && in.URL.NoVerify {
-		l.warn("%s: nobody checks who answers there (verify=false)", in.URL)
+		l.warn("%s: the broker's certificate is not verified (verify=false)", in.URL)
 	}
 	l.User = in.user()
 	local := in.URL.IsLocal()
 	if l.User == "" && in.URL.Token == "" && in.URL.Cert == "" {
-		return Login{}, Usagef("no user for %s: set --%s or %s", in.URL.Address(), FlagUser, envUser)
+		return Login{}, Usagef("no user for %s; set --%s or %s", in.URL.Address(), FlagUser, envUser)
 	}
 	given, err := in.givenPassword(&l)
 	switch {
 	case err != nil:
 		return Login{}, err
 	case given, in.URL.Token != "", in.URL.ShaPass != "", in.URL.Cert != "":
-		return l, nil // the client takes the others from the URL
+		return l, nil // package client takes those of the URL
 	case local && l.User == login.DevelopmentUser:
 		l.Password = login.DevelopmentPassword
 		return l, nil
@@ -65,14 +65,14 @@ func (in *LoginInput) Resolve() (Login, error) {
 	who := l.User + "@" + in.URL.Address()
 	l.Password, err = in.Prompt("Password for " + escapeControl(who) + ": ")
 	if err != nil {
-		return Login{}, fmt.Errorf("no password for %s: set --%s, %s or %s (asking for it failed: %w)",
-			who, FlagPasswordFile, envPasswordFile, envPassword, err)
+		return Login{}, fmt.Errorf("no password for %s: cannot prompt for it: %w; set --%s, %s or %s",
+			who, err, FlagPasswordFile, envPasswordFile, envPassword)
 	}
 	return l, nil
 }
 
-// user is who logs in; "" is nobody, or whom a token or a certificate stands for.
-func (in *LoginInput) user() string {
+// user returns who logs in; "" if nobody was named, or a token or a certificate says it.
+func (in *loginInput) user() string {
 	user := firstOf(in.User, in.env(envUser), in.URL.User)
 	if user == "" && in.URL.Token == "" && in.URL.Cert == "" && in.URL.IsLocal() {
 		return login.DevelopmentUser
@@ -80,11 +80,11 @@ func (in *LoginInput) user() string {
 	return user
 }
 
-// givenPassword fills in the password where a flag, the environment or the URL
-// has one.
-func (in *LoginInput) givenPassword(l *Login) (bool, error) {
+// givenPassword fills in the password if a flag, the environment or the URL has one. It
+// reports whether one of them does.
+func (in *loginInput) givenPassword(l *Login) (bool, error) {
 	if in.Password != "" {
-		l.warn("--%s shows the password to everyone who lists processes; %s or --%s does not",
+		l.warn("--%s shows the password to everyone who lists processes; use %s or --%s",
 			FlagPassword, envPasswordFile, FlagPasswordFile)
 	}
 	for _, source := range []struct{ password, file string }{
@@ -113,7 +113,7 @@ func (in *LoginInput) givenPassword(l *Login) (bool, error) {
 	return false, nil
 }
 
-func (in *LoginInput) env(name string) string {
+func (in *loginInput) env(name string) string {
 	value, _ := in.LookupEnv(name)
 	return value
 }
@@ -122,8 +122,8 @@ func (l *Login) warn(format string, args ...any) {
 	l.Warnings = append(l.Warnings, fmt.Sprintf(format, args...))
 }
 
-// passwordLine cuts the newline that an editor leaves. A second line is refused,
-// for it would become part of a password that nobody can log in with.
+// passwordLine returns text without the newline that editors append. It refuses a
+// second line, which would otherwise become part of a wrong password.
 func passwordLine(text string) (string, error) {
 	text = strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r")
 	switch {

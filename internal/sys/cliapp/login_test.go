@@ -30,7 +30,7 @@ type testInput struct {
 
 func (in testInput) resolve(t *testing.T) (Login, error) {
 	t.Helper()
-	input := LoginInput{
+	input := loginInput{
 		URL: parseURL(t, in.url), User: in.user, Password: in.password, PasswordFile: in.passFile,
 		LookupEnv: func(name string) (string, bool) {
 			value, ok := in.env[name]
@@ -52,7 +52,7 @@ func (in testInput) resolve(t *testing.T) (Login, error) {
 			return in.prompt + "<" + text, nil
 		},
 	}
-	return input.Resolve()
+	return input.resolve()
 }
 
 func TestLoginComesFromTheNearestSource(t *testing.T) {

@@ -19,30 +19,31 @@ const debugEnv = "SHV_DEBUG"
 // Option changes what Main does for one program.
 type Option func(*runner)
 
-// WithCodes sets the program's exit codes; DefaultCodes stand without it.
+// WithCodes sets the exit codes of the program. Without it they are those of a daemon:
+// 1 for failures, 2 for usage, 70 for a panic, 128 and the number of a signal.
 func WithCodes(codes Codes) Option { return func(r *runner) { r.codes = codes } }
 
-// WithSignals sets the signals that cancel the context; INT and TERM without it.
+// WithSignals sets the signals that cancel the context. Without it they are INT and TERM.
 func WithSignals(signals ...os.Signal) Option { return func(r *runner) { r.signals = signals } }
 
-// WithQueuedStderr makes writes to stderr wait for nobody, for programs that must go
-// on when nobody reads what they log: lines are written in the background, those
-// that find no room are counted and reported later, and at its end Main waits for at
-// most a second for them to be read.
+// WithQueuedStderr makes writes to stderr non-blocking, for programs that must go on
+// when nobody reads their log. Lines are written in the background; lines that find
+// no space are lost, counted and reported later. At its end Main waits at most a second
+// for stderr to be read.
 func WithQueuedStderr() Option { return func(r *runner) { r.queued = true } }
 
 // Main runs app and returns the exit code for the process:
 //
 //	os.Exit(cliapp.Main(app, os.Args, cliapp.WithCodes(cliapp.SSHCodes())))
 //
-// The context of app's actions is cancelled by the first INT or TERM, with a
-// SignalError as its cause; the second one has its default effect. An error is
-// printed as one line on app.ErrWriter. `--version`, `--help` and `-h` are added.
+// The first INT or TERM cancels the context of app's actions; the second one has its
+// default effect. An error is printed as one line on app.ErrWriter. Main adds
+// `--version`, `--help` and `-h`.
 //
-// Flags must not be Required: urfave/cli would answer with a page of help on
-// stdout. An action that misses one returns Usagef.
+// Flags must not be Required, or urfave/cli would print a page of help on stdout. An
+// action that misses a flag returns Usagef.
 func Main(app *cli.App, args []string, options ...Option) int {
-	r := &runner{app: app, codes: DefaultCodes(), signals: defaultSignals()}
+	r := &runner{app: app, codes: defaultCodes(), signals: defaultSignals()}
 	for _, option := range options {
 		option(r)
 	}
@@ -64,9 +65,8 @@ func (r *runner) run(args []string) (code int) {
 		r.app.ErrWriter = stderr
 		defer stderr.Flush(flushWait) // also of the line that says why the program ended
 	}
-	// A panic in another goroutine ends the process in the runtime; this covers
-	// the way through the program's own Run, after its deferred calls, of which
-	// one restores the terminal.
+	// This covers panics of the program's own Run, after its deferred calls, one of
+	// which restores the terminal. A panic in another goroutine ends the process at once.
 	defer func() {
 		if cause := recover(); cause != nil {
 			r.panicked(cause, debug.Stack())
@@ -76,31 +76,33 @@ func (r *runner) run(args []string) (code int) {
 	ctx, stop := notifyContext(context.Background(), r.signals)
 	defer stop()
 	err := withSignal(ctx, r.app.RunContext(ctx, args))
-	code, line := r.codes.judge(r.app.Name, err)
+	code, line := r.codes.explain(r.app.Name, err)
 	if line != "" {
 		r.say(line)
 	}
 	return code
 }
 
-// prepare makes app leave exits, errors and `--version` to Main.
+// prepare leaves exits, errors and `--version` of app to Main, and its help without what
+// urfave/cli adds.
 func (r *runner) prepare() {
 	app := r.app
 	app.Writer = orStream(app.Writer, os.Stdout)
 	app.ErrWriter = orStream(app.ErrWriter, os.Stderr)
-	// The default handler exits by itself.
+	// The default handler would exit.
 	app.ExitErrHandler = func(*cli.Context, error) {}
 	app.OnUsageError = func(_ *cli.Context, err error, _ bool) error {
 		return UsageError{Err: readableFlagError(app.Flags, err)}
 	}
-	// Otherwise a fault in a command's options prints a page of help on stdout.
+	// Otherwise an error in a command's options prints a page of help on stdout.
 	for _, command := range app.Commands {
 		command.OnUsageError = app.OnUsageError
 	}
 	// A URL may contain a comma.
 	app.DisableSliceFlagSeparator = true
-	// Otherwise `shvrsh help` would not reach the device named help.
-	app.HideHelpCommand = len(app.Commands) == 0
+	// Otherwise `shvrsh help` would not reach a device named help.
+	app.HideHelpCommand = true
+	app.CustomAppHelpTemplate = strings.Replace(cli.AppHelpTemplate, "GLOBAL OPTIONS:", "OPTIONS:", 1)
 	// urfave's own version flag takes -v.
 	app.HideVersion = true
 	app.Version = ""
@@ -122,7 +124,7 @@ func (r *runner) prepare() {
 func (r *runner) versionFirst(next cli.BeforeFunc) cli.BeforeFunc {
 	return func(c *cli.Context) error {
 		if c.Bool("version") {
-			_, err := fmt.Fprintln(r.app.Writer, VersionText(r.app.Name))
+			_, err := fmt.Fprintln(r.app.Writer, versionText(r.app.Name))
 			return err
 		}
 		if next != nil {
@@ -142,7 +144,7 @@ func (r *runner) panicked(cause any, stack []byte) {
 	_, _ = r.app.ErrWriter.Write(stack)
 }
 
-// say prints one line; an error of stderr has nowhere to go.
+// say prints one line. There is nowhere to report a failure to.
 func (r *runner) say(line string) {
 	_, _ = fmt.Fprintf(r.app.ErrWriter, "%s: %s\n", r.app.Name, line)
 }
@@ -154,8 +156,7 @@ func orStream(w io.Writer, stream *os.File) io.Writer {
 	return w
 }
 
-// readableFlagError turns package flag's texts into the ones that users of long
-// options expect.
+// readableFlagError turns the texts of package flag into ours.
 func readableFlagError(flags []cli.Flag, err error) error {
 	if name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: "); ok {
 		return fmt.Errorf("unknown option %s", asTyped(name))
@@ -164,31 +165,33 @@ func readableFlagError(flags []cli.Flag, err error) error {
 		return fmt.Errorf("option %s needs a value", asTyped(name))
 	}
 	if parts := badValue.FindStringSubmatch(err.Error()); parts != nil {
-		return fmt.Errorf("option %s: %s is no %s", asTyped(parts[2]), parts[1], kindOf(flags, strings.TrimPrefix(parts[2], "-")))
+		want := wanted(parts[1], flags, strings.TrimPrefix(parts[2], "-"))
+		return fmt.Errorf("option %s: invalid %s", asTyped(parts[2]), want)
 	}
 	if parts := badSwitch.FindStringSubmatch(err.Error()); parts != nil {
-		return fmt.Errorf("option %s: %s is neither true nor false", asTyped(parts[2]), parts[1])
+		return fmt.Errorf("option %s: invalid value %s (want true or false)", asTyped(parts[2]), parts[1])
 	}
 	return err
 }
 
-// Package flag's texts for a value that it cannot read.
+// The texts of package flag for a value that it cannot read.
 var (
 	badValue  = regexp.MustCompile(`^invalid value (".*") for flag (-\S+): parse error$`)
 	badSwitch = regexp.MustCompile(`^invalid boolean value (".*") for (-\S+): parse error$`)
 )
 
-// kindOf says what the value of a flag has to be.
-func kindOf(flags []cli.Flag, name string) string {
+// wanted names the kind of value that a flag has, the value that it was given, and what
+// it accepts.
+func wanted(value string, flags []cli.Flag, name string) string {
 	for _, flag := range flags {
 		if _, ok := flag.(*cli.DurationFlag); ok && slices.Contains(flag.Names(), name) {
-			return "time such as 10s or 1m30s"
+			return "duration " + value + " (want 10s or 1m30s)"
 		}
 	}
-	return "number"
+	return "number " + value
 }
 
-// asTyped gives a long option the second dash back that package flag has cut.
+// asTyped restores the second dash of a long option, which package flag has cut.
 func asTyped(name string) string {
 	if len(name) > len("-x") {
 		return "-" + name

@@ -35,9 +35,13 @@ func succeed(*cli.Context) error { return nil }
 
 func TestUsageErrorOfACommandIsOneLineOnStderr(t *testing.T) {
 	var out, errs bytes.Buffer
-	app := &cli.App{Name: "shvtest", Writer: &out, ErrWriter: &errs, Commands: []*cli.Command{{Name: "status", Action: succeed}}}
+	app := &cli.App{
+		Name: "shvtest", Writer: &out, ErrWriter: &errs,
+		Commands: []*cli.Command{{Name: "status", Action: succeed}},
+	}
 	code := Main(app, []string{"shvtest", "status", "--nonsense"})
-	if want := "shvtest: unknown option --nonsense; see shvtest --help\n"; code != 2 || out.Len() > 0 || errs.String() != want {
+	want := "shvtest: unknown option --nonsense; see shvtest --help\n"
+	if code != 2 || out.Len() > 0 || errs.String() != want {
 		t.Errorf("code %d, stdout %q, stderr %q; want 2, nothing and %q", code, out.String(), errs.String(), want)
 	}
 }
@@ -51,12 +55,12 @@ func TestUsageErrorIsOneLineOnStderr(t *testing.T) {
 		{"unknown long", []string{"--nonsense"}, "unknown option --nonsense"},
 		{"unknown short", []string{"-x"}, "unknown option -x"},
 		{"value missing", []string{"--url"}, "option --url needs a value"},
-		{"bad number", []string{"--number", "many"}, `option --number: "many" is no number`},
-		{"bad time", []string{"--time", "5"}, `option --time: "5" is no time such as 10s or 1m30s`},
-		{"bad switch", []string{"--verbose=much"}, `option --verbose: "much" is neither true nor false`},
+		{"bad number", []string{"--number", "many"}, `option --number: invalid number "many"`},
+		{"bad time", []string{"--time", "5"}, `option --time: invalid duration "5" (want 10s or 1m30s)`},
+		{"bad switch", []string{"--verbose=much"}, `option --verbose: invalid value "much" (want true or false)`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			for want, codes := range map[int]Codes{2: DefaultCodes(), 255: SSHCodes()} {
+			for want, codes := range map[int]Codes{2: defaultCodes(), 255: SSHCodes()} {
 				code, stdout, stderr := runApp(t, succeed, tt.args, WithCodes(codes))
 				if code != want {
 					t.Errorf("exit code %d, want %d", code, want)
@@ -111,7 +115,7 @@ func TestEndingsHaveTheirCodeAndLine(t *testing.T) {
 func TestVersionAndHelpGoToStdout(t *testing.T) {
 	ran := func(*cli.Context) error { return errors.New("the action ran") }
 	code, stdout, stderr := runApp(t, ran, []string{"--version"})
-	if want := VersionText("shvtest") + "\n"; code != 0 || stdout != want || stderr != "" {
+	if want := versionText("shvtest") + "\n"; code != 0 || stdout != want || stderr != "" {
 		t.Errorf("--version: %d, %q, %q; want 0, %q, nothing", code, stdout, stderr, want)
 	}
 	for _, flag := range []string{"--help", "-h"} {
@@ -152,7 +156,8 @@ func TestPanicIsOneLineUnlessDebugging(t *testing.T) {
 	action := func(*cli.Context) error { panic("boom\nsecond line") }
 	t.Setenv(debugEnv, "")
 	code, _, stderr := runApp(t, action, nil)
-	if want := "shvtest: internal error: panic: boom; second line (SHV_DEBUG=1 shows the stack)\n"; code != 70 || stderr != want {
+	want := "shvtest: internal error: panic: boom; second line (SHV_DEBUG=1 shows the stack)\n"
+	if code != 70 || stderr != want {
 		t.Errorf("got %d, %q; want 70, %q", code, stderr, want)
 	}
 	t.Setenv(debugEnv, "1")

@@ -5,14 +5,14 @@ import (
 	"runtime"
 )
 
-// minProcs is how many threads may run Go code at once in a program whose
-// goroutines mostly block in the system.
+// minProcs is the least number of threads that run Go code at once in programs whose
+// goroutines mostly block in system calls.
 const minProcs = 8
 
-// PreferWakeups lets a goroutine that comes back from the system go on at once,
-// where otherwise it would wait for one of as many slots as there are cores: the
-// echo of a key is back a tenth sooner. It is for programs with one session. An
-// environment that sets GOMAXPROCS is obeyed.
+// PreferWakeups lets a goroutine continue at once when its system call returns.
+// Otherwise it may wait until one of the cores' slots is free; the echo of a key then
+// takes a tenth longer. It is for programs with one session. GOMAXPROCS in the
+// environment takes precedence.
 func PreferWakeups() {
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(max(minProcs, runtime.NumCPU()))

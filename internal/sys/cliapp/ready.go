@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// WriteReadyFile writes lines to the file that `--ready-file` names. It appears
-// at once and whole, so that whoever waits for it never reads half a line.
+// WriteReadyFile writes lines to the file that `--ready-file` names. The file appears
+// at once, so that nobody reads a part of it.
 func WriteReadyFile(path string, lines []string) (err error) {
 	defer func() {
 		if err != nil {
@@ -30,7 +30,7 @@ func WriteReadyFile(path string, lines []string) (err error) {
 	}
 	_, err = temp.WriteString(text.String())
 	if err == nil {
-		// Nothing in it is secret, and the reader may be another user.
+		// It holds no secret, and its reader may be another user.
 		err = temp.Chmod(0o644)
 	}
 	if closed := temp.Close(); err == nil {

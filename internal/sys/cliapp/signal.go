@@ -11,11 +11,11 @@ import (
 func defaultSignals() []os.Signal { return []os.Signal{syscall.SIGINT, syscall.SIGTERM} }
 
 // notifyContext returns a context that the first of signals cancels, with a
-// SignalError as its cause. From then on they have their default effect again,
-// so that a second one ends a program that hangs in its clean-up.
+// signalError as its cause. After that the signals have their default effect again, so
+// that a second one ends a program that hangs in its clean-up.
 //
-// A signal that was ignored when the program started stays ignored: nohup and
-// the `&` of a shell script ask for that.
+// A signal that was ignored when the program started stays ignored, as nohup and the
+// `&` of a shell script want it.
 func notifyContext(parent context.Context, signals []os.Signal) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	var wanted []os.Signal
@@ -24,7 +24,7 @@ func notifyContext(parent context.Context, signals []os.Signal) (context.Context
 			wanted = append(wanted, s)
 		}
 	}
-	if len(wanted) == 0 { // Notify would take none for all
+	if len(wanted) == 0 { // for Notify, none means all
 		return ctx, func() { cancel(nil) }
 	}
 	received := make(chan os.Signal, 1) // never closed
@@ -34,7 +34,7 @@ func notifyContext(parent context.Context, signals []os.Signal) (context.Context
 		defer signal.Stop(received)
 		select {
 		case s := <-received:
-			cancel(SignalError{Signal: s})
+			cancel(signalError{Signal: s})
 		case <-ctx.Done():
 		}
 	})

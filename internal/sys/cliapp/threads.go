@@ -5,10 +5,9 @@ import (
 	"sync"
 )
 
-// SpareThreads has the runtime start n threads beside those that it has; it keeps
-// them, and takes them when it needs one. A program of Go ends at once where the
-// system has no thread for it: a service that is to survive the time in which a
-// device has no processes left needs none then.
+// SpareThreads makes the runtime start n more threads, which it keeps and uses when it
+// needs one. A Go program crashes if the system refuses it a thread; with spare
+// threads a daemon survives a time in which the device can start no processes.
 func SpareThreads(n int) {
 	var started, ended sync.WaitGroup
 	release := make(chan struct{})
@@ -16,7 +15,7 @@ func SpareThreads(n int) {
 	for range n {
 		ended.Go(func() {
 			runtime.LockOSThread()
-			defer runtime.UnlockOSThread() // else the thread would end with us
+			defer runtime.UnlockOSThread() // otherwise the thread ends with its goroutine
 			started.Done()
 			<-release
 		})

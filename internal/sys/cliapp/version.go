@@ -6,10 +6,11 @@ import (
 	"runtime/debug"
 )
 
-// release is the version of the whole suite; the four programs have no others.
-const release = "0.1.0"
+// release is the version of all four programs: that of a release, or with -dev the next
+// one. scripts/last-release names the last release.
+const release = "1.1.0-dev"
 
-// unknownCommit stands where neither the Makefile nor the build told the commit.
+// unknownCommit is the commit if neither the Makefile nor the toolchain recorded one.
 const unknownCommit = "unknown"
 
 // commit is set by the Makefile:
@@ -17,19 +18,18 @@ const unknownCommit = "unknown"
 //	-ldflags "-X shvtools/internal/sys/cliapp.commit=abc1234-dirty"
 var commit string
 
-// Version returns the version of the suite, such as "0.1.0".
+// Version returns the version of the suite, such as "1.1.0".
 func Version() string { return release }
 
-// Commit returns the commit that the program was built from, "unknown" where
-// nobody told.
+// Commit returns the commit that the program was built from, or "unknown".
 func Commit() string {
 	info, _ := debug.ReadBuildInfo()
 	return commitText(commit, info)
 }
 
-// VersionText returns the line that `program --version` prints, such as
-// "shvrsh 0.1.0 (commit abc1234, go1.26.8)".
-func VersionText(program string) string {
+// versionText returns the line that `program --version` prints, such as
+// "shvrsh 1.1.0 (commit abc1234, go1.26.8)".
+func versionText(program string) string {
 	return fmt.Sprintf("%s %s (commit %s, %s)", program, release, Commit(), runtime.Version())
 }
 

@@ -36,8 +36,8 @@ func TestCommitComesFromTheLinkerThenTheBuild(t *testing.T) {
 }
 
 func TestVersionTextHasItsForm(t *testing.T) {
-	form := regexp.MustCompile(`^shvrsh \d+\.\d+\.\d+ \(commit (unknown|[0-9a-f]{7,40}(-dirty)?), go\d+\.\d+\S*\)$`)
-	if got := VersionText("shvrsh"); !form.MatchString(got) {
+	form := regexp.MustCompile(`^shvrsh \d+\.\d+\.\d+(-dev)? \(commit (unknown|[0-9a-f]{7,40}(-dirty)?), go\d+\.\d+\S*\)$`)
+	if got := versionText("shvrsh"); !form.MatchString(got) {
 		t.Errorf("got %q, want %s", got, form)
 	}
 }

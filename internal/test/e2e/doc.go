@@ -10,5 +10,6 @@
 // SHV_RACE=1 builds the programs with the race detector, and SHV_LONG=1 selects the
 // long forms. SHV_INTEROP_VENV names a Python environment with pyshv, and
 // SHV_INTEROP_RUST_BROKER the shvbroker of crates.io (scripts/rust-broker.sh builds
-// it). Neither of these brokers knows tunnels.
+// it). Neither of these brokers knows tunnels. SHV_RELEASE_BIN names a
+// directory with the programs of the last release (make upgrade-test).
 package e2e

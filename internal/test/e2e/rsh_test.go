@@ -37,7 +37,7 @@ func (w *world) rshCommand(words ...string) *exec.Cmd {
 
 // shvrsh returns shvrsh for the world's broker, not started.
 func (w *world) shvrsh(args ...string) *exec.Cmd {
-	cmd := exec.Command(program("shvrsh"), args...)
+	cmd := exec.Command(w.program("shvrsh"), args...)
 	cmd.Env = environment("SHV_URL=" + w.url)
 	return cmd
 }

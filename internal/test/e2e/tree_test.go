@@ -36,6 +36,7 @@ type treeBroker struct {
 	up        string // URL of the parent broker; "": none
 	mount     string // mount point at the parent
 	options   []string
+	released  bool // by the program of the last release
 }
 
 // startTreeBroker starts a broker of a tree, and returns the URL of its listener.
@@ -52,7 +53,11 @@ func (w *world) startTreeBroker(b treeBroker) (*process, string) {
 	file := filepath.Join(w.dir, b.name+".yaml")
 	w.configure(file, text)
 	ready := w.newFile(b.name + ".ready")
-	cmd := exec.Command(program("shvbroker"), "--config", file, "--ready-file", ready, "--log-level", "debug")
+	path := program("shvbroker")
+	if b.released {
+		path = filepath.Join(releaseBin, "shvbroker")
+	}
+	cmd := exec.Command(path, "--config", file, "--ready-file", ready, "--log-level", "debug")
 	cmd.Args = append(cmd.Args, b.options...)
 	cmd.Env = environment()
 	p := w.launch(b.ns.in(cmd))

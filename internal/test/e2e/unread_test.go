@@ -66,7 +66,10 @@ func (w *world) mountMany() {
 	for range 16 {
 		workers.Go(func() {
 			for i := range numbers {
-				l := client.Login{User: login.DevelopmentUser, Password: login.DevelopmentPassword, MountPoint: fmt.Sprintf("test/many%d", i)}
+				l := client.Login{
+					User: login.DevelopmentUser, Password: login.DevelopmentPassword,
+					MountPoint: fmt.Sprintf("test/many%d", i),
+				}
 				c, err := client.Dial(w.t.Context(), client.Options{URL: u, Login: l, Timeout: patience})
 				if err != nil {
 					w.t.Errorf("device %d: %v", i, err)

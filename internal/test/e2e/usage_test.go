@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"debug/buildinfo"
 	"os/exec"
 	"runtime"
 	"strings"
@@ -30,6 +31,22 @@ func TestHelpAndVersion(t *testing.T) {
 		if version.code != 0 || len(version.stderr) > 0 || strings.Count(text, "\n") != 1 ||
 			!strings.HasPrefix(text, name+" ") || !strings.Contains(text, commit) || !strings.Contains(text, runtime.Version()) {
 			t.Errorf("%s --version: %d, stdout %q, stderr %q", name, version.code, text, version.stderr)
+		}
+	}
+}
+
+// What urfave/cli makes man pages with takes longer to initialize than all of ours.
+func TestProgramsDoWithoutManPages(t *testing.T) {
+	t.Parallel()
+	for _, name := range testbin.Names {
+		info, err := buildinfo.ReadFile(program(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range info.Deps {
+			if strings.Contains(m.Path, "md2man") || strings.Contains(m.Path, "blackfriday") {
+				t.Errorf("%s is built with %s; see TAGS of the Makefile", name, m.Path)
+			}
 		}
 	}
 }

@@ -34,6 +34,8 @@ type setup struct {
 	clientURL     func(listens string) string // URL for clients; nil: that of the listener
 
 	brokerStderr, agentStderr *os.File // instead of the log of the test
+
+	released []string // programs that are those of the last release
 }
 
 // world is a broker, an agent, and all other programs that a test starts.
@@ -120,7 +122,7 @@ func (w *world) launch(cmd *exec.Cmd) *process {
 func (w *world) startBroker(listen string) {
 	w.t.Helper()
 	ready := w.newFile("broker.ready")
-	cmd := exec.Command(program("shvbroker"), "--listen", listen, "--ready-file", ready, "--journal", w.journalFile())
+	cmd := exec.Command(w.program("shvbroker"), "--listen", listen, "--ready-file", ready, "--journal", w.journalFile())
 	cmd.Args = append(cmd.Args, w.setup.brokerOptions...)
 	if w.setup.unsafe {
 		cmd.Args = append(cmd.Args, "--journal-unsafe")
@@ -149,7 +151,7 @@ func (w *world) startAgentAt(where ...string) {
 func (w *world) startAgentWith(options ...string) {
 	w.t.Helper()
 	ready := w.newFile("agent.ready")
-	cmd := exec.Command(program("shvagent"), "--ready-file", ready, "--socket", w.socket())
+	cmd := exec.Command(w.program("shvagent"), "--ready-file", ready, "--socket", w.socket())
 	cmd.Args = append(append(cmd.Args, options...), w.setup.agentOptions...)
 	if w.setup.helper != "" {
 		cmd.Args = append(cmd.Args, "--shvrexec", w.setup.helper)

@@ -10,11 +10,17 @@ import (
 // Names are the programs.
 var Names = []string{"shvbroker", "shvagent", "shvrexec", "shvrsh"}
 
+// tags are those of the Makefile.
+const tags = "urfave_cli_no_docs"
+
 // Build puts the programs into a directory. They call themselves built from a
 // commit; race gives them the race detector. What the compiler says is in the
 // error.
 func Build(dir, commit string, race bool) error {
-	args := []string{"build", "-buildvcs=false", "-o", dir, "-ldflags", "-X shvtools/internal/sys/cliapp.commit=" + commit}
+	args := []string{
+		"build", "-buildvcs=false", "-tags=" + tags, "-o", dir,
+		"-ldflags", "-X shvtools/internal/sys/cliapp.commit=" + commit,
+	}
 	cgo := "CGO_ENABLED=0"
 	if race {
 		args = append(args, "-race")

@@ -1,16 +1,18 @@
-package main
+package daemon
 
 import (
 	"runtime"
 
 	"shvtools/internal/broker/core"
-	"shvtools/internal/sys/cliapp"
 	"shvtools/internal/sys/health"
 	"shvtools/internal/wire/link"
 )
 
-// families are the metrics of a broker; docs/operation.md says what to do with them.
-func families(s core.Stats, up []uplinkState) []health.Family {
+// build says what the program was built from.
+type build struct{ version, commit string }
+
+// families are the metrics of a broker.
+func families(s core.Stats, up []uplinkState, from build) []health.Family {
 	family := func(kind health.Type, name, help string, samples ...health.Sample) health.Family {
 		return health.Family{Name: "shvbroker_" + name, Help: help, Type: kind, Samples: samples}
 	}
@@ -43,27 +45,35 @@ func families(s core.Stats, up []uplinkState) []health.Family {
 	t := s.Traffic
 	all := []health.Family{
 		gauge("build_info", "What the program was built from; always 1.",
-			health.Of(1, "version", cliapp.Version(), "commit", cliapp.Commit(), "goversion", runtime.Version())),
+			health.Of(1, "version", from.version, "commit", from.commit, "goversion", runtime.Version())),
 
 		gauge("clients", "Connections, logged in or not, and those to brokers above.", health.Of(s.Clients)),
 		gauge("unauthenticated_clients", "Connections that have not logged in.", health.Of(s.Unauthenticated)),
 		gauge("connections", "Connections by the listener that they came through.", open...),
-		counter("connections_accepted_total", "Connections that came, those included that were closed at once.", accepted...),
+		counter("connections_accepted_total", "Connections that came, those included that were closed at once.",
+			accepted...),
 		counter("connections_ended_total", "Connections that ended or were refused, by cause.", ended...),
 		counter("logins_total", "Logins by result.", logins...),
-		family(health.Histogram, "login_duration_seconds", "How long it took to judge a login, without what it was held back for.",
+		family(health.Histogram, "login_duration_seconds",
+			"How long it took to judge a login, without what it was held back for.",
 			health.HistogramOf(s.LoginTime.Bounds, s.LoginTime.Counts, s.LoginTime.Sum)...),
 
-		counter("frames_total", "Frames of all connections.", health.Of(t.FramesIn, direction, "in"), health.Of(t.FramesOut, direction, "out")),
-		counter("bytes_total", "Bytes of all connections, without TLS.", health.Of(t.BytesIn, direction, "in"), health.Of(t.BytesOut, direction, "out")),
+		counter("frames_total", "Frames of all connections.",
+			health.Of(t.FramesIn, direction, "in"), health.Of(t.FramesOut, direction, "out")),
+		counter("bytes_total", "Bytes of all connections, without TLS.",
+			health.Of(t.BytesIn, direction, "in"), health.Of(t.BytesOut, direction, "out")),
 		gauge("queued_bytes", "Bytes that wait for peers.", health.Of(s.Queued)),
 		counter("messages_total", "Messages that were passed on.",
-			health.Of(s.Requests, "kind", "request"), health.Of(s.Responses, "kind", "response"), health.Of(s.Signals, "kind", "signal")),
+			health.Of(s.Requests, "kind", "request"), health.Of(s.Responses, "kind", "response"),
+			health.Of(s.Signals, "kind", "signal")),
 		counter("messages_dropped_total", "Messages that were dropped, by reason.",
-			health.Of(s.Unaddressed, "reason", "unaddressed"), health.Of(s.Forged, "reason", "forged"), health.Of(s.Late, "reason", "late"),
-			health.Of(s.Bad, "reason", "malformed"), health.Of(s.Unmounted, "reason", "unmounted"), health.Of(s.Missed, "reason", "subscriber too slow")),
-		counter("responses_lost_total", "Responses for which a connection between brokers had no room.", health.Of(s.ResponsesLost)),
-		counter("requests_refused_total", "Requests for which a device, or the broker, had no room.", health.Of(s.RequestsRefused)),
+			health.Of(s.Unaddressed, "reason", "unaddressed"), health.Of(s.Forged, "reason", "forged"),
+			health.Of(s.Late, "reason", "late"), health.Of(s.Bad, "reason", "malformed"),
+			health.Of(s.Unmounted, "reason", "unmounted"), health.Of(s.Missed, "reason", "subscriber too slow")),
+		counter("responses_lost_total", "Responses for which a connection between brokers had no room.",
+			health.Of(s.ResponsesLost)),
+		counter("requests_refused_total", "Requests for which a device, or the broker, had no room.",
+			health.Of(s.RequestsRefused)),
 		counter("requests_denied_total", "Requests to where their user may do nothing.", health.Of(s.RequestsDenied)),
 
 		gauge("mounts", "Mount points with a device.", health.Of(s.Mounts)),

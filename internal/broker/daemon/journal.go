@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"fmt"
@@ -7,6 +7,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"shvtools/internal/broker/journal"
 	"shvtools/internal/sys/logqueue"
 )
 
@@ -28,6 +29,21 @@ type journalFile struct {
 	// Of the goroutine that writes.
 	failing bool
 	lost    uint64 // as the journal is about to say
+}
+
+// open opens the journal. Where there is none, the writer is nil.
+func (j Journal) open(log zerolog.Logger) (w *journal.Writer, closing func(), err error) {
+	switch {
+	case j.Stream != nil:
+		return journal.New(j.Stream, j.Unsafe), func() {}, nil
+	case j.File == "":
+		return nil, func() {}, nil
+	}
+	f, err := openJournalFile(j.File, log)
+	if err != nil {
+		return nil, nil, fmt.Errorf("journal: %w", err)
+	}
+	return journal.New(f.queue, j.Unsafe), f.close, nil
 }
 
 func openJournalFile(name string, log zerolog.Logger) (*journalFile, error) {

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -16,24 +16,24 @@ import (
 	"shvtools/internal/wire/transport"
 )
 
-// parents are the connections to brokers above, ready to begin.
+// parents are the connections to parent brokers.
 type parents []parent
 
-// parent is one of them, and how it is.
+// parent is one of them, with its state.
 type parent struct {
 	uplink.Options
 	connected *atomic.Bool
 	connects  *atomic.Uint64
 }
 
-// uplinkState is how a connection to a broker above is.
+// uplinkState is the state of a connection to a parent broker.
 type uplinkState struct {
 	Name      string
 	Connected bool
 	Connects  uint64
 }
 
-// states tells how all are.
+// states returns the states of all connections.
 func (all parents) states() (states []uplinkState) {
 	for _, p := range all {
 		states = append(states, uplinkState{p.Name, p.connected.Load(), p.connects.Load()})
@@ -41,27 +41,27 @@ func (all parents) states() (states []uplinkState) {
 	return states
 }
 
-// watched is a session that notes when it begins and ends to be one.
+// watched is a session that records whether it is connected.
 type watched struct {
 	uplink.Session
 	parent
 }
 
-// Ready notes that the broker above is connected.
+// Ready records that the parent broker is connected.
 func (w watched) Ready() {
 	w.connects.Add(1)
 	w.connected.Store(true)
 	w.Session.Ready()
 }
 
-// End notes that it is not.
+// End records that it is not.
 func (w watched) End() {
 	w.connected.Store(false)
 	w.Session.End()
 }
 
-// loginAbove is who a connection logs in as.
-func loginAbove(c config.Connection) (cliapp.Login, error) {
+// ParentLogin returns who a connection to a parent broker logs in as.
+func ParentLogin(c config.Connection) (cliapp.Login, error) {
 	login, err := cliapp.ConfiguredLogin(c.URL, c.User, c.PasswordFile)
 	if err != nil {
 		return login, fmt.Errorf("%s: connection %s: %w", c.At, c.Name, err)
@@ -72,12 +72,12 @@ func loginAbove(c config.Connection) (cliapp.Login, error) {
 // newParents resolves the logins of all connections.
 func newParents(connections []config.Connection, b *core.Broker, log zerolog.Logger) (all parents, err error) {
 	for _, c := range connections {
-		login, err := loginAbove(c)
+		login, err := ParentLogin(c)
 		if err != nil {
 			return nil, err
 		}
 		for _, text := range login.Warnings {
-			log.Warn().Str("connection", c.Name).Msg(text)
+			log.Warn().Str("connection", c.Name).Str("warning", text).Msg("connection: warning")
 		}
 		up := parent{connected: new(atomic.Bool), connects: new(atomic.Uint64)}
 		up.Options = uplink.Options{
@@ -106,7 +106,7 @@ func newParents(connections []config.Connection, b *core.Broker, log zerolog.Log
 	return all, nil
 }
 
-// run keeps all connections, until the function that it returns is called.
+// run keeps all connections until stop is called.
 func (all parents) run(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"errors"
@@ -16,7 +16,7 @@ import (
 	"shvtools/internal/wire/transport"
 )
 
-// reloading is what a reload changes.
+// reloading holds what a reload changes.
 type reloading struct {
 	broker    *core.Broker
 	rights    *config.Rights
@@ -26,8 +26,7 @@ type reloading struct {
 	log       zerolog.Logger
 }
 
-// watchReload reloads at each HUP and USR1, until the function that it returns is
-// called.
+// watchReload reloads at each HUP and USR1 until stop is called.
 func watchReload(r reloading) (stop func()) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGUSR1)
@@ -51,11 +50,11 @@ func watchReload(r reloading) (stop func()) {
 	}
 }
 
-// reload reads rights, certificates and revocation lists again. All is read first
-// and put in force at once; where anything is wrong, all stays as it was. It is
-// logged, and an error given back.
+// reload reads rights, certificates and revocation lists again. It reads all of them
+// first, then puts them in force together; on an error nothing changes. It logs the
+// result, and returns an error.
 func (r reloading) reload() error {
-	_ = r.notify.Reloading() // what cannot be told is no reason to fail
+	_ = r.notify.Reloading() // the reload goes on without systemd
 	defer func() { _ = r.notify.Ready("serving") }()
 	var uses []func()
 	var faults []error
@@ -78,18 +77,20 @@ func (r reloading) reload() error {
 			wrong = errors.Join(wrong, err)
 		}
 		for line := range strings.Lines(wrong.Error()) {
-			r.log.Error().Str("fault", strings.TrimSpace(line)).Msg("configuration not reloaded, the old one stays in force, rights and certificates both")
+			r.log.Error().Str("fault", strings.TrimSpace(line)).
+				Msg("configuration not reloaded; the old rights and certificates stay in force")
 		}
 		return wrong
 	}
 	r.broker.Rejudge()
 	for _, text := range c.Warnings {
-		r.log.Warn().Msg(text)
+		r.log.Warn().Str("warning", text).Msg("configuration: warning")
 	}
 	r.files.look(time.Now())
-	r.log.Info().Int("users", len(c.Access.Users)).Msg("configuration reloaded: rights and certificates are in force, all else with a restart")
+	r.log.Info().Int("users", len(c.Access.Users)).
+		Msg("configuration reloaded: rights and certificates are in force; all else needs a restart")
 	return nil
 }
 
-// errListeners refuses a reload for the files of the listeners.
+// errListeners refuses a reload because of the listeners' files.
 var errListeners = errors.New("files of listeners")

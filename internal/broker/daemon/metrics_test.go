@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"fmt"
@@ -63,7 +63,7 @@ func TestEachNumberOfTheBrokerIsExportedOnce(t *testing.T) {
 	next, places := 7_000_000_000, make(map[float64]string)
 	number(reflect.ValueOf(&s).Elem(), "Stats", &next, places)
 	found := make(map[float64][]string)
-	for _, f := range families(s, nil) {
+	for _, f := range families(s, nil, build{}) {
 		for _, sample := range f.Samples {
 			if f.Type == health.Histogram && sample.Suffix == "_count" {
 				continue // that of the last class again
@@ -86,7 +86,7 @@ func TestMetricsFollowTheConventions(t *testing.T) {
 	name := regexp.MustCompile(`^(shvbroker|process|go)_[a-z_]+[a-z]$`)
 	s := core.Stats{Listeners: []core.ListenerStats{{URL: "tcp://a"}, {URL: "tcp://b"}}}
 	names := make(map[string]bool)
-	for _, f := range families(s, []uplinkState{{"x", true, 3}}) {
+	for _, f := range families(s, []uplinkState{{"x", true, 3}}, build{}) {
 		switch {
 		case !name.MatchString(f.Name) || names[f.Name]:
 			t.Errorf("name %s", f.Name)

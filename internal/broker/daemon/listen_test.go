@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"testing"
@@ -7,12 +7,12 @@ import (
 )
 
 func TestListenersOnAllAddressesOfBothKinds(t *testing.T) {
-	at := func(text string) door {
+	at := func(text string) ListenSpec {
 		u, err := transport.ParseURL(text)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return door{url: u}
+		return ListenSpec{URL: u}
 	}
 	for _, tt := range []struct {
 		one, other string
@@ -26,7 +26,7 @@ func TestListenersOnAllAddressesOfBothKinds(t *testing.T) {
 		{"tcp://[::]:1", "unix:/s", false},
 	} {
 		one, other := at(tt.one), at(tt.other)
-		if got := splits(one, []door{one, other}); got != tt.want {
+		if got := sharesPort(one, []ListenSpec{one, other}); got != tt.want {
 			t.Errorf("%s beside %s: %v", tt.one, tt.other, got)
 		}
 	}

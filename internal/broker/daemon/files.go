@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -10,12 +10,11 @@ import (
 	"shvtools/internal/wire/transport"
 )
 
-// fileLook is how often the files of listeners are looked at: what is wrong with
-// them comes with time, and is not to be found only when nobody is let in.
+// fileLook is how often the files of listeners are checked. Certificates and lists
+// expire; the log warns before logins fail.
 const fileLook = time.Minute
 
-// fileWatch tells the log what listeners have to say about their files, each thing
-// once.
+// fileWatch logs what listeners report about their files, each warning once.
 type fileWatch struct {
 	listeners []*transport.Listener
 	log       zerolog.Logger
@@ -28,7 +27,7 @@ func newFileWatch(listeners []*transport.Listener, log zerolog.Logger) *fileWatc
 	return &fileWatch{listeners: listeners, log: log}
 }
 
-// run looks at the files now and then until ctx ends.
+// run checks the files now and every fileLook until ctx ends.
 func (w *fileWatch) run(ctx context.Context) {
 	ticker := time.NewTicker(fileLook)
 	defer ticker.Stop()
@@ -49,7 +48,7 @@ func (w *fileWatch) look(now time.Time) {
 	for _, l := range w.listeners {
 		for _, text := range l.Notices(now) {
 			if !told[text] && !w.told[text] {
-				w.log.Warn().Stringer("url", l.URL()).Msg(text)
+				w.log.Warn().Stringer("url", l.URL()).Str("warning", text).Msg("listener: warning")
 			}
 			told[text] = true
 		}
