@@ -63,6 +63,17 @@ func (t Type[T]) ReadList(r *Reader, n *Node, example string) []T {
 	return list
 }
 
+// ReadSome reads a scalar as a list of one, or a list.
+func (t Type[T]) ReadSome(r *Reader, n *Node, example string) []T {
+	if n.Kind() == List {
+		return t.ReadList(r, n, example)
+	}
+	if v, ok := t.Read(r, n); ok {
+		return []T{v}
+	}
+	return []T{}
+}
+
 // Between returns t with bounds.
 func Between[T cmp.Ordered](t Type[T], lowest, highest T) Type[T] {
 	bounded := t
