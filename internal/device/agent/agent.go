@@ -11,6 +11,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"shvtools/internal/device/config"
 	"shvtools/internal/device/fsnode"
 	"shvtools/internal/device/policy"
 	"shvtools/internal/sys/lograte"
@@ -20,9 +21,9 @@ import (
 const (
 	// DefaultHeartbeat is the time between pings of the broker; the broker is
 	// asked to give us up after three times that.
-	DefaultHeartbeat = 60 * time.Second
+	DefaultHeartbeat = config.DefaultHeartbeat
 	// DefaultSessions is how many helpers run at once.
-	DefaultSessions = 32
+	DefaultSessions = config.DefaultSessions
 	// stopGrace is how long helpers may take to end when the agent stops.
 	stopGrace = 7 * time.Second
 )
