@@ -16,6 +16,7 @@ import (
 	"shvtools/internal/device/policy"
 	"shvtools/internal/device/runas"
 	"shvtools/internal/sys/cliapp"
+	"shvtools/internal/wire/transport"
 )
 
 // load reads the configuration that the flags name, or the default one.
@@ -39,17 +40,9 @@ func load(c *cli.Context) (*config.Config, error) {
 		LookupEnv: os.LookupEnv,
 	})
 	if err != nil {
-		return nil, asUsage(err)
+		return nil, cliapp.ConfigError(c, err)
 	}
 	return config, nil
-}
-
-// asUsage makes a fault of a flag one of the command line.
-func asUsage(err error) error {
-	if err.Error()[0] == '-' || err.Error()[0] == '$' {
-		return cliapp.UsageError{Err: err}
-	}
-	return err
 }
 
 // brokers are the places to connect to, each with its login. What the URL says of
@@ -103,37 +96,38 @@ func socketPath(config *config.Config) string {
 // show prints the configuration instead of using it. What may be right elsewhere
 // and is not here, and now, is a warning.
 func show(c *cli.Context, config *config.Config) error {
-	check := c.Bool("check-config")
-	if err := config.Print(c.App.Writer, check); err != nil || !check {
-		return err
-	}
-	warn := func(about, text any) {
-		_, _ = fmt.Fprintf(c.App.ErrWriter, "%s: warning: %s: %s\n", c.App.Name, about, text)
-	}
-	if config.FromFile("connection.password-file") {
-		if err := cliapp.CheckPasswordFile(config.PasswordFile); err != nil {
-			warn("connection.password-file", err)
+	return cliapp.ShowConfig(c, config.Print, nil, func() (warnings []string, faults error) {
+		warn := func(about, text any) { warnings = append(warnings, fmt.Sprintf("%s: %s", about, text)) }
+		for i, u := range config.URLs {
+			if err := transport.CheckDial(u); err != nil {
+				warn(fmt.Sprintf("connection.url[%d]", i+1), err)
+			}
 		}
-	}
-	if dir := config.Files.Root; dir != "" {
-		if err := fsnode.Check(dir); err != nil {
-			warn("files.root", err)
+		if config.FromFile("connection.password-file") {
+			if err := cliapp.CheckPasswordFile(config.PasswordFile); err != nil {
+				warn("connection.password-file", err)
+			}
 		}
-	}
-	helper, err := helperPath(c.String("shvrexec"))
-	if err == nil {
-		err = checkHelper(helper)
-	}
-	if err != nil {
-		warn("--shvrexec", err)
-	}
-	for i := range config.Policy.Rules {
-		rule := &config.Policy.Rules[i]
-		for _, text := range runas.Check(&policy.Grant{Rule: rule.String(), Limits: rule.Limits}) {
-			warn(rule, text)
+		if dir := config.Files.Root; dir != "" {
+			if err := fsnode.Check(dir); err != nil {
+				warn("files.root", err)
+			}
 		}
-	}
-	return nil
+		helper, err := helperPath(c.String("shvrexec"))
+		if err == nil {
+			err = checkHelper(helper)
+		}
+		if err != nil {
+			warn("--shvrexec", err)
+		}
+		for i := range config.Policy.Rules {
+			rule := &config.Policy.Rules[i]
+			for _, text := range runas.Check(&policy.Grant{Rule: rule.String(), Limits: rule.Limits}) {
+				warn(rule, text)
+			}
+		}
+		return warnings, nil
+	})
 }
 
 // helperPath is the shvrexec to start. One that is not there is no reason to

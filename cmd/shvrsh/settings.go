@@ -13,6 +13,7 @@ import (
 	"shvtools/internal/shell/config"
 	"shvtools/internal/shell/sshargs"
 	"shvtools/internal/sys/cliapp"
+	"shvtools/internal/sys/conf"
 	"shvtools/internal/wire/transport"
 )
 
@@ -44,7 +45,9 @@ type settings struct {
 func settle(args *sshargs.Args) (*settings, error) {
 	config, err := loadConfig(args.Config)
 	if err != nil {
-		return nil, err
+		others, last := conf.ButLast(err)
+		_, _ = fmt.Fprint(os.Stderr, conf.Report("shvrsh", others)) // a line for each; the caller prints the last
+		return nil, last
 	}
 	host := config.Lookup(args.Alias)
 	set := &settings{

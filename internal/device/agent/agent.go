@@ -13,6 +13,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"shvtools/internal/device/config"
 	"shvtools/internal/device/fsnode"
 	"shvtools/internal/device/policy"
 	"shvtools/internal/sys/lograte"
@@ -22,9 +23,9 @@ import (
 const (
 	// DefaultHeartbeat is the time between pings of the broker. The broker is asked to
 	// close the connection after three times that without traffic.
-	DefaultHeartbeat = 60 * time.Second
+	DefaultHeartbeat = config.DefaultHeartbeat
 	// DefaultSessions is how many sessions may be open at once.
-	DefaultSessions = 32
+	DefaultSessions = config.DefaultSessions
 	// stopGrace is how long helpers may take to end when the agent stops.
 	stopGrace = 7 * time.Second
 )

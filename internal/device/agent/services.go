@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"shvtools/internal/device/asynccall"
+	"shvtools/internal/device/config"
 	"shvtools/internal/device/fsnode"
 	"shvtools/internal/device/runcmd"
 	"shvtools/internal/session/inband"
@@ -16,8 +17,8 @@ import (
 
 // Defaults of Commands.
 const (
-	DefaultCommandTime   = 5 * time.Minute
-	DefaultCommandOutput = 4 << 20
+	DefaultCommandTime   = config.DefaultCommandTime
+	DefaultCommandOutput = config.DefaultCommandOutput
 )
 
 const (

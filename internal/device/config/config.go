@@ -1,25 +1,24 @@
-// Package config reads the configuration of shvagent: where to connect, who may
-// do what, and how the agent stays clean. Each setting comes from the first of a
-// flag, the environment, the file and the default.
+// Package config reads the configuration of shvagent: where to connect, who may do
+// what, and how the agent behaves. Each setting comes from the first of a flag, the
+// environment, the file and the default; Table declares them all.
 //
-// It is strict: what it does not know is an error with file, line and column, and
-// all errors are told at once. It judges nobody; package policy does.
+// It is strict: what it does not know is a fault with file, line and column, and all
+// faults are reported at once. It does not apply the rules; package policy does.
 package config
 
 import (
 	"errors"
-	"fmt"
+	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"shvtools/internal/device/policy"
-	"shvtools/internal/sys/yamlread"
+	"shvtools/internal/sys/conf"
 	"shvtools/internal/wire/transport"
 )
 
-// DefaultFile is read where it is there and no other is named.
+// DefaultFile is read where it exists and no other is named.
 const DefaultFile = "/etc/shv/shvagent.yaml"
 
 // Config is a configuration.
@@ -41,15 +40,15 @@ type Config struct {
 	PerUser      int // 0: as many as Total
 	Policy       *policy.Policy
 
-	sources map[string]string // of settings, by key
-	rules   string            // the source of the rules
+	sources         conf.Sources
+	defaults, rules *conf.Node // as they were read; rules is nil where there are none
 }
 
 // Files is what is served below sys/fs.
 type Files struct {
 	Root     string // "": nothing
 	ReadOnly bool
-	Max      int64 // bytes that a file may grow to; 0: to any
+	Max      int64 // bytes that a file may grow to; 0: to any size
 }
 
 // Commands are the limits of runCmd and runScript.
@@ -68,7 +67,7 @@ type Sources struct {
 	LookupEnv func(name string) (string, bool)
 }
 
-// Default finds the file that is read without being named, "" where there is none.
+// Default returns the file that is read without being named, "" where none exists.
 // userDir is the user's own directory of configurations, "" without one.
 func Default(userDir string) string {
 	files := []string{DefaultFile}
@@ -83,42 +82,38 @@ func Default(userDir string) string {
 	return ""
 }
 
-// Load reads everything, and tells all that is wrong in any of it, one line for
-// each fault.
+// Load reads the file, the environment and the flags. The error has a line for each
+// fault, each a *conf.Fault; those of flags and the environment are reported only where
+// the file has none.
 func Load(s Sources) (*Config, error) {
 	c := defaults()
+	c.sources = make(conf.Sources)
+	var r conf.Reader
 	if s.File != "" {
-		data, err := yamlread.ReadFile(s.File)
+		data, err := conf.ReadFile(s.File)
 		if err != nil {
 			return nil, err
 		}
-		if err := c.parse(s.File, data); err != nil {
+		table.Read(&r, r.YAML(s.File, data), c, c.sources)
+		c.readPolicy(&r)
+		if err := r.Err(); err != nil {
 			return nil, err
 		}
 	}
-	var faults []error
-	for _, each := range settings {
-		values, source := []string(nil), ""
-		if text, ok := s.LookupEnv(each.env); each.env != "" && ok && text != "" {
-			values, source = []string{text}, "$"+each.env
-		}
-		if given, ok := s.Flag(each.flag); each.flag != "" && ok {
-			values, source = given, "--"+each.flag
-		}
-		if source == "" {
-			continue
-		}
-		if err := each.apply(c, values); err != nil {
-			faults = append(faults, fmt.Errorf("%s: %w", source, err))
-			continue
-		}
-		c.sources[each.key] = source
+	table.Override(&r, s.Flag, s.LookupEnv, c, c.sources)
+	if err := r.Err(); err != nil {
+		return nil, err
 	}
-	return c, errors.Join(faults...)
+	return c, nil
 }
 
-// FromFile tells whether the file says a setting, and nothing that goes before it.
-func (c *Config) FromFile(key string) bool {
-	source := c.sources[key]
-	return source != "" && !strings.HasPrefix(source, "-") && !strings.HasPrefix(source, "$")
-}
+// FromFile tells whether a setting comes from the file, and not from what takes
+// precedence over it.
+func (c *Config) FromFile(key string) bool { return c.sources[key].InFile() }
+
+// Print writes all settings in force, each with its source, and no secret. explain
+// adds what each of them means.
+func (c *Config) Print(w io.Writer, explain bool) error { return table.Print(w, c, c.sources, explain) }
+
+// DefaultText returns the default of a setting as it is written, for --help.
+func DefaultText(key string) string { return table.Get(key).Default }

@@ -86,6 +86,47 @@ func TestConfiguration(t *testing.T) {
 	}
 }
 
+// Before there was one reader, the agent took neither a bare number for a time nor
+// sizes with other programs' units.
+func TestUnitsAreThoseOfAllPrograms(t *testing.T) {
+	t.Parallel()
+	c, err := config.Load(sources(write(t, "connection: {heartbeat: 90, timeout: 1m 30s}\nfiles: {max-file: 64KiB}\n"+
+		"commands: {output: 64k}\nconn-status-update-interval: 5\nrules: [{resources: {as: 1GiB, cpu: 7}}]\n"), nil, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Heartbeat != 90*time.Second || c.Timeout != 90*time.Second || c.Files.Max != 64<<10 || c.Commands.Output != 64<<10 || c.StatusEvery != 5*time.Second {
+		t.Errorf("%+v", c)
+	}
+	if got := c.Policy.Rules[0].Limits.Resources; got["as"] != 1<<30 || got["cpu"] != 7 {
+		t.Errorf("%v", got)
+	}
+}
+
+func TestWhatDecidesOnTrustIsPrinted(t *testing.T) {
+	t.Parallel()
+	c, err := config.Load(sources(write(t, "connection: {url: ['ssl://hush:hush-hush@a?ca=/ca.pem&verify=false', tcp://b]}\n"), nil, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	if err := c.Print(&b, false); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"connection.url: ssl://a:3756 tcp://b:3755  # ", "connection.url[1].ca: /ca.pem  # /", "connection.url[1].verify: false  # /",
+		"connection.url[1].cert: (none)  # default\n", "connection.url[1].key: (none)  # default\n", "connection.url[1].crl: (none)  # default\n",
+		"connection.url[1].password: (hidden)  # /",
+	} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %q in\n%s", want, &b)
+		}
+	}
+	if strings.Contains(b.String(), "hush-hush") || strings.Contains(b.String(), "url[2]") {
+		t.Errorf("a secret, or too much, in\n%s", &b)
+	}
+}
+
 func TestWhatGoesBeforeWhat(t *testing.T) {
 	t.Parallel()
 	file := write(t, sample)
@@ -103,8 +144,8 @@ func TestWhatGoesBeforeWhat(t *testing.T) {
 	for explain, parts := range map[bool][]string{
 		false: {"connection.url: tcp://env:9  # $SHV_URL\n", "connection.mount: a/b  # --mount\n", "drain: 45s  # " + file + ":7:1\n", "connection.timeout: 10s  # default\n"},
 		true: {"drain: 45s  # " + file + ":7:1; how long", `rule "operators" (shvagent.yaml:11): eva, ops-* with the level cmd or above may use commands; commands only "uptime", "systemctl status *"`,
-			`rule "4" (shvagent.yaml:22): everybody may not use shell`, "as user pump; with the groups dialout; umask 027; in ~/work; idle for 10m0s at the most; for 1h0m0s at the most; nofile 64; nproc 20",
-			`what runs is always "/usr/bin/menu", and files are refused; umask 027; idle for 10m0s at the most; clients may set no variables`},
+			`rule "4" (shvagent.yaml:22): everybody may not use shell`, "as user pump; with the groups dialout; umask 027; in ~/work; idle for 10m at most; for 1h at most; nofile 64; nproc 20",
+			`what runs is always "/usr/bin/menu", and files are refused; umask 027; idle for 10m at most; clients may set no variables`},
 	} {
 		var b strings.Builder
 		if err := c.Print(&b, explain); err != nil {
@@ -131,7 +172,8 @@ func TestEachKeyOfARuleIsExplained(t *testing.T) {
 	if err == nil {
 		t.Fatal("an unknown key is taken")
 	}
-	_, known, _ := strings.Cut(err.Error(), "known are ")
+	_, known, _ := strings.Cut(strings.TrimSuffix(err.Error(), ")"), "(want ")
+	known = strings.Replace(known, " or ", ", ", 1)
 	c, err := config.Load(sources("", nil, nil))
 	if err != nil {
 		t.Fatal(err)
@@ -157,24 +199,25 @@ func TestEachKeyOfARuleIsExplained(t *testing.T) {
 func TestFaultsHaveTheirPlace(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ text, place, what string }{
-		{"drian: 5s", "1:1", `unknown key "drian"`},
-		{"drain: soon", "1:8", "no time"},
-		{"drain: [1s, 2s]", "1:8", "one value"},
-		{"drain:", "1:8", "no value"},
+		{"drian: 5s", "1:1", "drian: unknown key (want connection, "},
+		{"drain: soon", "1:8", `drain: invalid duration "soon" (want 90, 90s or 1m30s)`},
+		{"drain: [1s, 2s]", "1:8", "drain: not a single value"},
+		{"drain:", "1:1", "drain: no value"},
+		{"drain: ~", "1:8", "drain: no value: ~ means none"},
 		{"connection: {url: 'http://x'}", "1:19", "scheme"},
 		{"connection: {mount: /}", "1:21", "path"},
-		{"connection: {heartbeat: 1ms}", "1:25", "not from"},
-		{"sessions: {total: 0}", "1:19", "number"},
+		{"connection: {heartbeat: 1ms}", "1:25", "connection.heartbeat: duration 1ms is out of range (want 1s to 24h)"},
+		{"sessions: {total: 0}", "1:19", "sessions.total: number 0 is out of range (want 1 to 10000)"},
 		{"sessions: {all: 1}", "1:12", "unknown key"},
-		{"conn-status-update-interval: -1", "1:30", "not from"},
+		{"conn-status-update-interval: -1", "1:30", `invalid duration "-1"`},
 		{"rules: {}", "1:8", "not a list"},
-		{"rules:", "1:8", "not a list"},
-		{"rules: [{level: command}]", "1:17", "none of the levels"},
-		{"rules: [{level: 'cmd,su'}]", "1:17", "none of the levels"},
-		{"rules: [{level: rd, use: [shell]}]", "1:10", "cmd at least"},
-		{"rules: [{use: [shells]}]", "1:15", "none of shell"},
-		{"rules: [{users: ['[']}]", "1:17", "no pattern"},
-		{"rules: [{deny: yes}]", "1:16", "neither true nor false"},
+		{"rules:", "1:1", "rules: no value (want a list of rules"},
+		{"rules: [{level: command}]", "1:17", `rules[1].level: invalid level "command" (want bws, rd,`},
+		{"rules: [{level: 'cmd,su'}]", "1:17", `invalid level "cmd,su"`},
+		{"rules: [{level: rd, use: [shell]}]", "1:10", "rules[1].level: rd is too low: calls for shell need cmd at least"},
+		{"rules: [{use: [shells]}]", "1:16", `rules[1].use[1]: invalid use "shells" (want shell, commands, scripts, files or sftp)`},
+		{"rules: [{users: ['[']}]", "1:18", `rules[1].users[1]: invalid user "["`},
+		{"rules: [{deny: yes}]", "1:16", `rules[1].deny: invalid value "yes" (want true or false)`},
 		{"rules: [{deny: true, force: x}]", "1:10", "neither commands nor force"},
 		{"rules: [{force: ''}]", "1:17", "empty"},
 		{"rules: [{commands: [a], use: [commands, shell]}]", "1:10", "limits nothing"},
@@ -182,16 +225,17 @@ func TestFaultsHaveTheirPlace(t *testing.T) {
 		{"rules: [{use: [files], force: b}]", "1:24", "no files"},
 		{"rules: [{commands: a}]", "1:20", "not a list"},
 		{"rules:\n- commands:\n  - a\n  - 'b *'\n  - '* c'", "5:5", "any program"},
-		{"rules: [{umask: 999}]", "1:17", "no umask"},
-		{"rules: [{dir: work}]", "1:15", "begin with"},
-		{"rules: [{idle: -1s}]", "1:16", "not from"},
-		{"rules: [{resources: {files: 1}}]", "1:22", "unknown resource"},
-		{"rules: [{resources: {nofile: many}}]", "1:30", "no count"},
+		{"rules: [{umask: 999}]", "1:17", `invalid umask "999" (want octal digits such as 022)`},
+		{"rules: [{dir: work}]", "1:15", `invalid directory "work" (want a path that begins with / or ~/)`},
+		{"rules: [{idle: -1s}]", "1:16", `rules[1].idle: invalid duration "-1s"`},
+		{"rules: [{resources: {files: 1}}]", "1:22", "rules[1].resources.files: unknown key (want as, core,"},
+		{"rules: [{resources: {nofile: many}}]", "1:30", `resources.nofile: invalid number "many" (want a count of seconds, files or processes)`},
+		{"rules: [{resources: {as: many}}]", "1:26", `resources.as: invalid size "many"`},
 		{"rules: [{usres: [a]}]", "1:10", "unknown key"},
-		{"rules: [{name: a, name: b}]", "1:19", "already"},
-		{"defaults: {users: [a]}", "1:12", "unknown key"},
+		{"rules: [{name: a, name: b}]", "1:19", "rules[1].name: the key is in line 1 already"},
+		{"defaults: {users: [a]}", "1:12", "defaults.users: unknown key (want env,"},
 		{"defaults: [a]", "1:11", "not a map"},
-		{"a: &x 1", "1:1", "unknown key"},
+		{"drain: &x 1", "1:8", "drain: anchors"},
 	} {
 		file := write(t, tt.text)
 		_, err := config.Load(sources(file, nil, nil))
@@ -199,9 +243,10 @@ func TestFaultsHaveTheirPlace(t *testing.T) {
 			t.Errorf("%s: %v, want %s %s", tt.text, err, tt.place, tt.what)
 		}
 	}
-	file := write(t, "drain: x\nsocket: [a, b]\nrules: [{level: x}]\n")
-	if _, err := config.Load(sources(file, nil, nil)); err == nil || strings.Count(err.Error(), "\n") != 2 {
-		t.Errorf("not all faults at once: %v", err)
+	for text, lines := range map[string]int{"drain: x\nsocket: [a, b]\nrules: [{level: x}]\n": 3, "a: &x 1": 2} {
+		if _, err := config.Load(sources(write(t, text), nil, nil)); err == nil || strings.Count(err.Error(), "\n") != lines-1 {
+			t.Errorf("not all faults at once: %v", err)
+		}
 	}
 }
 

@@ -10,45 +10,57 @@ import (
 	"strings"
 	"time"
 
-	"github.com/goccy/go-yaml/ast"
-
 	"shvtools/internal/device/policy"
 	"shvtools/internal/shv/rpc"
-	"shvtools/internal/sys/yamlread"
+	"shvtools/internal/sys/conf"
 )
 
-// rules reads the list of rules; each begins with the limits of defaults.
-func (r *reader) rules(node, key ast.Node, limits policy.Limits) {
-	list, ok := node.(*ast.SequenceNode)
-	if !ok {
-		r.fail(key, node, "rules", errors.New("it is not a list of rules such as [{name: all, level: cmd}]; [] allows nothing"))
-		return
-	}
-	for i, item := range list.Values {
-		line, _ := yamlread.Position(item)
-		rule := policy.Rule{Name: strconv.Itoa(i + 1), At: fmt.Sprintf("%s:%d", filepath.Base(r.File()), line), Limits: limits}
-		given := make(map[string]ast.Node)
-		r.Each(item, "rule "+rule.Name, func(name string, key, value ast.Node) {
-			given[name] = key
-			set, known := ruleKeys[name]
-			switch {
-			case known:
-				if err := set(&rule, value); err != nil {
-					r.fail(key, value, name, err)
-				}
-			case !r.limit(&rule.Limits, name, key, value):
-				r.Fail(key, "unknown key %q in a rule; known are %s, %s", name, strings.Join(ruleNames(), ", "), strings.Join(limitNames(), ", "))
-			}
-		})
-		r.complete(&rule, given)
-		r.config.Policy.Rules = append(r.config.Policy.Rules, rule)
-	}
+// field is a key of a rule or of its limits, and what it means.
+type field[T any] struct {
+	conf.Field[T]
+	about string
 }
 
-// complete gives a rule the uses that it means, and finds what does not go
-// together.
-func (r *reader) complete(rule *policy.Rule, given map[string]ast.Node) {
-	if given["use"] == nil {
+func newField[T any](name, about string, read func(r *conf.Reader, n *conf.Node, into *T)) field[T] {
+	return field[T]{conf.Field[T]{Name: name, Read: read}, about}
+}
+
+// readPolicy reads what the file says in defaults and rules.
+func (c *Config) readPolicy(r *conf.Reader) {
+	limits := policy.DefaultLimits()
+	conf.ReadMap(r, c.defaults, &limits, bare(limitFields))
+	if c.rules == nil {
+		c.Policy.Rules[0].Limits = limits
+		return
+	}
+	c.Policy = &policy.Policy{}
+	known := bare(ruleFields)
+	for _, f := range limitFields {
+		known = append(known, conf.Field[policy.Rule]{Name: f.Name, Read: func(r *conf.Reader, n *conf.Node, rule *policy.Rule) { f.Read(r, n, &rule.Limits) }})
+	}
+	number := 0
+	r.EachItem(c.rules, "a list of rules such as [{name: all, level: cmd}]; [] allows nothing", func(item *conf.Node) {
+		number++
+		at := fmt.Sprintf("%s:%d", filepath.Base(item.Place().File()), item.Place().Line())
+		rule := policy.Rule{Name: strconv.Itoa(number), At: at, Limits: limits}
+		conf.ReadMap(r, item, &rule, known)
+		complete(r, item, &rule)
+		c.Policy.Rules = append(c.Policy.Rules, rule)
+	})
+	c.defaults, c.rules = nil, nil
+}
+
+func bare[T any](fields []field[T]) []conf.Field[T] {
+	all := make([]conf.Field[T], len(fields))
+	for i, f := range fields {
+		all[i] = f.Field
+	}
+	return all
+}
+
+// complete gives a rule the uses that it means, and finds what does not go together.
+func complete(r *conf.Reader, n *conf.Node, rule *policy.Rule) {
+	if n.Child("use") == nil {
 		rule.Uses = policy.Uses()
 		if rule.Commands != nil {
 			rule.Uses = []policy.Use{policy.Commands}
@@ -56,190 +68,199 @@ func (r *reader) complete(rule *policy.Rule, given map[string]ast.Node) {
 	}
 	for _, use := range []policy.Use{policy.Shell, policy.Scripts} {
 		if rule.Commands != nil && rule.Force == "" && slices.Contains(rule.Uses, use) {
-			r.Fail(given["commands"], "a list of commands limits nothing in a rule that allows %s too", use)
+			r.FailKey(n.Child("commands"), "the list limits nothing in a rule that allows %s too", use)
 		}
 	}
 	switch {
 	case rule.Commands != nil && rule.Force != "":
-		r.Fail(given["force"], "a rule has either commands or force")
-	case rule.Force != "" && given["use"] != nil && slices.Contains(rule.Uses, policy.Files):
-		r.Fail(given["force"], "a rule with force serves no files")
+		r.FailKey(n.Child("force"), "a rule has either commands or force")
+	case rule.Force != "" && n.Child("use") != nil && slices.Contains(rule.Uses, policy.Files):
+		r.FailKey(n.Child("force"), "a rule with force serves no files")
 	case rule.Deny && (rule.Commands != nil || rule.Force != ""):
-		r.Fail(given["deny"], "a rule that denies has neither commands nor force")
+		r.FailKey(n.Child("deny"), "a rule that denies has neither commands nor force")
 	}
-	if key := given["level"]; key != nil && rule.Level > 0 && rule.Level < rpc.AccessCommand && !rule.Deny {
+	if rule.Level > 0 && rule.Level < rpc.AccessCommand && !rule.Deny {
 		for _, use := range rule.Uses {
 			if use != policy.Files {
-				r.Fail(key, "level %s: calls for %s take cmd at least", rule.Level, use)
+				r.FailKey(n.Child("level"), "%s is too low: calls for %s need cmd at least", rule.Level, use)
 				break
 			}
 		}
 	}
 }
 
-var ruleKeys = map[string]func(*policy.Rule, ast.Node) error{
-	"name": func(rule *policy.Rule, node ast.Node) (err error) {
-		rule.Name, err = one(node)
-		return err
-	},
-	"users": func(rule *policy.Rule, node ast.Node) (err error) {
-		if rule.Users, err = texts(node); err != nil {
-			return err
-		}
-		for _, pattern := range rule.Users {
-			if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
-				return fmt.Errorf("%q is no name and no pattern", pattern)
+// ruleFields are the keys of a rule besides its limits.
+var ruleFields = []field[policy.Rule]{
+	newField("name", "what refusals and logs call the rule; default: its number", func(r *conf.Reader, n *conf.Node, rule *policy.Rule) {
+		rule.Name, _ = conf.Text.Read(r, n)
+	}),
+	newField("users", "names, or patterns of names, that it applies to; default: everybody. Callers without a user id do not get round it",
+		func(r *conf.Reader, n *conf.Node, rule *policy.Rule) {
+			rule.Users = userPattern.ReadSome(r, n, "[eva, ops-*]")
+		}),
+	newField("level", "the access level that callers need at least; the rules below apply to others",
+		func(r *conf.Reader, n *conf.Node, rule *policy.Rule) { rule.Level, _ = level.Read(r, n) }),
+	newField("use", "any of shell, commands, scripts, files and sftp; default: all, but commands alone in a rule that lists them",
+		func(r *conf.Reader, n *conf.Node, rule *policy.Rule) { rule.Uses = use.ReadSome(r, n, "[shell, sftp]") }),
+	newField("deny", "true: what fits is refused, and the rules below are not asked",
+		func(r *conf.Reader, n *conf.Node, rule *policy.Rule) { rule.Deny, _ = conf.Bool.Read(r, n) }),
+	newField("commands", "the only commands that may run, without a shell: * is one word, ** at the end any number of words", readCommands),
+	newField("force", "a command line that runs instead of what is asked for, which it finds in $"+policy.OriginalEnv,
+		func(r *conf.Reader, n *conf.Node, rule *policy.Rule) { rule.Force, _ = forced.Read(r, n) }),
+}
+
+// limitFields are the keys of a rule that defaults may have too.
+var limitFields = []field[policy.Limits]{
+	newField("env", "patterns of the variables that clients may set", func(r *conf.Reader, n *conf.Node, l *policy.Limits) {
+		l.Env = conf.Text.ReadSome(r, n, "[LANG, LC_*]")
+	}),
+	newField("run-as", "the user that everything runs as; needs an agent that is root. File nodes, which the agent serves itself, are then refused",
+		func(r *conf.Reader, n *conf.Node, l *policy.Limits) { l.User, _ = conf.Text.Read(r, n) }),
+	newField("groups", "the only supplementary groups of what runs; default: those of the user",
+		func(r *conf.Reader, n *conf.Node, l *policy.Limits) { l.Group = conf.Text.ReadSome(r, n, "[dialout]") }),
+	newField("shell", "the shell instead of the user's own and of any other that is asked for; with commands, a user can start others from it",
+		func(r *conf.Reader, n *conf.Node, l *policy.Limits) { l.Shell, _ = shell.Read(r, n) }),
+	newField("umask", "permissions that nobody gets on new files, in octal; file nodes too",
+		func(r *conf.Reader, n *conf.Node, l *policy.Limits) {
+			if mask, ok := umask.Read(r, n); ok {
+				l.Umask = mask
 			}
-		}
-		return nil
-	},
-	"level": func(rule *policy.Rule, node ast.Node) error {
-		text, err := one(node)
-		if err != nil {
-			return err
-		}
-		level, ok := rpc.ParseAccess(text)
-		if !ok || level.String() != text {
-			return fmt.Errorf("%q is none of the levels bws, rd, wr, cmd, cfg, srv, ssrv, dev, su", text)
-		}
-		rule.Level = level
-		return nil
-	},
-	"use": func(rule *policy.Rule, node ast.Node) error {
-		names, err := texts(node)
-		if err != nil {
-			return err
-		}
-		rule.Uses = []policy.Use{}
-		for _, name := range names {
-			use, ok := policy.ParseUse(name)
+		}),
+	newField("dir", "where everything starts, absolute or below ~; default: the home directory, or the agent's directory for a plain command",
+		func(r *conf.Reader, n *conf.Node, l *policy.Limits) { l.Dir, _ = dir.Read(r, n) }),
+	newField("idle", "how long a session may be without a byte in either direction; its user is warned a minute before",
+		func(r *conf.Reader, n *conf.Node, l *policy.Limits) { l.Idle, _ = limitTime.Read(r, n) }),
+	newField("time", "how long a session or a call may last in total; the user of a session is warned a minute before",
+		func(r *conf.Reader, n *conf.Node, l *policy.Limits) { l.Total, _ = limitTime.Read(r, n) }),
+	newField("resources", "limits of each process, as setrlimit(2) has them: "+strings.Join(policy.ResourceNames(), ", ")+"; fsize is for file nodes too",
+		readResources),
+}
+
+func asIs(text string) string { return text }
+
+var (
+	userPattern = conf.Type[string]{
+		Name: "user", Want: "a name or a pattern of names", Show: asIs,
+		Parse: func(text string) (string, error) {
+			if _, err := path.Match(text, ""); err != nil || text == "" {
+				return "", conf.ErrInvalid
+			}
+			return text, nil
+		},
+	}
+	level = conf.Type[rpc.Access]{
+		Name: "level", Want: "bws, rd, wr, cmd, cfg, srv, ssrv, dev or su", Show: rpc.Access.String,
+		Parse: func(text string) (rpc.Access, error) {
+			level, ok := rpc.ParseAccess(text)
+			if !ok || level.String() != text {
+				return 0, conf.ErrInvalid
+			}
+			return level, nil
+		},
+	}
+	use = conf.Type[policy.Use]{
+		Name: "use", Want: "shell, commands, scripts, files or sftp", Show: policy.Use.String,
+		Parse: func(text string) (policy.Use, error) {
+			use, ok := policy.ParseUse(text)
 			if !ok {
-				return fmt.Errorf("%q is none of shell, commands, scripts, files, sftp", name)
+				return use, conf.ErrInvalid
 			}
-			rule.Uses = append(rule.Uses, use)
-		}
-		return nil
-	},
-	"deny": func(rule *policy.Rule, node ast.Node) (err error) {
-		rule.Deny, err = truth(node)
-		return err
-	},
-	"force": func(rule *policy.Rule, node ast.Node) (err error) {
-		if rule.Force, err = one(node); err == nil && strings.TrimSpace(rule.Force) == "" {
-			err = errors.New("it is empty")
-		}
-		return err
-	},
-	"commands": func(rule *policy.Rule, node ast.Node) error {
-		list, ok := node.(*ast.SequenceNode)
-		if !ok {
-			return errors.New("it is not a list such as [uptime, systemctl status *]")
-		}
-		rule.Commands = []policy.Command{}
-		for _, item := range list.Values {
-			command, err := readCommand(item)
-			if err != nil {
-				return yamlread.At(item, err)
+			return use, nil
+		},
+	}
+	forced = conf.Type[string]{
+		Name: "command line", Want: "a command line", Show: asIs,
+		Parse: func(text string) (string, error) {
+			if strings.TrimSpace(text) == "" {
+				return "", errors.New("empty (want a command line)")
 			}
+			return text, nil
+		},
+	}
+	shell = conf.Type[string]{
+		Name: "shell", Want: "an absolute path such as /bin/ash", Show: asIs,
+		Parse: func(text string) (string, error) {
+			if !filepath.IsAbs(text) {
+				return "", conf.ErrInvalid
+			}
+			return text, nil
+		},
+	}
+	dir = conf.Type[string]{
+		Name: "directory", Want: "a path that begins with / or ~/", Show: asIs,
+		Parse: func(text string) (string, error) {
+			if !filepath.IsAbs(text) && text != "~" && !strings.HasPrefix(text, "~/") {
+				return "", conf.ErrInvalid
+			}
+			return text, nil
+		},
+	}
+	umask = conf.Type[int]{
+		Name: "umask", Want: "octal digits such as 022", Show: func(mask int) string { return fmt.Sprintf("%03o", mask) },
+		Parse: func(text string) (int, error) {
+			n, err := strconv.ParseUint(strings.TrimPrefix(text, "0o"), 8, 16)
+			if err != nil || n > 0o777 {
+				return 0, conf.ErrInvalid
+			}
+			return int(n), nil
+		},
+	}
+	// limitTime is a time that a session may take; 0: any.
+	limitTime = conf.Between(conf.Duration, 0, 365*24*time.Hour)
+)
+
+func readCommands(r *conf.Reader, n *conf.Node, rule *policy.Rule) {
+	rule.Commands = []policy.Command{}
+	r.EachItem(n, "[uptime, systemctl status *]", func(item *conf.Node) {
+		if command, err := readCommand(r, item); err != nil {
+			r.Fail(item, "%w", err)
+		} else {
 			rule.Commands = append(rule.Commands, command)
 		}
-		return nil
-	},
+	})
 }
 
 // readCommand reads a command as a text or as a list of words.
-func readCommand(node ast.Node) (policy.Command, error) {
-	words, err := texts(node)
-	if err != nil {
-		return nil, err
-	}
-	if _, list := node.(*ast.SequenceNode); list {
+func readCommand(r *conf.Reader, n *conf.Node) (policy.Command, error) {
+	words := conf.Text.ReadSome(r, n, "[echo, a b]")
+	switch {
+	case n.Kind() == conf.List:
 		return policy.NewCommand(words)
+	case len(words) == 0:
+		return nil, nil // a fault already
 	}
 	return policy.ParseCommand(words[0])
 }
 
-func ruleNames() []string {
-	return []string{"name", "users", "level", "use", "deny", "commands", "force"}
-}
-
-func limitNames() []string {
-	return []string{"env", "run-as", "groups", "shell", "umask", "dir", "idle", "time", "resources"}
-}
-
-// longestLimit is the highest value of idle and time.
-const longestLimit = 365 * 24 * time.Hour
-
-// limit reads one of the limits; false: name is none.
-func (r *reader) limit(l *policy.Limits, name string, key, value ast.Node) bool {
-	var err error
+// resourceType is how the limit of a resource is written: those in bytes as sizes.
+func resourceType(name string) conf.Type[int64] {
 	switch name {
-	case "env":
-		l.Env, err = texts(value)
-	case "run-as":
-		l.User, err = one(value)
-	case "groups":
-		l.Group, err = texts(value)
-	case "dir":
-		if l.Dir, err = one(value); err == nil && !filepath.IsAbs(l.Dir) && l.Dir != "~" && !strings.HasPrefix(l.Dir, "~/") {
-			err = fmt.Errorf("%q does not begin with / or ~", l.Dir)
-		}
-	case "shell":
-		if l.Shell, err = one(value); err == nil && !filepath.IsAbs(l.Shell) {
-			err = fmt.Errorf("%q does not begin with /", l.Shell)
-		}
-	case "umask":
-		l.Umask, err = readUmask(value)
-	case "idle", "time":
-		field := &l.Idle
-		if name == "time" {
-			field = &l.Total
-		}
-		var text string
-		if text, err = one(value); err == nil {
-			*field, err = parseDuration(text, 0, longestLimit)
-		}
-	case "resources":
-		r.resources(l, value)
-	default:
-		return false
+	case "cpu", "nofile", "nproc":
+		return notNegative
 	}
-	if err != nil {
-		r.fail(key, value, name, err)
-	}
-	return true
+	return conf.Size
 }
 
-func readUmask(node ast.Node) (int, error) {
-	text, err := one(node)
-	if err != nil {
-		return -1, err
-	}
-	n, err := strconv.ParseUint(strings.TrimPrefix(text, "0o"), 8, 16)
-	if err != nil || n > 0o777 {
-		return -1, fmt.Errorf("%q is no umask such as 022", text)
-	}
-	return int(n), nil
+var notNegative = conf.Type[int64]{
+	Name: "number", Want: "a count of seconds, files or processes", Show: conf.Count.Show,
+	Parse: func(text string) (int64, error) {
+		n, err := conf.Count.Parse(text)
+		if n < 0 {
+			err = conf.ErrInvalid
+		}
+		return n, err
+	},
 }
 
-func (r *reader) resources(l *policy.Limits, node ast.Node) {
+func readResources(r *conf.Reader, n *conf.Node, l *policy.Limits) {
 	l.Resources = make(map[string]uint64)
-	r.Each(node, "resources", func(name string, key, value ast.Node) {
-		text, err := one(value)
-		if err == nil && !slices.Contains(policy.ResourceNames(), name) {
-			r.Fail(key, "unknown resource %q; known are %s", name, strings.Join(policy.ResourceNames(), ", "))
-			return
-		}
-		var n uint64
-		if err == nil {
-			if n, err = strconv.ParseUint(text, 10, 63); err != nil {
-				err = fmt.Errorf("%q is no count (of bytes, seconds, files or processes)", text)
+	fields := make([]conf.Field[map[string]uint64], 0, len(policy.ResourceNames()))
+	for _, name := range policy.ResourceNames() {
+		fields = append(fields, conf.Field[map[string]uint64]{Name: name, Read: func(r *conf.Reader, n *conf.Node, into *map[string]uint64) {
+			if v, ok := resourceType(name).Read(r, n); ok {
+				(*into)[name] = uint64(v)
 			}
-		}
-		if err != nil {
-			r.fail(key, value, name, err)
-			return
-		}
-		l.Resources[name] = n
-	})
+		}})
+	}
+	conf.ReadMap(r, n, &l.Resources, fields)
 }

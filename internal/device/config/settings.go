@@ -1,187 +1,142 @@
 package config
 
 import (
-	"errors"
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 	"time"
 
 	"shvtools/internal/device/policy"
+	"shvtools/internal/sys/conf"
 	"shvtools/internal/wire/transport"
 )
 
-// setting is one value with its names.
-type setting struct {
-	key       string // in the file; a dot is a map in it
-	flag, env string // "": none
-	about     string
-	list      bool
-	set       func(c *Config, values []string) error
-	show      func(c *Config) string
-}
-
-func (s setting) apply(c *Config, values []string) error {
-	if !s.list && len(values) != 1 {
-		return errors.New("it is a list; one value was expected")
-	}
-	return s.set(c, values)
-}
-
-// The default file of --conn-status-file is the C++ agent's.
-const defaultStatusFile = "/tmp/shvagent/conn-status.txt"
+// Defaults that package agent shares.
+const (
+	DefaultHeartbeat     = time.Minute
+	DefaultSessions      = 32
+	DefaultCommandTime   = 5 * time.Minute
+	DefaultCommandOutput = 4 << 20
+)
 
 func defaults() *Config {
 	return &Config{
 		URLs:       []transport.URL{{Scheme: "tcp", Host: "127.0.0.1", Port: transport.DefaultPort}},
 		Mount:      "test/agent",
-		Heartbeat:  time.Minute,
+		Heartbeat:  DefaultHeartbeat,
 		Timeout:    10 * time.Second,
-		StatusFile: defaultStatusFile,
+		StatusFile: "/tmp/shvagent/conn-status.txt", // the C++ agent's
 		Files:      Files{Max: 1 << 30},
-		Commands:   Commands{Time: 5 * time.Minute, Output: 4 << 20},
-		Total:      32,
+		Commands:   Commands{Time: DefaultCommandTime, Output: DefaultCommandOutput},
+		Total:      DefaultSessions,
 		Policy:     policy.Default(),
-		sources:    make(map[string]string),
 	}
 }
 
-// settings are all of them but the rules, in the order in which they are printed.
-var settings = []setting{
-	{key: "connection.url", flag: "url", env: "SHV_URL", about: "the brokers, tried in this order", list: true, set: setURLs, show: showURLs},
-	text("connection.user", "user", "SHV_USER", "who logs in there", func(c *Config) *string { return &c.User }, nil),
-	text("connection.password-file", "password-file", "SHV_PASSWORD_FILE", "where the password is", func(c *Config) *string { return &c.PasswordFile }, nil),
-	text("connection.mount", "mount", "", "where the device is in the broker's tree", func(c *Config) *string { return &c.Mount }, checkMount),
-	text("connection.device-id", "device-id", "", "what the broker may find the mount point by", func(c *Config) *string { return &c.DeviceID }, nil),
-	duration("connection.heartbeat", "heartbeat", "time between pings; the broker gives the device up after three", func(c *Config) *time.Duration { return &c.Heartbeat }, time.Second, 24*time.Hour),
-	duration("connection.timeout", "", "how long connecting and logging in may take", func(c *Config) *time.Duration { return &c.Timeout }, time.Second, 10*time.Minute),
-	text("files.root", "sysfs-rootdir", "", "the directory that is served below sys/fs", func(c *Config) *string { return &c.Files.Root }, nil),
-	{key: "files.read-only", flag: "fs-read-only", about: "nobody may change what is there", set: setReadOnly, show: func(c *Config) string { return strconv.FormatBool(c.Files.ReadOnly) }},
-	size("files.max-file", "fs-max-file", "what a file there may grow to; 0: to any", func(c *Config) *int64 { return &c.Files.Max }, 0, math.MaxInt64),
-	duration("commands.time", "cmd-timeout", "how long what runCmd and runScript run may take", func(c *Config) *time.Duration { return &c.Commands.Time }, time.Second, 24*time.Hour),
-	size("commands.output", "cmd-max-output", "what it may write to stdout and stderr", func(c *Config) *int64 { return &c.Commands.Output }, 1, MaxOutput),
-	text("conn-status-file", "conn-status-file", "", "holds 1 while connected, else 0", func(c *Config) *string { return &c.StatusFile }, nil),
-	{key: "conn-status-update-interval", flag: "conn-status-update-interval", about: "how often that file is written; 0: never", set: setStatusEvery, show: func(c *Config) string { return c.StatusEvery.String() }},
-	text("socket", "socket", "", "where `shvagent status` asks", func(c *Config) *string { return &c.Socket }, nil),
-	duration("drain", "drain", "how long sessions and calls may go on when the agent stops", func(c *Config) *time.Duration { return &c.Drain }, 0, 24*time.Hour),
-	number("sessions.total", "sessions at once, running calls of runCmd and runScript among them", func(c *Config) *int { return &c.Total }, 1),
-	number("sessions.per-user", "those of one user, who must be told then; 0: as many as in all", func(c *Config) *int { return &c.PerUser }, 0),
-}
+const day = 24 * time.Hour
 
-func text(key, flag, env, about string, field func(*Config) *string, check func(string) error) setting {
-	return setting{key: key, flag: flag, env: env, about: about,
-		set: func(c *Config, values []string) error {
-			if check != nil {
-				if err := check(values[0]); err != nil {
-					return err
-				}
-			}
-			*field(c) = values[0]
-			return nil
-		},
-		show: func(c *Config) string { return *field(c) },
-	}
-}
+// table is all settings, in the order in which they are printed.
+var table = newTable()
 
-func duration(key, flag, about string, field func(*Config) *time.Duration, lowest, highest time.Duration) setting {
-	return setting{key: key, flag: flag, about: about,
-		set: func(c *Config, values []string) (err error) {
-			*field(c), err = parseDuration(values[0], lowest, highest)
-			return err
-		},
-		show: func(c *Config) string { return field(c).String() },
+func newTable() *conf.Table[Config] {
+	t := conf.NewTable(defaults(),
+		conf.Setting[Config]{Key: "connection.url", About: "the brokers, tried in this order", Read: readURLs, Lines: showURLs}.
+			OnFlag("url").OnEnv("SHV_URL").OnList(),
+		conf.Value("connection.user", "the user to log in as", conf.Text, func(c *Config) *string { return &c.User }).
+			OnFlag("user").OnEnv("SHV_USER"),
+		conf.Value("connection.password-file", "the file with the password", conf.Text, func(c *Config) *string { return &c.PasswordFile }).
+			OnFlag("password-file").OnEnv("SHV_PASSWORD_FILE"),
+		conf.Value("connection.mount", "where the device is in the broker's tree", mountPoint, func(c *Config) *string { return &c.Mount }).
+			OnFlag("mount"),
+		conf.Value("connection.device-id", "an id by which the broker may know the mount point", conf.Text, func(c *Config) *string { return &c.DeviceID }).
+			OnFlag("device-id"),
+		conf.Value("connection.heartbeat", "time between pings; the broker gives the device up after three", conf.Between(conf.Duration, time.Second, day),
+			func(c *Config) *time.Duration { return &c.Heartbeat }).OnFlag("heartbeat"),
+		conf.Value("connection.timeout", "how long connecting and logging in may take", conf.Between(conf.Duration, time.Second, 10*time.Minute),
+			func(c *Config) *time.Duration { return &c.Timeout }),
+		conf.Value("files.root", "the directory that is served below sys/fs", conf.Text, func(c *Config) *string { return &c.Files.Root }).
+			OnFlag("sysfs-rootdir"),
+		conf.Value("files.read-only", "nobody may change what is served there", conf.Bool, func(c *Config) *bool { return &c.Files.ReadOnly }).
+			OnFlag("fs-read-only"),
+		conf.Value("files.max-file", "how far a file there may grow; 0: without bound", conf.Size, func(c *Config) *int64 { return &c.Files.Max }).
+			OnFlag("fs-max-file"),
+		conf.Value("commands.time", "how long what runCmd and runScript start may run", conf.Between(conf.Duration, time.Second, day),
+			func(c *Config) *time.Duration { return &c.Commands.Time }).OnFlag("cmd-timeout"),
+		conf.Value("commands.output", "how much it may write to stdout and stderr", conf.Between(conf.Size, 1, MaxOutput),
+			func(c *Config) *int64 { return &c.Commands.Output }).OnFlag("cmd-max-output"),
+		conf.Value("conn-status-file", "a file that holds 1 while connected, else 0", conf.Text, func(c *Config) *string { return &c.StatusFile }).
+			OnFlag("conn-status-file"),
+		conf.Value("conn-status-update-interval", "how often that file is written; 0: never", conf.Between(conf.Duration, 0, day),
+			func(c *Config) *time.Duration { return &c.StatusEvery }).OnFlag("conn-status-update-interval"),
+		conf.Value("socket", "where `shvagent status` asks", conf.Text, func(c *Config) *string { return &c.Socket }).OnFlag("socket"),
+		conf.Value("drain", "how long sessions and calls may go on when the agent stops", conf.Between(conf.Duration, 0, day),
+			func(c *Config) *time.Duration { return &c.Drain }).OnFlag("drain"),
+		conf.Int("sessions.total", "sessions at once, with running calls of runCmd and runScript", conf.Between(conf.Count, 1, mostSessions),
+			func(c *Config) *int { return &c.Total }),
+		conf.Int("sessions.per-user", "those of one user, whose user id is then required; 0: as many as in total", conf.Between(conf.Count, 0, mostSessions),
+			func(c *Config) *int { return &c.PerUser }),
+		conf.Setting[Config]{Key: "defaults", Read: func(_ *conf.Reader, n *conf.Node, c *Config) { c.defaults = n }},
+		conf.Setting[Config]{Key: "rules", About: "the first that fits user, level and use decides; what none fits is refused",
+			Read: func(_ *conf.Reader, n *conf.Node, c *Config) { c.rules = n }, Lines: showRules},
+	)
+	t.Notes = append(t.Notes, "What a rule may hold; the keys from env on may also stand in defaults, for all rules:")
+	for _, f := range ruleFields {
+		t.Notes = append(t.Notes, fmt.Sprintf("  %s: %s", f.Name, f.about))
 	}
-}
-
-func parseDuration(text string, lowest, highest time.Duration) (time.Duration, error) {
-	d, err := time.ParseDuration(text)
-	switch {
-	case err != nil:
-		return 0, fmt.Errorf("%q is no time such as 90s or 1h30m", text)
-	case d < lowest || d > highest:
-		return 0, fmt.Errorf("%v is not from %v to %v", d, lowest, highest)
+	for _, f := range limitFields {
+		t.Notes = append(t.Notes, fmt.Sprintf("  %s: %s", f.Name, f.about))
 	}
-	return d, nil
-}
-
-func size(key, flag, about string, field func(*Config) *int64, lowest, highest int64) setting {
-	return setting{key: key, flag: flag, about: about,
-		set: func(c *Config, values []string) error {
-			n, err := ParseSize(values[0])
-			if err == nil && (n < lowest || n > highest) {
-				err = fmt.Errorf("%d bytes are not from %d to %d", n, lowest, highest)
-			}
-			if err == nil {
-				*field(c) = n
-			}
-			return err
-		},
-		show: func(c *Config) string { return strconv.FormatInt(*field(c), 10) },
-	}
-}
-
-func setReadOnly(c *Config, values []string) error {
-	if values[0] != "true" && values[0] != "false" {
-		return fmt.Errorf("%q is neither true nor false", values[0])
-	}
-	c.Files.ReadOnly = values[0] == "true"
-	return nil
+	return t
 }
 
 const mostSessions = 10000
 
-func number(key, about string, field func(*Config) *int, lowest int) setting {
-	return setting{key: key, about: about,
-		set: func(c *Config, values []string) error {
-			n, err := strconv.Atoi(values[0])
-			if err != nil || n < lowest || n > mostSessions {
-				return fmt.Errorf("%q is no number from %d to %d", values[0], lowest, mostSessions)
-			}
-			*field(c) = n
-			return nil
-		},
-		show: func(c *Config) string { return strconv.Itoa(*field(c)) },
-	}
+var mountPoint = conf.Type[string]{
+	Name: "mount point", Want: "a path such as test/agent",
+	Parse: func(text string) (string, error) {
+		if strings.Trim(text, "/") == "" {
+			return "", conf.ErrInvalid
+		}
+		return text, nil
+	},
+	Show: func(path string) string { return path },
 }
 
-func setURLs(c *Config, values []string) error {
-	var urls []transport.URL
-	for _, value := range values {
-		u, err := transport.ParseClientURL(value)
-		if err != nil {
-			return err
-		}
-		urls = append(urls, u)
-	}
-	if len(urls) == 0 {
-		return errors.New("it names no broker")
+var brokerURL = conf.Type[transport.URL]{
+	Name: "URL", Want: "a URL such as tcp://broker:3755",
+	Parse: transport.ParseClientURL, Show: transport.URL.String,
+}
+
+func readURLs(r *conf.Reader, n *conf.Node, c *Config) {
+	urls := brokerURL.ReadSome(r, n, "[tcp://broker:3755, tcp://spare:3755]")
+	if n.Kind() == conf.List && len(n.Items()) == 0 {
+		r.Fail(n, "an empty list (want at least one URL)")
 	}
 	c.URLs = urls
-	return nil
 }
 
-func showURLs(c *Config) string {
+// showURLs shows all of them, and of each what decides on trust.
+func showURLs(c *Config) []conf.Line {
 	texts := make([]string, len(c.URLs))
+	lines := make([]conf.Line, 1, 8)
 	for i, u := range c.URLs {
-		texts[i] = u.String() // without a password
+		texts[i] = u.String()
+		for _, o := range u.ShownForClient() {
+			line := conf.Line{Key: fmt.Sprintf("connection.url[%d].%s", i+1, o.Name), Text: o.Value}
+			if !o.Set {
+				line.Source = "default"
+			}
+			lines = append(lines, line)
+		}
 	}
-	return strings.Join(texts, " ")
+	lines[0] = conf.Line{Key: "connection.url", Text: strings.Join(texts, " ")}
+	return lines
 }
 
-func checkMount(text string) error {
-	if strings.Trim(text, "/") == "" {
-		return errors.New("it needs the path where the device is to be, such as test/agent")
+func showRules(c *Config) []conf.Line {
+	lines := []conf.Line{{Key: "rules", Text: strconv.Itoa(len(c.Policy.Rules))}}
+	for i := range c.Policy.Rules {
+		lines = append(lines, conf.Line{Text: ruleText(&c.Policy.Rules[i])})
 	}
-	return nil
-}
-
-// setStatusEvery takes the C++ agent's bare seconds, too.
-func setStatusEvery(c *Config, values []string) (err error) {
-	text := values[0]
-	if _, bare := strconv.Atoi(text); bare == nil {
-		text += "s"
-	}
-	c.StatusEvery, err = parseDuration(text, 0, 24*time.Hour)
-	return err
+	return lines
 }

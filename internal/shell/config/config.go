@@ -17,7 +17,7 @@ import (
 
 	"shvtools/internal/shell/sshargs"
 	"shvtools/internal/shv/shvpath"
-	"shvtools/internal/sys/yamlread"
+	"shvtools/internal/sys/conf"
 )
 
 // Config is a configuration. The zero Config and nil are empty.
@@ -50,7 +50,7 @@ func Load(path string) (*Config, error) {
 //
 // The error has one line for each fault, and unwraps to them as errors.Join has it.
 func LoadNamed(path string) (*Config, error) {
-	data, err := yamlread.ReadFile(path)
+	data, err := conf.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}

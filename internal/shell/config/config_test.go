@@ -59,7 +59,7 @@ func TestEachSettingComesFromTheFirstEntryThatHasIt(t *testing.T) {
 			"url tcp://broker7:3755 # 9, host \"pump7\"", "path test/pump7 # 9, host \"pump7\"",
 			"user eva # 9, host \"pump7\"", "shell /bin/ash # 9, host \"pump7\"",
 			"password-file /etc/pump7.secret # 10, host \"pump7\"", "escape ^A # 10, host \"pump7\"",
-			"env  # 10, host \"pump7\"", "connect-timeout 1m0s # 10, host \"pump7\"",
+			"env  # 10, host \"pump7\"", "connect-timeout 1m # 10, host \"pump7\"",
 		}},
 		{"other", []string{"url tcp://broker:3755 # 3, defaults", `user plain # 15, host "*"`, "env LANG LC_* # 5, defaults"}},
 		{"bare", []string{"url tcp://broker:3755 # 3, defaults", `user plain # 15, host "*"`, "env LANG LC_* # 5, defaults"}},

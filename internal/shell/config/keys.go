@@ -7,51 +7,46 @@ import (
 	"strings"
 	"time"
 
-	"github.com/goccy/go-yaml/ast"
-
 	"shvtools/internal/shell/sshargs"
-	"shvtools/internal/sys/yamlread"
+	"shvtools/internal/sys/conf"
 	"shvtools/internal/wire/transport"
 )
 
 // key is one setting that a host can have.
 type key struct {
-	name string
-	// single: it makes sense for one device only.
-	single bool
-	// set reads node into h; the error is about node.
-	set  func(h *Host, node ast.Node, source Source) error
-	fill func(h, other *Host)
-	show func(h *Host) (text string, source Source, ok bool)
+	name   string
+	single bool // it makes sense for one device only
+	read   func(r *conf.Reader, n *conf.Node, h *Host, source Source)
+	fill   func(h, other *Host)
+	show   func(h *Host) (text string, source Source, ok bool)
 }
 
 // keys are all of them.
 var keys []key
 
-// init, for the methods of Host read the table.
+// init, since the methods of Host read the table.
 func init() {
 	keys = []key{
-		newKey("url", func(h *Host) *Value[transport.URL] { return &h.URL }, scalar(parseURL), transport.URL.String),
-		onlyForOne(newKey("path", func(h *Host) *Value[string] { return &h.Path }, scalar(parsePath), asIs)),
-		newKey("user", func(h *Host) *Value[string] { return &h.User }, scalar(notEmpty), asIs),
-		newKey("shell", func(h *Host) *Value[string] { return &h.Shell }, scalar(notEmpty), asIs),
-		newKey("password-file", func(h *Host) *Value[string] { return &h.PasswordFile }, readFileName, asIs),
-		newKey("escape", func(h *Host) *Value[sshargs.Escape] { return &h.Escape }, scalar(sshargs.ParseEscape), sshargs.Escape.String),
+		newKey("url", func(h *Host) *Value[transport.URL] { return &h.URL }, scalar(url), url.Show),
+		onlyForOne(newKey("path", func(h *Host) *Value[string] { return &h.Path }, scalar(path), path.Show)),
+		newKey("user", func(h *Host) *Value[string] { return &h.User }, scalar(notEmpty), notEmpty.Show),
+		newKey("shell", func(h *Host) *Value[string] { return &h.Shell }, scalar(notEmpty), notEmpty.Show),
+		newKey("password-file", func(h *Host) *Value[string] { return &h.PasswordFile }, readFileName, notEmpty.Show),
+		newKey("escape", func(h *Host) *Value[sshargs.Escape] { return &h.Escape }, scalar(escape), escape.Show),
 		newKey("env", func(h *Host) *Value[[]string] { return &h.Env }, readEnv, func(list []string) string { return strings.Join(list, " ") }),
-		newKey("connect-timeout", func(h *Host) *Value[time.Duration] { return &h.ConnectTimeout }, scalar(sshargs.ParseTime), time.Duration.String),
+		newKey("connect-timeout", func(h *Host) *Value[time.Duration] { return &h.ConnectTimeout }, scalar(seconds), seconds.Show),
 	}
 }
 
-func newKey[T any](name string, field func(h *Host) *Value[T], read func(ast.Node, Source) (T, error), show func(T) string) key {
+type readFunc[T any] func(r *conf.Reader, n *conf.Node) (T, bool)
+
+func newKey[T any](name string, field func(h *Host) *Value[T], read readFunc[T], show func(T) string) key {
 	return key{
 		name: name,
-		set: func(h *Host, node ast.Node, source Source) error {
-			value, err := read(node, source)
-			if err != nil {
-				return err
+		read: func(r *conf.Reader, n *conf.Node, h *Host, source Source) {
+			if value, ok := read(r, n); ok {
+				*field(h) = Value[T]{Value: value, Set: true, Source: source}
 			}
-			*field(h) = Value[T]{Value: value, Set: true, Source: source}
-			return nil
 		},
 		fill: func(h, other *Host) {
 			if !field(h).Set {
@@ -73,81 +68,87 @@ func onlyForOne(k key) key {
 	return k
 }
 
-func findKey(name string) (key, bool) {
-	for _, k := range keys {
-		if k.name == name {
-			return k, true
-		}
-	}
-	return key{}, false
+func scalar[T any](t conf.Type[T]) readFunc[T] {
+	return func(r *conf.Reader, n *conf.Node) (T, bool) { return t.Read(r, n) }
 }
 
-func keyNames() string {
-	names := make([]string, len(keys))
-	for i, k := range keys {
-		names[i] = k.name
+var (
+	url = conf.Type[transport.URL]{
+		Name: "URL", Want: "a URL such as tcp://broker:3755",
+		Parse: transport.ParseClientURL, Show: transport.URL.String,
 	}
-	return strings.Join(names, ", ")
+	path = conf.Type[string]{
+		Name: "path", Want: "an SHV path such as test/agent",
+		Parse: func(text string) (string, error) {
+			clean := sshargs.DecodePath(text)
+			switch {
+			case clean == "":
+				return "", conf.ErrInvalid
+			case strings.Contains(text, "://"):
+				// It may hold a password.
+				return "", errors.New("a URL (want an SHV path such as test/agent; the broker's URL belongs to url)")
+			}
+			return clean, nil
+		},
+		Show: func(path string) string { return path },
+	}
+	notEmpty = conf.Type[string]{
+		Name: "text", Want: "a text",
+		Parse: func(text string) (string, error) {
+			if text == "" {
+				return "", errors.New("empty (want a text)")
+			}
+			return text, nil
+		},
+		Show: func(text string) string { return text },
+	}
+	escape = conf.Type[sshargs.Escape]{
+		Name: "escape character", Want: `one such as "~", ^A or none`,
+		Parse: func(text string) (sshargs.Escape, error) {
+			e, err := sshargs.ParseEscape(text)
+			if err != nil {
+				err = conf.ErrInvalid
+			}
+			return e, err
+		},
+		Show: sshargs.Escape.String,
+	}
+	// seconds is a duration that ssh's options could say as well.
+	seconds = conf.Type[time.Duration]{
+		Name: conf.Duration.Name, Want: conf.Duration.Want,
+		Parse: func(text string) (time.Duration, error) {
+			d, err := conf.Duration.Parse(text)
+			if err == nil && d%time.Second != 0 {
+				err = fmt.Errorf("duration %q has parts of a second (want %s)", text, conf.Duration.Want)
+			}
+			return d, err
+		},
+		Show: conf.Duration.Show,
+	}
+)
+
+// readFileName reads a file name, which is beside the configuration unless it is
+// absolute or below ~.
+func readFileName(r *conf.Reader, n *conf.Node) (string, bool) {
+	text, ok := notEmpty.Read(r, n)
+	if !ok || strings.HasPrefix(text, "~/") {
+		return text, ok
+	}
+	if filepath.IsAbs(text) {
+		return text, true
+	}
+	return filepath.Join(filepath.Dir(n.Place().File()), text), true
 }
 
-// scalar reads a value that is one text.
-func scalar[T any](parse func(string) (T, error)) func(ast.Node, Source) (T, error) {
-	return func(node ast.Node, _ Source) (T, error) {
-		text, err := yamlread.Text(node)
-		if err != nil {
-			var none T
-			return none, err
-		}
-		return parse(text)
+func readEnv(r *conf.Reader, n *conf.Node) ([]string, bool) {
+	pattern := conf.Type[string]{
+		Name: "name", Want: "a name such as LANG or LC_*",
+		Parse: func(text string) (string, error) {
+			if sshargs.CheckEnvPattern(text) != nil {
+				return "", conf.ErrInvalid
+			}
+			return text, nil
+		},
 	}
-}
-
-func asIs(text string) string { return text }
-
-func notEmpty(text string) (string, error) {
-	if text == "" {
-		return "", errors.New("it is empty")
-	}
-	return text, nil
-}
-
-func parseURL(text string) (transport.URL, error) { return transport.ParseClientURL(text) }
-
-func parsePath(text string) (string, error) {
-	clean := sshargs.DecodePath(text)
-	switch {
-	case clean == "":
-		return "", errors.New("it is empty")
-	case strings.Contains(text, "://"):
-		// It may hold a password.
-		return "", errors.New("it is a URL; the broker's belongs to url, and path is an SHV path such as test/agent")
-	}
-	return clean, nil
-}
-
-func readFileName(node ast.Node, source Source) (string, error) {
-	text, err := scalar(notEmpty)(node, source)
-	if err != nil || filepath.IsAbs(text) || strings.HasPrefix(text, "~/") {
-		return text, err
-	}
-	return filepath.Join(filepath.Dir(source.File), text), nil
-}
-
-func readEnv(node ast.Node, _ Source) ([]string, error) {
-	list, ok := node.(*ast.SequenceNode)
-	if !ok {
-		return nil, errors.New("it is not a list such as [LANG, LC_*]")
-	}
-	patterns := make([]string, 0, len(list.Values))
-	for _, item := range list.Values {
-		text, err := yamlread.Text(item)
-		if err == nil {
-			err = sshargs.CheckEnvPattern(text)
-		}
-		if err != nil {
-			return nil, yamlread.At(item, fmt.Errorf("a name in it: %w", err))
-		}
-		patterns = append(patterns, text)
-	}
-	return patterns, nil
+	return pattern.ReadList(r, n, "[LANG, LC_*]"), true
 }

@@ -3,97 +3,72 @@ package config
 import (
 	"strings"
 
-	"github.com/goccy/go-yaml/ast"
-
 	"shvtools/internal/shell/sshargs"
 	"shvtools/internal/shv/shvpath"
-	"shvtools/internal/sys/yamlread"
+	"shvtools/internal/sys/conf"
 )
 
-// Parse reads a configuration; file is its name in errors and sources.
+// Parse reads a configuration; file is its name in errors and sources. The error is as
+// that of LoadNamed.
 func Parse(file string, data []byte) (*Config, error) {
-	in, body, err := yamlread.Parse(file, data)
-	if err != nil {
-		return nil, err
-	}
-	r := &reader{Reader: in, config: new(Config)}
-	r.top(body)
+	var r conf.Reader
+	c := new(Config)
+	conf.ReadMap(&r, r.YAML(file, data), c, []conf.Field[Config]{
+		{Name: "defaults", Read: func(r *conf.Reader, n *conf.Node, c *Config) {
+			c.defaults = new(entry)
+			readHost(r, n, Source{File: file}, &c.defaults.Host)
+		}},
+		{Name: "hosts", Read: readHosts},
+	})
 	if err := r.Err(); err != nil {
 		return nil, err
 	}
-	return r.config, nil
+	return c, nil
 }
 
-// reader is one call of Parse.
-type reader struct {
-	*yamlread.Reader
-	config *Config
-}
-
-func (r *reader) top(node ast.Node) {
-	r.Each(node, "the file", func(name string, key, value ast.Node) {
-		switch name {
-		case "defaults":
-			r.config.defaults = new(entry)
-			r.host(value, Source{File: r.File()}, &r.config.defaults.Host)
-		case "hosts":
-			r.hosts(value)
-		default:
-			r.Fail(key, "unknown key %q; known are defaults, hosts", name)
-		}
-	})
-}
-
-func (r *reader) hosts(node ast.Node) {
+func readHosts(r *conf.Reader, n *conf.Node, c *Config) {
 	lines := make(map[string]int)
-	r.Each(node, "hosts", func(name string, key, value ast.Node) {
-		e := new(entry)
-		line, _ := yamlread.Position(key)
-		clean := sshargs.DecodePath(name)
+	r.Each(n, "{pump7: {path: test/pump7}}", func(host *conf.Node) {
+		e, clean := new(entry), sshargs.DecodePath(host.Name())
 		switch first, twice := lines[clean]; {
 		case clean == "":
-			r.Fail(key, "the name of a host is empty")
+			r.FailKey(host, "the name is empty (want a name or pattern of devices)")
 		case twice:
-			r.Fail(key, "host %q is in line %d already", name, first)
+			r.FailKey(host, "the host is in line %d already", first)
 		case isPattern(clean):
 			var err error
 			if e.pattern, err = shvpath.ParsePattern(clean); err != nil {
-				r.Fail(key, "host %q is not a pattern: %v", name, err)
+				r.FailKey(host, "invalid pattern: %v", err)
 				break
 			}
-			r.config.patterns = append(r.config.patterns, e)
+			c.patterns = append(c.patterns, e)
 		default:
-			if r.config.exact == nil {
-				r.config.exact = make(map[string]*entry)
+			if c.exact == nil {
+				c.exact = make(map[string]*entry)
 			}
-			r.config.exact[clean] = e
+			c.exact[clean] = e
 		}
-		lines[clean] = line
-		r.host(value, Source{File: r.File(), Entry: name}, &e.Host)
+		lines[clean] = host.KeyPlace().Line()
+		readHost(r, host, Source{File: host.KeyPlace().File(), Entry: host.Name()}, &e.Host)
 	})
 }
 
-// host reads the settings of one entry; those of source that are known.
-func (r *reader) host(node ast.Node, source Source, host *Host) {
+// readHost reads the settings of one entry.
+func readHost(r *conf.Reader, n *conf.Node, source Source, host *Host) {
 	single := source.Entry != "" && !isPattern(source.Entry)
-	r.Each(node, source.section(), func(name string, key, value ast.Node) {
-		k, ok := findKey(name)
-		switch {
-		case !ok:
-			r.Fail(key, "unknown key %q in %s; known are %s", name, source.section(), keyNames())
-		case k.single && !single:
-			r.Fail(key, "%s in %s would make all names the same device; it belongs to a host without a pattern", name, source.section())
-		default:
-			source := source
-			source.Line, _ = yamlread.Position(key)
-			if err := k.set(host, value, source); err != nil {
-				if value == nil {
-					value = key
-				}
-				r.Fail(yamlread.FaultNode(err, value), "%s of %s: %w", name, source.section(), err)
+	fields := make([]conf.Field[Host], len(keys))
+	for i, k := range keys {
+		fields[i] = conf.Field[Host]{Name: k.name, Read: func(r *conf.Reader, n *conf.Node, h *Host) {
+			if k.single && !single {
+				r.FailKey(n, "every name would be the same device (want it in a host without a pattern)")
+				return
 			}
-		}
-	})
+			source := source
+			source.Line = n.KeyPlace().Line()
+			k.read(r, n, h, source)
+		}}
+	}
+	conf.ReadMap(r, n, host, fields)
 }
 
 func isPattern(name string) bool { return strings.ContainsAny(name, `*?[\`) }

@@ -242,12 +242,19 @@ func TestAgentConfigurationOnTheCommandLine(t *testing.T) {
 	file := w.newFile("shvagent.yaml")
 	w.configure(file, "connection: {mount: a/b}\nrules: [{name: x, level: su}]\n")
 	r := call(w, "shvagent", "--config", file, "--check-config")
-	if out := string(r.stdout); r.code != 0 || !strings.Contains(out, "connection.mount: a/b  # "+file+":1:14; where the device is") || !strings.Contains(out, `rule "x" (shvagent.yaml:2): everybody with the level su`) {
+	if out := string(r.stdout); r.code != 0 || !strings.Contains(out, "connection.mount: a/b  # "+file+":1:14; where the device is") || !strings.Contains(out, `rule "x" (shvagent.yaml:2): everybody with the level su`) ||
+		!strings.HasSuffix(out, "\nthe configuration is fine\n") {
 		t.Errorf("%d, %s%s", r.code, out, r.stderr)
 	}
 	w.configure(file, "rules: [{name: x, run-as: no-such-user}]\n")
 	r = call(w, "shvagent", "--config", file, "--check-config")
-	if r.code != 0 || !strings.Contains(string(r.stderr), `shvagent: warning: rule "x" (shvagent.yaml:1): cannot run as user "no-such-user"`) {
+	if r.code != 0 || !strings.Contains(string(r.stderr), `shvagent: warning: rule "x" (shvagent.yaml:1): cannot run as user "no-such-user"`) ||
+		!strings.HasSuffix(string(r.stdout), "\nthe configuration can be used, with 1 warning\n") {
+		t.Errorf("%d, %s%s", r.code, r.stdout, r.stderr)
+	}
+	w.configure(file, "connection: {url: ['tcp://u@h', 'ssl://u@h?ca=/no-such-ca']}\n")
+	r = call(w, "shvagent", "--config", file, "--check-config")
+	if r.code != 0 || !strings.Contains(string(r.stderr), "shvagent: warning: connection.url[2]: ") || !strings.Contains(string(r.stderr), "/no-such-ca: no such file") {
 		t.Errorf("%d, %s", r.code, r.stderr)
 	}
 	w.configure(file, "connection: {password-file: /no-such-password}\nfiles: {root: /no-such-directory}\n")
@@ -264,9 +271,10 @@ func TestAgentConfigurationOnTheCommandLine(t *testing.T) {
 	if out := string(r.stdout); r.code != 0 || !strings.Contains(out, "connection.mount: c  # --mount\n") {
 		t.Errorf("%d, %s%s", r.code, out, r.stderr)
 	}
-	w.configure(file, "drain: 5\nrules: [{levle: su}]\n")
+	w.configure(file, "drain: 5x\nrules: [{levle: su}]\n")
 	r = call(w, "shvagent", "--config", file)
-	if errs := string(r.stderr); r.code != 1 || !strings.Contains(errs, file+":1:8: drain") || !strings.Contains(errs, file+":2:10: unknown key") {
+	if errs := string(r.stderr); r.code != 1 || !strings.Contains(errs, "shvagent: "+file+`:1:8: drain: invalid duration "5x" (want 90, 90s or 1m30s)`+"\n") ||
+		!strings.Contains(errs, "shvagent: "+file+":2:10: rules[1].levle: unknown key (want name,") {
 		t.Errorf("%d, %s", r.code, errs)
 	}
 	if r = call(w, "shvagent", "--config", "/nonexistent.yaml"); r.code != 1 || !strings.Contains(string(r.stderr), "/nonexistent.yaml: no such file") {
