@@ -38,7 +38,7 @@ func readHosts(r *conf.Reader, n *conf.Node, c *Config) {
 		case isPattern(clean):
 			var err error
 			if e.pattern, err = shvpath.ParsePattern(clean); err != nil {
-				r.FailKey(host, "invalid pattern: %v", err)
+				r.FailKey(host, "%w", err)
 				break
 			}
 			c.patterns = append(c.patterns, e)

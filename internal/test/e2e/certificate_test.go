@@ -185,7 +185,7 @@ func TestExampleConfiguration(t *testing.T) {
 	file := filepath.Join(w.dir, "shvbroker.yaml")
 	w.configure(file, string(text))
 	check := func() result { return call(w, "shvbroker", "--config", file, "--check-config") }
-	if r := check(); r.code != 1 || !strings.Contains(string(r.stderr), "shvbroker: "+file+":9:10: certificate: open "+filepath.Join(w.dir, "plant.pem")) {
+	if r := check(); r.code != 1 || !strings.Contains(string(r.stderr), "shvbroker: "+file+":9:10: cannot read certificate: open "+filepath.Join(w.dir, "plant.pem")) {
 		t.Errorf("without its files: %d, %s", r.code, r.stderr)
 	}
 	devices := certtest.NewAuthority(t, w.dir, "devices-ca")
