@@ -11,6 +11,7 @@ import (
 
 	"shvtools/internal/broker/auth"
 	"shvtools/internal/broker/internal/mounts"
+	"shvtools/internal/broker/internal/own"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/cpon"
 	"shvtools/internal/shv/rpc"
@@ -165,7 +166,7 @@ func (d *below) sync() error {
 		d.old = slices.Contains(texts(d.result), "clients")
 		d.known = true
 	}
-	node := ownNode
+	node := own.CurrentClient
 	if d.old {
 		node = ".broker/app"
 	}
@@ -288,7 +289,7 @@ func (d *below) answered(m *rpc.Message) bool {
 	if answer == nil {
 		return false
 	}
-	content, err := m.ContentWithin(maxParamItems)
+	content, err := m.ContentWithin(own.MaxParamItems)
 	if err == nil && content.Error != nil {
 		err = content.Error
 	}

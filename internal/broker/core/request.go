@@ -25,7 +25,7 @@ func (s *session) request(m *rpc.Message, f *link.Frame) {
 		}
 		path = s.fromAbove(m, path)
 	} else {
-		level = s.level(path, m.Method())
+		level = s.Level(path, m.Method())
 		if asked := m.Access(); asked > rpc.AccessNone || m.Has(rpc.TagAccessLevel) {
 			level = min(level, asked)
 		}
@@ -33,7 +33,7 @@ func (s *session) request(m *rpc.Message, f *link.Frame) {
 	if level == rpc.AccessNone {
 		s.broker.stats.requestsDenied.Add(1)
 		s.answer(rpc.AppendError(nil, m.Address(), rpc.Errorf(rpc.CodeException,
-			"Access to SHV path '%s' not granted for user '%s'", path, s.name())))
+			"Access to SHV path '%s' not granted for user '%s'", path, s.Name())))
 		return
 	}
 	if s.ping(m, path) {
@@ -127,9 +127,9 @@ func (s *session) passRequest(m *rpc.Message, f *link.Frame, to *session, asked 
 	return rpc.Errorf(rpc.CodeException, "the device has just gone")
 }
 
-// level is what the session may do with a method at a clean path, now. It does
+// Level is what the session may do with a method at a clean path, now. It does
 // not allocate.
-func (s *session) level(path, method []byte) rpc.Access {
+func (s *session) Level(path, method []byte) rpc.Access {
 	if user := s.user.Load(); user != nil {
 		return user.Level(path, method)
 	}
@@ -164,7 +164,7 @@ func (s *session) extendUserID(m *rpc.Message) {
 	if text != "" {
 		text += ";"
 	}
-	m.SetUserID(chainpack.String(text + s.name()))
+	m.SetUserID(chainpack.String(text + s.Name()))
 }
 
 // answerSelf answers a request for a node of the broker's own.
@@ -174,7 +174,7 @@ func (s *session) answerSelf(m *rpc.Message, path []byte, level rpc.Access) {
 		s.answer(rpc.AppendError(nil, m.Address(), rpc.Denied(string(m.Method()), string(path), rpc.AccessNone, rpc.AccessBrowse)))
 		return
 	}
-	answer := node.Answer(&s.broker.nodes, m, level, s)
+	answer := node.Answer(s.broker.nodes, m, level, s)
 	if answer == nil {
 		return // it comes later
 	}

@@ -357,14 +357,8 @@ func tooManyTags(meta []byte) bool {
 	return false
 }
 
-// ID orders the sessions; it makes a session a member of topics.
-func (s *session) ID() int64 { return s.id }
-
-// Owner tells topics whose subscriptions the peer's are.
-func (s *session) Owner() (user string, parent bool) { return s.name(), s.up != nil }
-
-// name is that of the user, or what the peer is called that has none.
-func (s *session) name() string {
+// Name is that of the user, or what the peer is called that has none.
+func (s *session) Name() string {
 	user := s.user.Load()
 	switch {
 	case user != nil:
