@@ -33,9 +33,6 @@ func isBroker(options chainpack.Value) bool {
 	return v.Kind() == chainpack.KindMap
 }
 
-// isBroker tells whether the peer is a broker, so that many share its link.
-func (s *session) isBroker() bool { return s.up != nil || s.down != nil }
-
 const (
 	// refresh is how often what a child is subscribed to is looked at without a
 	// reason: subscriptions end with their time too. retry is when a call is made

@@ -71,7 +71,7 @@ func (s *session) request(m *rpc.Message, f *link.Frame) {
 // no memory and, as the stack of a quiet session is most of what it costs, not
 // much stack.
 func (s *session) ping(m *rpc.Message, path []byte) bool {
-	if string(m.Method()) != "ping" || !isPlain(m.Body()) {
+	if string(m.Method()) != "ping" || !rpc.HasPlainBody(m.Body()) {
 		return false
 	}
 	result := chainpack.Null()
@@ -90,19 +90,6 @@ func (s *session) ping(m *rpc.Message, path []byte) bool {
 		s.link.Close(link.SlowPeer)
 	}
 	return true
-}
-
-// isPlain tells whether the body of a request holds a param or nothing.
-func isPlain(body []byte) bool {
-	in := chainpack.NewScanner(body, chainpack.Limits{})
-	if in.Enter(chainpack.ByteIMap) != nil {
-		return false
-	}
-	if in.Leave() {
-		return true
-	}
-	key, err := in.Int()
-	return err == nil && key == rpc.KeyParam && in.Skip() == nil && in.Leave()
 }
 
 // passRequest puts a request into the queue of its device.
@@ -125,22 +112,6 @@ func (s *session) passRequest(m *rpc.Message, f *link.Frame, to *session, asked 
 		return rpc.Errorf(rpc.CodeException, "the request is too big to be passed on")
 	}
 	return rpc.Errorf(rpc.CodeException, "the device has just gone")
-}
-
-// Level is what the session may do with a method at a clean path, now. It does
-// not allocate.
-func (s *session) Level(path, method []byte) rpc.Access {
-	if user := s.user.Load(); user != nil {
-		return user.Level(path, method)
-	}
-	if s.up != nil {
-		return rpc.AccessSuper // the broker above has judged
-	}
-	// A tunnel login is there for its tunnel, and to show that it lives.
-	if p := string(path); p == ".app" || p == ".broker/app" {
-		return rpc.AccessBrowse
-	}
-	return rpc.AccessNone
 }
 
 // extendUserID adds our user to the chain of users, where the caller asked for
