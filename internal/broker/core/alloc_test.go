@@ -175,7 +175,7 @@ func TestLevelOfARequestIsFoundWithoutAllocating(t *testing.T) {
 	path, method := []byte("test/agent/sys/fs"), []byte("launchRexec")
 	callers := rpc.CallerIDs{7}
 	ask := func() {
-		level := s.level(path, method)
+		level := s.Level(path, method)
 		to.routes.Open(callers, replyroutes.Call{ID: 5, Path: path, Method: method, Level: level}, s.opener())
 	}
 	for range replyroutes.MaxAsked {

@@ -85,7 +85,7 @@ func certificateCause(err error) link.Cause {
 // made with rights that are gone. b.mu is held; it is unlocked.
 func (b *Broker) takeAway(endings map[*session]link.Cause) (affected []Affected) {
 	for s, cause := range endings {
-		affected = append(affected, Affected{s.id, s.name(), "disconnected: " + cause.String()})
+		affected = append(affected, Affected{s.id, s.Name(), "disconnected: " + cause.String()})
 	}
 	notices, tunnels := b.endForbidden(endings)
 	told := make(map[*session]link.Cause)
@@ -143,7 +143,7 @@ func (b *Broker) endForbidden(endings map[*session]link.Cause) (notices []notice
 		why := lost(t.with, endings[client])
 		b.forget(t)
 		notices = append(notices, t.closing(t.client, why), t.closing(t.helper, why))
-		affected = append(affected, Affected{client.id, client.name(), "tunnel closed: " + why})
+		affected = append(affected, Affected{client.id, client.Name(), "tunnel closed: " + why})
 	}
 	for _, t := range b.calls {
 		if b.mayTunnel(t) {
@@ -153,7 +153,7 @@ func (b *Broker) endForbidden(endings map[*session]link.Cause) (notices []notice
 		why := lost(t.with, endings[caller])
 		b.revoke(t)
 		notices = append(notices, notice{to: caller, message: t.refuse(why)}, notice{to: t.helper, linger: true})
-		affected = append(affected, Affected{caller.id, caller.name(), "tunnel refused: " + why})
+		affected = append(affected, Affected{caller.id, caller.Name(), "tunnel refused: " + why})
 	}
 	return notices, affected
 }

@@ -16,6 +16,7 @@ import (
 	"shvtools/internal/broker/auth"
 	"shvtools/internal/broker/internal/door"
 	"shvtools/internal/broker/internal/mounts"
+	"shvtools/internal/broker/internal/own"
 	"shvtools/internal/broker/internal/topics"
 	"shvtools/internal/broker/journal"
 	"shvtools/internal/shv/node"
@@ -79,7 +80,7 @@ type Address struct {
 type Broker struct {
 	opts   Options
 	limits Limits
-	nodes  node.Tree
+	nodes  *node.Tree
 	stats  counters
 	often  *lograte.Lines
 
@@ -151,7 +152,7 @@ func New(o Options) *Broker {
 		runID:     rand.Text(),
 	}
 	b.often = provocable(&b.opts.Log)
-	b.addNodes()
+	b.nodes = own.New(ownNodes{b}, own.Options{Name: o.Name, Version: o.Version, Commit: o.Commit, Rights: o.Rights, Reload: o.Reload})
 	return b
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"shvtools/internal/broker/auth"
 	"shvtools/internal/broker/internal/mounts"
+	"shvtools/internal/broker/internal/own"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/cpon"
 	"shvtools/internal/shv/rpc"
@@ -31,9 +32,6 @@ func isBroker(options chainpack.Value) bool {
 	v, _ := options.Get("broker")
 	return v.Kind() == chainpack.KindMap
 }
-
-// isBroker tells whether the peer is a broker, so that many share its link.
-func (s *session) isBroker() bool { return s.up != nil || s.down != nil }
 
 const (
 	// refresh is how often what a child is subscribed to is looked at without a
@@ -165,7 +163,7 @@ func (d *below) sync() error {
 		d.old = slices.Contains(texts(d.result), "clients")
 		d.known = true
 	}
-	node := ownNode
+	node := own.CurrentClient
 	if d.old {
 		node = ".broker/app"
 	}
@@ -288,7 +286,7 @@ func (d *below) answered(m *rpc.Message) bool {
 	if answer == nil {
 		return false
 	}
-	content, err := m.ContentWithin(maxParamItems)
+	content, err := m.ContentWithin(own.MaxParamItems)
 	if err == nil && content.Error != nil {
 		err = content.Error
 	}

@@ -21,7 +21,6 @@ const (
 	MaxCurious     = maxCurious     // others that ask for brokers above at once
 	MaxEdits       = maxEdits       // changes of rights at once
 	MaxLoginItems  = maxLoginItems  // values in a login
-	MaxParamItems  = maxParamItems  // values in a param
 	MaxTickets     = maxTickets     // secrets of a device that nobody has redeemed
 	MaxTunnels     = maxTunnels     // of a client
 	Refresh        = refresh        // after which a subscription below is asked for again

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 
 	"shvtools/internal/broker/core"
+	"shvtools/internal/broker/internal/own"
 	"shvtools/internal/broker/internal/replyroutes"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/rpc"
@@ -116,9 +117,9 @@ func TestValuesWithoutNumberAreNotDecoded(t *testing.T) {
 		stranger.SendLogin(3, "SHA1", "iot", "x", fmt.Sprintf(`{"device":%s}`, many(core.MaxLoginItems)))
 		stranger.ExpectError(3, rpc.CodeInvalidParam, "unreadable login")
 		user, agent := w.Client(), w.Device("test/a")
-		user.Send(`<1:1,8:4,9:".broker/app",10:"echo">i{1:%s}`, many(core.MaxParamItems))
+		user.Send(`<1:1,8:4,9:".broker/app",10:"echo">i{1:%s}`, many(own.MaxParamItems))
 		user.ExpectError(4, rpc.CodeInvalidParam, "unreadable request")
-		if got := user.Ask(".broker/app", "echo", many(core.MaxParamItems/2)); len(got) < core.MaxParamItems {
+		if got := user.Ask(".broker/app", "echo", many(own.MaxParamItems/2)); len(got) < own.MaxParamItems {
 			t.Errorf("echo of fewer: %.100s", got)
 		}
 		// What is not decoded must not reach a device as somebody's name.

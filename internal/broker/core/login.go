@@ -230,7 +230,7 @@ func (s *session) admit(param, options chainpack.Value, welcome func()) *rpc.Err
 		}
 		return errPassword
 	}
-	name, loginType := s.name(), stringField(login, "type")
+	name, loginType := s.Name(), stringField(login, "type")
 	if !s.from.IsLocal() && auth.WellKnownLogin(name, stringField(login, "password"), loginType, s.login.nonce) {
 		s.leave()
 		return rpc.Errorf(rpc.CodeException, "the password of user %s is one that everybody knows: it is good on the broker's own machine only", name)
@@ -239,7 +239,7 @@ func (s *session) admit(param, options chainpack.Value, welcome func()) *rpc.Err
 	s.login.wantsToken, _ = wanted.AsBool()
 	device, _ := options.Get("device")
 	mountPoint, deviceID := s.place(device)
-	s.log.user = s.name()
+	s.log.user = s.Name()
 	// The Rust broker and the Python one log in as devices do: their user tells.
 	if mountPoint != "" && (isBroker(options) || mayBeBroker(s.user.Load())) {
 		s.setDown(s.newBelow(mountPoint))

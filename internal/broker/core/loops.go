@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"shvtools/internal/broker/internal/own"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/node"
 	"shvtools/internal/shv/rpc"
@@ -75,7 +76,7 @@ func (b *Broker) above(ctx context.Context, asked []string) (ids []string, err e
 		}
 		n++
 		go func() {
-			result, err := s.up.Call(ctx, ownNode, "brokersAbove", chainpack.List(param...))
+			result, err := s.up.Call(ctx, own.CurrentClient, "brokersAbove", chainpack.List(param...))
 			if rpc.IsUnknown(err) {
 				err = nil
 			}
@@ -103,11 +104,10 @@ func texts(list chainpack.Value) []string {
 	return all
 }
 
-// askAboveFor looks for the brokers above in a goroutine of its own. A broker that gets
-// no answer gives its connection up, so nobody else takes its place.
-func askAboveFor(r *node.Request) (chainpack.Value, error) {
+// answerBrokersAbove answers a call of brokersAbove in a goroutine of its own. A broker
+// that gets no answer gives its connection up, so nobody else takes its place.
+func (b *Broker) answerBrokersAbove(r *node.Request) error {
 	s := r.Caller.(*session)
-	b := s.broker
 	asking, limit := &b.curious, maxCurious
 	if mayBeBroker(s.user.Load()) && len(r.From.Callers) == 0 {
 		asking, limit = &b.asking, maxAsking
@@ -115,7 +115,7 @@ func askAboveFor(r *node.Request) (chainpack.Value, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed || *asking >= limit {
-		return chainpack.Value{}, rpc.Errorf(rpc.CodeTryAgainLater, "too many ask which brokers are above")
+		return rpc.Errorf(rpc.CodeTryAgainLater, "too many ask which brokers are above")
 	}
 	*asking++
 	b.running.Go(func() {
@@ -124,5 +124,5 @@ func askAboveFor(r *node.Request) (chainpack.Value, error) {
 		*asking--
 		b.mu.Unlock()
 	})
-	return chainpack.Value{}, node.ErrLater
+	return node.ErrLater
 }

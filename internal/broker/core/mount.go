@@ -29,7 +29,7 @@ func (s *session) mount(path, deviceID string, welcome func()) *rpc.Error {
 		return nil
 	}
 	before, taken := b.mounts.Newest(path)
-	if taken && before.name() != s.name() {
+	if taken && before.Name() != s.Name() {
 		b.mu.Unlock()
 		return rpc.Errorf(rpc.CodeException, "mount point %s is taken by another user's device", path)
 	}
@@ -81,13 +81,6 @@ func (b *Broker) belongsTo(s *session, path []byte) bool {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	return b.mounts.Has(s, path)
-}
-
-// mountsBelow returns the names on the way to mount points below a clean path.
-func (b *Broker) mountsBelow(path string) ([]string, bool) {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	return b.mounts.Children(path)
 }
 
 // offlineSince returns when the device left that a clean path belonged to. It is

@@ -1,11 +1,13 @@
 package core
 
 import (
+	"cmp"
+	"fmt"
+	"maps"
 	"slices"
-	"strings"
 	"time"
 
-	"shvtools/internal/shv/chainpack"
+	"shvtools/internal/broker/internal/own"
 	"shvtools/internal/shv/node"
 	"shvtools/internal/shv/rpc"
 	"shvtools/internal/shv/shvpath"
@@ -16,159 +18,153 @@ import (
 // broker does.
 const DefaultName = "broker.local"
 
-// maxParamItems bounds the values in the param of a call of the broker's own nodes: the
-// most of any is a role with thousands of rules.
-const maxParamItems = 16 << 10
+// RightsTable is a part of the rights that calls can read and change.
+type RightsTable = own.RightsTable
 
-// ownNode is where every client asks about himself.
-const ownNode = ".broker/currentClient"
+// ownNodes is the broker as its own nodes see it; see own.Broker.
+type ownNodes struct{ *Broker }
 
-// addNodes builds the tree that the broker serves itself (spec.md 7.8,
-// 7.9). What clients of either generation look for is there; what ls shows makes
-// each choose its own (7.9).
-func (b *Broker) addNodes() {
-	b.nodes.Add("")
-	b.nodes.Add(".app", node.App("shvbroker", b.opts.Version, time.Now)...)
-	b.nodes.Add(".broker", b.brokerMethods()...)
-	b.nodes.Add(".broker/app", append(b.oldAppMethods(), b.reloadMethods()...)...)
-	b.nodes.Add(ownNode, append(currentClientMethods(), b.passwordMethods()...)...)
-	b.nodes.AddDynamic(clientNode, b.clientNodes)
-	b.nodes.AddDynamic(clientNodeOld, b.oldClientNodes)
-	b.nodes.AddDynamic(".broker/mounts", b.mountNodes)
-	b.nodes.Add(".broker/tunnels", b.tunnelMethods()...)
-	b.nodes.AddDynamic(".broker/tunnels", b.tunnelNodes)
-	b.nodes.More = b.mountsBelow
-	b.nodes.MaxItems = maxParamItems
-	b.nodes.Hidden = map[string]bool{
-		clientNodeOld: true, ".broker/mounts": true, ".broker/tunnels": true, ".broker/etc": true, ".broker/access": true,
-	}
-	b.addRights()
+func (b ownNodes) Client(id int64) (own.Client, bool) {
+	s := b.loggedIn(id)
+	return s, s != nil
 }
 
-// brokerMethods are those of .broker.
-func (b *Broker) brokerMethods() []node.Method {
-	return []node.Method{
-		node.Constant("name", "s", rpc.AccessBrowse, chainpack.String(b.opts.Name)),
-		{Name: "clientInfo", Param: "i", Result: "!clientInfo|n", Access: rpc.AccessSuperService, Call: b.clientInfo},
-		{Name: "mountedClientInfo", Param: "s", Result: "!clientInfo|n", Access: rpc.AccessSuperService, Call: b.mountedClientInfo},
-		node.Getter("clients", "[i]", rpc.AccessSuperService, b.listClients),
-		node.Getter("mounts", "[s]", rpc.AccessSuperService, b.listMounts),
-		{Name: "disconnectClient", Param: "i", Access: rpc.AccessSuperService, Call: b.disconnectClient},
-		node.Constant("brokerId", "s", rpc.AccessService, chainpack.String(b.opts.Name)),
-	}
-}
-
-func (b *Broker) clientInfo(r *node.Request) (chainpack.Value, error) {
-	id, ok := r.Param.AsInt()
-	if !ok {
-		return chainpack.Null(), rpc.Errorf(rpc.CodeInvalidParam, "the param is to be the id of a client, an Int")
-	}
-	if s := b.loggedIn(id); s != nil {
-		return s.info(), nil
-	}
-	return chainpack.Null(), nil
-}
-
-func (b *Broker) mountedClientInfo(r *node.Request) (chainpack.Value, error) {
-	path, ok := r.Param.AsString()
-	if !ok {
-		return chainpack.Null(), rpc.Errorf(rpc.CodeInvalidParam, "the param is to be a path, a String")
-	}
-	if s, _ := b.mountedAt(shvpath.Clean([]byte(path))); s != nil {
-		return s.info(), nil
-	}
-	return chainpack.Null(), nil
-}
-
-func (b *Broker) listClients() chainpack.Value {
-	var ids []chainpack.Value
-	for _, s := range b.everybody() {
-		ids = append(ids, chainpack.Int(s.id))
-	}
-	return chainpack.List(ids...)
-}
-
-func (b *Broker) listMounts() chainpack.Value {
-	var paths []string
-	for _, s := range b.everybody() {
-		if path := b.mountPointOf(s); path != "" {
-			paths = append(paths, path)
+func (b ownNodes) Clients() []own.Client {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	all := make([]own.Client, 0, len(b.sessions))
+	for _, s := range b.sessions {
+		if s.ready.Load() {
+			all = append(all, s)
 		}
 	}
-	slices.Sort(paths)
-	var items []chainpack.Value
-	for _, path := range slices.Compact(paths) {
-		items = append(items, chainpack.String(path))
-	}
-	return chainpack.List(items...)
+	slices.SortFunc(all, func(x, y own.Client) int { return cmp.Compare(x.ID(), y.ID()) })
+	return all
 }
 
-func (b *Broker) disconnectClient(r *node.Request) (chainpack.Value, error) {
-	id, ok := r.Param.AsInt()
-	if !ok {
-		return chainpack.Null(), rpc.Errorf(rpc.CodeInvalidParam, "the param is to be the id of a client, an Int")
+func (b ownNodes) DeviceAt(path []byte) (own.Client, bool) {
+	s, _ := b.mountedAt(path)
+	return s, s != nil
+}
+
+func (b ownNodes) MountsBelow(path string) ([]string, bool) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.mounts.Children(path)
+}
+
+func (b ownNodes) Tunnels() []own.Tunnel {
+	b.mu.RLock()
+	tunnels := slices.Collect(maps.Values(b.numbered))
+	b.mu.RUnlock()
+	slices.SortFunc(tunnels, func(x, y *tunnel) int { return cmp.Compare(x.number, y.number) })
+	all := make([]own.Tunnel, len(tunnels))
+	for i, t := range tunnels {
+		all[i] = t.info()
 	}
-	s := b.loggedIn(id)
-	if s == nil {
-		return chainpack.Null(), rpc.Errorf(rpc.CodeInvalidParam, "there is no client %d", id)
+	return all
+}
+
+func (b ownNodes) Tunnel(number int64) (own.Tunnel, bool) {
+	if t := b.liveTunnel(number); t != nil {
+		return t.info(), true
 	}
-	s.log.Warn().Str("by", r.Caller.(*session).name()).Msg("client is disconnected")
+	return own.Tunnel{}, false
+}
+
+func (b ownNodes) CloseTunnel(number int64, by own.Client, reason string) {
+	t := b.liveTunnel(number)
+	if t == nil {
+		return
+	}
+	why := fmt.Sprintf("closed by %s", by.Name())
+	if reason != "" {
+		why += ": " + reason
+	}
+	by.(*session).log.Warn().Int64("tunnel", number).Str("reason", reason).Msg("tunnel is closed by hand")
+	b.closeTunnel(t, why)
+}
+
+func (b ownNodes) liveTunnel(number int64) *tunnel {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.numbered[number]
+}
+
+func (b ownNodes) AnswerBrokersAbove(r *node.Request) error { return b.answerBrokersAbove(r) }
+
+func (b ownNodes) Later(r *node.Request, change func() error, names ...string) error {
+	return b.changeLater(r, change, names...)
+}
+
+func (b ownNodes) LaterForUser(r *node.Request, change func() error) error {
+	return b.changeLaterForUser(r, change)
+}
+
+func (t *tunnel) info() own.Tunnel {
+	client := t.client.session
+	return own.Tunnel{
+		Number: t.number, User: client.userName(), ClientID: client.id, ClientPeer: client.from.String(),
+		Path: t.with.Path, Method: t.with.Method,
+		AgentID: t.agent.id, AgentMountPoint: t.agentAt, AgentPeer: t.agent.from.String(), HelperID: t.helper.session.id,
+		Since: t.since, BytesToDevice: t.toHelper.Load(), BytesToClient: t.toClient.Load(),
+	}
+}
+
+// The methods of own.Client, and of topics.Member.
+
+func (s *session) ID() int64 { return s.id }
+
+// Owner tells topics whose subscriptions the peer's are.
+func (s *session) Owner() (user string, parent bool) { return s.Name(), s.up != nil }
+
+func (s *session) HasTree() bool { return s.ticket == nil && s.up == nil }
+
+func (s *session) Info() own.Info {
+	info := own.Info{
+		User: s.userName(), MountPoint: s.broker.mountPointOf(s), Peer: s.from.String(), Since: s.since,
+		SignalsMissed: s.missed.Load(), Subscriptions: s.broker.topics.Of(s, time.Now()),
+	}
+	if user := s.user.Load(); user != nil {
+		info.Roles = user.Roles
+	}
+	return info
+}
+
+func (s *session) Silence() (silent, limit time.Duration) { return s.link.Silence() }
+
+func (s *session) Subscribe(ri shvpath.RI, ttl time.Duration) (added bool, err error) {
+	now := time.Now()
+	until := time.Time{}
+	if ttl > 0 {
+		until = now.Add(ttl)
+	}
+	if ri, err = s.rooted(ri); err != nil {
+		return false, err
+	}
+	return s.broker.topics.Add(s, ri, until, now)
+}
+
+func (s *session) Unsubscribe(ri shvpath.RI) (removed bool, err error) {
+	if ri, err = s.rooted(ri); err != nil {
+		return false, err
+	}
+	return s.broker.topics.Remove(s, ri.String(), time.Now()), nil
+}
+
+func (s *session) Reject(path, source, signal string) (removed bool, err error) {
+	from := defaultSource
+	if source != "" {
+		from = []byte(source)
+	}
+	if len(path) > maxSignalPath {
+		return false, rpc.Errorf(rpc.CodeInvalidParam, "a path of %d bytes, more than %d", len(path), maxSignalPath)
+	}
+	at := s.rootedPath(shvpath.Clean([]byte(path)))
+	return s.broker.topics.RemoveMatching(s, at, from, []byte(signal)), nil
+}
+
+func (s *session) Disconnect(by string) {
+	s.log.Warn().Str("by", by).Msg("client is disconnected")
 	s.link.Close(link.Dropped)
-	return chainpack.Null(), nil
-}
-
-// clientNodes are the clients by their ids; requests for them never come here,
-// since target finds the client itself.
-func (b *Broker) clientNodes(rest string) ([]node.Method, []string, bool) {
-	if rest == "" {
-		return nil, clientIDs(b.everybody(), false), true
-	}
-	to, _ := b.clientAt([]byte(rest))
-	return nil, nil, to != nil
-}
-
-// oldClientNodes are what SHV 2 tools see of clients.
-func (b *Broker) oldClientNodes(rest string) ([]node.Method, []string, bool) {
-	if rest == "" {
-		return nil, clientIDs(b.everybody(), true), true
-	}
-	id, below, _ := strings.Cut(rest, "/")
-	s := b.loggedIn(parseID([]byte(id)))
-	switch {
-	case s == nil:
-		return nil, nil, false
-	case below != "":
-		return nil, nil, below == appOfOld && s.hasTree()
-	case !s.hasTree():
-		return b.oldClientMethods(s), nil, true
-	}
-	return b.oldClientMethods(s), []string{appOfOld}, true
-}
-
-func (b *Broker) oldClientMethods(s *session) []node.Method {
-	return []node.Method{
-		node.Getter("userName", "s", rpc.AccessService, func() chainpack.Value { return chainpack.String(s.userName()) }),
-		node.Getter("userRoles", "[s]", rpc.AccessService, s.roles),
-		node.Constant("userProfile", "?", rpc.AccessService, chainpack.Null()),
-		node.Getter("mountPoint", "s", rpc.AccessService, func() chainpack.Value { return chainpack.String(b.mountPointOf(s)) }),
-		{Name: "dropClient", Access: rpc.AccessService, Call: func(r *node.Request) (chainpack.Value, error) {
-			r.Param = chainpack.Int(s.id)
-			_, err := b.disconnectClient(r)
-			return chainpack.Bool(err == nil), err
-		}},
-		node.Getter("idleTime", "i", rpc.AccessService, func() chainpack.Value {
-			silent, _ := s.link.Silence()
-			return chainpack.Int(silent.Milliseconds())
-		}),
-		node.Getter("idleTimeMax", "i", rpc.AccessService, func() chainpack.Value {
-			_, limit := s.link.Silence()
-			return chainpack.Int(limit.Milliseconds())
-		}),
-	}
-}
-
-// mountNodes are the mount points as a tree.
-func (b *Broker) mountNodes(rest string) ([]node.Method, []string, bool) {
-	names, ok := b.mountsBelow(rest)
-	return nil, names, ok || rest == ""
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"sync"
 
+	"shvtools/internal/broker/internal/own"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/rpc"
 	"shvtools/internal/shv/shvpath"
@@ -45,7 +46,7 @@ func (b *Broker) AddParent(l *link.Link, from transport.Peer, o ParentOptions) (
 		return nil, ErrClosed
 	}
 	l.Share(b.limits.QueueBytes)
-	s.log.user = s.name()
+	s.log.user = s.Name()
 	return &Parent{session: s}, nil
 }
 
@@ -82,7 +83,7 @@ func (s *session) asksByItself(m *rpc.Message, path []byte) bool {
 		return false
 	}
 	switch string(path) {
-	case "", ".app", ".broker", ownNode:
+	case "", ".app", ".broker", own.CurrentClient:
 		return true
 	}
 	return false

@@ -19,7 +19,7 @@ import (
 func TestStrangersDoNotFillTheLog(t *testing.T) {
 	var text bytes.Buffer
 	limits := core.Limits{Unauthenticated: 1, Connections: 30}
-	o := core.Options{Log: zerolog.New(&text).Level(zerolog.InfoLevel), Limits: limits}
+	o := core.Options{Log: zerolog.New(zerolog.SyncWriter(&text)).Level(zerolog.InfoLevel), Limits: limits}
 	world.Run(t, o, func(t *testing.T, w *world.World) {
 		seat := w.Connect()
 		synctest.Wait()

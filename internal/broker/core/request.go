@@ -25,7 +25,7 @@ func (s *session) request(m *rpc.Message, f *link.Frame) {
 		}
 		path = s.fromAbove(m, path)
 	} else {
-		level = s.level(path, m.Method())
+		level = s.Level(path, m.Method())
 		if asked := m.Access(); asked > rpc.AccessNone || m.Has(rpc.TagAccessLevel) {
 			level = min(level, asked)
 		}
@@ -33,7 +33,7 @@ func (s *session) request(m *rpc.Message, f *link.Frame) {
 	if level == rpc.AccessNone {
 		s.broker.stats.requestsDenied.Add(1)
 		s.answer(rpc.AppendError(nil, m.Address(), rpc.Errorf(rpc.CodeException,
-			"Access to SHV path '%s' not granted for user '%s'", path, s.name())))
+			"Access to SHV path '%s' not granted for user '%s'", path, s.Name())))
 		return
 	}
 	if s.ping(m, path) {
@@ -71,7 +71,7 @@ func (s *session) request(m *rpc.Message, f *link.Frame) {
 // no memory and, as the stack of a quiet session is most of what it costs, not
 // much stack.
 func (s *session) ping(m *rpc.Message, path []byte) bool {
-	if string(m.Method()) != "ping" || !isPlain(m.Body()) {
+	if string(m.Method()) != "ping" || !rpc.HasPlainBody(m.Body()) {
 		return false
 	}
 	result := chainpack.Null()
@@ -90,19 +90,6 @@ func (s *session) ping(m *rpc.Message, path []byte) bool {
 		s.link.Close(link.SlowPeer)
 	}
 	return true
-}
-
-// isPlain tells whether the body of a request holds a param or nothing.
-func isPlain(body []byte) bool {
-	in := chainpack.NewScanner(body, chainpack.Limits{})
-	if in.Enter(chainpack.ByteIMap) != nil {
-		return false
-	}
-	if in.Leave() {
-		return true
-	}
-	key, err := in.Int()
-	return err == nil && key == rpc.KeyParam && in.Skip() == nil && in.Leave()
 }
 
 // passRequest puts a request into the queue of its device.
@@ -127,22 +114,6 @@ func (s *session) passRequest(m *rpc.Message, f *link.Frame, to *session, asked 
 	return rpc.Errorf(rpc.CodeException, "the device has just gone")
 }
 
-// level is what the session may do with a method at a clean path, now. It does
-// not allocate.
-func (s *session) level(path, method []byte) rpc.Access {
-	if user := s.user.Load(); user != nil {
-		return user.Level(path, method)
-	}
-	if s.up != nil {
-		return rpc.AccessSuper // the broker above has judged
-	}
-	// A tunnel login is there for its tunnel, and to show that it lives.
-	if p := string(path); p == ".app" || p == ".broker/app" {
-		return rpc.AccessBrowse
-	}
-	return rpc.AccessNone
-}
-
 // extendUserID adds our user to the chain of users, where the caller asked for
 // one (spec.md 3.8).
 func (s *session) extendUserID(m *rpc.Message) {
@@ -164,7 +135,7 @@ func (s *session) extendUserID(m *rpc.Message) {
 	if text != "" {
 		text += ";"
 	}
-	m.SetUserID(chainpack.String(text + s.name()))
+	m.SetUserID(chainpack.String(text + s.Name()))
 }
 
 // answerSelf answers a request for a node of the broker's own.
@@ -174,7 +145,7 @@ func (s *session) answerSelf(m *rpc.Message, path []byte, level rpc.Access) {
 		s.answer(rpc.AppendError(nil, m.Address(), rpc.Denied(string(m.Method()), string(path), rpc.AccessNone, rpc.AccessBrowse)))
 		return
 	}
-	answer := node.Answer(&s.broker.nodes, m, level, s)
+	answer := node.Answer(s.broker.nodes, m, level, s)
 	if answer == nil {
 		return // it comes later
 	}

@@ -6,6 +6,7 @@ import (
 	"shvtools/internal/broker/auth"
 	"shvtools/internal/broker/internal/replyroutes"
 	"shvtools/internal/shv/chainpack"
+	"shvtools/internal/shv/rpc"
 	"shvtools/internal/shv/shvpath"
 	"shvtools/internal/wire/link"
 )
@@ -154,3 +155,19 @@ func (b *Broker) mayTunnel(t *ticket) bool {
 
 // holds tells whether the peer has a right still. A broker above judges by itself.
 func (s *session) holds(r replyroutes.Right) bool { return s.up != nil || r.HeldBy(s.user.Load()) }
+
+// Level is what the session may do with a method at a clean path, now. It does
+// not allocate.
+func (s *session) Level(path, method []byte) rpc.Access {
+	if user := s.user.Load(); user != nil {
+		return user.Level(path, method)
+	}
+	if s.up != nil {
+		return rpc.AccessSuper // the broker above has judged
+	}
+	// A tunnel login is there for its tunnel, and to show that it lives.
+	if p := string(path); p == ".app" || p == ".broker/app" {
+		return rpc.AccessBrowse
+	}
+	return rpc.AccessNone
+}

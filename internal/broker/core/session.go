@@ -10,7 +10,6 @@ import (
 	"shvtools/internal/broker/auth"
 	"shvtools/internal/broker/internal/door"
 	"shvtools/internal/broker/internal/replyroutes"
-	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/rpc"
 	"shvtools/internal/wire/link"
 	"shvtools/internal/wire/transport"
@@ -330,7 +329,7 @@ func (s *session) flowsTo(to *session) *flows {
 func (s *session) rehead(m *rpc.Message, f *link.Frame) error {
 	s.head = m.AppendMeta(s.head[:0])
 	f.ReplaceHead(s.head, len(m.Body()))
-	tooBig := len(f.Payload()) > s.broker.limits.MaxFrame || tooManyTags(s.head)
+	tooBig := len(f.Payload()) > s.broker.limits.MaxFrame || rpc.HasMoreTags(s.head, maxTags)
 	if cap(s.head) > keptHead {
 		s.head = nil
 	}
@@ -340,31 +339,11 @@ func (s *session) rehead(m *rpc.Message, f *link.Frame) error {
 	return nil
 }
 
-// tooManyTags tells whether a peer could refuse the meta for its many entries.
-func tooManyTags(meta []byte) bool {
-	if len(meta) < 2*maxTags {
-		return false
-	}
-	in := chainpack.NewScanner(meta, chainpack.Limits{})
-	if in.Enter(chainpack.ByteMetaMap) != nil {
-		return true
-	}
-	for n := 0; !in.Leave(); n++ {
-		if n == maxTags || in.Skip() != nil || in.Skip() != nil {
-			return true
-		}
-	}
-	return false
-}
+// isBroker tells whether the peer is a broker, so that many share its link.
+func (s *session) isBroker() bool { return s.up != nil || s.down != nil }
 
-// ID orders the sessions; it makes a session a member of topics.
-func (s *session) ID() int64 { return s.id }
-
-// Owner tells topics whose subscriptions the peer's are.
-func (s *session) Owner() (user string, parent bool) { return s.name(), s.up != nil }
-
-// name is that of the user, or what the peer is called that has none.
-func (s *session) name() string {
+// Name is that of the user, or what the peer is called that has none.
+func (s *session) Name() string {
 	user := s.user.Load()
 	switch {
 	case user != nil:

@@ -1,0 +1,105 @@
+package core
+
+import (
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"shvtools/internal/broker/auth"
+	"shvtools/internal/shv/chainpack"
+	"shvtools/internal/shv/login"
+	"shvtools/internal/shv/node"
+	"shvtools/internal/shv/rpc"
+)
+
+// maxEdits is how many changes of rights may wait for the disk.
+const maxEdits = 16
+
+// changeLater is own.Broker's Later.
+func (b *Broker) changeLater(r *node.Request, change func() error, names ...string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed || b.edits >= maxEdits {
+		return rpc.Errorf(rpc.CodeTryAgainLater, "too many changes of rights are being made")
+	}
+	b.edits++
+	b.changeAsideLocked(r, change, func() { b.edits-- }, names...)
+	return node.ErrLater
+}
+
+// changeLaterForUser is own.Broker's LaterForUser. Guesses, which are held back, must
+// not keep the rights from being changed.
+func (b *Broker) changeLaterForUser(r *node.Request, change func() error) error {
+	user := r.Caller.(*session).Name()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed || b.renewing[user] {
+		return rpc.Errorf(rpc.CodeTryAgainLater, "the password of user %s is being changed", user)
+	}
+	b.renewing[user] = true
+	b.changeAsideLocked(r, change, func() { delete(b.renewing, user) })
+	return node.ErrLater
+}
+
+// changeAsideLocked makes a change in a goroutine of its own, calls done under the
+// lock, and answers the call. The broker is not closed.
+func (b *Broker) changeAsideLocked(r *node.Request, change func() error, done func(), names ...string) {
+	s := r.Caller.(*session)
+	b.running.Go(func() {
+		err := b.change(change, done)
+		about := func(e *zerolog.Event) *zerolog.Event {
+			return e.Str("path", r.Path).Str("method", r.Method).Strs("entry", names)
+		}
+		if err != nil {
+			about(s.log.Warn()).Err(err).Msg("change of rights refused")
+			s.answer(rpc.AppendError(nil, r.From, rpc.Errorf(rpc.CodeException, "%s", oneLine(err))))
+			return
+		}
+		about(s.log.Info()).Msg("rights changed")
+		s.answer(rpc.AppendResult(nil, r.From, chainpack.Bool(true)))
+	})
+}
+
+func (b *Broker) change(change func() error, done func()) error {
+	defer func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		done()
+	}()
+	return change()
+}
+
+// oneLine puts several faults into a line.
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
+
+// CheckPassword is a method of own.Client.
+func (s *session) CheckPassword(text string) error {
+	_, err := s.broker.opts.Users.Check(s.link.Done(), auth.Attempt{
+		User: s.Name(), Password: text, Type: login.Plain, From: s.from.Addr, Now: time.Now(),
+	})
+	if err != nil {
+		s.holdBack(s.broker.limits.LoginPenalty)
+		return rpc.Errorf(rpc.CodeException, "the old password is wrong")
+	}
+	return nil
+}
+
+// RenewPassword is a method of own.Client.
+func (s *session) RenewPassword(text string) (stored chainpack.Value, undo func()) {
+	before := s.user.Load().Password
+	renewed := before.Renewed(text)
+	put := func(p auth.Password) {
+		s.broker.mu.Lock()
+		defer s.broker.mu.Unlock()
+		if s.admitted.User == nil {
+			return
+		}
+		changed := *s.admitted.User
+		changed.Password = p
+		s.admitted.User = &changed
+	}
+	put(renewed)
+	stored = chainpack.Map(chainpack.F(renewed.Form().String(), chainpack.String(renewed.Text())))
+	return stored, func() { put(before) }
+}

@@ -1,0 +1,162 @@
+package own
+
+import (
+	"errors"
+
+	"shvtools/internal/shv/chainpack"
+	"shvtools/internal/shv/node"
+	"shvtools/internal/shv/rpc"
+)
+
+// usersTable is the node of the users, with their passwords.
+const usersTable = ".broker/access/users"
+
+// RightsTable is a part of the rights that calls can read and change. Its
+// methods may be called concurrently.
+type RightsTable interface {
+	Names() []string
+	// Value returns an entry without its secrets.
+	Value(name string) (chainpack.Value, bool)
+	// Set changes an entry, or removes it if v is Null. When it returns, the change is
+	// on disk and in force, or neither. It may wait for the disk.
+	Set(name string, v chainpack.Value) error
+}
+
+// rights are the nodes of a table; users' entries have more methods.
+func (n nodes) rights(table RightsTable, users bool) node.Dynamic {
+	return func(rest string) ([]node.Method, []string, bool) {
+		if rest == "" {
+			return n.tableMethods(table), table.Names(), true
+		}
+		if _, ok := table.Value(rest); !ok {
+			return nil, nil, false
+		}
+		return n.entryMethods(table, rest, users), nil, true
+	}
+}
+
+func (n nodes) tableMethods(table RightsTable) []node.Method {
+	return []node.Method{
+		{Name: "value", Flags: node.FlagGetter, Result: "{?}", Access: rpc.AccessSuper,
+			Call: func(*node.Request) (chainpack.Value, error) {
+				var entries []chainpack.Entry
+				for _, name := range table.Names() {
+					if v, ok := table.Value(name); ok {
+						entries = append(entries, chainpack.F(name, v))
+					}
+				}
+				return chainpack.Map(entries...), nil
+			}},
+		{Name: "setValue", Param: "[s:key,?:value]", Result: "b", Access: rpc.AccessSuper,
+			Call: func(r *node.Request) (chainpack.Value, error) {
+				name, ok := r.Param.At(0).AsString()
+				if r.Param.Kind() != chainpack.KindList || r.Param.Len() != 2 || !ok {
+					return chainpack.Value{}, rpc.Errorf(rpc.CodeInvalidParam,
+						"setValue takes a list of a name and a value, Null to take the entry away")
+				}
+				return n.edit(r, table, name, r.Param.At(1))
+			}},
+	}
+}
+
+// entryMethods are those of one entry, for users also the ones of the Rust broker.
+func (n nodes) entryMethods(table RightsTable, name string, user bool) []node.Method {
+	value := func() chainpack.Value {
+		v, _ := table.Value(name)
+		return v
+	}
+	methods := []node.Method{{Name: "value", Flags: node.FlagGetter, Result: "?", Access: rpc.AccessSuper,
+		Call: func(*node.Request) (chainpack.Value, error) { return value(), nil }}}
+	if !user {
+		return methods
+	}
+	deactivated := func(off bool) func(r *node.Request) (chainpack.Value, error) {
+		return func(r *node.Request) (chainpack.Value, error) {
+			return n.edit(r, table, name, with(value(), "deactivated", chainpack.Bool(off)))
+		}
+	}
+	return append(methods,
+		node.Method{Name: "activate", Result: "b", Access: rpc.AccessSuper, Call: deactivated(false)},
+		node.Method{Name: "deactivate", Result: "b", Access: rpc.AccessSuper, Call: deactivated(true)},
+		node.Method{Name: "setExpiration", Param: "t|n", Result: "b", Access: rpc.AccessSuper,
+			Call: func(r *node.Request) (chainpack.Value, error) {
+				if _, ok := r.Param.AsTime(); !ok && r.Param.Kind() != chainpack.KindNull {
+					return chainpack.Value{}, rpc.Errorf(rpc.CodeInvalidParam, "setExpiration takes a DateTime, or Null for never")
+				}
+				return n.edit(r, table, name, with(value(), "expires", r.Param))
+			}},
+	)
+}
+
+// with is a map with one entry changed.
+func with(v chainpack.Value, name string, value chainpack.Value) chainpack.Value {
+	entries := []chainpack.Entry{chainpack.F(name, value)}
+	for _, e := range v.Entries() {
+		if e.Key.Str() != name {
+			entries = append(entries, e)
+		}
+	}
+	return chainpack.Map(entries...)
+}
+
+// edit changes an entry.
+func (n nodes) edit(r *node.Request, table RightsTable, name string, v chainpack.Value) (chainpack.Value, error) {
+	return chainpack.Value{}, n.broker.Later(r, func() error { return table.Set(name, v) }, name)
+}
+
+// reloadMethods is the one of .broker/app that reads the configuration again
+// (spec.md 7.8). The caller does not learn what was wrong: that names users, and
+// the level is not that of the rights.
+func (n nodes) reloadMethods() []node.Method {
+	if n.options.Reload == nil {
+		return nil
+	}
+	reload := func() error {
+		if n.options.Reload() != nil {
+			return errNotReloaded
+		}
+		return nil
+	}
+	return []node.Method{{Name: "reloadConfig", Result: "b", Access: rpc.AccessService,
+		Call: func(r *node.Request) (chainpack.Value, error) { return chainpack.Value{}, n.broker.Later(r, reload) }}}
+}
+
+var errNotReloaded = errors.New("configuration not reloaded, the old one stays in force: the log of the broker says why")
+
+// passwordMethods are those of .broker/currentClient that change the caller's own
+// password (spec.md 7.8); none where rights cannot be changed.
+func (n nodes) passwordMethods() []node.Method {
+	table := n.options.Rights[usersTable]
+	if table == nil {
+		return nil
+	}
+	return []node.Method{{Name: "changePassword", Param: "[s:old,s:new]", Result: "b", Access: rpc.AccessWrite,
+		Call: func(r *node.Request) (chainpack.Value, error) {
+			was, okOld := r.Param.At(0).AsString()
+			next, okNew := r.Param.At(1).AsString()
+			if r.Param.Kind() != chainpack.KindList || r.Param.Len() != 2 || !okOld || !okNew || next == "" {
+				return chainpack.Value{}, rpc.Errorf(rpc.CodeInvalidParam, "changePassword takes a list of the old and the new password")
+			}
+			c := caller(r)
+			return chainpack.Value{}, n.broker.LaterForUser(r, func() error { return changePassword(c, table, was, next) })
+		}}}
+}
+
+// changePassword changes the password of the client's user. The client stays logged
+// in; other sessions of the user end.
+func changePassword(c Client, table RightsTable, was, next string) error {
+	if err := c.CheckPassword(was); err != nil {
+		return err
+	}
+	name := c.Name()
+	entry, ok := table.Value(name)
+	if !ok {
+		return rpc.Errorf(rpc.CodeException, "there is no such user any more")
+	}
+	stored, undo := c.RenewPassword(next)
+	if err := table.Set(name, with(entry, "password", stored)); err != nil {
+		undo()
+		return err
+	}
+	return nil
+}
