@@ -37,7 +37,7 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-// A watch that has ended, or waits for a link, ends no stalled links any more.
+// A watch that has ended, or waits for a link, would not close stalled links any more.
 func TestWatchThatDoesNotComeRoundIsNoHealth(t *testing.T) {
 	world.Run(t, core.Options{}, func(t *testing.T, w *world.World) {
 		time.Sleep(time.Hour)

@@ -15,7 +15,7 @@ import (
 	"shvtools/internal/wire/link"
 )
 
-// A disk that is full of what strangers sent is of no use to anybody.
+// Peers without a login must not be able to fill the disk with log lines.
 func TestStrangersDoNotFillTheLog(t *testing.T) {
 	var text bytes.Buffer
 	limits := core.Limits{Unauthenticated: 1, Connections: 30}

@@ -19,8 +19,8 @@ import (
 	"shvtools/internal/test/world"
 )
 
-// A fleet that comes back at once, after a blackout: nobody who logs in as they
-// should is lost, and when they go, so does what they took.
+// A fleet reconnects at once after a blackout: no device is lost, and the memory of those
+// that go is freed.
 func TestRushOfClientsLosesNobodyAndLeavesNothing(t *testing.T) {
 	clients := 500
 	if os.Getenv("SHV_LONG") == "1" {
@@ -110,7 +110,7 @@ func tryLogin(r *world.Peer, mountPoint string) error {
 	return nil
 }
 
-// inUse is how much heap and stack is in use after a collection, in bytes.
+// inUse returns the bytes of heap and stack in use after a collection.
 func inUse() int64 {
 	runtime.GC()
 	runtime.GC()

@@ -75,8 +75,7 @@ func TestTunnelLoginsMayDoNothingElse(t *testing.T) {
 	})
 }
 
-// The victim's own client may not be used either: others do not type into its
-// shell.
+// Nor can another client type into a shell through the ids of its user.
 func TestClientsMayNotTypeIntoTunnelsOfOthers(t *testing.T) {
 	world.Run(t, tunnelling, func(t *testing.T, w *world.World) {
 		p := w.NewTunnel(41, 3)
