@@ -2,7 +2,6 @@ package core
 
 import (
 	"sync"
-	"time"
 
 	"shvtools/internal/wire/transport"
 )
@@ -15,15 +14,15 @@ const (
 	AwaitFor       = awaitFor       // how long a child broker may take to make a tunnel that it asked for
 	Lingering      = lingering      // time that a link outlives its purpose
 	Looks          = looks          // of the watch, in one stall time
-	MaxAsking      = maxAsking      // brokers below that ask for those above at once
-	MaxAwaited     = maxAwaited     // tunnels that one broker below may make
+	MaxAsking      = maxAsking      // child brokers that ask which brokers are above, at once
+	MaxAwaited     = maxAwaited     // tunnels that one child broker may make
 	MaxBeforeLogin = maxBeforeLogin // messages before a login
-	MaxCurious     = maxCurious     // others that ask for brokers above at once
+	MaxCurious     = maxCurious     // other clients that ask that, at once
 	MaxEdits       = maxEdits       // changes of rights at once
 	MaxLoginItems  = maxLoginItems  // values in a login
 	MaxTickets     = maxTickets     // secrets of a device that nobody has redeemed
 	MaxTunnels     = maxTunnels     // of a client
-	Refresh        = refresh        // after which a subscription below is asked for again
+	Refresh        = refresh        // after which a child broker is subscribed to again
 )
 
 // Records counts secrets that nobody has redeemed, calls that wait for their tunnel, and
@@ -66,6 +65,3 @@ func (b *Broker) Locks() map[string]sync.Locker {
 
 // Handshakes returns the slots of TLS handshakes, for a test to fill.
 func (b *Broker) Handshakes() transport.Slots { return b.handshakes }
-
-// SetLooked sets the time of the last turn of the watch over the links.
-func (b *Broker) SetLooked(at time.Time) { b.looked.Store(&at) }
