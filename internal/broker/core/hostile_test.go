@@ -173,7 +173,7 @@ func TestNoRequestIsLongerThanDevicesTake(t *testing.T) {
 		ok         bool
 	}{
 		{"caller ids", ",11:" + list(maxStack-1), true}, // with ours, the answer may have as many
-		{"caller ids that leave no way back", ",11:" + list(maxStack), false},
+		{"caller ids that leave no reply route", ",11:" + list(maxStack), false},
 		{"too many caller ids", ",11:" + list(maxStack+1), false},
 		{"64 caller ids", ",11:" + list(64), false},
 		{"too many reverse ids", ",13:" + list(maxStack+1), false},

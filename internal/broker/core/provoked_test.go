@@ -21,12 +21,12 @@ func TestStrangersDoNotFillTheLog(t *testing.T) {
 	limits := core.Limits{Unauthenticated: 1, Connections: 30}
 	o := core.Options{Log: zerolog.New(zerolog.SyncWriter(&text)).Level(zerolog.InfoLevel), Limits: limits}
 	world.Run(t, o, func(t *testing.T, w *world.World) {
-		seat := w.Connect()
+		pending := w.Connect()
 		synctest.Wait()
 		for range 100 {
 			w.Connect().Gone()
 		}
-		seat.Close()
+		pending.Close()
 		for n := range 10 {
 			bad := w.ConnectFrom(fmt.Sprintf("10.0.0.%d:1", n))
 			bad.Nonce()

@@ -54,7 +54,7 @@ func TestResponsesThatNobodyAskedForAreDropped(t *testing.T) {
 	}
 }
 
-func TestFormsOfAStackAreOneWay(t *testing.T) {
+func TestFormsOfAStackAreOneRoute(t *testing.T) {
 	called(t, func(w *world.World, user, agent *world.Peer) {
 		for _, form := range []string{"%d", "%du", "[%d]", "[%du]"} {
 			agent.Send(`<1:1,8:3,11:`+form+`>i{2:1}`, user.ID)
@@ -99,7 +99,7 @@ func TestCallersOwnCallerIDsComeBack(t *testing.T) {
 	})
 }
 
-func TestWaysAreInheritedOnTakeOver(t *testing.T) {
+func TestReplyRoutesAreInheritedOnTakeOver(t *testing.T) {
 	called(t, func(w *world.World, user, agent *world.Peer) {
 		second := w.Device("test/agent")
 		agent.Close()
@@ -129,7 +129,7 @@ func TestResponseToWhoIsGone(t *testing.T) {
 	})
 }
 
-func TestWaysAreForgottenAfterAnHourUnused(t *testing.T) {
+func TestReplyRoutesAreForgottenAfterAnHourUnused(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		pauses []time.Duration // each followed by a response

@@ -34,8 +34,8 @@ func TestRushOfClientsLosesNobodyAndLeavesNothing(t *testing.T) {
 		var group sync.WaitGroup
 		for i := range remotes {
 			group.Go(func() {
-				// Above DefaultUnauthenticated at once some are sent away, and come again
-				// as devices do, each a little later than before.
+				// Of more than DefaultUnauthenticated at once some are refused. They try
+				// again as devices do, each time a little later.
 				var err error
 				for wait, end := time.Millisecond, time.Now().Add(world.Patience); time.Now().Before(end); wait *= 2 {
 					if remotes[i], err = rushIn(at, i); err == nil {
@@ -47,7 +47,7 @@ func TestRushOfClientsLosesNobodyAndLeavesNothing(t *testing.T) {
 			})
 		}
 		group.Wait()
-		// Who was sent away, or gave up, may be counted a little longer.
+		// Refused connections may be counted a little longer.
 		w.Eventually("none but the devices are there", func() bool { return w.Stats().Clients <= clients })
 		if s := w.Stats(); s.Clients != clients || s.Mounts != clients {
 			t.Errorf("%d clients and %d mounts of %d", s.Clients, s.Mounts, clients)

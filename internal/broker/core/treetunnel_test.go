@@ -233,7 +233,7 @@ func TestParentGoesAndComesBack(t *testing.T) {
 		tr.low = under(t, tr.bottom, tr.middle, "s", "")
 		closed(t, p.user, p.call, "device restarted")
 		closed(t, p.helper, p.read, "user has gone")
-		// What is still under way for it goes nowhere.
+		// Late data for the tunnel is dropped.
 		p.user.Send(`<1:1,8:%d,11:%s>i{2:[0,"late"]}`, p.read, ids(p.toHelper))
 		p.helper.Send(`<1:1,8:%d,11:%s>i{2:[1,"late"]}`, p.call, ids(p.fromHelper))
 		p.helper.Gone()

@@ -52,7 +52,7 @@ func TestLoopIsFound(t *testing.T) {
 		if got := ask(ring[0])([]string{"x"}); len(got) < 3 || len(got) > maxStack {
 			t.Errorf("%d ids", len(got))
 		}
-		// Nor does a call: its way is bounded.
+		// Nor does a call go round for ever: the number of its caller ids is bounded.
 		user := ring[0].Admin()
 		user.Send(`<1:1,8:3,9:"%s",10:"get">i{}`, strings.Repeat("c/", 40))
 		user.ExpectError(3, rpc.CodeInvalidRequest, "caller ids")
