@@ -200,7 +200,7 @@ func TestReloadByCall(t *testing.T) {
 	})
 }
 
-// storing is a users table that puts its changes in force, as that of a file does.
+// storing is a table of users whose changes take effect, like that of a file.
 type storing struct {
 	*tableOf
 	w    *world.World
@@ -230,7 +230,7 @@ func (s *storing) Set(name string, v chainpack.Value) error {
 	return nil
 }
 
-// ownNodes is access where operators may change their passwords.
+// ownNodes is access with the right of operators to change their own passwords.
 func ownNodes() auth.Access {
 	a := access()
 	role(&a, "operators", func(r *auth.RoleEntry) {

@@ -11,7 +11,8 @@ import (
 	"shvtools/internal/test/world"
 )
 
-// A broker below that asks for tunnels without end keeps no other from its own.
+// A child broker that asks for any number of tunnels does not keep another one from its
+// own.
 func TestAwaitedTunnelsOfOneBrokerLeaveRoomForAnother(t *testing.T) {
 	inTree(t, func(t *testing.T) {
 		w := world.New(t, core.Options{})
@@ -78,8 +79,8 @@ func TestAwaitedTunnelsOfOneBrokerLeaveRoomForAnother(t *testing.T) {
 	})
 }
 
-// A broker below makes a tunnel for a call that it has asked one for, once, whatever
-// else its caller calls meanwhile.
+// A child broker may make one tunnel for each call that it asked a tunnel for, whatever
+// else the caller calls meanwhile.
 func TestChildMakesTheTunnelsThatItAskedFor(t *testing.T) {
 	inTree(t, func(t *testing.T) {
 		w := world.New(t, core.Options{})
@@ -114,7 +115,7 @@ func TestChildMakesTheTunnelsThatItAskedFor(t *testing.T) {
 	})
 }
 
-// A client and a broker below that work together must not open tunnels without end.
+// A client and a child broker that work together cannot open any number of tunnels.
 func TestTunnelsOfOneClientAreBounded(t *testing.T) {
 	inTree(t, func(t *testing.T) {
 		w := world.New(t, core.Options{})

@@ -15,8 +15,8 @@ import (
 	"shvtools/internal/wire/transport"
 )
 
-// certified is a broker of access whose clients may show certificates of an
-// authority.
+// certified is a broker with the users of access, whose clients may show certificates of
+// an authority.
 type certified struct {
 	*world.World
 	t         *testing.T
@@ -42,7 +42,7 @@ func openCertified(t *testing.T, options string) *certified {
 	return c
 }
 
-// withCertificate is access where eva has a certificate.
+// withCertificate is access with a certificate of eva.
 func withCertificate(t *testing.T, name auth.CertName) *auth.Directory {
 	t.Helper()
 	return changed(t, func(a *auth.Access) {
@@ -108,7 +108,7 @@ func TestWhoLosesACertificateIsDisconnectedAtOnce(t *testing.T) {
 	bob.Gone()
 }
 
-// reload puts the files of the listener in force, and judges by them.
+// reload loads the listener's files again and checks the sessions against them.
 func (c *certified) reload() []core.Affected {
 	c.t.Helper()
 	use, err := c.listener.Reload()
@@ -146,7 +146,7 @@ func TestRevokedCertificatesEndTheirSessions(t *testing.T) {
 	c.Eventually("the cause", func() bool { return c.Stats().Ended[link.CertificateRevoked] == 3 })
 }
 
-// A reload comes at any time, also while a client logs in.
+// A reload may come while a client logs in.
 func TestRevocationWhileItsClientLogsIn(t *testing.T) {
 	crl := t.TempDir() + "/crl.pem"
 	later := time.Now().Add(time.Hour)

@@ -12,7 +12,7 @@ import (
 	"shvtools/internal/test/world"
 )
 
-// drain begins to drain; ended gets how long it took.
+// drain starts a drain and returns a channel for the time that it takes.
 func drain(w *world.World, ctx context.Context, d core.Drain) (ended chan time.Duration) {
 	synctest.Wait() // whoever was just let in may read that before the broker is ready for him
 	ended = make(chan time.Duration, 1)
@@ -106,7 +106,7 @@ func TestDrainRefusesLoginsAndShells(t *testing.T) {
 	})
 }
 
-// A fleet that comes back at once would fell the next broker.
+// A fleet that reconnects all at once would overload the next broker.
 func TestDrainSpreadsTheEnds(t *testing.T) {
 	world.Run(t, tunnelling, func(t *testing.T, w *world.World) {
 		const count = 40

@@ -2,39 +2,38 @@ package core
 
 import (
 	"sync"
-	"time"
 
 	"shvtools/internal/wire/transport"
 )
 
-// What the tests of this package, which see it from outside, still reach for. This file
-// may only shrink.
+// The tests of this package see it from outside. This file lists what they still reach
+// for. It may only shrink.
 
-// The bounds that no document tells of, so that tests go up to each and one further.
+// Bounds that no document states. Tests go up to each, and one further.
 const (
-	AwaitFor       = awaitFor       // how long a tunnel is awaited that a broker below asked for
-	Lingering      = lingering      // how long a link outlives its purpose
+	AwaitFor       = awaitFor       // how long a child broker may take to make a tunnel that it asked for
+	Lingering      = lingering      // time that a link outlives its purpose
 	Looks          = looks          // of the watch, in one stall time
-	MaxAsking      = maxAsking      // brokers below that ask for those above at once
-	MaxAwaited     = maxAwaited     // tunnels that one broker below may make
+	MaxAsking      = maxAsking      // child brokers that ask which brokers are above, at once
+	MaxAwaited     = maxAwaited     // tunnels that one child broker may make
 	MaxBeforeLogin = maxBeforeLogin // messages before a login
-	MaxCurious     = maxCurious     // others that ask for brokers above at once
+	MaxCurious     = maxCurious     // other clients that ask that, at once
 	MaxEdits       = maxEdits       // changes of rights at once
 	MaxLoginItems  = maxLoginItems  // values in a login
 	MaxTickets     = maxTickets     // secrets of a device that nobody has redeemed
 	MaxTunnels     = maxTunnels     // of a client
-	Refresh        = refresh        // after which a subscription below is asked for again
+	Refresh        = refresh        // after which a child broker is subscribed to again
 )
 
-// Records counts what the broker knows of tunnels: secrets that nobody has redeemed,
-// calls that wait for their tunnel, and ends of tunnels.
+// Records counts secrets that nobody has redeemed, calls that wait for their tunnel, and
+// ends of tunnels.
 func (b *Broker) Records() (secrets, calls, ends int) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	return len(b.tickets), len(b.calls), len(b.tunnels)
 }
 
-// Expected counts the tunnels that brokers below have asked for, by either table.
+// Expected counts the tunnels that child brokers have asked for, in either table.
 func (b *Broker) Expected() int {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
@@ -45,8 +44,7 @@ func (b *Broker) Expected() int {
 	return max(n, len(b.awaited.calls))
 }
 
-// Routes counts the stacks of caller ids that a client's link may answer, and those of
-// them whose callers are there.
+// Routes counts the reply routes of a client's link, and those whose callers are connected.
 func (b *Broker) Routes(id int64) (all, live int) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
@@ -54,19 +52,16 @@ func (b *Broker) Routes(id int64) (all, live int) {
 	return routes.Len(), routes.Live()
 }
 
-// Topics counts what clients and parent brokers are subscribed to, the same once, and
-// the child brokers that are asked for it.
+// Topics counts the distinct topics of all subscriptions, and the child brokers that learn
+// them.
 func (b *Broker) Topics() (topics, children int) { return b.topics.Topics(), b.topics.Watchers() }
 
-// Locks are those that all clients share.
+// Locks returns the locks that all clients share.
 func (b *Broker) Locks() map[string]sync.Locker {
 	table, watchers := b.topics.Mutexes()
 	return map[string]sync.Locker{"mu": &b.mu, "telling": &b.telling, "connections": b.connections.Mutex(),
 		"penalties": b.penalties.Mutex(), "subscriptions": table, "children": watchers}
 }
 
-// Handshakes are the slots of TLS handshakes, to fill.
+// Handshakes returns the slots of TLS handshakes, for a test to fill.
 func (b *Broker) Handshakes() transport.Slots { return b.handshakes }
-
-// SetLooked lets the watch over the links have had its last turn at a time.
-func (b *Broker) SetLooked(at time.Time) { b.looked.Store(&at) }

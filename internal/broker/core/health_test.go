@@ -2,12 +2,14 @@ package core_test
 
 import (
 	"context"
+	"net"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"shvtools/internal/broker/core"
 	"shvtools/internal/test/world"
+	"shvtools/internal/wire/link"
 )
 
 func TestHealth(t *testing.T) {
@@ -37,19 +39,55 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-// A watch that has ended, or waits for a link, ends no stalled links any more.
+// stuck is a listener whose connections do not close until done is closed.
+type stuck struct {
+	*world.Listener
+	done chan struct{}
+}
+
+func (l stuck) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	return stuckConn{conn, l.done}, err
+}
+
+type stuckConn struct {
+	net.Conn
+	done chan struct{}
+}
+
+func (c stuckConn) Close() error {
+	<-c.done
+	return c.Conn.Close()
+}
+
+// A watch that waits for one link would not close other stalled links any more.
 func TestWatchThatDoesNotComeRoundIsNoHealth(t *testing.T) {
 	world.Run(t, core.Options{}, func(t *testing.T, w *world.World) {
+		healthy := func() bool {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+			defer cancel()
+			return w.Healthy(ctx)
+		}
+		l := stuck{world.NewListener(nil), make(chan struct{})}
+		go func() { _ = w.Serve(l) }()
+		conn, err := l.Dial("")
+		if err != nil {
+			t.Fatal(err)
+		}
+		peer := world.NewPeer(t, conn).Login("iot", world.Password, `{"idleWatchDogTimeOut":0}`)
 		time.Sleep(time.Hour)
-		if !w.Healthy(t.Context()) {
+		if !healthy() {
 			t.Error("not healthy though the watch comes round")
 		}
-		synctest.Wait() // for the look of this very moment
-		w.SetLooked(time.Now().Add(-time.Minute))
-		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-		defer cancel()
-		if w.Healthy(ctx) {
-			t.Error("healthy though the watch has not come round for a minute")
+		peer.SendRaw([]byte{20, 1}) // and no more of this frame: the watch will close the link
+		time.Sleep(time.Minute)
+		if healthy() {
+			t.Error("healthy though the watch has not come round for most of a minute")
+		}
+		close(l.done)
+		time.Sleep(time.Minute)
+		if !healthy() || w.Ended(link.FrameStalled) != 1 {
+			t.Errorf("not healthy again, or the stalled link is there: %v", w.Stats().Ended)
 		}
 	})
 }

@@ -17,7 +17,7 @@ import (
 	"shvtools/internal/wire/link"
 )
 
-// nested is a message whose meta or body is a tower of Lists.
+// nested returns a message whose meta or body is 200 Lists deep.
 func nested(meta bool) []byte {
 	tower := bytes.Repeat([]byte{chainpack.ByteList}, 200)
 	tower = append(append(tower, 0x40), bytes.Repeat([]byte{chainpack.ByteTerm}, 200)...)
@@ -30,7 +30,7 @@ func nested(meta bool) []byte {
 	return append(append(b, tower...), chainpack.ByteTerm)
 }
 
-// declared is the length prefix of a frame that never comes.
+// declared returns the length prefix and the protocol byte of a frame.
 func declared(n uint64) []byte { return append(chainpack.AppendUIntData(nil, n), 1) }
 
 func TestBadFramesEndTheirLinkAlone(t *testing.T) {
@@ -107,8 +107,8 @@ func TestBodiesAreNobodysBusiness(t *testing.T) {
 	})
 }
 
-// A value in memory takes many times its bytes: forty clients with messages of a million
-// each made the broker take 5 GB, and a login is kept for as long as its answer is.
+// A decoded value takes many times its encoded size: 40 clients with messages of a million
+// values each once made the broker use 5 GB. A login is kept until it is answered.
 func TestValuesWithoutNumberAreNotDecoded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := world.New(t, core.Options{})
@@ -158,8 +158,8 @@ func TestLargestFramesPassAndNoLargerOnes(t *testing.T) {
 	})
 }
 
-// What a request gains on its way must not be what its device refuses: that
-// would let any caller throw a device out.
+// A broker adds to a request on its way. If that made it longer than its device takes,
+// any caller could disconnect any device.
 func TestNoRequestIsLongerThanDevicesTake(t *testing.T) {
 	list := func(n int) string { return "[" + strings.TrimSuffix(strings.Repeat("7,", n), ",") + "]" }
 	tags := func(n int) (text string) {
@@ -173,7 +173,7 @@ func TestNoRequestIsLongerThanDevicesTake(t *testing.T) {
 		ok         bool
 	}{
 		{"caller ids", ",11:" + list(maxStack-1), true}, // with ours, the answer may have as many
-		{"caller ids that leave no way back", ",11:" + list(maxStack), false},
+		{"caller ids that leave no reply route", ",11:" + list(maxStack), false},
 		{"too many caller ids", ",11:" + list(maxStack+1), false},
 		{"64 caller ids", ",11:" + list(64), false},
 		{"too many reverse ids", ",13:" + list(maxStack+1), false},
@@ -228,8 +228,8 @@ func TestMadeUpCallerIDsCostABoundedAmount(t *testing.T) {
 	})
 }
 
-// Who makes caller ids up and comes again leaves nothing that grows: once each
-// connection left ten MiB at every device that it had called, for an hour.
+// A client that makes caller ids up and reconnects leaves nothing that grows. Each such
+// connection once left 10 MiB at every device that it had called, for an hour.
 func TestMadeUpCallerIDsOfClientsThatComeAgainAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := world.New(t, core.Options{})

@@ -67,8 +67,8 @@ func TestGuessingPasswordsCostsTimeAndEndsTheLink(t *testing.T) {
 	})
 }
 
-// pyshv asks each second after a login that is not answered yet. Each question was
-// once taken for a guess at the password of the user "".
+// pyshv queries a login each second until it is answered. Each query once counted as a
+// wrong password of the user "".
 func TestQueriesOfALoginAreNoGuesses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := world.New(t, core.Options{})
@@ -90,7 +90,7 @@ func TestQueriesOfALoginAreNoGuesses(t *testing.T) {
 	})
 }
 
-// A reset before login once began the deadline and the count of failures anew.
+// A reset before the login once restarted the deadline and the count of failures.
 func TestResetsEvadeNeitherDeadlineNorPenaltyNorIDs(t *testing.T) {
 	reset := []byte{1, 0}
 	t.Run("failures", func(t *testing.T) {

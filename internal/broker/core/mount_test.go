@@ -70,8 +70,8 @@ func TestNewestDeviceWinsAndTheOlderComesBack(t *testing.T) {
 	})
 }
 
-// Each that takes a mount point over keeps what the one before it may answer: a megabyte
-// for each client that makes caller ids up.
+// Each session that takes a mount point over inherits reply routes: up to a megabyte for
+// each client that makes caller ids up.
 func TestOneMountPointIsTakenByFew(t *testing.T) {
 	world.Run(t, core.Options{}, func(t *testing.T, w *world.World) {
 		user, first, second := w.Client(), w.Device("test/a"), w.Device("test/a")

@@ -13,7 +13,7 @@ import (
 	"shvtools/internal/test/world"
 )
 
-// Clients see where others come from as the log says it.
+// Clients see the addresses of others as the log has them.
 func TestPeersOfClients(t *testing.T) {
 	d := openDoors(t, core.Options{})
 	root := d.connect("tcp").Login("root", world.Password, "{}")
@@ -90,7 +90,7 @@ func TestWhatClientsOfEitherGenerationFind(t *testing.T) {
 	})
 }
 
-// Everybody may ask for himself, whatever the rules say; the rest takes rights.
+// All users may ask about themselves, whatever the rules say. The rest needs a right.
 func TestWhoMayAskWhat(t *testing.T) {
 	world.Run(t, core.Options{}, func(t *testing.T, w *world.World) {
 		device := w.Device("test/a")
@@ -233,8 +233,8 @@ func TestTunnelsAreListedAndClosed(t *testing.T) {
 	}
 }
 
-// TestHostileParams: whatever a client gives to a method of the broker, it gets an
-// answer, and nothing else happens.
+// Whatever param a client passes to a method of the broker, it gets an answer, and
+// nothing else happens.
 func TestHostileParams(t *testing.T) {
 	params := []string{
 		`null`, `true`, `0`, `-1`, `9223372036854775807`, `18446744073709551615u`, `1.5`, `""`, `"\x00\xff"`, `x"00ff"`,
@@ -280,7 +280,7 @@ func TestHostileParams(t *testing.T) {
 	})
 }
 
-// TestHostilePaths: a path is nothing but names.
+// A path consists of names only: dots and backslashes have no meaning in it.
 func TestHostilePaths(t *testing.T) {
 	world.Run(t, core.Options{}, func(t *testing.T, w *world.World) {
 		root, device := w.Mounted("root", ""), w.Device("test/a")

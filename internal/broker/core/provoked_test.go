@@ -15,18 +15,18 @@ import (
 	"shvtools/internal/wire/link"
 )
 
-// A disk that is full of what strangers sent is of no use to anybody.
+// Peers without a login must not be able to fill the disk with log lines.
 func TestStrangersDoNotFillTheLog(t *testing.T) {
 	var text bytes.Buffer
 	limits := core.Limits{Unauthenticated: 1, Connections: 30}
 	o := core.Options{Log: zerolog.New(zerolog.SyncWriter(&text)).Level(zerolog.InfoLevel), Limits: limits}
 	world.Run(t, o, func(t *testing.T, w *world.World) {
-		seat := w.Connect()
+		pending := w.Connect()
 		synctest.Wait()
 		for range 100 {
 			w.Connect().Gone()
 		}
-		seat.Close()
+		pending.Close()
 		for n := range 10 {
 			bad := w.ConnectFrom(fmt.Sprintf("10.0.0.%d:1", n))
 			bad.Nonce()

@@ -11,7 +11,7 @@ import (
 	"shvtools/internal/test/world"
 )
 
-// called is a broker with a client whose call 3 has reached a device.
+// called calls f with a broker and a client whose call 3 has reached a device.
 func called(t *testing.T, f func(w *world.World, user, agent *world.Peer)) {
 	world.Run(t, tunnelling, func(t *testing.T, w *world.World) {
 		user, agent := w.Client(), w.Device("test/agent")
@@ -54,7 +54,7 @@ func TestResponsesThatNobodyAskedForAreDropped(t *testing.T) {
 	}
 }
 
-func TestFormsOfAStackAreOneWay(t *testing.T) {
+func TestFormsOfAStackAreOneRoute(t *testing.T) {
 	called(t, func(w *world.World, user, agent *world.Peer) {
 		for _, form := range []string{"%d", "%du", "[%d]", "[%du]"} {
 			agent.Send(`<1:1,8:3,11:`+form+`>i{2:1}`, user.ID)
@@ -99,7 +99,7 @@ func TestCallersOwnCallerIDsComeBack(t *testing.T) {
 	})
 }
 
-func TestWaysAreInheritedOnTakeOver(t *testing.T) {
+func TestReplyRoutesAreInheritedOnTakeOver(t *testing.T) {
 	called(t, func(w *world.World, user, agent *world.Peer) {
 		second := w.Device("test/agent")
 		agent.Close()
@@ -129,7 +129,7 @@ func TestResponseToWhoIsGone(t *testing.T) {
 	})
 }
 
-func TestWaysAreForgottenAfterAnHourUnused(t *testing.T) {
+func TestReplyRoutesAreForgottenAfterAnHourUnused(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		pauses []time.Duration // each followed by a response
@@ -170,8 +170,7 @@ func TestWaysAreForgottenAfterAnHourUnused(t *testing.T) {
 	}
 }
 
-// A slow reader of other links' responses is closed, since nothing may be lost
-// without a word.
+// A client that is too slow for its responses is closed: none may be lost silently.
 func TestResponseToAFullQueueClosesItsReceiver(t *testing.T) {
 	world.Run(t, core.Options{Limits: core.Limits{QueueBytes: 4 << 10}}, func(t *testing.T, w *world.World) {
 		user, agent := w.Client(), w.Device("test/agent")

@@ -17,8 +17,8 @@ import (
 	"shvtools/internal/wire/link"
 )
 
-// access is what the tests of changes begin with: iot has the devices, eva calls
-// them.
+// access is what the tests of changed rights start with: iot has the devices, and eva
+// calls them.
 func access() auth.Access {
 	rights := func(rules ...auth.Rule) auth.RoleEntry { return auth.RoleEntry{Rules: rules} }
 	devices := rights(auth.MustRule("**:*", rpc.AccessBrowse))
@@ -38,7 +38,7 @@ func access() auth.Access {
 	}
 }
 
-// changed is access with a change.
+// changed returns access with a change.
 func changed(t *testing.T, change func(*auth.Access)) *auth.Directory {
 	t.Helper()
 	a := access()
@@ -66,7 +66,7 @@ func role(a *auth.Access, name string, change func(*auth.RoleEntry)) {
 	a.Roles[name] = entry
 }
 
-// withAccess runs a test with a broker of access.
+// withAccess runs a test with a broker that has the users of access.
 func withAccess(t *testing.T, f func(t *testing.T, w *world.World)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -287,8 +287,8 @@ func TestCallsThatWaitForTheirTunnelLoseTheirRightToo(t *testing.T) {
 	})
 }
 
-// Who has a shell open learns why it ends, and one that does not read is not
-// waited for.
+// A user with an open shell is told why it ends. The broker does not wait for one that
+// does not read.
 func TestShellIsToldWhyItsUserHasToGo(t *testing.T) {
 	for _, reads := range []bool{true, false} {
 		withAccess(t, func(t *testing.T, w *world.World) {
@@ -404,7 +404,7 @@ func TestTokensLogIn(t *testing.T) {
 	})
 }
 
-// The rights of a login that is judged while they change are those of after.
+// A login that is checked while the rights change gets the new ones.
 func TestLoginDuringAChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		users := auth.NewStore(changed(t, func(*auth.Access) {}))

@@ -19,8 +19,8 @@ import (
 	"shvtools/internal/test/world"
 )
 
-// A fleet that comes back at once, after a blackout: nobody who logs in as they
-// should is lost, and when they go, so does what they took.
+// A fleet reconnects at once after a blackout: no device is lost, and the memory of those
+// that go is freed.
 func TestRushOfClientsLosesNobodyAndLeavesNothing(t *testing.T) {
 	clients := 500
 	if os.Getenv("SHV_LONG") == "1" {
@@ -34,8 +34,8 @@ func TestRushOfClientsLosesNobodyAndLeavesNothing(t *testing.T) {
 		var group sync.WaitGroup
 		for i := range remotes {
 			group.Go(func() {
-				// Above DefaultUnauthenticated at once some are sent away, and come again
-				// as devices do, each a little later than before.
+				// Of more than DefaultUnauthenticated at once some are refused. They try
+				// again as devices do, each time a little later.
 				var err error
 				for wait, end := time.Millisecond, time.Now().Add(world.Patience); time.Now().Before(end); wait *= 2 {
 					if remotes[i], err = rushIn(at, i); err == nil {
@@ -47,7 +47,7 @@ func TestRushOfClientsLosesNobodyAndLeavesNothing(t *testing.T) {
 			})
 		}
 		group.Wait()
-		// Who was sent away, or gave up, may be counted a little longer.
+		// Refused connections may be counted a little longer.
 		w.Eventually("none but the devices are there", func() bool { return w.Stats().Clients <= clients })
 		if s := w.Stats(); s.Clients != clients || s.Mounts != clients {
 			t.Errorf("%d clients and %d mounts of %d", s.Clients, s.Mounts, clients)
@@ -110,7 +110,7 @@ func tryLogin(r *world.Peer, mountPoint string) error {
 	return nil
 }
 
-// inUse is how much heap and stack is in use after a collection, in bytes.
+// inUse returns the bytes of heap and stack in use after a collection.
 func inUse() int64 {
 	runtime.GC()
 	runtime.GC()

@@ -152,8 +152,8 @@ func TestOneSecretForACallAndABoundForADevice(t *testing.T) {
 	})
 }
 
-// A device that the victim called once may not answer the call of a shell on
-// another one: not by a secret of its own, whatever request ids it guesses.
+// A device that a user called once cannot answer that user's shell call to another
+// device by a secret of its own, whatever request ids it guesses.
 func TestDeviceGetsNoSecretForAnothersCall(t *testing.T) {
 	world.Run(t, tunnelling, func(t *testing.T, w *world.World) {
 		user, agent, evil := w.Client(), w.Device("test/agent"), w.Device("test/evil")

@@ -219,8 +219,8 @@ func TestSubscriptionsAreBounded(t *testing.T) {
 	})
 }
 
-// A subscriber that stops reading misses signals, which is counted, and still
-// gets its answers; nobody else notices.
+// A subscriber that stops reading misses signals, which are counted, but still gets its
+// answers. Other subscribers are not affected.
 func TestSubscriberThatDoesNotRead(t *testing.T) {
 	world.Run(t, core.Options{Limits: core.Limits{QueueBytes: 64 << 10}}, func(t *testing.T, w *world.World) {
 		device, lazy, user := w.Device("test/a"), w.Client(), w.Client()
@@ -300,8 +300,8 @@ func TestMountsAreTold(t *testing.T) {
 	})
 }
 
-// Of two devices on one mount point both are heard, of one inside another each
-// for its own part.
+// Two devices at one mount point may both signal. Of two devices inside each other each
+// may signal for its own part.
 func TestDevicesDoNotSignalForOthers(t *testing.T) {
 	world.Run(t, core.Options{}, func(t *testing.T, w *world.World) {
 		outer, inner := w.Device("test/a"), w.Device("test/a/b")

@@ -15,15 +15,15 @@ import (
 	"shvtools/internal/test/world"
 )
 
-// stalling are options of a broker with small queues.
+// stalling returns options of a broker with small queues.
 func stalling() core.Options {
 	o := tunnelling
 	o.Limits.QueueBytes = 256 << 10
 	return o
 }
 
-// flood sends data frames of a size to the user until n bytes are out or the connection
-// is gone, and tells how far it came.
+// flood sends data frames of a size to the user until n bytes are sent or the connection
+// has ended. It returns how many were sent.
 func flood(p *world.Tunnel, n, size int, sum hash.Hash) (sent int) {
 	data := make([]byte, size)
 	for sent < n {
@@ -44,8 +44,8 @@ func flood(p *world.Tunnel, n, size int, sum hash.Hash) (sent int) {
 	return sent
 }
 
-// A helper is not read while its user does not read: nobody is closed, the
-// memory is bounded, and nothing is lost.
+// The broker does not read from a helper while its user does not read: no connection is
+// closed, memory is bounded, and nothing is lost.
 func TestHelperWaitsForItsUser(t *testing.T) {
 	const total = 64 << 20
 	world.Run(t, stalling(), func(t *testing.T, w *world.World) {
@@ -81,7 +81,7 @@ func TestHelperWaitsForItsUser(t *testing.T) {
 	})
 }
 
-// heap is how much memory is in use.
+// heap returns the bytes of heap in use.
 func heap() int64 {
 	runtime.GC()
 	runtime.GC() // pools keep what they have for one more
@@ -128,8 +128,8 @@ func TestHelperThatIsNotReadEndsWithEitherSide(t *testing.T) {
 	}
 }
 
-// The other way the user's link is shared with its other calls, so it is read
-// on: the tunnel is given up as a whole, rather than a frame of it.
+// In the other direction the user's link carries other calls too, so the broker goes on
+// reading: it closes the tunnel rather than drop one of its frames.
 func TestTunnelIsClosedWhenItsHelperStalls(t *testing.T) {
 	world.Run(t, stalling(), func(t *testing.T, w *world.World) {
 		p := w.NewTunnel(41, 3)

@@ -10,7 +10,7 @@ import (
 	"shvtools/internal/test/world"
 )
 
-// Who watches a counter takes one that goes back for a restart.
+// Monitoring takes a counter that decreases for a restart of the broker.
 func TestCountersStayWhenTheirClientsGo(t *testing.T) {
 	world.Run(t, tunnelling, func(t *testing.T, w *world.World) {
 		p := w.NewTunnel(41, 3)

@@ -14,7 +14,7 @@ import (
 	"shvtools/internal/test/world"
 )
 
-// Byte for byte message 4 of spec.md 8.1, but for address and secret.
+// The answer is message 4 of spec.md 8.1 byte for byte, except for address and secret.
 func TestHelpersAreSentWhereTheirAgentConnected(t *testing.T) {
 	w := world.New(t, core.Options{})
 	at := w.Listen("tcp://127.0.0.1:0")
@@ -38,7 +38,7 @@ func TestHelpersAreSentWhereTheirAgentConnected(t *testing.T) {
 	}
 }
 
-// portBytes is an ephemeral port as Int data, in hex.
+// portBytes returns an ephemeral port as Int data, in hex.
 func portBytes(port int) string {
 	return hex.EncodeToString([]byte{0xc0 | byte(port>>16), byte(port >> 8), byte(port)})
 }

@@ -15,8 +15,8 @@ import (
 	"shvtools/internal/wire/transport"
 )
 
-// hurried is a LoginDeadline that a test can wait for, and that whoever logs in at
-// once keeps on a busy machine too.
+// hurried is a LoginDeadline that is short enough for a test to wait for, and long enough
+// for a login on a busy machine.
 const hurried = 3 * time.Second
 
 // doors is a world with a listener of each scheme.
@@ -36,7 +36,7 @@ func openDoors(t *testing.T, o core.Options) *doors {
 	return d
 }
 
-// connect gives a peer that is not logged in.
+// connect returns a peer that is not logged in.
 func (d *doors) connect(scheme string) *world.Peer { return d.Dial(d.urls[scheme]) }
 
 func TestClientsOfAllSchemesMeet(t *testing.T) {
@@ -52,8 +52,8 @@ func TestClientsOfAllSchemesMeet(t *testing.T) {
 	}
 }
 
-// The secret of a session that was promised TLS must open nothing in the clear;
-// who asks for nothing gets what the base protocol has: the plain listener.
+// The secret of a session that was promised TLS is not valid over plain TCP. An agent that
+// asks for nothing gets the plain listener, as in the base protocol.
 func TestOffersAndWhereTheirSecretsAreGood(t *testing.T) {
 	d := openDoors(t, core.Options{Limits: core.Limits{LoginPenalty: time.Millisecond}})
 	port := func(scheme string) string { return d.urls[scheme].Port }
@@ -121,8 +121,8 @@ func TestAdvertisedURLsGoBeforeOurOwn(t *testing.T) {
 	}
 }
 
-// What is no TLS, and who never says anything, ends with a cause of its own and
-// keeps nobody out.
+// A peer that does not speak TLS, and one that sends nothing, each end with a cause of
+// their own and keep nobody out.
 func TestHandshakesThatFail(t *testing.T) {
 	t.Parallel()
 	d := openDoors(t, core.Options{Limits: core.Limits{LoginDeadline: hurried, Handshakes: 1}})
@@ -153,7 +153,8 @@ func TestHandshakesThatFail(t *testing.T) {
 	})
 }
 
-// Handshakes that find no slot wait, for as long as a login may take, and say so.
+// A handshake without a slot waits for as long as a login may take. Then the connection
+// ends with a cause of its own.
 func TestTooManyHandshakesHaveACauseOfTheirOwn(t *testing.T) {
 	t.Parallel()
 	d := openDoors(t, core.Options{Limits: core.Limits{LoginDeadline: hurried, Handshakes: 1}})
@@ -167,7 +168,7 @@ func TestTooManyHandshakesHaveACauseOfTheirOwn(t *testing.T) {
 	d.connect("ssl").Login("iot", world.Password, "{}").Fence()
 }
 
-// Hundreds at once, each of whom has a slot in the end.
+// Of many handshakes at once each gets a slot at the end.
 func TestManyHandshakesAtOnce(t *testing.T) {
 	d := openDoors(t, core.Options{Limits: core.Limits{UnauthenticatedPerSource: 500, LoginDeadline: world.Patience}})
 	const many = 150

@@ -21,7 +21,7 @@ import (
 	"shvtools/internal/wire/transport"
 )
 
-// buffered is a connection of which something was read ahead.
+// buffered is a connection with a reader that has read ahead.
 type buffered struct {
 	net.Conn
 	in *bufio.Reader
@@ -29,7 +29,7 @@ type buffered struct {
 
 func (b buffered) Read(p []byte) (int, error) { return b.in.Read(p) }
 
-// upward hands a link's messages to a Parent.
+// upward passes the messages of a link to a Parent.
 type upward struct {
 	*core.Parent
 	link *link.Link
@@ -37,7 +37,8 @@ type upward struct {
 
 func (u upward) Reset() { u.link.Close(link.PeerClosed) }
 
-// asParent hands a connection over that is logged in.
+// asParent lets the broker at the other end of a connection that is logged in be a parent
+// of w. ask answers which brokers are above that one; nil answers nothing.
 func asParent(t testing.TB, w *world.World, r *world.Peer, root string, ask func([]string) []string) upward {
 	t.Helper()
 	_ = r.Conn.SetDeadline(time.Time{})
@@ -70,15 +71,14 @@ func asParent(t testing.TB, w *world.World, r *world.Peer, root string, ask func
 	return u
 }
 
-// under connects a broker to another one, where it is mounted.
+// under connects a broker to a parent broker, and mounts it there.
 func under(t testing.TB, w, top *world.World, mount, root string) upward {
 	t.Helper()
 	r := top.As("child", fmt.Sprintf(`{"broker":{},"device":{"mountPoint":"%s"}}`, mount))
 	return asParent(t, w, r, root, nil)
 }
 
-// tree is three brokers, the one below mounted at s of the middle, that at m of the
-// one on top.
+// tree is three brokers: bottom is mounted at s of middle, and middle at m of top.
 type tree struct {
 	top, middle, bottom *world.World
 	high, low           upward // the links
@@ -136,9 +136,8 @@ func mustInt(v chainpack.Value) int64 {
 	return n
 }
 
-// Whatever a caller writes about himself, the last name of the chain is that of his
-// login with the broker where he is, and the one of a broker below for what comes
-// from there.
+// Whatever user names a caller sends, the last name of the chain is the user whose login
+// the broker has checked: the caller's, or that of the child broker that it is behind.
 func TestNobodyIsSomebodyElseInATree(t *testing.T) {
 	inTree(t, func(t *testing.T) {
 		tr := newTree(t)
@@ -177,8 +176,8 @@ func TestNobodyIsSomebodyElseInATree(t *testing.T) {
 	})
 }
 
-// What a parent asks for is judged by what it grants, and lies below what it may
-// see.
+// A request of a parent broker has the level that the parent grants, and reaches only
+// what is exported to it.
 func TestRequestsFromAbove(t *testing.T) {
 	inTree(t, func(t *testing.T) {
 		w := world.New(t, core.Options{})
@@ -289,8 +288,8 @@ func TestSignalsPassThreeLevels(t *testing.T) {
 	})
 }
 
-// The word with which a broker sends a peer away is for that peer: from below it
-// would send away whoever stands above, or his clients.
+// The signal with which a broker disconnects a peer is for that peer only. Passed on from
+// below, it would disconnect a parent broker or its clients.
 func TestNobodyIsSentAwayFromBelow(t *testing.T) {
 	inTree(t, func(t *testing.T) {
 		tr := newTree(t)
@@ -326,19 +325,19 @@ func TestNobodyIsSentAwayFromBelow(t *testing.T) {
 	})
 }
 
-// wishes counts what is wanted of a broker, the same once.
+// wishes counts the distinct topics that somebody is subscribed to at a broker.
 func wishes(w *world.World) int {
 	n, _ := w.Topics()
 	return n
 }
 
-// settle lets wishes reach the brokers below.
+// settle lets subscriptions reach the child brokers.
 func settle() {
 	time.Sleep(time.Second)
 	synctest.Wait()
 }
 
-// A broker of SHV 2 is asked in its own words.
+// A child broker of SHV 2 is subscribed to in the form of SHV 2.
 func TestChildOfSHV2IsSubscribed(t *testing.T) {
 	inTree(t, func(t *testing.T) {
 		w := world.New(t, core.Options{})
@@ -363,7 +362,7 @@ func TestChildOfSHV2IsSubscribed(t *testing.T) {
 	})
 }
 
-// Who has no role for it is a device, and is asked for nothing.
+// A client without the role of a broker is a device, and nothing is asked of it.
 func TestBrokersNeedARole(t *testing.T) {
 	inTree(t, func(t *testing.T) {
 		w := world.New(t, core.Options{})
@@ -375,7 +374,7 @@ func TestBrokersNeedARole(t *testing.T) {
 	})
 }
 
-// The Rust broker and the Python one do not say that they are brokers.
+// The Rust and the Python broker do not say in their login that they are brokers.
 func TestBrokerThatLogsInAsADeviceIsSubscribed(t *testing.T) {
 	inTree(t, func(t *testing.T) {
 		w := world.New(t, core.Options{})
@@ -444,7 +443,7 @@ func TestTwoChildrenOnOneMountPoint(t *testing.T) {
 	})
 }
 
-// All clients above come through one link: they are more than one caller.
+// All clients of a parent broker come through one link, and are many callers.
 func TestManyCallersFromAbove(t *testing.T) {
 	inTree(t, func(t *testing.T) {
 		w := world.New(t, core.Options{})

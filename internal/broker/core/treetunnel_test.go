@@ -29,7 +29,7 @@ func ids(callers rpc.CallerIDs) string { return cpon.String(callers.Value()) }
 
 func copied(callers rpc.CallerIDs) rpc.CallerIDs { return append(rpc.CallerIDs(nil), callers...) }
 
-// ask calls the device of a user on top, and lets it ask for a tunnel.
+// ask calls launchRexec of an agent at the bottom for a user on top.
 func (tr *tree) ask(t *testing.T, user, agent *world.Peer, call int64) *far {
 	t.Helper()
 	p := &far{tree: tr, user: user, agent: agent, call: call, read: 5}
@@ -42,7 +42,7 @@ func (tr *tree) ask(t *testing.T, user, agent *world.Peer, call int64) *far {
 	return p
 }
 
-// find asks for the tunnel and gives what comes.
+// find asks for the tunnel and returns the answer.
 func (p *far) find(t *testing.T) rpc.TunnelCtl {
 	t.Helper()
 	p.agent.Send(`<1:1,8:%d,11:%s,13:null,15:<1:3>i{1:1,8:["ssl"]}>i{}`, p.call, ids(p.asked))
@@ -55,7 +55,7 @@ func (p *far) find(t *testing.T) rpc.TunnelCtl {
 	return ctl
 }
 
-// open makes the tunnel at the broker that was chosen.
+// open opens the tunnel at the broker that the answer names.
 func (p *far) open(t *testing.T) *far {
 	t.Helper()
 	ctl := p.find(t)
@@ -89,7 +89,7 @@ func (p *far) works(t *testing.T) {
 	p.helper.Expect(`<1:1,8:%d>i{2:[0,"in"]}`, p.read)
 }
 
-// closed takes the CloseTunnel that an end is sent.
+// closed expects a CloseTunnel with an error.
 func closed(t *testing.T, r *world.Peer, id int64, part string) {
 	t.Helper()
 	m := r.ExpectError(id, rpc.CodeException, part)
@@ -105,14 +105,14 @@ func advertising(name string, public bool) core.Options {
 	return core.Options{Advertise: core.Address{name, 3755}}
 }
 
-// openTree is a tree of which some brokers are public, with a tunnel.
+// openTree returns a tunnel through a tree in which some brokers are public.
 func openTree(t *testing.T, top, middle, bottom bool) *far {
 	t.Helper()
 	tr := newTree(t, advertising("top", top), advertising("middle", middle), advertising("bottom", bottom))
 	return tr.ask(t, tr.top.Admin(), tr.bottom.Device("test/agent"), 41).open(t)
 }
 
-// The public broker nearest to the client is chosen, and all of them vouch.
+// The helper is sent to the public broker nearest to the client, and all brokers vouch.
 func TestPublicBrokerNearestToTheClient(t *testing.T) {
 	for _, tt := range []struct {
 		top, middle, bottom bool
@@ -152,8 +152,8 @@ func TestPublicBrokerNearestToTheClient(t *testing.T) {
 	}
 }
 
-// An address that was filled in further below stays where nobody above is public,
-// with its offer; a public broker takes both away.
+// An address and an offer from below stay if no broker above is public. A public broker
+// replaces the address and removes the offer.
 func TestOffersAreReplacedOrTakenAway(t *testing.T) {
 	inTree(t, func(t *testing.T) {
 		const find = `<1:1,8:41,11:%d,13:7,15:<1:3>i{1:1,2:"low",3:1,4:"abc",6:[1,2],7:["ssl://low","abc"],8:["ssl"]}>i{}`
@@ -183,7 +183,7 @@ func TestOffersAreReplacedOrTakenAway(t *testing.T) {
 	})
 }
 
-// Each link that is lost ends both halves at once, with an error.
+// The loss of any link on the way ends both halves of a tunnel at once, with an error.
 func TestLostLinksEndBothHalves(t *testing.T) {
 	for _, winner := range []string{"top", "middle", "bottom"} {
 		for name, lose := range map[string]func(p *far){
@@ -223,8 +223,7 @@ func TestLostLinksEndBothHalves(t *testing.T) {
 	}
 }
 
-// A parent goes and comes back in the middle of a shell: that ends, and the next
-// one is as good.
+// A parent broker that goes and reconnects ends an open shell. The next shell works.
 func TestParentGoesAndComesBack(t *testing.T) {
 	inTree(t, func(t *testing.T) {
 		p := openTree(t, false, false, true)
@@ -234,7 +233,7 @@ func TestParentGoesAndComesBack(t *testing.T) {
 		tr.low = under(t, tr.bottom, tr.middle, "s", "")
 		closed(t, p.user, p.call, "device restarted")
 		closed(t, p.helper, p.read, "user has gone")
-		// What is still under way for it goes nowhere.
+		// Late data for the tunnel is dropped.
 		p.user.Send(`<1:1,8:%d,11:%s>i{2:[0,"late"]}`, p.read, ids(p.toHelper))
 		p.helper.Send(`<1:1,8:%d,11:%s>i{2:[1,"late"]}`, p.call, ids(p.fromHelper))
 		p.helper.Gone()
@@ -243,8 +242,8 @@ func TestParentGoesAndComesBack(t *testing.T) {
 	})
 }
 
-// A device next to the one of a shell, below the same broker, was called by the
-// same user, and so has a way to him: not into the shell.
+// A device below the same broker as the one of a shell was called by the same user, so it
+// has a reply route to that user. That route does not lead into the shell.
 func TestNeighbourBelowTheSameBrokerCannotForge(t *testing.T) {
 	for _, winner := range []string{"top", "middle", "bottom"} {
 		inTree(t, func(t *testing.T) {
@@ -287,8 +286,8 @@ func TestNeighbourBelowTheSameBrokerCannotForge(t *testing.T) {
 	}
 }
 
-// A broker on the way that does not promise to tell of a lost client makes the
-// promise of the others void.
+// A broker on the way that does not vouch, that is to report the loss of the client,
+// makes the promise of the others void.
 func TestNobodyVouchesThroughAnOldBroker(t *testing.T) {
 	inTree(t, func(t *testing.T) {
 		w := world.New(t, core.Options{Advertise: core.Address{"bottom", 3755}})
@@ -313,15 +312,16 @@ func TestNobodyVouchesThroughAnOldBroker(t *testing.T) {
 	})
 }
 
-// newOldParent is a broker above w, and our end of the link to it.
+// newOldParent returns a raw parent broker of w that does not vouch, and w's end of the
+// link to it.
 func newOldParent(t *testing.T, w *world.World) (*world.Peer, upward) {
 	t.Helper()
 	ours, theirs := net.Pipe()
 	return world.NewPeer(t, ours), asParent(t, w, world.NewPeer(t, theirs), "", nil)
 }
 
-// A device that was called once from afar may answer as often as it likes: that fills
-// its own room on the link upwards, and ends neither the link nor what others do there.
+// A device that was called once from above may answer any number of times. That fills its
+// own queue space on the link to the parent, and affects neither the link nor others.
 func TestDeviceThatAnswersForEverDoesNotTakeTheLinkFromOthers(t *testing.T) {
 	inTree(t, func(t *testing.T) {
 		w := world.New(t, core.Options{Limits: core.Limits{QueueBytes: 64 << 10}})
@@ -371,8 +371,8 @@ func TestDeviceThatAnswersForEverDoesNotTakeTheLinkFromOthers(t *testing.T) {
 	})
 }
 
-// Many devices that answer for ever fill all the room of streams on the link upwards,
-// and none of the broker's own: a full link is not one whose peer is to be closed.
+// Many devices that answer for ever fill all queue space for streams on the link to the
+// parent, but not the broker's own: the link must not be closed because it is full.
 func TestManyDevicesThatAnswerForEverLeaveTheBrokerItsRoom(t *testing.T) {
 	inTree(t, func(t *testing.T) {
 		w := world.New(t, core.Options{Limits: core.Limits{QueueBytes: 64 << 10}})
@@ -401,8 +401,7 @@ func TestManyDevicesThatAnswerForEverLeaveTheBrokerItsRoom(t *testing.T) {
 	})
 }
 
-// Many shells end at once with their link, however many of their users do not
-// read.
+// All shells end with their link at once, even if some of their users do not read.
 func TestUsersThatDoNotReadHoldUpNobody(t *testing.T) {
 	inTree(t, func(t *testing.T) {
 		small := core.Options{Limits: core.Limits{QueueBytes: 64 << 10}}
@@ -428,8 +427,8 @@ func TestUsersThatDoNotReadHoldUpNobody(t *testing.T) {
 	})
 }
 
-// A tunnel that knows no windows fills what its client does not read, and is closed
-// towards both ends; the links stay.
+// A tunnel without windows fills the queue of a client that does not read. It is closed
+// towards both ends, and the links stay.
 func TestTunnelWithoutAcksIsClosedOnASharedLink(t *testing.T) {
 	inTree(t, func(t *testing.T) {
 		small := core.Options{Limits: core.Limits{QueueBytes: 64 << 10}}

@@ -75,8 +75,7 @@ func TestTunnelLoginsMayDoNothingElse(t *testing.T) {
 	})
 }
 
-// The victim's own client may not be used either: others do not type into its
-// shell.
+// Nor can another client type into a shell through the ids of its user.
 func TestClientsMayNotTypeIntoTunnelsOfOthers(t *testing.T) {
 	world.Run(t, tunnelling, func(t *testing.T, w *world.World) {
 		p := w.NewTunnel(41, 3)
@@ -106,7 +105,8 @@ func TestLossOfAnEndIsToldToTheOther(t *testing.T) {
 		{"client by a reset", func(p *world.Tunnel) *world.Peer { p.User.SendRaw([]byte{1, 0}); return p.Helper },
 			`<1:1,8:3,15:<1:3>i{1:5}>i{3:i{1:8,2:"the user has gone: done"}}`},
 		{"helper", func(p *world.Tunnel) *world.Peer { p.Helper.Close(); return p.User },
-			`<1:1,8:41,15:<1:3>i{1:5}>i{3:i{1:8,2:"the device restarted or lost its connection: connection closed by the peer"}}`},
+			`<1:1,8:41,15:<1:3>i{1:5}>i{3:i{1:8,2:"the device restarted or lost its connection: ` +
+				`connection closed by the peer"}}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			world.Run(t, tunnelling, func(t *testing.T, w *world.World) {

@@ -13,7 +13,7 @@ import (
 	"shvtools/internal/wire/link"
 )
 
-// patiently logs a user in whose silence is no reason to end its link.
+// patiently logs a user in without a watchdog.
 func patiently(w *world.World, options string) *world.Peer {
 	return w.As("iot", `{"idleWatchDogTimeOut":0`+options+`}`)
 }
@@ -42,7 +42,7 @@ func TestPeerThatTakesNothingIsEnded(t *testing.T) {
 	})
 }
 
-// A peer on a slow line takes a little now and then.
+// A peer on a slow line reads a little now and then.
 func TestSlowPeerLives(t *testing.T) {
 	world.Run(t, core.Options{}, func(t *testing.T, w *world.World) {
 		user, slow := patiently(w, ""), patiently(w, `,"device":{"mountPoint":"test/a"}`)
@@ -63,11 +63,11 @@ func TestSlowPeerLives(t *testing.T) {
 	})
 }
 
-// piece is the link's: what it writes at once.
+// piece is the most that a link writes at once, in bytes.
 const piece = 64 << 10
 
-// A suspended shvrsh reads nothing for hours, and its session lives; the last
-// words of a session that ends meanwhile are there when it comes back.
+// A suspended shvrsh reads nothing for hours, and its session lives. If the session ends
+// meanwhile, its last output is there when shvrsh continues.
 func TestUserOfATunnelMayBeAwayForHours(t *testing.T) {
 	world.Run(t, tunnelling, func(t *testing.T, w *world.World) {
 		user, agent := patiently(w, ""), patiently(w, `,"device":{"mountPoint":"test/agent"}`)
@@ -96,7 +96,7 @@ func TestUserOfATunnelMayBeAwayForHours(t *testing.T) {
 	})
 }
 
-// A bulk upload is suspended in the middle of a frame more often than not.
+// A bulk upload is usually suspended in the middle of a frame.
 func TestUserOfATunnelMayStopWithinAFrame(t *testing.T) {
 	world.Run(t, tunnelling, func(t *testing.T, w *world.World) {
 		user, agent := patiently(w, ""), patiently(w, `,"device":{"mountPoint":"test/agent"}`)
@@ -125,8 +125,8 @@ func TestUserOfATunnelMayStopWithinAFrame(t *testing.T) {
 	})
 }
 
-// The end of a helper of the base protocol, which keeps to no window, is not read
-// while its user is away.
+// The broker does not read from a helper of the base protocol, which has no windows,
+// while its user is suspended.
 func TestHelperOfAUserWhoIsAwayIsNotEnded(t *testing.T) {
 	world.Run(t, stalling(), func(t *testing.T, w *world.World) {
 		user, agent := patiently(w, ""), patiently(w, `,"device":{"mountPoint":"test/agent"}`)
@@ -200,9 +200,8 @@ func TestTooLongFramesAreCounted(t *testing.T) {
 	})
 }
 
-// Many peers that do not read must not fill the memory together. What waits for
-// them is kept, what would make it more is refused, and all is well when they
-// read.
+// Many peers that do not read must not fill the memory together. The broker keeps what
+// waits for them, refuses more, and recovers when they read.
 func TestBytesQueuedInAllAreBounded(t *testing.T) {
 	limits := core.Limits{QueueTotal: 256 << 10, QueueBytes: 1 << 20}
 	world.Run(t, core.Options{Limits: limits}, func(t *testing.T, w *world.World) {

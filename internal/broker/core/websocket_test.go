@@ -21,7 +21,7 @@ import (
 	"shvtools/internal/wire/link"
 )
 
-// web connects a client of a library that knows nothing of ours.
+// web connects by a WebSocket library that is not ours.
 func (d *doors) web(o *websocket.DialOptions) *websocket.Conn {
 	d.t.Helper()
 	ctx, cancel := context.WithTimeout(d.t.Context(), world.Patience)
@@ -37,7 +37,7 @@ func (d *doors) web(o *websocket.DialOptions) *websocket.Conn {
 
 var shv3 = &websocket.DialOptions{Subprotocols: []string{"shv3"}}
 
-// payload is a message in CPON with its protocol byte.
+// payload encodes a message in CPON, with its protocol byte.
 func payload(t *testing.T, text string) []byte {
 	v, err := cpon.Parse([]byte(text), chainpack.Limits{})
 	if err != nil {
@@ -46,7 +46,7 @@ func payload(t *testing.T, text string) []byte {
 	return chainpack.Append([]byte{1}, v)
 }
 
-// toldWhy reads until the connection ends, and gives the reason.
+// toldWhy reads until the connection ends, and returns the reason.
 func toldWhy(c *websocket.Conn) string {
 	for {
 		if _, _, err := c.Read(context.Background()); err != nil {
@@ -59,7 +59,7 @@ func toldWhy(c *websocket.Conn) string {
 	}
 }
 
-// Both forms of spec.md 4.3, as programs of others speak them.
+// Both forms of spec.md 4.3 work with another library.
 func TestWebSocketsOfBothForms(t *testing.T) {
 	d := openDoors(t, core.Options{})
 	login := fmt.Sprintf(plainLogin, 2, world.Password, "PLAIN", "iot")
@@ -90,8 +90,7 @@ func TestWebSocketsOfBothForms(t *testing.T) {
 	}
 }
 
-// Each fault ends the one connection with a cause that has a name, and the client
-// is told.
+// Each fault ends its own connection only, with a named cause that the client receives.
 func TestWebSocketFaultsHaveACause(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -143,7 +142,7 @@ func TestWebSocketFaultsHaveACause(t *testing.T) {
 	}
 }
 
-// After the login the limit is another one.
+// The limit after the login is higher.
 func TestWebSocketTakesLargeFramesAfterTheLogin(t *testing.T) {
 	d := openDoors(t, core.Options{Limits: core.Limits{MaxFrame: 1 << 20}})
 	r := d.connect("ws").Login("iot", world.Password, "{}")
@@ -158,8 +157,8 @@ func TestWebSocketTakesLargeFramesAfterTheLogin(t *testing.T) {
 	d.Eventually("it has ended", func() bool { return d.Stats().Ended[link.FrameTooLong] == 1 })
 }
 
-// Whoever holds a door and says nothing, or too little, before HTTP is done is late
-// as with any other; so many of one source come, and no more.
+// The login deadline and the bound for one source hold before the HTTP handshake is
+// complete, too.
 func TestWebSocketHandshakesAreLateAndCounted(t *testing.T) {
 	t.Parallel()
 	for _, scheme := range []string{"ws", "wss"} {
@@ -208,7 +207,7 @@ func TestWhatIsNoWebSocketIsToldSo(t *testing.T) {
 	}
 }
 
-// One that pings for ever is no client that is alive.
+// WebSocket pings do not keep a connection alive.
 func TestWebSocketPingsAreNoMessages(t *testing.T) {
 	t.Parallel()
 	ping := func(c *websocket.Conn) {

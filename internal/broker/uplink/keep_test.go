@@ -17,6 +17,7 @@ import (
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/cpon"
 	"shvtools/internal/shv/rpc"
+	"shvtools/internal/test/world"
 	"shvtools/internal/wire/client"
 	"shvtools/internal/wire/link"
 )
@@ -72,8 +73,8 @@ func TestLoopIsNotTriedAgainForAMinute(t *testing.T) {
 	})
 }
 
-// asked lets answer play the parent of a connection that is watched, and gives how
-// that ended and after how long.
+// asked lets answer play the parent of a connection that is watched. It returns how the
+// watch ended, and after how long.
 func asked(t *testing.T, answer func(n int) string) (took time.Duration, ended error) {
 	t.Helper()
 	ours, theirs := net.Pipe()
@@ -103,8 +104,7 @@ func asked(t *testing.T, answer func(n int) string) (took time.Duration, ended e
 				t.Errorf("%s: %v", text, err)
 				return
 			}
-			body := chainpack.Append(nil, v)
-			if _, err := theirs.Write(append(append(chainpack.AppendUIntData(nil, uint64(len(body)+1)), 1), body...)); err != nil {
+			if _, err := theirs.Write(world.Frame(chainpack.Append(nil, v))); err != nil {
 				return
 			}
 		}
@@ -130,10 +130,14 @@ func TestParentThatDoesNotTellWhoIsAboveIsGivenUp(t *testing.T) {
 		after  time.Duration
 	}{
 		{"it tells", func(int) string { return known }, "", 10 * time.Minute},
-		{"it knows no such question", func(int) string { return `i{3:i{1:2,2:"Method: 'brokersAbove' does not exist"}}` }, "", 10 * time.Minute},
+		{"it knows no such question", func(int) string {
+			return `i{3:i{1:2,2:"Method: 'brokersAbove' does not exist"}}`
+		}, "", 10 * time.Minute},
 		{"it says nothing", func(int) string { return "" }, "does not tell", time.Minute},
 		{"it is busy for ever", func(int) string { return busy }, "too many brokers ask", time.Minute},
-		{"it refuses", func(int) string { return `i{3:i{1:8,2:"Access to SHV path not granted"}}` }, "not granted", time.Minute},
+		{"it refuses", func(int) string {
+			return `i{3:i{1:8,2:"Access to SHV path not granted"}}`
+		}, "not granted", time.Minute},
 		{"it is busy at first", func(n int) string { return []string{busy, busy, known}[min(n, 2)] }, "", 10 * time.Minute},
 		{"it is busy after five minutes", func(n int) string {
 			if n < 5 {
@@ -147,7 +151,9 @@ func TestParentThatDoesNotTellWhoIsAboveIsGivenUp(t *testing.T) {
 			}
 			return `i{2:["other","own"]}`
 		}, ErrLoop.Error(), 3 * time.Minute},
-		{"it is a loop after it was busy", func(n int) string { return []string{busy, `i{2:["own"]}`}[min(n, 1)] }, ErrLoop.Error(), 0},
+		{"it is a loop after it was busy", func(n int) string {
+			return []string{busy, `i{2:["own"]}`}[min(n, 1)]
+		}, ErrLoop.Error(), 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -156,7 +162,8 @@ func TestParentThatDoesNotTellWhoIsAboveIsGivenUp(t *testing.T) {
 				if err != nil {
 					text = err.Error()
 				}
-				if (err == nil) != (tt.says == "") || !strings.Contains(text, tt.says) || took < tt.after || took > tt.after+30*time.Second {
+				if (err == nil) != (tt.says == "") || !strings.Contains(text, tt.says) ||
+					took < tt.after || took > tt.after+30*time.Second {
 					t.Errorf("%v after %v; want %q after %v", err, took, tt.says, tt.after)
 				}
 			})

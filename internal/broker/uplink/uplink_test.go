@@ -37,7 +37,7 @@ func start(t *testing.T, name, listen string) *running {
 	return &running{w, w.Listen("tcp://" + listen)}
 }
 
-// connect keeps a broker connected to another one, and gives its log.
+// connect keeps a broker connected to another one, and returns its log.
 func connect(t *testing.T, b *running, to transport.URL, root, password string) *log {
 	t.Helper()
 	text := new(log)
@@ -46,7 +46,8 @@ func connect(t *testing.T, b *running, to transport.URL, root, password string) 
 	keeping.Go(func() {
 		uplink.Run(ctx, uplink.Options{
 			Name: "up", URL: to, User: "child", Password: password, MountPoint: "c",
-			Heartbeat: 2 * time.Second, LongestWait: 100 * time.Millisecond, BrokerID: b.ID(), Link: b.LinkOptions(), Log: zerolog.New(text),
+			Heartbeat: 2 * time.Second, LongestWait: 100 * time.Millisecond,
+			BrokerID: b.ID(), Link: b.LinkOptions(), Log: zerolog.New(text),
 			Attach: func(c *client.Client) (uplink.Session, error) {
 				p, err := b.AddParent(c.Link(), transport.Peer{}, core.ParentOptions{Name: "up", Root: root, Call: c.Call})
 				if err != nil {

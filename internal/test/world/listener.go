@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Listener is a net.Listener without a network: its connections are those of net.Pipe,
-// so a write lasts until its bytes are read, and work in bubbles.
+// Listener is a net.Listener without a network. Its connections are those of net.Pipe:
+// they work in bubbles, and a write lasts until its bytes are read.
 type Listener struct {
 	addr   net.Addr
 	conns  chan net.Conn
@@ -16,8 +16,8 @@ type Listener struct {
 	once   sync.Once
 }
 
-// NewListener gives one at an address, which its connections say that they are at. With
-// nil it is that of a Unix socket, from which logins count as local.
+// NewListener returns a Listener at an address, which is the local one of connections
+// from an address. nil stands for that of a Unix socket.
 func NewListener(addr net.Addr) *Listener {
 	if addr == nil {
 		addr = &net.UnixAddr{Name: "memory", Net: "memory"}
@@ -25,7 +25,7 @@ func NewListener(addr net.Addr) *Listener {
 	return &Listener{addr: addr, conns: make(chan net.Conn), closed: make(chan struct{})}
 }
 
-// Accept waits for the next connection, or gives net.ErrClosed.
+// Accept waits for the next connection. It returns net.ErrClosed after Close.
 func (l *Listener) Accept() (net.Conn, error) {
 	select {
 	case c := <-l.conns:
@@ -44,7 +44,8 @@ func (l *Listener) Close() error {
 // Addr is the address that the listener was made with.
 func (l *Listener) Addr() net.Addr { return l.addr }
 
-// Dial connects from an address such as "10.0.0.1:1", "" for none.
+// Dial connects from an address such as "10.0.0.1:1", "" for none. It waits for Accept,
+// for Patience at most.
 func (l *Listener) Dial(from string) (net.Conn, error) {
 	ours, theirs := net.Pipe()
 	if from != "" {
@@ -70,8 +71,8 @@ type addressed struct {
 	at, from net.Addr
 }
 
-// LocalAddr is what the broker takes for the address that the peer connected to.
+// LocalAddr returns the address that the peer connected to.
 func (c addressed) LocalAddr() net.Addr { return c.at }
 
-// RemoteAddr is what the broker takes for the peer's address.
+// RemoteAddr returns the address of the peer.
 func (c addressed) RemoteAddr() net.Addr { return c.from }

@@ -9,9 +9,9 @@ import (
 	"shvtools/internal/wire/transport"
 )
 
-// Listen opens the world to real connections at a URL, whose port 0 means any free one,
-// and gives the URL for clients. A URL for TLS without a certificate gets one of this
-// machine, which the URL for clients trusts.
+// Listen opens the world to real connections at a URL and returns the URL for clients.
+// Port 0 stands for any free one. A URL for TLS without a certificate gets a new one for
+// this machine, and the URL for clients trusts it.
 func (w *World) Listen(url string) transport.URL {
 	w.t.Helper()
 	u, err := transport.ParseURL(url)
@@ -33,7 +33,7 @@ func (w *World) Listen(url string) transport.URL {
 	return at
 }
 
-// Dial gives a peer of a real connection that is not logged in.
+// Dial returns a peer that is not logged in, on a real connection.
 func (w *World) Dial(u transport.URL) *Peer {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), Patience)
@@ -54,7 +54,7 @@ type blockConn struct {
 	left []byte // of the last frame
 }
 
-// Read gives bytes of a frame and of the length before it.
+// Read reads frames, each with its length before it.
 func (c *blockConn) Read(b []byte) (int, error) {
 	if len(c.left) == 0 {
 		r, err := c.NextFrame()
@@ -72,7 +72,7 @@ func (c *blockConn) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// Write takes one frame.
+// Write writes one frame, which has its length before it.
 func (c *blockConn) Write(b []byte) (int, error) {
 	_, payload, err := chainpack.UIntData(b)
 	if err == nil {

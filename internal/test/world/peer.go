@@ -16,20 +16,20 @@ import (
 	"shvtools/internal/shv/rpc"
 )
 
-// Peer is one end of a connection, mostly the one that a broker does not have. It sends
-// and expects messages written as CPON, and does nothing by itself. Its methods fail the
-// test, all but Read.
+// Peer is one end of a connection, usually the client's. It sends and expects messages
+// written as CPON, and does nothing by itself. A method that fails ends the test, except
+// Read, which any goroutine may call.
 type Peer struct {
 	Conn    net.Conn
 	In      *bufio.Reader // of Conn
 	ID      int64         // the client id that its login was answered with
-	Vouched bool          // the broker promised a helper to tell of the loss of its client
+	Vouched bool          // the broker promised a helper to report the loss of its client
 
 	t      testing.TB
 	fences int64
 }
 
-// NewPeer gives the peer of a connection, which it closes at the end of the test.
+// NewPeer returns a Peer on a connection, which the end of the test closes.
 func NewPeer(t testing.TB, conn net.Conn) *Peer {
 	t.Cleanup(func() { _ = conn.Close() })
 	return &Peer{Conn: conn, In: bufio.NewReader(conn), t: t}
@@ -53,8 +53,8 @@ func (r *Peer) SendRaw(b []byte) {
 	}
 }
 
-// Read gives the next message, without its protocol byte; an error is the end of the
-// connection. Any goroutine may call it.
+// Read returns the next message without its protocol byte. An error is the end of the
+// connection.
 func (r *Peer) Read() ([]byte, error) {
 	_ = r.Conn.SetReadDeadline(time.Now().Add(Patience))
 	head, err := r.In.Peek(1)
@@ -80,7 +80,7 @@ func (r *Peer) read() []byte {
 	return b
 }
 
-// Next gives the next message.
+// Next returns the next message.
 func (r *Peer) Next() *rpc.Message {
 	r.t.Helper()
 	b := r.read()
@@ -91,7 +91,7 @@ func (r *Peer) Next() *rpc.Message {
 	return m
 }
 
-// Value gives the next message as a value.
+// Value returns the next message as a value.
 func (r *Peer) Value() chainpack.Value {
 	r.t.Helper()
 	b := r.read()
@@ -102,13 +102,13 @@ func (r *Peer) Value() chainpack.Value {
 	return v
 }
 
-// Text gives the next message in CPON.
+// Text returns the next message in CPON.
 func (r *Peer) Text() string {
 	r.t.Helper()
 	return cpon.String(r.Value())
 }
 
-// Expect wants the next message to be one in CPON.
+// Expect fails unless the next message is this one, in CPON.
 func (r *Peer) Expect(format string, args ...any) {
 	r.t.Helper()
 	want := fmt.Sprintf(format, args...)
@@ -117,7 +117,8 @@ func (r *Peer) Expect(format string, args ...any) {
 	}
 }
 
-// ExpectError wants the next message to be an error with a code and a part of its text.
+// ExpectError fails unless the next message is an error response with an id, a code and
+// a part of its text.
 func (r *Peer) ExpectError(id int64, code rpc.Code, part string) *rpc.Message {
 	r.t.Helper()
 	m := r.Next()
@@ -129,8 +130,8 @@ func (r *Peer) ExpectError(id int64, code rpc.Code, part string) *rpc.Message {
 	return m
 }
 
-// Fence makes sure that all that was sent is done, and that nothing but the answer to
-// it comes.
+// Fence pings the broker. When it returns, the broker has handled all that was sent
+// before. It fails if any other message comes first.
 func (r *Peer) Fence() {
 	r.t.Helper()
 	r.fences++
@@ -139,7 +140,7 @@ func (r *Peer) Fence() {
 	r.Expect(`<1:1,8:%d>i{2:null}`, id)
 }
 
-// Gone waits until the other end has closed the connection, whatever comes before.
+// Gone waits until the other end closes the connection. It drops what comes before.
 func (r *Peer) Gone() {
 	r.t.Helper()
 	for {
@@ -154,7 +155,7 @@ func (r *Peer) Gone() {
 	}
 }
 
-// Nonce says hello.
+// Nonce says hello and returns the nonce of the answer.
 func (r *Peer) Nonce() string {
 	r.t.Helper()
 	r.Send(`<1:1,8:1,10:"hello">i{}`)
@@ -181,7 +182,7 @@ func (r *Peer) Login(user, password, options string) *Peer {
 	return r.LoggedIn()
 }
 
-// LoggedIn takes the answer to a login, which must have been accepted.
+// LoggedIn reads the answer to a login, which must have been accepted.
 func (r *Peer) LoggedIn() *Peer {
 	r.t.Helper()
 	content, err := r.Next().Content()
@@ -196,7 +197,8 @@ func (r *Peer) LoggedIn() *Peer {
 	return r
 }
 
-// Ask calls a method, with a param in CPON or "", and gives the body of the answer.
+// Ask calls a method with a param in CPON, "" for none, and returns the body of the
+// answer.
 func (r *Peer) Ask(path, method, param string) string {
 	r.t.Helper()
 	body := "i{}"
@@ -211,13 +213,13 @@ func (r *Peer) Ask(path, method, param string) string {
 	return text
 }
 
-// Ls asks for the children of a path.
+// Ls returns the body of the answer to ls at a path.
 func (r *Peer) Ls(path string) string {
 	r.t.Helper()
 	return r.Ask(path, "ls", "")
 }
 
-// Subscribe subscribes as clients of SHV 3 do; the param is CPON.
+// Subscribe subscribes as clients of SHV 3 do, with a param in CPON.
 func (r *Peer) Subscribe(param string) *Peer {
 	r.t.Helper()
 	if got := r.Ask(".broker/currentClient", "subscribe", param); got != "{2:true}" {
@@ -226,8 +228,8 @@ func (r *Peer) Subscribe(param string) *Peer {
 	return r
 }
 
-// Reaches wants a request for path to arrive at a device as one for rest, with all
-// rights, and its answer to come back.
+// Reaches fails unless a request for path arrives at a device as one for rest with all
+// rights, and its answer comes back.
 func (r *Peer) Reaches(path string, device *Peer, rest string) {
 	r.t.Helper()
 	r.Send(`<1:1,8:91,9:"%s",10:"x">i{1:7}`, path)
@@ -242,7 +244,7 @@ func Frame(message []byte) []byte {
 	return append(append(b, 1), message...)
 }
 
-// Value reads CPON.
+// Value parses CPON.
 func Value(t testing.TB, text string) chainpack.Value {
 	t.Helper()
 	v, err := cpon.Parse([]byte(text), chainpack.Limits{})
@@ -252,7 +254,7 @@ func Value(t testing.TB, text string) chainpack.Value {
 	return v
 }
 
-// Text gives a message in CPON.
+// Text returns a message in CPON.
 func Text(t testing.TB, message []byte) string {
 	t.Helper()
 	v, _, err := chainpack.Decode(message, chainpack.Limits{})

@@ -6,27 +6,27 @@ import (
 	"shvtools/internal/shv/rpc"
 )
 
-// Tunnel is a tunnel of test/agent and everybody who made it. Its two directions have
-// request ids of their own: Call towards the user, Read towards the helper.
+// Tunnel is a tunnel to the device test/agent, and all its peers. Its two directions
+// have request ids of their own: Call towards the user, Read towards the helper.
 type Tunnel struct {
 	User, Agent, Helper *Peer
 	Call, Read          int64
 }
 
-// Launch calls launchRexec of the device test/agent, to where the call comes.
+// Launch calls launchRexec of the device test/agent, which receives the call.
 func (r *Peer) Launch(agent *Peer, call int64) {
 	r.t.Helper()
 	r.Send(`<1:1,8:%d,9:"test/agent",10:"launchRexec">i{1:{"method":"runPtyCmd"}}`, call)
 	agent.Expect(`<1:1,8:%d,9:"",10:"launchRexec",11:%d,14:"su",17:63>i{1:{"method":"runPtyCmd"}}`, call, r.ID)
 }
 
-// FindTunnel asks, as a device, for a secret for the call of a user.
+// FindTunnel asks, as a device, for a tunnel secret for the call of a user.
 func (r *Peer) FindTunnel(user, call int64) {
 	r.t.Helper()
 	r.Send(`<1:1,8:%d,11:%d,13:null,15:<1:3>i{1:1}>i{}`, call, user)
 }
 
-// Secret is FindTunnel and the secret that comes.
+// Secret is FindTunnel, and returns the secret of the answer.
 func (r *Peer) Secret(user, call int64) string {
 	r.t.Helper()
 	r.FindTunnel(user, call)
@@ -43,7 +43,7 @@ func (w *World) Redeem(secret string) *Peer {
 	return w.Connect().Login("", "", fmt.Sprintf(`{"idleWatchDogTimeOut":0,"tunnel":{"secret":"%s"}}`, secret))
 }
 
-// Tunnel makes a tunnel between a user and the device test/agent.
+// Tunnel opens a tunnel between a user and the device test/agent.
 func (w *World) Tunnel(user, agent *Peer, call, read int64) *Tunnel {
 	w.t.Helper()
 	user.Launch(agent, call)
@@ -57,7 +57,7 @@ func (w *World) Tunnel(user, agent *Peer, call, read int64) *Tunnel {
 	return p
 }
 
-// NewTunnel is Tunnel between a new Client and a new Device.
+// NewTunnel opens a Tunnel between a new Client and a new Device.
 func (w *World) NewTunnel(call, read int64) *Tunnel {
 	w.t.Helper()
 	return w.Tunnel(w.Client(), w.Device("test/agent"), call, read)
@@ -70,19 +70,19 @@ func (p *Tunnel) Create() {
 		p.Call, p.User.ID, p.Read, p.User.ID)
 }
 
-// ToUser sends data of the device.
+// ToUser sends data from the helper.
 func (p *Tunnel) ToUser(text string) {
 	p.Helper.t.Helper()
 	p.Helper.Send(`<1:1,8:%d,11:%d>i{2:[1,"%s"]}`, p.Call, p.User.ID, text)
 }
 
-// ToHelper sends data of the user.
+// ToHelper sends data from the user.
 func (p *Tunnel) ToHelper(text string) {
 	p.User.t.Helper()
 	p.User.Send(`<1:1,8:%d,11:%d>i{2:[0,"%s"]}`, p.Read, p.Helper.ID, text)
 }
 
-// Works carries something both ways.
+// Works fails unless the tunnel carries data both ways.
 func (p *Tunnel) Works() {
 	p.User.t.Helper()
 	p.ToUser("out")

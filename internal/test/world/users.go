@@ -8,14 +8,14 @@ import (
 )
 
 const (
-	// Password is that of all Users but ann. It is well known, so it is good without an
-	// address and on loopback alone.
+	// Password is the one of all Users except ann. It is well known, so the broker accepts
+	// it only without an address and on loopback.
 	Password = login.DevelopmentPassword
-	// FarPassword is that of ann, who may log in from elsewhere.
+	// FarPassword is the one of ann, who may log in from anywhere.
 	FarPassword = "nobody knows it"
 )
 
-// Users are those of a world:
+// Users returns the users of a World:
 //
 //	iot    su at test, rd at .broker, else bws; mounts devices at test
 //	eve    rd at test but for test/closed; mounts anywhere

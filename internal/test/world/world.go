@@ -1,12 +1,16 @@
-// Package world is a world for tests: a broker, clients that are logged in to it and
-// devices that are mounted in it, all in memory. It works in a bubble of
-// testing/synctest, where its time is virtual, and outside of one; Listen opens it to
-// real connections. Clients and devices are raw: a test writes what they send, and what
-// they expect, as CPON, and they do nothing by themselves.
+// Package world gives a test a broker, clients that are logged in and devices that are
+// mounted, all in memory. It works in a bubble of testing/synctest, where time is
+// virtual, and outside of one. Listen opens it to real connections as well. Clients and
+// devices are raw: a test writes the messages that they send and expect as CPON, and
+// they do nothing by themselves.
 //
-// A world ends with its test, and fails it if a client, a mount point, a tunnel, a
-// subscription or a byte of a queue is left then. It is not a model of the broker: what
-// a test sees is what package core does. Only tests import it.
+// A world ends with its test. It fails the test if the closed broker still has a client,
+// a mount point, a tunnel, a subscription or a queued byte. It is not a model of the
+// broker: a test sees what package core does. Only tests import it.
+//
+//	w := world.New(t, world.Options{})
+//	user, device := w.Client(), w.Device("test/device")
+//	user.Reaches("test/device/a", device, "a")
 package world
 
 import (
@@ -26,8 +30,8 @@ const Patience = 90 * time.Second
 // Options are those of the broker. Without Users it has those of Users.
 type Options = core.Options
 
-// World is a broker that serves connections in memory. Its methods fail the test where
-// they cannot do what they are for, so they are for the goroutine of the test.
+// World is a broker that serves connections in memory. A method that cannot do its work
+// fails the test, so call them from the goroutine of the test.
 type World struct {
 	*core.Broker
 	t       testing.TB
@@ -51,7 +55,7 @@ func New(t testing.TB, o Options) *World {
 	return w
 }
 
-// Run runs f in a bubble with a broker.
+// Run calls f in a bubble of testing/synctest, with a new World.
 func Run(t *testing.T, o Options, f func(t *testing.T, w *World)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) { f(t, New(t, o)) })
@@ -86,13 +90,13 @@ func leftovers(s core.Stats) (found []string) {
 	return found
 }
 
-// Connect gives a peer that is not logged in and has no address.
+// Connect returns a peer that is not logged in and has no address.
 func (w *World) Connect() *Peer {
 	w.t.Helper()
 	return w.ConnectFrom("")
 }
 
-// ConnectFrom is Connect from an address, such as "10.0.0.1:1".
+// ConnectFrom is Connect from an address such as "10.0.0.1:1".
 func (w *World) ConnectFrom(address string) *Peer {
 	w.t.Helper()
 	conn, err := w.memory.Dial(address)
@@ -102,7 +106,7 @@ func (w *World) ConnectFrom(address string) *Peer {
 	return NewPeer(w.t, conn)
 }
 
-// As logs one of Users with Password in, with options in CPON.
+// As logs a user in whose password is Password, with options in CPON.
 func (w *World) As(user, options string) *Peer {
 	w.t.Helper()
 	return w.Connect().Login(user, Password, options)
@@ -120,8 +124,8 @@ func (w *World) Admin() *Peer {
 	return w.As("root", `{}`)
 }
 
-// Device logs the user iot in and mounts at a path. When it returns, everybody has been
-// told of the mount.
+// Device logs the user iot in and mounts it at a path. It returns when all subscribers
+// have been told of the mount.
 func (w *World) Device(path string) *Peer {
 	w.t.Helper()
 	r := w.Mounted("iot", path)
@@ -129,8 +133,8 @@ func (w *World) Device(path string) *Peer {
 	return r
 }
 
-// Mounted logs a user in and mounts at a path, "" for none. It does not wait until
-// others have been told.
+// Mounted logs a user in and mounts it at a path, "" for none. Unlike Device it does not
+// wait for what others are told.
 func (w *World) Mounted(user, path string) *Peer {
 	w.t.Helper()
 	options := `{}`
@@ -140,8 +144,8 @@ func (w *World) Mounted(user, path string) *Peer {
 	return w.As(user, options)
 }
 
-// ChildBroker is a broker of SHV 3 that is mounted at a path, and has answered what it
-// is asked then.
+// ChildBroker logs a broker of SHV 3 in and mounts it at a path. It has answered the
+// question that the broker asks a child first.
 func (w *World) ChildBroker(path string) *Peer {
 	w.t.Helper()
 	r := w.As("child", fmt.Sprintf(`{"broker":{},"device":{"mountPoint":%q}}`, path))
@@ -150,14 +154,14 @@ func (w *World) ChildBroker(path string) *Peer {
 	return r
 }
 
-// Ended is how many connections have ended for a cause, once all is quiet. It is for
-// bubbles.
+// Ended returns how many connections have ended for a cause, once all goroutines of the
+// bubble are idle.
 func (w *World) Ended(cause link.Cause) uint64 {
 	synctest.Wait()
 	return w.Stats().Ended[cause]
 }
 
-// Eventually waits, in real time, for something that no message tells of.
+// Eventually polls in real time for something that no message announces.
 func (w *World) Eventually(what string, done func() bool) {
 	w.t.Helper()
 	if !poll(done) {
@@ -165,7 +169,7 @@ func (w *World) Eventually(what string, done func() bool) {
 	}
 }
 
-// Eventually is that of a World, for tests that have none.
+// Eventually is the one of World, for tests that have none.
 func Eventually(t testing.TB, what string, done func() bool) {
 	t.Helper()
 	if !poll(done) {

@@ -13,7 +13,7 @@ import (
 	"shvtools/internal/wire/link"
 )
 
-// refusedAtOnce wants the hint and the end of a connection.
+// refusedAtOnce expects the hint to a refused connection, and its end.
 func refusedAtOnce(r *world.Peer, cause link.Cause) {
 	r.ExpectError(1, rpc.CodeTryAgainLater, cause.String())
 	r.Gone()
@@ -64,7 +64,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 	})
 }
 
-// A few sources that fill the table do not shut the door for all others.
+// A few sources that fill the table do not keep all others out.
 func TestCrowdGivesPlacesToOtherSources(t *testing.T) {
 	limits := core.Limits{Unauthenticated: 6, UnauthenticatedPerSource: 3}
 	world.Run(t, core.Options{Limits: limits}, func(t *testing.T, w *world.World) {
@@ -100,7 +100,7 @@ func TestCrowdGivesPlacesToOtherSources(t *testing.T) {
 	})
 }
 
-// A client that resets over and over must not get past the bound.
+// A client cannot get past the bound by resets.
 func TestResetOverTheBoundEndsTheLink(t *testing.T) {
 	world.Run(t, core.Options{Limits: core.Limits{UnauthenticatedPerSource: 1}}, func(t *testing.T, w *world.World) {
 		in := w.ConnectFrom("10.0.0.1:1").Login("ann", world.FarPassword, "{}")
@@ -117,7 +117,7 @@ func TestResetOverTheBoundEndsTheLink(t *testing.T) {
 	})
 }
 
-// Hundreds that connect at once, say nothing, and go again.
+// Hundreds connect at once, send nothing, and are closed.
 func TestCrowdThatSaysNothing(t *testing.T) {
 	world.Run(t, core.Options{}, func(t *testing.T, w *world.World) {
 		good := w.Client()

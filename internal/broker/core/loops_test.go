@@ -16,7 +16,7 @@ import (
 	"shvtools/internal/wire/transport"
 )
 
-// Brokers in a ring find themselves, however long it is.
+// Brokers that are connected in a ring detect it, whatever its length.
 func TestLoopIsFound(t *testing.T) {
 	inTree(t, func(t *testing.T) {
 		var ring [3]*world.World
@@ -52,14 +52,14 @@ func TestLoopIsFound(t *testing.T) {
 		if got := ask(ring[0])([]string{"x"}); len(got) < 3 || len(got) > maxStack {
 			t.Errorf("%d ids", len(got))
 		}
-		// Nor does a call: its way is bounded.
+		// Nor does a call go round for ever: the number of its caller ids is bounded.
 		user := ring[0].Admin()
 		user.Send(`<1:1,8:3,9:"%s",10:"get">i{}`, strings.Repeat("c/", 40))
 		user.ExpectError(3, rpc.CodeInvalidRequest, "caller ids")
 	})
 }
 
-// A list of a part of the brokers above shows no loop, and so is none.
+// An incomplete list of the parent brokers shows no loop, so it does not count as one.
 func TestBrokerAboveThatDoesNotTellIsNoEndOfTheTree(t *testing.T) {
 	inTree(t, func(t *testing.T) {
 		w := world.New(t, core.Options{})
@@ -109,8 +109,8 @@ func TestBrokerAboveThatDoesNotTellIsNoEndOfTheTree(t *testing.T) {
 	})
 }
 
-// A broker below gives up a connection where nobody tells it who is above. No client may
-// bring that about by asking the same all the time.
+// A child broker gives a connection up if its parent does not answer which brokers are
+// above. No client may cause that by asking the same question all the time.
 func TestCuriousClientsKeepNoBrokerFromAsking(t *testing.T) {
 	inTree(t, func(t *testing.T) {
 		w := world.New(t, core.Options{})

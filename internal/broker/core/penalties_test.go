@@ -12,7 +12,8 @@ import (
 	"shvtools/internal/test/world"
 )
 
-// guess tries a password from an address and tells how long the answer took.
+// guess tries a password from an address. It returns how long the answer took, and
+// whether the login was accepted.
 func guess(w *world.World, from, user, text string) (took time.Duration, in bool) {
 	r := w.ConnectFrom(from)
 	defer r.Close()
@@ -53,7 +54,7 @@ func TestFailedLoginsAreHeldBackEverLonger(t *testing.T) {
 	})
 }
 
-// Else a user with a device of his own could guess another one's password for ever.
+// Otherwise the owner of any device could guess another user's password for ever.
 func TestHelperClearsNobodysFailures(t *testing.T) {
 	world.Run(t, tunnelling, func(t *testing.T, w *world.World) {
 		const here = "10.0.0.1:1"
@@ -91,7 +92,7 @@ func TestFailuresAreForgotten(t *testing.T) {
 	})
 }
 
-// The deadline is the client's time: what the broker holds back is not.
+// The deadline does not run while the broker holds an answer back.
 func TestHeldBackLoginOutlivesTheDeadline(t *testing.T) {
 	world.Run(t, core.Options{Limits: core.Limits{LoginDeadline: 2 * time.Second}}, func(t *testing.T, w *world.World) {
 		const here = "10.0.0.1:1"
