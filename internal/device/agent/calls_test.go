@@ -106,7 +106,7 @@ func TestCommandEndsWithItsTime(t *testing.T) {
 	}
 }
 
-// A command that never stops writing, and does not end when it is told to.
+// A command never stops writing and ignores the signals to end.
 func TestEndlessOutputIsAnError(t *testing.T) {
 	o := options(t)
 	o.Commands.Output = 100_000
@@ -335,7 +335,7 @@ func TestLargeParamsOfOneUserLeaveRoomForCommandsOfOthers(t *testing.T) {
 	}
 }
 
-// What a caller writes into his user id stands before what the brokers write.
+// Callers write the beginning of a user id, and may write much.
 func TestLongUserIDsFillNeitherLogNorSignals(t *testing.T) {
 	log, o := new(record), options(t)
 	o.Log = zerolog.New(log)

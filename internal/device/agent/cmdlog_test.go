@@ -12,7 +12,7 @@ import (
 	"shvtools/internal/shv/cpon"
 )
 
-// What anybody who subscribes may read holds no secret.
+// Every subscriber reads the entries, so they must not hold secrets.
 func TestCmdlogHoldsNoSecrets(t *testing.T) {
 	o := options(t)
 	o.Files, o.Device.Reset = fsnode.Options{Dir: t.TempDir()}, "true"
