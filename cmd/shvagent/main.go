@@ -82,7 +82,7 @@ func flags() []cli.Flag {
 			Usage: "start `FILE` for each session; without it, the shvrexec beside this program",
 		},
 		&cli.StringFlag{
-			Name: "heartbeat", DefaultText: agent.DefaultHeartbeat.String(),
+			Name: "heartbeat", DefaultText: config.DefaultHeartbeat.String(),
 			Usage: "ping the broker every `TIME`",
 		},
 		&cli.StringFlag{Name: "drain", DefaultText: "0s", Usage: "when stopped, let sessions and calls go on for `TIME`"},
