@@ -142,7 +142,7 @@ func run(c *cli.Context) error {
 		return err
 	}
 	if err := checkHelper(helper); err != nil {
-		log.Warn().Err(err).Msg("the helper cannot be run; put shvrexec beside shvagent, or name it with --shvrexec")
+		log.Warn().Err(err).Msg("shvrexec cannot be run; put it beside shvagent, or name it with --shvrexec")
 	}
 	if file := c.String(cliapp.FlagReadyFile); file != "" {
 		defer os.Remove(file) // it would mislead later readers
