@@ -21,8 +21,8 @@ if [ ! -d "$bin" ]; then
   git archive "$commit" | tar -x -C "$work/src"
   # 1.0.0 has the package cliapp elsewhere.
   ldflags="-s -w"
-  for cliapp in internal/cliapp internal/sys/cliapp; do
-    ldflags+=" -X shvtools/$cliapp.commit=${commit::12}"
+  for cliapp in cliapp sys/cliapp; do
+    ldflags+=" -X shvtools/internal/$cliapp.commit=${commit::12}"
   done
   (
     cd "$work/src"

@@ -35,7 +35,11 @@ type file struct {
 	name   string // from the module's root, with slashes
 	source []byte
 	syntax *ast.File
+	places *token.FileSet
 }
+
+// line returns the line on which a node begins.
+func (f *file) line(n ast.Node) int { return f.places.Position(n.Pos()).Line }
 
 func (f *file) isTest() bool { return strings.HasSuffix(f.name, "_test.go") }
 
@@ -57,11 +61,12 @@ func (f *file) imports() map[string]string {
 
 // parse returns the file that has source for its text.
 func parse(name string, source []byte) (*file, error) {
-	syntax, err := parser.ParseFile(token.NewFileSet(), name, source, parser.ParseComments|parser.SkipObjectResolution)
+	places := token.NewFileSet()
+	syntax, err := parser.ParseFile(places, name, source, parser.ParseComments|parser.SkipObjectResolution)
 	if err != nil {
 		return nil, err
 	}
-	return &file{name: name, source: source, syntax: syntax}, nil
+	return &file{name: name, source: source, syntax: syntax, places: places}, nil
 }
 
 // packages returns the packages of the module that exist, none of them built.
