@@ -82,7 +82,7 @@ func flags() []cli.Flag {
 			Usage: "start `FILE` for each session; without it, the shvrexec beside this program",
 		},
 		&cli.StringFlag{
-			Name: "heartbeat", DefaultText: agent.DefaultHeartbeat.String(),
+			Name: "heartbeat", DefaultText: config.DefaultHeartbeat.String(),
 			Usage: "ping the broker every `TIME`",
 		},
 		&cli.StringFlag{Name: "drain", DefaultText: "0s", Usage: "when stopped, let sessions and calls go on for `TIME`"},
@@ -142,7 +142,7 @@ func run(c *cli.Context) error {
 		return err
 	}
 	if err := checkHelper(helper); err != nil {
-		log.Warn().Err(err).Msg("the helper cannot be run; put shvrexec beside shvagent, or name it with --shvrexec")
+		log.Warn().Err(err).Msg("shvrexec cannot be run; put it beside shvagent, or name it with --shvrexec")
 	}
 	if file := c.String(cliapp.FlagReadyFile); file != "" {
 		defer os.Remove(file) // it would mislead later readers

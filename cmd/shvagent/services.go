@@ -19,7 +19,7 @@ func serviceFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "fs-read-only", DisableDefaultText: true, Usage: "export --sysfs-rootdir read-only"},
 		&cli.StringFlag{Name: "fs-max-file", DefaultText: "1G", Usage: "limit files there to `SIZE`; 0: no limit"},
 		&cli.StringFlag{
-			Name: "cmd-timeout", DefaultText: agent.DefaultCommandTime.String(),
+			Name: "cmd-timeout", DefaultText: config.DefaultCommandTime.String(),
 			Usage: "end programs of runCmd and runScript after `TIME`",
 		},
 		&cli.StringFlag{

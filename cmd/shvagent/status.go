@@ -77,9 +77,9 @@ func reportText(r agent.Report) string {
 	for _, s := range r.Sessions {
 		user := s.User
 		if user == "" {
-			user = "(not told)"
+			user = "(no user id)"
 		}
-		fmt.Fprintf(&b, "  %s: %s for %v, helper %d\n", user, s.Use, seconds(s.For.Seconds()), s.Helper)
+		fmt.Fprintf(&b, "  %s: %s for %v, process %d\n", user, s.Use, seconds(s.For.Seconds()), s.Helper)
 	}
 	return b.String()
 }

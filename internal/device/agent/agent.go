@@ -20,39 +20,34 @@ import (
 	"shvtools/internal/wire/transport"
 )
 
-const (
-	// DefaultHeartbeat is the time between pings of the broker. The broker is asked to
-	// close the connection after three times that without traffic.
-	DefaultHeartbeat = config.DefaultHeartbeat
-	// DefaultSessions is how many sessions may be open at once.
-	DefaultSessions = config.DefaultSessions
-	// stopGrace is how long helpers may take to end when the agent stops.
-	stopGrace = 7 * time.Second
-)
+// stopGrace is how long helpers may take to end when the agent stops.
+const stopGrace = 7 * time.Second
 
 // Options of an agent. Brokers, MountPoint and Helper are required.
 type Options struct {
 	Brokers    []Broker // are tried in this order; at least one
 	MountPoint string   // SHV path of the device
 	DeviceID   string
-	Heartbeat  time.Duration // 0: DefaultHeartbeat
-	Timeout    time.Duration // to connect and log in; 0: client.DefaultTimeout
-	Helper     string        // path of shvrexec
-	Environ    []string      // environment of helpers and commands
-	Version    string        // of the program
-	GitCommit  string        // that the program was built from
-	Commands   Commands
-	ScriptDir  string // directory for scripts, created when needed; "": runScript fails
-	Tester     bool   // serve the nodes tester/prop1 … prop4
-	Device     Device
-	Files      fsnode.Options // served as sys/fs if its Dir is set
-	Policy     *policy.Policy // nil: policy.Default
-	Sessions   Sessions
-	Drain      time.Duration   // how long sessions and calls may go on after ctx has ended
-	Cut        <-chan struct{} // ends Drain early when it is closed; may be nil
-	Status     *Status         // is updated; may be nil
-	Log        zerolog.Logger
-	Ready      func() error // called once, after the first login; its error ends Run; may be nil
+	// Heartbeat is the time between pings of the broker. The broker is asked to close the
+	// connection after three times that without traffic. 0: config.DefaultHeartbeat.
+	Heartbeat time.Duration
+	Timeout   time.Duration // to connect and log in; 0: client.DefaultTimeout
+	Helper    string        // path of shvrexec
+	Environ   []string      // environment of helpers and commands
+	Version   string        // of the program
+	GitCommit string        // that the program was built from
+	Commands  Commands
+	ScriptDir string // directory for scripts, created when needed; "": runScript fails
+	Tester    bool   // serve the nodes tester/prop1 … prop4
+	Device    Device
+	Files     fsnode.Options // served as sys/fs if its Dir is set
+	Policy    *policy.Policy // nil: policy.Default
+	Sessions  Sessions
+	Drain     time.Duration   // how long sessions and calls may go on after ctx has ended
+	Cut       <-chan struct{} // ends Drain early when it is closed; may be nil
+	Status    *Status         // is updated; may be nil
+	Log       zerolog.Logger
+	Ready     func() error // called once, after the first login; its error ends Run; may be nil
 }
 
 // Broker is where the agent connects, with its login there.
@@ -65,7 +60,7 @@ type Broker struct {
 
 // Sessions limits the sessions that are open at once. Calls of runCmd and runScript count.
 type Sessions struct {
-	Total   int // 0: DefaultSessions
+	Total   int // 0: config.DefaultSessions
 	PerUser int // 0: no limit but Total
 }
 
@@ -86,13 +81,13 @@ type agent struct {
 // ended. An error is that of Options.Ready.
 func Run(ctx context.Context, o Options) error {
 	if o.Heartbeat == 0 {
-		o.Heartbeat = DefaultHeartbeat
+		o.Heartbeat = config.DefaultHeartbeat
 	}
 	if o.Policy == nil {
 		o.Policy = policy.Default()
 	}
 	if o.Sessions.Total == 0 {
-		o.Sessions.Total = DefaultSessions
+		o.Sessions.Total = config.DefaultSessions
 	}
 	if o.Status == nil {
 		o.Status = NewStatus(time.Now)

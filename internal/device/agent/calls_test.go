@@ -38,8 +38,12 @@ func TestQueryOfACommand(t *testing.T) {
 	fifo := filepath.Join(w.dir, "go")
 	w.request(1, "", "runCmd", fmt.Sprintf(`["sh",["-c","while ! [ -e %s ]; do sleep 0.01; done; echo done"],1]`, fifo))
 	w.ask(1, "", "runCmd", false)
+	isResponse := func(v chainpack.Value) bool {
+		_, ok := chainpack.Lookup(v.Meta(), chainpack.IntKey(rpc.TagRequestID))
+		return ok
+	}
 	v := w.Value()
-	for _, ok := chainpack.Lookup(v.Meta(), chainpack.IntKey(rpc.TagRequestID)); !ok; _, ok = chainpack.Lookup(v.Meta(), chainpack.IntKey(rpc.TagRequestID)) {
+	for !isResponse(v) {
 		v = w.Value()
 	}
 	if delay, ok := v.GetInt(rpc.KeyDelay); !ok || delay.Kind() != chainpack.KindDouble {
@@ -102,18 +106,20 @@ func TestCommandEndsWithItsTime(t *testing.T) {
 	}
 }
 
-// A command that never stops writing, and does not end when it is told to.
+// A command never stops writing and ignores the signals to end.
 func TestEndlessOutputIsAnError(t *testing.T) {
 	o := options(t)
 	o.Commands.Output = 100_000
 	w := loggedIn(t, o)
-	const tooLong = `i{3:i{1:8,2:"the output is longer than 100000 bytes, the limit on this device; the program was ended"}}`
+	const tooLong = `i{3:i{1:8,2:"the output is longer than 100000 bytes, the limit on this device; the program was ` +
+		`ended"}}`
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	w.check(1, "", "runCmd", `["yes",1]`, tooLong)
 	w.check(2, "", "runScript", `"yes >&2 & yes"`, tooLong)
 	file := filepath.Join(w.dir, "pid")
-	w.check(3, "", "runCmd", fmt.Sprintf(`["sh",["-c","echo $$ > %s; trap '' HUP TERM PIPE; yes & while :; do yes; done"],1,2]`, file), tooLong)
+	w.check(3, "", "runCmd",
+		fmt.Sprintf(`["sh",["-c","echo $$ > %s; trap '' HUP TERM PIPE; yes & while :; do yes; done"],1,2]`, file), tooLong)
 	text, _ := os.ReadFile(file)
 	group, err := strconv.Atoi(strings.TrimSpace(string(text)))
 	if err != nil {
@@ -155,11 +161,13 @@ func TestCallersDoNotFillTheLog(t *testing.T) {
 	w := loggedIn(t, o)
 	for id := range 20 {
 		w.check(2*id+1, "", "runCmd", `"true"`, `i{2:""}`) // there is no shvrexec to be the guard
-		w.check(2*id+2, "", "runCmd", `"/nonexistent"`, `i{3:i{1:8,2:"Failed to start process (file not found, resource error)"}}`)
+		w.check(2*id+2, "", "runCmd", `"/nonexistent"`,
+			`i{3:i{1:8,2:"Failed to start process (file not found, resource error)"}}`)
 	}
 	w.stop()
 	for _, what := range []string{"command not guarded", "command not started"} {
-		if lines := strings.Count(log.String(), what); lines != 6 || !strings.Contains(log.String(), what+", again and again") {
+		if lines := strings.Count(log.String(), what); lines != 6 ||
+			!strings.Contains(log.String(), what+", again and again") {
 			t.Errorf("%s, %d lines:\n%s", what, lines, log)
 		}
 	}
@@ -316,7 +324,8 @@ func TestLargeParamsOfOneUserLeaveRoomForCommandsOfOthers(t *testing.T) {
 	}
 	run(1, "eve")
 	run(2, "eve")
-	w.expect(2, `i{3:i{1:13,2:"the commands of this user in progress on this device carry too much data; try again later"}}`)
+	w.expect(2,
+		`i{3:i{1:13,2:"the commands of this user in progress on this device carry too much data; try again later"}}`)
 	w.Send(`<1:1,8:3,10:"runCmd",11:7,16:"bob",17:63>i{1:"true"}`)
 	w.expect(3, `i{2:""}`)
 	run(4, "bob")
@@ -326,7 +335,7 @@ func TestLargeParamsOfOneUserLeaveRoomForCommandsOfOthers(t *testing.T) {
 	}
 }
 
-// What a caller writes into his user id stands before what the brokers write.
+// Callers write the beginning of a user id, and may write much.
 func TestLongUserIDsFillNeitherLogNorSignals(t *testing.T) {
 	log, o := new(record), options(t)
 	o.Log = zerolog.New(log)
@@ -352,7 +361,8 @@ func TestCallsThatFindNoTunnelLeaveRoomForOthers(t *testing.T) {
 		return w.answer()
 	}
 	for id := range 4 {
-		if got, refused := launch(id+1, "eve"), id == 3; strings.Contains(got, "too many sessions are being opened") != refused {
+		got, refused := launch(id+1, "eve"), id == 3
+		if strings.Contains(got, "too many sessions are being opened") != refused {
 			t.Errorf("%d: %s", id, got)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"shvtools/internal/shv/cpon"
 )
 
-// What anybody who subscribes may read holds no secret.
+// Every subscriber reads the entries, so they must not hold secrets.
 func TestCmdlogHoldsNoSecrets(t *testing.T) {
 	o := options(t)
 	o.Files, o.Device.Reset = fsnode.Options{Dir: t.TempDir()}, "true"
@@ -33,13 +33,18 @@ func TestCmdlogHoldsNoSecrets(t *testing.T) {
 		{"", "runCmd", `["--token=SECRET"]`, `runCmd(["***"])`},
 		{"", "runCmd", `["-pSECRET"]`, `runCmd(["***"])`},
 		{"", "runCmd", `["mysql;echo$SECRET"]`, `runCmd(["***"])`},
-		{"", "runCmd", `["/usr/bin/curl",["-H","Authorization: Bearer SECRET","https://me:SECRET@host"],1]`, `runCmd(["/usr/bin/curl","***",1])`},
-		{"", "runCmd", `["passwd",["--stdin"],{"LD_PRELOAD":"SECRET"},"chpasswd"]`, `runCmd(["passwd","***","***","chpasswd"])`},
+		{"", "runCmd", `["/usr/bin/curl",["-H","Authorization: Bearer SECRET","https://me:SECRET@host"],1]`,
+			`runCmd(["/usr/bin/curl","***",1])`},
+		{"", "runCmd", `["passwd",["--stdin"],{"LD_PRELOAD":"SECRET"},"chpasswd"]`,
+			`runCmd(["passwd","***","***","chpasswd"])`},
 		{"", "runCmd", `["ls",b"SECRET"]`, `runCmd(["ls","***"])`},
 		{"", "runCmd", `[["SECRET"],[["SECRET"]],i{1:"SECRET"},<1:"SECRET">"ls"]`, `runCmd(["***","***","***","ls"])`},
-		{"", "runScript", `"0123456789012345678901234567890123456789"`, `runScript("0123456789012345678901234567890123456789")`},
+		{"", "runScript", `"0123456789012345678901234567890123456789"`,
+			`runScript("0123456789012345678901234567890123456789")`},
 		{"", "launchRexec", `{"method":"SECRET=SECRET"}`, `launchRexec({"method":"***"})`},
-		{"", "launchRexec", `{"method":"runCmd","params":["login","-p","SECRET"],"password":"SECRET","ext":{"password":"SECRET"}}`, `launchRexec({"method":"runCmd"})`},
+		{"", "launchRexec",
+			`{"method":"runCmd","params":["login","-p","SECRET"],"password":"SECRET","ext":{"password":"SECRET"}}`,
+			`launchRexec({"method":"runCmd"})`},
 		{"", "launchRexec", `["SECRET"]`, `launchRexec("***")`},
 		{"", "launchRexec", `"SECRET"`, `launchRexec("***")`},
 		{".device", "reset", `{"password":"SECRET"}`, `reset("***")`},
@@ -48,8 +53,11 @@ func TestCmdlogHoldsNoSecrets(t *testing.T) {
 		{"sys/fs/d", "rmdir", `[5,"SECRET"]`, `rmdir("***")`},
 		{"", "runCmd", `null`, `runCmd(null)`},
 		{"", "runScript", `"echo SECRET"`, `runScript("5314f206083b26e0332490e043a8ca35038095ee")`},
-		{"", "runScript", `["echo SECRET",["SECRET"],{"A":"SECRET"},1]`, `runScript(["5314f206083b26e0332490e043a8ca35038095ee","***","***",1])`},
-		{"", "launchRexec", `{"method":"runPtyCmd","params":["SECRET",80,24],"ext":{"run":{"env":{"A":"SECRET"},"exec":"SECRET"}}}`, `launchRexec({"method":"runPtyCmd"})`},
+		{"", "runScript", `["echo SECRET",["SECRET"],{"A":"SECRET"},1]`,
+			`runScript(["5314f206083b26e0332490e043a8ca35038095ee","***","***",1])`},
+		{"", "launchRexec",
+			`{"method":"runPtyCmd","params":["SECRET",80,24],"ext":{"run":{"env":{"A":"SECRET"},"exec":"SECRET"}}}`,
+			`launchRexec({"method":"runPtyCmd"})`},
 		{"", "launchRexec", `{"method":{"SECRET":1}}`, `launchRexec("***")`},
 		{"sys/fs/d", "rmdir", `false`, `rmdir(false)`},
 	} {
@@ -91,7 +99,8 @@ func TestCmdlogHasTheFormOfTheCppAgent(t *testing.T) {
 		t.Errorf("time %v", stamp)
 	}
 	msec, _ := entry.Get("epochMsec")
-	want := `<1:1,9:"",10:"cmdlog">i{1:<1:8>{"domain":"cmdlog","epochMsec":` + cpon.String(msec) + `,"timestamp":` + cpon.String(at) +
+	want := `<1:1,9:"",10:"cmdlog">i{1:<1:8>{"domain":"cmdlog","epochMsec":` + cpon.String(msec) + `,"timestamp":` +
+		cpon.String(at) +
 		`,"userId":"{\"brokerId\":\"broker.local\",\"shvUser\":\"iot\"}","value":"runCmd(\"ls\")","valueFlags":2u}}`
 	if got := cpon.String(signal); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Whoever starts a session, or ends one, waits for these locks.
+// A session cannot start or end while one of these locks is held.
 func TestAgentThatIsStuckIsNotHealthy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, h := NewStatus(time.Now), new(helpers)

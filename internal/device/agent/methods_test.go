@@ -32,7 +32,8 @@ func caller(t *testing.T, o agent.Options) *client.Client {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()
-	c, err := client.Dial(ctx, client.Options{URL: home.URL, Login: client.Login{User: home.User, Password: home.Password}})
+	c, err := client.Dial(ctx,
+		client.Options{URL: home.URL, Login: client.Login{User: home.User, Password: home.Password}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +55,8 @@ func call(t *testing.T, c *client.Client, path, method, param string) string {
 
 func TestMethodsThroughABroker(t *testing.T) {
 	o := options(t)
-	o.DeviceID, o.Tester, o.Device = "d1", true, agent.Device{Serial: "S/N 5", Reset: "echo reset >> " + filepath.Join(o.ScriptDir+".reset")}
+	o.DeviceID, o.Tester, o.Device = "d1", true,
+		agent.Device{Serial: "S/N 5", Reset: "echo reset >> " + filepath.Join(o.ScriptDir+".reset")}
 	o.Files = fsnode.Options{Dir: t.TempDir()}
 	c := caller(t, o)
 	const at = "test/agent"
@@ -75,7 +77,8 @@ func TestMethodsThroughABroker(t *testing.T) {
 		{at, "runCmd", `["ls",7]`, `error i{1:8,2:"Invalid request parameter: 7"}`},
 		{at, "runScript", `["echo $1; exit 4",["argA"],1]`, `[4,"argA\n"]`},
 		{at, "runScript", `"0123456789012345678901234567890123456789"`,
-			`error i{1:32,2:"SHA1_NOT_EXISTS - Script with SHA1 privided doesn't exist, sha1: 0123456789012345678901234567890123456789"}`},
+			`error i{1:32,2:"SHA1_NOT_EXISTS - Script with SHA1 privided doesn't exist, sha1: ` +
+				`0123456789012345678901234567890123456789"}`},
 		{at + "/.app", "name", `null`, `"shvagent"`},
 		{at + "/.app", "version", `null`, `"1.2.3"`},
 		{at + "/.app", "shvVersionMajor", `null`, `3`},

@@ -53,7 +53,7 @@ func TestUnansweredSearchesOfOneUserDoNotKeepOthersOut(t *testing.T) {
 	})
 }
 
-// What is kept of calls that nobody answers is bounded, and one user leaves room.
+// The calls that no broker answers are bounded, and one user leaves space for others.
 func TestUnansweredSearchesHaveABound(t *testing.T) {
 	t.Parallel()
 	l := newSearches(1000)

@@ -15,12 +15,6 @@ import (
 	"shvtools/internal/sys/lograte"
 )
 
-// Defaults of Commands.
-const (
-	DefaultCommandTime   = config.DefaultCommandTime
-	DefaultCommandOutput = config.DefaultCommandOutput
-)
-
 const (
 	// maxCommands is how many calls of runCmd and runScript run at once.
 	maxCommands = 16
@@ -45,7 +39,8 @@ const (
 	callGrace = 5 * time.Second
 )
 
-// Commands are the limits of runCmd and runScript. Zero fields have their defaults.
+// Commands are the limits of runCmd and runScript. Zero fields have the defaults of package
+// config.
 type Commands struct {
 	Time   time.Duration // for which a call may run
 	Output int           // bytes of stdout and stderr together, at most runcmd.MaxOutput
@@ -53,10 +48,10 @@ type Commands struct {
 
 func (c *Commands) setDefaults() {
 	if c.Time == 0 {
-		c.Time = DefaultCommandTime
+		c.Time = config.DefaultCommandTime
 	}
 	if c.Output == 0 {
-		c.Output = DefaultCommandOutput
+		c.Output = config.DefaultCommandOutput
 	}
 }
 

@@ -71,12 +71,14 @@ func TestAgentTellsInWordsWhatItDoes(t *testing.T) {
 	})
 	w := loggedIn(t, o)
 	_ = w.listener.Close()
-	world.Eventually(t, "it tells that it is connected", func() bool { mu.Lock(); defer mu.Unlock(); return len(told) == 2 })
+	world.Eventually(t, "it tells that it is connected",
+		func() bool { mu.Lock(); defer mu.Unlock(); return len(told) == 2 })
 	w.Close()
 	world.Eventually(t, "it tells that it is not", func() bool { mu.Lock(); defer mu.Unlock(); return len(told) > 3 })
 	mu.Lock()
 	defer mu.Unlock()
-	for i, want := range []string{"connecting to tcp://127.0.0.1:", "connected to tcp://127.0.0.1:", "not connected: ", "connecting to "} {
+	for i, want := range []string{"connecting to tcp://127.0.0.1:", "connected to tcp://127.0.0.1:", "not connected: ",
+		"connecting to "} {
 		if !strings.HasPrefix(told[i], want) {
 			t.Errorf("told %q, want %s…", told[i], want)
 		}

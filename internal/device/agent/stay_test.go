@@ -72,7 +72,8 @@ func TestMountThatIsRefused(t *testing.T) {
 			w.greet()
 			refused := time.Now()
 			test.refuse(w)
-			world.Eventually(t, "the status tells", func() bool { return strings.Contains(o.Status.Report().LastError, test.want) })
+			world.Eventually(t, "the status tells",
+				func() bool { return strings.Contains(o.Status.Report().LastError, test.want) })
 			if r := o.Status.Report(); r.Connected || r.LastBroker == "" {
 				t.Errorf("status %+v", r)
 			}
@@ -107,7 +108,8 @@ func jumped(by time.Duration) time.Time {
 func TestJumpOfTheClockMovesNoDuration(t *testing.T) {
 	for _, by := range []time.Duration{30 * 365 * 24 * time.Hour, -30 * 365 * 24 * time.Hour} {
 		began, jump := time.Now(), time.Duration(0)
-		if passed := jumped(by).Sub(began); passed < 0 || passed > deadline || jumped(by).Round(0).Sub(began.Round(0)).Abs() < by.Abs()/2 {
+		if passed := jumped(by).Sub(began); passed < 0 || passed > deadline ||
+			jumped(by).Round(0).Sub(began.Round(0)).Abs() < by.Abs()/2 {
 			t.Fatalf("the test's clock does not jump as it should: %v", passed)
 		}
 		s := agent.NewStatus(func() time.Time { return jumped(jump) })

@@ -123,7 +123,7 @@ func (w *brokerSide) greet() {
 	w.Value()
 }
 
-// answer gives the next message that is no signal.
+// answer returns the next message that is not a signal.
 func (w *brokerSide) answer() string {
 	w.t.Helper()
 	for {
@@ -165,8 +165,8 @@ func (w *brokerSide) check(id int, path, method, param, body string) {
 	w.expect(id, body)
 }
 
-// sleeper runs a script that tells the id of its process group and then waits, as
-// request id, and gives the group.
+// sleeper runs a script as request id, which writes the id of its process group and then
+// waits, and returns the group.
 func (w *brokerSide) sleeper(id int) (group int) {
 	w.t.Helper()
 	file := filepath.Join(w.dir, "pid"+strconv.Itoa(id))
@@ -179,7 +179,7 @@ func (w *brokerSide) sleeper(id int) (group int) {
 	return group
 }
 
-// living are the processes of a group, but for those that only wait to be reaped.
+// living returns the processes of a group, without those that only wait to be reaped.
 func living(t *testing.T, group int) (pids []string) {
 	t.Helper()
 	files, err := filepath.Glob("/proc/[0-9]*/stat")

@@ -216,7 +216,7 @@ func TestAbortedCallHoldsUpNoneOfItsOrder(t *testing.T) {
 	})
 }
 
-// Whatever one user has under way, others have their turn.
+// However many calls one user has in progress, others have their turn.
 func TestOneUserLeavesRoomForOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, slow, done := newStand(t), make(chan struct{}), make(chan struct{})
@@ -460,8 +460,8 @@ func TestHeldCallIsKnownUntilItsRelease(t *testing.T) {
 	})
 }
 
-// An answer that waits for room is not out yet: who asks then must not be told
-// that the call does not run, or would call again.
+// An answer that waits for queue space is not sent yet. A caller that asks meanwhile must
+// not learn that the call does not run: it would repeat the call.
 func TestCallIsKnownWhileItsAnswerIsSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		room := make(chan struct{})

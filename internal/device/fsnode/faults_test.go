@@ -168,7 +168,7 @@ func TestRaces(t *testing.T) {
 	}
 }
 
-// Who reads while a file is replaced sees the old one or the new one.
+// A reader of a file that is being replaced gets the old content or the new one.
 func TestReplacementIsAtomic(t *testing.T) {
 	e := newExport(t)
 	contents := []string{strings.Repeat("a", 100_000), strings.Repeat("b", 50_000)}

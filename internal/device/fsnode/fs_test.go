@@ -516,7 +516,7 @@ func (e *export) takesSetIDBits(mode os.FileMode, become func()) {
 	}
 }
 
-// made tells the modes of what all methods make that make something.
+// made calls all methods that create something, and returns the modes of the results.
 func (e *export) made() (modes string) {
 	e.check([][4]string{
 		{"", "mkfile", `["new1","x"]`, `true`}, {"new2", "write", `"x"`, `true`}, {"new3", "append", `b"x"`, `null`},

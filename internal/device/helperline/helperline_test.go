@@ -123,7 +123,7 @@ func TestCallThatCannotBeReadStaysEmpty(t *testing.T) {
 	}
 }
 
-// Who is trusted must never come of a mistake.
+// An unreadable line must not extend trust.
 func TestUnreadableTrustTrustsNobodyMore(t *testing.T) {
 	for _, trust := range []string{`null`, `1`, `[]`, `{}`, `{"verify":null}`, `{"verify":"false"}`, `{"verify":0}`,
 		`{"ca":1,"name":[],"socket":null}`} {

@@ -94,7 +94,7 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// Who leaves out his name must not escape what is meant for him.
+// Leaving out the user id must not bypass the rules for a user.
 func TestCallersWithoutANameGainNothing(t *testing.T) {
 	t.Parallel()
 	limits := func(change func(*policy.Limits)) policy.Limits {
@@ -162,8 +162,8 @@ func TestCallersWithoutANameGainNothing(t *testing.T) {
 	}
 }
 
-// The same for policies of all kinds: what is granted to nobody in particular is
-// granted to each user, and not for longer nor as somebody else.
+// For random policies: what a call without a user id is granted, each user is granted, too,
+// for as long and as the same account.
 func TestNobodyIsGrantedMoreThanEachUser(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(1, 2))

@@ -141,7 +141,7 @@ func TestSpecReachesProcess(t *testing.T) {
 	if got := run(ptyproc.Spec{Path: "sh", Argv: []string{"-sh", "-c", "echo $0"}, Env: testEnv}); got != "-sh" {
 		t.Errorf("argv[0] = %q", got)
 	}
-	// Nothing is inherited: a secret of ours could be in it.
+	// Nothing is inherited: the environment of this process may hold secrets.
 	t.Setenv("PTYPROC_SECRET", "1")
 	if got := run(ptyproc.Spec{Path: "env"}); strings.Contains(got, "SECRET") {
 		t.Errorf("inherited %q", got)

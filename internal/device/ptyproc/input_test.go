@@ -141,7 +141,7 @@ func TestPendingWriteEnds(t *testing.T) {
 	})
 }
 
-// Who holds the other end of stdin after the process's end may never read.
+// A background job may hold the other end of stdin after the process has ended, and never read.
 func TestPendingWriteEndsWithProcessThoughJobHoldsStdin(t *testing.T) {
 	p := shell(t, modes[0], "exec 3<&0; sleep 60 <&3 & echo ready; read x; exit 0")
 	readUntil(t, p.Outputs()[0], "ready\n")

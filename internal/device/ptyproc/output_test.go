@@ -16,8 +16,8 @@ import (
 	"shvtools/internal/device/ptyproc"
 )
 
-// Output that stands in the kernel's buffers when the process ends is easily
-// lost: on a pty it may still be in a work queue.
+// Output that is still in the kernel's buffers when the process ends is easily lost: on a
+// pty it may still be in a work queue.
 func TestOutputBeforeExitIsNeverLost(t *testing.T) {
 	var seq strings.Builder
 	for i := 1; i <= 5000; i++ {
@@ -47,7 +47,7 @@ func TestOutputBeforeExitIsNeverLost(t *testing.T) {
 	})
 }
 
-// The same, when nobody reads before the end is known.
+// The same if reading starts only after the end is known.
 func TestOutputReadAfterExitIsWhole(t *testing.T) {
 	want := strings.Repeat("0123456789abcdef", 200) // fits into every buffer
 	eachMode(t, func(t *testing.T, m mode) {
@@ -198,7 +198,7 @@ func TestCloseUnblocksRead(t *testing.T) {
 	}
 }
 
-// inPoll reports whether a thread of ours is in poll(2).
+// inPoll reports whether a thread of this process is in poll(2).
 func inPoll(t testing.TB) bool {
 	dirs, err := os.ReadDir("/proc/self/task")
 	if err != nil {

@@ -25,7 +25,7 @@ func list(words ...string) chainpack.Value {
 	return chainpack.List(items...)
 }
 
-// What a client offers to run stands before what helpers of the base protocol
+// What the client's offer asks for takes precedence over what helpers of the base protocol
 // would run.
 func TestCommand(t *testing.T) {
 	t.Parallel()

@@ -75,7 +75,7 @@ func TestIdleLimitWarnsAMinuteBefore(t *testing.T) {
 	w = watch(10*time.Minute, 0)
 	w.until(10*time.Hour, false)
 	w.wants(t, 10*time.Minute, end, warn) // the text itself is no activity
-	// Who types after the warning goes on, and is warned again.
+	// A user who types after the warning goes on, and is warned again.
 	w = watch(10*time.Minute, 0)
 	w.until(9*time.Minute+time.Second, false)
 	w.wants(t, 0, "", warn)
@@ -104,7 +104,7 @@ func TestBothLimits(t *testing.T) {
 		"this session is idle and ends in 1m0s: the rule", "this session ends in 1m0s: the rule allows 15m0s")
 }
 
-// Who limits nothing is never woken.
+// A session without limits never wakes up.
 func TestWithoutLimitsNothingIsDue(t *testing.T) {
 	t.Parallel()
 	if again, err := watch(0, 0).look(); again != 0 || err != nil {

@@ -210,8 +210,8 @@ func TestEndOfTheContextEndsTheProcessGroup(t *testing.T) {
 	}
 }
 
-// living are the processes of a group, but for those that only wait to be reaped:
-// the first process of a container may never do it.
+// living returns the processes of a group, without those that only wait to be reaped: the
+// first process of a container may never reap them.
 func living(t *testing.T, group int) (left []string) {
 	t.Helper()
 	files, err := filepath.Glob("/proc/[0-9]*/stat")

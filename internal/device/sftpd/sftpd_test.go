@@ -76,7 +76,7 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// What a link shows is text, and nobody's path.
+// The target of a link is returned as text, not resolved as a path.
 func TestLinksStayAsTheyAre(t *testing.T) {
 	t.Parallel()
 	client, _ := served(t)

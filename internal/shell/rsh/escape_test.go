@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// filtered gives what passes of typed and the commands in it, as one text: a
-// command stands in <> behind what was passed before it.
+// filtered returns what passes of typed and the commands in it as one text, each command in
+// <> after what was passed before it.
 func filtered(e *escapes, chunks ...string) string {
 	var all strings.Builder
 	for _, chunk := range chunks {

@@ -51,7 +51,7 @@ func TestStatusLineComesAndGoes(t *testing.T) {
 	step("too late", func() { s.stuck("wait") }, "")
 }
 
-// A file that takes our messages is no place for control sequences.
+// Control sequences do not belong into a file that takes the messages.
 func TestStatusLineNeedsATerminal(t *testing.T) {
 	var d display
 	s := screen{out: &d}

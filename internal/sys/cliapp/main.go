@@ -96,7 +96,7 @@ func (r *runner) prepare() {
 	}
 	// Otherwise an error in a command's options prints a page of help on stdout.
 	for _, command := range app.Commands {
-		command.OnUsageError = app.OnUsageError
+		command.OnUsageError = r.commandUsage(command.Name)
 	}
 	// A URL may contain a comma.
 	app.DisableSliceFlagSeparator = true
@@ -117,6 +117,19 @@ func (r *runner) prepare() {
 			}
 			return action(c)
 		}
+	}
+}
+
+// commandUsage returns the OnUsageError of a command. An option of the program behind the
+// command is not unknown but in the wrong place.
+func (r *runner) commandUsage(command string) cli.OnUsageErrorFunc {
+	return func(c *cli.Context, err error, isSubcommand bool) error {
+		name, unknown := strings.CutPrefix(err.Error(), "flag provided but not defined: ")
+		ofProgram := func(f cli.Flag) bool { return slices.Contains(f.Names(), strings.TrimLeft(name, "-")) }
+		if unknown && slices.ContainsFunc(r.app.Flags, ofProgram) {
+			return Usagef("option %s goes before %s", asTyped(name), command)
+		}
+		return r.app.OnUsageError(c, err, isSubcommand)
 	}
 }
 

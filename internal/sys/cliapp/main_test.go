@@ -34,15 +34,21 @@ func runApp(t *testing.T, action cli.ActionFunc, args []string, options ...Optio
 func succeed(*cli.Context) error { return nil }
 
 func TestUsageErrorOfACommandIsOneLineOnStderr(t *testing.T) {
-	var out, errs bytes.Buffer
-	app := &cli.App{
-		Name: "shvtest", Writer: &out, ErrWriter: &errs,
-		Commands: []*cli.Command{{Name: "status", Action: succeed}},
-	}
-	code := Main(app, []string{"shvtest", "status", "--nonsense"})
-	want := "shvtest: unknown option --nonsense; see shvtest --help\n"
-	if code != 2 || out.Len() > 0 || errs.String() != want {
-		t.Errorf("code %d, stdout %q, stderr %q; want 2, nothing and %q", code, out.String(), errs.String(), want)
+	for option, says := range map[string]string{
+		"--nonsense": "unknown option --nonsense",
+		"--socket":   "option --socket goes before status",
+	} {
+		var out, errs bytes.Buffer
+		app := &cli.App{
+			Name: "shvtest", Writer: &out, ErrWriter: &errs,
+			Flags:    []cli.Flag{&cli.StringFlag{Name: "socket"}},
+			Commands: []*cli.Command{{Name: "status", Action: succeed}},
+		}
+		code := Main(app, []string{"shvtest", "status", option, "x"})
+		want := "shvtest: " + says + "; see shvtest --help\n"
+		if code != 2 || out.Len() > 0 || errs.String() != want {
+			t.Errorf("code %d, stdout %q, stderr %q; want 2, nothing and %q", code, out.String(), errs.String(), want)
+		}
 	}
 }
 

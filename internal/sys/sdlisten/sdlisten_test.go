@@ -14,7 +14,7 @@ import (
 // base is where the tests put descriptors: nothing else gets so far.
 const base = 700
 
-// put puts what a socket stands on at a descriptor, where its taker closes it.
+// put makes the file of a socket descriptor fd, which the code under test closes.
 func put(t *testing.T, fd int, from interface{ File() (*os.File, error) }) {
 	t.Helper()
 	f, err := from.File()

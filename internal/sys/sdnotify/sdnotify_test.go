@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// systemd is a socket that stands in for the one of systemd.
+// systemd is a socket that replaces systemd's.
 func systemd(t *testing.T, name string) *net.UnixConn {
 	t.Helper()
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})

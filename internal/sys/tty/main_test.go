@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 
 const deadline = 30 * time.Second
 
-// child is a running one, and what it printed and nobody took yet.
+// child is a running child process, with its output that was not read yet.
 type child struct {
 	*ptyproc.Proc
 	out  *ptyproc.Output

@@ -96,7 +96,7 @@ func TestHelperThatCannotServe(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			w := setup{helper: tt.helper}.start(t)
 			early := tt.why != began // an agent that is installed wrong must say so at its start
-			const warning = "the helper cannot be run"
+			const warning = "shvrexec cannot be run"
 			if early {
 				w.agent.says(t, warning, tt.why)
 			} else if log := w.agent.log.String(); strings.Contains(log, warning) {
