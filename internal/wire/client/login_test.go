@@ -22,7 +22,8 @@ func TestLoginsAreTheSeeds(t *testing.T) {
 		want        string
 		url         string
 	}{
-		{"agent", "1437608631", Login{User: "iot", Password: "lub42DUB", MountPoint: "test/agent", Watchdog: 180 * time.Second},
+		{"agent", "1437608631", Login{User: "iot", Password: "lub42DUB", MountPoint: "test/agent",
+			Watchdog: 180 * time.Second},
 			`{"login":{"password":"73f422e5fb395a0ad8af042402e835b73d9218a7","type":"SHA1","user":"iot"}` +
 				`,"options":{"device":{"mountPoint":"test/agent"},"idleWatchDogTimeOut":180}}`, "tcp://h"},
 		{"shell", "1336980497", Login{User: "iot", Password: "lub42DUB"},
