@@ -14,14 +14,14 @@ import (
 
 const window = 64 << 10
 
-// client and helper are options of the two ends.
+// client and helper return the options of the two ends.
 func client(extended bool) Options {
 	return Options{ErrorEnds: true, Extended: extended, Window: window}
 }
 
 func helper(extended bool) Options { return Options{Extended: extended, Window: window} }
 
-// endless is a source without an end.
+// endless is a source without end.
 type endless struct{}
 
 func (endless) Read(b []byte) (int, error) { return len(b), nil }
@@ -63,8 +63,8 @@ func TestNoWindowIsNoLimit(t *testing.T) {
 	})
 }
 
-// A sender that had sent a little once waited for ever: what is unacknowledged
-// may be consumed and below half a window, so a read of a whole window never fits.
+// A sender that had sent a little once waited for ever. Up to half a window may be consumed without
+// an ack, so a read of a whole window never fits.
 func TestSmallWindowNeverStalls(t *testing.T) {
 	for _, peer := range []int64{4096, 4097, 6000, 40000, 65535} {
 		t.Run(fmt.Sprint(peer), func(t *testing.T) {
@@ -146,13 +146,14 @@ func TestConsumerThatFailsDropsAndStillAcks(t *testing.T) {
 	})
 }
 
-// A window counts data. What else is in a frame would be held beside it, up to 16
-// MiB for each 2 KiB of the window.
+// A window counts data only. The rest of a frame would be held beside it, up to 16 MiB for each 2
+// KiB of the window.
 func TestLittleDataHoldsNoLargeFrame(t *testing.T) {
 	for _, tt := range []struct {
 		data, more int
 		held       bool
-	}{{copyBelow, 0, false}, {copyBelow + 1, 100, true}, {copyBelow + 1, 2 * copyBelow, false}, {MaxData, 1 << 20, false}, {MaxData, 100, true}} {
+	}{{copyBelow, 0, false}, {copyBelow + 1, 100, true}, {copyBelow + 1, 2 * copyBelow, false},
+		{MaxData, 1 << 20, false}, {MaxData, 100, true}} {
 		f := link.NewMessage(make([]byte, tt.data+tt.more))
 		data := f.Message()[:tt.data]
 		data[0], data[tt.data-1] = 'a', 'z'

@@ -10,9 +10,9 @@ import (
 	"shvtools/internal/test/certtest"
 )
 
-// judging serves one connection after the other, as echo does, and tells how the
-// handshakes went.
-func judging(t *testing.T, l *Listener) (handshakes chan error) {
+// verifying serves one connection after the other, as echo does, and reports the result of each
+// handshake.
+func verifying(t *testing.T, l *Listener) (handshakes chan error) {
 	t.Helper()
 	t.Cleanup(func() { _ = l.Close() })
 	handshakes = make(chan error, 1)
@@ -35,7 +35,7 @@ func judging(t *testing.T, l *Listener) (handshakes chan error) {
 	return handshakes
 }
 
-// wantAdvice wants a fault of a certificate in one line, with parts.
+// wantAdvice expects a fault of a certificate in one line that contains parts.
 func wantAdvice(t *testing.T, side string, err error, parts ...string) {
 	t.Helper()
 	var fault *CertificateError
@@ -66,20 +66,29 @@ func TestFaultsOfClientCertificatesNameCauseAndRemedyOnBothSides(t *testing.T) {
 			client []string // parts of what it is told
 			broker []string // and of what the broker's log says
 		}{
-			{"none", crl, certtest.Files{}, []string{"the broker rejected a client without a certificate", "add cert and key to the URL"}, []string{"no client certificate", "add cert and key to the client's URL"}},
-			{"expired", crl, a.Issue(t, "expired", 3, time.Now().Add(-time.Hour)), []string{"expired.crt", "renew it"}, []string{"CN=expired expired on 20", "renew it"}},
-			{"revoked", crl, a.Issue(t, "revoked", 4, later), []string{"revoked.crt", "was revoked", "log"}, []string{"CN=revoked was revoked", "needs a new one"}},
-			{"of another authority", crl, strange.Issue(t, "other", 5, later), []string{"other.crt", "client-ca"}, []string{"CN=other", "unknown authority", "client-ca"}},
-			{"beside an outdated list", old, a.Issue(t, "eva", 6, later), []string{"eva.crt", "see the broker's log"}, []string{old, "is outdated", "expired on", "replace it by the authority's new list"}},
-			{"beside a list of another one's key", forged, a.Issue(t, "ida", 7, later), []string{"ida.crt", "see the broker's log"}, []string{forged, "CN=ca is not signed by it", "own list"}},
+			{"none", crl, certtest.Files{},
+				[]string{"the broker rejected a client without a certificate", "add cert and key to the URL"},
+				[]string{"no client certificate", "add cert and key to the client's URL"}},
+			{"expired", crl, a.Issue(t, "expired", 3, time.Now().Add(-time.Hour)), []string{"expired.crt", "renew it"},
+				[]string{"CN=expired expired on 20", "renew it"}},
+			{"revoked", crl, a.Issue(t, "revoked", 4, later), []string{"revoked.crt", "was revoked", "log"},
+				[]string{"CN=revoked was revoked", "needs a new one"}},
+			{"of another authority", crl, strange.Issue(t, "other", 5, later), []string{"other.crt", "client-ca"},
+				[]string{"CN=other", "unknown authority", "client-ca"}},
+			{"beside an outdated list", old, a.Issue(t, "eva", 6, later), []string{"eva.crt", "see the broker's log"},
+				[]string{old, "is outdated", "expired on", "replace it by the authority's new list"}},
+			{"beside a list of another one's key", forged, a.Issue(t, "ida", 7, later),
+				[]string{"ida.crt", "see the broker's log"},
+				[]string{forged, "CN=ca is not signed by it", "own list"}},
 		} {
 			t.Run(tls.VersionName(version)+" "+tt.name, func(t *testing.T) {
-				l := listen(t, "ssl://127.0.0.1:0?require-client-cert=true&client-ca="+a.CA+"&crl="+tt.crl, ListenOptions{CertFile: broker.Cert, KeyFile: broker.Key})
+				l := listen(t, "ssl://127.0.0.1:0?require-client-cert=true&client-ca="+a.CA+"&crl="+tt.crl,
+					ListenOptions{CertFile: broker.Cert, KeyFile: broker.Key})
 				l.trust.Load().config.MaxVersion = version
 				if version == tls.VersionTLS12 && tt.name == "none" {
 					tt.client = nil // that version has no words for it
 				}
-				handshakes := judging(t, l)
+				handshakes := verifying(t, l)
 				u := l.URL()
 				u.CA, u.CRL, u.ClientCA, u.Cert, u.Key = a.CA, "", "", tt.shown.Cert, tt.shown.Key
 				if err := met(t, u); tt.client != nil {
@@ -103,15 +112,17 @@ func TestFaultsOfTheBrokersCertificateNameCauseAndRemedy(t *testing.T) {
 		ca    string
 		want  []string
 	}{
-		{"expired", a.Issue(t, "expired", 3, time.Now().Add(-time.Hour)), a.CA, []string{"CN=expired expired on 20", "renew it", "clock"}},
-		{"for another name", a.Issue(t, "elsewhere", 5, later, "broker.example"), a.CA, []string{"it is valid for broker.example, not for 127.0.0.1", "names in the URL"}},
+		{"expired", a.Issue(t, "expired", 3, time.Now().Add(-time.Hour)), a.CA,
+			[]string{"CN=expired expired on 20", "renew it", "clock"}},
+		{"for another name", a.Issue(t, "elsewhere", 5, later, "broker.example"), a.CA,
+			[]string{"it is valid for broker.example, not for 127.0.0.1", "names in the URL"}},
 		{"revoked", a.Issue(t, "revoked", 4, later), a.CA, []string{"CN=revoked was revoked", "ask its administrator"}},
 		{"of another authority", good, strange.CA, []string{"unknown authority", strange.CA}},
 		{"of no authority of the system", good, "", []string{"unknown authority", "add ca=FILE"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			l := listen(t, "ssl://127.0.0.1:0", ListenOptions{CertFile: tt.shown.Cert, KeyFile: tt.shown.Key})
-			handshakes := judging(t, l)
+			handshakes := verifying(t, l)
 			u := l.URL()
 			u.CA = tt.ca
 			if tt.ca == a.CA {
@@ -125,13 +136,14 @@ func TestFaultsOfTheBrokersCertificateNameCauseAndRemedy(t *testing.T) {
 	}
 }
 
-// The refusal comes while the client waits for its WebSocket, which is not what is
-// missing.
+// The rejection arrives while the client waits for its WebSocket. The error must name the
+// certificate, not the WebSocket.
 func TestRefusedCertificateIsTheFaultOverAWebSocketToo(t *testing.T) {
 	a := certtest.NewAuthority(t, t.TempDir(), "ca")
 	broker := a.Issue(t, "broker", 2, time.Now().Add(time.Hour))
-	l := listen(t, "wss://127.0.0.1:0?require-client-cert=true&client-ca="+a.CA, ListenOptions{CertFile: broker.Cert, KeyFile: broker.Key})
-	handshakes := judging(t, l)
+	l := listen(t, "wss://127.0.0.1:0?require-client-cert=true&client-ca="+a.CA,
+		ListenOptions{CertFile: broker.Cert, KeyFile: broker.Key})
+	handshakes := verifying(t, l)
 	u := l.URL()
 	u.CA, u.ClientCA = a.CA, ""
 	err := met(t, u)

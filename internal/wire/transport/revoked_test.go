@@ -11,8 +11,8 @@ import (
 	"shvtools/internal/test/certtest"
 )
 
-// met tells whether a client at u is served: over TLS 1.3 it learns only from what
-// it reads that its own certificate was refused.
+// met reports whether a client at u is served. Over TLS 1.3 a client learns only from its first
+// read that its certificate was rejected.
 func met(t *testing.T, u URL) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -30,7 +30,7 @@ func met(t *testing.T, u URL) error {
 	return err
 }
 
-// reload is a reload whose files are put in force.
+// reload reads the files of a listener again and puts them in force.
 func reload(l *Listener) error {
 	use, err := l.Reload()
 	if err == nil {
@@ -55,7 +55,8 @@ func TestCertificatesOfClientsAreVerified(t *testing.T) {
 	forged := certtest.NewAuthority(t, t.TempDir(), "ca").Issue(t, "eva", 3, later)
 	crl := dir + "/crl.pem"
 	a.Revoke(t, crl, later, 4)
-	l := listen(t, "ssl://127.0.0.1:0?require-client-cert=true&client-ca="+a.CA+"&crl="+crl, ListenOptions{CertFile: broker.Cert, KeyFile: broker.Key})
+	l := listen(t, "ssl://127.0.0.1:0?require-client-cert=true&client-ca="+a.CA+"&crl="+crl,
+		ListenOptions{CertFile: broker.Cert, KeyFile: broker.Key})
 	echo(t, l, NewSlots(1))
 	try := func(f certtest.Files) error {
 		u := URL{Scheme: SSL, Host: "127.0.0.1", CA: a.CA, Cert: f.Cert, Key: f.Key}
@@ -80,22 +81,23 @@ func TestCertificatesOfClientsAreVerified(t *testing.T) {
 	wantMet(t, "not revoked any more", try(lost), "")
 }
 
-// An outdated list lets nobody in with a certificate that it is about, keeps out
-// nobody else, and is told.
+// An outdated list rejects every certificate of its authority, no other client, and is reported.
 func TestOutdatedListsRefuseCertificates(t *testing.T) {
 	dir, later := t.TempDir(), time.Now().Add(time.Hour)
 	a := certtest.NewAuthority(t, dir, "ca")
 	broker, eva := a.Issue(t, "broker", 2, later), a.Issue(t, "eva", 3, later)
 	crl := dir + "/crl.pem"
 	a.Revoke(t, crl, time.Now().Add(-time.Minute))
-	l := listen(t, "ssl://127.0.0.1:0?client-ca="+a.CA+"&crl="+crl, ListenOptions{CertFile: broker.Cert, KeyFile: broker.Key})
+	l := listen(t, "ssl://127.0.0.1:0?client-ca="+a.CA+"&crl="+crl,
+		ListenOptions{CertFile: broker.Cert, KeyFile: broker.Key})
 	echo(t, l, NewSlots(1))
 	u := l.URL()
 	u.CA, u.CRL = a.CA, ""
 	wantMet(t, "without a certificate", met(t, u), "")
 	u.Cert, u.Key = eva.Cert, eva.Key
 	wantMet(t, "with one", met(t, u), "bad certificate")
-	if got := strings.Join(l.Notices(time.Now()), "\n"); !strings.Contains(got, crl) || !strings.Contains(got, "outdated") {
+	if got := strings.Join(l.Notices(time.Now()), "\n"); !strings.Contains(got, crl) ||
+		!strings.Contains(got, "outdated") {
 		t.Errorf("notices: %s", got)
 	}
 	a.Revoke(t, crl, later)
@@ -119,7 +121,7 @@ func TestOutdatedListsRefuseCertificates(t *testing.T) {
 	}
 }
 
-// An authority that gets a new key keeps its name: for a while there are two lists.
+// An authority with a new key keeps its name, so for a while there are two lists.
 func TestListsOfAnOldAndANewKeyStandSideBySide(t *testing.T) {
 	dir, later := t.TempDir(), time.Now().Add(time.Hour)
 	old, renewed := certtest.NewAuthority(t, dir, "ca"), certtest.NewAuthority(t, t.TempDir(), "ca")
@@ -135,7 +137,8 @@ func TestListsOfAnOldAndANewKeyStandSideBySide(t *testing.T) {
 		}
 	}
 	broker := old.Issue(t, "broker", 2, later)
-	l := listen(t, "ssl://127.0.0.1:0?require-client-cert=true&client-ca="+dir+"/both.pem&crl="+dir+"/lists.pem", ListenOptions{CertFile: broker.Cert, KeyFile: broker.Key})
+	l := listen(t, "ssl://127.0.0.1:0?require-client-cert=true&client-ca="+dir+"/both.pem&crl="+dir+"/lists.pem",
+		ListenOptions{CertFile: broker.Cert, KeyFile: broker.Key})
 	echo(t, l, NewSlots(1))
 	for _, a := range []*certtest.Authority{old, renewed} {
 		for serial, want := range map[int64]string{3: "", 4: "bad certificate"} {
@@ -193,7 +196,8 @@ func TestExpiredBrokersAreRefused(t *testing.T) {
 
 func TestListenersWithoutTLSRefuseOptionsAboutClientCertificates(t *testing.T) {
 	socket := "unix:" + t.TempDir() + "/s"
-	for _, text := range []string{"tcp://127.0.0.1:0?client-ca=/x", "ws://127.0.0.1:0?require-client-cert=1", "tcps://127.0.0.1:0?crl=/x", socket + "?client-ca=/x"} {
+	for _, text := range []string{"tcp://127.0.0.1:0?client-ca=/x", "ws://127.0.0.1:0?require-client-cert=1",
+		"tcps://127.0.0.1:0?crl=/x", socket + "?client-ca=/x"} {
 		u, err := ParseListenURL(text)
 		if err != nil {
 			t.Fatal(err)
@@ -212,7 +216,8 @@ func TestListenersWithoutTLSRefuseOptionsAboutClientCertificates(t *testing.T) {
 func TestListenersWithIncompleteTrustDoNotOpen(t *testing.T) {
 	dir := t.TempDir()
 	own := certtest.Write(t, dir, "own", "127.0.0.1")
-	for _, query := range []string{"crl=/x", "require-client-cert=1", "client-ca=/x", "client-ca=" + own.Cert + "&crl=/x"} {
+	for _, query := range []string{"crl=/x", "require-client-cert=1", "client-ca=/x",
+		"client-ca=" + own.Cert + "&crl=/x"} {
 		u, err := ParseURL("ssl://127.0.0.1:0?" + query)
 		if err != nil {
 			t.Fatal(err)

@@ -17,7 +17,7 @@ import (
 // patience is the deadline of every wait.
 const patience = 20 * time.Second
 
-// echo serves one connection after the other: each gets back what it sends.
+// echo serves one connection after the other and returns to each what it sends.
 func echo(t *testing.T, l net.Listener, slots Slots) {
 	t.Helper()
 	t.Cleanup(func() { _ = l.Close() })
@@ -51,7 +51,7 @@ func listen(t *testing.T, text string, o ListenOptions) *Listener {
 	return l
 }
 
-// talk sends something and wants it back.
+// talk sends something and expects it back.
 func talk(t *testing.T, conn net.Conn) {
 	t.Helper()
 	_ = conn.SetDeadline(time.Now().Add(patience))
@@ -66,7 +66,8 @@ func talk(t *testing.T, conn net.Conn) {
 
 func TestTLSVerifiesTheCertificate(t *testing.T) {
 	dir := t.TempDir()
-	good, other := certtest.Write(t, dir, "good", "127.0.0.1", "broker.example"), certtest.Write(t, dir, "other", "127.0.0.1")
+	good, other := certtest.Write(t, dir, "good", "127.0.0.1", "broker.example"),
+		certtest.Write(t, dir, "other", "127.0.0.1")
 	elsewhere := certtest.Write(t, dir, "elsewhere", "broker.example")
 	for _, tt := range []struct {
 		name   string
@@ -78,8 +79,10 @@ func TestTLSVerifiesTheCertificate(t *testing.T) {
 		{"of the system's roots", good, func(*URL) {}, "unknown authority"},
 		{"another's", good, func(u *URL) { u.CA = other.Cert }, "certificate signed by unknown authority"},
 		{"for another name", elsewhere, func(u *URL) { u.CA = elsewhere.Cert }, "127.0.0.1"},
-		{"for a name that is asked for", elsewhere, func(u *URL) { u.CA, u.ServerName = elsewhere.Cert, "broker.example" }, ""},
-		{"for another name than is asked for", good, func(u *URL) { u.CA, u.ServerName = good.Cert, "evil.example" }, "evil.example"},
+		{"for a name that is asked for", elsewhere,
+			func(u *URL) { u.CA, u.ServerName = elsewhere.Cert, "broker.example" }, ""},
+		{"for another name than is asked for", good,
+			func(u *URL) { u.CA, u.ServerName = good.Cert, "evil.example" }, "evil.example"},
 		{"not judged", other, func(u *URL) { u.NoVerify = true }, ""},
 		{"no file to trust", good, func(u *URL) { u.CA = dir + "/none" }, dir + "/none"},
 		{"nothing to trust in it", good, func(u *URL) { u.CA = good.Key }, good.Key},
@@ -124,7 +127,7 @@ func TestOldTLSIsRefused(t *testing.T) {
 	}
 }
 
-// shown is the name in the certificate that a listener shows.
+// shown returns the name in the certificate that a listener shows.
 func shown(t *testing.T, l *Listener) string {
 	t.Helper()
 	conn, err := tls.Dial("tcp", l.Addr().String(), &tls.Config{InsecureSkipVerify: true})
@@ -135,7 +138,7 @@ func shown(t *testing.T, l *Listener) string {
 	return conn.ConnectionState().PeerCertificates[0].Subject.CommonName
 }
 
-// A reload that fails must change nothing: who serves goes on serving.
+// A failed reload must change nothing: the listener goes on with the old files.
 func TestCertificatesAreReadAgain(t *testing.T) {
 	dir := t.TempDir()
 	old, next := certtest.Write(t, dir, "old", "h"), certtest.Write(t, dir, "next", "h")
@@ -183,7 +186,7 @@ func TestListenerWithoutCertificateIsAnError(t *testing.T) {
 	}
 }
 
-// Those who say nothing, or half of a hello, must not keep others out.
+// Clients that send nothing, or half of a hello, must not keep others out.
 func TestSilentClientsTakeNoSlot(t *testing.T) {
 	c := certtest.Write(t, t.TempDir(), "c", "127.0.0.1")
 	l := listen(t, "ssl://127.0.0.1:0", ListenOptions{CertFile: c.Cert, KeyFile: c.Key})
@@ -240,7 +243,7 @@ func TestHandshakeWaitsForASlotAndEndsWithItsConnection(t *testing.T) {
 	}
 }
 
-// A port without TLS closes on a TLS hello; the user is to read more than EOF.
+// A port without TLS closes on a TLS hello. The user must see more than EOF.
 func TestTLSToAPortWithoutItSaysSo(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -270,8 +273,8 @@ func TestTLSToAPortWithoutItSaysSo(t *testing.T) {
 	}
 }
 
-// Many connections are closed one after the other, by the watch over all links, by a
-// reload and at the end: none may keep the others waiting.
+// Many connections are closed one after the other: by the watch over all links, by a reload and at
+// the end. None may delay the others.
 func TestCloseDoesNotWaitForAPeerThatDoesNotRead(t *testing.T) {
 	own := certtest.Write(t, t.TempDir(), "own", "127.0.0.1")
 	l := listen(t, "ssl://127.0.0.1:0", ListenOptions{CertFile: own.Cert, KeyFile: own.Key})
