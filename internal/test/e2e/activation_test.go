@@ -57,7 +57,12 @@ func TestBrokerServesSocketsFromSystemd(t *testing.T) {
 	p.add(t, "local", "unix", filepath.Join(w.dir, "broker.sock"))
 	file := w.newFile("shvbroker.yaml")
 	// The URL has all addresses, but the address of the socket counts.
-	w.configure(file, "listen:\n- {url: 'tcp://0.0.0.0', socket: shv}\n- {url: 'unix:/elsewhere', socket: local}\n- {url: 'tcp://127.0.0.1:0'}\nmetrics: {listen: 'socket:metrics'}\n")
+	w.configure(file, `listen:
+- {url: 'tcp://0.0.0.0', socket: shv}
+- {url: 'unix:/elsewhere', socket: local}
+- {url: 'tcp://127.0.0.1:0'}
+metrics: {listen: 'socket:metrics'}
+`)
 	start := func() []string {
 		ready := w.newFile("broker.ready")
 		w.broker = w.launch(p.to("shvbroker", "--config", file, "--ready-file", ready))

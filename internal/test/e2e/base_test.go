@@ -57,7 +57,8 @@ func baseHelper() error {
 	ctl.State, ctl.RequestID = rpc.CreateTunnelRequest, id
 	caller := rpc.Address{ID: line.Find.RequestID, Callers: line.Find.CallerIDs}
 	h.to = caller
-	if err := c.Send(rpc.AppendTunnel(nil, caller, rpc.Meta{WantRevCallers: true, Tunnel: &ctl}, 0, chainpack.Value{})); err != nil {
+	create := rpc.AppendTunnel(nil, caller, rpc.Meta{WantRevCallers: true, Tunnel: &ctl}, 0, chainpack.Value{})
+	if err := c.Send(create); err != nil {
 		return err
 	}
 	select {

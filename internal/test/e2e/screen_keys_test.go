@@ -33,7 +33,9 @@ func TestEscapeKeysThatLeaveTheSessionAlone(t *testing.T) {
 	if got := term.run("echo ~~ $((40+2))"); got != "~~ 42\r\n" {
 		t.Errorf("after ~? and ~i: %q", got)
 	}
-	for _, text := range []string{"~^Z  suspend", "~.   end", "device    " + device, "broker    tcp://127.0.0.1", "flow control"} {
+	for _, text := range []string{
+		"~^Z  suspend", "~.   end", "device    " + device, "broker    tcp://127.0.0.1", "flow control",
+	} {
 		if !strings.Contains(term.stderr(), text) {
 			t.Errorf("%q is not in %q", text, term.stderr())
 		}

@@ -105,7 +105,8 @@ func (term *terminal) expect(text string) string {
 	term.w.t.Helper()
 	shows := func(screen []byte) bool { return bytes.Contains(screen[term.seen:], []byte(text)) }
 	if !term.screen.Await(shows, term.shell.Ended) {
-		term.w.t.Fatalf("the terminal does not show %q but %q; stderr: %q", text, term.screen.Bytes()[term.seen:], term.stderr())
+		term.w.t.Fatalf("the terminal does not show %q but %q; stderr: %q",
+			text, term.screen.Bytes()[term.seen:], term.stderr())
 	}
 	rest := term.screen.Bytes()[term.seen:]
 	end := bytes.Index(rest, []byte(text)) + len(text)
