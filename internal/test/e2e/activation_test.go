@@ -134,15 +134,19 @@ func TestSocketsThatDoNotFitTheConfiguration(t *testing.T) {
 		listen []string
 		want   string
 	}{
-		{"none passed", passed{}, []string{near + "?socket=shv"}, `no socket "shv" was passed to the broker (LISTEN_FDNAMES), but none`},
-		{"another name", one, []string{near + "?socket=svh"}, `no socket "svh" was passed to the broker (LISTEN_FDNAMES), but "shv": give it that FileDescriptorName`},
-		{"nobody asks", one, []string{near + ":0"}, `the socket "shv" at ` + one.at[0] + ` was passed (LISTEN_FDNAMES), and nothing listens on it: name it by`},
+		{"none passed", passed{}, []string{near + "?socket=shv"},
+			`no socket "shv" was passed to the broker (LISTEN_FDNAMES), but none`},
+		{"another name", one, []string{near + "?socket=svh"},
+			`no socket "svh" was passed to the broker (LISTEN_FDNAMES), but "shv": give it that FileDescriptorName`},
+		{"nobody asks", one, []string{near + ":0"},
+			`the socket "shv" at ` + one.at[0] + ` was passed (LISTEN_FDNAMES), and nothing listens on it: name it by`},
 		{"one too many", both, []string{near + "?socket=shv"}, `the socket "other" at `},
 		{"asked for twice", one, []string{near + "?socket=shv", near + "?socket=shv"}, `the socket "shv" is asked for twice`},
 		{"of another kind", local, []string{near + "?socket=shv"}, "scheme tcp does not fit a socket of type unix"},
 		// The URL has loopback, but the address of the socket counts.
 		{"wider than the URL", wide, []string{near + "?socket=shv"}, "off loopback everyone on the way could read along"},
-		{"names and count", passed{[]string{"a", "b"}, one.files, nil}, []string{near + "?socket=a"}, "LISTEN_FDNAMES has 2 names for the 1 sockets of LISTEN_FDS"},
+		{"names and count", passed{[]string{"a", "b"}, one.files, nil}, []string{near + "?socket=a"},
+			"LISTEN_FDNAMES has 2 names for the 1 sockets of LISTEN_FDS"},
 	} {
 		cmd := tt.passed.to("shvbroker")
 		for _, url := range tt.listen {

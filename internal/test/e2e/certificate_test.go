@@ -127,9 +127,15 @@ func TestFaultsOfCertificatesAreReportedInOneLine(t *testing.T) {
 		user, broker string
 	}{
 		{certtest.Files{}, "add cert and key to the URL", "add cert and key to the client's URL"},
-		{w.authority.Issue(t, "expired", 5, before), "expired.crt: remote error: tls: expired certificate; renew it", "CN=expired expired on"},
-		{w.authority.Issue(t, "revoked", 6, later), "revoked.crt: remote error: tls: bad certificate; it was revoked or", "CN=revoked was revoked; its user needs a new one"},
-		{strange.Issue(t, "other", 7, later), "other.crt: remote error: tls: unknown certificate authority; have it signed", "CN=other: x509: certificate signed by unknown authority"},
+		{w.authority.Issue(t, "expired", 5, before),
+			"expired.crt: remote error: tls: expired certificate; renew it",
+			"CN=expired expired on"},
+		{w.authority.Issue(t, "revoked", 6, later),
+			"revoked.crt: remote error: tls: bad certificate; it was revoked or",
+			"CN=revoked was revoked; its user needs a new one"},
+		{strange.Issue(t, "other", 7, later),
+			"other.crt: remote error: tls: unknown certificate authority; have it signed",
+			"CN=other: x509: certificate signed by unknown authority"},
 	} {
 		w.runs(fault.shown).wantsFailure(t, "cannot connect to "+w.base, fault.user)
 		w.broker.says(t, fault.broker)
