@@ -177,7 +177,9 @@ func (term *terminal) interrupts() {
 func (term *terminal) endsInBand() {
 	term.w.t.Helper()
 	term.typeKeys("\r~i")
-	eventually(term.w.t, patience, "~i says how", func() bool { return strings.Contains(term.stderr(), "in band") })
+	eventually(term.w.t, patience, "~i says how", func() bool {
+		return strings.Contains(term.stderr(), "the broker has no tunnels")
+	})
 	term.typeKeys("\rexit 5\r")
 	term.ends(5)
 }
