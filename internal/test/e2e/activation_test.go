@@ -57,7 +57,12 @@ func TestBrokerServesSocketsFromSystemd(t *testing.T) {
 	p.add(t, "local", "unix", filepath.Join(w.dir, "broker.sock"))
 	file := w.newFile("shvbroker.yaml")
 	// The URL has all addresses, but the address of the socket counts.
-	w.configure(file, "listen:\n- {url: 'tcp://0.0.0.0', socket: shv}\n- {url: 'unix:/elsewhere', socket: local}\n- {url: 'tcp://127.0.0.1:0'}\nmetrics: {listen: 'socket:metrics'}\n")
+	w.configure(file, `listen:
+- {url: 'tcp://0.0.0.0', socket: shv}
+- {url: 'unix:/elsewhere', socket: local}
+- {url: 'tcp://127.0.0.1:0'}
+metrics: {listen: 'socket:metrics'}
+`)
 	start := func() []string {
 		ready := w.newFile("broker.ready")
 		w.broker = w.launch(p.to("shvbroker", "--config", file, "--ready-file", ready))
@@ -129,15 +134,19 @@ func TestSocketsThatDoNotFitTheConfiguration(t *testing.T) {
 		listen []string
 		want   string
 	}{
-		{"none passed", passed{}, []string{near + "?socket=shv"}, `no socket "shv" was passed to the broker (LISTEN_FDNAMES), but none`},
-		{"another name", one, []string{near + "?socket=svh"}, `no socket "svh" was passed to the broker (LISTEN_FDNAMES), but "shv": give it that FileDescriptorName`},
-		{"nobody asks", one, []string{near + ":0"}, `the socket "shv" at ` + one.at[0] + ` was passed (LISTEN_FDNAMES), and nothing listens on it: name it by`},
+		{"none passed", passed{}, []string{near + "?socket=shv"},
+			`no socket "shv" was passed to the broker (LISTEN_FDNAMES), but none`},
+		{"another name", one, []string{near + "?socket=svh"},
+			`no socket "svh" was passed to the broker (LISTEN_FDNAMES), but "shv": give it that FileDescriptorName`},
+		{"nobody asks", one, []string{near + ":0"},
+			`the socket "shv" at ` + one.at[0] + ` was passed (LISTEN_FDNAMES), and nothing listens on it: name it by`},
 		{"one too many", both, []string{near + "?socket=shv"}, `the socket "other" at `},
 		{"asked for twice", one, []string{near + "?socket=shv", near + "?socket=shv"}, `the socket "shv" is asked for twice`},
 		{"of another kind", local, []string{near + "?socket=shv"}, "scheme tcp does not fit a socket of type unix"},
 		// The URL has loopback, but the address of the socket counts.
 		{"wider than the URL", wide, []string{near + "?socket=shv"}, "off loopback everyone on the way could read along"},
-		{"names and count", passed{[]string{"a", "b"}, one.files, nil}, []string{near + "?socket=a"}, "LISTEN_FDNAMES has 2 names for the 1 sockets of LISTEN_FDS"},
+		{"names and count", passed{[]string{"a", "b"}, one.files, nil}, []string{near + "?socket=a"},
+			"LISTEN_FDNAMES has 2 names for the 1 sockets of LISTEN_FDS"},
 	} {
 		cmd := tt.passed.to("shvbroker")
 		for _, url := range tt.listen {

@@ -57,7 +57,8 @@ func baseHelper() error {
 	ctl.State, ctl.RequestID = rpc.CreateTunnelRequest, id
 	caller := rpc.Address{ID: line.Find.RequestID, Callers: line.Find.CallerIDs}
 	h.to = caller
-	if err := c.Send(rpc.AppendTunnel(nil, caller, rpc.Meta{WantRevCallers: true, Tunnel: &ctl}, 0, chainpack.Value{})); err != nil {
+	create := rpc.AppendTunnel(nil, caller, rpc.Meta{WantRevCallers: true, Tunnel: &ctl}, 0, chainpack.Value{})
+	if err := c.Send(create); err != nil {
 		return err
 	}
 	select {
@@ -276,7 +277,8 @@ func TestToolsWithABaseHelper(t *testing.T) {
 		{"scp", "openssh-client", "-O", "-S", program("shvrsh"), deviceHost + ":/etc/hostname", w.dir + "/copied"},
 	} {
 		r := w.use(tool(t, words[0], words[1]), words[2:]...)
-		if r.code == 0 || strings.Count(string(r.stderr), "shvrsh: ") != 1 || !strings.Contains(string(r.stderr), "too old to be told the end of input") {
+		reports := strings.Count(string(r.stderr), "shvrsh: ")
+		if r.code == 0 || reports != 1 || !r.stderrHas("too old to be told the end of input") {
 			t.Errorf("%q: exit code %d, stderr %q", words, r.code, r.stderr)
 		}
 	}

@@ -47,7 +47,8 @@ func newCertified(t *testing.T) *certified {
 	own := w.authority.Issue(t, "broker", 2, later, "localhost")
 	w.crl = w.newFile("crl.pem")
 	w.authority.Revoke(t, w.crl, later)
-	w.file = w.configuredBroker(listenEntry(own, "client-ca: ca.crt, crl: crl.pem, require-client-cert: true") + certifiedUsers)
+	const trust = "client-ca: ca.crt, crl: crl.pem, require-client-cert: true"
+	w.file = w.configuredBroker(listenEntry(own, trust) + certifiedUsers)
 	w.base = strings.Replace(w.url, "127.0.0.1", "localhost", 1)
 	w.startAgentAt("--url", w.as(w.authority.Issue(t, "device", 3, later)))
 	return w
@@ -105,7 +106,9 @@ func TestCertificatesReplacePasswords(t *testing.T) {
 	}
 	w.authority.Revoke(t, w.crl, later, 3)
 	w.broker.signal(t, syscall.SIGHUP)
-	eventually(t, patience, "the device is gone", func() bool { return strings.Count(w.broker.log.String(), "certificate revoked") >= 2 })
+	eventually(t, patience, "the device is gone", func() bool {
+		return strings.Count(w.broker.log.String(), "certificate revoked") >= 2
+	})
 	w.runs(eva).wantsFailure(t, "test/agent")
 }
 
@@ -124,9 +127,15 @@ func TestFaultsOfCertificatesAreReportedInOneLine(t *testing.T) {
 		user, broker string
 	}{
 		{certtest.Files{}, "add cert and key to the URL", "add cert and key to the client's URL"},
-		{w.authority.Issue(t, "expired", 5, before), "expired.crt: remote error: tls: expired certificate; renew it", "CN=expired expired on"},
-		{w.authority.Issue(t, "revoked", 6, later), "revoked.crt: remote error: tls: bad certificate; it was revoked or", "CN=revoked was revoked; its user needs a new one"},
-		{strange.Issue(t, "other", 7, later), "other.crt: remote error: tls: unknown certificate authority; have it signed", "CN=other: x509: certificate signed by unknown authority"},
+		{w.authority.Issue(t, "expired", 5, before),
+			"expired.crt: remote error: tls: expired certificate; renew it",
+			"CN=expired expired on"},
+		{w.authority.Issue(t, "revoked", 6, later),
+			"revoked.crt: remote error: tls: bad certificate; it was revoked or",
+			"CN=revoked was revoked; its user needs a new one"},
+		{strange.Issue(t, "other", 7, later),
+			"other.crt: remote error: tls: unknown certificate authority; have it signed",
+			"CN=other: x509: certificate signed by unknown authority"},
 	} {
 		w.runs(fault.shown).wantsFailure(t, "cannot connect to "+w.base, fault.user)
 		w.broker.says(t, fault.broker)
@@ -159,8 +168,12 @@ func TestFaultsOfCertificatesAreReportedInOneLine(t *testing.T) {
 func TestBrokersConnectUpwardsByCertificate(t *testing.T) {
 	t.Parallel()
 	w := newCertified(t)
-	w.configure(filepath.Join(w.dir, "kid.yaml"), "listen: [{url: 'tcp://127.0.0.1:0'}]\nconnections: [{name: up, enabled: true, client: {url: '"+w.base+
-		"', ca: ca.crt, cert: kid.crt, key: kid.key, mount: sites/kid, reconnect_interval: 1s}}]\n")
+	w.configure(filepath.Join(w.dir, "kid.yaml"), fmt.Sprintf(`listen: [{url: 'tcp://127.0.0.1:0'}]
+connections:
+- name: up
+  enabled: true
+  client: {url: %q, ca: ca.crt, cert: kid.crt, key: kid.key, mount: sites/kid, reconnect_interval: 1s}
+`, w.base))
 	start := func() *process {
 		cmd := exec.Command(program("shvbroker"), "--config", filepath.Join(w.dir, "kid.yaml"))
 		cmd.Env = environment()
@@ -185,7 +198,8 @@ func TestExampleConfiguration(t *testing.T) {
 	file := filepath.Join(w.dir, "shvbroker.yaml")
 	w.configure(file, string(text))
 	check := func() result { return call(w, "shvbroker", "--config", file, "--check-config") }
-	if r := check(); r.code != 1 || !strings.Contains(string(r.stderr), "shvbroker: "+file+":9:10: cannot read certificate: open "+filepath.Join(w.dir, "plant.pem")) {
+	missing := "shvbroker: " + file + ":9:10: cannot read certificate: open " + filepath.Join(w.dir, "plant.pem")
+	if r := check(); r.code != 1 || !r.stderrHas(missing) {
 		t.Errorf("without its files: %d, %s", r.code, r.stderr)
 	}
 	devices := certtest.NewAuthority(t, w.dir, "devices-ca")

@@ -77,7 +77,8 @@ func TestCutLinkIsNeverASuccess(t *testing.T) {
 		if r.code == 0 {
 			// Messages after the end of the session may be missing.
 			if !bytes.Equal(r.stdout, whole.stdout) || !bytes.Equal(r.stderr, whole.stderr) {
-				t.Errorf("cut behind %d of %d bytes: success with %d bytes of stdout, stderr %q", after, total, len(r.stdout), r.stderr)
+				t.Errorf("cut after %d of %d bytes: success with %d bytes of stdout, stderr %q",
+					after, total, len(r.stdout), r.stderr)
 			}
 			continue
 		}

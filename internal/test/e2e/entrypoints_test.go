@@ -96,7 +96,8 @@ var entryPoints = []entryPoint{
 		return w.finish(w.as(user, lineOf(words))).all()
 	}},
 	{"runCmd", "commands", func(w *world, user string, words []string) string {
-		return w.answerTo(w.logIn(user), device, "runCmd", cpon.String(chainpack.List(text(words[0]), listOf(words[1:]), chainpack.Int(1))))
+		param := chainpack.List(text(words[0]), listOf(words[1:]), chainpack.Int(1))
+		return w.answerTo(w.logIn(user), device, "runCmd", cpon.String(param))
 	}},
 	{"shell", "shell", func(w *world, user string, words []string) string {
 		cmd := w.as(user)
@@ -155,8 +156,10 @@ func worldWithRules(t *testing.T) *world {
 	}
 	w.configure(file, rulesByUser)
 	w.setup = setup{
-		agentOptions: []string{"--user", "device", "--config", file, "--sysfs-rootdir", served, "--state-dir", w.newFile("state")},
-		agentEnv:     []string{"SHV_PASSWORD=pw-device"},
+		agentOptions: []string{
+			"--user", "device", "--config", file, "--sysfs-rootdir", served, "--state-dir", w.newFile("state"),
+		},
+		agentEnv: []string{"SHV_PASSWORD=pw-device"},
 	}
 	w.startAgent()
 	return w
@@ -176,11 +179,26 @@ func TestEachRuleHoldsAtEachEntryPoint(t *testing.T) {
 		{"off", []string{"echo", "a"}, map[string]string{any: `rule "out" (shvagent.yaml:3) denies `}},
 		{"low", []string{"echo", "a"}, map[string]string{any: `rule "high" (shvagent.yaml:8) requires access level srv`}},
 		{"few", []string{"echo", "a;b"}, map[string]string{any: `rule "rest" (shvagent.yaml:5) denies `, "commands": "a;b"}},
-		{"few", []string{"id"}, map[string]string{any: `rule "rest" (shvagent.yaml:5) denies `, "commands": `rule "few" (shvagent.yaml:4) does not allow the command`}},
-		{"menu", []string{"id", "-u"}, map[string]string{any: "menu ", "commands": "menu id -u", "line": "menu 'id' '-u'", "runScript": "menu 'id' '-u'", "files": `rule "menu" (shvagent.yaml:6) runs one command`,
-			"sftp": "packet too long"}}, // the output of menu is not SFTP
-		{"as", []string{"sh", "-c", "id -un; umask; ulimit -n; pwd"}, map[string]string{any: "nobody\n0027\n64\n/usr\n", "runCmd": `nobody\n0027\n64\n/usr\n`, "runScript": `nobody\n0027\n64\n/usr\n`,
-			"sftp": "sftp", "files": `rule "as" (shvagent.yaml:7) runs as user nobody, and file nodes are served with the rights of the agent`}},
+		{"few", []string{"id"}, map[string]string{
+			any:        `rule "rest" (shvagent.yaml:5) denies `,
+			"commands": `rule "few" (shvagent.yaml:4) does not allow the command`,
+		}},
+		{"menu", []string{"id", "-u"}, map[string]string{
+			any:         "menu ",
+			"commands":  "menu id -u",
+			"line":      "menu 'id' '-u'",
+			"runScript": "menu 'id' '-u'",
+			"files":     `rule "menu" (shvagent.yaml:6) runs one command`,
+			"sftp":      "packet too long", // the output of menu is not SFTP
+		}},
+		{"as", []string{"sh", "-c", "id -un; umask; ulimit -n; pwd"}, map[string]string{
+			any:         "nobody\n0027\n64\n/usr\n",
+			"runCmd":    `nobody\n0027\n64\n/usr\n`,
+			"runScript": `nobody\n0027\n64\n/usr\n`,
+			"sftp":      "sftp",
+			"files": `rule "as" (shvagent.yaml:7) runs as user nobody, ` +
+				`and file nodes are served with the rights of the agent`,
+		}},
 		{"high", []string{"echo", "a"}, map[string]string{any: "a", "sftp": "sftp", "files": `b"content"`}},
 	} {
 		if tt.user == "as" && os.Geteuid() != 0 {
@@ -202,9 +220,13 @@ func TestEachRuleHoldsAtEachEntryPoint(t *testing.T) {
 	// A caller without a user id gets the least favourable result of any user.
 	nobody := w.logIn("high")
 	for _, call := range [][3]string{
-		{device, "launchRexec", `{"method":"runCmd","params":["id"]}`}, {device, "runCmd", `"id"`}, {device, "runScript", `"id"`}, {device + "/sys/fs/file", "read", `null`},
+		{device, "launchRexec", `{"method":"runCmd","params":["id"]}`},
+		{device, "runCmd", `"id"`},
+		{device, "runScript", `"id"`},
+		{device + "/sys/fs/file", "read", `null`},
 	} {
-		if _, err := callOf(nobody, call[0], call[1], call[2]); err == nil || !strings.Contains(err.Error(), `rule "out" (shvagent.yaml:3) applies by user`) {
+		const text = `rule "out" (shvagent.yaml:3) applies by user`
+		if _, err := callOf(nobody, call[0], call[1], call[2]); err == nil || !strings.Contains(err.Error(), text) {
 			t.Errorf("%s without a user id: %v", call[1], err)
 		}
 	}
@@ -273,10 +295,12 @@ func TestCommandsAndScriptsCountAsSessions(t *testing.T) {
 			}
 		}
 		held(bob, "bob")
-		if got := w.answerTo(root, device, "runCmd", `"true"`); !strings.Contains(got, "2 sessions are open on this device, no more are allowed (sessions.total)") {
+		const total = "2 sessions are open on this device, no more are allowed (sessions.total)"
+		if got := w.answerTo(root, device, "runCmd", `"true"`); !strings.Contains(got, total) {
 			t.Errorf("beside two of %s: %s", method, got)
 		}
-		if _, err := callOf(root, device, method, `"true"`); err == nil || !strings.Contains(err.Error(), "sessions.per-user applies by user") {
+		const perUser = "sessions.per-user applies by user"
+		if _, err := callOf(root, device, method, `"true"`); err == nil || !strings.Contains(err.Error(), perUser) {
 			t.Errorf("%s without a user id: %v", method, err)
 		}
 		eva.Close()

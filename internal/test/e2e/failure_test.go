@@ -45,7 +45,10 @@ func serveUsers(t *testing.T, users ...*auth.User) string {
 		t.Fatal(err)
 	}
 	mounts := []shvpath.Pattern{shvpath.MustPattern("test/**")}
-	users = append(users, &auth.User{Name: "device", Password: auth.PlainPassword("d"), Mounts: mounts, Rules: []auth.Rule{auth.MustRule("**:*", rpc.AccessBrowse)}})
+	users = append(users, &auth.User{
+		Name: "device", Password: auth.PlainPassword("d"), Mounts: mounts,
+		Rules: []auth.Rule{auth.MustRule("**:*", rpc.AccessBrowse)},
+	})
 	b := core.New(core.Options{Users: auth.NewStore(auth.NewDirectory(users...))})
 	served := make(chan struct{})
 	go func() {
@@ -61,7 +64,10 @@ func serveUsers(t *testing.T, users ...*auth.User) string {
 
 func TestMissingRightIsReported(t *testing.T) {
 	t.Parallel()
-	url := serveUsers(t, &auth.User{Name: "reader", Password: auth.PlainPassword("r"), Rules: []auth.Rule{auth.MustRule("**:*", rpc.AccessRead)}})
+	url := serveUsers(t, &auth.User{
+		Name: "reader", Password: auth.PlainPassword("r"),
+		Rules: []auth.Rule{auth.MustRule("**:*", rpc.AccessRead)},
+	})
 	w := setup{
 		url:          url,
 		agentOptions: []string{"--user", "device"},

@@ -59,7 +59,10 @@ func TestUserWithoutHomeOrShellGetsASession(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	w := setup{under: withMounts(t, "mount --bind "+dir+"/passwd /etc/passwd"), agentOptions: []string{"--config", dir + "/shvagent.yaml"}}.start(t)
+	w := setup{
+		under:        withMounts(t, "mount --bind "+dir+"/passwd /etc/passwd"),
+		agentOptions: []string{"--config", dir + "/shvagent.yaml"},
+	}.start(t)
 	const home = "the home directory /home/gone does not exist; using /"
 	r := w.rsh("echo $HOME $PWD $SHELL; id -u")
 	if r.code != 0 || string(r.stdout) != "/ / /bin/sh\n54322\n" || !strings.Contains(string(r.stderr), home) {
@@ -146,7 +149,8 @@ func TestAgentOutlivesATimeWithoutProcesses(t *testing.T) {
 	for range 5 {
 		w.rsh("true").wantsFailure(t, device, "cannot start a session on the device", "resource temporarily unavailable")
 		for _, method := range []string{"runCmd", "runScript"} {
-			if got, want := w.answerTo(iot, device, method, `"true"`), "error: Failed to start process (file not found, resource error)"; got != want {
+			const want = "error: Failed to start process (file not found, resource error)"
+			if got := w.answerTo(iot, device, method, `"true"`); got != want {
 				t.Errorf("%s: %s", method, got)
 			}
 		}

@@ -67,8 +67,12 @@ func inForeignTrees(t *testing.T, test func(t *testing.T, w *world)) {
 			above := f.start(t, w, "")
 			w.configure(filepath.Join(w.dir, "password"), "lub42DUB\n")
 			config := w.newFile("low.yaml")
-			w.configure(config, fmt.Sprintf("listen: [{url: \"tcp://127.0.0.1:0\"}]\n"+oneUser+
-				"connections: [{name: up, enabled: true, client: {url: %q, user: iot, password-file: password, mount: %s, reconnect_interval: 1s}}]\n", above, lowMount))
+			w.configure(config, oneUser+fmt.Sprintf(`listen: [{url: "tcp://127.0.0.1:0"}]
+connections:
+- name: up
+  enabled: true
+  client: {url: %q, user: iot, password-file: password, mount: %s, reconnect_interval: 1s}
+`, above, lowMount))
 			ready := w.newFile("low.ready")
 			cmd := exec.Command(program("shvbroker"), "--config", config, "--ready-file", ready)
 			cmd.Env = environment()
@@ -108,12 +112,16 @@ func TestSignalsInForeignTrees(t *testing.T) {
 			t.Fatal(err)
 		}
 		came := make(chan string, 1)
-		c, err := client.Dial(t.Context(), client.Options{URL: u, Login: client.Login{User: "iot", Password: "lub42DUB"}, Signal: func(m *rpc.Message) {
-			select {
-			case came <- string(m.Path()) + ":" + string(m.Method()):
-			default:
-			}
-		}})
+		c, err := client.Dial(t.Context(), client.Options{
+			URL:   u,
+			Login: client.Login{User: "iot", Password: "lub42DUB"},
+			Signal: func(m *rpc.Message) {
+				select {
+				case came <- string(m.Path()) + ":" + string(m.Method()):
+				default:
+				}
+			},
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -291,7 +291,9 @@ func TestPolicyInBand(t *testing.T) {
 		w.startAgent()
 		w.rsh("id").wantsFailure(t, device, `rule "few" (shvagent.yaml:2) does not allow the command "id"`)
 		w.rsh("echo yes").wants(t, 0, "yes\n", "")
-		eventually(t, patience, "the first session has gone", func() bool { return strings.Contains(string(w.status().stdout), "sessions: 0\n") })
+		eventually(t, patience, "the first session has gone", func() bool {
+			return w.status().stdoutHas("sessions: 0\n")
+		})
 		p, _ := w.started("sh -c 'echo ready; exec sleep 60'")
 		w.rsh("echo yes").wantsFailure(t, device, "1 sessions are open on this device")
 		p.Stop(t)

@@ -32,7 +32,9 @@ func TestShellsOverIPv6AndManyListeners(t *testing.T) {
 	w := newWorld(t)
 	own := certtest.Write(t, w.dir, "own", "::1", "127.0.0.1")
 	text := "allow-plaintext: true\nlisten:\n"
-	for _, url := range []string{"tcp://[::1]:0", "tcp://127.0.0.1:0", "ssl://[::1]:0", "ssl://127.0.0.1:0", "tcp://[::]:0"} {
+	for _, url := range []string{
+		"tcp://[::1]:0", "tcp://127.0.0.1:0", "ssl://[::1]:0", "ssl://127.0.0.1:0", "tcp://[::]:0",
+	} {
 		text += fmt.Sprintf("- {url: %q, cert: %q, key: %q}\n", url, own.Cert, own.Key)
 	}
 	w.configuredBroker(text + sixUsers)

@@ -375,7 +375,10 @@ func TestNothingIsLeftOfSessions(t *testing.T) {
 	e.user, e.password = "eva", "pw-eva"
 	// Helpers must use the relay, too.
 	file := e.newFile("shvbroker.yaml")
-	e.configure(file, configured+fmt.Sprintf("tunnel: {advertise: [%q]}\nmetrics: {listen: '127.0.0.1:0'}\ndrain: {grace: 1s}\n", e.far.url()))
+	e.configure(file, configured+fmt.Sprintf(`tunnel: {advertise: [%q]}
+metrics: {listen: '127.0.0.1:0'}
+drain: {grace: 1s}
+`, e.far.url()))
 	e.restart = func() {
 		e.restartConfigured(file)
 		e.near.leadTo(e.url)

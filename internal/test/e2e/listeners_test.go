@@ -76,7 +76,9 @@ func TestSessionsOverAllTransports(t *testing.T) {
 func TestAllListenersOfOneBroker(t *testing.T) {
 	t.Parallel()
 	s := secured(t, "ssl")
-	for _, url := range []string{"wss://127.0.0.1:0", "ws://127.0.0.1:0", "tcps://127.0.0.1:0", "tcp://127.0.0.1:0", overSocket(t).listen} {
+	for _, url := range []string{
+		"wss://127.0.0.1:0", "ws://127.0.0.1:0", "tcps://127.0.0.1:0", "tcp://127.0.0.1:0", overSocket(t).listen,
+	} {
 		s.brokerOptions = append(s.brokerOptions, "--listen", url)
 	}
 	s.noAgent = true
@@ -100,7 +102,8 @@ func TestAllListenersOfOneBroker(t *testing.T) {
 			w.url = user
 			r := w.rshWith(bytes.NewReader(data), "cat; exit 7")
 			if r.code != 7 || !bytes.Equal(r.stdout, data) || len(r.stderr) > 0 {
-				t.Errorf("agent at %s, user at %s: exit code %d, %d bytes, stderr %q", listener, user, r.code, len(r.stdout), r.stderr)
+				t.Errorf("agent at %s, user at %s: exit code %d, %d bytes, stderr %q",
+					listener, user, r.code, len(r.stdout), r.stderr)
 			}
 		}
 		w.agent.Stop(t)
@@ -127,7 +130,7 @@ func TestUnverifiedBrokersAreRefused(t *testing.T) {
 	}
 	w.url = plain + "?verify=false"
 	r := w.rsh("true")
-	if r.code != 0 || !strings.Contains(string(r.stderr), "warning: ") || !strings.Contains(string(r.stderr), "verify=false") {
+	if r.code != 0 || !r.stderrHas("warning: ", "verify=false") {
 		t.Errorf("exit code %d, stderr %q", r.code, r.stderr)
 	}
 	w.url = strings.Replace(trusted, "localhost", "127.0.0.1", 1)

@@ -122,7 +122,10 @@ func TestMetricsShowTheParentBroker(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	top, url := w.startTreeBroker(treeBroker{name: "top", listen: "tcp://127.0.0.1:0"})
-	child, _ := w.startTreeBroker(treeBroker{name: "child", listen: "tcp://127.0.0.1:0", up: url, mount: "kid", options: []string{"--metrics-listen", "127.0.0.1:0"}})
+	child, _ := w.startTreeBroker(treeBroker{
+		name: "child", listen: "tcp://127.0.0.1:0", up: url, mount: "kid",
+		options: []string{"--metrics-listen", "127.0.0.1:0"},
+	})
 	address := metricsOf(t, child)
 	await := func(connected, connects int) {
 		t.Helper()

@@ -85,7 +85,8 @@ func TestBrokerReportsItsStateToSystemd(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	systemd, environ := supervised(w)
-	cmd := exec.Command(program("shvbroker"), "--listen", "tcp://127.0.0.1:0", "--drain-grace", "1m", "--drain-spread", "5s")
+	cmd := exec.Command(program("shvbroker"), "--listen", "tcp://127.0.0.1:0",
+		"--drain-grace", "1m", "--drain-spread", "5s")
 	cmd.Env = environment(environ...)
 	w.broker = w.launch(cmd)
 	if before := systemd.hears("READY=1"); len(before) > 0 {

@@ -24,7 +24,10 @@ func TestUserOfTheCommandLine(t *testing.T) {
 	t.Parallel()
 	var users []*auth.User
 	for _, name := range []string{"eva", "eva@example.org"} {
-		users = append(users, &auth.User{Name: name, Password: auth.PlainPassword("e"), Rules: []auth.Rule{auth.MustRule("**:*", rpc.AccessCommand)}})
+		users = append(users, &auth.User{
+			Name: name, Password: auth.PlainPassword("e"),
+			Rules: []auth.Rule{auth.MustRule("**:*", rpc.AccessCommand)},
+		})
 	}
 	w := setup{
 		url:          serveUsers(t, users...),
@@ -141,8 +144,8 @@ func TestEnvironmentOfTheCommandLine(t *testing.T) {
 	t.Parallel()
 	w := setup{}.start(t)
 	ours := []string{"LC_ODD=by send", "GIT_PROTOCOL=version=2", "LC_SET=not this", "LD_X=never", "OTHER=never"}
-	cmd := w.shvrsh("-o", "SetEnv=LC_SET=set LD_PRELOAD=/nonexistent/x.so", "-oSetEnv=BASH_ENV=/nonexistent", "-o", "SendEnv=GIT_PROTOCOL LD_* OTHER",
-		device, "env")
+	cmd := w.shvrsh("-o", "SetEnv=LC_SET=set LD_PRELOAD=/nonexistent/x.so", "-oSetEnv=BASH_ENV=/nonexistent",
+		"-o", "SendEnv=GIT_PROTOCOL LD_* OTHER", device, "env")
 	cmd.Env = append(cmd.Env, ours...)
 	r := w.finish(cmd)
 	env := remoteEnv(string(r.stdout))
@@ -173,7 +176,8 @@ func TestRemoteTerminalFollowsTheOptions(t *testing.T) {
 		there   bool // shvrsh itself has a terminal
 		code    int
 	}{
-		{nil, false, 1}, {opts("-t"), true, 0}, {opts("-T"), false, 1}, {opts("-tt", "-n"), true, 0}, {opts("-o", "RequestTTY=force"), true, 0},
+		{nil, false, 1}, {opts("-T"), false, 1},
+		{opts("-t"), true, 0}, {opts("-tt", "-n"), true, 0}, {opts("-o", "RequestTTY=force"), true, 0},
 	} {
 		term := w.open(80, 24, w.shvrsh(append(tt.options, device, "tty")...))
 		if tt.there {
@@ -198,11 +202,16 @@ func TestRemoteTerminalFollowsTheOptions(t *testing.T) {
 func TestCommandLineTakesPrecedenceOverConfiguredNames(t *testing.T) {
 	t.Parallel()
 	w := setup{}.start(t)
-	yaml := fmt.Sprintf("hosts:\n  pump7: {url: %q, path: %s, env: [OTHER, MORE]}\n  \"test/*\": {url: %q}\ndefaults: {url: 'tcp://127.0.0.1:1'}\n", w.url, device, w.url)
+	yaml := fmt.Sprintf(`hosts:
+  pump7: {url: %q, path: %s, env: [OTHER, MORE]}
+  "test/*": {url: %q}
+defaults: {url: 'tcp://127.0.0.1:1'}
+`, w.url, device, w.url)
 	for _, name := range []string{"pump7", device, deviceHost} {
 		w.finish(w.configured(w.shvrsh(name, "echo", "in"), yaml)).wants(t, 0, "in\n", "")
 	}
 	w.finish(w.configured(w.shvrsh("other", "true"), yaml)).wantsFailure(t, "127.0.0.1:1")
-	w.finish(w.configured(w.shvrsh("-F", "none", "--url", w.url, "pump7", "true"), yaml)).wantsFailure(t, "pump7: no such device")
+	unconfigured := w.shvrsh("-F", "none", "--url", w.url, "pump7", "true")
+	w.finish(w.configured(unconfigured, yaml)).wantsFailure(t, "pump7: no such device")
 	w.finish(w.configured(w.shvrsh("pump7", "true"), "hosts: {pump7: {pth: x}}\n")).wantsFailure(t, "config.yaml", "pth")
 }

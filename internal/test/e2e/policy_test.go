@@ -97,6 +97,7 @@ rules:
 		return chainpack.List(items...)
 	}
 	const few, forced = `rule "few" (shvagent.yaml:3) does not allow`, "menu "
+	const level = `rule "3" (shvagent.yaml:5) requires access level su`
 	for _, tt := range []struct {
 		name  string
 		param chainpack.Value
@@ -106,12 +107,15 @@ rules:
 		{"command of the base protocol", param("runCmd", words("id")), few, forced + "id"},
 		{"and an allowed one", param("runCmd", words("echo", "a;b")), "a;b\n", forced + "echo a;b"},
 		{"on a terminal", param("runPtyCmd", terminal("id")), few, forced + "id"},
-		{"shell of the base protocol", param("runPtyCmd", terminal("/bin/sh")), `rule "3" (shvagent.yaml:5) requires access level su`, forced},
-		{"shell with the additions", param("runPtyCmd", terminal("true"), window, run("shell", chainpack.Null())), `rule "3" (shvagent.yaml:5) requires access level su`, forced},
-		{"a program for a shell", param("runPtyCmd", terminal("true"), window, run("shell", text("/usr/bin/id"))), few, forced + "/usr/bin/id"},
+		{"shell of the base protocol", param("runPtyCmd", terminal("/bin/sh")), level, forced},
+		{"shell with the additions", param("runPtyCmd", terminal("true"), window, run("shell", chainpack.Null())),
+			level, forced},
+		{"a program for a shell", param("runPtyCmd", terminal("true"), window, run("shell", text("/usr/bin/id"))),
+			few, forced + "/usr/bin/id"},
 		{"line", param("runCmd", words("echo"), window, run("exec", text("echo a; id"))), few, forced + "echo a; id"},
-		{"line that is allowed", param("runCmd", words("true"), window, run("exec", text("echo 'a; id'"))), "a; id\n", forced + "echo 'a; id'"},
-		{"sftp", param("runCmd", words("echo"), window, run("subsystem", text("sftp"))), `rule "3" (shvagent.yaml:5) requires access level su`, forced},
+		{"line that is allowed", param("runCmd", words("true"), window, run("exec", text("echo 'a; id'"))),
+			"a; id\n", forced + "echo 'a; id'"},
+		{"sftp", param("runCmd", words("echo"), window, run("subsystem", text("sftp"))), level, forced},
 	} {
 		for _, as := range []struct {
 			c    *client.Client
@@ -146,7 +150,8 @@ rules:
 		}
 	}
 	// A caller without a user id matches no rule that names users.
-	if _, err := callOf(eva, device, "runCmd", `["echo",["a"],1]`); err == nil || !strings.Contains(err.Error(), "user id") {
+	_, err := callOf(eva, device, "runCmd", `["echo",["a"],1]`)
+	if err == nil || !strings.Contains(err.Error(), "user id") {
 		t.Errorf("without a user id: %v", err)
 	}
 	w.finish(w.as("eva", "id")).wantsFailure(t, device, few)
@@ -165,17 +170,20 @@ rules:
 	const line = `echo $(id -un) $(id -Gn) $(umask) $PWD $(ulimit -n) $(ulimit -Hn) $HOME $USER $SHELL$E2E_WORLD`
 	r := w.finish(w.as("eva", line))
 	fields := strings.Fields(string(r.stdout))
-	if len(fields) < 8 || fields[0] != "nobody" || !strings.Contains(string(r.stdout), "daemon 0027 /usr 64 64 /") || strings.Contains(string(r.stdout), "root") || strings.Contains(string(r.stdout), w.mark[len("E2E_WORLD="):]) {
+	wrong := r.stdoutHas("root") || r.stdoutHas(w.mark[len("E2E_WORLD="):])
+	if len(fields) < 8 || fields[0] != "nobody" || !r.stdoutHas("daemon 0027 /usr 64 64 /") || wrong {
 		t.Errorf("%d, %q, %q", r.code, r.stdout, r.stderr)
 	}
 	root := w.logIn("root")
-	if got := w.answerTo(root, device, "runCmd", `["sh",["-c",`+cpon.String(text("id -un; umask; ulimit -n; pwd"))+`],1]`); got != `[0,"nobody\n0027\n64\n/usr\n"]` {
+	got := w.answerTo(root, device, "runCmd", `["sh",["-c","id -un; umask; ulimit -n; pwd"],1]`)
+	if got != `[0,"nobody\n0027\n64\n/usr\n"]` {
 		t.Errorf("runCmd: %s", got)
 	}
 	// A script for another user is passed in another way, also the second time.
 	const script = `id -un; umask; ulimit -n; pwd; echo $1`
 	for _, text := range []string{script, fmt.Sprintf("%x", sha1.Sum([]byte(script)))} {
-		if got := w.answerTo(root, device, "runScript", `["`+text+`",["a b"],1]`); got != `[0,"nobody\n0027\n64\n/usr\na b\n"]` {
+		got := w.answerTo(root, device, "runScript", `["`+text+`",["a b"],1]`)
+		if got != `[0,"nobody\n0027\n64\n/usr\na b\n"]` {
 			t.Errorf("runScript: %s", got)
 		}
 	}
@@ -220,7 +228,8 @@ rules:
 	p, _ := w.awaitReadyLine(w.as("root", "echo ready; exec sleep 60"))
 	// Calls end with the same text, but without a warning.
 	for method, param := range map[string]string{"runCmd": `["sleep",["60"]]`, "runScript": `"sleep 60"`} {
-		if got, want := w.answerTo(w.logIn("eva"), device, method, param), `error: time limit: rule "short" (shvagent.yaml:3) allows 1s`; got != want {
+		const want = `error: time limit: rule "short" (shvagent.yaml:3) allows 1s`
+		if got := w.answerTo(w.logIn("eva"), device, method, param); got != want {
 			t.Errorf("%s: %s", method, got)
 		}
 	}
@@ -242,29 +251,33 @@ func TestAgentConfigurationOnTheCommandLine(t *testing.T) {
 	file := w.newFile("shvagent.yaml")
 	w.configure(file, "connection: {mount: a/b}\nrules: [{name: x, level: su}]\n")
 	r := call(w, "shvagent", "--config", file, "--check-config")
-	if out := string(r.stdout); r.code != 0 || !strings.Contains(out, "connection.mount: a/b  # "+file+":1:14; where the device is") || !strings.Contains(out, `rule "x" (shvagent.yaml:2): everybody with the level su`) ||
-		!strings.HasSuffix(out, "\nthe configuration is fine\n") {
-		t.Errorf("%d, %s%s", r.code, out, r.stderr)
+	mount := "connection.mount: a/b  # " + file + ":1:14; where the device is"
+	if r.code != 0 || !r.stdoutHas(mount, `rule "x" (shvagent.yaml:2): everybody with the level su`) ||
+		!strings.HasSuffix(string(r.stdout), "\nthe configuration is fine\n") {
+		t.Errorf("%d, %s%s", r.code, r.stdout, r.stderr)
 	}
 	w.configure(file, "rules: [{name: x, run-as: no-such-user}]\n")
 	r = call(w, "shvagent", "--config", file, "--check-config")
-	if r.code != 0 || !strings.Contains(string(r.stderr), `shvagent: warning: rule "x" (shvagent.yaml:1): cannot run as user "no-such-user"`) ||
+	if r.code != 0 || !r.stderrHas(`shvagent: warning: rule "x" (shvagent.yaml:1): cannot run as user "no-such-user"`) ||
 		!strings.HasSuffix(string(r.stdout), "\nthe configuration can be used, with 1 warning\n") {
 		t.Errorf("%d, %s%s", r.code, r.stdout, r.stderr)
 	}
 	w.configure(file, "connection: {url: ['tcp://u@h', 'ssl://u@h?ca=/no-such-ca']}\n")
 	r = call(w, "shvagent", "--config", file, "--check-config")
-	if r.code != 0 || !strings.Contains(string(r.stderr), "shvagent: warning: connection.url[2]: ") || !strings.Contains(string(r.stderr), "/no-such-ca: no such file") {
+	if r.code != 0 || !r.stderrHas("shvagent: warning: connection.url[2]: ", "/no-such-ca: no such file") {
 		t.Errorf("%d, %s", r.code, r.stderr)
 	}
 	w.configure(file, "connection: {password-file: /no-such-password}\nfiles: {root: /no-such-directory}\n")
 	r = call(w, "shvagent", "--config", file, "--check-config")
-	if want := "shvagent: warning: connection.password-file: password file /no-such-password: no such file or directory\n" +
-		"shvagent: warning: files.root: open /no-such-directory: no such file or directory\n"; r.code != 0 || string(r.stderr) != want {
+	const missing = "shvagent: warning: connection.password-file: " +
+		"password file /no-such-password: no such file or directory\n" +
+		"shvagent: warning: files.root: open /no-such-directory: no such file or directory\n"
+	if r.code != 0 || string(r.stderr) != missing {
 		t.Errorf("%d, %s", r.code, r.stderr)
 	}
 	r = call(w, "shvagent", "--shvrexec", "/etc/passwd", "--check-config")
-	if want := "shvagent: warning: --shvrexec: no session can begin: exec: \"/etc/passwd\": permission denied\n"; r.code != 0 || string(r.stderr) != want {
+	const denied = "shvagent: warning: --shvrexec: no session can begin: exec: \"/etc/passwd\": permission denied\n"
+	if r.code != 0 || string(r.stderr) != denied {
 		t.Errorf("%d, %s", r.code, r.stderr)
 	}
 	r = call(w, "shvagent", "--config", file, "--mount", "c", "--print-config")
@@ -273,14 +286,18 @@ func TestAgentConfigurationOnTheCommandLine(t *testing.T) {
 	}
 	w.configure(file, "drain: 5x\nrules: [{levle: su}]\n")
 	r = call(w, "shvagent", "--config", file)
-	if errs := string(r.stderr); r.code != 1 || !strings.Contains(errs, "shvagent: "+file+`:1:8: drain: invalid duration "5x" (want 90, 90s or 1m30s)`+"\n") ||
-		!strings.Contains(errs, "shvagent: "+file+":2:10: rules[1].levle: unknown key (want name,") {
-		t.Errorf("%d, %s", r.code, errs)
-	}
-	if r = call(w, "shvagent", "--config", "/nonexistent.yaml"); r.code != 1 || !strings.Contains(string(r.stderr), "/nonexistent.yaml: no such file") {
+	if r.code != 1 || !r.stderrHas(
+		"shvagent: "+file+`:1:8: drain: invalid duration "5x" (want 90, 90s or 1m30s)`+"\n",
+		"shvagent: "+file+":2:10: rules[1].levle: unknown key (want name,",
+	) {
 		t.Errorf("%d, %s", r.code, r.stderr)
 	}
-	if r = call(w, "shvagent", "--socket", w.socket(), "status"); r.code != 1 || !strings.Contains(string(r.stderr), fmt.Sprintf("no agent runs here: no answer at %s", w.socket())) {
+	r = call(w, "shvagent", "--config", "/nonexistent.yaml")
+	if r.code != 1 || !r.stderrHas("/nonexistent.yaml: no such file") {
+		t.Errorf("%d, %s", r.code, r.stderr)
+	}
+	r = call(w, "shvagent", "--socket", w.socket(), "status")
+	if r.code != 1 || !r.stderrHas("no agent runs here: no answer at "+w.socket()) {
 		t.Errorf("%d, %s", r.code, r.stderr)
 	}
 }

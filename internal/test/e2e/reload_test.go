@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"os/exec"
@@ -41,7 +42,8 @@ func (w *world) configuredBroker(text string) (file string) {
 func (w *world) restartConfigured(file string) {
 	w.t.Helper()
 	ready := w.newFile("broker.ready")
-	cmd := exec.Command(program("shvbroker"), "--config", file, "--access-file", w.dir+"/access.yaml", "--ready-file", ready)
+	cmd := exec.Command(program("shvbroker"), "--config", file,
+		"--access-file", w.dir+"/access.yaml", "--ready-file", ready)
 	cmd.Env = environment()
 	w.broker = w.launch(cmd)
 	w.url = w.awaitReady(w.broker, ready)
@@ -157,7 +159,8 @@ func TestChangedRightsOutliveAKill(t *testing.T) {
 	w.restartConfigured(file)
 	w.logIn("new")
 	url, _ := transport.ParseURL(w.url)
-	if c, err := client.Dial(context.Background(), client.Options{URL: url, Login: client.Login{User: "eva", Password: "pw-eva"}}); err == nil {
+	login := client.Login{User: "eva", Password: "pw-eva"}
+	if c, err := client.Dial(context.Background(), client.Options{URL: url, Login: login}); err == nil {
 		c.Close()
 		t.Error("eva is back")
 	}
@@ -171,24 +174,28 @@ func TestConfigurationsOnTheCommandLine(t *testing.T) {
 	w.configure(bad, strings.Replace(configured, "grant: cmd", "grant: command", 1)+"lisen: []\n")
 	known := w.newFile("known.yaml")
 	w.configure(known, strings.Replace(configured, "pw-bob", "lub42DUB", 1)+"allow-plaintext: true\n")
-	if r := call(w, "shvbroker", "--config", good, "--check-config"); r.code != 0 || !strings.Contains(string(r.stdout), "fine") {
+	if r := call(w, "shvbroker", "--config", good, "--check-config"); r.code != 0 || !r.stdoutHas("fine") {
 		t.Errorf("good: %d, %s%s", r.code, r.stdout, r.stderr)
 	}
 	r := call(w, "shvbroker", "--config", bad, "--check-config")
-	if text := string(r.stderr); r.code != 1 || strings.Count(text, "\n") != 2 || !strings.Contains(text, "shvbroker: "+bad+":10:") || !strings.Contains(text, "shvbroker: "+bad+":12:1: unknown key") {
-		t.Errorf("bad: %d, %s", r.code, text)
+	place := "shvbroker: " + bad
+	if r.code != 1 || bytes.Count(r.stderr, []byte("\n")) != 2 || !r.stderrHas(place+":10:", place+":12:1: unknown key") {
+		t.Errorf("bad: %d, %s", r.code, r.stderr)
 	}
 	above := w.newFile("above.yaml")
-	w.configure(above, configured+"connections: [{enabled: true, client: {url: tcp://u@h, mount: m, password-file: none}}]\n")
+	w.configure(above, configured+`connections:
+- {enabled: true, client: {url: tcp://u@h, mount: m, password-file: none}}
+`)
 	r = call(w, "shvbroker", "--config", above, "--check-config")
-	if text := string(r.stderr); r.code != 1 || !strings.Contains(text, above+":") || !strings.Contains(text, w.dir+"/none: no such file") {
-		t.Errorf("no password file: %d, %s", r.code, text)
+	if r.code != 1 || !r.stderrHas(above+":", w.dir+"/none: no such file") {
+		t.Errorf("no password file: %d, %s", r.code, r.stderr)
 	}
 	r = call(w, "shvbroker", "--config", good, "--print-config")
-	if text := string(r.stdout); r.code != 0 || strings.Contains(text, "pw-") || !strings.Contains(text, "limits.frame: 16MiB  # default") {
-		t.Errorf("print: %d, %s", r.code, text)
+	if r.code != 0 || r.stdoutHas("pw-") || !r.stdoutHas("limits.frame: 16MiB  # default") {
+		t.Errorf("print: %d, %s", r.code, r.stdout)
 	}
-	if r := call(w, "shvbroker", "--config", known, "--listen", "tcp://0.0.0.0:0"); r.code == 0 || !strings.Contains(string(r.stderr), "password that everybody knows") || !strings.Contains(string(r.stderr), "bob") {
+	r = call(w, "shvbroker", "--config", known, "--listen", "tcp://0.0.0.0:0")
+	if r.code == 0 || !r.stderrHas("password that everybody knows", "bob") {
 		t.Errorf("a well-known password off loopback: %d, %s", r.code, r.stderr)
 	}
 	hash := exec.Command(program("shvbroker"), "--hash-password")
@@ -202,7 +209,8 @@ func TestConfigurationsOnTheCommandLine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := client.Dial(context.Background(), client.Options{URL: url, Login: client.Login{User: "bob", Password: "pw-hashed"}})
+	bob := client.Login{User: "bob", Password: "pw-hashed"}
+	c, err := client.Dial(context.Background(), client.Options{URL: url, Login: bob})
 	if err != nil {
 		t.Fatalf("with a password that is hashed: %v\n%s", err, w.broker.log)
 	}

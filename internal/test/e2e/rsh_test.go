@@ -61,6 +61,12 @@ func (w *world) finish(cmd *exec.Cmd) result {
 	return r
 }
 
+// stdoutHas reports whether stdout contains each of the parts.
+func (r result) stdoutHas(parts ...string) bool { return hasAll(string(r.stdout), parts) }
+
+// stderrHas reports whether stderr contains each of the parts.
+func (r result) stderrHas(parts ...string) bool { return hasAll(string(r.stderr), parts) }
+
 // wants compares all of a result.
 func (r result) wants(t testing.TB, code int, stdout, stderr string) {
 	t.Helper()

@@ -68,8 +68,10 @@ func TestRsyncThatFails(t *testing.T) {
 		texts []string
 	}{
 		{"no such file", []string{deviceHost + ":/nonexistent/file"}, 23, []string{"/nonexistent", "No such file"}},
-		{"a remote shell that ends at once", []string{"--rsync-path=exit 0;", deviceHost + ":/etc/hostname"}, 12, []string{"connection unexpectedly closed"}},
-		{"no rsync there", []string{"--rsync-path=/nonexistent/rsync", deviceHost + ":/etc/hostname"}, 127, []string{"/nonexistent/rsync"}},
+		{"a remote shell that ends at once", []string{"--rsync-path=exit 0;", deviceHost + ":/etc/hostname"}, 12,
+			[]string{"connection unexpectedly closed"}},
+		{"no rsync there", []string{"--rsync-path=/nonexistent/rsync", deviceHost + ":/etc/hostname"}, 127,
+			[]string{"/nonexistent/rsync"}},
 		{"no device", []string{"test%2Fnosuch:/etc/hostname"}, 255, []string{"shvrsh: test/nosuch: no such device"}},
 	} {
 		r := w.rsync(append(tt.args, w.dir+"/")...)

@@ -86,7 +86,8 @@ func TestScpByAnAliasAndItsFailures(t *testing.T) {
 	for _, mode := range bothModes {
 		copied := w.newFile("copy")
 		args := append([]string{"-S", program("shvrsh")}, mode.args...)
-		w.finish(w.configured(w.toolCommand(scp, append(args, file, "iot@pump7:"+copied)...), w.pump7())).wantsQuiet(t, mode.name)
+		cmd := w.toolCommand(scp, append(args, file, "iot@pump7:"+copied)...)
+		w.finish(w.configured(cmd, w.pump7())).wantsQuiet(t, mode.name)
 		sameFiles(t, copied, file)
 		for _, tt := range []struct{ from, text string }{
 			{deviceHost + ":/nonexistent/file", "No such file"},
@@ -115,7 +116,8 @@ func TestSftpBatch(t *testing.T) {
 	}
 	r := batch(device, // sftp takes a slash before the colon
 		"cd "+there, "pwd", "mkdir new", `put "`+file+`" new/first`, "rename new/first new/second", "chmod 600 new/second",
-		"ln -s second new/link", "ls -l new", `get new/second "`+w.dir+`/came back"`, "put -p \""+file+"\" gone", "rm gone", "mkdir empty", "rmdir empty")
+		"ln -s second new/link", "ls -l new", `get new/second "`+w.dir+`/came back"`,
+		`put -p "`+file+`" gone`, "rm gone", "mkdir empty", "rmdir empty")
 	if r.code != 0 || len(r.stderr) > 0 || !strings.Contains(string(r.stdout), "Remote working directory: "+there) ||
 		!strings.Contains(string(r.stdout), "-rw-------") {
 		t.Errorf("exit code %d, stdout %q, stderr %q", r.code, r.stdout, r.stderr)
@@ -136,7 +138,8 @@ func TestSftpBatch(t *testing.T) {
 	}
 
 	// It begins in the home directory, like any session.
-	if r := batch(deviceHost, "pwd"); !strings.HasSuffix(strings.TrimSpace(string(r.stdout)), strings.TrimSpace(string(w.rsh("pwd").stdout))) {
+	home := strings.TrimSpace(string(w.rsh("pwd").stdout))
+	if r := batch(deviceHost, "pwd"); !strings.HasSuffix(strings.TrimSpace(string(r.stdout)), home) {
 		t.Errorf("it begins in %q", r.stdout)
 	}
 

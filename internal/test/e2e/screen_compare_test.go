@@ -131,7 +131,8 @@ func TestScreenOfLess(t *testing.T) {
 func TestScreenOfTop(t *testing.T) {
 	t.Parallel()
 	w := setup{}.start(t)
-	p := w.tmux().pane(100, 30, program("shvrsh")+" -t "+device+" "+tool(t, "top", "procps")+"; echo ended $?; exec sleep 1000")
+	top := program("shvrsh") + " -t " + device + " " + tool(t, "top", "procps")
+	p := w.tmux().pane(100, 30, top+"; echo ended $?; exec sleep 1000")
 	p.awaits("top is on the screen", func(screen string) bool {
 		return strings.HasPrefix(screen, "top - ") && strings.Contains(screen, "PID") && strings.Count(screen, "\n") >= 28
 	})
@@ -149,7 +150,11 @@ func TestScreenOfTmux(t *testing.T) {
 	w := setup{}.start(t)
 	config := filepath.Join(w.dir, "inner.conf")
 	// tmux treats keys that arrive together, after a delay, as a paste unless this is 0.
-	settings := "set -g status-right ''\nset -g automatic-rename off\nset -g assume-paste-time 0\nset -g default-command \"PS1='in> ' exec sh\"\n"
+	settings := `set -g status-right ''
+set -g automatic-rename off
+set -g assume-paste-time 0
+set -g default-command "PS1='in> ' exec sh"
+`
 	write(t, config, []byte(settings), 0o600)
 	// Each has a server of its own, named by the shell's process.
 	m := w.tmux()
@@ -192,9 +197,11 @@ func TestScreenOfColoursAndWideCharacters(t *testing.T) {
 	file := filepath.Join(w.dir, "colours")
 	var text strings.Builder
 	for i := range 16 {
-		fmt.Fprintf(&text, "\x1b[%dm%02d\x1b[0m \x1b[48;5;%dm%02x\x1b[0m \x1b[38;2;%d;7;200mrgb\x1b[m ", 30+i%8, i, i*16, i, i*16)
+		fmt.Fprintf(&text, "\x1b[%dm%02d\x1b[0m \x1b[48;5;%dm%02x\x1b[0m \x1b[38;2;%d;7;200mrgb\x1b[m ",
+			30+i%8, i, i*16, i, i*16)
 	}
-	text.WriteString("\n\x1b[1mbold\x1b[0m \x1b[3mitalic\x1b[0m \x1b[4;7munder\x1b[0m\n漢字カナ ☃ é e\u0301 \U0001F600 žluťoučký\n")
+	text.WriteString("\n\x1b[1mbold\x1b[0m \x1b[3mitalic\x1b[0m \x1b[4;7munder\x1b[0m\n")
+	text.WriteString("漢字カナ ☃ é e\u0301 \U0001F600 žluťoučký\n")
 	text.WriteString(strings.Repeat("漢", 100) + "\n\x1b[10;20Hat\x1b[1Bbelow\x1b[15;1H\n")
 	write(t, file, []byte(text.String()), 0o600)
 	s := w.tmux().twins(81, 24, "cat "+file)

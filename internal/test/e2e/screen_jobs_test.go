@@ -22,7 +22,8 @@ func (p *pane) shvrshIn() int {
 	var pids []int
 	eventually(p.m.w.t, patience, "shvrsh runs", func() bool {
 		pids = processes(func(pid int) bool {
-			return strings.HasPrefix(commandLine(pid), program("shvrsh")+" ") && strings.Contains(procFile(pid, "environ"), "SHV_URL="+p.m.w.url+"\x00")
+			return strings.HasPrefix(commandLine(pid), program("shvrsh")+" ") &&
+				strings.Contains(procFile(pid, "environ"), "SHV_URL="+p.m.w.url+"\x00")
 		})
 		return len(pids) == 1
 	})

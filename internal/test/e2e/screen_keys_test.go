@@ -33,7 +33,9 @@ func TestEscapeKeysThatLeaveTheSessionAlone(t *testing.T) {
 	if got := term.run("echo ~~ $((40+2))"); got != "~~ 42\r\n" {
 		t.Errorf("after ~? and ~i: %q", got)
 	}
-	for _, text := range []string{"~^Z  suspend", "~.   end", "device    " + device, "broker    tcp://127.0.0.1", "flow control"} {
+	for _, text := range []string{
+		"~^Z  suspend", "~.   end", "device    " + device, "broker    tcp://127.0.0.1", "flow control",
+	} {
 		if !strings.Contains(term.stderr(), text) {
 			t.Errorf("%q is not in %q", text, term.stderr())
 		}
@@ -116,13 +118,20 @@ func TestLastLineNamesTheCauseOfTheEnd(t *testing.T) {
 		line string
 	}{
 		{"exit", func(_ *world, term *terminal) { term.typeKeys("exit 3\r") }, 3, "Session on " + device + " closed."},
-		{"killed", func(_ *world, term *terminal) { term.typeKeys("kill -KILL $$\r") }, 137, "Session on " + device + " ended: the remote program was killed by KILL."},
-		{"agent stopped", func(w *world, _ *terminal) { w.agent.Stop(w.t) }, 255, "shvrsh: " + device + ": session ended: the agent on the device was stopped"},
-		{"agent killed", func(w *world, _ *terminal) { w.kill(w.agent) }, 255, "shvrsh: " + device + ": session ended: the agent on the device was lost"},
-		{"helper killed", func(w *world, _ *terminal) { w.killHelper() }, 255, "shvrsh: " + device + ": session ended: the device restarted or lost its connection"},
-		{"broker stopped", func(w *world, _ *terminal) { w.broker.Stop(w.t) }, 255, "shvrsh: " + device + ": session ended: the broker is stopping"},
-		{"broker killed", func(w *world, _ *terminal) { w.kill(w.broker) }, 255, "shvrsh: " + device + ": session ended: connection to the broker lost: connection closed by the peer"},
-		{"terminated", func(_ *world, term *terminal) { _ = syscall.Kill(term.shvrsh(), syscall.SIGTERM) }, 255, "shvrsh: " + device + ": session ended: ended by signal: terminated"},
+		{"killed", func(_ *world, term *terminal) { term.typeKeys("kill -KILL $$\r") }, 137,
+			"Session on " + device + " ended: the remote program was killed by KILL."},
+		{"agent stopped", func(w *world, _ *terminal) { w.agent.Stop(w.t) }, 255,
+			"shvrsh: " + device + ": session ended: the agent on the device was stopped"},
+		{"agent killed", func(w *world, _ *terminal) { w.kill(w.agent) }, 255,
+			"shvrsh: " + device + ": session ended: the agent on the device was lost"},
+		{"helper killed", func(w *world, _ *terminal) { w.killHelper() }, 255,
+			"shvrsh: " + device + ": session ended: the device restarted or lost its connection"},
+		{"broker stopped", func(w *world, _ *terminal) { w.broker.Stop(w.t) }, 255,
+			"shvrsh: " + device + ": session ended: the broker is stopping"},
+		{"broker killed", func(w *world, _ *terminal) { w.kill(w.broker) }, 255,
+			"shvrsh: " + device + ": session ended: connection to the broker lost: connection closed by the peer"},
+		{"terminated", func(_ *world, term *terminal) { _ = syscall.Kill(term.shvrsh(), syscall.SIGTERM) }, 255,
+			"shvrsh: " + device + ": session ended: ended by signal: terminated"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -65,7 +65,8 @@ func TestDeviceWithoutBash(t *testing.T) {
 		dir := t.TempDir()
 		passwd, helper := filepath.Join(dir, "passwd"), filepath.Join(dir, "helper")
 		write(t, passwd, []byte(me.Username+":x:"+me.Uid+":"+me.Gid+"::"+dir+":"+path+"\n"), 0o644)
-		script := "#!/bin/sh\nexec unshare -m /bin/sh -c 'mount --bind " + passwd + " /etc/passwd && exec " + program("shvrexec") + "'\n"
+		script := "#!/bin/sh\n" +
+			"exec unshare -m /bin/sh -c 'mount --bind " + passwd + " /etc/passwd && exec " + program("shvrexec") + "'\n"
 		write(t, helper, []byte(script), 0o755)
 
 		w := setup{helper: helper, agentEnv: []string{"SHELL=/bin/bash"}}.start(t)

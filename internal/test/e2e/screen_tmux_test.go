@@ -40,7 +40,8 @@ func (w *world) tmux() *tmux {
 
 func (m *tmux) command(args ...string) *exec.Cmd {
 	// -S is like -L, but with the path of the socket.
-	cmd := exec.Command(m.path, append([]string{"-u", "-S", filepath.Join(m.sockets, "user"), "-f", "/dev/null"}, args...)...)
+	args = append([]string{"-u", "-S", filepath.Join(m.sockets, "user"), "-f", "/dev/null"}, args...)
+	cmd := exec.Command(m.path, args...)
 	cmd.Env = environment("SHV_URL="+m.w.url, "LANG=C.UTF-8", "SHELL=/bin/sh", "PS1="+localPrompt, "HISTFILE=")
 	return cmd
 }
@@ -112,7 +113,8 @@ func (p *pane) screen() string {
 		text = behindLine.ReplaceAllString(text, "\n$1")
 	}
 	return overruled.ReplaceAllString(text, "$1") +
-		p.m.do("display-message", "-p", "-t", p.id, "size #{pane_width}x#{pane_height} cursor #{cursor_x},#{cursor_y} visible #{cursor_flag} other screen #{alternate_on}")
+		p.m.do("display-message", "-p", "-t", p.id, "size #{pane_width}x#{pane_height} "+
+			"cursor #{cursor_x},#{cursor_y} visible #{cursor_flag} other screen #{alternate_on}")
 }
 
 // plain returns the text without attributes.
@@ -139,7 +141,9 @@ func (p *pane) awaits(what string, wanted func(text string) bool) (text string) 
 // shows waits until a text is on the screen.
 func (p *pane) shows(text string) string {
 	p.m.w.t.Helper()
-	return p.awaits(fmt.Sprintf("the screen shows %q", text), func(screen string) bool { return strings.Contains(screen, text) })
+	return p.awaits(fmt.Sprintf("the screen shows %q", text), func(screen string) bool {
+		return strings.Contains(screen, text)
+	})
 }
 
 // lastLine waits until the last line that is not empty is as wanted.

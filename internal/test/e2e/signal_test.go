@@ -59,7 +59,8 @@ func TestSecondSignalEndsShvrsh(t *testing.T) {
 	t.Parallel()
 	w := setup{}.start(t)
 	command := marker()
-	p, stdout := w.started("exec 2>/dev/null; trap 'echo not me' TERM; echo ready; " + command + "; while :; do " + command + "; done")
+	p, stdout := w.started("exec 2>/dev/null; trap 'echo not me' TERM; echo ready; " + command +
+		"; while :; do " + command + "; done")
 	awaitStart(t, command) // a child that a shell has just forked may lose signals
 	p.signal(t, syscall.SIGTERM)
 	if !stdout.Await(func(b []byte) bool { return bytes.Contains(b, []byte("not me")) }, p.Ended) {

@@ -25,8 +25,12 @@ func TestStatusShowsConnectionAndSessions(t *testing.T) {
 	w := setup{}.start(t)
 	p, _ := w.started("echo ready; exec sleep 60")
 	r := w.status()
-	for _, part := range []string{"device: " + device + ", shvagent ", "connected to " + w.url + " as client 1 for ", "sessions: 1\n  iot: commands for "} {
-		if r.code != 0 || !strings.Contains(string(r.stdout), part) {
+	for _, part := range []string{
+		"device: " + device + ", shvagent ",
+		"connected to " + w.url + " as client 1 for ",
+		"sessions: 1\n  iot: commands for ",
+	} {
+		if r.code != 0 || !r.stdoutHas(part) {
 			t.Errorf("no %q: %d, %s%s", part, r.code, r.stdout, r.stderr)
 		}
 	}
@@ -37,7 +41,7 @@ func TestStatusShowsConnectionAndSessions(t *testing.T) {
 	w.broker.Stop(t)
 	eventually(t, patience, "the loss is told", func() bool {
 		r = w.status("--json")
-		return r.code == 3 && strings.Contains(string(r.stdout), `"connected":false`) && strings.Contains(string(r.stdout), `"lastError":"`)
+		return r.code == 3 && r.stdoutHas(`"connected":false`, `"lastError":"`)
 	})
 	w.agent.Stop(t)
 	if _, err := os.Stat(w.socket()); err == nil {
@@ -92,7 +96,9 @@ func TestBrokersTakeTurns(t *testing.T) {
 	w := newWorld(t)
 	w.startBroker("tcp://127.0.0.1:0")
 	config, file := w.newFile("shvagent.yaml"), w.newFile("conn/status")
-	w.configure(config, fmt.Sprintf("connection: {timeout: 1s, url: ['%s', '%s', '%s']}\nconn-status-update-interval: 1s\n", refusing(t), silent(t), w.url))
+	w.configure(config, fmt.Sprintf(`connection: {timeout: 1s, url: ['%s', '%s', '%s']}
+conn-status-update-interval: 1s
+`, refusing(t), silent(t), w.url))
 	good := w.url
 	w.startAgentAt("--config", config, "--conn-status-file", file)
 	w.stillServes()
@@ -128,12 +134,13 @@ func TestOptionsOfOneURLDoNotApplyToAnother(t *testing.T) {
 		w.startAgentWith(options...)
 		// The helper must use TLS because its agent does.
 		w.finish(w.shvrsh(tt.place, "echo alive")).wants(t, 0, "alive\n", "")
-		if text := string(w.status().stdout); !strings.Contains(text, "device: "+tt.place+",") && !strings.Contains(text, "device: "+tt.place+" ") {
-			t.Errorf("the status tells %q", text)
+		if r := w.status(); !r.stdoutHas("device: "+tt.place+",") && !r.stdoutHas("device: "+tt.place+" ") {
+			t.Errorf("the status is %q", r.stdout)
 		}
 		w.agent.Stop(t)
 	}
-	if text := w.journal(); !strings.Contains(text, `"device":{"deviceId":"d7","mountPoint":"`+device+`"}`) || strings.Contains(text, "test/other") {
+	own := `"device":{"deviceId":"d7","mountPoint":"` + device + `"}`
+	if text := w.journal(); !strings.Contains(text, own) || strings.Contains(text, "test/other") {
 		t.Error("the logins have another place or id")
 	}
 }
@@ -149,7 +156,9 @@ func TestSecondAgentOnTheSamePoint(t *testing.T) {
 	}
 	w.agent.says(t, "another agent uses it")
 	w.agent.Stop(t)
-	eventually(t, patience, "the first one is called again", func() bool { return string(w.rsh("echo $WHICH").stdout) == "first\n" })
+	eventually(t, patience, "the first one is called again", func() bool {
+		return string(w.rsh("echo $WHICH").stdout) == "first\n"
+	})
 	w.agent = first
 }
 
@@ -184,12 +193,15 @@ func TestStopOfTheAgentWaitsForCalls(t *testing.T) {
 	file, command := w.newFile("go-on"), marker()
 	answer := make(chan string, 1)
 	go func() {
-		v, err := callOf(c, device, "runCmd", `["sh",["-c","`+command+`; until [ -e `+file+` ]; do sleep 0.02; done; echo done"],1]`)
+		script := command + "; until [ -e " + file + " ]; do sleep 0.02; done; echo done"
+		v, err := callOf(c, device, "runCmd", `["sh",["-c","`+script+`"],1]`)
 		answer <- fmt.Sprint(cpon.String(v), err)
 	}()
 	pid := awaitStart(t, command)
 	w.agent.signal(t, syscall.SIGTERM)
-	for _, call := range [][3]string{{device, "runCmd", `"true"`}, {device, "runScript", `"true"`}, {device + "/sys/fs/f", "write", `"x"`}} {
+	for _, call := range [][3]string{
+		{device, "runCmd", `"true"`}, {device, "runScript", `"true"`}, {device + "/sys/fs/f", "write", `"x"`},
+	} {
 		eventually(t, patience, call[1]+" is refused", func() bool {
 			_, err := callOf(c, call[0], call[1], call[2])
 			return err != nil && strings.Contains(err.Error(), "is stopping and accepts no new calls")

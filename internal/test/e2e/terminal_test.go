@@ -105,7 +105,8 @@ func (term *terminal) expect(text string) string {
 	term.w.t.Helper()
 	shows := func(screen []byte) bool { return bytes.Contains(screen[term.seen:], []byte(text)) }
 	if !term.screen.Await(shows, term.shell.Ended) {
-		term.w.t.Fatalf("the terminal does not show %q but %q; stderr: %q", text, term.screen.Bytes()[term.seen:], term.stderr())
+		term.w.t.Fatalf("the terminal does not show %q but %q; stderr: %q",
+			text, term.screen.Bytes()[term.seen:], term.stderr())
 	}
 	rest := term.screen.Bytes()[term.seen:]
 	end := bytes.Index(rest, []byte(text)) + len(text)
@@ -176,7 +177,9 @@ func (term *terminal) interrupts() {
 func (term *terminal) endsInBand() {
 	term.w.t.Helper()
 	term.typeKeys("\r~i")
-	eventually(term.w.t, patience, "~i says how", func() bool { return strings.Contains(term.stderr(), "in band") })
+	eventually(term.w.t, patience, "~i says how", func() bool {
+		return strings.Contains(term.stderr(), "the broker has no tunnels")
+	})
 	term.typeKeys("\rexit 5\r")
 	term.ends(5)
 }

@@ -95,13 +95,17 @@ func oddTree(t testing.TB, root string) {
 		}
 	}
 	for i, name := range []string{
-		"a file", "new\nline", "grüße ☃", "-n", "--delete", "*", "$HOME", `quote'"\`, "\xff\xfe", "plain/deep/er/leaf", "with space/in it", "-dir/-f", "closed/secret",
+		"a file", "new\nline", "grüße ☃", "-n", "--delete", "*", "$HOME", `quote'"\`, "\xff\xfe",
+		"plain/deep/er/leaf", "with space/in it", "-dir/-f", "closed/secret",
 	} {
-		write(t, filepath.Join(root, name), fmt.Appendf(nil, "this is %q\n", name), []os.FileMode{0o644, 0o600, 0o755, 0o444}[i%4])
+		mode := []os.FileMode{0o644, 0o600, 0o755, 0o444}[i%4]
+		write(t, filepath.Join(root, name), fmt.Appendf(nil, "this is %q\n", name), mode)
 	}
 	write(t, filepath.Join(root, "empty"), nil, 0o640)
 	write(t, filepath.Join(root, "large"), noise(2, 5_000_000), 0o644)
-	for name, target := range map[string]string{"link": "a file", "dangling": "no such\nthing", "up": "../..", "to dir": "with space"} {
+	for name, target := range map[string]string{
+		"link": "a file", "dangling": "no such\nthing", "up": "../..", "to dir": "with space",
+	} {
 		if err := os.Symlink(target, filepath.Join(root, name)); err != nil {
 			t.Fatal(err)
 		}

@@ -48,7 +48,9 @@ func (w *world) startTreeBroker(b treeBroker) (*process, string) {
 	}
 	if b.up != "" {
 		w.configure(filepath.Join(w.dir, "kid"), "pw-kid\n")
-		text += fmt.Sprintf("connections: [{name: up, enabled: true, client: {url: %q, user: kid, password-file: kid, mount: %s, reconnect_interval: 1s}}]\n", b.up, b.mount)
+		text += fmt.Sprintf(`connections:
+- {name: up, enabled: true, client: {url: %q, user: kid, password-file: kid, mount: %s, reconnect_interval: 1s}}
+`, b.up, b.mount)
 	}
 	file := filepath.Join(w.dir, b.name+".yaml")
 	w.configure(file, text)
@@ -105,7 +107,8 @@ func newTower(t *testing.T) *tower {
 	w.brokers = []treeBroker{
 		{name: "top", ns: w.ns, listen: "tcp://127.0.0.1:1001"},
 		{name: "middle", ns: w.ns, listen: "tcp://127.0.0.1:1002", up: "tcp://127.0.0.1:1001", mount: "m"},
-		{name: "bottom", ns: w.ns, listen: "tcp://127.0.0.1:1003", up: "tcp://127.0.0.1:1002", mount: "s", advertise: "tcp://127.0.0.1:1003"},
+		{name: "bottom", ns: w.ns, listen: "tcp://127.0.0.1:1003", up: "tcp://127.0.0.1:1002", mount: "s",
+			advertise: "tcp://127.0.0.1:1003"},
 	}
 	w.top, w.url = w.startTreeBroker(w.brokers[0])
 	w.middle, _ = w.startTreeBroker(w.brokers[1])
@@ -241,8 +244,13 @@ func TestHelpersGoToTheNearestPublicBroker(t *testing.T) {
 			}
 			w.startTreeBroker(treeBroker{name: "top", ns: top, listen: "tcp://0.0.0.0:3755", advertise: public["top"]})
 			w.url = "tcp://10.1.0.2"
-			w.startTreeBroker(treeBroker{name: "middle", ns: middle, listen: "tcp://0.0.0.0:3755", advertise: public["middle"], up: "tcp://10.2.0.1", mount: "m"})
-			w.startTreeBroker(treeBroker{name: "child", ns: child, listen: "tcp://10.4.0.1:3755", up: "tcp://10.3.0.1", mount: "s"})
+			w.startTreeBroker(treeBroker{
+				name: "middle", ns: middle, listen: "tcp://0.0.0.0:3755", advertise: public["middle"],
+				up: "tcp://10.2.0.1", mount: "m",
+			})
+			w.startTreeBroker(treeBroker{
+				name: "child", ns: child, listen: "tcp://10.4.0.1:3755", up: "tcp://10.3.0.1", mount: "s",
+			})
 			w.startTreeAgent(dev, "tcp://10.4.0.1")
 			w.awaitTree(user, treeDevice)
 			// The sockets of the helper show to which broker it connected.
@@ -268,12 +276,15 @@ func TestLoopOfBrokersIsReported(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	ns := newNamespace(t, "loop")
-	_, w.url = w.startTreeBroker(treeBroker{name: "one", ns: ns, listen: "tcp://127.0.0.1:1001", up: "tcp://127.0.0.1:1002", mount: "c"})
-	w.startTreeBroker(treeBroker{name: "two", ns: ns, listen: "tcp://127.0.0.1:1002", up: "tcp://127.0.0.1:1001", mount: "c"})
-	self, _ := w.startTreeBroker(treeBroker{name: "self", ns: ns, listen: "tcp://127.0.0.1:1003", up: "tcp://127.0.0.1:1003", mount: "c"})
+	const one, two, three = "tcp://127.0.0.1:1001", "tcp://127.0.0.1:1002", "tcp://127.0.0.1:1003"
+	_, w.url = w.startTreeBroker(treeBroker{name: "one", ns: ns, listen: one, up: two, mount: "c"})
+	w.startTreeBroker(treeBroker{name: "two", ns: ns, listen: two, up: one, mount: "c"})
+	self, _ := w.startTreeBroker(treeBroker{name: "self", ns: ns, listen: three, up: three, mount: "c"})
 	told := func(ps ...*process) func() bool {
 		return func() bool {
-			return slices.ContainsFunc(ps, func(p *process) bool { return strings.Contains(p.log.String(), "a loop of brokers") })
+			return slices.ContainsFunc(ps, func(p *process) bool {
+				return strings.Contains(p.log.String(), "a loop of brokers")
+			})
 		}
 	}
 	eventually(t, patience, "the loop of one is told", told(self))

@@ -23,7 +23,7 @@ func TestHelpAndVersion(t *testing.T) {
 	for _, name := range testbin.Names {
 		help := call(w, name, "--help")
 		text := string(help.stdout)
-		if help.code != 0 || len(help.stderr) > 0 || !strings.Contains(text, "Example") || !strings.Contains(text, "--version") {
+		if help.code != 0 || len(help.stderr) > 0 || !help.stdoutHas("Example", "--version") {
 			t.Errorf("%s --help: %d, stdout %q, stderr %q", name, help.code, text, help.stderr)
 		}
 		version := call(w, name, "--version")
@@ -80,7 +80,8 @@ func TestInvalidCommandLinesAreReported(t *testing.T) {
 		{"shvbroker", []string{"--listen", "tcp://0.0.0.0:0", "--allow-plaintext"}, 2, "loopback"},
 		{"shvbroker", []string{"--listen", "ssl://0.0.0.0:0"}, 2, "loopback"},
 		{"shvbroker", []string{"--listen", "ssl://127.0.0.1:0"}, 1, "certificate"},
-		{"shvbroker", []string{"--listen", "ssl://127.0.0.1:0", "--tls-cert", "/nonexistent/c", "--tls-key", "/k"}, 1, "/nonexistent/c"},
+		{"shvbroker", []string{"--listen", "ssl://127.0.0.1:0", "--tls-cert", "/nonexistent/c", "--tls-key", "/k"}, 1,
+			"/nonexistent/c"},
 		{"shvbroker", []string{"--listen", "unix:/nonexistent/dir/sock"}, 1, "/nonexistent/dir"},
 		{"shvbroker", []string{"--journal-unsafe"}, 2, "--journal"},
 		{"shvbroker", []string{"--metrics-listen", "127.0.0.1", "--check-config"}, 2, "--metrics-listen"},
@@ -98,7 +99,8 @@ func TestInvalidCommandLinesAreReported(t *testing.T) {
 		text := string(r.stderr)
 		if r.code != tt.code || len(r.stdout) > 0 || strings.Count(text, "\n") != 1 ||
 			!strings.HasPrefix(text, tt.name+": ") || !strings.Contains(text, tt.why) {
-			t.Errorf("%s %q: %d, stdout %q, stderr %q; want %d and %q", tt.name, tt.args, r.code, r.stdout, text, tt.code, tt.why)
+			t.Errorf("%s %q: %d, stdout %q, stderr %q; want %d and %q",
+				tt.name, tt.args, r.code, r.stdout, text, tt.code, tt.why)
 		}
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"shvtools/internal/test/wirecaptures"
 )
 
-// Frames of scenarios d and e that are no ChainPack, on purpose: connection,
-// direction and number of the frame in its stream, and what it is.
+// malformed are the frames of scenarios d and e that are not ChainPack, on purpose. The key
+// is the connection, the direction and the number of the frame in its stream.
 var malformed = map[string]string{
 	"d_bad_login/call16 to broker 0": "unknown protocol byte",
 	"d_bad_login/call17 to broker 0": "hello in CPON",
@@ -21,8 +21,8 @@ var malformed = map[string]string{
 	"e_errors/call23 to broker 20":   "length 0",
 }
 
-// What the C++ programs send is canonical ChainPack: decoded and encoded again it
-// is the same, DateTimes included.
+// The C++ programs send canonical ChainPack, so each frame must encode to the same bytes
+// again, including DateTimes.
 func TestCapturedFramesReencodeToTheirBytes(t *testing.T) {
 	good, bad := 0, 0
 	for _, scenario := range wirecaptures.Scenarios(t) {
@@ -50,7 +50,7 @@ func TestCapturedFramesReencodeToTheirBytes(t *testing.T) {
 	}
 }
 
-// reencode takes a frame apart as a receiver does and puts it together again.
+// reencode decodes a frame as a receiver does, encodes it again and compares the bytes.
 func reencode(frame []byte) error {
 	meta, body, err := wirecaptures.Split(frame)
 	if err != nil {
@@ -64,7 +64,7 @@ func reencode(frame []byte) error {
 		return err
 	}
 	if n != len(body) {
-		return fmt.Errorf("%d bytes behind the body", len(body)-n)
+		return fmt.Errorf("%d bytes after the body", len(body)-n)
 	}
 	got := chainpack.Append(frame[:1:1], v.WithMeta(meta...))
 	if !bytes.Equal(got, frame) {
