@@ -160,6 +160,7 @@ func run(c *cli.Context) error {
 		Commit:  cliapp.Commit(),
 		Notify:  sdnotify.FromEnviron(os.Getenv),
 		Log:     log,
+		LogLost: func() uint64 { return cliapp.LogLost(c) },
 	})
 }
 

@@ -85,14 +85,18 @@ func TestSettingComesFromTheFirstThatHasIt(t *testing.T) {
 		{"built in", "", nil, []string{"a/b"},
 			map[string]string{"url": "tcp://127.0.0.1:3755", "host": "a/b", "path": "a/b", "user": "iot", "escapechar": "~",
 				"shell": "none", "passwordfile": "none",
-				"hostname": "127.0.0.1", "port": "3755", "batchmode": "no", "connecttimeout": "none", "serveraliveinterval": "none"}},
+				"hostname": "127.0.0.1", "port": "3755", "batchmode": "no", "connecttimeout": "none",
+				"serveraliveinterval": "none"}},
 		{"defaults of the configuration", someConfig, nil, []string{"a/b"},
 			map[string]string{"url": "tcp://default:1", "user": "dora", "escapechar": "^D", "path": "a/b"}},
 		{"host of the configuration", someConfig, nil, []string{"pump7"},
-			map[string]string{"url": "tcp://config:7", "user": "carl", "escapechar": "^A", "path": "test/pump7", "connecttimeout": "42",
-				"shell": "/bin/ash", "passwordfile": "HOME/secret"}},
-		{"password file of the environment", someConfig, env{"SHV_PASSWORD_FILE": "/env"}, []string{"pump7"}, map[string]string{"passwordfile": "/env"}},
-		{"password file of the command line", someConfig, env{"SHV_PASSWORD_FILE": "/env"}, []string{"--password-file", "/flag", "pump7"},
+			map[string]string{"url": "tcp://config:7", "user": "carl", "escapechar": "^A", "path": "test/pump7",
+				"connecttimeout": "42",
+				"shell":          "/bin/ash", "passwordfile": "HOME/secret"}},
+		{"password file of the environment", someConfig, env{"SHV_PASSWORD_FILE": "/env"}, []string{"pump7"},
+			map[string]string{"passwordfile": "/env"}},
+		{"password file of the command line", someConfig, env{"SHV_PASSWORD_FILE": "/env"},
+			[]string{"--password-file", "/flag", "pump7"},
 			map[string]string{"passwordfile": "/flag"}},
 		{"nobody", "", nil, []string{"--url", "tcp://away", "a"}, map[string]string{"user": ""}},
 		{"user of the host's URL", someConfig, nil, []string{"named"},
@@ -105,12 +109,15 @@ func TestSettingComesFromTheFirstThatHasIt(t *testing.T) {
 			[]string{"--url", "tcp://flag", "-l", "fritz", "-e", "none", "-o", "ConnectTimeout=3", "pump7"},
 			map[string]string{"url": "tcp://flag:3755", "user": "fritz", "escapechar": "none", "connecttimeout": "3"}},
 		{"user@", someConfig, env{"SHV_USER": "erna"}, []string{"fritz@pump7"}, map[string]string{"user": "fritz"}},
-		{"port alone", someConfig, env{"SHV_URL": "tcp://env:9"}, []string{"-p", "11", "pump7"}, map[string]string{"url": "tcp://env:11"}},
-		{"C++ host", someConfig, env{"SHV_URL": "tcp://env:9"}, []string{"--server-host", "old", "pump7"}, map[string]string{"hostname": "old"}},
+		{"port alone", someConfig, env{"SHV_URL": "tcp://env:9"}, []string{"-p", "11", "pump7"},
+			map[string]string{"url": "tcp://env:11"}},
+		{"C++ host", someConfig, env{"SHV_URL": "tcp://env:9"}, []string{"--server-host", "old", "pump7"},
+			map[string]string{"hostname": "old"}},
 		{"encoded slash", someConfig, nil, []string{"test%2Fagent"}, map[string]string{"path": "test/agent"}},
 		{"keep-alive and batch", "", nil, []string{"-o", "ServerAliveInterval=7", "-o", "BatchMode=yes", "a"},
 			map[string]string{"serveraliveinterval": "7", "batchmode": "yes"}},
-		{"no keep-alive", "", nil, []string{"-o", "ServerAliveInterval=0", "a"}, map[string]string{"serveraliveinterval": "none"}},
+		{"no keep-alive", "", nil, []string{"-o", "ServerAliveInterval=0", "a"},
+			map[string]string{"serveraliveinterval": "none"}},
 		{"no configuration", someConfig, nil, []string{"-F", "none", "pump7"},
 			map[string]string{"url": "tcp://127.0.0.1:3755", "user": "iot", "path": "pump7", "escapechar": "~"}},
 	} {
@@ -209,7 +216,10 @@ func names(env []tunnel.EnvVar) string {
 
 func TestEnvironmentIsOfferedByPatterns(t *testing.T) {
 	home(t, someConfig)
-	environ := []string{"TERM=xterm", "COLORTERM=truecolor", "LANG=de", "LC_ALL=C", "APP_ONE=1", "APP_TWO=a=b", "SHV_PASSWORD=x", "PATH=/bin", "EMPTY="}
+	environ := []string{
+		"TERM=xterm", "COLORTERM=truecolor", "LANG=de", "LC_ALL=C", "APP_ONE=1", "APP_TWO=a=b", "SHV_PASSWORD=x",
+		"PATH=/bin", "EMPTY=",
+	}
 	for _, tt := range []struct {
 		name     string
 		terminal bool
@@ -219,8 +229,10 @@ func TestEnvironmentIsOfferedByPatterns(t *testing.T) {
 		{"command", false, []string{"a"}, "LANG=de LC_ALL=C"},
 		{"terminal", true, []string{"a"}, "COLORTERM=truecolor LANG=de LC_ALL=C TERM=xterm"},
 		{"configuration", false, []string{"pump7"}, "APP_ONE=1 APP_TWO=a=b LC_ALL=C"},
-		{"command line", false, []string{"-o", "SendEnv=PATH -APP_TWO LANG EMPTY", "pump7"}, "APP_ONE=1 EMPTY= LANG=de LC_ALL=C PATH=/bin"},
-		{"set", true, []string{"-o", "SetEnv=TERM=vt100 NEW=1", "a"}, "COLORTERM=truecolor LANG=de LC_ALL=C NEW=1 TERM=vt100"},
+		{"command line", false, []string{"-o", "SendEnv=PATH -APP_TWO LANG EMPTY", "pump7"},
+			"APP_ONE=1 EMPTY= LANG=de LC_ALL=C PATH=/bin"},
+		{"set", true, []string{"-o", "SetEnv=TERM=vt100 NEW=1", "a"},
+			"COLORTERM=truecolor LANG=de LC_ALL=C NEW=1 TERM=vt100"},
 		{"taken away", true, []string{"-o", "SendEnv=-*", "a"}, ""},
 	} {
 		if got := names(settled(t, tt.words...).env(environ, tt.terminal)); got != tt.want {

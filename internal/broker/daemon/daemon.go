@@ -37,6 +37,7 @@ type Options struct {
 	Version, Commit string
 	Notify          *sdnotify.Notifier
 	Log             zerolog.Logger
+	LogLost         func() uint64 // how many lines of Log were lost
 }
 
 // ListenSpec is a place to listen at.
@@ -56,11 +57,11 @@ type Journal struct {
 // Run serves until ctx ends, and then drains. HUP and USR1 reload the configuration
 // meanwhile.
 func Run(ctx context.Context, o Options) error {
-	records, closeJournal, err := o.Journal.open(o.Log)
+	records, file, err := o.Journal.open(o.Log)
 	if err != nil {
 		return err
 	}
-	defer closeJournal()
+	defer file.close()
 	listeners, err := listen(ctx, o.Listen)
 	if err != nil {
 		return err
@@ -94,5 +95,5 @@ func Run(ctx context.Context, o Options) error {
 	reload = reloading{b, rights, listeners, files, o.Notify, o.Log}
 	defer watchReload(reload)()
 	defer up.run(ctx)()
-	return serving{Options: o, broker: b, listeners: listeners, up: up, files: files}.run(ctx)
+	return serving{Options: o, broker: b, listeners: listeners, up: up, files: files, journal: file}.run(ctx)
 }

@@ -31,19 +31,19 @@ type journalFile struct {
 	lost    uint64 // as the journal is about to say
 }
 
-// open opens the journal. Where there is none, the writer is nil.
-func (j Journal) open(log zerolog.Logger) (w *journal.Writer, closing func(), err error) {
+// open opens the journal. Without one, w is nil; without a file, f is nil.
+func (j Journal) open(log zerolog.Logger) (w *journal.Writer, f *journalFile, err error) {
 	switch {
 	case j.Stream != nil:
-		return journal.New(j.Stream, j.Unsafe), func() {}, nil
+		return journal.New(j.Stream, j.Unsafe), nil, nil
 	case j.File == "":
-		return nil, func() {}, nil
+		return nil, nil, nil
 	}
-	f, err := openJournalFile(j.File, log)
+	f, err = openJournalFile(j.File, log)
 	if err != nil {
 		return nil, nil, fmt.Errorf("journal: %w", err)
 	}
-	return journal.New(f.queue, j.Unsafe), f.close, nil
+	return journal.New(f.queue, j.Unsafe), f, nil
 }
 
 func openJournalFile(name string, log zerolog.Logger) (*journalFile, error) {
@@ -83,8 +83,19 @@ func (f *journalFile) Write(b []byte) (int, error) {
 	return n, err
 }
 
+// messagesLost returns how many messages the file lacks.
+func (f *journalFile) messagesLost() uint64 {
+	if f == nil {
+		return 0
+	}
+	return f.queue.Lost()
+}
+
 // close ends the journal.
 func (f *journalFile) close() {
+	if f == nil {
+		return
+	}
 	if !f.queue.Flush(journalFlush) {
 		f.log.Error().Msg("journal: end not written")
 	}

@@ -42,6 +42,9 @@ func TestJournalThatCannotBeWrittenIsToldInTheLog(t *testing.T) {
 	if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, failed) {
 		t.Errorf("the log says %q", got)
 	}
+	if got := f.messagesLost(); got != 2 {
+		t.Errorf("%d messages are lost, want 2", got)
+	}
 	log.Reset()
 	second := reader()
 	defer second.Close()
@@ -59,9 +62,9 @@ func TestJournalThatCannotBeWrittenIsToldInTheLog(t *testing.T) {
 }
 
 func TestNoJournal(t *testing.T) {
-	w, closing, err := Journal{}.open(zerolog.Nop())
-	if w != nil || err != nil {
-		t.Errorf("%v, %v; want no writer", w, err)
+	w, f, err := Journal{}.open(zerolog.Nop())
+	if w != nil || err != nil || f.messagesLost() != 0 {
+		t.Errorf("%v, %v, %d lost; want no writer", w, err, f.messagesLost())
 	}
-	closing()
+	f.close()
 }

@@ -8,11 +8,14 @@ import (
 	"shvtools/internal/wire/link"
 )
 
-// build says what the program was built from.
-type build struct{ version, commit string }
+// own is what metrics say of the program itself.
+type own struct {
+	version, commit      string
+	logLost, journalLost uint64
+}
 
 // families are the metrics of a broker.
-func families(s core.Stats, up []uplinkState, from build) []health.Family {
+func families(s core.Stats, up []uplinkState, o own) []health.Family {
 	family := func(kind health.Type, name, help string, samples ...health.Sample) health.Family {
 		return health.Family{Name: "shvbroker_" + name, Help: help, Type: kind, Samples: samples}
 	}
@@ -45,7 +48,12 @@ func families(s core.Stats, up []uplinkState, from build) []health.Family {
 	t := s.Traffic
 	all := []health.Family{
 		gauge("build_info", "What the program was built from; always 1.",
-			health.Of(1, "version", from.version, "commit", from.commit, "goversion", runtime.Version())),
+			health.Of(1, "version", o.version, "commit", o.commit, "goversion", runtime.Version())),
+
+		counter("log_lines_lost_total", "Lines of the log that were lost, since stderr was not read in time.",
+			health.Of(o.logLost)),
+		counter("journal_messages_lost_total", "Messages that the journal lacks, since it could not be written in time.",
+			health.Of(o.journalLost)),
 
 		gauge("clients", "Connections, logged in or not, and those to brokers above.", health.Of(s.Clients)),
 		gauge("unauthenticated_clients", "Connections that have not logged in.", health.Of(s.Unauthenticated)),
@@ -79,7 +87,8 @@ func families(s core.Stats, up []uplinkState, from build) []health.Family {
 		gauge("mounts", "Mount points with a device.", health.Of(s.Mounts)),
 		gauge("subscriptions", "Subscriptions of all clients.", health.Of(s.Subscriptions)),
 		gauge("tunnels", "Open tunnels, each a shell or a command.", health.Of(s.Tunnels)),
-		gauge("tunnel_calls_awaiting", "Calls for a shell or a command whose helper has not come yet.", health.Of(s.Awaiting)),
+		gauge("tunnel_calls_awaiting", "Calls for a shell or a command whose helper has not come yet.",
+			health.Of(s.Awaiting)),
 		counter("tunnels_opened_total", "Tunnels that were opened.", health.Of(s.TunnelsOpened)),
 		counter("tunnel_bytes_total", "Bytes that passed in tunnels.",
 			health.Of(s.TunnelBytesToClients, "to", "client"), health.Of(s.TunnelBytesToHelpers, "to", "helper")),

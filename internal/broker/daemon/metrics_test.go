@@ -63,7 +63,7 @@ func TestEachNumberOfTheBrokerIsExportedOnce(t *testing.T) {
 	next, places := 7_000_000_000, make(map[float64]string)
 	number(reflect.ValueOf(&s).Elem(), "Stats", &next, places)
 	found := make(map[float64][]string)
-	for _, f := range families(s, nil, build{}) {
+	for _, f := range families(s, nil, own{}) {
 		for _, sample := range f.Samples {
 			if f.Type == health.Histogram && sample.Suffix == "_count" {
 				continue // that of the last class again
@@ -86,7 +86,7 @@ func TestMetricsFollowTheConventions(t *testing.T) {
 	name := regexp.MustCompile(`^(shvbroker|process|go)_[a-z_]+[a-z]$`)
 	s := core.Stats{Listeners: []core.ListenerStats{{URL: "tcp://a"}, {URL: "tcp://b"}}}
 	names := make(map[string]bool)
-	for _, f := range families(s, []uplinkState{{"x", true, 3}}, build{}) {
+	for _, f := range families(s, []uplinkState{{"x", true, 3}}, own{}) {
 		switch {
 		case !name.MatchString(f.Name) || names[f.Name]:
 			t.Errorf("name %s", f.Name)

@@ -22,6 +22,7 @@ type serving struct {
 	broker    *core.Broker
 	listeners []*transport.Listener
 	up        parents
+	journal   *journalFile // nil: none
 	files     *fileWatch
 }
 
@@ -82,11 +83,16 @@ func (s serving) run(ctx context.Context) error {
 	return nil
 }
 
+// own returns what metrics say beside the state of the broker.
+func (s serving) own() own {
+	return own{version: s.Version, commit: s.Commit, logLost: s.LogLost(), journalLost: s.journal.messagesLost()}
+}
+
 func (s serving) listenMetrics(ctx context.Context) (*health.Server, error) {
 	sources := health.Sources{
 		Healthy: s.healthy,
 		Ready:   func() bool { return !s.broker.Draining() },
-		Metrics: func() []health.Family { return families(s.broker.Stats(), s.up.states(), build{s.Version, s.Commit}) },
+		Metrics: func() []health.Family { return families(s.broker.Stats(), s.up.states(), s.own()) },
 	}
 	if s.Metrics != nil {
 		return health.On(s.Metrics, sources), nil

@@ -78,19 +78,25 @@ func TestLoginComesFromTheNearestSource(t *testing.T) {
 	}{
 		{"flag", everywhere, "flaguser", "flagpass"},
 		{"file flag before environment", without(func(in *testInput) { in.password = "" }), "flaguser", "fileflag"},
-		{"environment before URL", without(func(in *testInput) { in.user, in.password, in.passFile = "", "", "" }), "envuser", "envpass"},
+		{"environment before URL", without(func(in *testInput) {
+			in.user, in.password, in.passFile = "", "", ""
+		}), "envuser", "envpass"},
 		{"environment's file before URL", without(func(in *testInput) {
 			in.password, in.passFile = "", ""
 			delete(in.env, envPassword)
 		}), "flaguser", "envfile"},
 		{"URL", testInput{url: everywhere.url}, "urluser", "urlpass"},
 		{"URL's query", testInput{url: far + "?user=q&password=a%26b"}, "q", "a&b"},
-		{"empty environment", testInput{url: everywhere.url, env: map[string]string{envUser: "", envPassword: ""}}, "urluser", "urlpass"},
+		{"empty environment", testInput{
+			url: everywhere.url, env: map[string]string{envUser: "", envPassword: ""},
+		}, "urluser", "urlpass"},
 		{"development", testInput{url: near}, "iot", "lub42DUB"},
 		{"development password for its user", testInput{url: "tcp://iot@localhost"}, "iot", "lub42DUB"},
 		{"password alone on loopback", testInput{url: near, password: "p"}, "iot", "p"},
-		{"prompt off loopback", testInput{url: far, user: "iot", prompt: "typed"}, "iot", "typed<Password for iot@broker.example:3755: "},
-		{"prompt for another local user", testInput{url: near, user: "eva", prompt: "typed"}, "eva", "typed<Password for eva@127.0.0.1:3755: "},
+		{"prompt off loopback", testInput{url: far, user: "iot", prompt: "typed"},
+			"iot", "typed<Password for iot@broker.example:3755: "},
+		{"prompt for another local user", testInput{url: near, user: "eva", prompt: "typed"},
+			"eva", "typed<Password for eva@127.0.0.1:3755: "},
 		{"development on a socket", testInput{url: "unix:/run/s"}, "iot", "lub42DUB"},
 		{"development over TLS", testInput{url: "ssl://localhost"}, "iot", "lub42DUB"},
 		{"token needs no user", testInput{url: far + "?token=t"}, "", ""},
@@ -121,7 +127,8 @@ func TestMissingLoginSaysWhatToSet(t *testing.T) {
 	}{
 		// The well-known password must never travel.
 		{"no user", testInput{url: "tcp://10.0.0.1:3755"}, []string{"10.0.0.1:3755", "--user", "SHV_USER"}},
-		{"no password, no terminal", testInput{url: "tcp://10.0.0.1", user: "iot"}, []string{"iot@10.0.0.1", "SHV_PASSWORD_FILE", "SHV_PASSWORD", "no terminal"}},
+		{"no password, no terminal", testInput{url: "tcp://10.0.0.1", user: "iot"},
+			[]string{"iot@10.0.0.1", "SHV_PASSWORD_FILE", "SHV_PASSWORD", "no terminal"}},
 		{"missing file", testInput{url: "tcp://localhost", passFile: "/none"}, []string{"/none", "no such file"}},
 		{"empty file", testInput{url: "tcp://localhost", passFile: "contains:\n"}, []string{"empty"}},
 		{"two lines", testInput{url: "tcp://localhost", passFile: "/two-lines"}, []string{"more than one line"}},

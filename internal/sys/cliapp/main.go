@@ -102,7 +102,7 @@ func (r *runner) prepare() {
 	app.DisableSliceFlagSeparator = true
 	// Otherwise `shvrsh help` would not reach a device named help.
 	app.HideHelpCommand = true
-	app.CustomAppHelpTemplate = strings.Replace(cli.AppHelpTemplate, "GLOBAL OPTIONS:", "OPTIONS:", 1)
+	app.CustomAppHelpTemplate = strings.ReplaceAll(cli.AppHelpTemplate, "GLOBAL OPTIONS:", "OPTIONS:")
 	// urfave's own version flag takes -v.
 	app.HideVersion = true
 	app.Version = ""

@@ -126,7 +126,7 @@ func TestVersionAndHelpGoToStdout(t *testing.T) {
 	}
 	for _, flag := range []string{"--help", "-h"} {
 		code, stdout, stderr = runApp(t, ran, []string{flag})
-		if code != 0 || !strings.Contains(stdout, "--version") || stderr != "" {
+		if code != 0 || !strings.Contains(stdout, "\nOPTIONS:\n") || !strings.Contains(stdout, "--version") || stderr != "" {
 			t.Errorf("%s: %d, %q, %q", flag, code, stdout, stderr)
 		}
 		if strings.Contains(stdout, "--password value") {

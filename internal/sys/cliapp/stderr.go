@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/urfave/cli/v2"
+
 	"shvtools/internal/sys/logqueue"
 )
 
@@ -31,6 +33,14 @@ func queueStderr(program string, out io.Writer) *queuedStderr {
 	return &queuedStderr{out: out, Queue: logqueue.New(out, stderrQueue, func(lost uint64) []byte {
 		return fmt.Appendf(nil, "%s: %d lines lost; stderr was not read in time\n", program, lost)
 	})}
+}
+
+// LogLost returns how many lines for the stderr of a program WithQueuedStderr were lost.
+func LogLost(c *cli.Context) uint64 {
+	if stderr, ok := c.App.ErrWriter.(*queuedStderr); ok {
+		return stderr.Lost()
+	}
+	return 0
 }
 
 // OutliveReaders lets the program go on when the reader of its stdout or stderr goes

@@ -71,6 +71,9 @@ func TestLostLinesAreToldInTheLog(t *testing.T) {
 				for i := range 2 * stderrQueue / 100 {
 					log.Error().Int("line", i).Msg(strings.Repeat("x", 100))
 				}
+				if LogLost(c) == 0 {
+					t.Error("no line is counted as lost")
+				}
 				close(p.goOn)
 				synctest.Wait()
 				log.Error().Msg("again")

@@ -11,7 +11,8 @@ import (
 // battery is empty. Only times with Go's monotonic reading do not move then, and
 // these calls strip it off or make times that have none.
 var steady = []string{
-	"internal/device/agent", "internal/device/asynccall", "internal/wire/client", "internal/session/inband", "internal/wire/link", "internal/device/rexec",
+	"internal/device/agent", "internal/device/asynccall", "internal/wire/client", "internal/session/inband",
+	"internal/wire/link", "internal/device/rexec",
 	"internal/session/tunnel", "internal/broker/uplink", "internal/broker/core",
 	"internal/broker/internal/replyroutes", "internal/broker/internal/door",
 }
@@ -36,7 +37,8 @@ func TestNoDurationComesFromAClockThatJumps(t *testing.T) {
 		}
 		for _, use := range wallClock(f) {
 			if used[f.name] = true; shown[f.name] == "" {
-				t.Errorf("%s calls %s, which gives or makes a time without the monotonic reading; a jump of the clock would move it", f.name, use)
+				t.Errorf("%s calls %s, which gives or makes a time without the monotonic reading; "+
+					"a jump of the clock would move it", f.name, use)
 			}
 		}
 	}

@@ -21,7 +21,8 @@ func TestCodecsKnowNeitherNetworkNorLog(t *testing.T) {
 		for _, banned := range []string{"net", zerologPath} {
 			// Deps, so that no third package carries it in.
 			if slices.Contains(p.Deps, banned) {
-				t.Errorf("%s imports %s, directly or through others; codecs and rpc know neither the network nor the log", p.ImportPath, banned)
+				t.Errorf("%s imports %s, directly or through others; codecs and rpc know neither the network nor the log",
+					p.ImportPath, banned)
 			}
 		}
 	}
@@ -43,7 +44,9 @@ func TestThirdPartyPackagesHaveOneOwner(t *testing.T) {
 			module + "/internal/test/replay",  // types into a shvrsh that the recorded helper answers
 		}},
 		{termPath, module + "/internal/sys/tty", nil},
-		{webPath, module + "/internal/wire/transport", []string{module + "/internal/broker/core"}}, // a client of somebody else's
+		{webPath, module + "/internal/wire/transport", []string{
+			module + "/internal/broker/core", // a client of somebody else's
+		}},
 	} {
 		for _, dir := range append(rule.inTests, rule.by) {
 			p := mustPackage(t, strings.TrimPrefix(dir, module+"/"))
@@ -98,7 +101,8 @@ func TestNobodyImportsAWholeProgram(t *testing.T) {
 
 // programs are the packages that are what one program does.
 var programs = []string{
-	"internal/device/agent", "internal/device/rexec", "internal/shell/rsh", "internal/broker/daemon", "internal/broker/core",
+	"internal/device/agent", "internal/device/rexec", "internal/shell/rsh",
+	"internal/broker/daemon", "internal/broker/core",
 }
 
 // theirOwn are the programs that one other package may import.
@@ -137,7 +141,10 @@ func TestImportRulesBite(t *testing.T) {
 		{"owner", pkg{ImportPath: pty.by, Imports: []string{ptyPath}}, 0},
 		{"test of e2e", pkg{ImportPath: module + "/internal/test/e2e", XTestImports: []string{ptyPath}}, 0},
 		{"e2e itself", pkg{ImportPath: module + "/internal/test/e2e", Imports: []string{ptyPath}}, 1},
-		{"stranger", pkg{ImportPath: module + "/internal/device/rexec", Imports: []string{ptyPath}, TestImports: []string{ptyPath}}, 2},
+		{"stranger", pkg{
+			ImportPath: module + "/internal/device/rexec",
+			Imports:    []string{ptyPath}, TestImports: []string{ptyPath},
+		}, 2},
 	} {
 		if got := pty.offences(tt.pkg); len(got) != tt.want {
 			t.Errorf("%s: %q, want %d offences", tt.name, got, tt.want)

@@ -22,8 +22,11 @@ var wings = map[string][]string{
 	"cmd/shvagent":     {"internal/device", "internal/session", "internal/wire", "internal/shv", "internal/sys"},
 	"cmd/shvrexec":     {"internal/device", "internal/session", "internal/wire", "internal/shv", "internal/sys"},
 	"cmd/shvrsh":       {"internal/shell", "internal/session", "internal/wire", "internal/shv", "internal/sys"},
-	"scripts/bench":    {"internal/broker", "internal/device", "internal/shell", "internal/session", "internal/wire", "internal/shv", "internal/sys"},
-	testWing:           nil,
+	"scripts/bench": {
+		"internal/broker", "internal/device", "internal/shell", "internal/session", "internal/wire", "internal/shv",
+		"internal/sys",
+	},
+	testWing: nil,
 }
 
 const testWing = "internal/test"

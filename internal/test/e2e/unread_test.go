@@ -151,6 +151,28 @@ func TestBrokerServesBesideAnUnreadLog(t *testing.T) {
 	}
 }
 
+// The helpers have the agent's stderr.
+func TestAgentServesBesideAnUnreadLog(t *testing.T) {
+	t.Parallel()
+	_, stderr := smallPipe(t)
+	if _, err := stderr.Write(make([]byte, os.Getpagesize())); err != nil { // it is full now
+		t.Fatal(err)
+	}
+	w := setup{agentStderr: stderr, agentEnv: []string{"SHV_LOG_LEVEL=trace"}}.start(t)
+	w.rshWith(strings.NewReader("a\nb\n"), "wc -l; exit 3").wants(t, 3, "2\n", "")
+	p, _ := w.started("echo ready; exec sleep 60")
+	w.killHelper()
+	if code := p.code(t); code != 255 {
+		t.Errorf("exit code %d", code)
+	}
+	w.rsh("true").wants(t, 0, "", "")
+	eventually(t, patience, "all helpers end", func() bool { return len(w.helpers()) == 0 })
+	w.agent.signal(t, syscall.SIGTERM)
+	if code := w.agent.codeWithin(t, stopsWithin); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
 // fill calls the broker with size MiB of text, which the journal shows.
 func fill(t *testing.T, c *client.Client, size int) {
 	t.Helper()
