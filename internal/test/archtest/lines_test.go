@@ -32,17 +32,11 @@ var notYet = []string{
 	"internal/broker/core",
 	"internal/broker/internal/topics",
 	"internal/broker/uplink",
-	"internal/device/agent",
 	"internal/device/config",
-	"internal/session/inband",
-	"internal/session/tunnel",
 	"internal/shell/config",
 	"internal/sys/cliapp",
 	"internal/sys/conf",
 	"internal/sys/yamlread",
-	"internal/test/e2e",
-	"internal/wire/client",
-	"internal/wire/transport",
 }
 
 var url = regexp.MustCompile(`https?://[^\s)>"]+`)
