@@ -22,7 +22,6 @@ const (
 	MaxLoginItems  = maxLoginItems  // values in a login
 	MaxTickets     = maxTickets     // secrets of a device that nobody has redeemed
 	MaxTunnels     = maxTunnels     // of a client
-	Refresh        = refresh        // after which a child broker is subscribed to again
 )
 
 // Records counts secrets that nobody has redeemed, calls that wait for their tunnel, and

@@ -14,7 +14,7 @@ const maxTickets = 64
 
 // maxTickets is for the peer: a broker below asks for all its agents.
 func (s *session) maxTickets() int {
-	if s.down != nil {
+	if s.child != nil {
 		return 16 * maxTickets
 	}
 	return maxTickets
