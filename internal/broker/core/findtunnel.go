@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"shvtools/internal/broker/internal/replyroutes"
+	"shvtools/internal/broker/internal/tunnels"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/rpc"
 )
@@ -26,7 +27,7 @@ func (s *session) findTunnel(m *rpc.Message, toID int64, with replyroutes.Right)
 	}
 	if s.child != nil {
 		b.mu.Lock()
-		b.awaited.add(tunnelKey{toID, m.ID(), string(m.Callers().AppendKey(nil))}, s, with, time.Now())
+		b.expected.Add(tunnels.NewKey(toID, m.ID(), m.Callers()), s.id, with, time.Now())
 		b.mu.Unlock()
 	}
 	back := append(rpc.CallerIDs(nil), m.RevCallers()...)
