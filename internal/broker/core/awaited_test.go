@@ -7,6 +7,7 @@ import (
 
 	"shvtools/internal/broker/core"
 	"shvtools/internal/broker/internal/replyroutes"
+	"shvtools/internal/broker/internal/tunnels"
 	"shvtools/internal/shv/rpc"
 	"shvtools/internal/test/world"
 )
@@ -41,7 +42,7 @@ func TestAwaitedTunnelsOfOneBrokerLeaveRoomForAnother(t *testing.T) {
 			user.Next()
 			return true
 		}
-		const most, foreign = core.MaxAwaited, 4 * core.MaxAwaited
+		const most, foreign = tunnels.MaxExpected, 4 * tunnels.MaxExpected
 		for call := range 3 * most {
 			ask(floods, "c", call+1)
 		}
@@ -62,7 +63,7 @@ func TestAwaitedTunnelsOfOneBrokerLeaveRoomForAnother(t *testing.T) {
 			t.Error("it is made twice")
 		}
 
-		time.Sleep(2 * core.AwaitFor)
+		time.Sleep(2 * tunnels.ExpectFor)
 		if makes(floods, 1) {
 			t.Error("it is awaited for ever")
 		}

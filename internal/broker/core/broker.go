@@ -18,6 +18,7 @@ import (
 	"shvtools/internal/broker/internal/mounts"
 	"shvtools/internal/broker/internal/own"
 	"shvtools/internal/broker/internal/topics"
+	"shvtools/internal/broker/internal/tunnels"
 	"shvtools/internal/broker/journal"
 	"shvtools/internal/shv/node"
 	"shvtools/internal/sys/lograte"
@@ -110,17 +111,17 @@ type Broker struct {
 	lastTunnel int64
 	sessions   map[int64]*session
 	mounts     mounts.Table[*session]
-	tickets    map[secretKey]*ticket // that nobody redeemed yet
-	calls      map[tunnelKey]*ticket // by the call that still waits for its tunnel
-	tunnels    map[tunnelKey]*tunnel // by the key of either end
-	numbered   map[int64]*tunnel     // the same by their numbers
-	over       over                  // the latest tunnels that ended
-	awaited    awaited               // tunnels that brokers below may make
-	parents    map[*session]struct{} // the brokers above
-	asking     int                   // brokers that look for those above
-	curious    int                   // others that do
-	edits      int                   // changes of rights that are being made
-	renewing   map[string]bool       // users who change their own passwords just now
+	tickets    map[secretKey]*ticket   // that nobody redeemed yet
+	calls      map[tunnels.Key]*ticket // by the call that still waits for its tunnel
+	tunnels    map[tunnels.Key]*tunnel // by the key of either end
+	numbered   map[int64]*tunnel       // the same by their numbers
+	ended      tunnels.Ended           // that went through other brokers
+	expected   tunnels.Expected        // that child brokers may make
+	parents    map[*session]struct{}   // the brokers above
+	asking     int                     // brokers that look for those above
+	curious    int                     // others that do
+	edits      int                     // changes of rights that are being made
+	renewing   map[string]bool         // users who change their own passwords just now
 }
 
 // New makes a broker.
@@ -144,8 +145,8 @@ func New(o Options) *Broker {
 		listeners: make(map[net.Listener]struct{}),
 		sessions:  make(map[int64]*session),
 		tickets:   make(map[secretKey]*ticket),
-		calls:     make(map[tunnelKey]*ticket),
-		tunnels:   make(map[tunnelKey]*tunnel),
+		calls:     make(map[tunnels.Key]*ticket),
+		tunnels:   make(map[tunnels.Key]*tunnel),
 		numbered:  make(map[int64]*tunnel),
 		renewing:  make(map[string]bool),
 		parents:   make(map[*session]struct{}),

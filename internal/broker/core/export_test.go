@@ -11,18 +11,15 @@ import (
 
 // Bounds that no document states. Tests go up to each, and one further.
 const (
-	AwaitFor       = awaitFor       // how long a child broker may take to make a tunnel that it asked for
 	Lingering      = lingering      // time that a link outlives its purpose
 	Looks          = looks          // of the watch, in one stall time
 	MaxAsking      = maxAsking      // child brokers that ask which brokers are above, at once
-	MaxAwaited     = maxAwaited     // tunnels that one child broker may make
 	MaxBeforeLogin = maxBeforeLogin // messages before a login
 	MaxCurious     = maxCurious     // other clients that ask that, at once
 	MaxEdits       = maxEdits       // changes of rights at once
 	MaxLoginItems  = maxLoginItems  // values in a login
 	MaxTickets     = maxTickets     // secrets of a device that nobody has redeemed
 	MaxTunnels     = maxTunnels     // of a client
-	Refresh        = refresh        // after which a child broker is subscribed to again
 )
 
 // Records counts secrets that nobody has redeemed, calls that wait for their tunnel, and
@@ -33,15 +30,11 @@ func (b *Broker) Records() (secrets, calls, ends int) {
 	return len(b.tickets), len(b.calls), len(b.tunnels)
 }
 
-// Expected counts the tunnels that child brokers have asked for, in either table.
+// Expected counts the tunnels that child brokers have asked for.
 func (b *Broker) Expected() int {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	n := 0
-	for _, of := range b.awaited.count {
-		n += of
-	}
-	return max(n, len(b.awaited.calls))
+	return b.expected.Len()
 }
 
 // Routes counts the reply routes of a client's link, and those whose callers are connected.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"shvtools/internal/broker/internal/replyroutes"
+	"shvtools/internal/broker/internal/tunnels"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/rpc"
 )
@@ -24,9 +25,9 @@ func (s *session) findTunnel(m *rpc.Message, toID int64, with replyroutes.Right)
 	if to == nil || !last && to.up == nil {
 		return true // to whoever it is that put caller ids of his own there
 	}
-	if s.down != nil {
+	if s.child != nil {
 		b.mu.Lock()
-		b.awaited.add(tunnelKey{toID, m.ID(), string(m.Callers().AppendKey(nil))}, s, with, time.Now())
+		b.expected.Add(tunnels.NewKey(toID, m.ID(), m.Callers()), s.id, with, time.Now())
 		b.mu.Unlock()
 	}
 	back := append(rpc.CallerIDs(nil), m.RevCallers()...)
@@ -62,7 +63,7 @@ func (s *session) findTunnel(m *rpc.Message, toID int64, with replyroutes.Right)
 	if url := ctl.Offered(); url != "" {
 		found.Offer(url)
 	}
-	if s.down != nil && to.up == nil {
+	if s.child != nil && to.up == nil {
 		found.Vouch(1)
 	}
 	s.answer(rpc.AppendTunnel(nil, answer, rpc.Meta{Tunnel: &found}, 0, chainpack.Value{}))
@@ -89,7 +90,7 @@ func (s *session) foundTunnel(m *rpc.Message, toID int64) {
 		}
 	}
 	if n := ctl.Vouchers(); n > 0 {
-		if n++; to == nil || to.down == nil || n > maxStack {
+		if n++; to == nil || to.child == nil || n > maxStack {
 			n = 0 // an agent has no use for it
 		}
 		ctl.Vouch(n)

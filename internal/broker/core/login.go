@@ -242,7 +242,7 @@ func (s *session) admit(param, options chainpack.Value, welcome func()) *rpc.Err
 	s.log.user = s.Name()
 	// The Rust broker and the Python one log in as devices do: their user tells.
 	if mountPoint != "" && (isBroker(options) || mayBeBroker(s.user.Load())) {
-		s.setDown(s.newBelow(mountPoint))
+		s.setChild(s.newChild(mountPoint))
 	}
 	if mountPoint == "" {
 		welcome()
@@ -250,12 +250,12 @@ func (s *session) admit(param, options chainpack.Value, welcome func()) *rpc.Err
 		return nil
 	}
 	if refused := s.mount(mountPoint, deviceID, welcome); refused != nil {
-		s.setDown(nil)
+		s.setChild(nil)
 		s.leave()
 		return refused
 	}
-	if s.down != nil {
-		s.down.start()
+	if s.child != nil {
+		s.startChild()
 	}
 	return nil
 }

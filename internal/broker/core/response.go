@@ -14,7 +14,7 @@ func (s *session) response(m *rpc.Message, f *link.Frame) {
 	stats := &s.broker.stats
 	state := m.Tunnel().State
 	with, allowed := s.mayAnswer(m, state)
-	if s.down != nil && len(m.Callers()) == 0 && s.down.answered(m) {
+	if s.child != nil && len(m.Callers()) == 0 && s.child.Answered(m) {
 		return
 	}
 	toID, ok := m.PopCaller()

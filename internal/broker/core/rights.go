@@ -133,7 +133,7 @@ func (s *session) judge(d *auth.Directory, now time.Time) link.Cause {
 	if loss == auth.Kept && s.ticket == nil && s.mountPoint != "" && !s.mayStand(user, d, s.mountPoint, s.deviceID) {
 		cause = link.MountDenied
 	}
-	if loss == auth.Kept && s.down != nil && !mayBeBroker(user) {
+	if loss == auth.Kept && s.child != nil && !mayBeBroker(user) {
 		cause = link.MountDenied
 	}
 	if cause != link.Open {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"shvtools/internal/broker/auth"
+	"shvtools/internal/broker/internal/childbroker"
 	"shvtools/internal/broker/internal/door"
 	"shvtools/internal/broker/internal/replyroutes"
 	"shvtools/internal/shv/rpc"
@@ -38,8 +39,8 @@ type session struct {
 	opens    *replyroutes.Opener // nil before its first call
 
 	// Set at login, before others can reach the session.
-	ticket *ticket // of a tunnel login; nil for others; written under broker.mu
-	down   *below  // of a broker below us; nil for others; written under broker.mu
+	ticket *ticket            // of a tunnel login; nil for others; written under broker.mu
+	child  *childbroker.Child // nil unless the peer is one; written under broker.mu
 	log    sessionLog
 
 	// user has the rights of now: nil before the login and for a tunnel login.
@@ -148,8 +149,8 @@ func (s *session) end(cause link.Cause) {
 	notices := b.endTunnelsOf(s, cause)
 	notices = append(notices, b.endTicketsOf(s)...)
 	b.mu.Unlock()
-	if s.down != nil {
-		s.down.stop()
+	if s.child != nil {
+		s.child.Stop()
 	}
 	b.topics.RemoveAll(s)
 	b.tellMounts()
@@ -247,12 +248,17 @@ func (s *session) opener() *replyroutes.Opener {
 	return s.opens
 }
 
-// answer sends a message of the broker's own to the peer.
-func (s *session) answer(message []byte) {
+// send sends a message of the broker's own to the peer, which may be lost.
+func (s *session) send(message []byte) error {
 	s.broker.opts.Journal.Sent(s.id, message, false)
 	f := link.NewMessage(message)
 	defer f.Release()
-	if s.link.Send(f, nil) == link.ErrQueueFull {
+	return s.link.Send(f, nil)
+}
+
+// answer sends a message that must not be lost: a peer whose queue is full is closed.
+func (s *session) answer(message []byte) {
+	if s.send(message) == link.ErrQueueFull {
 		s.link.Close(link.SlowPeer)
 	}
 }
@@ -340,7 +346,7 @@ func (s *session) rehead(m *rpc.Message, f *link.Frame) error {
 }
 
 // isBroker tells whether the peer is a broker, so that many share its link.
-func (s *session) isBroker() bool { return s.up != nil || s.down != nil }
+func (s *session) isBroker() bool { return s.up != nil || s.child != nil }
 
 // Name is that of the user, or what the peer is called that has none.
 func (s *session) Name() string {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"shvtools/internal/broker/internal/replyroutes"
+	"shvtools/internal/broker/internal/tunnels"
 	"shvtools/internal/shv/rpc"
 	"shvtools/internal/wire/link"
 )
@@ -14,7 +15,7 @@ const maxTickets = 64
 
 // maxTickets is for the peer: a broker below asks for all its agents.
 func (s *session) maxTickets() int {
-	if s.down != nil {
+	if s.child != nil {
 		return 16 * maxTickets
 	}
 	return maxTickets
@@ -47,8 +48,8 @@ type ticket struct {
 func (t *ticket) rest() rpc.CallerIDs { return t.asked[:len(t.asked)-1] }
 
 // call is the request that the ticket answers, as its caller numbers it.
-func (t *ticket) call() tunnelKey {
-	return tunnelKey{t.caller, t.id, string(t.rest().AppendKey(nil))}
+func (t *ticket) call() tunnels.Key {
+	return tunnels.NewKey(t.caller, t.id, t.rest())
 }
 
 // refuse is the answer to the call when no tunnel comes of it.

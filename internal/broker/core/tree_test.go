@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"shvtools/internal/broker/core"
+	"shvtools/internal/broker/internal/childbroker"
 	"shvtools/internal/broker/internal/replyroutes"
 	"shvtools/internal/device/policy"
 	"shvtools/internal/shv/chainpack"
@@ -279,7 +280,7 @@ func TestSignalsPassThreeLevels(t *testing.T) {
 		if n := wishes(tr.bottom); n != 1 {
 			t.Errorf("%d subscriptions below, want 1", n)
 		}
-		time.Sleep(2*core.Refresh + time.Second)
+		time.Sleep(2*childbroker.Refresh + time.Second)
 		user.Fence() // it is pruned when its session is looked at, or not at all
 		settle()
 		if n := wishes(tr.bottom); n != 0 {
@@ -388,7 +389,7 @@ func TestBrokerThatLogsInAsADeviceIsSubscribed(t *testing.T) {
 		device.Expect(`<1:1,8:1,9:".broker",10:"ls",14:"su",17:63>i{}`)
 		device.Send(`<1:1,8:1>i{3:i{1:2}}`)
 		settle()
-		time.Sleep(2 * core.Refresh)
+		time.Sleep(2 * childbroker.Refresh)
 		device.Fence() // it is asked nothing more
 	})
 }

@@ -5,17 +5,10 @@ import (
 	"time"
 
 	"shvtools/internal/broker/internal/replyroutes"
+	"shvtools/internal/broker/internal/tunnels"
 	"shvtools/internal/shv/rpc"
 	"shvtools/internal/wire/link"
 )
-
-// tunnelKey names one direction of a tunnel as the messages on it show it: the
-// session that they go to, their request id there, and their caller ids there.
-type tunnelKey struct {
-	to    int64
-	id    int64
-	stack string // CallerIDs.AppendKey
-}
 
 // tunnel is the record of a tunnel that goes through this broker (design.md
 // section 6). Its fields do not change, but for the counts.
@@ -55,8 +48,8 @@ type tunnelEnd struct {
 	callers rpc.CallerIDs
 }
 
-func (e tunnelEnd) key() tunnelKey {
-	return tunnelKey{e.session.id, e.id, string(e.callers.AppendKey(nil))}
+func (e tunnelEnd) key() tunnels.Key {
+	return tunnels.NewKey(e.session.id, e.id, e.callers)
 }
 
 // replyRoute is the stack with which the session at the end e answers into the
@@ -98,7 +91,7 @@ func (b *Broker) route(s *session, m *rpc.Message, toID int64, state rpc.TunnelS
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	to := b.sessions[toID]
-	key := tunnelKey{toID, m.ID(), string(stack)}
+	key := tunnels.Key{To: toID, ID: m.ID(), Stack: string(stack)}
 	t := b.tunnels[key]
 	switch {
 	case to == nil:
@@ -107,7 +100,7 @@ func (b *Broker) route(s *session, m *rpc.Message, toID int64, state rpc.TunnelS
 		return to, nil, dropForged
 	case t == nil && (s.ticket != nil && s.ticket.tunnelled || to.ticket != nil):
 		return to, nil, dropQuietly // a straggler of a tunnel that is over
-	case t == nil && b.over.keys[key] == s.id:
+	case t == nil && b.ended.Has(key, s.id):
 		return to, nil, dropQuietly
 	}
 	return to, t, deliver
@@ -136,7 +129,7 @@ func (b *Broker) create(s *session, m *rpc.Message, toID int64) (*session, *tunn
 	if s.ticket != nil {
 		with, agent, may = s.ticket.with, s.ticket.agent, !s.ticket.tunnelled
 	} else {
-		with, may = b.awaited.take(tunnelKey{toID, m.ID(), string(m.Callers().AppendKey(nil))}, s, time.Now())
+		with, may = b.expected.Take(tunnels.NewKey(toID, m.ID(), m.Callers()), s.id, time.Now())
 	}
 	if !may || !m.Has(rpc.TagRevCallerIDs) || !to.holds(with) {
 		return to, nil, dropForged
@@ -202,9 +195,35 @@ func (b *Broker) forget(t *tunnel) bool {
 	}
 	b.past.toClient += t.toClient.Load()
 	b.past.toHelper += t.toHelper.Load()
-	b.over.add(t, time.Now())
+	b.rememberLocked(t)
 	b.noteIdle()
 	return true
+}
+
+// rememberLocked remembers an ended tunnel whose messages other brokers may still bring:
+// those of helpers stop with their link.
+func (b *Broker) rememberLocked(t *tunnel) {
+	if !t.client.session.isBroker() && !t.helper.session.isBroker() {
+		return
+	}
+	now := time.Now()
+	for _, end := range []tunnelEnd{t.client, t.helper} {
+		b.ended.Add(end.key(), t.other(end.session).id, now)
+	}
+}
+
+// reuse notes that a client makes a new call with the numbers of m, whose caller ids are
+// as they came.
+func (b *Broker) reuse(s *session, m *rpc.Message) {
+	b.mu.RLock()
+	none := b.ended.Len() == 0
+	b.mu.RUnlock()
+	if none {
+		return
+	}
+	b.mu.Lock()
+	b.ended.Forget(tunnels.NewKey(s.id, m.ID(), m.Callers()))
+	b.mu.Unlock()
 }
 
 // tunnelClosed notes that a CloseTunnel has passed.
@@ -305,6 +324,6 @@ func (s *session) isTunnelData(m *rpc.Message) bool {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	to := b.sessions[toID]
-	key := tunnelKey{toID, m.ID(), string(rest.AppendKey(nil))}
-	return to == nil || to.ticket != nil || b.tunnels[key] != nil || b.over.keys[key] == s.id
+	key := tunnels.NewKey(toID, m.ID(), rest)
+	return to == nil || to.ticket != nil || b.tunnels[key] != nil || b.ended.Has(key, s.id)
 }
