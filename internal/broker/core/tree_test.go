@@ -14,7 +14,6 @@ import (
 	"shvtools/internal/broker/core"
 	"shvtools/internal/broker/internal/childbroker"
 	"shvtools/internal/broker/internal/replyroutes"
-	"shvtools/internal/device/policy"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/rpc"
 	"shvtools/internal/test/world"
@@ -162,14 +161,14 @@ func TestNobodyIsSomebodyElseInATree(t *testing.T) {
 				caller.from.Send(`<1:1,8:7,9:"%s",10:"get",11:[3,4],%s>i{}`, caller.path, forged)
 				m := caller.at.Next()
 				v, err := m.MetaValue(rpc.TagUserID)
-				if name := policy.UserOf(v); err != nil || name != caller.name {
+				if name := rpc.UserOf(v); err != nil || name != caller.name {
 					t.Errorf("%s becomes %q at %s, %v", forged, name, caller.path, err)
 				}
 			}
 			for _, nobody := range []string{`14:"su"`, `16:null`, `16:{}`, `16:1`, `16:i{1:"eva"},16:null`} {
 				caller.from.Send(`<1:1,8:7,9:"%s",10:"get",%s>i{}`, caller.path, nobody)
 				v, err := caller.at.Next().MetaValue(rpc.TagUserID)
-				if name := policy.UserOf(v); err != nil || name != "" && name != caller.name {
+				if name := rpc.UserOf(v); err != nil || name != "" && name != caller.name {
 					t.Errorf("%s becomes %q at %s, %v", nobody, name, caller.path, err)
 				}
 			}

@@ -8,7 +8,7 @@ import (
 
 // allow returns the policy's grant for a request. Its errors are for the caller.
 func (a *agent) allow(r *node.Request, w policy.Wanted) (*policy.Grant, error) {
-	ask := policy.Ask{User: policy.UserOf(r.UserID), Level: r.Access, Wanted: w}
+	ask := policy.Ask{User: rpc.UserOf(r.UserID), Level: r.Access, Wanted: w}
 	grant, err := a.opts.Policy.Judge(ask)
 	if err == nil && ask.User == "" && w.Use != policy.Files && a.opts.Sessions.PerUser > 0 {
 		// Otherwise omitting the user id would grant a second quota.

@@ -13,6 +13,7 @@ import (
 	"shvtools/internal/device/runcmd"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/node"
+	"shvtools/internal/shv/rpc"
 )
 
 // runner runs a call on a host.
@@ -48,7 +49,7 @@ func (c *connection) run(r *node.Request, use policy.Use, run runner) (chainpack
 	if err != nil {
 		return chainpack.Value{}, err
 	}
-	method, user, owner := r.Method, policy.UserChain(r.UserID), policy.UserOf(r.UserID)
+	method, user, owner := r.Method, policy.UserChain(r.UserID), rpc.UserOf(r.UserID)
 	do := func(ctx context.Context, _ func(float64)) (chainpack.Value, error) {
 		leave, err := c.agent.helpers.enter(owner)
 		if err != nil {

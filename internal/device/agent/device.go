@@ -6,7 +6,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"shvtools/internal/device/asynccall"
-	"shvtools/internal/device/policy"
 	"shvtools/internal/device/runcmd"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/node"
@@ -64,5 +63,5 @@ func (c *connection) reset(r *node.Request) (chainpack.Value, error) {
 		}
 		return chainpack.Null(), nil
 	}
-	return c.calls.Start(s.commands, r, asynccall.Turn{User: policy.UserOf(r.UserID)}, run)
+	return c.calls.Start(s.commands, r, asynccall.Turn{User: rpc.UserOf(r.UserID)}, run)
 }

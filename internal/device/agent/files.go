@@ -31,7 +31,7 @@ func (c *connection) fileNodes(tree *node.Tree) func(*node.Request, string) (cha
 		}
 		// Calls of one caller for one file run one after the other, so that writes are
 		// done in the order in which they were sent.
-		turn := asynccall.Turn{User: policy.UserOf(r.UserID), Order: "/" + rest}
+		turn := asynccall.Turn{User: rpc.UserOf(r.UserID), Order: "/" + rest}
 		return c.calls.Start(s.fileJobs, r, turn, serve)
 	}
 }

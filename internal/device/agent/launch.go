@@ -31,7 +31,7 @@ func (c *connection) launchRexec(r *node.Request) (chainpack.Value, error) {
 		param:  chainpack.Append(nil, call.Value()),
 		from:   r.From,
 		user:   policy.UserChain(r.UserID),
-		owner:  policy.UserOf(r.UserID),
+		owner:  rpc.UserOf(r.UserID),
 		use:    wanted.Use,
 		grant:  grant,
 		answer: make(chan rpc.TunnelCtl, 1),

@@ -43,7 +43,7 @@ func ParseUse(text string) (u Use, ok bool) {
 
 // Ask is a request that the policy judges.
 type Ask struct {
-	User  string     // the caller, as UserOf returns it; "": unknown
+	User  string     // the caller, as rpc.UserOf returns it; "": unknown
 	Level rpc.Access // that the brokers granted to the call
 	Wanted
 }

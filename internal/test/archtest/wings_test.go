@@ -41,7 +41,6 @@ var crossings = []crossing{
 // testCrossings are crossings of tests.
 var testCrossings = []crossing{
 	{"internal/sys/cliapp", "internal/wire/transport", "as above"},
-	{"internal/broker/core", "internal/device/policy", "both read the same chain of users"},
 	{"internal/sys/tty", "internal/device/ptyproc", "a terminal with a process on it"},
 }
 
