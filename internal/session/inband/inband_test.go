@@ -218,7 +218,8 @@ func TestErrorOfWriteEndsTheSession(t *testing.T) {
 		w.open()
 		w.session.End() // the helper is hung up, and the node is gone
 		_ = w.end.ReadFrom(tunnel.Stdin, strings.NewReader("x"))
-		if end := w.end.Closing(); end.Err == nil || !strings.Contains(end.Err.Error(), "gone") || strings.Contains(end.Err.Error(), id) {
+		end := w.end.Closing()
+		if end.Err == nil || !strings.Contains(end.Err.Error(), "has ended") || strings.Contains(end.Err.Error(), id) {
 			t.Errorf("ended with %+v", end)
 		}
 	})

@@ -9,19 +9,18 @@ import (
 	"shvtools/internal/wire/link"
 )
 
-// piece is what one call or response carries: bytes of a channel, or one control
-// frame.
+// piece is what one call or response carries: bytes of a channel, or one control frame.
 type piece struct {
 	channel  int64
-	at       int64 // offset of data in its channel, or number of the control frame
+	at       int64 // offset of data in its channel, or number of the control frame, both from 0
 	data     []byte
 	control  chainpack.Value // on channel 3
-	inFlight bool            // under way; else to be sent (again)
-	times    int             // it was sent
-	sent     time.Time       // the last of them
+	inFlight bool            // sent and neither acknowledged nor counted as lost
+	times    int             // how many times it was sent
+	sent     time.Time       // when it was last sent
 }
 
-// size is how far the piece moves its channel on.
+// size returns how far the piece advances its channel.
 func (p *piece) size() int64 {
 	if p.channel == tunnel.Control {
 		return 1
@@ -31,7 +30,7 @@ func (p *piece) size() int64 {
 
 func (p *piece) end() int64 { return p.at + p.size() }
 
-// payload is the piece's part of a call or response.
+// payload returns the piece's part of a call or response.
 func (p *piece) payload() chainpack.Value {
 	if p.channel == tunnel.Control {
 		return p.control
@@ -39,7 +38,7 @@ func (p *piece) payload() chainpack.Value {
 	return chainpack.Blob(p.data)
 }
 
-// pieceFrom reads a channel, a place and a payload; ok is false for what is none.
+// pieceFrom reads a channel, a place and a payload; ok is false if they are not a piece.
 func pieceFrom(channel, at, payload chainpack.Value) (p piece, ok bool) {
 	n, okChannel := channel.AsInt()
 	place, okAt := at.AsInt()
@@ -55,7 +54,7 @@ func pieceFrom(channel, at, payload chainpack.Value) (p piece, ok bool) {
 	return p, ok && len(p.data) > 0
 }
 
-// frame is the piece as a frame of the base tunnel.
+// frame returns the piece as a frame of the base tunnel.
 func (p *piece) frame(to rpc.Address) *link.Frame {
 	payload := p.control
 	if p.channel != tunnel.Control {
@@ -64,8 +63,8 @@ func (p *piece) frame(to rpc.Address) *link.Frame {
 	return link.NewMessage(rpc.AppendResult(nil, to, chainpack.List(chainpack.Int(p.channel), payload)))
 }
 
-// fromFrame reads a frame of the base tunnel; ok is false for what is neither
-// data nor control. Data is the frame's.
+// fromFrame reads a frame of the base tunnel; ok is false if it is neither data nor control. The
+// data aliases the frame.
 func fromFrame(m *rpc.Message) (p piece, ok bool) {
 	if channel, data, ok := tunnel.ParseData(m.Body()); ok {
 		return piece{channel: channel, data: data}, channel >= 0 && channel < tunnel.Control && len(data) > 0
@@ -79,7 +78,7 @@ func fromFrame(m *rpc.Message) (p piece, ok bool) {
 	return piece{channel: channel, control: control}, channel == tunnel.Control && control.Kind() == chainpack.KindMap
 }
 
-// eofOf reads what a control frame says about the end of a channel.
+// eofOf reads what a control frame says about the end of a channel; ok is false if it says nothing.
 func eofOf(control chainpack.Value) (channel, total int64, ok bool) {
 	eof, _ := control.Get("eof")
 	if eof.Kind() != chainpack.KindList || eof.Len() != 2 {

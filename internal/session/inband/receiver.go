@@ -5,23 +5,21 @@ import (
 	"shvtools/internal/shv/chainpack"
 )
 
-// receiver puts the pieces of one direction in order. It must not be used by two
-// goroutines at once.
+// receiver puts the pieces of one direction in order. It must not be used concurrently.
 type receiver struct {
 	taken [channels]int64
 }
 
-// place says what a piece is to the receiver.
+// place is where a piece lies relative to what was taken before.
 type place int
 
 const (
-	fits place = iota
-	again
-	ahead
+	fits  place = iota // its beginning was taken, or is next
+	again              // taken before
+	ahead              // something before it is missing
 )
 
-// take judges a piece and notes it as taken where it fits. What was taken already
-// is cut off its front.
+// take checks a piece and, if it fits, notes it as taken. It cuts off what was taken before.
 func (r *receiver) take(p *piece) place {
 	taken := r.taken[p.channel]
 	switch {
@@ -31,7 +29,7 @@ func (r *receiver) take(p *piece) place {
 		return again
 	}
 	if channel, total, ok := eofOf(p.control); ok && total > r.taken[channel] {
-		return ahead // of the channel whose end it tells
+		return ahead // the channel that it ends is incomplete
 	}
 	if p.channel != tunnel.Control {
 		p.data = p.data[taken-p.at:]
@@ -41,7 +39,7 @@ func (r *receiver) take(p *piece) place {
 	return fits
 }
 
-// totals is what was taken of the channels that a device sends.
+// totals returns how much was taken of each channel that a device sends.
 func (r *receiver) totals() chainpack.Value {
 	return chainpack.IMap(
 		chainpack.N(tunnel.Stdout, chainpack.Int(r.taken[tunnel.Stdout])),

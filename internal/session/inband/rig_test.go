@@ -207,7 +207,8 @@ func begin(t *testing.T, toDevice, toUser passes) *world {
 		Opened: func(answer chainpack.Value) {
 			<-attached
 			ext, _ := tunnel.ExtOf(answer)
-			w.end = tunnel.New(tunnel.Options{Link: w.carrier, ErrorEnds: true, Extended: true, Window: tunnel.CommandWindow, PeerWindow: ext.Window})
+			w.end = tunnel.New(tunnel.Options{Link: w.carrier, ErrorEnds: true, Extended: true,
+				Window: tunnel.CommandWindow, PeerWindow: ext.Window})
 			close(w.opened)
 		},
 		Failed:  func(err error) { w.failed <- err },

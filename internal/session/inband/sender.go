@@ -9,34 +9,33 @@ import (
 )
 
 const (
-	// blockAbove is how many bytes may wait to be sent before who may wait does.
+	// blockAbove is how many bytes may wait to be sent before a caller that may wait does.
 	blockAbove = 256 << 10
-	// maxWaiting is how many bytes may wait at the most. Windows keep honest ends
-	// far below.
+	// maxWaiting is the limit for waiting bytes. Windows keep honest ends far below.
 	maxWaiting = 8 << 20
-	// maxControls is how many control frames may wait.
+	// maxControls is the limit for waiting control frames.
 	maxControls = 4096
 )
 
-// sender sends the pieces of one direction until they are acknowledged. All
-// methods may be called concurrently.
+// sender sends the pieces of one direction until they are acknowledged. All methods may be called
+// concurrently.
 type sender struct {
 	batch    int            // bytes of data in a piece
-	transmit func(p *piece) // sends one; called with mu held, must not wait
+	transmit func(p *piece) // sends a piece; called with mu held, so it must not wait
 
 	mu       sync.Mutex
 	space    sync.Cond
 	urgent   []*piece // control frames that wait to be sent first
-	waiting  []*piece // what else waits to be sent
-	bytes    int      // of waiting
-	unacked  []*piece // sent and not acknowledged, in the order of sending
-	inFlight int      // pieces under way
-	limit    int      // for out: less after a loss
+	waiting  []*piece // other pieces that wait to be sent
+	bytes    int      // of data in waiting
+	unacked  []*piece // sent but not acknowledged, in the order of first sending
+	inFlight int      // pieces of unacked that do not count as lost
+	limit    int      // of inFlight; smaller after a loss
 	next     [channels]int64
 	acked    [channels]int64
-	gaps     [channels]int64 // where the last gap was, plus one: each is filled at once only once
-	patient  time.Duration   // how long nothing may be acknowledged
-	timer    *time.Timer     // nil until something was sent
+	gaps     [channels]int64 // where the last gap was, plus one: a gap causes one resend only
+	patient  time.Duration   // how long an acknowledgement may take
+	timer    *time.Timer     // nil until something is sent
 	closed   bool
 }
 
@@ -46,8 +45,8 @@ func (s *sender) init(batch int, transmit func(*piece)) {
 	s.limit, s.patient = maxUnacked, resendAfter
 }
 
-// put sends what came from an end of the tunnel. With wait, data waits until little
-// enough is waiting before it.
+// put sends what an end of the tunnel sent. With wait, data waits while too much is queued before
+// it.
 func (s *sender) put(p piece, wait bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -68,15 +67,14 @@ func (s *sender) put(p piece, wait bool) error {
 			s.urgent = append(s.urgent, &p)
 		}
 	} else {
-		s.putData(p.channel, p.data)
+		s.putDataLocked(p.channel, p.data)
 	}
-	s.pump()
+	s.pumpLocked()
 	return nil
 }
 
-// putData cuts data into pieces, of which the first fills up the one that waits
-// last.
-func (s *sender) putData(channel int64, data []byte) {
+// putDataLocked cuts data into pieces. It first fills up the last waiting piece.
+func (s *sender) putDataLocked(channel int64, data []byte) {
 	s.bytes += len(data)
 	for len(data) > 0 {
 		var p *piece
@@ -92,10 +90,10 @@ func (s *sender) putData(channel int64, data []byte) {
 	}
 }
 
-// pump sends what may be sent; mu is held.
-func (s *sender) pump() {
+// pumpLocked sends what may be sent.
+func (s *sender) pumpLocked() {
 	for !s.closed && s.inFlight < s.limit {
-		p := s.take()
+		p := s.takeLocked()
 		if p == nil {
 			break
 		}
@@ -103,14 +101,14 @@ func (s *sender) pump() {
 		p.times++
 		s.inFlight++
 		if s.inFlight == 1 {
-			s.watch()
+			s.watchLocked()
 		}
 		s.transmit(p)
 	}
 }
 
-// take gives the next piece to send: a lost one, control, data; nil: none.
-func (s *sender) take() *piece {
+// takeLocked returns the next piece to send: a lost one, control, or data; nil if there is none.
+func (s *sender) takeLocked() *piece {
 	for _, p := range s.unacked {
 		if !p.inFlight {
 			return p
@@ -135,9 +133,8 @@ func (s *sender) take() *piece {
 	return p
 }
 
-// watch lets what is under way be sent again when nothing is acknowledged; mu is
-// held.
-func (s *sender) watch() {
+// watchLocked starts the time after which unacknowledged pieces are sent again.
+func (s *sender) watchLocked() {
 	if s.timer == nil {
 		s.timer = time.AfterFunc(s.patient, s.late)
 		return
@@ -145,7 +142,7 @@ func (s *sender) watch() {
 	s.timer.Reset(s.patient)
 }
 
-// late takes all that is under way for lost.
+// late treats all pieces in flight as lost.
 func (s *sender) late() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -155,10 +152,10 @@ func (s *sender) late() {
 	for _, p := range s.unacked {
 		p.inFlight = false
 	}
-	// A path that is slow and loses nothing must not be given all of it again.
+	// A path that is slow but loses nothing must not get all of them again at once.
 	s.inFlight, s.limit = 0, max(s.limit/2, minUnacked)
 	s.patient = max(s.patient, min(2*s.patient, resendLimit))
-	s.pump()
+	s.pumpLocked()
 }
 
 // ack notes that the peer has taken total of a channel.
@@ -176,7 +173,7 @@ func (s *sender) ack(channel, total int64) {
 			kept = append(kept, p)
 		case p.inFlight:
 			s.inFlight--
-			if p.times == 1 { // else it is not known which of them was answered
+			if p.times == 1 { // otherwise it is unknown which one was answered
 				s.patient = min(max(resendAfter, 2*time.Since(p.sent)), slowLimit)
 			}
 		}
@@ -185,13 +182,12 @@ func (s *sender) ack(channel, total int64) {
 	s.unacked = kept
 	s.limit = min(s.limit+1, maxUnacked)
 	if s.inFlight > 0 {
-		s.watch()
+		s.watchLocked()
 	}
-	s.pump()
+	s.pumpLocked()
 }
 
-// gap notes that the peer got something behind total, so that what stands there
-// was lost.
+// gap notes that the peer received something beyond total, so that the piece there was lost.
 func (s *sender) gap(channel, total int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -205,10 +201,10 @@ func (s *sender) gap(channel, total int64) {
 			s.inFlight--
 		}
 	}
-	s.pump()
+	s.pumpLocked()
 }
 
-// state tells whether all was sent, and whether all was acknowledged.
+// state reports whether everything was sent, and whether everything was acknowledged.
 func (s *sender) state() (sent, acked bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -216,7 +212,7 @@ func (s *sender) state() (sent, acked bool) {
 	return sent, sent && len(s.unacked) == 0
 }
 
-// close sends nothing from now on.
+// close stops sending.
 func (s *sender) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -227,7 +223,7 @@ func (s *sender) close() {
 	s.space.Broadcast()
 }
 
-// controls is the number that the next control frame gets.
+// controls returns the number of the next control frame.
 func (s *sender) controls() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()

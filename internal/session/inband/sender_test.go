@@ -137,7 +137,8 @@ func TestControlIsSentBeforeDataThatWaits(t *testing.T) {
 // An end that is told before all of its channel came is taken for a gap.
 func TestEndWaitsForItsChannel(t *testing.T) {
 	var r receiver
-	eof := piece{channel: tunnel.Control, control: chainpack.Map(chainpack.F("eof", chainpack.List(chainpack.Int(0), chainpack.Int(3))))}
+	total := chainpack.List(chainpack.Int(0), chainpack.Int(3))
+	eof := piece{channel: tunnel.Control, control: chainpack.Map(chainpack.F("eof", total))}
 	for _, step := range []struct {
 		p    piece
 		want place

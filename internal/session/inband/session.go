@@ -14,29 +14,29 @@ import (
 	"shvtools/internal/wire/link"
 )
 
-// SessionOptions of a Session.
+// SessionOptions are the options of a Session.
 type SessionOptions struct {
-	Call   rpc.Address            // that asked for the session; responses to it carry the output
+	Call   rpc.Address            // the call that asked for the session; responses to it carry the output
 	Batch  int                    // bytes of output in one response
-	Send   func(msg []byte) error // to the broker; must not wait
+	Send   func(msg []byte) error // sends to the broker; must not wait
 	Attach func()                 // called once, at the first attach
-	Ended  func()                 // called once, when nobody can call the session any more
+	Ended  func()                 // called once, when the session has ended
 }
 
-// Session is the device's end: it serves the methods of one offered node and
-// talks to the helper. All methods may be called concurrently.
+// Session is the device's end: it serves the methods of one offered node and talks to the helper.
+// All methods may be called concurrently.
 type Session struct {
 	opts SessionOptions
 	out  sender
 
 	mu          sync.Mutex
 	attached    bool          // the user has called attach
-	waiting     []rpc.Address // calls of attach that have no answer yet
+	waiting     []rpc.Address // unanswered calls of attach
 	answer      chainpack.Value
-	refusal     *rpc.Error // in the place of answer
+	refusal     *rpc.Error // replaces answer
 	helper      *link.Link // nil before Start
-	readID      int64      // of what goes to the helper; 0: it has created no tunnel yet
-	accepted    bool       // the helper was told that the user has accepted
+	readID      int64      // request id of messages to the helper; 0: it has not created its tunnel yet
+	accepted    bool       // CreateTunnelResponse was sent to the helper
 	in          receiver
 	closing     []byte // CloseTunnel, once the helper has ended
 	closingSent bool   // CloseTunnel was sent
@@ -47,8 +47,8 @@ type Session struct {
 	repeat  *time.Timer // sends CloseTunnel again; nil before
 }
 
-// NewSession makes the end of a session that is offered for a call. It waits for
-// an attach, and ends by End or by itself after 45 s without a call.
+// NewSession returns the end of a session that is offered for a call. It waits for an attach. It
+// ends by End, Stop, or 45 s after the last call of the user.
 func NewSession(o SessionOptions) *Session {
 	s := &Session{opts: o}
 	s.out.init(o.Batch, s.transmit)
@@ -56,18 +56,21 @@ func NewSession(o SessionOptions) *Session {
 	return s
 }
 
-// Methods are those of the node. To strangers they do not exist.
+// Methods returns the methods of the node. For other callers than that of the call, they do not
+// exist.
 func (s *Session) Methods() []node.Method {
 	return []node.Method{
-		{Name: "attach", Flags: node.FlagNotIdem, Param: "{?}", Result: "{?}", Access: rpc.AccessBrowse, Call: s.forCaller(s.attach)},
-		{Name: "write", Flags: node.FlagNotIdem, Param: "[?]", Result: "i", Access: rpc.AccessBrowse, Call: s.forCaller(s.write)},
+		{Name: "attach", Flags: node.FlagNotIdem, Param: "{?}", Result: "{?}", Access: rpc.AccessBrowse,
+			Call: s.forCaller(s.attach)},
+		{Name: "write", Flags: node.FlagNotIdem, Param: "[?]", Result: "i", Access: rpc.AccessBrowse,
+			Call: s.forCaller(s.write)},
 		{Name: "close", Flags: node.FlagNotIdem, Access: rpc.AccessBrowse, Call: s.forCaller(s.close)},
 	}
 }
 
 type method = func(*node.Request) (chainpack.Value, error)
 
-// forCaller is a method that only who asked for the session may call.
+// forCaller returns a method that only the caller of the call may use.
 func (s *Session) forCaller(call method) method {
 	return func(r *node.Request) (chainpack.Value, error) {
 		if !slices.Equal(r.From.Callers, s.opts.Call.Callers) {
@@ -77,19 +80,19 @@ func (s *Session) forCaller(call method) method {
 	}
 }
 
-// resetSilence notes a sign of life of the user; mu is held.
-func (s *Session) resetSilence() { s.silence.Reset(silentLimit) }
+// resetSilenceLocked notes a sign of life of the user.
+func (s *Session) resetSilenceLocked() { s.silence.Reset(silentLimit) }
 
-// attach begins the session, and tells again how it began when the first answer
-// was lost.
+// attach begins the session. It repeats its answer if the first one was lost.
 func (s *Session) attach(r *node.Request) (chainpack.Value, error) {
 	if _, ok := tunnel.ExtOf(r.Param); !ok {
-		return chainpack.Value{}, rpc.Errorf(rpc.CodeInvalidParam, "attach needs a param {\"ext\": {\"version\": 1, …}}")
+		return chainpack.Value{}, rpc.Errorf(rpc.CodeInvalidParam,
+			`attach: invalid param (want {"ext": {"version": 1, …}})`)
 	}
 	s.mu.Lock()
 	first := !s.attached
 	s.attached = true
-	s.resetSilence()
+	s.resetSilenceLocked()
 	defer func() {
 		s.mu.Unlock()
 		if first {
@@ -110,8 +113,8 @@ func (s *Session) attach(r *node.Request) (chainpack.Value, error) {
 	return chainpack.Value{}, node.ErrLater
 }
 
-// answerAttach answers all calls of attach; mu is held.
-func (s *Session) answerAttach(result chainpack.Value, refusal *rpc.Error) {
+// answerAttachLocked answers all calls of attach.
+func (s *Session) answerAttachLocked(result chainpack.Value, refusal *rpc.Error) {
 	if s.refusal != nil || !s.answer.IsNull() {
 		return
 	}
@@ -126,21 +129,20 @@ func (s *Session) answerAttach(result chainpack.Value, refusal *rpc.Error) {
 	s.waiting = nil
 }
 
-// Refuse answers attach with an error. It is of the kind that no broker uses to
-// refuse a call for lack of rights.
+// Refuse answers attach with an error. Its code differs from those by which brokers deny a call.
 func (s *Session) Refuse(cause error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.refuse(cause)
+	s.refuseLocked(cause)
 }
 
-// refuse is Refuse with mu held.
-func (s *Session) refuse(cause error) {
-	s.answerAttach(chainpack.Value{}, rpc.Errorf(rpc.CodeException, "%v", cause))
+// refuseLocked is Refuse with mu held.
+func (s *Session) refuseLocked(cause error) {
+	s.answerAttachLocked(chainpack.Value{}, rpc.Errorf(rpc.CodeException, "%v", cause))
 }
 
-// Start talks to the helper on conn until the helper ends. It takes conn over
-// and returns when it is closed.
+// Start talks to the helper on conn until the helper ends. It takes over conn, and returns when
+// that is closed.
 func (s *Session) Start(conn net.Conn) {
 	l := link.New(conn, link.Options{})
 	s.mu.Lock()
@@ -152,14 +154,14 @@ func (s *Session) Start(conn net.Conn) {
 	l.Run(s)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.refuse(errHelperGone)
-	s.closeWith(rpc.KeyError, rpc.AsError(errHelperGone).Value())
+	s.refuseLocked(errHelperGone)
+	s.closeWithLocked(rpc.KeyError, rpc.AsError(errHelperGone).Value())
 }
 
 var errHelperGone = errors.New("the device restarted or lost its connection")
 
-// Message takes a message of the helper; it is the link's. It waits while much
-// output is waiting to be sent.
+// Message takes a message of the helper. The link calls it. It waits while too much output waits to
+// be sent.
 func (s *Session) Message(m *rpc.Message, _ *link.Frame) {
 	if m.Kind() != rpc.Response {
 		return
@@ -183,7 +185,7 @@ func (s *Session) Message(m *rpc.Message, _ *link.Frame) {
 	}
 }
 
-// tunnelMessage takes the helper's wish to make or to close the tunnel.
+// tunnelMessage takes the helper's request to create or close the tunnel.
 func (s *Session) tunnelMessage(m *rpc.Message) {
 	content, err := m.Content()
 	if err != nil {
@@ -192,41 +194,43 @@ func (s *Session) tunnelMessage(m *rpc.Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if m.Tunnel().State == rpc.CloseTunnel {
-		s.closeWith(content.Key, content.Value)
+		s.closeWithLocked(content.Key, content.Value)
 		return
 	}
 	if _, ok := tunnel.ExtOf(content.Value); !ok {
-		s.refuse(errors.New("the device's shvrexec is too old for a broker without tunnels"))
+		s.refuseLocked(errors.New("the device's shvrexec is too old for a broker without tunnels"))
 		return
 	}
 	s.readID = m.Tunnel().RequestID
-	s.answerAttach(content.Value, nil)
+	s.answerAttachLocked(content.Value, nil)
 }
 
-// Reset is the link's; a helper sends none.
+// Reset does nothing: a helper sends no reset.
 func (s *Session) Reset() {}
 
 // transmit sends one piece of output.
 func (s *Session) transmit(p *piece) {
-	// A queue that is full counts as a loss: the piece is sent again.
-	_ = s.opts.Send(rpc.AppendResult(nil, s.opts.Call, chainpack.List(chainpack.Int(p.channel), p.payload(), chainpack.Int(p.at))))
+	// A full queue counts as a loss: the piece is sent again.
+	output := chainpack.List(chainpack.Int(p.channel), p.payload(), chainpack.Int(p.at))
+	_ = s.opts.Send(rpc.AppendResult(nil, s.opts.Call, output))
 }
 
-// write takes input, and the acknowledgement of output.
+// write takes input, or the acknowledgement of output.
 func (s *Session) write(r *node.Request) (chainpack.Value, error) {
 	p, ok := pieceFrom(r.Param.At(0), r.Param.At(1), r.Param.At(2))
 	if !ok || p.channel != tunnel.Stdin && p.channel != tunnel.Control {
-		return chainpack.Value{}, rpc.Errorf(rpc.CodeInvalidParam, "write needs a param [0, offset, Blob] or [3, number, Map]")
+		return chainpack.Value{}, rpc.Errorf(rpc.CodeInvalidParam,
+			"write: invalid param (want [0, offset, Blob] or [3, number, Map])")
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.readID == 0 || s.ended {
 		return chainpack.Value{}, rpc.NotFound(r.Method, r.Path)
 	}
-	s.resetSilence()
+	s.resetSilenceLocked()
 	if !s.accepted {
 		s.accepted = true
-		s.accept()
+		s.acceptLocked()
 	}
 	if got, ok := p.control.Get("got"); ok {
 		for _, e := range got.Entries() {
@@ -234,43 +238,43 @@ func (s *Session) write(r *node.Request) (chainpack.Value, error) {
 				s.out.ack(e.Key.Int(), total)
 			}
 		}
-		s.sendClosing()
+		s.sendClosingLocked()
 	} else if s.in.take(&p) == fits {
-		s.toHelper(&p)
+		s.toHelperLocked(&p)
 	}
 	return chainpack.Int(s.in.taken[p.channel]), nil
 }
 
-// accept tells the helper that the user is there; mu is held.
-func (s *Session) accept() {
+// acceptLocked tells the helper that the user has accepted.
+func (s *Session) acceptLocked() {
 	f := link.NewMessage(rpc.AppendTunnel(nil, rpc.Address{ID: s.readID},
 		rpc.Meta{WantRevCallers: true, Tunnel: &rpc.TunnelCtl{State: rpc.CreateTunnelResponse}}, 0, chainpack.Value{}))
 	defer f.Release()
-	_ = s.helper.Send(f, nil) // its end shows in Start
+	_ = s.helper.Send(f, nil) // Start sees if the helper has ended
 }
 
-// toHelper hands input on; mu is held.
-func (s *Session) toHelper(p *piece) {
+// toHelperLocked passes input on.
+func (s *Session) toHelperLocked(p *piece) {
 	f := p.frame(rpc.Address{ID: s.readID})
 	defer f.Release()
 	if s.helper.Send(f, nil) == link.ErrQueueFull {
-		// Far more than the window that the helper has promised.
+		// The user sent far more than the window that the helper promised.
 		s.helper.Close(link.SlowPeer)
 	}
 }
 
-// closeWith notes how the session ended, the first time; mu is held.
-func (s *Session) closeWith(key int64, value chainpack.Value) {
+// closeWithLocked notes how the session ended, the first time it is called.
+func (s *Session) closeWithLocked(key int64, value chainpack.Value) {
 	if s.closing != nil || s.ended || s.readID == 0 {
 		return
 	}
 	s.closing = rpc.AppendTunnel(nil, s.opts.Call, rpc.Meta{Tunnel: &rpc.TunnelCtl{State: rpc.CloseTunnel}}, key, value)
 	s.repeat = time.AfterFunc(closeEvery, s.repeatClosing)
-	s.sendClosing()
+	s.sendClosingLocked()
 }
 
-// sendClosing sends CloseTunnel behind the last output; mu is held.
-func (s *Session) sendClosing() {
+// sendClosingLocked sends CloseTunnel when all output was sent.
+func (s *Session) sendClosingLocked() {
 	if sent, _ := s.out.state(); s.closing != nil && sent && !s.closingSent {
 		s.closingSent = true
 		_ = s.opts.Send(s.closing)
@@ -278,8 +282,8 @@ func (s *Session) sendClosing() {
 	}
 }
 
-// repeatClosing repeats CloseTunnel until the user calls close. Repeats count when
-// the user has all output, before which it can do nothing with a CloseTunnel.
+// repeatClosing repeats CloseTunnel until the user calls close. Repeats count only when the user
+// has all output, since it cannot use a CloseTunnel before.
 func (s *Session) repeatClosing() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -288,43 +292,44 @@ func (s *Session) repeatClosing() {
 	}
 	if _, acked := s.out.state(); acked && s.closingSent {
 		if s.repeats == closeRepeats {
-			s.end()
+			s.endLocked()
 			return
 		}
 		s.repeats++
 	}
 	s.closingSent = false
-	s.sendClosing()
+	s.sendClosingLocked()
 	s.repeat.Reset(closeEvery)
 }
 
-// close is the user's word that it has all, or wants no more.
+// close is the method by which the user says that it has everything, or wants no more.
 func (s *Session) close(*node.Request) (chainpack.Value, error) {
 	s.End()
 	return chainpack.Null(), nil
 }
 
-// Stop ends the session and hangs up, and tells the user why, once.
+// Stop ends the session, hangs up, and sends the cause to the user once.
 func (s *Session) Stop(cause error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.refuse(cause)
-	s.closeWith(rpc.KeyError, rpc.AsError(cause).Value())
+	s.refuseLocked(cause)
+	s.closeWithLocked(rpc.KeyError, rpc.AsError(cause).Value())
 	if s.closing != nil && !s.closingSent {
 		_ = s.opts.Send(s.closing)
 	}
-	s.end()
+	s.endLocked()
 }
 
-// End ends the session and hangs up; nothing is told to the user. A call of
-// attach that waits is answered by an error.
+// End ends the session and hangs up without a message to the user. A waiting call of attach gets an
+// error.
 func (s *Session) End() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.end()
+	s.endLocked()
 }
 
-func (s *Session) end() {
+// endLocked is End with mu held.
+func (s *Session) endLocked() {
 	if s.ended {
 		return
 	}

@@ -15,35 +15,34 @@ import (
 	"shvtools/internal/wire/link"
 )
 
-// UserOptions of a User.
+// UserOptions are the options of a User.
 type UserOptions struct {
 	Client *client.Client
-	Path   string // of the session's node
+	Path   string // path of the session's node
 	Ext    tunnel.Ext
 	Batch  int // bytes of input in one call
-	// Opened takes the helper's answer, and Failed the error of attach. One of
-	// them is called, once, by the read loop.
+	// Opened takes the helper's answer, Failed the error of attach. The read loop calls one of
+	// them, once.
 	Opened func(result chainpack.Value)
 	Failed func(error)
-	// Deliver takes what the device sends, as frames of a tunnel, in the read
-	// loop.
+	// Deliver takes what the device sends, as frames of a tunnel. The read loop calls it.
 	Deliver func(*rpc.Message, *link.Frame)
 }
 
-// User is the user's end of a session, and the carrier of its tunnel.End. All
-// methods may be called concurrently, Receive by the read loop alone.
+// User is the user's end of a session and the carrier of its tunnel.End. All methods may be called
+// concurrently, except that only the read loop calls Receive.
 type User struct {
 	opts UserOptions
 	out  sender
 
-	// Of the read loop.
+	// Owned by the read loop.
 	in      receiver
 	closing *closing
-	frame   rpc.Message // of what is delivered
+	frame   rpc.Message // the message that is delivered
 
 	mu        sync.Mutex
 	attached  bool
-	acks      int // calls that acknowledge and have no answer yet
+	acks      int // unanswered calls that acknowledge
 	ackDue    bool
 	got       chainpack.Value // totals for the next of them
 	alive     *time.Timer
@@ -61,18 +60,18 @@ type closing struct {
 }
 
 const (
-	// maxAckCalls is how many acknowledgements may be under way: one more than
-	// what keeps the device sending while one is answered.
+	// maxAckCalls is how many unanswered acknowledgements there may be: one more than what keeps
+	// the device sending while one is answered.
 	maxAckCalls = 2
-	// answerWait is how long the answer to a call is waited for.
+	// answerWait is how long to wait for the answer to a call.
 	answerWait = 30 * time.Second
 	// anyID is the request id of frames that do not leave the program.
 	anyID = 1
 )
 
-var errGone = errors.New("the session on the device is gone")
+var errGone = errors.New("the session on the device has ended")
 
-// Attach begins a session on the offered node.
+// Attach begins a session on the offered node. The session ends with the Client's link.
 func Attach(o UserOptions) *User {
 	u := &User{opts: o, done: make(chan struct{}), left: make(chan struct{}), got: new(receiver).totals()}
 	u.out.init(o.Batch, u.transmit)
@@ -114,8 +113,8 @@ func (u *User) attach() {
 	})
 }
 
-// call calls a method of the session; answered is called at most once, by the
-// read loop, and not for an answer that is later than wait.
+// call calls a method of the session. The read loop calls answered, at most once, and not for an
+// answer that comes after wait.
 func (u *User) call(method string, param chainpack.Value, wait time.Duration, answered func(rpc.Content, error)) {
 	c := u.opts.Client
 	id := c.NewID()
@@ -130,19 +129,19 @@ func (u *User) call(method string, param chainpack.Value, wait time.Duration, an
 		}
 		late.Stop()
 		c.Forget(id)
-		// An echo comes right behind an answer, and the Rust broker leaves Nagle's
-		// algorithm on: the echo would wait for the acknowledgement of the answer.
+		// An echo follows right after an answer, and the Rust broker leaves Nagle's
+		// algorithm on, so the echo would wait for the acknowledgement of the answer.
 		c.Link().AckNow()
 		if content.Error != nil && content.Error.Code == rpc.CodeTryAgainLater {
-			return // a queue on the way is full, as good as a loss
+			return // a queue on the way is full, which counts as a loss
 		}
 		answered(content, err)
 	})
-	// A queue that is full counts as a loss; the end of the link shows elsewhere.
+	// A full queue counts as a loss; another goroutine sees the end of the link.
 	_ = c.Request(id, u.opts.Path, method, param)
 }
 
-// Begin tells the device that the user is ready: the program may start.
+// Begin tells the device that the user is ready: the program may start. It does not wait.
 func (u *User) Begin() { u.acknowledge() }
 
 // transmit calls write for one piece of input.
@@ -162,7 +161,7 @@ func (u *User) write(channel, at int64, payload chainpack.Value, wait time.Durat
 		total, ok := content.Value.AsInt()
 		switch {
 		case err != nil:
-			// Brokers name the path, but the name of the node is nobody's business.
+			// Brokers name the path in errors, but the name of the node is a secret.
 			text := strings.ReplaceAll(err.Error(), u.opts.Path[strings.LastIndexByte(u.opts.Path, '/')+1:], "…")
 			u.end(fmt.Errorf("%w: %s", errGone, text))
 		case !ok:
@@ -173,8 +172,8 @@ func (u *User) write(channel, at int64, payload chainpack.Value, wait time.Durat
 	})
 }
 
-// acknowledge tells the device what output has come. A call that is not answered
-// in time does not hold up the next one.
+// acknowledge tells the device which output has arrived. A call that is not answered in time does
+// not delay the next one.
 func (u *User) acknowledge() {
 	u.mu.Lock()
 	if u.isDone || u.acks >= maxAckCalls {
@@ -206,7 +205,7 @@ func (u *User) acknowledge() {
 	})
 }
 
-// keepAlive calls the device, which else would hang up.
+// keepAlive calls the device, which would hang up otherwise.
 func (u *User) keepAlive() {
 	u.mu.Lock()
 	over := u.isDone
@@ -235,7 +234,7 @@ func (u *User) Receive(m *rpc.Message, _ *link.Frame) {
 	list := content.Value
 	p, ok := pieceFrom(list.At(0), list.At(2), list.At(1))
 	if !ok || p.channel == tunnel.Stdin {
-		return // an offer that came twice
+		return // a repeated offer
 	}
 	if u.in.take(&p) == fits {
 		f := p.frame(rpc.Address{ID: anyID})
@@ -249,19 +248,20 @@ func (u *User) Receive(m *rpc.Message, _ *link.Frame) {
 	u.tryClose()
 }
 
-// takeClose takes a CloseTunnel. What it says holds when all output before it is
-// there.
+// takeClose takes a CloseTunnel. It takes effect when all output before it has arrived.
 func (u *User) takeClose(content rpc.Content) {
 	if content.Key == 0 {
 		content.Key, content.Value = rpc.KeyResult, chainpack.Null()
 	}
 	u.closing = &closing{
-		message: rpc.AppendTunnel(nil, rpc.Address{ID: anyID}, rpc.Meta{Tunnel: &rpc.TunnelCtl{State: rpc.CloseTunnel}}, content.Key, content.Value),
-		sent:    make(map[int64]int64),
+		message: rpc.AppendTunnel(nil, rpc.Address{ID: anyID},
+			rpc.Meta{Tunnel: &rpc.TunnelCtl{State: rpc.CloseTunnel}}, content.Key, content.Value),
+		sent: make(map[int64]int64),
 	}
 	sent, _ := content.Value.Get("sent")
 	for _, e := range sent.Entries() {
-		if total, ok := e.Value.AsInt(); ok && e.Key.IsInt() && (e.Key.Int() == tunnel.Stdout || e.Key.Int() == tunnel.Stderr) {
+		total, ok := e.Value.AsInt()
+		if ok && (e.Key == chainpack.IntKey(tunnel.Stdout) || e.Key == chainpack.IntKey(tunnel.Stderr)) {
 			u.closing.sent[e.Key.Int()] = total
 		}
 	}
@@ -283,7 +283,7 @@ func (u *User) tryClose() {
 	u.close()
 }
 
-// deliver hands a frame to the end of the tunnel.
+// deliver passes a frame to the end of the tunnel.
 func (u *User) deliver(f *link.Frame) {
 	if u.frame.Parse(f.Message()) == nil {
 		u.opts.Deliver(&u.frame, f)
@@ -302,7 +302,8 @@ func (u *User) close() {
 	}
 }
 
-// Leave is close and waits until the device has heard of it.
+// Leave ends the session and tells the device. It waits until the device has answered, the link has
+// ended, or ctx ends.
 func (u *User) Leave(ctx context.Context) {
 	u.close()
 	select {
@@ -333,10 +334,10 @@ func (u *User) ended() bool {
 	}
 }
 
-// Send queues a frame of the tunnel. It never waits.
+// Send queues a frame of the tunnel. It never waits. The flow is not used.
 func (u *User) Send(f *link.Frame, _ *link.Flow) error { return u.send(f, false) }
 
-// SendNow sends a frame of the tunnel and waits while much is waiting.
+// SendNow sends a frame of the tunnel. It waits while too much waits to be sent.
 func (u *User) SendNow(f *link.Frame) error { return u.send(f, true) }
 
 func (u *User) send(f *link.Frame, wait bool) error {
@@ -351,10 +352,10 @@ func (u *User) send(f *link.Frame, wait bool) error {
 	return u.out.put(p, wait)
 }
 
-// Done is closed when the session is over or its link has ended.
+// Done returns a channel that is closed when the session or its link has ended.
 func (u *User) Done() <-chan struct{} { return u.done }
 
-// Err tells why, nil before.
+// Err describes the end of the session, nil before that.
 func (u *User) Err() error {
 	if !u.ended() {
 		return nil
@@ -362,5 +363,5 @@ func (u *User) Err() error {
 	return u.err
 }
 
-// PeerGone tells whether the broker has closed the connection already.
+// PeerGone reports whether the broker has closed the connection, as link.PeerGone does.
 func (u *User) PeerGone() bool { return u.opts.Client.Link().PeerGone() }

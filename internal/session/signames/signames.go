@@ -1,5 +1,5 @@
-// Package signames translates between signal numbers and the names that sessions
-// carry them under (docs/protocol.md, Control): a name without SIG, such as "INT".
+// Package signames translates between signal numbers and the names of signals in sessions
+// (protocol.md 3): a name without SIG, such as "INT".
 package signames
 
 import (
@@ -13,8 +13,8 @@ import (
 // maxSignal is the last real-time signal.
 const maxSignal = 64
 
-// Number finds a signal by its name without SIG, such as "INT", or by
-// the decimal number that [Name] gives to those without a name.
+// Number returns the signal with a name without SIG, such as "INT", or with the decimal number that
+// [Name] gives to signals without a name.
 func Number(name string) (syscall.Signal, bool) {
 	if n, err := strconv.Atoi(name); err == nil {
 		ok := n > 0 && n <= maxSignal && strconv.Itoa(n) == name
@@ -27,8 +27,8 @@ func Number(name string) (syscall.Signal, bool) {
 	return sig, sig != 0
 }
 
-// Name is the name of a signal without SIG, such as "INT", or its
-// decimal number where it has none (the real-time signals).
+// Name returns the name of a signal without SIG, such as "INT", or its decimal number if it has
+// none, as the real-time signals.
 func Name(sig syscall.Signal) string {
 	if name := unix.SignalName(sig); name != "" {
 		return strings.TrimPrefix(name, "SIG")

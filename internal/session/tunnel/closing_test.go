@@ -109,7 +109,8 @@ func TestExitReports(t *testing.T) {
 		{Exit{Code: 0, Sent: map[int64]int64{1: 0}}, `{"exit":0,"sent":i{1:0}}`},
 		{Exit{Code: 3, Sent: map[int64]int64{1: 5, 2: 6}}, `{"exit":3,"sent":i{1:5,2:6}}`},
 		{Exit{Signal: "TERM", Sent: map[int64]int64{2: 6}}, `{"signal":"TERM","sent":i{2:6}}`},
-		{Exit{Code: 127, Message: "no such program", Sent: map[int64]int64{}}, `{"exit":127,"message":"no such program","sent":i{}}`},
+		{Exit{Code: 127, Message: "no such program", Sent: map[int64]int64{}},
+			`{"exit":127,"message":"no such program","sent":i{}}`},
 	} {
 		if got := cpon.String(tt.exit.value()); got != tt.wire {
 			t.Errorf("got %s, want %s", got, tt.wire)
@@ -118,7 +119,8 @@ func TestExitReports(t *testing.T) {
 			t.Errorf("%s: got %+v %v", tt.wire, got, ok)
 		}
 	}
-	for _, none := range []string{`null`, `{}`, `[1]`, `5`, `{"sent":i{1:1}}`, `{"exit":"0"}`, `{"signal":9}`, `{"message":"x"}`} {
+	for _, none := range []string{`null`, `{}`, `[1]`, `5`, `{"sent":i{1:1}}`,
+		`{"exit":"0"}`, `{"signal":9}`, `{"message":"x"}`} {
 		if got, ok := exitFromValue(parse(t, none)); ok {
 			t.Errorf("%s was taken for %+v", none, got)
 		}
@@ -164,9 +166,11 @@ func TestOffers(t *testing.T) {
 		{Ext{Version: 1}, `{"version":1}`},
 		{Ext{Version: 1, Window: 5000, Run: Run{RunShell, ""}}, `{"version":1,"window":5000,"run":{"shell":null}}`},
 		{Ext{Version: 1, Run: Run{RunShell, "/bin/zsh"}}, `{"version":1,"run":{"shell":"/bin/zsh"}}`},
-		{Ext{Version: 1, Run: Run{RunExec, "ls -l"}, Env: []EnvVar{{"TERM", "xterm"}, {"LANG", "C"}}}, `{"version":1,"run":{"exec":"ls -l"},"env":{"TERM":"xterm","LANG":"C"}}`},
+		{Ext{Version: 1, Run: Run{RunExec, "ls -l"}, Env: []EnvVar{{"TERM", "xterm"}, {"LANG", "C"}}},
+			`{"version":1,"run":{"exec":"ls -l"},"env":{"TERM":"xterm","LANG":"C"}}`},
 		{Ext{Version: 1, Features: []string{"inband", "new"}}, `{"version":1,"features":["inband","new"]}`},
-		{Ext{Version: 1, Run: Run{RunSubsystem, "sftp"}, Session: "s1"}, `{"version":1,"run":{"subsystem":"sftp"},"session":"s1"}`},
+		{Ext{Version: 1, Run: Run{RunSubsystem, "sftp"}, Session: "s1"},
+			`{"version":1,"run":{"subsystem":"sftp"},"session":"s1"}`},
 	} {
 		if got := cpon.String(tt.ext.Value()); got != tt.wire {
 			t.Errorf("got %s, want %s", got, tt.wire)
@@ -187,7 +191,8 @@ func TestOffers(t *testing.T) {
 			t.Errorf("%s: got %+v %v", wire, got, ok)
 		}
 	}
-	for _, none := range []string{`null`, `{}`, `{"version":0}`, `{"version":-1}`, `{"version":"1"}`, `[]`, `{"version":null}`} {
+	for _, none := range []string{`null`, `{}`, `{"version":0}`, `{"version":-1}`,
+		`{"version":"1"}`, `[]`, `{"version":null}`} {
 		if got, ok := extFromValue(parse(t, none)); ok {
 			t.Errorf("%s was taken for %+v", none, got)
 		}

@@ -5,20 +5,20 @@ import (
 	"shvtools/internal/shv/rpc"
 )
 
-// Size is a terminal's, in characters.
+// Size is the size of a terminal in characters.
 type Size struct{ Cols, Rows int }
 
-// controlFrame is a message on the control channel with one key.
+// controlFrame returns a message on the control channel with one key.
 func (e *End) controlFrame(key string, v chainpack.Value) []byte {
 	return rpc.AppendResult(nil, e.opts.To,
 		chainpack.List(chainpack.Int(Control), chainpack.Map(chainpack.F(key, v))))
 }
 
-// control takes what came on the control channel; unknown keys are for newer
-// peers.
+// control takes a message of the control channel (protocol.md 3). It ignores unknown keys, which
+// newer peers may send.
 func (e *End) control(v chainpack.Value) {
 	if !e.opts.Extended {
-		return // nothing of it was agreed on
+		return // the ends did not agree on it
 	}
 	for _, entry := range v.Entries() {
 		switch entry.Key.Str() {
@@ -57,17 +57,17 @@ func pairValue(a, b int64) chainpack.Value {
 	return chainpack.List(chainpack.Int(a), chainpack.Int(b))
 }
 
-// Resize tells the helper the size of the terminal. Nothing is sent to a peer
-// of the base protocol.
+// Resize tells the helper the size of the terminal. It sends nothing to a peer without the
+// additions, and may wait for the connection.
 func (e *End) Resize(s Size) error {
 	return e.send("resize", pairValue(int64(s.Cols), int64(s.Rows)))
 }
 
-// Signal asks the helper to signal its process; name is without SIG.
+// Signal asks the helper to signal its process; name has no SIG. It sends nothing to a peer without
+// the additions, and may wait for the connection.
 func (e *End) Signal(name string) error { return e.send("signal", chainpack.String(name)) }
 
-// send sends a control message to a peer that knows the additions. It may wait
-// for the connection.
+// send sends a control message to a peer with the additions. It may wait for the connection.
 func (e *End) send(key string, v chainpack.Value) error {
 	if !e.opts.Extended {
 		return nil

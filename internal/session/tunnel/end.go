@@ -13,7 +13,7 @@ import (
 	"shvtools/internal/wire/link"
 )
 
-// Channels.
+// The channels of a tunnel (spec.md 8.6, protocol.md 3).
 const (
 	Stdin   = 0
 	Stdout  = 1
@@ -23,30 +23,28 @@ const (
 	channels = 3 // that carry data
 )
 
-// MaxData is the most that one frame carries, in bytes.
+// MaxData is the limit for the data of one frame in bytes.
 const MaxData = 32 << 10
 
-// maxItems bounds the values of a message that is not data; what is known has a few.
+// maxItems bounds the values of a message that is not data. Known messages have a few.
 const maxItems = 1 << 10
 
-// What is held for a slow consumer of a peer of the base protocol, which knows no
-// window, before the connection is not read any more: that holds the peer back.
-// A helper that does not read does not learn either that its user is gone, so it
-// holds more and is not patient for ever.
+// What is held for a slow consumer if the peer knows no window. When it is full, the connection is not
+// read, which slows the peer down. A helper that does not read does not notice either that its user is
+// gone, so its buffer is larger and its patience limited.
 const (
 	clientBuffer   = 256 << 10
 	helperBuffer   = 4 << 20
 	helperPatience = 30 * time.Second
 )
 
-// ErrClosed is returned by sending methods after the end of the tunnel.
-var ErrClosed = errors.New("the tunnel is closed")
+// ErrClosed is returned by methods that send after the end of the tunnel.
+var ErrClosed = errors.New("tunnel closed")
 
-// Carrier is what the frames of a tunnel go over, in order and without loss: a
-// link to a broker that knows tunnels, or package inband. Its methods are those
-// of link.Link.
+// Carrier carries the frames of a tunnel, in order and without loss: a link to a broker that knows
+// tunnels, or an inband.User. Its methods are those of link.Link and keep its contracts.
 type Carrier interface {
-	Send(*link.Frame, *link.Flow) error // the flow is nil
+	Send(*link.Frame, *link.Flow) error // a tunnel passes no flow
 	SendNow(*link.Frame) error
 	Done() <-chan struct{}
 	Err() error
@@ -56,44 +54,43 @@ type Carrier interface {
 // Options of an End.
 type Options struct {
 	Link Carrier
-	To   rpc.Address // how the other end is reached
+	To   rpc.Address // where messages to the other end go
 
-	// ErrorEnds: an error in the place of data ends the tunnel. That is so for
-	// a client; helpers pass over it. It is also what tells the two apart: a
-	// client takes output alone, a helper stdin alone.
+	// ErrorEnds makes an error that comes instead of data end the tunnel. It marks a client, which
+	// takes output only; a helper, which takes stdin only, ignores such errors (spec.md 8.4).
 	ErrorEnds bool
 
-	Extended   bool  // both ends know the additions
-	Window     int64 // that this end has promised, for each channel
-	PeerWindow int64 // that the other end has promised; 0: no limit
+	Extended   bool  // both ends agreed on the additions
+	Window     int64 // bytes that this end promised to hold, per channel
+	PeerWindow int64 // bytes that the other end promised to hold, per channel; 0: no limit
 
-	// Direct, if set, takes what it can of a channel's data without waiting.
+	// Direct, if set, takes as much of a channel's data as it can without waiting, and returns how
+	// much.
 	Direct func(channel int, data []byte) int
-	// Resize and Signal take what the client asks for. Like Direct they are
-	// called by the read loop and must not wait.
+	// Resize and Signal, if set, take what the client asks for. The read loop calls them and
+	// Direct, so they must not wait.
 	Resize func(Size)
 	Signal func(name string)
 
 	Watch Watch
 }
 
-// End is one end of a tunnel. All methods may be called concurrently, but
-// Receive by the read loop alone, and ReadFrom and WriteTo once for a channel at
-// a time.
+// End is one end of a tunnel. All methods may be called concurrently, except that only the read
+// loop calls Receive, and that ReadFrom and WriteTo run at most once at a time for a channel.
 type End struct {
 	opts     Options
-	head     []byte // of data frames, up to the List
+	head     []byte // the beginning of a data frame, up to the List
 	in       [channels]inbox
 	out      [channels]sendWindow
-	received atomic.Uint64 // messages, for the pings
+	received atomic.Uint64 // messages, which the watch compares
 
 	closeOnce sync.Once
 	closed    chan struct{}
 	closing   Closing // set before closed is closed
 }
 
-// New makes an end and starts to watch over its peer. It lives until a Receive
-// of CloseTunnel, the end of the link, or Close.
+// New makes an end and watches its peer from then on. It lives until it receives CloseTunnel, its
+// link ends, or Close is called.
 func New(o Options) *End {
 	e := &End{opts: o, closed: make(chan struct{})}
 	window, peer := o.Window, o.PeerWindow
@@ -116,16 +113,16 @@ func New(o Options) *End {
 	return e
 }
 
-// Closed is closed when the tunnel has ended.
+// Closed returns a channel that is closed when the tunnel has ended.
 func (e *End) Closed() <-chan struct{} { return e.closed }
 
-// Closing tells how the tunnel ended. It waits for the end.
+// Closing waits for the end of the tunnel and returns how it ended.
 func (e *End) Closing() Closing {
 	<-e.closed
 	return e.closing
 }
 
-// Close ends the tunnel on this side; nothing is sent.
+// Close ends the tunnel at this end and sends nothing.
 func (e *End) Close(c Closing) {
 	e.closeOnce.Do(func() {
 		e.closing = c
@@ -137,21 +134,22 @@ func (e *End) Close(c Closing) {
 	})
 }
 
-// post queues a message without waiting; a full queue will show elsewhere.
+// post queues a message without waiting. If the queue is full, the link ends for that elsewhere.
 func (e *End) post(message []byte) {
 	f := link.NewMessage(message)
 	defer f.Release()
 	_ = e.opts.Link.Send(f, nil)
 }
 
-// sendMessage sends a message and may wait for the connection.
+// sendMessage sends a message. It may wait for the connection.
 func (e *End) sendMessage(message []byte) error {
 	f := link.NewMessage(message)
 	defer f.Release()
 	return e.opts.Link.SendNow(f)
 }
 
-// Receive takes a message of the tunnel: data, control or CloseTunnel.
+// Receive takes a message of the tunnel: data, control or CloseTunnel. Only the read loop calls it.
+// Without the additions, it waits while the consumer of the channel is behind.
 func (e *End) Receive(m *rpc.Message, f *link.Frame) {
 	e.received.Add(1)
 	if m.Tunnel().State == rpc.CloseTunnel {
@@ -180,9 +178,8 @@ func (e *End) Receive(m *rpc.Message, f *link.Frame) {
 	}
 }
 
-// consumes tells whether data on a channel is for this end. Nobody would ever
-// take the rest, and the connection would not be read any more (spec.md
-// 8.6: helpers pass over other channels).
+// consumes reports whether data on a channel is for this end. The rest is dropped, as helpers do
+// (spec.md 8.6): nobody would ever take it, and the connection would not be read any more.
 func (e *End) consumes(channel int) bool { return (channel != Stdin) == e.opts.ErrorEnds }
 
 func (e *End) data(channel int, data []byte, f *link.Frame) {
@@ -195,9 +192,8 @@ func (e *End) data(channel int, data []byte, f *link.Frame) {
 	}
 }
 
-// ParseData reads the body of a data frame, `i{2:[channel,String]}`, without
-// building values. A bare String is taken for channel 0, as the C++ helper does
-// it (spec.md 8.6).
+// ParseData reads the body of a data frame, `i{2:[channel,String]}`, without building values. A
+// bare String counts as channel 0, as the C++ helper does it (spec.md 8.6). data aliases body.
 func ParseData(body []byte) (channel int64, data []byte, ok bool) {
 	s := chainpack.NewScanner(body, chainpack.Limits{})
 	if s.Enter(chainpack.ByteIMap) != nil {
@@ -248,14 +244,14 @@ func (e *End) ended(channel, total int64) {
 	in.end()
 }
 
-// ReadFrom carries all of r to the other end on a channel. It returns when r
-// ends (nil), fails, or the tunnel is closed (ErrClosed).
+// ReadFrom sends all of r on a channel. It returns nil when r ends, the error of r, or ErrClosed
+// when the tunnel has ended.
 func (e *End) ReadFrom(channel int, r io.Reader) error {
 	out := &e.out[channel]
 	size := MaxData
 	if out.window > 0 {
-		// Up to half a window may be consumed and not acknowledged: more than the
-		// other half at once could wait for an ack that is never due.
+		// Up to half a window may be consumed but not acknowledged. A frame larger than the
+		// other half could wait for an ack that never becomes due.
 		size = int(max(min(out.window/2, MaxData), 1))
 	}
 	var head []byte
@@ -286,8 +282,8 @@ func (e *End) ReadFrom(channel int, r io.Reader) error {
 	}
 }
 
-// Insert puts a text of this program's own between what a channel carries. It never
-// waits; false: there was no room for it.
+// Insert adds a text of this program to what a channel carries. It never waits, and returns false
+// if the window has no space.
 func (e *End) Insert(channel int, text string) bool {
 	if !e.out[channel].tryTake(int64(len(text))) {
 		return false
@@ -301,15 +297,14 @@ func (e *End) Insert(channel int, text string) bool {
 
 var dataTail = []byte{chainpack.ByteTerm, chainpack.ByteTerm}
 
-// SendEOF tells the other end that a channel has ended.
+// SendEOF tells the other end that a channel has ended. It may wait for the connection.
 func (e *End) SendEOF(channel int) error {
 	return e.send("eof", pairValue(int64(channel), e.out[channel].total()))
 }
 
-// WriteTo carries what comes on a channel to w, and acknowledges it when it is
-// written. It returns nil when the channel or the tunnel has ended and all is
-// written. When w fails it returns that error; the rest of the channel is then
-// taken and dropped.
+// WriteTo writes what arrives on a channel to w and acknowledges it when it is written. It returns
+// nil when the channel or the tunnel has ended and everything is written. If w fails, WriteTo drops
+// the rest of the channel and returns the error at its end.
 func (e *End) WriteTo(channel int, w io.Writer) error {
 	var failed error
 	in := &e.in[channel]
@@ -324,16 +319,16 @@ func (e *End) WriteTo(channel int, w io.Writer) error {
 			}
 		}
 		if due := in.done(c); due > 0 {
-			_ = e.send("ack", pairValue(int64(channel), due)) // a lost link shows elsewhere
+			_ = e.send("ack", pairValue(int64(channel), due)) // the watch finds a lost link
 		}
 	}
 }
 
-// Sent is how many bytes were sent on a channel.
+// Sent returns how many bytes were sent on a channel.
 func (e *End) Sent(channel int) int64 { return e.out[channel].total() }
 
-// Received is how many bytes came on a channel.
+// Received returns how many bytes arrived on a channel.
 func (e *End) Received(channel int) int64 { return e.in[channel].total() }
 
-// To is how the other end is reached.
+// To returns where messages to the other end go.
 func (e *End) To() rpc.Address { return e.opts.To }

@@ -7,15 +7,15 @@ import (
 	"shvtools/internal/shv/rpc"
 )
 
-// Exit is the report with which a helper closes a tunnel.
+// Exit is the report with which a helper closes a tunnel (protocol.md 4).
 type Exit struct {
-	Code    int             // of the process, where Signal is empty
-	Signal  string          // that ended it: "TERM", "KILL" …
-	Message string          // why the program could not be started
-	Sent    map[int64]int64 // bytes that were sent, by channel
+	Code    int             // exit status of the process, if Signal is empty
+	Signal  string          // the signal that ended it, such as "TERM"
+	Message string          // why the program could not be started; "" if it was
+	Sent    map[int64]int64 // bytes that the helper sent, by channel
 }
 
-// value is the form of the wire.
+// value returns the wire form.
 func (e Exit) value() chainpack.Value {
 	var entries []chainpack.Entry
 	if e.Signal != "" {
@@ -55,8 +55,8 @@ func exitFromValue(v chainpack.Value) (e Exit, ok bool) {
 	return e, ok
 }
 
-// Closing is how a tunnel ended. At most one of Exit and Err is set: neither
-// means that the peer closed it without a word, as the C++ helper does.
+// Closing is how a tunnel ended. At most one of Exit and Err is set. Neither means that the peer
+// closed it without a report, as the C++ helper does.
 type Closing struct {
 	Exit *Exit
 	Err  error
@@ -77,15 +77,15 @@ func closingOf(m *rpc.Message) Closing {
 	return Closing{}
 }
 
-// CloseWithExit is the CloseTunnel of a helper whose process has ended.
+// CloseWithExit returns the CloseTunnel of a helper whose process has ended.
 func CloseWithExit(to rpc.Address, e Exit) []byte { return closeWith(to, rpc.KeyResult, e.value()) }
 
-// CloseWithError is the CloseTunnel of an end that gives up.
+// CloseWithError returns the CloseTunnel of an end that gives up.
 func CloseWithError(to rpc.Address, err error) []byte {
 	return closeWith(to, rpc.KeyError, rpc.AsError(err).Value())
 }
 
-// CloseSilently is the CloseTunnel of the base protocol.
+// CloseSilently returns the CloseTunnel of the base protocol, without a report.
 func CloseSilently(to rpc.Address) []byte { return closeWith(to, rpc.KeyResult, chainpack.Null()) }
 
 func closeWith(to rpc.Address, key int64, v chainpack.Value) []byte {

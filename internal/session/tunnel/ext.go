@@ -2,41 +2,41 @@ package tunnel
 
 import "shvtools/internal/shv/chainpack"
 
-// Version of the additions.
+// Version is the version of the additions (protocol.md 1).
 const Version = 1
 
-// Windows: bytes of a channel that may be unacknowledged.
+// Windows in bytes: how much of a channel may be unacknowledged (protocol.md 1).
 const (
 	CommandWindow = 1 << 20
 	PtyWindow     = 128 << 10
 	minWindow     = 4096
 )
 
-// RunKind says what a session runs.
+// RunKind is what a session runs.
 type RunKind int
 
 // The kinds of Run.
 const (
-	RunNone      RunKind = iota // what method and params say
+	RunNone      RunKind = iota // what method and params of launchRexec say
 	RunShell                    // a login shell
 	RunExec                     // a command line, by the device's shell
 	RunSubsystem                // a built-in service
 )
 
-// Run is the key "run" of the offer.
+// Run is the key "run" of an offer.
 type Run struct {
 	Kind RunKind
-	Text string // RunShell: path of another shell than the user's own; else the command line or the name
+	Text string // RunShell: path of a shell, "" for the user's own; otherwise the command line or name
 }
 
-// Ext is what two ends agree on beyond the base protocol: the client offers it
-// with its call, the helper answers it with its CreateTunnelRequest.
+// Ext is what two ends agree on beyond the base protocol (protocol.md 1). The client offers it with
+// its call, the helper answers with it in CreateTunnelRequest.
 type Ext struct {
 	Version int64
-	Window  int64 // bytes that the other side may have unacknowledged on a channel; 0: no limit
+	Window  int64 // bytes that the other end may have unacknowledged per channel; 0: no limit
 	Run     Run
 	Env     []EnvVar // in the order of the wire
-	Session string   // name of the session in logs and lists
+	Session string   // the name of the session in logs and lists
 
 	Features []string // optional features by name
 }
@@ -44,7 +44,7 @@ type Ext struct {
 // EnvVar is one variable of the environment.
 type EnvVar struct{ Name, Value string }
 
-// Value is the form of the wire.
+// Value returns the wire form.
 func (e Ext) Value() chainpack.Value {
 	entries := []chainpack.Entry{chainpack.F("version", chainpack.Int(e.Version))}
 	if e.Window > 0 {
@@ -87,9 +87,8 @@ func (r Run) value() chainpack.Value {
 	return chainpack.Value{}
 }
 
-// extFromValue reads the form of the wire; ok is false for what is none, or of
-// a version that is not known: its sender is then a peer of the base protocol.
-// Unknown keys are passed over.
+// extFromValue reads the wire form. ok is false for other values and for unknown versions: their
+// sender then is a peer of the base protocol. It ignores unknown keys.
 func extFromValue(v chainpack.Value) (e Ext, ok bool) {
 	version, _ := v.Get("version")
 	e.Version, ok = version.AsInt()
@@ -135,8 +134,8 @@ func runFromValue(v chainpack.Value) Run {
 	return Run{}
 }
 
-// ExtOf finds the key "ext" in a Map: the param of launchRexec, or the result in
-// a CreateTunnelRequest.
+// ExtOf reads the key "ext" of a Map: the param of launchRexec, or the result in a
+// CreateTunnelRequest.
 func ExtOf(v chainpack.Value) (Ext, bool) {
 	ext, ok := v.Get("ext")
 	if !ok {

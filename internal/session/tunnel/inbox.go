@@ -8,32 +8,32 @@ import (
 	"shvtools/internal/wire/link"
 )
 
-// copyBelow is up to what size data is copied together with its neighbours; above
-// it the frame that it came in is kept, unless most of that is something else. A
-// peer that sends little at a time must not cost a frame for each.
+// copyBelow is the size in bytes up to which data is copied together with its neighbours. For
+// larger data the inbox keeps the frame, unless most of that is something else. A peer that sends
+// little at a time must not cost a frame for each.
 const copyBelow = 2 << 10
 
-// chunk is a piece of what came.
+// chunk is a part of the received data.
 type chunk struct {
 	data  []byte
-	frame *link.Frame // that holds data; nil: data is the inbox's own
+	frame *link.Frame // holds data; nil: the inbox owns data
 }
 
-// inbox holds what came on one channel until its consumer has taken it.
+// inbox holds what arrived on one channel until its consumer has taken it.
 type inbox struct {
-	window   int64         // promised to the peer, or what is held of a peer that knows none
-	enforced bool          // the peer knows the window
-	patience time.Duration // with a consumer that takes nothing; 0: for ever
+	window   int64         // bytes promised to the peer, or held for a peer that knows no window
+	enforced bool          // the peer knows the window and must keep to it
+	patience time.Duration // how long the consumer may take nothing; 0: for ever
 
 	mu       sync.Mutex
 	changed  sync.Cond
 	chunks   []chunk
 	received int64 // since the tunnel began
 	consumed int64
-	acked    int64 // of consumed, what the peer was told
-	busy     bool  // the consumer is writing
+	acked    int64 // consumed bytes that the peer knows of
+	busy     bool  // the consumer is using a chunk
 	ended    bool  // no more comes
-	dropping bool  // the consumer is gone: what comes is consumed at once
+	dropping bool  // the consumer is gone: data is dropped as it comes
 }
 
 func (b *inbox) init(window int64, enforced bool, patience time.Duration) {
@@ -41,8 +41,8 @@ func (b *inbox) init(window int64, enforced bool, patience time.Duration) {
 	b.changed.L = &b.mu
 }
 
-// put takes data that came in f. overrun says that the peer sent more than it
-// was allowed. Without an enforced window it waits for the consumer.
+// put takes data that came in f. overrun reports that the peer sent too much, or that the consumer
+// took nothing for too long. Without an enforced window, put waits for the consumer.
 func (b *inbox) put(data []byte, f *link.Frame) (overrun bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -54,7 +54,7 @@ func (b *inbox) put(data []byte, f *link.Frame) (overrun bool) {
 		return true
 	}
 	for !b.enforced && !b.ended && !b.dropping && b.received-b.consumed > b.window && len(b.chunks) > 0 {
-		if !b.awaitProgress() {
+		if !b.awaitProgressLocked() {
 			return true
 		}
 	}
@@ -74,9 +74,9 @@ func (b *inbox) put(data []byte, f *link.Frame) (overrun bool) {
 	return false
 }
 
-// awaitProgress waits until the consumer has taken something or nothing is waited
-// for any more; false when patience ends first. b.mu is held.
-func (b *inbox) awaitProgress() bool {
+// awaitProgressLocked waits until the consumer has taken something, or the wait is pointless. It
+// returns false if the patience ends first.
+func (b *inbox) awaitProgressLocked() bool {
 	if b.patience == 0 {
 		b.changed.Wait()
 		return true
@@ -95,16 +95,16 @@ func (b *inbox) awaitProgress() bool {
 	return b.consumed != consumed || b.ended || b.dropping
 }
 
-// overrunError says what was too much.
+// overrunError explains an overrun.
 func (b *inbox) overrunError(channel int) error {
 	if b.enforced {
-		return fmt.Errorf("the other side sent more than its window of %d bytes on channel %d", b.window, channel)
+		return fmt.Errorf("the other end sent more than its window of %d bytes on channel %d", b.window, channel)
 	}
 	return fmt.Errorf("the program has not read its input for %v", b.patience)
 }
 
-// direct lets write take data at once, if the consumer has nothing left to do
-// and no ack is due; it gives how much was taken.
+// direct passes data straight to write if the consumer has nothing left to do and no ack is due. It
+// returns how much was taken.
 func (b *inbox) direct(data []byte, write func([]byte) int) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -117,8 +117,7 @@ func (b *inbox) direct(data []byte, write func([]byte) int) int {
 	return n
 }
 
-// next waits for data; ok is false when no more comes. The consumer gives the
-// chunk back by done.
+// next waits for data; ok is false when no more comes. The consumer returns the chunk by done.
 func (b *inbox) next() (c chunk, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -134,8 +133,7 @@ func (b *inbox) next() (c chunk, ok bool) {
 	return c, true
 }
 
-// done says that a chunk was consumed; due is the total to be acknowledged, 0
-// when none is due.
+// done notes that a chunk was consumed. due is the total to acknowledge, 0 if no ack is due.
 func (b *inbox) done(c chunk) (due int64) {
 	if c.frame != nil {
 		c.frame.Release()
@@ -152,7 +150,7 @@ func (b *inbox) done(c chunk) (due int64) {
 	return b.acked
 }
 
-// end says that no more comes.
+// end notes that no more comes.
 func (b *inbox) end() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -160,7 +158,7 @@ func (b *inbox) end() {
 	b.changed.Broadcast()
 }
 
-// drop lets the inbox swallow what still comes.
+// drop makes the inbox drop what still comes.
 func (b *inbox) drop() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -168,7 +166,7 @@ func (b *inbox) drop() {
 	b.changed.Broadcast()
 }
 
-// total is how many bytes have come.
+// total returns how many bytes arrived.
 func (b *inbox) total() int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -2,7 +2,7 @@ package tunnel
 
 import "sync"
 
-// sendWindow is what may still be sent on one channel.
+// sendWindow limits what may be sent on one channel before the peer acknowledges it.
 type sendWindow struct {
 	mu     sync.Mutex
 	more   sync.Cond
@@ -17,8 +17,8 @@ func (w *sendWindow) init(window int64) {
 	w.more.L = &w.mu
 }
 
-// take waits until n bytes may be sent and counts them; false at the end of the
-// tunnel. n must not be above the window.
+// take waits until n bytes may be sent and counts them. It returns false at the end of the tunnel.
+// n must not exceed the window.
 func (w *sendWindow) take(n int64) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

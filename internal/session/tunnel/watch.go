@@ -8,18 +8,18 @@ import (
 	"shvtools/internal/wire/link"
 )
 
-// Watch is how an end watches over its peer. Zero fields have defaults.
+// Watch is how an end watches its peer. A zero field means its default.
 type Watch struct {
-	// Every is how long nothing may come before the peer is asked for a sign of
-	// life; 0: 15 s, below 0: it is never asked.
+	// Every is how long nothing may arrive before the end asks for a sign of life; 0: 15 s,
+	// negative: never.
 	Every time.Duration
-	// Count is how many times Every without any sign make the peer dead; 0: 3.
+	// Count is how many times Every may pass without a sign before the peer counts as dead; 0: 3.
 	Count int
-	// Vouched: the brokers tell when the peer is lost, so that silence means no
-	// more than a program that is suspended. It is given up after hours only.
+	// Vouched: the brokers report the loss of the peer, so silence means no more than a suspended
+	// program. The end gives up after 12 hours only.
 	Vouched bool
-	// Stuck, if set, is told how long nothing has come although an answer is
-	// overdue, each second, and 0 when something comes again.
+	// Stuck, if set, is called each second with how long nothing has arrived although an answer is
+	// overdue, and with 0 when something arrives again. It must not wait.
 	Stuck func(silent time.Duration)
 }
 
@@ -35,16 +35,16 @@ const (
 type silence struct {
 	Watch
 	tick     time.Duration
-	received uint64 // messages when something came last
-	before   int64  // bytes of data that were sent by the last look
-	sent     int64  // the same by the look before something came last
+	received uint64 // messages when something last arrived
+	before   int64  // bytes of data sent until the last look
+	sent     int64  // bytes of data sent until the look before something last arrived
 	silent   time.Duration
-	asked    time.Duration // silent when the last question was sent; 0: none was
+	asked    time.Duration // silent when the first ping was sent; 0: none was
 	stuck    bool
 }
 
-// watch ends the tunnel with its link or when its peer is dead. A panic of it, or of
-// whom it tells, ends this tunnel alone.
+// watch ends the tunnel when its link ends or its peer is dead. A panic of it, or of Stuck, ends
+// only this tunnel.
 func (e *End) watch() {
 	defer func() {
 		if p := recover(); p != nil {
@@ -80,9 +80,9 @@ func (e *End) watch() {
 	}
 }
 
-// look is one look at the peer. An error says that it is dead.
+// look looks at the peer once. An error means that the peer is dead.
 func (e *End) look(s *silence) error {
-	// Without windows, the read loop may be waiting for the consumer.
+	// Without windows, the read loop may be waiting for the consumer and not see the end.
 	if !e.opts.Extended && e.opts.Link.PeerGone() {
 		return &link.EndError{Cause: link.PeerClosed}
 	}
@@ -92,7 +92,7 @@ func (e *End) look(s *silence) error {
 		if s.stuck {
 			s.Stuck(0)
 		}
-		// What was sent since the last look may be answered or not.
+		// What was sent since the last look may or may not have been answered.
 		s.received, s.sent = now, s.before
 		s.silent, s.asked, s.stuck = 0, 0, false
 		return nil
@@ -103,7 +103,7 @@ func (e *End) look(s *silence) error {
 		limit = vouchedLimit
 	}
 	if s.Every > 0 && s.silent >= limit {
-		return fmt.Errorf("no sign of life from the other side for %v", s.silent)
+		return fmt.Errorf("no sign of life from the other end for %v", s.silent)
 	}
 	waiting := s.Stuck != nil && s.Every > 0 && s.asked == 0 && s.silent >= overdue && sent != s.sent
 	if waiting || s.Every > 0 && s.silent%s.Every < s.tick {
@@ -119,7 +119,7 @@ func (e *End) look(s *silence) error {
 	return nil
 }
 
-// sentTotal is how many bytes of data were sent on all channels.
+// sentTotal returns how many bytes of data were sent on all channels.
 func (e *End) sentTotal() (n int64) {
 	for i := range channels {
 		n += e.Sent(i)

@@ -152,7 +152,8 @@ func TestLittleDataHoldsNoLargeFrame(t *testing.T) {
 	for _, tt := range []struct {
 		data, more int
 		held       bool
-	}{{copyBelow, 0, false}, {copyBelow + 1, 100, true}, {copyBelow + 1, 2 * copyBelow, false}, {MaxData, 1 << 20, false}, {MaxData, 100, true}} {
+	}{{copyBelow, 0, false}, {copyBelow + 1, 100, true}, {copyBelow + 1, 2 * copyBelow, false},
+		{MaxData, 1 << 20, false}, {MaxData, 100, true}} {
 		f := link.NewMessage(make([]byte, tt.data+tt.more))
 		data := f.Message()[:tt.data]
 		data[0], data[tt.data-1] = 'a', 'z'
