@@ -60,7 +60,7 @@ func (s *sender) put(p piece, wait bool) error {
 		return link.ErrQueueFull
 	}
 	if p.channel == tunnel.Control {
-		// The end of a channel has to stay behind the channel.
+		// The end of a channel must stay after its data.
 		if _, _, ends := eofOf(p.control); ends {
 			s.waiting = append(s.waiting, &p)
 		} else {

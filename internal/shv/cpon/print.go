@@ -148,7 +148,7 @@ func appendDouble(dst []byte, f float64) []byte {
 // Limits within which a Decimal is written out instead of with an exponent, so
 // that the texts are those of the C library.
 const (
-	maxPlaces = 3 // digits behind a leading "0."
+	maxPlaces = 3 // digits after a leading "0."
 	maxWhole  = 9 // digits before the point
 )
 

@@ -5,30 +5,35 @@ import (
 	"strconv"
 )
 
-// Shown is an option of a URL for people. Secrets are hidden, and what is not set says
-// what holds then.
+// Shown is an option of a URL for people. It hides secrets, and shows what applies to an option
+// that is not set.
 type Shown struct {
 	Name, Value string
 	Set         bool
 }
 
-// hidden stands where a secret is.
+// hidden replaces a secret.
 const hidden = "(hidden)"
 
-// ShownForClient returns the options of u that matter to a client: those that decide on
-// trust always, the others where they are set.
+// ShownForClient returns the options of u that matter to a client: always those that decide on
+// trust, and others if they are set.
 func (u URL) ShownForClient() []Shown {
 	var all []Shown
 	if u.IsEncrypted() {
-		all = append(all, orElse("ca", u.CA, "(the system's roots)"), Shown{"verify", strconv.FormatBool(!u.NoVerify), u.NoVerify})
+		all = append(all, orElse("ca", u.CA, "(the system's roots)"),
+			Shown{"verify", strconv.FormatBool(!u.NoVerify), u.NoVerify})
 		all = append(all, orElse("cert", u.Cert, none), orElse("key", u.Key, none), orElse("crl", u.CRL, none))
 	}
 	for _, each := range []struct {
 		name, value string
 		set         bool
 	}{
-		{"user", u.User, u.HasUser}, {"password", hidden, u.HasPassword}, {"shapass", hidden, u.ShaPass != ""},
-		{"token", hidden, u.Token != ""}, {"devmount", u.MountPoint, u.MountPoint != ""}, {"devid", u.DeviceID, u.DeviceID != ""},
+		{"user", u.User, u.HasUser},
+		{"password", hidden, u.HasPassword},
+		{"shapass", hidden, u.ShaPass != ""},
+		{"token", hidden, u.Token != ""},
+		{"devmount", u.MountPoint, u.MountPoint != ""},
+		{"devid", u.DeviceID, u.DeviceID != ""},
 	} {
 		if each.set {
 			all = append(all, Shown{each.name, each.value, true})
@@ -37,7 +42,7 @@ func (u URL) ShownForClient() []Shown {
 	return all
 }
 
-// ShownForListener returns the options of u that matter to a listener, in the same way.
+// ShownForListener returns the options of u that matter to a listener, by the same rule.
 func (u URL) ShownForListener() []Shown {
 	var all []Shown
 	if u.IsEncrypted() {
