@@ -16,8 +16,7 @@ import (
 	"shvtools/internal/wire/link"
 )
 
-// losses are the ways in which a broker drops messages, for the calls and for
-// the responses.
+// losses are the patterns by which a broker drops messages, for calls and for responses.
 var losses = []struct {
 	name             string
 	toDevice, toUser passes
@@ -64,8 +63,7 @@ func TestTenMegabytesEachWayArriveWhole(t *testing.T) {
 	}
 }
 
-// A shell: each line is echoed before the next is typed, and a signal and a
-// size reach the helper once.
+// A shell: each line is echoed before the next is typed. A signal and a size reach the helper once.
 func TestShellThroughLosses(t *testing.T) {
 	for _, tt := range losses {
 		t.Run(tt.name, func(t *testing.T) {
@@ -98,7 +96,7 @@ func TestShellThroughLosses(t *testing.T) {
 	}
 }
 
-// echo writes to stdout what it is given.
+// echo writes what it gets to stdout.
 type echo struct{ end *tunnel.End }
 
 func (e echo) Write(b []byte) (int, error) {
@@ -112,7 +110,7 @@ func (s sink) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// No timer stands between a key and its echo.
+// No timer delays the echo of a key.
 func TestKeystrokeTakesNoTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := begin(t, all, all)
@@ -210,8 +208,8 @@ func TestHelperThatDiesEndsTheSessionWithAnError(t *testing.T) {
 	})
 }
 
-// The broker answers for a device that is gone, and for an agent that was
-// started again and knows the session no more.
+// The broker answers for a device that is gone, and for an agent that was restarted and does not
+// know the session.
 func TestErrorOfWriteEndsTheSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := begin(t, all, all)
@@ -261,7 +259,7 @@ func TestAgentThatStopsSaysSo(t *testing.T) {
 	})
 }
 
-// Our own broker answers calls that find a full queue by error 13.
+// Our own broker answers calls that find a full queue with error 13.
 func TestFullQueueOnTheWayIsALoss(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := begin(t, all, all)
@@ -282,7 +280,7 @@ func TestFullQueueOnTheWayIsALoss(t *testing.T) {
 	})
 }
 
-// Nobody but the caller finds the node.
+// Only the caller of the call finds the node.
 func TestStrangerFindsNoSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := begin(t, all, all)
@@ -348,7 +346,8 @@ func TestOffers(t *testing.T) {
 	}
 }
 
-// What a caller may send must not take the agent down or reach the helper.
+// A caller must not be able to crash the agent, or to send the helper anything but frames of a
+// tunnel.
 func TestWriteRefusesNonsense(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := begin(t, all, all)

@@ -23,8 +23,7 @@ const (
 	user = 0
 )
 
-// passes says what the broker does to the n-th message of one direction, counted
-// from 0.
+// passes reports whether the broker passes on message n of one direction, counted from 0.
 type passes func(n int) bool
 
 func all(int) bool { return true }
@@ -32,8 +31,8 @@ func all(int) bool { return true }
 // everyNth drops every n-th message.
 func everyNth(n int) passes { return func(i int) bool { return i%n != n-1 } }
 
-// bursts drops count messages after each span of them, and no longer than 10 s: a
-// queue that overflows has room again soon, however little is sent meanwhile.
+// bursts drops count messages after each span of them, but for at most 10 s: a queue that
+// overflowed has space again soon, even if little is sent.
 func bursts(span, count int) passes {
 	var began time.Time
 	return func(i int) bool {
@@ -45,8 +44,8 @@ func bursts(span, count int) passes {
 	}
 }
 
-// broker is a broker that knows no tunnels and loses messages, but the first few,
-// which are not of this package.
+// broker is a broker that knows no tunnels and loses messages, except the first few, which do not
+// belong to this package.
 type broker struct {
 	t            *testing.T
 	user, device *link.Link
@@ -66,7 +65,7 @@ func (b *broker) mute() {
 	b.muted = true
 }
 
-// counted counts a message and tells whether it passes.
+// counted counts a message and reports whether it passes.
 func (b *broker) counted(n *int, pass passes) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -115,8 +114,8 @@ func (b *broker) pass(m *rpc.Message, f *link.Frame, to *link.Link) {
 	_ = to.Send(f, nil)
 }
 
-// clean decodes the whole message, as the Python broker does it, which drops what
-// holds a String that is no text.
+// clean decodes the whole message like the Python broker, which drops messages with a String that
+// is not UTF-8.
 func (b *broker) clean(f *link.Frame) bool {
 	v, _, err := chainpack.Decode(f.Message(), chainpack.Limits{})
 	if err != nil || !isText(v) {
@@ -230,7 +229,7 @@ func begin(t *testing.T, toDevice, toUser passes) *world {
 	return w
 }
 
-// help is the helper: it creates the tunnel, as package rexec does it.
+// help acts as the helper: it creates the tunnel, as package rexec does.
 func (w *world) help(conn net.Conn) {
 	w.helper = client.Direct(conn, client.Options{})
 	readID := w.helper.NewID()
@@ -270,13 +269,13 @@ func wait(t *testing.T, what string, done <-chan struct{}) {
 	}
 }
 
-// exits lets the helper tell the end of its program.
+// exits makes the helper report the end of its program.
 func (w *world) exits(e tunnel.Exit) {
 	e.Sent = map[int64]int64{tunnel.Stdout: w.program.Sent(tunnel.Stdout), tunnel.Stderr: w.program.Sent(tunnel.Stderr)}
 	_ = w.helper.Send(tunnel.CloseWithExit(rpc.Address{ID: callID}, e))
 }
 
-// noise is bytes that are no text, different at each place.
+// noise returns bytes that are not text and differ at each place.
 func noise(n int, seed byte) []byte {
 	b := make([]byte, n)
 	x := uint32(seed) + 1

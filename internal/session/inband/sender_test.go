@@ -10,7 +10,7 @@ import (
 	"shvtools/internal/shv/chainpack"
 )
 
-// wire is a sender whose pieces stay where a test finds them.
+// wire is a sender whose pieces a test can look at.
 type wire struct {
 	sender
 	sent []piece // guarded by mu
@@ -22,7 +22,7 @@ func newWire(batch int) *wire {
 	return w
 }
 
-// took gives what was sent since the last look.
+// took returns what was sent since the last call.
 func (w *wire) took() []piece {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -71,7 +71,8 @@ func TestLostPieceIsSentAgainAfterASecond(t *testing.T) {
 	})
 }
 
-// The answer to a piece behind a lost one tells of it: that takes no second.
+// The answer to a piece after a lost one reveals the loss, so the resend does not wait for a
+// second.
 func TestGapIsFilledAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWire(10)
@@ -88,7 +89,7 @@ func TestGapIsFilledAtOnce(t *testing.T) {
 	})
 }
 
-// A path that is slower than a second must not be sent everything twice for ever.
+// A path with more than a second of latency must not carry everything twice for ever.
 func TestSlowPathIsLearned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const round = 3 * time.Second
@@ -134,7 +135,7 @@ func TestControlIsSentBeforeDataThatWaits(t *testing.T) {
 	})
 }
 
-// An end that is told before all of its channel came is taken for a gap.
+// An eof that arrives before all of its channel counts as a gap.
 func TestEndWaitsForItsChannel(t *testing.T) {
 	var r receiver
 	total := chainpack.List(chainpack.Int(0), chainpack.Int(3))
@@ -161,8 +162,8 @@ func TestEndWaitsForItsChannel(t *testing.T) {
 	}
 }
 
-// Whatever is lost, of pieces and of answers, all of it arrives in the end, once
-// and in order.
+// FuzzPiecesArrive checks that everything arrives once and in order, whatever pieces and answers
+// are lost.
 func FuzzPiecesArrive(f *testing.F) {
 	f.Add([]byte{}, uint8(5), uint16(100))
 	f.Add([]byte{0xff, 0x0f, 0x55}, uint8(1), uint16(300))

@@ -72,8 +72,8 @@ func flood(r *raw, channel int64) {
 	}
 }
 
-// A helper that waits for its program for ever would never learn that its user is
-// gone, which stands behind the data.
+// The loss of the user is reported after the data. A helper that waited for its program for ever
+// would never see it.
 func TestHelperGivesUpAProgramThatDoesNotRead(t *testing.T) {
 	bubbled(t, helper(false), func(t *testing.T, r *raw) {
 		begun := time.Now()
@@ -87,7 +87,7 @@ func TestHelperGivesUpAProgramThatDoesNotRead(t *testing.T) {
 	})
 }
 
-// The reader of the link, which waits for a consumer, ends with the tunnel.
+// A read loop that waits for a consumer returns when the tunnel ends.
 func TestBaseProtocolWaitEndsWithTheTunnel(t *testing.T) {
 	bubbled(t, client(false), func(t *testing.T, r *raw) {
 		go flood(r, Stdout)
@@ -105,8 +105,8 @@ func TestBaseProtocolWaitEndsWithTheTunnel(t *testing.T) {
 	})
 }
 
-// Data that is not for this end once filled its inbox, and the connection was
-// not read any more.
+// Data that is not for this end once filled its inbox, and then the connection was not read any
+// more.
 func TestChannelsOfTheOtherDirectionAreIgnored(t *testing.T) {
 	for _, extended := range []bool{false, true} {
 		for name, tt := range map[string]struct {

@@ -46,7 +46,7 @@ func TestEndOfAChannelCounts(t *testing.T) {
 	}
 }
 
-// Values take many times the memory of their bytes.
+// A decoded value takes many times the memory of its bytes.
 func TestMessagesOfVeryManyValuesAreNotRead(t *testing.T) {
 	bubbled(t, client(true), func(t *testing.T, r *raw) {
 		r.send(`<8:7>i{2:[3,{"eof":[1,5],"more":[%s]}]}`, strings.Repeat("1,", 2*maxItems))
@@ -173,7 +173,7 @@ func TestPongsKeepAQuietPeerAlive(t *testing.T) {
 	})
 }
 
-// Single bytes must not cost a frame, or a chunk, each.
+// A single byte must not cost a frame or a chunk.
 func TestSingleBytesCostLittleMemory(t *testing.T) {
 	o := client(true)
 	o.Window = CommandWindow

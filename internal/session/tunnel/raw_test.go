@@ -19,14 +19,14 @@ import (
 // patience is the deadline of every wait, in the virtual time of a bubble.
 const patience = time.Hour
 
-// handler gives all messages of a link to an end.
+// handler passes all messages of a link to an end.
 type handler struct{ end *End }
 
 func (h *handler) Message(m *rpc.Message, f *link.Frame) { h.end.Receive(m, f) }
 func (h *handler) Reset()                                {}
 
-// raw is the other side of an end, by hand. Messages are written as CPON, and
-// those of the end have the id 7.
+// raw is the other end, driven by hand. Messages are written in CPON, and those of the end have the
+// id 7.
 type raw struct {
 	*End
 	t    *testing.T
@@ -88,8 +88,7 @@ func (r *raw) data(channel int64, b []byte) {
 		chainpack.List(chainpack.Int(channel), chainpack.String(string(b)))))
 }
 
-// read gives the content of the next message; ok is false when none comes
-// within the time.
+// read returns the content of the next message; ok is false if none arrives within the time.
 func (r *raw) read(wait time.Duration) (chainpack.Value, bool) {
 	r.t.Helper()
 	_ = r.conn.SetReadDeadline(time.Now().Add(wait))
@@ -123,7 +122,7 @@ func (r *raw) expect(format string, args ...any) {
 	}
 }
 
-// quiet makes sure that nothing comes for some time.
+// quiet checks that nothing arrives for some time.
 func (r *raw) quiet(wait time.Duration) {
 	r.t.Helper()
 	if v, ok := r.read(wait); ok {
@@ -131,7 +130,7 @@ func (r *raw) quiet(wait time.Duration) {
 	}
 }
 
-// total reads data of a channel until nothing comes for a second.
+// total reads data of a channel until nothing arrives for a second.
 func (r *raw) total(channel int64) (n int) {
 	r.t.Helper()
 	for {
@@ -155,7 +154,7 @@ func bubbled(t *testing.T, o Options, f func(t *testing.T, r *raw)) {
 	synctest.Test(t, func(t *testing.T) { f(t, start(t, o)) })
 }
 
-// A gate is a consumer that takes n writes for each permission.
+// gate is a consumer that takes n writes for each permission.
 type gate struct {
 	open  chan struct{}
 	bytes []byte

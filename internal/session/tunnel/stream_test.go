@@ -26,7 +26,7 @@ type counter int64
 
 func (c *counter) Write(b []byte) (int, error) { *c += counter(len(b)); return len(b), nil }
 
-// ragged is a source of left bytes that come in pieces of all sizes.
+// ragged is a source of left bytes in pieces of all sizes.
 type ragged struct {
 	left   int
 	random *rand.ChaCha8
@@ -57,7 +57,7 @@ func (r *ragged) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// Both directions at once, each byte at its place.
+// Both directions carry data at once, and each byte arrives at its place.
 func TestStreamsArriveWhole(t *testing.T) {
 	const total = 64 << 20
 	for name, extended := range map[string]bool{"extended": true, "base": false} {

@@ -13,7 +13,7 @@ import (
 	"shvtools/internal/wire/link"
 )
 
-// told collects what Stuck is told.
+// told collects the calls of Stuck.
 type told struct {
 	mu      sync.Mutex
 	seconds []int
@@ -25,7 +25,7 @@ func (s *told) stuck(silent time.Duration) {
 	s.seconds = append(s.seconds, int(silent/time.Second))
 }
 
-// take gives what was told since the last call.
+// take returns the calls since the last take.
 func (s *told) take() []int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -48,12 +48,12 @@ func (r *raw) keys(text string) {
 	r.expect(`<1:1,8:7>i{2:[0,"%s"]}`, text)
 }
 
-// swallow reads all that the end sends, until the test ends.
+// swallow reads everything that the end sends, until the test ends.
 func (r *raw) swallow() {
 	go func() { _, _ = io.Copy(io.Discard, r.in) }()
 }
 
-// Five seconds without an answer to a key, and five without one to a ping.
+// Five seconds pass without an answer to a key, and five without one to a ping.
 func TestStuckIsToldWhenAKeyIsNotAnswered(t *testing.T) {
 	var s told
 	o := client(true)
@@ -81,7 +81,7 @@ func TestStuckIsToldWhenAKeyIsNotAnswered(t *testing.T) {
 	})
 }
 
-// The usual case: the link is lost between two keys of somebody who types.
+// The usual case: the link is lost between two keystrokes.
 func TestStuckIsToldWhenTheKeyBeforeWasAnswered(t *testing.T) {
 	var s told
 	o := client(true)
@@ -118,7 +118,7 @@ func TestStuckIsNotToldWithoutNeed(t *testing.T) {
 	})
 }
 
-// Without a key the loss shows at the next ping.
+// Without a keystroke, the next ping reveals the loss.
 func TestStuckIsToldOfAQuietLinkToo(t *testing.T) {
 	var s told
 	o := client(true)
@@ -233,7 +233,7 @@ func TestIntervalAndCountAreTheUsers(t *testing.T) {
 	}
 }
 
-// A helper that knows no pings cannot be asked.
+// A helper that does not know pings cannot be asked.
 func TestPeerOfTheBaseProtocolMaySleep(t *testing.T) {
 	var s told
 	o := client(false)

@@ -14,14 +14,14 @@ import (
 
 const window = 64 << 10
 
-// client and helper are options of the two ends.
+// client and helper return the options of the two ends.
 func client(extended bool) Options {
 	return Options{ErrorEnds: true, Extended: extended, Window: window}
 }
 
 func helper(extended bool) Options { return Options{Extended: extended, Window: window} }
 
-// endless is a source without an end.
+// endless is a source without end.
 type endless struct{}
 
 func (endless) Read(b []byte) (int, error) { return len(b), nil }
@@ -63,8 +63,8 @@ func TestNoWindowIsNoLimit(t *testing.T) {
 	})
 }
 
-// A sender that had sent a little once waited for ever: what is unacknowledged
-// may be consumed and below half a window, so a read of a whole window never fits.
+// A sender that had sent a little once waited for ever. Up to half a window may be consumed without
+// an ack, so a read of a whole window never fits.
 func TestSmallWindowNeverStalls(t *testing.T) {
 	for _, peer := range []int64{4096, 4097, 6000, 40000, 65535} {
 		t.Run(fmt.Sprint(peer), func(t *testing.T) {
@@ -146,8 +146,8 @@ func TestConsumerThatFailsDropsAndStillAcks(t *testing.T) {
 	})
 }
 
-// A window counts data. What else is in a frame would be held beside it, up to 16
-// MiB for each 2 KiB of the window.
+// A window counts data only. The rest of a frame would be held beside it, up to 16 MiB for each 2
+// KiB of the window.
 func TestLittleDataHoldsNoLargeFrame(t *testing.T) {
 	for _, tt := range []struct {
 		data, more int

@@ -23,7 +23,7 @@ func allocated(f func()) uint64 {
 	return least
 }
 
-// Few bytes must not be able to ask for much memory.
+// A few bytes must not be able to demand much memory.
 func TestHostileInputStaysCheap(t *testing.T) {
 	declares := func(schema byte) []byte { // 2^40 bytes
 		return append([]byte{schema}, chainpack.AppendUIntData(nil, 1<<40)...)
@@ -105,7 +105,7 @@ func TestHotPathsDoNotAllocate(t *testing.T) {
 	}
 }
 
-// One slice for the entries and one per String or box: a fixed price.
+// DecodeMeta allocates one slice for the entries and one object per String or box, a fixed price.
 func TestDecodeMetaAllocations(t *testing.T) {
 	msg := unhex(t, "8b 41 41 48 43 49 86 04 74 65 73 74 4a 86 02 6c 73 4b 42 ff 8a ff")
 	n := testing.AllocsPerRun(100, func() { _, _, _ = chainpack.DecodeMeta(msg, noLimits) })

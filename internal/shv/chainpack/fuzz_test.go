@@ -23,8 +23,8 @@ func addSeeds(f *testing.F) {
 	}
 }
 
-// FuzzDecode: decode, append and decode is a fixpoint; Skip and Decode agree on
-// lengths and errors; meta data and body are the whole.
+// FuzzDecode checks that decode, append and decode again yields the same value, that Scanner.Skip
+// and Decode agree on lengths and errors, and that meta data and body make up the whole.
 func FuzzDecode(f *testing.F) {
 	addSeeds(f)
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -64,7 +64,7 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// FuzzScanner: whatever a Scanner is asked to do, it stays inside the input, and
+// FuzzScanner checks that a Scanner stays inside the input, whatever it is asked to do, and that
 // entering containers by hand ends where Skip ends.
 func FuzzScanner(f *testing.F) {
 	addSeeds(f)
@@ -88,7 +88,7 @@ func FuzzScanner(f *testing.F) {
 	})
 }
 
-// walk consumes one value by the methods that fit it.
+// walk consumes one value by the methods for its type.
 func walk(s *chainpack.Scanner) error {
 	c, err := s.Peek()
 	if err != nil {

@@ -80,7 +80,7 @@ func TestBadInputRejectedWithItsPlace(t *testing.T) {
 	}
 }
 
-// A meta-only decode is what lets a broker pass on bodies that it can't read.
+// A broker decodes only the meta, so it can pass on bodies that it cannot read.
 func TestDecodeMetaLeavesBodyAlone(t *testing.T) {
 	tests := []struct {
 		name, in string

@@ -142,7 +142,7 @@ func TestContainersAreCopies(t *testing.T) {
 	}
 }
 
-// What can be built can be sent and read back, also from keys that came in.
+// Every value that can be built can be sent and read back, also with keys from a received value.
 func TestKeysDecideTheKindOfMap(t *testing.T) {
 	one := chainpack.Int(1)
 	for _, tt := range []struct {

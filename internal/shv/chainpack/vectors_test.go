@@ -21,7 +21,7 @@ func unhex(t testing.TB, s string) []byte {
 	return b
 }
 
-// rows reads a tab separated file without its comment lines.
+// rows reads a tab-separated file without its comment lines.
 func rows(t testing.TB, file string, columns int) [][]string {
 	t.Helper()
 	data, err := os.ReadFile(file)
@@ -108,7 +108,7 @@ func TestFramesSplitIntoMetaAndBody(t *testing.T) {
 	}
 }
 
-// What no one sends, but every decoder takes (sections 1.3, 1.6, 1.7, 1.9).
+// Forms that nobody sends, but every decoder accepts (spec.md 1.3, 1.6, 1.7, 1.9).
 func TestUnusualFormsAccepted(t *testing.T) {
 	type v = chainpack.Value
 	one := chainpack.Int(1)

@@ -10,8 +10,8 @@ import (
 	"shvtools/internal/test/wirecaptures"
 )
 
-// FuzzParse: what was parsed prints to a text that parses to the same value and
-// prints the same again.
+// FuzzParse checks that the text of a parsed value parses to the same value and is printed the same
+// again.
 func FuzzParse(f *testing.F) {
 	for _, row := range textRows(f) {
 		f.Add([]byte(row[1]))
@@ -50,8 +50,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// writtenOut returns v with all Decimals of positive exponent multiplied out as
-// far as an int64 allows.
+// writtenOut returns v with all Decimals of positive exponent written out, as far as int64 allows.
 func writtenOut(v chainpack.Value) chainpack.Value {
 	out := v.WithMeta()
 	switch v.Kind() {

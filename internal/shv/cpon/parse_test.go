@@ -206,7 +206,7 @@ func TestFarDateTimesSurvive(t *testing.T) {
 	}
 }
 
-// Terminal data are any bytes; none may be lost between print and parse.
+// Terminal data may be any bytes. Printing and parsing must not lose any.
 func TestEveryByteSurvivesInStringBlobAndKey(t *testing.T) {
 	var all []byte
 	for c := range 256 {

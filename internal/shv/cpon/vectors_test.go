@@ -14,7 +14,7 @@ import (
 
 var noLimits chainpack.Limits
 
-// rows reads a tab separated file without its comment lines.
+// rows reads a tab-separated file without its comment lines.
 func rows(t testing.TB, file string, count, columns int) [][]string {
 	t.Helper()
 	data, err := os.ReadFile(file)

@@ -6,7 +6,7 @@ import (
 	"shvtools/internal/shv/login"
 )
 
-// The logins of the seed journal.
+// The hashes are those of a recorded session of C++ programs (spec.md 5.2).
 func TestHashesOfTheSeed(t *testing.T) {
 	for _, test := range []struct{ nonce, password, want string }{
 		{"1437608631", "lub42DUB", "73f422e5fb395a0ad8af042402e835b73d9218a7"},

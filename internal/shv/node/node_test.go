@@ -19,7 +19,7 @@ func value(t *testing.T, text string) chainpack.Value {
 	return v
 }
 
-// answer gives what tree answers to a request, both as CPON; "" for nothing.
+// answer returns the tree's answer to a request, both as CPON; "" for none.
 func answer(t *testing.T, tree *node.Tree, request string, level rpc.Access) string {
 	t.Helper()
 	var m rpc.Message
@@ -37,7 +37,7 @@ func answer(t *testing.T, tree *node.Tree, request string, level rpc.Access) str
 	return cpon.String(v)
 }
 
-// device is a tree as an agent has it, with mounts as a broker has them.
+// device returns a tree like that of an agent, with mounts like those of a broker.
 func device() *node.Tree {
 	tree := new(node.Tree)
 	tree.Add("", node.Constant("deviceId", "s", rpc.AccessBrowse, chainpack.String("d1")))
@@ -173,8 +173,7 @@ func TestAppTellsWhatItIs(t *testing.T) {
 	}
 }
 
-// TestDynamicNodes: nodes that come and go are listed, described and called as
-// others are.
+// Nodes that come and go are listed, described and called like others.
 func TestDynamicNodes(t *testing.T) {
 	alive := map[string]bool{"7": true}
 	tree := new(node.Tree)

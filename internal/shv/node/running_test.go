@@ -9,7 +9,7 @@ import (
 	"shvtools/internal/shv/rpc"
 )
 
-// one is a running call with the id 3, and what was aborted.
+// one is a running call with the id 3, and the ids that were aborted.
 type one struct{ aborted []int64 }
 
 func (o *one) Progress(from rpc.Address) (float64, bool) { return 0.5, from.ID == 3 }
@@ -67,7 +67,7 @@ func TestServerGetsAllBelowItsPath(t *testing.T) {
 	}
 }
 
-// Who logs calls is told of those that run, before they do, and of no others.
+// Calling is called for each call that runs, before it runs, and for no other.
 func TestCallingIsToldBeforeAMethodRuns(t *testing.T) {
 	var events []string
 	tree := &node.Tree{Calling: func(r *node.Request, m node.Method) { events = append(events, "call of "+m.Name) }}

@@ -8,7 +8,7 @@ import (
 	"shvtools/internal/shv/rpc"
 )
 
-// to is an Address.
+// to returns an Address.
 func to(id int64, callers ...int64) rpc.Address { return rpc.Address{ID: id, Callers: callers} }
 
 // The frames of spec.md 3.9, without length and protocol byte.
@@ -61,7 +61,7 @@ func TestTypicalMessagesHaveTheBytesOfTheStandard(t *testing.T) {
 	}
 }
 
-// The one head of spec.md 3.9 that only brokers make.
+// This is the only head of spec.md 3.9 that only brokers write.
 func TestStacksPushedOnTheWayHaveTheBytesOfTheStandard(t *testing.T) {
 	m := parse(t, `<1:1,8:3,11:4,13:null>i{}`)
 	m.PushCaller(2)

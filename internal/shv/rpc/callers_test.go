@@ -7,7 +7,7 @@ import (
 	"shvtools/internal/shv/chainpack"
 )
 
-// The Python broker counts its clients from 0: caller 0 is somebody.
+// The Python broker counts its clients from 0, so caller 0 is a real caller.
 func TestCallerZeroIsNotNone(t *testing.T) {
 	for _, ids := range []CallerIDs{{0}, {0, 0}, {0, 5}, {5, 0}} {
 		message := AppendResult(nil, Address{ID: 3, Callers: ids}, chainpack.Null())

@@ -8,8 +8,8 @@ import (
 	"shvtools/internal/shv/rpc"
 )
 
-// FuzzParse: a message that is read and written unchanged is the same message
-// to us and to everybody else, and unknown tags survive a rewrite.
+// FuzzParse checks that a message that is read and written unchanged means the same to this program
+// and to others, and that unknown tags survive a rewrite.
 func FuzzParse(f *testing.F) {
 	for _, text := range []string{
 		`<1:1,8:3,11:[4,2],13:[1,5],12:1u,99:"x","k":{"a":1}>i{}`,
@@ -73,7 +73,7 @@ func rewrite(m *rpc.Message) {
 	m.SetUserID(chainpack.Null())
 }
 
-// changes tells the tags that rewrite changes.
+// changes reports whether rewrite changes the tag.
 func changes(key chainpack.Key) bool {
 	if !key.IsInt() {
 		return false

@@ -7,7 +7,7 @@ import (
 	"shvtools/internal/shv/rpc"
 )
 
-// What a broker does to a head, and nothing else may change in it.
+// A broker makes these changes to a head, and nothing else in it may change.
 func TestRewrittenHeads(t *testing.T) {
 	push := func(id int64) func(*rpc.Message) { return func(m *rpc.Message) { m.PushCaller(id) } }
 	pushRev := func(id int64) func(*rpc.Message) { return func(m *rpc.Message) { m.PushRevCaller(id) } }
@@ -95,7 +95,7 @@ func TestSeveralMetasBecomeOne(t *testing.T) {
 	}
 }
 
-// An Address outlives the message that it is of.
+// An Address outlives the message that it belongs to.
 func TestAddressIsACopy(t *testing.T) {
 	m := parse(t, `<8:3,11:[1,2]>i{}`)
 	to := m.Address()
@@ -125,7 +125,7 @@ func TestEqualStacksHaveEqualKeysAndOthersNot(t *testing.T) {
 	}
 }
 
-// A keystroke, as the broker passes it on.
+// A broker forwards a keystroke like this.
 func TestForwardingADataFrameAllocatesNothing(t *testing.T) {
 	b := encode(t, `<1:1,8:3,11:[2,7]>i{2:[1,"x"]}`)
 	var m rpc.Message

@@ -19,7 +19,7 @@ func value(t testing.TB, text string) chainpack.Value {
 	return v
 }
 
-// encode gives the bytes of a message written as CPON.
+// encode returns the bytes of a message in CPON.
 func encode(t testing.TB, text string) []byte {
 	t.Helper()
 	return chainpack.Append(nil, value(t, text))
@@ -39,7 +39,7 @@ func parseBytes(t testing.TB, b []byte) *rpc.Message {
 	return m
 }
 
-// text gives the message that m is now as CPON.
+// text returns the current message in CPON.
 func text(t testing.TB, m *rpc.Message) string {
 	t.Helper()
 	return decoded(t, append(m.AppendMeta(nil), m.Body()...))

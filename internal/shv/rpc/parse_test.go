@@ -92,8 +92,8 @@ func TestBytesThatAreNoMessageAreRefused(t *testing.T) {
 	parseBytes(t, unhex(t, many("48 41", 300))) // one field, in the end
 }
 
-// A CString is a String to every decoder, so it must not name another path to
-// us than to who comes behind us.
+// Every decoder takes a CString as a String. So it must not name one path to this program and
+// another to the receivers after it.
 func TestCStringsAreStrings(t *testing.T) {
 	const in = "8b 48 41 49 8e 61 2f 5c 5c 62 00 4a 8e 6c 73 00 8e 6b 00 41 ff 8a ff"
 	m := parseBytes(t, unhex(t, in))

@@ -7,7 +7,7 @@ import (
 	"shvtools/internal/shv/rpc"
 )
 
-// What each program sends, and what it becomes where a broker writes it anew.
+// What each program sends, and its form after a broker has written it again.
 func TestTunnelCtlRoundTrip(t *testing.T) {
 	for in, want := range map[string]string{
 		`<1:3>i{1:1}`: "",

@@ -48,8 +48,8 @@ func TestBelow(t *testing.T) {
 	}
 }
 
-// A hostile pattern must not take much more than what it means takes to write, which
-// grows with the square of its length.
+// A hostile pattern must not take much more memory than its result takes to write, which grows with
+// the square of its length.
 func TestBelowOfManyStars(t *testing.T) {
 	path := strings.Repeat("a/", 31) + "a"
 	takes := func(stars int) (bytes uint64) {
@@ -93,7 +93,7 @@ func TestUnder(t *testing.T) {
 	}
 }
 
-// What an identifier means below a path is what it means there.
+// FuzzBelow checks that an identifier means the same relative to a path as from the root.
 func FuzzBelow(f *testing.F) {
 	for _, seed := range [][3]string{
 		{"test/**", "test/child", "a"}, {"**/x", "a/x", "x"}, {"*/?/**/b", "a/b", "c/b"},

@@ -104,7 +104,7 @@ func TestMatchAllocatesNothing(t *testing.T) {
 	}
 }
 
-// Patterns come from clients too, as subscriptions.
+// Patterns also come from clients, as subscriptions.
 func TestHostilePatternsTakeBoundedWork(t *testing.T) {
 	start := time.Now()
 	for pattern, path := range map[string]string{
@@ -181,7 +181,7 @@ func TestResourceIdentifiers(t *testing.T) {
 	}
 }
 
-// naiveMatch is the rule as one would say it, part by part.
+// naiveMatch is the rule in its simplest form, name by name.
 func naiveMatch(pattern, path []string) bool {
 	switch {
 	case len(pattern) == 0:
@@ -194,7 +194,7 @@ func naiveMatch(pattern, path []string) bool {
 	return naiveName(runes(pattern[0]), runes(path[0])) && naiveMatch(pattern[1:], path[1:])
 }
 
-// runes makes bytes that are no UTF-8 like no character.
+// runes turns bytes that are not UTF-8 into runes that equal no character.
 func runes(text string) (list []rune) {
 	for text != "" {
 		r, size := utf8.DecodeRuneInString(text)
@@ -225,7 +225,7 @@ func naiveName(pattern, name []rune) bool {
 	return pattern[0] == name[0] && naiveName(pattern[1:], name[1:])
 }
 
-// naiveSet writes the members out.
+// naiveSet tests the members of a set one by one.
 func naiveSet(pattern []rune, r rune) (size int, ok bool) {
 	size = 1
 	negated := pattern[1] == '!' || pattern[1] == '^'
@@ -255,7 +255,7 @@ func parts(path string) []string {
 	return strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
 }
 
-// FuzzPattern: a match too many gives rights away.
+// FuzzPattern compares matches with naiveMatch: a match too many would give rights away.
 func FuzzPattern(f *testing.F) {
 	for _, seed := range [][2]string{
 		{"a/**", "a"}, {"**", ""}, {"a/b", "a/b"}, {"/a/**/", "ab"}, {"a/**/b", "a/b"}, {"**/**", "**"},

@@ -6,7 +6,7 @@ import (
 	"shvtools/internal/shv/shvpath"
 )
 
-// Every path of a set has to begin with its stem, or an index by stems misses it.
+// Every path of a set must begin with its stem. Otherwise an index by stems misses it.
 func TestStemOfAPattern(t *testing.T) {
 	for _, test := range []struct {
 		pattern string

@@ -24,7 +24,7 @@ func TestBackoffStaysInItsBounds(t *testing.T) {
 	}
 }
 
-// A fleet whose broker comes back must not come back as one.
+// A fleet must not reconnect all at once when its broker returns.
 func TestBackoffOfAFleetIsSpread(t *testing.T) {
 	const devices, slots = 4000, 10
 	var counts [slots]int

@@ -120,8 +120,8 @@ func TestCallEndsWithItsConnection(t *testing.T) {
 	}
 }
 
-// The answer to a search for a tunnel carries the id of the call that it is for,
-// which may be that of a ping of ours (spec.md 8.2).
+// A FindTunnelResponse carries the id of somebody else's call, which may equal that of our ping
+// (spec.md 8.2).
 func TestTunnelAnswerIsNotTakenForThatOfAPing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var found []rpc.TunnelCtl
@@ -183,7 +183,7 @@ func TestRequestsAreServed(t *testing.T) {
 	})
 }
 
-// An answer that finds no room must not just be missing.
+// An answer that finds no queue space must not get lost silently.
 func TestBrokerThatTakesNoAnswersIsGivenUp(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		tree := new(node.Tree)

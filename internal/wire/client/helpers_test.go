@@ -15,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// bubble runs f with virtual time; goroutines that are stuck at its end fail it.
+// bubble runs f in virtual time. It fails goroutines that are blocked at the end.
 func bubble(t *testing.T, f func(*testing.T)) { synctest.Test(t, f) }
 
 const (
@@ -23,13 +23,13 @@ const (
 	helloAnswer = `<1:1,8:1>i{2:{"nonce":"1437608631"}}`
 )
 
-// dialled is what came of a login.
+// dialled is the result of a login.
 type dialled struct {
 	client *Client
 	err    error
 }
 
-// dial begins a login at a broker.
+// dial begins to log in at a broker.
 func dial(t *testing.T, ctx context.Context, o Options) (*world.Peer, <-chan dialled) {
 	ours, theirs := net.Pipe()
 	done := make(chan dialled, 1)
@@ -45,7 +45,7 @@ func dial(t *testing.T, ctx context.Context, o Options) (*world.Peer, <-chan dia
 	return world.NewPeer(t, theirs), done
 }
 
-// loggedIn gives a client that is logged in. Its next request id is 3.
+// loggedIn returns a client that is logged in. Its next request id is 3.
 func loggedIn(t *testing.T, o Options) (*world.Peer, *Client) {
 	t.Helper()
 	b, done := dial(t, t.Context(), o)
@@ -61,7 +61,7 @@ func loggedIn(t *testing.T, o Options) (*world.Peer, *Client) {
 	return b, d.client
 }
 
-// called is what came of a call.
+// called is the result of a call.
 type called struct {
 	value chainpack.Value
 	err   error

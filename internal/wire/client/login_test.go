@@ -14,7 +14,7 @@ import (
 	"shvtools/internal/wire/transport"
 )
 
-// The first three are those of the seed's journal, key for key.
+// The first three are those of recorded C++ programs, key by key (spec.md 5.2).
 func TestLoginsAreTheSeeds(t *testing.T) {
 	for _, test := range []struct {
 		name, nonce string

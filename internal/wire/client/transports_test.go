@@ -23,14 +23,14 @@ import (
 // patience is the deadline of every wait.
 const patience = 30 * time.Second
 
-// place is a world that listens at one URL.
+// place is a broker that listens at one URL.
 type place struct {
 	*world.World
 	t   *testing.T
 	url transport.URL // for clients
 }
 
-// openPlace listens at a URL, whose port 0 means any free one.
+// openPlace listens at a URL; port 0 means any free port.
 func openPlace(t *testing.T, url string) *place {
 	t.Helper()
 	w := world.New(t, world.Options{})
@@ -50,7 +50,7 @@ func (p *place) connect(o client.Options) *client.Client {
 	return c
 }
 
-// call wants a result.
+// call calls a method and expects a result.
 func (p *place) call(c *client.Client, path, method string, param chainpack.Value) chainpack.Value {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
@@ -62,13 +62,13 @@ func (p *place) call(c *client.Client, path, method string, param chainpack.Valu
 	return v
 }
 
-// ended waits until a connection to the broker has ended for a cause.
+// ended waits until a connection to the broker has ended with a cause.
 func (p *place) ended(cause link.Cause, count uint64) {
 	p.t.Helper()
 	p.Eventually(fmt.Sprint(count, " times ", cause), func() bool { return p.Stats().Ended[cause] == count })
 }
 
-// echo is a device that gives back what it is given.
+// echo is a device that returns what it is given.
 func echo() *node.Tree {
 	t := new(node.Tree)
 	t.Add("", node.Method{Name: "echo", Access: rpc.AccessBrowse,
@@ -76,8 +76,8 @@ func echo() *node.Tree {
 	return t
 }
 
-// allBytes is a string of some size with each byte in it, those that a framing gives
-// a meaning too.
+// allBytes returns a string of some size with every byte in it, also those with a meaning for a
+// framing.
 func allBytes(size int) string {
 	b := bytes.Repeat([]byte("0123456789abcdef"), size/16)
 	for i := range min(256, len(b)) {
@@ -86,7 +86,7 @@ func allBytes(size int) string {
 	return string(b)
 }
 
-// Whatever bytes go over a connection, what they mean is the same.
+// Messages mean the same, whatever transport carries them.
 func TestAllTransportsBehaveAlike(t *testing.T) {
 	urls := map[string]string{
 		"tcp":       "tcp://127.0.0.1:0",
@@ -122,7 +122,7 @@ func TestAllTransportsBehaveAlike(t *testing.T) {
 	}
 }
 
-// behave is what each transport has to do.
+// behave tests what each transport has to do.
 func behave(t *testing.T, url string, blocking bool) {
 	p := openPlace(t, url)
 	device := p.connect(client.Options{Blocking: blocking, Serve: echo(), Login: client.Login{MountPoint: "d"}})
@@ -201,7 +201,7 @@ func behave(t *testing.T, url string, blocking bool) {
 	p.ended(link.Dropped, 1)
 }
 
-// A port for TLS ends a hello in the clear without a word about it.
+// A TLS port closes a connection that begins without TLS, and gives no reason.
 func TestClearHelloAtAPortForTLSSaysSo(t *testing.T) {
 	p := openPlace(t, "ssl://127.0.0.1:0")
 	for _, scheme := range []string{transport.TCP, transport.TCPS} {

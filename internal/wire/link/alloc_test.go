@@ -13,8 +13,7 @@ import (
 	"shvtools/internal/wire/link"
 )
 
-// stepper is a connection that gives one frame each time it is told to, and
-// tells when something was written.
+// stepper is a connection that provides one frame for each token in step, and reports each write.
 type stepper struct {
 	script
 	frame   []byte

@@ -9,8 +9,8 @@ import (
 	"shvtools/internal/wire/link"
 )
 
-// A client that calls ping and never reads must not cost the broker a buffer for
-// each answer: 4 MiB of them once took 370 MB.
+// A client that calls ping and never reads must not cost the broker a buffer for each answer: 4 MiB
+// of answers once took 370 MB.
 func TestCrowdOfSmallFramesTakesNoMoreThanItsBytes(t *testing.T) {
 	const limit = 4 << 20
 	ours, theirs := net.Pipe()
@@ -56,7 +56,7 @@ func TestCrowdOfSmallFramesTakesNoMoreThanItsBytes(t *testing.T) {
 	}
 }
 
-// heap is how many bytes are in use after a collection.
+// heap returns how many bytes are in use after a collection.
 func heap() int64 {
 	runtime.GC()
 	runtime.GC() // pools are emptied by the second one

@@ -158,7 +158,7 @@ func TestSilenceIsToldToAQuarterOfItsLimit(t *testing.T) {
 	})
 }
 
-// panickyWriter fails as only a bug does.
+// panickyWriter panics, as a bug would.
 type panickyWriter struct{ net.Conn }
 
 func (panickyWriter) Write([]byte) (int, error) { panic("of a writer") }

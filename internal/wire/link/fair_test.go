@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// sharedPipe is a link that is shared, and the other end of its connection.
+// sharedPipe returns a shared link and the other end of its connection.
 func sharedPipe(t *testing.T, room int) (*Link, net.Conn) {
 	t.Helper()
 	ours, theirs := net.Pipe()
@@ -30,14 +30,14 @@ func sharedPipe(t *testing.T, room int) (*Link, net.Conn) {
 	return l, theirs
 }
 
-// nothing takes what comes and does nothing with it.
+// nothing is a Handler that ignores everything.
 type nothing struct{ Handler }
 
 func named(name byte, size int) *Frame {
 	return NewMessage(bytes.Repeat([]byte{name}, size))
 }
 
-// order reads frames of the given total and tells the first byte of each.
+// order reads the given number of frames and returns the first byte of each.
 func order(t *testing.T, from net.Conn, frames int) (names string) {
 	t.Helper()
 	in := newFrames(from)
@@ -81,7 +81,7 @@ func (r *frames) next() ([]byte, error) {
 	return payload, err
 }
 
-// Streams have turns; what is of none goes before them, and each keeps its order.
+// Streams have turns. Frames of no stream go before them, and each stream keeps its order.
 func TestStreamsOfASharedLinkHaveTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, peer := sharedPipe(t, 1<<20)
@@ -110,7 +110,7 @@ func TestStreamsOfASharedLinkHaveTurns(t *testing.T) {
 	})
 }
 
-// Small frames go before a large stream, but however many they are it gets its turns.
+// Small frames overtake a large stream, but it gets its turns however many they are.
 func TestManySmallStreamsDoNotStarveALargeOne(t *testing.T) {
 	var r fair
 	var large Flow
@@ -138,7 +138,7 @@ func TestManySmallStreamsDoNotStarveALargeOne(t *testing.T) {
 	r.drop()
 }
 
-// Streams that are full together leave room for the keys of others.
+// Full streams together leave queue space for the keystrokes of others.
 func TestFullStreamsLeaveRoomForThoseThatHaveNothingWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, _ := sharedPipe(t, 64<<10)
@@ -161,7 +161,7 @@ func TestFullStreamsLeaveRoomForThoseThatHaveNothingWaiting(t *testing.T) {
 	})
 }
 
-// A stream that is full refuses, and leaves the others their room.
+// A full stream refuses frames and leaves the others their queue space.
 func TestFullStreamLeavesOthersTheirRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, peer := sharedPipe(t, 64<<10)
@@ -201,8 +201,8 @@ func TestFullStreamLeavesOthersTheirRoom(t *testing.T) {
 	})
 }
 
-// Bulk in one stream delays those of others by no more than 5 ms, on a line of 100
-// Mbit/s; and one that is stuck by nothing.
+// Bulk in one stream delays the frames of others by at most 5 ms on a line of 100 Mbit/s. A stalled
+// stream does not delay them at all.
 func TestBulkInOneStreamDelaysOthersByLittle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, peer := sharedPipe(t, 4<<20)
@@ -255,7 +255,7 @@ func TestBulkInOneStreamDelaysOthersByLittle(t *testing.T) {
 	})
 }
 
-// slow reads so many bytes in a millisecond.
+// slow reads a fixed number of bytes per millisecond.
 type slow struct {
 	net.Conn
 	rate int

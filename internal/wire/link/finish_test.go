@@ -10,8 +10,7 @@ import (
 	"shvtools/internal/wire/link"
 )
 
-// duplex is one end of a connection of which each direction ends by itself, as
-// with TCP.
+// duplex is one end of a connection whose directions end separately, as with TCP.
 type duplex struct {
 	net.Conn
 	in  *io.PipeReader
@@ -33,8 +32,7 @@ func (d *duplex) Close() error {
 	return d.out.Close()
 }
 
-// A close while the peer still sends could cost it our last frames, an exit
-// status among them.
+// A close while the peer still sends could lose our last frames, such as an exit status.
 func TestFinishDeliversEverythingToAPeerThatKeepsSending(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ours, peer := duplexPair()
@@ -101,9 +99,8 @@ func TestFinishOfAnEndedLinkReturns(t *testing.T) {
 	})
 }
 
-// A helper still acknowledged what came while it finished: that write failed, for the
-// direction was closed, the link ended at once, and the exit status before it never
-// arrived.
+// A helper once acknowledged data while it finished. That write failed, because the direction was
+// closed; so the link ended at once, and the exit status before it never arrived.
 func TestFinishTakesNoMoreFrames(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ours, peer := duplexPair()

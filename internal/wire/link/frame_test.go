@@ -10,7 +10,7 @@ import (
 	"shvtools/internal/wire/link"
 )
 
-// counting counts messages and does something with the first.
+// counting counts messages and passes the first to a function.
 type counting struct {
 	handler
 	first func()
@@ -23,7 +23,7 @@ func (c *counting) Message(*rpc.Message, *link.Frame) {
 	}
 }
 
-// sink is a connection that keeps what is written.
+// sink is a connection that keeps what is written to it.
 type sink struct {
 	script
 	written bytes.Buffer
@@ -31,7 +31,7 @@ type sink struct {
 
 func (s *sink) Write(b []byte) (int, error) { return s.written.Write(b) }
 
-// written gives what a frame is on the wire.
+// written returns the form of a frame on the wire.
 func written(t *testing.T, f *link.Frame) []byte {
 	t.Helper()
 	conn := new(sink)
@@ -98,7 +98,7 @@ func TestHeadOfAnyLengthIsReplaced(t *testing.T) {
 	}
 }
 
-// A kept frame must not be somebody else's later.
+// A retained frame must not be used again for another message.
 func TestRetainedFrameKeepsItsBytes(t *testing.T) {
 	var stream []byte
 	const count = 200

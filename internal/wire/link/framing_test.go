@@ -52,7 +52,7 @@ func TestFramesHoweverTheStreamIsCut(t *testing.T) {
 	check("frame by frame", reads...)
 }
 
-// Sizes around those at which buffers change.
+// The sizes lie around those at which buffers change.
 func TestLargeFramesArriveWhole(t *testing.T) {
 	for _, size := range []int{500, 520, 4 << 10, 33 << 10, 66 << 10, 256 << 10, 264 << 10, 512<<10 + 3, 3<<20 + 1} {
 		m := message(7, size)
@@ -139,7 +139,7 @@ func TestLimitHoldsForFramesAfterIt(t *testing.T) {
 	}
 }
 
-// Whoever declares much and sends little must not cost us memory.
+// A peer that declares much and sends little must not cost memory.
 func TestDeclaredLengthTakesNoMemory(t *testing.T) {
 	in := unhex(t, "f0 00 ff ff ff 01 8b") // 16 MiB less a byte, of which two come
 	var before, after runtime.MemStats
@@ -154,7 +154,7 @@ func TestDeclaredLengthTakesNoMemory(t *testing.T) {
 	}
 }
 
-// FuzzRead: where a stream is cut into reads does not matter.
+// FuzzRead checks that it does not matter where a stream is cut into reads.
 func FuzzRead(f *testing.F) {
 	f.Add(slices.Concat(onWire(message(1, 3)), []byte{1, 0}, onWire(message(2, 200))), uint16(4))
 	f.Add(unhex(f, "c0 00 09 01 8b 41 41 48 42 ff 8a ff 00"), uint16(1))

@@ -19,10 +19,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// deadline is how long a test waits outside of a synctest bubble.
+// deadline limits each wait outside of a synctest bubble.
 const deadline = 20 * time.Second
 
-// message is a response with an id and a body of some size.
+// message returns a response with an id and a body of some size.
 func message(id int64, size int) []byte {
 	return rpc.AppendResult(nil, rpc.Address{ID: id}, chainpack.String(string(bytes.Repeat([]byte{byte(id)}, size))))
 }
@@ -33,7 +33,7 @@ func onWire(message []byte) []byte {
 	return append(append(b, 1), message...)
 }
 
-// ids gives the request ids in a stream of frames, and fails for frames cut.
+// ids returns the request ids in a stream of frames, and fails if a frame is incomplete.
 func ids(t testing.TB, stream []byte) (ids []int64) {
 	t.Helper()
 	frames, err := wirecaptures.Frames(stream)
@@ -68,8 +68,7 @@ func (h handler) Reset() {
 	}
 }
 
-// forward gives f a head with one caller id less, as a broker does, and hands it
-// to send.
+// forward removes one caller id of a frame, as a broker does, and passes it to send.
 func forward(send func(*link.Frame) error) func(*rpc.Message, *link.Frame) {
 	var head []byte
 	return func(m *rpc.Message, f *link.Frame) {
@@ -80,8 +79,8 @@ func forward(send func(*link.Frame) error) func(*rpc.Message, *link.Frame) {
 	}
 }
 
-// script is a connection that gives what it is told, read by read, and then the
-// end; what is written is dropped.
+// script is a connection that provides the given reads, one by one, and then its end. It drops what
+// is written.
 type script struct {
 	net.Conn
 	reads [][]byte
@@ -101,7 +100,7 @@ func (s *script) Read(b []byte) (int, error) {
 func (s *script) Write(b []byte) (int, error) { return len(b), nil }
 func (s *script) Close() error                { return nil }
 
-// outcome is what came of a stream.
+// outcome is what a link made of a stream.
 type outcome struct {
 	messages []string // as bytes
 	resets   int
@@ -113,10 +112,10 @@ func (o outcome) String() string {
 	return fmt.Sprintf("%d messages, %d resets, %v", len(o.messages), o.resets, o.err)
 }
 
-// read lets a link read until it ends.
+// read makes a link read until it ends.
 func read(o link.Options, reads ...[]byte) outcome { return readOf(&script{reads: reads}, o) }
 
-// readOf is read of a connection.
+// readOf is read for a connection.
 func readOf(conn net.Conn, o link.Options) (got outcome) {
 	l := link.New(conn, o)
 	got.cause = l.Run(handler{
@@ -127,7 +126,7 @@ func readOf(conn net.Conn, o link.Options) (got outcome) {
 	return got
 }
 
-// start runs l until the test ends and gives the cause of its end.
+// start runs l until the test ends and returns the cause of its end.
 func start(t testing.TB, l *link.Link, h link.Handler) <-chan link.Cause {
 	ended := make(chan link.Cause, 1)
 	var running sync.WaitGroup
@@ -139,7 +138,7 @@ func start(t testing.TB, l *link.Link, h link.Handler) <-chan link.Cause {
 	return ended
 }
 
-// pipe is a running link and the other end of its connection.
+// pipe returns a running link and the other end of its connection.
 func pipe(t testing.TB, o link.Options, h link.Handler) (l *link.Link, peer net.Conn, ended <-chan link.Cause) {
 	ours, peer := net.Pipe()
 	l = link.New(ours, o)
@@ -161,7 +160,7 @@ func sendNow(l *link.Link, message []byte) error {
 	return l.SendNow(f)
 }
 
-// fill queues messages until there is no more room, and says how many.
+// fill queues messages until there is no queue space, and returns their number.
 func fill(t testing.TB, l *link.Link, size int) (count int64) {
 	t.Helper()
 	for ; ; count++ {
@@ -175,7 +174,7 @@ func fill(t testing.TB, l *link.Link, size int) (count int64) {
 	}
 }
 
-// readIDs reads frames from a connection until it has n, and gives their ids.
+// readIDs reads n frames from a connection and returns their ids.
 func readIDs(t testing.TB, from io.Reader, n int) (got []int64) {
 	t.Helper()
 	var stream []byte
@@ -192,7 +191,7 @@ func readIDs(t testing.TB, from io.Reader, n int) (got []int64) {
 	}
 }
 
-// ascending tells whether got is 1, 2, 3 …
+// ascending reports whether got is 1, 2, 3 …
 func ascending(got []int64, count int64) bool {
 	for i, id := range got {
 		if id != int64(i+1) {

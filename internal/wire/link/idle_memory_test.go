@@ -7,7 +7,7 @@ import (
 	"shvtools/internal/wire/link"
 )
 
-// What most links do most of the time is to wait: that must cost no buffer.
+// Most links are idle most of the time, which must not cost a buffer.
 func TestIdleLinksHoldNoBuffers(t *testing.T) {
 	const links, most = 200, 5 << 10 // both ends of the connections, too
 	targets := make([]*link.Link, links)

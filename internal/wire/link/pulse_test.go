@@ -13,8 +13,8 @@ import (
 	"shvtools/internal/wire/link"
 )
 
-// A peer behind a slow line takes data that the system has had for long: that is
-// something that moves, though the link has written nothing.
+// A peer behind a slow line takes data that the system has held for long. That counts as movement,
+// although the link has written nothing.
 func TestPulseSeesWhatTheSystemStillBrings(t *testing.T) {
 	for _, network := range []string{"tcp", "unix", "tls"} {
 		t.Run(network, func(t *testing.T) {
@@ -95,7 +95,7 @@ func shakeHands(t *testing.T, server, client net.Conn) (net.Conn, net.Conn) {
 	return near, far
 }
 
-// settled waits until something has gone out, and nothing moves.
+// settled waits until something is written and nothing moves.
 func settled(t *testing.T, l *link.Link) link.Pulse {
 	t.Helper()
 	last, began := l.Pulse(), time.Now()

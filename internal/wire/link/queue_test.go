@@ -14,7 +14,7 @@ import (
 	"shvtools/internal/wire/link"
 )
 
-// bubble runs f with virtual time; goroutines that are stuck at its end fail it.
+// bubble runs f in virtual time. It fails goroutines that are blocked at the end.
 func bubble(t *testing.T, f func(*testing.T)) { synctest.Test(t, f) }
 
 // numbered is message n of a sender.
@@ -113,7 +113,8 @@ func TestSendNowWaitsForRoom(t *testing.T) {
 	})
 }
 
-// SendWait of a read loop: a helper's link is not read while there is no room for its output.
+// SendWait of a read loop: a helper's link is not read while there is no queue space for its
+// output.
 func TestSendWaitHoldsItsOwnReadLoop(t *testing.T) {
 	for name, end := range map[string]func(to, from *link.Link){
 		"room":           nil,
@@ -185,7 +186,7 @@ func TestCloseUnblocksEverybody(t *testing.T) {
 	})
 }
 
-// brokenWriter lets nothing through.
+// brokenWriter fails each write.
 type brokenWriter struct{ net.Conn }
 
 func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("no route to host") }

@@ -10,8 +10,7 @@ import (
 	"shvtools/internal/wire/link"
 )
 
-// tcpPair is a connection over loopback: what Relay writes by itself, it writes
-// to sockets only.
+// tcpPair is a connection over loopback. Relay itself writes to sockets only.
 func tcpPair(t *testing.T) (a, b net.Conn) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -32,8 +31,8 @@ func tcpPair(t *testing.T) (a, b net.Conn) {
 	return a, b
 }
 
-// relay makes a link that passes on what it reads to another. It gives the far
-// ends of both, and the link that is read.
+// relay makes a link that passes on what it reads to another link. It returns the far ends of both
+// and the two links.
 func relay(t *testing.T, o link.Options) (source, target net.Conn, from, to *link.Link) {
 	out, target := tcpPair(t)
 	_ = out.(*net.TCPConn).SetWriteBuffer(16 << 10) // soon full, so that a write is cut short
@@ -52,8 +51,7 @@ func relay(t *testing.T, o link.Options) (source, target net.Conn, from, to *lin
 	return source, target, from, to
 }
 
-// The target reads nothing at first, so that writes are cut short somewhere in a
-// frame.
+// At first the target reads nothing, so that writes are cut short within a frame.
 func TestRelayedFramesKeepTheirOrderWhenWritesAreCutShort(t *testing.T) {
 	for name, sizes := range map[string][]int{
 		"small":    {1, 100, 4000, 2222, 3},
@@ -84,8 +82,8 @@ func TestRelayedFramesKeepTheirOrderWhenWritesAreCutShort(t *testing.T) {
 	}
 }
 
-// What was read before the end of its link must reach its target, and the target
-// must go on: its queue is not to stay with somebody who is gone.
+// What was read before the end of a link must reach its target, and the target must go on: its
+// queue must not stay taken by a link that has ended.
 func TestRelayedFramesSurviveTheEndOfTheirLink(t *testing.T) {
 	for name, last := range map[string][]byte{
 		"bad frame":          {0},

@@ -19,7 +19,7 @@ type serialConn struct{ net.Conn }
 
 func (c serialConn) Serial() net.Conn { return c.Conn }
 
-// onSerial is a frame of the serial framing, as spec.md 4.2 has it.
+// onSerial returns a frame of the serial framing (spec.md 4.2).
 func onSerial(payload []byte) []byte {
 	b := []byte{0xa2}
 	for _, c := range payload {
@@ -35,12 +35,12 @@ func onSerial(payload []byte) []byte {
 
 func serialMessage(message []byte) []byte { return onSerial(append([]byte{1}, message...)) }
 
-// readSerial lets a link of the serial framing read until it ends.
+// readSerial makes a link of the serial framing read until it ends.
 func readSerial(o link.Options, reads ...[]byte) outcome {
 	return readOf(serialConn{&script{reads: reads}}, o)
 }
 
-// allBytes is a message with each byte in it, those with a meaning too.
+// allBytes is a message with every byte in it, also the control bytes.
 func allBytes(id int64) []byte {
 	all := make([]byte, 256)
 	for i := range all {
@@ -121,8 +121,7 @@ func TestSerialCauseOfEachStream(t *testing.T) {
 	}
 }
 
-// What goes out of each sending method is what spec.md 4.2 says, whatever is
-// put together.
+// Each sending method writes what spec.md 4.2 says, whatever is batched.
 func TestSerialFramesGoOutAsTheyShould(t *testing.T) {
 	messages := [][]byte{allBytes(1), message(2, 40<<10), message(0xaa, 32<<10)}
 	for id := range int64(40) {
@@ -162,7 +161,7 @@ func TestSerialFramesGoOutAsTheyShould(t *testing.T) {
 	}
 }
 
-// A broker between the framings changes the head and nothing else.
+// A broker between the two framings changes the head and nothing else.
 func TestSerialAndBlockMeet(t *testing.T) {
 	body := chainpack.String("\x01\xa2\xa3\xa4\xaa")
 	in := rpc.AppendResult(nil, rpc.Address{ID: 3, Callers: rpc.CallerIDs{1, 2}}, body)
@@ -193,8 +192,8 @@ func TestSerialAndBlockMeet(t *testing.T) {
 func asSerial(conn net.Conn) net.Conn { return serialConn{conn} }
 func asBlock(conn net.Conn) net.Conn  { return conn }
 
-// FuzzReadSerial: nothing breaks the reader, where a stream is cut into reads does
-// not matter, and what was read comes out again as it was.
+// FuzzReadSerial checks that nothing breaks the reader, that it does not matter where a stream is
+// cut into reads, and that frames are written as they were read.
 func FuzzReadSerial(f *testing.F) {
 	f.Add(slices.Concat(serialMessage(message(1, 3)), []byte{0xa2, 0, 0xa3}, serialMessage(message(2, 200))), uint16(4))
 	f.Add(unhex(f, "a2 00 a3 d2 02 ef 8d a2 01 8b 41 41 48 42 ff 8a ff a3"), uint16(1))

@@ -10,9 +10,9 @@ import (
 	"shvtools/internal/test/certtest"
 )
 
-// judging serves one connection after the other, as echo does, and tells how the
-// handshakes went.
-func judging(t *testing.T, l *Listener) (handshakes chan error) {
+// verifying serves one connection after the other, as echo does, and reports the result of each
+// handshake.
+func verifying(t *testing.T, l *Listener) (handshakes chan error) {
 	t.Helper()
 	t.Cleanup(func() { _ = l.Close() })
 	handshakes = make(chan error, 1)
@@ -35,7 +35,7 @@ func judging(t *testing.T, l *Listener) (handshakes chan error) {
 	return handshakes
 }
 
-// wantAdvice wants a fault of a certificate in one line, with parts.
+// wantAdvice expects a fault of a certificate in one line that contains parts.
 func wantAdvice(t *testing.T, side string, err error, parts ...string) {
 	t.Helper()
 	var fault *CertificateError
@@ -79,7 +79,7 @@ func TestFaultsOfClientCertificatesNameCauseAndRemedyOnBothSides(t *testing.T) {
 				if version == tls.VersionTLS12 && tt.name == "none" {
 					tt.client = nil // that version has no words for it
 				}
-				handshakes := judging(t, l)
+				handshakes := verifying(t, l)
 				u := l.URL()
 				u.CA, u.CRL, u.ClientCA, u.Cert, u.Key = a.CA, "", "", tt.shown.Cert, tt.shown.Key
 				if err := met(t, u); tt.client != nil {
@@ -111,7 +111,7 @@ func TestFaultsOfTheBrokersCertificateNameCauseAndRemedy(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			l := listen(t, "ssl://127.0.0.1:0", ListenOptions{CertFile: tt.shown.Cert, KeyFile: tt.shown.Key})
-			handshakes := judging(t, l)
+			handshakes := verifying(t, l)
 			u := l.URL()
 			u.CA = tt.ca
 			if tt.ca == a.CA {
@@ -125,13 +125,13 @@ func TestFaultsOfTheBrokersCertificateNameCauseAndRemedy(t *testing.T) {
 	}
 }
 
-// The refusal comes while the client waits for its WebSocket, which is not what is
-// missing.
+// The rejection arrives while the client waits for its WebSocket. The error must name the
+// certificate, not the WebSocket.
 func TestRefusedCertificateIsTheFaultOverAWebSocketToo(t *testing.T) {
 	a := certtest.NewAuthority(t, t.TempDir(), "ca")
 	broker := a.Issue(t, "broker", 2, time.Now().Add(time.Hour))
 	l := listen(t, "wss://127.0.0.1:0?require-client-cert=true&client-ca="+a.CA, ListenOptions{CertFile: broker.Cert, KeyFile: broker.Key})
-	handshakes := judging(t, l)
+	handshakes := verifying(t, l)
 	u := l.URL()
 	u.CA, u.ClientCA = a.CA, ""
 	err := met(t, u)

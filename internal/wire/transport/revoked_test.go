@@ -11,8 +11,8 @@ import (
 	"shvtools/internal/test/certtest"
 )
 
-// met tells whether a client at u is served: over TLS 1.3 it learns only from what
-// it reads that its own certificate was refused.
+// met reports whether a client at u is served. Over TLS 1.3 a client learns only from its first
+// read that its certificate was rejected.
 func met(t *testing.T, u URL) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -30,7 +30,7 @@ func met(t *testing.T, u URL) error {
 	return err
 }
 
-// reload is a reload whose files are put in force.
+// reload reads the files of a listener again and puts them in force.
 func reload(l *Listener) error {
 	use, err := l.Reload()
 	if err == nil {
@@ -80,8 +80,7 @@ func TestCertificatesOfClientsAreVerified(t *testing.T) {
 	wantMet(t, "not revoked any more", try(lost), "")
 }
 
-// An outdated list lets nobody in with a certificate that it is about, keeps out
-// nobody else, and is told.
+// An outdated list rejects every certificate of its authority, no other client, and is reported.
 func TestOutdatedListsRefuseCertificates(t *testing.T) {
 	dir, later := t.TempDir(), time.Now().Add(time.Hour)
 	a := certtest.NewAuthority(t, dir, "ca")
@@ -119,7 +118,7 @@ func TestOutdatedListsRefuseCertificates(t *testing.T) {
 	}
 }
 
-// An authority that gets a new key keeps its name: for a while there are two lists.
+// An authority with a new key keeps its name, so for a while there are two lists.
 func TestListsOfAnOldAndANewKeyStandSideBySide(t *testing.T) {
 	dir, later := t.TempDir(), time.Now().Add(time.Hour)
 	old, renewed := certtest.NewAuthority(t, dir, "ca"), certtest.NewAuthority(t, t.TempDir(), "ca")

@@ -133,7 +133,7 @@ func TestSources(t *testing.T) {
 	}
 }
 
-// One port of both kinds, as two listeners: each has its own addresses alone.
+// Two listeners share a port: each has the addresses of its own kind only.
 func TestListenersOfBothKindsShareAPort(t *testing.T) {
 	six, err := net.Listen("tcp6", "[::1]:0")
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 // patience is the deadline of every wait.
 const patience = 20 * time.Second
 
-// echo serves one connection after the other: each gets back what it sends.
+// echo serves one connection after the other and returns to each what it sends.
 func echo(t *testing.T, l net.Listener, slots Slots) {
 	t.Helper()
 	t.Cleanup(func() { _ = l.Close() })
@@ -51,7 +51,7 @@ func listen(t *testing.T, text string, o ListenOptions) *Listener {
 	return l
 }
 
-// talk sends something and wants it back.
+// talk sends something and expects it back.
 func talk(t *testing.T, conn net.Conn) {
 	t.Helper()
 	_ = conn.SetDeadline(time.Now().Add(patience))
@@ -124,7 +124,7 @@ func TestOldTLSIsRefused(t *testing.T) {
 	}
 }
 
-// shown is the name in the certificate that a listener shows.
+// shown returns the name in the certificate that a listener shows.
 func shown(t *testing.T, l *Listener) string {
 	t.Helper()
 	conn, err := tls.Dial("tcp", l.Addr().String(), &tls.Config{InsecureSkipVerify: true})
@@ -135,7 +135,7 @@ func shown(t *testing.T, l *Listener) string {
 	return conn.ConnectionState().PeerCertificates[0].Subject.CommonName
 }
 
-// A reload that fails must change nothing: who serves goes on serving.
+// A failed reload must change nothing: the listener goes on with the old files.
 func TestCertificatesAreReadAgain(t *testing.T) {
 	dir := t.TempDir()
 	old, next := certtest.Write(t, dir, "old", "h"), certtest.Write(t, dir, "next", "h")
@@ -183,7 +183,7 @@ func TestListenerWithoutCertificateIsAnError(t *testing.T) {
 	}
 }
 
-// Those who say nothing, or half of a hello, must not keep others out.
+// Clients that send nothing, or half of a hello, must not keep others out.
 func TestSilentClientsTakeNoSlot(t *testing.T) {
 	c := certtest.Write(t, t.TempDir(), "c", "127.0.0.1")
 	l := listen(t, "ssl://127.0.0.1:0", ListenOptions{CertFile: c.Cert, KeyFile: c.Key})
@@ -240,7 +240,7 @@ func TestHandshakeWaitsForASlotAndEndsWithItsConnection(t *testing.T) {
 	}
 }
 
-// A port without TLS closes on a TLS hello; the user is to read more than EOF.
+// A port without TLS closes on a TLS hello. The user must see more than EOF.
 func TestTLSToAPortWithoutItSaysSo(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -270,8 +270,8 @@ func TestTLSToAPortWithoutItSaysSo(t *testing.T) {
 	}
 }
 
-// Many connections are closed one after the other, by the watch over all links, by a
-// reload and at the end: none may keep the others waiting.
+// Many connections are closed one after the other: by the watch over all links, by a reload and at
+// the end. None may delay the others.
 func TestCloseDoesNotWaitForAPeerThatDoesNotRead(t *testing.T) {
 	own := certtest.Write(t, t.TempDir(), "own", "127.0.0.1")
 	l := listen(t, "ssl://127.0.0.1:0", ListenOptions{CertFile: own.Cert, KeyFile: own.Key})

@@ -80,7 +80,7 @@ func TestMistypedOptionOfAClientIsRefused(t *testing.T) {
 	}
 }
 
-// Whatever is wrongly taken for loopback gets the development password sent.
+// A host that is wrongly taken for loopback would get the development password.
 func TestOnlyThisMachineIsLoopback(t *testing.T) {
 	for text, want := range map[string]bool{
 		"tcp://127.0.0.1:3755":        true,
@@ -115,7 +115,7 @@ func TestURLTextIsReadAgain(t *testing.T) {
 	}
 }
 
-// A password goes to nobody who has not shown who it is.
+// Only a peer that has shown its identity may get a password.
 func TestWhoIsTrusted(t *testing.T) {
 	for text, want := range map[string][3]bool{ // local, encrypted, trusted
 		"tcp://127.0.0.1":            {true, false, false},
@@ -141,8 +141,8 @@ func TestWhoIsTrusted(t *testing.T) {
 	}
 }
 
-// Whatever is read has the fields of its scheme, shows no password, and is read
-// again from its own text.
+// FuzzParseURL checks that a parsed URL has the fields of its scheme, shows no password, and parses
+// again from its text.
 func FuzzParseURL(f *testing.F) {
 	for _, text := range []string{"tcp://eva:secret@h:1?password=secret", "ssl://[::1]?ca=/c&verify=0", "unix:/run/s?mode=660", "wss://h/a/?origin=*", "ws://h", "h", "unix://h/p", "ssl://h?crl=1", "ssl://h?client-ca=/a&require-client-cert=1", "%"} {
 		f.Add(text)

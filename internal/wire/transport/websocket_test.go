@@ -15,8 +15,7 @@ import (
 	"github.com/coder/websocket"
 )
 
-// pair is the client of a library that knows nothing of ours, and the connection
-// that a listener of ours makes of it.
+// pair returns a client of another library and the connection that our listener makes of it.
 func pair(t *testing.T, subprotocols ...string) (client *websocket.Conn, ours *WSConn) {
 	t.Helper()
 	l := listen(t, "ws://127.0.0.1:0", ListenOptions{})
@@ -38,7 +37,7 @@ func pair(t *testing.T, subprotocols ...string) (client *websocket.Conn, ours *W
 	return client, ours
 }
 
-// acceptOne accepts a connection and shakes hands; it gives nil where that fails.
+// acceptOne accepts a connection and performs its handshake. It sends nil if that fails.
 func acceptOne(l net.Listener) <-chan *WSConn {
 	accepted := make(chan *WSConn, 1)
 	go func() {
@@ -95,8 +94,7 @@ func TestWebSocketTakesFragments(t *testing.T) {
 	wantFrame(t, ours, "next")
 }
 
-// The older form is a stream: where it is cut does not matter. What we send is cut
-// by frames.
+// The older form is a stream: it does not matter where it is cut. We send one frame per message.
 func TestWebSocketOfTheOlderForm(t *testing.T) {
 	client, ours := pair(t)
 	stream := "\x03abc\x80\x02de" + "\x81\x00" + strings.Repeat("f", 256) + "\x01g"
@@ -134,7 +132,7 @@ func TestWebSocketStreamThatEndsWithinAFrame(t *testing.T) {
 	}
 }
 
-// A message whose end never came must not be taken for a whole one.
+// A message that was cut off must not count as a whole one.
 func TestWebSocketLostWithinAMessage(t *testing.T) {
 	for name, sent := range map[string]string{
 		"between fragments":   "\x02\x83\x00\x00\x00\x00abc",
@@ -154,8 +152,7 @@ func TestWebSocketLostWithinAMessage(t *testing.T) {
 	}
 }
 
-// Neither pongs that nobody asked for, nor message of empty fragments, keep a
-// reader busy for ever.
+// Neither unsolicited pongs nor empty fragments may keep a reader busy for ever.
 func TestWebSocketFloodsThatBringNothing(t *testing.T) {
 	for name, tt := range map[string]struct{ begin, flood, want string }{
 		"pongs":           {"", "\x8a\x80\x00\x00\x00\x00", "per second"},
@@ -182,8 +179,8 @@ func TestWebSocketFloodsThatBringNothing(t *testing.T) {
 	}
 }
 
-// A peer that takes long for a frame, and pings meanwhile, has done nothing wrong:
-// its pong comes behind the frame.
+// A peer that takes long for a frame and pings meanwhile is not at fault: its pong follows the
+// frame.
 func TestWebSocketPongWaitsBehindAFrame(t *testing.T) {
 	conn, ours := rawPair(t, "\x89\x82\x00\x00\x00\x00hi")
 	ours.writing.Lock() // as while a frame goes out
@@ -210,7 +207,7 @@ func TestWebSocketPongWaitsBehindAFrame(t *testing.T) {
 	}
 }
 
-// What has come of a frame is given on, or a slow peer would pass for a silent one.
+// A frame is passed on in parts as it arrives. Otherwise a slow peer would look like a silent one.
 func TestWebSocketGivesPartsOfAFrame(t *testing.T) {
 	size := "\x00\x01\x00\x00" // 64 KiB
 	_, ours := rawPair(t, "\x82\xff\x00\x00\x00\x00"+size+"\x00\x00\x00\x00"+strings.Repeat("a", readSize))
@@ -223,8 +220,8 @@ func TestWebSocketGivesPartsOfAFrame(t *testing.T) {
 	}
 }
 
-// rawPair is a client that sends bytes which no library would, behind its request,
-// and the connection that a listener of ours makes of it.
+// rawPair returns a client that sends bytes which no library would, after its request, and the
+// connection that our listener makes of it.
 func rawPair(t *testing.T, sent string) (client *net.TCPConn, ours *WSConn) {
 	t.Helper()
 	l := listen(t, "ws://127.0.0.1:0", ListenOptions{})
@@ -245,7 +242,7 @@ func rawPair(t *testing.T, sent string) (client *net.TCPConn, ours *WSConn) {
 	return conn.(*net.TCPConn), ours
 }
 
-// What is no SHV is refused, and the client is told why.
+// What is not SHV is refused, and the client gets the reason.
 func TestWebSocketRefusesWhatBreaksTheRules(t *testing.T) {
 	for name, tt := range map[string]struct {
 		send func(context.Context, *websocket.Conn) error
@@ -284,7 +281,7 @@ func TestWebSocketRefusesWhatBreaksTheRules(t *testing.T) {
 	}
 }
 
-// Some pings are everybody's right.
+// Every peer may send some pings.
 func TestWebSocketAnswersPings(t *testing.T) {
 	client, ours := pair(t, subprotocol)
 	go func() { _, _ = ours.NextFrame() }()
@@ -296,8 +293,7 @@ func TestWebSocketAnswersPings(t *testing.T) {
 	}
 }
 
-// raw sends bytes that no library would to a listener, and gives the first line of
-// the answer.
+// raw sends bytes that no library would to a listener, and returns the first line of the answer.
 func raw(t *testing.T, url string, send string) string {
 	t.Helper()
 	l := listen(t, url, ListenOptions{})
@@ -321,8 +317,8 @@ func raw(t *testing.T, url string, send string) string {
 const upgradeHead = "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
 	"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
 
-// A page of anybody's must not reach a broker on the machine of who looks at it,
-// even where the page has made the name of its own site one of this machine.
+// A web page must not reach a broker on its reader's machine, even if the page's site has given its
+// own name the address of that machine.
 func TestWebSocketIsForWebPagesThatAreNamed(t *testing.T) {
 	const yes, no = "HTTP/1.1 101 Switching Protocols", "HTTP/1.1 403 Forbidden"
 	for _, tt := range []struct{ option, headers, want string }{
@@ -376,8 +372,8 @@ func dialTest(t *testing.T, address string) (*WSConn, error) {
 	return conn.(*WSConn), nil
 }
 
-// Whatever a server answers, our client goes nowhere else and names the cause; the
-// URL's own options and password are for SHV and not for HTTP.
+// Whatever a server answers, our client goes nowhere else and names the cause. The URL's options
+// and password belong to SHV and must not be sent in HTTP.
 func TestWebSocketClientAndOtherServers(t *testing.T) {
 	for name, tt := range map[string]struct {
 		serve http.HandlerFunc
@@ -439,7 +435,7 @@ func TestWebSocketClientOfAnOlderServer(t *testing.T) {
 	}
 }
 
-// A server that says nothing holds nobody up for longer than he wants to wait.
+// A silent server delays no client for longer than it wants to wait.
 func TestWebSocketDialEndsWithItsContext(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -454,7 +450,7 @@ func TestWebSocketDialEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// Close ends a read, and a write to a peer that does not read.
+// Close ends a pending read, and a pending write to a peer that does not read.
 func TestWebSocketCloseEndsReadsAndWrites(t *testing.T) {
 	_, ours := pair(t, subprotocol)
 	ended := make(chan error, 2)
