@@ -66,15 +66,24 @@ func TestFaultsOfClientCertificatesNameCauseAndRemedyOnBothSides(t *testing.T) {
 			client []string // parts of what it is told
 			broker []string // and of what the broker's log says
 		}{
-			{"none", crl, certtest.Files{}, []string{"the broker rejected a client without a certificate", "add cert and key to the URL"}, []string{"no client certificate", "add cert and key to the client's URL"}},
-			{"expired", crl, a.Issue(t, "expired", 3, time.Now().Add(-time.Hour)), []string{"expired.crt", "renew it"}, []string{"CN=expired expired on 20", "renew it"}},
-			{"revoked", crl, a.Issue(t, "revoked", 4, later), []string{"revoked.crt", "was revoked", "log"}, []string{"CN=revoked was revoked", "needs a new one"}},
-			{"of another authority", crl, strange.Issue(t, "other", 5, later), []string{"other.crt", "client-ca"}, []string{"CN=other", "unknown authority", "client-ca"}},
-			{"beside an outdated list", old, a.Issue(t, "eva", 6, later), []string{"eva.crt", "see the broker's log"}, []string{old, "is outdated", "expired on", "replace it by the authority's new list"}},
-			{"beside a list of another one's key", forged, a.Issue(t, "ida", 7, later), []string{"ida.crt", "see the broker's log"}, []string{forged, "CN=ca is not signed by it", "own list"}},
+			{"none", crl, certtest.Files{},
+				[]string{"the broker rejected a client without a certificate", "add cert and key to the URL"},
+				[]string{"no client certificate", "add cert and key to the client's URL"}},
+			{"expired", crl, a.Issue(t, "expired", 3, time.Now().Add(-time.Hour)), []string{"expired.crt", "renew it"},
+				[]string{"CN=expired expired on 20", "renew it"}},
+			{"revoked", crl, a.Issue(t, "revoked", 4, later), []string{"revoked.crt", "was revoked", "log"},
+				[]string{"CN=revoked was revoked", "needs a new one"}},
+			{"of another authority", crl, strange.Issue(t, "other", 5, later), []string{"other.crt", "client-ca"},
+				[]string{"CN=other", "unknown authority", "client-ca"}},
+			{"beside an outdated list", old, a.Issue(t, "eva", 6, later), []string{"eva.crt", "see the broker's log"},
+				[]string{old, "is outdated", "expired on", "replace it by the authority's new list"}},
+			{"beside a list of another one's key", forged, a.Issue(t, "ida", 7, later),
+				[]string{"ida.crt", "see the broker's log"},
+				[]string{forged, "CN=ca is not signed by it", "own list"}},
 		} {
 			t.Run(tls.VersionName(version)+" "+tt.name, func(t *testing.T) {
-				l := listen(t, "ssl://127.0.0.1:0?require-client-cert=true&client-ca="+a.CA+"&crl="+tt.crl, ListenOptions{CertFile: broker.Cert, KeyFile: broker.Key})
+				l := listen(t, "ssl://127.0.0.1:0?require-client-cert=true&client-ca="+a.CA+"&crl="+tt.crl,
+					ListenOptions{CertFile: broker.Cert, KeyFile: broker.Key})
 				l.trust.Load().config.MaxVersion = version
 				if version == tls.VersionTLS12 && tt.name == "none" {
 					tt.client = nil // that version has no words for it
@@ -103,8 +112,10 @@ func TestFaultsOfTheBrokersCertificateNameCauseAndRemedy(t *testing.T) {
 		ca    string
 		want  []string
 	}{
-		{"expired", a.Issue(t, "expired", 3, time.Now().Add(-time.Hour)), a.CA, []string{"CN=expired expired on 20", "renew it", "clock"}},
-		{"for another name", a.Issue(t, "elsewhere", 5, later, "broker.example"), a.CA, []string{"it is valid for broker.example, not for 127.0.0.1", "names in the URL"}},
+		{"expired", a.Issue(t, "expired", 3, time.Now().Add(-time.Hour)), a.CA,
+			[]string{"CN=expired expired on 20", "renew it", "clock"}},
+		{"for another name", a.Issue(t, "elsewhere", 5, later, "broker.example"), a.CA,
+			[]string{"it is valid for broker.example, not for 127.0.0.1", "names in the URL"}},
 		{"revoked", a.Issue(t, "revoked", 4, later), a.CA, []string{"CN=revoked was revoked", "ask its administrator"}},
 		{"of another authority", good, strange.CA, []string{"unknown authority", strange.CA}},
 		{"of no authority of the system", good, "", []string{"unknown authority", "add ca=FILE"}},
@@ -130,7 +141,8 @@ func TestFaultsOfTheBrokersCertificateNameCauseAndRemedy(t *testing.T) {
 func TestRefusedCertificateIsTheFaultOverAWebSocketToo(t *testing.T) {
 	a := certtest.NewAuthority(t, t.TempDir(), "ca")
 	broker := a.Issue(t, "broker", 2, time.Now().Add(time.Hour))
-	l := listen(t, "wss://127.0.0.1:0?require-client-cert=true&client-ca="+a.CA, ListenOptions{CertFile: broker.Cert, KeyFile: broker.Key})
+	l := listen(t, "wss://127.0.0.1:0?require-client-cert=true&client-ca="+a.CA,
+		ListenOptions{CertFile: broker.Cert, KeyFile: broker.Key})
 	handshakes := verifying(t, l)
 	u := l.URL()
 	u.CA, u.ClientCA = a.CA, ""

@@ -55,7 +55,8 @@ func TestCertificatesOfClientsAreVerified(t *testing.T) {
 	forged := certtest.NewAuthority(t, t.TempDir(), "ca").Issue(t, "eva", 3, later)
 	crl := dir + "/crl.pem"
 	a.Revoke(t, crl, later, 4)
-	l := listen(t, "ssl://127.0.0.1:0?require-client-cert=true&client-ca="+a.CA+"&crl="+crl, ListenOptions{CertFile: broker.Cert, KeyFile: broker.Key})
+	l := listen(t, "ssl://127.0.0.1:0?require-client-cert=true&client-ca="+a.CA+"&crl="+crl,
+		ListenOptions{CertFile: broker.Cert, KeyFile: broker.Key})
 	echo(t, l, NewSlots(1))
 	try := func(f certtest.Files) error {
 		u := URL{Scheme: SSL, Host: "127.0.0.1", CA: a.CA, Cert: f.Cert, Key: f.Key}
@@ -87,14 +88,16 @@ func TestOutdatedListsRefuseCertificates(t *testing.T) {
 	broker, eva := a.Issue(t, "broker", 2, later), a.Issue(t, "eva", 3, later)
 	crl := dir + "/crl.pem"
 	a.Revoke(t, crl, time.Now().Add(-time.Minute))
-	l := listen(t, "ssl://127.0.0.1:0?client-ca="+a.CA+"&crl="+crl, ListenOptions{CertFile: broker.Cert, KeyFile: broker.Key})
+	l := listen(t, "ssl://127.0.0.1:0?client-ca="+a.CA+"&crl="+crl,
+		ListenOptions{CertFile: broker.Cert, KeyFile: broker.Key})
 	echo(t, l, NewSlots(1))
 	u := l.URL()
 	u.CA, u.CRL = a.CA, ""
 	wantMet(t, "without a certificate", met(t, u), "")
 	u.Cert, u.Key = eva.Cert, eva.Key
 	wantMet(t, "with one", met(t, u), "bad certificate")
-	if got := strings.Join(l.Notices(time.Now()), "\n"); !strings.Contains(got, crl) || !strings.Contains(got, "outdated") {
+	if got := strings.Join(l.Notices(time.Now()), "\n"); !strings.Contains(got, crl) ||
+		!strings.Contains(got, "outdated") {
 		t.Errorf("notices: %s", got)
 	}
 	a.Revoke(t, crl, later)
@@ -134,7 +137,8 @@ func TestListsOfAnOldAndANewKeyStandSideBySide(t *testing.T) {
 		}
 	}
 	broker := old.Issue(t, "broker", 2, later)
-	l := listen(t, "ssl://127.0.0.1:0?require-client-cert=true&client-ca="+dir+"/both.pem&crl="+dir+"/lists.pem", ListenOptions{CertFile: broker.Cert, KeyFile: broker.Key})
+	l := listen(t, "ssl://127.0.0.1:0?require-client-cert=true&client-ca="+dir+"/both.pem&crl="+dir+"/lists.pem",
+		ListenOptions{CertFile: broker.Cert, KeyFile: broker.Key})
 	echo(t, l, NewSlots(1))
 	for _, a := range []*certtest.Authority{old, renewed} {
 		for serial, want := range map[int64]string{3: "", 4: "bad certificate"} {
@@ -192,7 +196,8 @@ func TestExpiredBrokersAreRefused(t *testing.T) {
 
 func TestListenersWithoutTLSRefuseOptionsAboutClientCertificates(t *testing.T) {
 	socket := "unix:" + t.TempDir() + "/s"
-	for _, text := range []string{"tcp://127.0.0.1:0?client-ca=/x", "ws://127.0.0.1:0?require-client-cert=1", "tcps://127.0.0.1:0?crl=/x", socket + "?client-ca=/x"} {
+	for _, text := range []string{"tcp://127.0.0.1:0?client-ca=/x", "ws://127.0.0.1:0?require-client-cert=1",
+		"tcps://127.0.0.1:0?crl=/x", socket + "?client-ca=/x"} {
 		u, err := ParseListenURL(text)
 		if err != nil {
 			t.Fatal(err)
@@ -211,7 +216,8 @@ func TestListenersWithoutTLSRefuseOptionsAboutClientCertificates(t *testing.T) {
 func TestListenersWithIncompleteTrustDoNotOpen(t *testing.T) {
 	dir := t.TempDir()
 	own := certtest.Write(t, dir, "own", "127.0.0.1")
-	for _, query := range []string{"crl=/x", "require-client-cert=1", "client-ca=/x", "client-ca=" + own.Cert + "&crl=/x"} {
+	for _, query := range []string{"crl=/x", "require-client-cert=1", "client-ca=/x",
+		"client-ca=" + own.Cert + "&crl=/x"} {
 		u, err := ParseURL("ssl://127.0.0.1:0?" + query)
 		if err != nil {
 			t.Fatal(err)

@@ -11,9 +11,11 @@ import (
 func TestShownOptionsDecideOnTrustAndHideSecrets(t *testing.T) {
 	for _, tt := range []struct{ url, client, listener string }{
 		{"tcp://u:hush@h", "user=u password=(hidden)", ""},
-		{"ssl://h", "ca=(the system's roots) verify=true cert=(none) key=(none) crl=(none)", "client-ca=(none) crl=(none) require-client-cert=false"},
+		{"ssl://h", "ca=(the system's roots) verify=true cert=(none) key=(none) crl=(none)",
+			"client-ca=(none) crl=(none) require-client-cert=false"},
 		{"ssl://h?ca=a&verify=false&cert=c&key=k&crl=r&token=hush&devmount=m&devid=d",
-			"ca=a verify=false cert=c key=k crl=r token=(hidden) devmount=m devid=d", "client-ca=(none) crl=r require-client-cert=false"},
+			"ca=a verify=false cert=c key=k crl=r token=(hidden) devmount=m devid=d",
+			"client-ca=(none) crl=r require-client-cert=false"},
 		{"wss://h?client-ca=a&require-client-cert=true&origin=https://o&socket=s&shapass=hush",
 			"ca=(the system's roots) verify=true cert=(none) key=(none) crl=(none) shapass=(hidden)",
 			"client-ca=a crl=(none) require-client-cert=true origin=https://o socket=s"},

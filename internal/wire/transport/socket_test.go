@@ -48,7 +48,8 @@ func TestStaleSocketIsReplacedAndALiveOneIsNot(t *testing.T) {
 	l := listen(t, "unix:"+path, ListenOptions{})
 	echo(t, l, nil)
 	u := l.URL()
-	if _, err := Listen(t.Context(), u, ListenOptions{}); err == nil || !strings.Contains(err.Error(), "another program listens") {
+	if _, err := Listen(t.Context(), u, ListenOptions{}); err == nil ||
+		!strings.Contains(err.Error(), "another program listens") {
 		t.Errorf("a second listener: %v", err)
 	}
 	for _, dial := range []func(context.Context, URL, time.Duration) (net.Conn, error){Dial, DialBlocking} {
@@ -71,7 +72,8 @@ func TestWhatIsNoSocketIsLeftAlone(t *testing.T) {
 	if err := os.Symlink(file, link); err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{file, link, dir, filepath.Join(dir, "none", "s"), filepath.Join(dir, strings.Repeat("x", 200))} {
+	for _, path := range []string{file, link, dir, filepath.Join(dir, "none", "s"),
+		filepath.Join(dir, strings.Repeat("x", 200))} {
 		if l, err := Listen(t.Context(), URL{Scheme: Unix, Path: path}, ListenOptions{}); err == nil {
 			_ = l.Close()
 			t.Errorf("%s: no error", path)
@@ -96,7 +98,8 @@ func TestPeerOfASocketIsItsUser(t *testing.T) {
 	}
 	defer accepted.Close()
 	p := PeerOf(accepted)
-	if p.Scheme != Unix || p.UID != os.Getuid() || !p.IsLocal() || p.IsEncrypted() || !strings.HasPrefix(p.Source(), "uid ") {
+	if p.Scheme != Unix || p.UID != os.Getuid() || !p.IsLocal() || p.IsEncrypted() ||
+		!strings.HasPrefix(p.Source(), "uid ") {
 		t.Errorf("%+v, source %q", p, p.Source())
 	}
 }

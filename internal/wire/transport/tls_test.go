@@ -66,7 +66,8 @@ func talk(t *testing.T, conn net.Conn) {
 
 func TestTLSVerifiesTheCertificate(t *testing.T) {
 	dir := t.TempDir()
-	good, other := certtest.Write(t, dir, "good", "127.0.0.1", "broker.example"), certtest.Write(t, dir, "other", "127.0.0.1")
+	good, other := certtest.Write(t, dir, "good", "127.0.0.1", "broker.example"),
+		certtest.Write(t, dir, "other", "127.0.0.1")
 	elsewhere := certtest.Write(t, dir, "elsewhere", "broker.example")
 	for _, tt := range []struct {
 		name   string
@@ -78,8 +79,10 @@ func TestTLSVerifiesTheCertificate(t *testing.T) {
 		{"of the system's roots", good, func(*URL) {}, "unknown authority"},
 		{"another's", good, func(u *URL) { u.CA = other.Cert }, "certificate signed by unknown authority"},
 		{"for another name", elsewhere, func(u *URL) { u.CA = elsewhere.Cert }, "127.0.0.1"},
-		{"for a name that is asked for", elsewhere, func(u *URL) { u.CA, u.ServerName = elsewhere.Cert, "broker.example" }, ""},
-		{"for another name than is asked for", good, func(u *URL) { u.CA, u.ServerName = good.Cert, "evil.example" }, "evil.example"},
+		{"for a name that is asked for", elsewhere,
+			func(u *URL) { u.CA, u.ServerName = elsewhere.Cert, "broker.example" }, ""},
+		{"for another name than is asked for", good,
+			func(u *URL) { u.CA, u.ServerName = good.Cert, "evil.example" }, "evil.example"},
 		{"not judged", other, func(u *URL) { u.NoVerify = true }, ""},
 		{"no file to trust", good, func(u *URL) { u.CA = dir + "/none" }, dir + "/none"},
 		{"nothing to trust in it", good, func(u *URL) { u.CA = good.Key }, good.Key},

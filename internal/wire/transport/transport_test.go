@@ -7,24 +7,29 @@ import (
 
 func TestURLForms(t *testing.T) {
 	for text, want := range map[string]URL{
-		"tcp://host":                     {Scheme: "tcp", Host: "host", Port: "3755"},
-		"host":                           {Scheme: "tcp", Host: "host", Port: "3755"},
-		"host:77":                        {Scheme: "tcp", Host: "host", Port: "77"},
-		"[2001:db8::1]":                  {Scheme: "tcp", Host: "2001:db8::1", Port: "3755"},
-		"tcp://[fe80::1%25eth0]:77":      {Scheme: "tcp", Host: "fe80::1%eth0", Port: "77"},
-		"tcp://[::1]:0":                  {Scheme: "tcp", Host: "::1", Port: "0"},
-		"tcp://eva@host/ignored":         {Scheme: "tcp", Host: "host", Port: "3755", User: "eva", HasUser: true},
-		"tcp://h?user=e@x&password=a%26": {Scheme: "tcp", Host: "h", Port: "3755", User: "e@x", HasUser: true, Password: "a&", HasPassword: true},
-		"ssl://host":                     {Scheme: "ssl", Host: "host", Port: "3756"},
-		"ssl://h:1?ca=/c.pem&verify=0":   {Scheme: "ssl", Host: "h", Port: "1", CA: "/c.pem", NoVerify: true},
-		"ssl://h?cert=c&key=k&verify=1":  {Scheme: "ssl", Host: "h", Port: "3756", Cert: "c", Key: "k"},
-		"tcps://host":                    {Scheme: "tcps", Host: "host", Port: "3765"},
-		"ws://host?origin=https://a&origin=http://b:1": {Scheme: "ws", Host: "host", Port: "8755", Path: "/", Origins: "https://a,http://b:1"},
-		"wss://eva@[::1]/shv%20x/?ca=c":                {Scheme: "wss", Host: "::1", Port: "8766", Path: "/shv x/", User: "eva", HasUser: true, CA: "c"},
-		"unix:///run/a%20b.sock":                       {Scheme: "unix", Path: "/run/a b.sock"},
-		"unix:/run/s?mode=660&user=e":                  {Scheme: "unix", Path: "/run/s", Mode: 0o660, User: "e", HasUser: true},
-		"h?shapass=ab&token=t":                         {Scheme: "tcp", Host: "h", Port: "3755", ShaPass: "ab", Token: "t"},
-		"h?devid=d&devmount=a/b":                       {Scheme: "tcp", Host: "h", Port: "3755", DeviceID: "d", MountPoint: "a/b"},
+		"tcp://host":                {Scheme: "tcp", Host: "host", Port: "3755"},
+		"host":                      {Scheme: "tcp", Host: "host", Port: "3755"},
+		"host:77":                   {Scheme: "tcp", Host: "host", Port: "77"},
+		"[2001:db8::1]":             {Scheme: "tcp", Host: "2001:db8::1", Port: "3755"},
+		"tcp://[fe80::1%25eth0]:77": {Scheme: "tcp", Host: "fe80::1%eth0", Port: "77"},
+		"tcp://[::1]:0":             {Scheme: "tcp", Host: "::1", Port: "0"},
+		"tcp://eva@host/ignored":    {Scheme: "tcp", Host: "host", Port: "3755", User: "eva", HasUser: true},
+		"tcp://h?user=e@x&password=a%26": {Scheme: "tcp", Host: "h", Port: "3755", User: "e@x", HasUser: true,
+			Password: "a&", HasPassword: true},
+		"ssl://host":                    {Scheme: "ssl", Host: "host", Port: "3756"},
+		"ssl://h:1?ca=/c.pem&verify=0":  {Scheme: "ssl", Host: "h", Port: "1", CA: "/c.pem", NoVerify: true},
+		"ssl://h?cert=c&key=k&verify=1": {Scheme: "ssl", Host: "h", Port: "3756", Cert: "c", Key: "k"},
+		"tcps://host":                   {Scheme: "tcps", Host: "host", Port: "3765"},
+		"ws://host?origin=https://a&origin=http://b:1": {Scheme: "ws", Host: "host", Port: "8755", Path: "/",
+			Origins: "https://a,http://b:1"},
+		"wss://eva@[::1]/shv%20x/?ca=c": {Scheme: "wss", Host: "::1", Port: "8766", Path: "/shv x/",
+			User: "eva", HasUser: true, CA: "c"},
+		"unix:///run/a%20b.sock": {Scheme: "unix", Path: "/run/a b.sock"},
+		"unix:/run/s?mode=660&user=e": {Scheme: "unix", Path: "/run/s", Mode: 0o660, User: "e",
+			HasUser: true},
+		"h?shapass=ab&token=t": {Scheme: "tcp", Host: "h", Port: "3755", ShaPass: "ab", Token: "t"},
+		"h?devid=d&devmount=a/b": {Scheme: "tcp", Host: "h", Port: "3755", DeviceID: "d",
+			MountPoint: "a/b"},
 	} {
 		got, err := ParseURL(text)
 		if err != nil || got != want {
@@ -34,9 +39,12 @@ func TestURLForms(t *testing.T) {
 }
 
 func TestBadURLIsRefusedWithoutShowingItsPassword(t *testing.T) {
-	for _, text := range []string{"wxs://eva:secret@host", "ws://eva:secret@h?origin=x", "ssl://eva:secret@?ca=x", "unix://host/path?password=secret",
-		"ssl://h?password=secret&verify=perhaps", "ssl://h?password=secret&crl=", "unix:/a?password=secret&mode=8", "unix:/a?password=secret&mode=0",
-		"tcp://h?password=secret&x=%zz", "tcp://eva:secret@", "tcp://eva:secret@host:port", "tcp://eva:secret@2001:db8::5:1", "tcp://eva:secret@::1", "tcp://%zz?password=secret"} {
+	for _, text := range []string{"wxs://eva:secret@host", "ws://eva:secret@h?origin=x", "ssl://eva:secret@?ca=x",
+		"unix://host/path?password=secret",
+		"ssl://h?password=secret&verify=perhaps", "ssl://h?password=secret&crl=", "unix:/a?password=secret&mode=8",
+		"unix:/a?password=secret&mode=0",
+		"tcp://h?password=secret&x=%zz", "tcp://eva:secret@", "tcp://eva:secret@host:port",
+		"tcp://eva:secret@2001:db8::5:1", "tcp://eva:secret@::1", "tcp://%zz?password=secret"} {
 		if _, err := ParseURL(text); err == nil || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: %v", text, err)
 		}
@@ -51,7 +59,8 @@ func TestMistypedOptionOfAListenerIsRefused(t *testing.T) {
 		"tcp://h?password=secret":                        "password",
 	} {
 		_, err := ParseListenURL(text)
-		if err == nil || !strings.Contains(err.Error(), `unknown option "`+name+`"`) || strings.Contains(err.Error(), "secret") {
+		if err == nil || !strings.Contains(err.Error(), `unknown option "`+name+`"`) ||
+			strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
@@ -70,11 +79,13 @@ func TestMistypedOptionOfAClientIsRefused(t *testing.T) {
 		"unix:/run/s?mode=660":         "mode",
 	} {
 		_, err := ParseClientURL(text)
-		if err == nil || !strings.Contains(err.Error(), `unknown option "`+name+`" of a client`) || strings.Contains(err.Error(), "secret") {
+		if err == nil || !strings.Contains(err.Error(), `unknown option "`+name+`" of a client`) ||
+			strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
-	const all = "ssl://h?user=u&password=p&shapass=s&token=t&devid=d&devmount=m&ca=a&crl=l&cert=c&key=k&verify=false&session=true&workflow=x"
+	const all = "ssl://h?user=u&password=p&shapass=s&token=t&devid=d&devmount=m&ca=a&crl=l" +
+		"&cert=c&key=k&verify=false&session=true&workflow=x"
 	if u, err := ParseClientURL(all); err != nil || u.CRL != "l" || u.CA != "a" {
 		t.Errorf("%s: %+v, %v", all, u, err)
 	}
@@ -107,7 +118,8 @@ func TestOnlyThisMachineIsLoopback(t *testing.T) {
 }
 
 func TestURLTextIsReadAgain(t *testing.T) {
-	for _, text := range []string{"tcp://h:1", "ssl://[::1]:3756", "tcp://[fe80::1%25eth0]:77", "ws://h:1", "wss://h:1/a%20b/", "unix:///run/a%20b%3Fc.sock"} {
+	for _, text := range []string{"tcp://h:1", "ssl://[::1]:3756", "tcp://[fe80::1%25eth0]:77", "ws://h:1",
+		"wss://h:1/a%20b/", "unix:///run/a%20b%3Fc.sock"} {
 		u, err := ParseURL(text)
 		if err != nil || u.String() != text {
 			t.Errorf("%s became %s, %v", text, u, err)
@@ -144,7 +156,9 @@ func TestWhoIsTrusted(t *testing.T) {
 // FuzzParseURL checks that a parsed URL has the fields of its scheme, shows no password, and parses
 // again from its text.
 func FuzzParseURL(f *testing.F) {
-	for _, text := range []string{"tcp://eva:secret@h:1?password=secret", "ssl://[::1]?ca=/c&verify=0", "unix:/run/s?mode=660", "wss://h/a/?origin=*", "ws://h", "h", "unix://h/p", "ssl://h?crl=1", "ssl://h?client-ca=/a&require-client-cert=1", "%"} {
+	for _, text := range []string{"tcp://eva:secret@h:1?password=secret", "ssl://[::1]?ca=/c&verify=0",
+		"unix:/run/s?mode=660", "wss://h/a/?origin=*", "ws://h", "h", "unix://h/p", "ssl://h?crl=1",
+		"ssl://h?client-ca=/a&require-client-cert=1", "%"} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -314,7 +314,8 @@ func raw(t *testing.T, url string, send string) string {
 	return strings.TrimSpace(line)
 }
 
-const upgradeHead = "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
+const upgradeHead = "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+	"Sec-WebSocket-Version: 13\r\n" +
 	"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
 
 // A web page must not reach a broker on its reader's machine, even if the page's site has given its
