@@ -193,8 +193,11 @@ func (c *blockingConn) LocalAddr() net.Addr { return c.local }
 // RemoteAddr returns the peer's address.
 func (c *blockingConn) RemoteAddr() net.Addr { return c.remote }
 
-// The deadlines are not supported.
+// SetDeadline returns os.ErrNoDeadline, and so do SetReadDeadline and SetWriteDeadline.
+func (c *blockingConn) SetDeadline(time.Time) error { return os.ErrNoDeadline }
 
-func (c *blockingConn) SetDeadline(time.Time) error      { return os.ErrNoDeadline }
-func (c *blockingConn) SetReadDeadline(time.Time) error  { return os.ErrNoDeadline }
+// SetReadDeadline is like SetDeadline.
+func (c *blockingConn) SetReadDeadline(time.Time) error { return os.ErrNoDeadline }
+
+// SetWriteDeadline is like SetDeadline.
 func (c *blockingConn) SetWriteDeadline(time.Time) error { return os.ErrNoDeadline }
