@@ -20,29 +20,6 @@ const (
 	KindIMap
 )
 
-var kindNames = [...]string{
-	KindNull:     "Null",
-	KindBool:     "Bool",
-	KindInt:      "Int",
-	KindUInt:     "UInt",
-	KindDouble:   "Double",
-	KindDecimal:  "Decimal",
-	KindBlob:     "Blob",
-	KindString:   "String",
-	KindDateTime: "DateTime",
-	KindList:     "List",
-	KindMap:      "Map",
-	KindIMap:     "IMap",
-}
-
-// String returns the name of the type in the standard.
-func (k Kind) String() string {
-	if int(k) < len(kindNames) {
-		return kindNames[k]
-	}
-	return "Kind(?)"
-}
-
 // Schema bytes, the first byte of an encoded value (spec.md 1.2): those that a user of Scanner compares
 // with.
 const (

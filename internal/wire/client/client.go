@@ -273,7 +273,7 @@ func (c *Client) Finish(ctx context.Context) {
 	c.running.Wait()
 }
 
-// NewID returns a request id that is not in use on this connection, from 1 to 2^31-1 (spec.md 3.1).
+// NewID returns the next request id of this connection, from 1 to 2^31-1 (spec.md 3.1).
 func (c *Client) NewID() int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()

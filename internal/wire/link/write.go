@@ -60,9 +60,9 @@ func (l *Link) Relay(f *Frame, flow *Flow, from *Link) error {
 }
 
 // SendWait is Send that waits for queue space until the link has ended. A read loop passes its own
-// link as from: then SendWait is Relay, returns also when from has ended, and from reads nothing
-// meanwhile. So only a read loop that serves nothing but this receiver may call it. Other
-// goroutines pass nil.
+// link as from: then the frame is relayed (see Relay), from reads nothing during the wait, and the
+// end of from ends the wait, too. So only a read loop that serves nothing but this receiver may
+// call it. Other goroutines pass nil.
 func (l *Link) SendWait(f *Frame, flow *Flow, from *Link) error {
 	if from != nil {
 		return l.relayWait(f, flow, from)

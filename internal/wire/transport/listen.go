@@ -89,8 +89,8 @@ func checkPlain(u URL) error {
 	return nil
 }
 
-// Network returns the network of package net for a listener on host. Go would also listen on IPv6
-// for 0.0.0.0, which a user who writes that does not expect.
+// Network returns the network of package net for a listener on host. A user who writes 0.0.0.0 does
+// not expect IPv6, but Go would listen on that, too.
 func Network(host string) string {
 	if host == "0.0.0.0" {
 		return "tcp4"
