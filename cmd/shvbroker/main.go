@@ -147,9 +147,9 @@ func run(c *cli.Context) error {
 		Sources: s.sources,
 		Check:   s.check,
 
-		Listen:        s.listenSpecs(),
+		Listen:        s.listen,
 		Metrics:       metrics,
-		Limits:        limits(s.config.Limits),
+		Limits:        s.config.Limits,
 		Advertise:     address,
 		AdvertiseURLs: urls,
 
@@ -174,12 +174,4 @@ func journalFromFlags(c *cli.Context) (daemon.Journal, error) {
 		j.File, j.Stream = "", c.App.ErrWriter // which is queued
 	}
 	return j, nil
-}
-
-// listenSpecs are the places to listen at.
-func (s *settings) listenSpecs() (all []daemon.ListenSpec) {
-	for _, d := range s.listen {
-		all = append(all, daemon.ListenSpec{URL: d.url, TLS: d.tls, At: d.at})
-	}
-	return all
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"shvtools/internal/broker/config"
+	"shvtools/internal/broker/daemon"
 	"shvtools/internal/sys/sdlisten"
 	"shvtools/internal/wire/transport"
 )
@@ -17,24 +18,24 @@ import (
 // none. The rules about where to listen hold for the addresses that the sockets have.
 func (s *settings) give(sockets []sdlisten.Socket) (metrics net.Listener, err error) {
 	taken := make(map[string]bool)
-	var doors []door
+	var specs []daemon.ListenSpec
 	for _, d := range s.listen {
-		if d.url.Socket == "" {
-			doors = append(doors, d)
+		if d.URL.Socket == "" {
+			specs = append(specs, d)
 			continue
 		}
-		named := bearing(sockets, d.url.Socket)
-		if len(named) == 0 || taken[d.url.Socket] {
-			return nil, noSocket(d.at, d.url.Socket, sockets, taken)
+		named := bearing(sockets, d.URL.Socket)
+		if len(named) == 0 || taken[d.URL.Socket] {
+			return nil, noSocket(d.At, d.URL.Socket, sockets, taken)
 		}
-		taken[d.url.Socket] = true
+		taken[d.URL.Socket] = true
 		for _, k := range named {
 			given := d
-			if given.url, err = transport.At(d.url, k.Addr()); err != nil {
-				return nil, fmt.Errorf("%s: socket %q: %w", d.at, k.Name, err)
+			if given.URL, err = transport.At(d.URL, k.Addr()); err != nil {
+				return nil, fmt.Errorf("%s: socket %q: %w", d.At, k.Name, err)
 			}
-			given.tls.Socket = k.Listener
-			doors = append(doors, given)
+			given.TLS.Socket = k.Listener
+			specs = append(specs, given)
 		}
 	}
 	if name, ok := strings.CutPrefix(s.config.Operation.Metrics, config.MetricsSocket); ok {
@@ -52,7 +53,7 @@ func (s *settings) give(sockets []sdlisten.Socket) (metrics net.Listener, err er
 			return nil, fmt.Errorf("the socket %q at %s was passed (LISTEN_FDNAMES), and nothing listens on it: name it by `socket: %s` of an entry of listen, or take it out of the .socket unit", k.Name, k.Addr(), k.Name)
 		}
 	}
-	s.listen = doors
+	s.listen = specs
 	return metrics, s.check(s.config)
 }
 

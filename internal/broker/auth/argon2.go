@@ -38,7 +38,7 @@ type argon struct {
 	salt, key    []byte
 }
 
-var errArgon = errors.New("it is not an argon2id hash of the form $argon2id$v=19$m=19456,t=2,p=1$SALT$HASH")
+var errArgon = errors.New("not an argon2id hash (want $argon2id$v=19$m=19456,t=2,p=1$SALT$HASH)")
 
 // parseArgon2 reads a PHC string. Errors do not repeat it.
 func parseArgon2(text string) (argon, error) {
@@ -47,7 +47,7 @@ func parseArgon2(text string) (argon, error) {
 		return argon{}, errArgon
 	}
 	if fields[2] != fmt.Sprintf("v=%d", argon2.Version) {
-		return argon{}, fmt.Errorf("argon2id of version %d is known only", argon2.Version)
+		return argon{}, fmt.Errorf("an argon2id hash of another version (want v=%d)", argon2.Version)
 	}
 	var a argon
 	params := strings.Split(fields[3], ",")
@@ -64,7 +64,7 @@ func parseArgon2(text string) (argon, error) {
 		numbers[i] = n
 	}
 	if numbers[0] > maxArgonMemory || numbers[1] > maxArgonTime || numbers[2] > maxArgonThreads {
-		return argon{}, fmt.Errorf("an argon2id hash may ask for m=%d, t=%d, p=%d at the most", maxArgonMemory, maxArgonTime, maxArgonThreads)
+		return argon{}, fmt.Errorf("an argon2id hash that takes too much (want at most m=%d, t=%d, p=%d)", maxArgonMemory, maxArgonTime, maxArgonThreads)
 	}
 	a.memory, a.time, a.threads = uint32(numbers[0]), uint32(numbers[1]), uint8(numbers[2])
 	var errs [2]error

@@ -41,16 +41,16 @@ func ParseCertName(text string) (CertName, error) {
 	case certFingerprint:
 		name = strings.ToLower(strings.ReplaceAll(name, ":", ""))
 		if sum, err := hex.DecodeString(name); err != nil || len(sum) != sha256.Size {
-			return "", fmt.Errorf("%q is no SHA-256 of a certificate: 64 hex digits are", text)
+			return "", fmt.Errorf("invalid fingerprint %q (want sha256: and 64 hex digits)", text)
 		}
 	case certDNS:
 		name = strings.ToLower(name)
 	case certCommonName, certEmail, certURI:
 	default:
-		return "", fmt.Errorf("%q is no name of a certificate: %s was expected", text, CertNameForms)
+		return "", fmt.Errorf("invalid name of a certificate %q (want %s)", text, CertNameForms)
 	}
 	if name == "" {
-		return "", fmt.Errorf("%q names no certificate", text)
+		return "", fmt.Errorf("invalid name of a certificate %q: nothing follows the colon (want %s)", text, CertNameForms)
 	}
 	return CertName(kind + ":" + name), nil
 }

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"strings"
+
+	"shvtools/internal/shv/shvpath"
 )
 
 // tokenKey is a hash of a token: looking it up in a map tells nobody how much of
@@ -47,8 +50,15 @@ func Build(a Access) (*Directory, []Fault) {
 	}
 	d := NewDirectory()
 	var faults []Fault
+	byRoles := make(map[string]*granted)
 	for _, name := range sorted(a.Users) {
-		u := a.effective(name)
+		roles := strings.Join(a.Users[name].Roles, "\x00")
+		g := byRoles[roles]
+		if g == nil {
+			g = a.granted(a.Users[name].Roles)
+			byRoles[roles] = g
+		}
+		u := a.effective(name, g)
 		d.add(u)
 		for _, token := range a.Users[name].Tokens {
 			key := sha256.Sum256([]byte(token))
@@ -70,34 +80,60 @@ func Build(a Access) (*Directory, []Fault) {
 }
 
 // effective is a user with what the roles give.
-func (a Access) effective(name string) *User {
+func (a Access) effective(name string, g *granted) *User {
 	entry := a.Users[name]
 	u := &User{
 		Name:        name,
 		Password:    entry.Password,
-		Roles:       a.flatten(entry.Roles),
+		Roles:       g.roles,
+		Rules:       g.rules,
 		Deactivated: entry.Deactivated,
 		Expires:     entry.Expires,
-		Mounts:      slices.Clone(entry.Mounts),
-		ByDeviceID:  entry.ByDeviceID,
+		Mounts:      concat(entry.Mounts, g.mounts),
+		ByDeviceID:  entry.ByDeviceID || g.byDeviceID,
 	}
 	if len(entry.Networks) > 0 {
 		u.Networks = append(u.Networks, entry.Networks)
 	}
-	var fromRoles []netip.Prefix
-	limited := false
-	for _, role := range u.Roles {
-		r := a.Roles[role]
-		u.Rules = append(u.Rules, r.Rules...)
-		u.Mounts = append(u.Mounts, r.Mounts...)
-		u.ByDeviceID = u.ByDeviceID || r.ByDeviceID
-		fromRoles = append(fromRoles, r.Networks...)
-		limited = limited || r.HasNetworks
-	}
-	if limited {
-		u.Networks = append(u.Networks, slices.Clip(fromRoles))
+	if g.limited {
+		u.Networks = append(u.Networks, g.networks)
 	}
 	return u
+}
+
+// granted is what a list of roles gives. Users with equal lists share it.
+type granted struct {
+	roles      []string // the named ones first, then those that they include
+	rules      []Rule
+	mounts     []shvpath.Pattern
+	byDeviceID bool
+	networks   []netip.Prefix // one of which the user must come from, if limited
+	limited    bool
+}
+
+func (a Access) granted(roles []string) *granted {
+	g := &granted{roles: a.flatten(roles)}
+	for _, name := range g.roles {
+		role := a.Roles[name]
+		g.rules = concat(g.rules, role.Rules)
+		g.mounts = concat(g.mounts, role.Mounts)
+		g.byDeviceID = g.byDeviceID || role.ByDeviceID
+		g.networks = concat(g.networks, role.Networks)
+		g.limited = g.limited || role.HasNetworks
+	}
+	return g
+}
+
+// concat is b behind a. It is one of them where the other is empty: neither is ever
+// changed in place.
+func concat[T any](a, b []T) []T {
+	switch {
+	case len(a) == 0:
+		return slices.Clip(b)
+	case len(b) == 0:
+		return slices.Clip(a)
+	}
+	return slices.Concat(a, b)
 }
 
 // User gives the user of a name, nil where there is none.

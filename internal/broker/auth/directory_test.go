@@ -262,3 +262,33 @@ func TestOneTokenOfTwoUsersIsAFault(t *testing.T) {
 		t.Errorf("%v", faults)
 	}
 }
+
+// Many users have few lists of roles: what these give is there once.
+func TestUsersWithEqualRolesShareTheirRules(t *testing.T) {
+	a := auth.Access{
+		Users: map[string]auth.UserEntry{
+			"a": {Roles: []string{"r", "s"}}, "b": {Roles: []string{"r", "s"}}, "c": {Roles: []string{"s", "r"}},
+			"d": {Roles: []string{"r", "s"}, Mounts: []shvpath.Pattern{shvpath.MustPattern("own/**")}},
+		},
+		Roles: map[string]auth.RoleEntry{
+			"r": {Rules: []auth.Rule{auth.MustRule("r:*", rpc.AccessRead)}, Mounts: []shvpath.Pattern{shvpath.MustPattern("r/**")}},
+			"s": {Rules: []auth.Rule{auth.MustRule("s:*", rpc.AccessRead)}, Mounts: []shvpath.Pattern{shvpath.MustPattern("s/**")}},
+		},
+	}
+	d, faults := auth.Build(a)
+	if faults != nil {
+		t.Fatal(faults)
+	}
+	rules := func(name string) *auth.Rule { return &d.User(name).Rules[0] }
+	if rules("a") != rules("b") || rules("a") != rules("d") || rules("a") == rules("c") || d.User("c").Rules[0].RI.String() != "s:*" {
+		t.Error("rules are not shared as they should be")
+	}
+	for name, own := range map[string]bool{"a": false, "d": true} {
+		if u := d.User(name); u.MayMount([]byte("own/x")) != own || !u.MayMount([]byte("r/x")) || !u.MayMount([]byte("s/x")) {
+			t.Errorf("%s may not mount where the roles and the user say", name)
+		}
+	}
+	if len(a.Roles["r"].Mounts) != 1 || len(a.Users["d"].Mounts) != 1 {
+		t.Error("what is configured was changed")
+	}
+}

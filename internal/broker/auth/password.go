@@ -55,7 +55,7 @@ func PlainPassword(text string) Password {
 func SHA1Password(text string) (Password, error) {
 	text = strings.ToLower(text)
 	if sum, err := hex.DecodeString(text); err != nil || len(sum) != 20 {
-		return Password{}, errors.New("it is not a SHA1: 40 hex digits are")
+		return Password{}, errors.New("not a SHA1 (want 40 hex digits)")
 	}
 	return Password{FormSHA1, text}, nil
 }

@@ -1,19 +1,21 @@
 package config
 
 import (
-	"fmt"
 	"maps"
+	"slices"
+	"strconv"
 	"strings"
 
 	"shvtools/internal/broker/auth"
 	"shvtools/internal/shv/shvpath"
+	"shvtools/internal/sys/conf"
 )
 
 // part is what one place says about rights.
 type part struct {
 	auth.Access
-	at      map[entryName]string // where the entries stand
-	removed map[entryName]bool   // what a later place takes away
+	at      map[entryName]conf.Place // where the entries stand
+	removed map[entryName]bool       // what a later place takes away
 }
 
 type entryName struct {
@@ -21,19 +23,37 @@ type entryName struct {
 	name    string
 }
 
+// String is the key of the entry: access.users."eva".
 func (e entryName) String() string {
-	return fmt.Sprintf("%s %q", strings.TrimSuffix(string(e.section), "s"), e.name)
+	return "access." + string(e.section) + "." + strconv.Quote(e.name)
 }
 
 func newPart() *part {
 	return &part{
-		Access: auth.Access{Users: make(map[string]auth.UserEntry), Roles: make(map[string]auth.RoleEntry), Devices: make(map[string]auth.DeviceEntry)},
-		at:     make(map[entryName]string), removed: make(map[entryName]bool),
+		Access: auth.Access{
+			Users: make(map[string]auth.UserEntry), Roles: make(map[string]auth.RoleEntry), Devices: make(map[string]auth.DeviceEntry),
+		},
+		at: make(map[entryName]conf.Place), removed: make(map[entryName]bool),
 	}
+}
+
+// entries are those of a section, sorted by name.
+func (p *part) entries(section auth.Section) []entryName {
+	var entries []entryName
+	for entry := range p.at {
+		if entry.section == section {
+			entries = append(entries, entry)
+		}
+	}
+	slices.SortFunc(entries, func(a, b entryName) int { return strings.Compare(a.name, b.name) })
+	return entries
 }
 
 // over puts p over an earlier place.
 func (p *part) over(base *part) *part {
+	if len(p.at) == 0 && len(p.removed) == 0 {
+		return base
+	}
 	sum := newPart()
 	for _, each := range []*part{base, p} {
 		for entry := range each.removed {
@@ -45,6 +65,11 @@ func (p *part) over(base *part) *part {
 		maps.Copy(sum.at, each.at)
 	}
 	return sum
+}
+
+// clone is a copy of p that may be changed.
+func (p *part) clone() *part {
+	return &part{Access: p.Access.Clone(), at: maps.Clone(p.at), removed: maps.Clone(p.removed)}
 }
 
 // remove takes an entry away; what is not there stays so.
@@ -66,80 +91,79 @@ func (p *part) has(entry entryName) bool {
 	return ok
 }
 
-// access reads users, roles and mounts into p. Only a place that lies over
-// another one may take entries away, by null.
-func (r *reader) access(n *node, what string, p *part, mayRemove bool) {
-	section := func(s auth.Section) func(key) {
-		return func(k key) {
-			if !r.is(k.value, table, k.name, "{name: {…}}") {
-				return
-			}
-			for _, e := range k.value.keys {
-				r.entry(entryName{s, e.name}, e, p, mayRemove)
-			}
-		}
+// access reads users, roles and mounts into p. Only a place that lies over another one
+// may take entries away, by null.
+func (in *reader) access(n *conf.Node, p *part, mayRemove bool) {
+	section := func(s auth.Section) conf.Field[part] {
+		return conf.Field[part]{Name: string(s), Read: func(r *conf.Reader, n *conf.Node, p *part) {
+			r.Each(n, "{name: {…}}", func(e *conf.Node) { in.entry(entryName{s, e.Name()}, e, p, mayRemove) })
+		}}
 	}
-	r.fields(n, what, map[string]func(key){
-		"users": section(auth.Users), "roles": section(auth.Roles), "mounts": section(auth.Devices),
-	})
+	conf.ReadMap(&in.Reader, n, p, []conf.Field[part]{section(auth.Users), section(auth.Roles), section(auth.Devices)})
 }
 
-func (r *reader) entry(entry entryName, k key, p *part, mayRemove bool) {
+func (in *reader) entry(entry entryName, n *conf.Node, p *part, mayRemove bool) {
 	if err := checkName(entry.name); err != nil {
-		r.fail(k.at, "%s: %w", entry, err)
+		in.FailKey(n, "%w", err)
 		return
 	}
-	if k.value.kind == null {
+	if n.Kind() == conf.Null {
 		if mayRemove {
 			p.removed[entry] = true
 		} else {
-			r.fail(k.at, "%s has no value", entry)
+			in.FailKey(n, "no value (want a map)")
 		}
 		return
 	}
-	r.set(entry, k.value, p)
-	p.at[entry] = k.at
+	in.set(entry, n, p)
+	p.at[entry] = n.KeyPlace()
 }
 
 // set reads the value of an entry.
-func (r *reader) set(entry entryName, n *node, p *part) {
+func (in *reader) set(entry entryName, n *conf.Node, p *part) {
 	switch entry.section {
 	case auth.Users:
-		p.Users[entry.name] = r.user(n, entry.String(), p.Users[entry.name])
+		p.Users[entry.name] = in.user(n, p.Users[entry.name])
 	case auth.Roles:
-		p.Roles[entry.name] = r.role(n, entry.String())
+		p.Roles[entry.name] = in.role(n)
 	case auth.Devices:
-		p.Devices[entry.name] = r.device(n, entry.String())
+		p.Devices[entry.name] = in.device(n)
 	}
 }
 
-// policies reads the Rust broker's rights by role that are not rules.
-func (r *reader) policies(n *node, p *part) {
-	if !r.is(n, table, "policies", "{device: {can_mount_via_device_id: true}}") {
-		return
-	}
-	for _, k := range n.keys {
-		what := fmt.Sprintf("the policy of role %q", k.name)
-		role := p.Roles[k.name]
-		r.fields(k.value, what, map[string]func(key){
-			"allowed_ip": func(k key) {
-				role.Networks, role.HasNetworks = r.networks(k.value, "allowed_ip of "+what), true
-			},
-			"can_mount_via_device_id": func(k key) { role.ByDeviceID = r.truth(k.value, k.name+" of "+what) },
-			"allowed_mounts": func(k key) {
-				// A path means what is below it too.
-				r.eachText(k.value, k.name+" of "+what, "[test]", func(_ *node, text string) error {
-					pattern, err := shvpath.ParsePattern(text + "/**")
-					role.Mounts = append(role.Mounts, pattern)
-					return err
-				})
-			},
+// policyFields are the Rust broker's rights by role that are not rules.
+var policyFields = []conf.Field[reading[auth.RoleEntry]]{
+	{Name: "allowed_ip", Read: func(_ *conf.Reader, n *conf.Node, role *reading[auth.RoleEntry]) {
+		role.to.Networks, role.to.HasNetworks = role.in.networks(n), true
+	}},
+	{Name: "can_mount_via_device_id", Read: func(r *conf.Reader, n *conf.Node, role *reading[auth.RoleEntry]) {
+		role.to.ByDeviceID, _ = conf.Bool.Read(r, n)
+	}},
+	{Name: "allowed_mounts", Read: func(r *conf.Reader, n *conf.Node, role *reading[auth.RoleEntry]) {
+		r.EachItem(n, "[test]", func(item *conf.Node) {
+			text, ok := conf.Text.Read(r, item)
+			if !ok {
+				return
+			}
+			pattern, err := shvpath.ParsePattern(text + "/**") // a path means what is below it too
+			if err != nil {
+				r.Fail(item, "%w", err)
+				return
+			}
+			role.to.Mounts = append(role.to.Mounts, pattern)
 		})
-		p.Roles[k.name] = role
-		if entry := (entryName{auth.Roles, k.name}); !p.has(entry) {
-			p.at[entry] = k.at
+	}},
+}
+
+func (in *reader) readPolicies(n *conf.Node, p *part) {
+	in.Each(n, "{device: {can_mount_via_device_id: true}}", func(policy *conf.Node) {
+		role := p.Roles[policy.Name()]
+		conf.ReadMap(&in.Reader, policy, &reading[auth.RoleEntry]{in, &role}, policyFields)
+		p.Roles[policy.Name()] = role
+		if entry := (entryName{auth.Roles, policy.Name()}); !p.has(entry) {
+			p.at[entry] = policy.KeyPlace()
 		}
-	}
+	})
 }
 
 // defaultPolicies are those of the Rust broker where a file has none. Who says

@@ -5,43 +5,36 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"shvtools/internal/broker/auth"
-	"shvtools/internal/sys/yamlread"
+	"shvtools/internal/sys/conf"
 )
 
-// loadChanges reads the file of rights that were changed at run time. One that is
-// not there, or not named, says nothing.
-func loadChanges(file string) (*part, error) {
-	p := newPart()
+// changes reads the file of rights that were changed at run time into p. One that does
+// not exist, or is not named, says nothing.
+func (in *reader) changes(file string, p *part) {
 	if file == "" {
-		return p, nil
+		return
 	}
-	data, err := yamlread.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return p, nil
+	data, err := conf.ReadFile(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		in.FailAt(conf.Place{}, "%w", err)
+	default:
+		in.changesText(file, data, p)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return parseChanges(file, data)
 }
 
-func parseChanges(file string, data []byte) (*part, error) {
-	p := newPart()
-	var r reader
-	root, err := r.fromYAML(file, data)
-	if err != nil {
-		return nil, err
-	}
-	if root.kind != null {
-		r.access(root, "the file of changed rights", p, true)
-	}
-	return p, errors.Join(r.faults...)
+func (in *reader) changesText(file string, data []byte, p *part) {
+	in.size += len(data)
+	in.access(in.YAML(file, data).Named("access"), p, true)
 }
 
 const changesHead = `# Rights that were changed while shvbroker ran, by .broker/access. They go before
@@ -154,6 +147,26 @@ func texts[T fmt.Stringer](list []T) []string {
 	}
 	return all
 }
+
+// hidden stands where a password is.
+const hidden = "(hidden)"
+
+// shown is plain without secrets.
+func shown(p *part, entry entryName) map[string]any {
+	m := plain(p, entry)
+	if entry.section != auth.Users {
+		return m
+	}
+	if _, ok := m["password"]; ok {
+		m["password"] = map[string]string{p.Users[entry.name].Password.Form().String(): hidden}
+	}
+	if n := len(p.Users[entry.name].Tokens); n > 0 {
+		m["tokens"] = []string{hidden}
+	}
+	return m
+}
+
+func sortedKeys[T any](m map[string]T) []string { return slices.Sorted(maps.Keys(m)) }
 
 // replace puts data in the place of a file, whole: at any moment, and after any
 // crash, it is the old one or the new one.

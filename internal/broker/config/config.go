@@ -1,34 +1,36 @@
-// Package config reads the configuration of shvbroker: one file in YAML, in
-// which that of the Rust broker loads as it is, or for the rights the directory
-// of CPON files of the C++ broker, and over both the file where rights are kept
-// that were changed at run time (spec.md 7.6, 7.11).
+// Package config reads the configuration of shvbroker: one file in YAML, in which that
+// of the Rust broker loads as it is, or for the rights the directory of CPON files of
+// the C++ broker, and over both the file of rights that were changed at run time
+// (spec.md 7.6, 7.11). A table declares all settings.
 //
-// It is strict: what it does not know is an error with file, line and column,
-// and all errors are told at once. It opens no listener and serves nobody; flags
-// and signals are the program's matter.
+// It is strict: what it does not know is a fault with file, line and column, and all
+// faults are reported at once. It opens no listener and serves nobody; signals are the
+// program's matter.
 package config
 
 import (
 	"errors"
-	"fmt"
+	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"slices"
+	"runtime/debug"
 
 	"shvtools/internal/broker/auth"
-	"shvtools/internal/sys/yamlread"
+	"shvtools/internal/broker/limits"
+	"shvtools/internal/sys/conf"
 	"shvtools/internal/wire/transport"
 )
 
-// DefaultFile is read where it is there and no other is named.
+// DefaultFile is read where it exists and no other is named.
 const DefaultFile = "/etc/shv/shvbroker.yaml"
 
 // Sources are where a configuration comes from. Empty: not from there.
 type Sources struct {
 	File       string // must exist
 	Dir        string // of the C++ broker
-	AccessFile string // of run-time changes; goes before the one that File names
+	AccessFile string // of run-time changes; takes precedence over the one that File names
+	// Flag returns the values of a flag; nil: there are no flags.
+	Flag func(name string) (values []string, set bool)
 }
 
 // Config is a configuration.
@@ -36,9 +38,9 @@ type Config struct {
 	Name           string
 	Listen         []Listen // empty: the caller's default
 	AllowPlaintext bool
-	Limits         Limits
+	Limits         limits.Limits
 	Operation      Operation
-	Connections    []Connection    // to brokers above
+	Connections    []Connection    // to parent brokers
 	Advertise      []transport.URL // where helpers are told to connect; empty: where their agents did
 	AccessFile     string          // "": rights cannot be changed at run time
 	Access         auth.Access
@@ -46,40 +48,23 @@ type Config struct {
 	Development    bool            // nothing says who may log in: the development user serves
 	Warnings       []string        // each with its place
 
-	base     *part // without the access file
-	changes  *part // what that says
-	settings []Setting
+	base    *part // without the access file
+	changes *part // what that says
+	sum     *part // both
+
+	sources          conf.Sources
+	listening        []listening // as Listen
+	connectionLines  []conf.Line
+	advertiseSources []string
+	hasAccess        bool // the file is about rights
+	size             int  // of all files, in bytes
+
+	// While the file is read:
+	in       *reader
+	policies *conf.Node
 }
 
-// Listen is a place to listen at.
-type Listen struct {
-	URL       string
-	Cert, Key string // files; "" where the URL says it, or none is needed
-	// The same of how clients are judged.
-	ClientCA, CRL     string
-	RequireClientCert bool
-	Socket            string // name of one that the broker is given; "": it opens its own
-	At                string // file, line and column
-}
-
-// Setting is one line of --print-config. No secret stands in it.
-type Setting struct{ Key, Text, Source string }
-
-func (c *Config) note(key, text, source string) {
-	c.settings = append(c.settings, Setting{key, text, source})
-}
-
-// Override makes Print show other values for a key, which the caller has from
-// elsewhere.
-func (c *Config) Override(key, source string, texts ...string) {
-	c.settings = slices.DeleteFunc(c.settings, func(s Setting) bool { return s.Key == key })
-	for _, text := range texts {
-		c.note(key, text, source)
-	}
-}
-
-// Default finds the file that is read without being named, "" where it is not
-// there.
+// Default returns the file that is read without being named, "" where it does not exist.
 func Default() string {
 	if _, err := os.Stat(DefaultFile); errors.Is(err, fs.ErrNotExist) {
 		return ""
@@ -87,190 +72,139 @@ func Default() string {
 	return DefaultFile
 }
 
-// Load reads everything, and tells all that is wrong in any of it, one line for
-// each fault.
+// Load reads everything. The error has a line for each fault of any of it.
 func Load(s Sources) (*Config, error) {
 	var data []byte
 	if s.File != "" {
 		var err error
-		if data, err = yamlread.ReadFile(s.File); err != nil {
+		if data, err = conf.ReadFile(s.File); err != nil {
 			return nil, err
 		}
 	}
-	return load(s, data)
+	c, err := load(s, data)
+	if err != nil {
+		return nil, err
+	}
+	giveBack(c.size)
+	return c, nil
+}
+
+// muchText is from how many bytes on a file leaves enough garbage to be given back.
+const muchText = 256 << 10
+
+// giveBack returns the memory to the system that reading a large file took: twenty
+// times its size, which a broker with few changes would keep for hours.
+func giveBack(read int) {
+	if read > muchText {
+		debug.FreeOSMemory()
+	}
 }
 
 // load is Load with what stands in s.File.
 func load(s Sources, data []byte) (*Config, error) {
-	c := &Config{Limits: DefaultLimits(), Operation: DefaultOperation(), AccessFile: s.AccessFile, base: newPart()}
-	if c.AccessFile != "" {
-		c.note("access-file", c.AccessFile, "--access-file")
-	}
-	var r reader
-	hasAccess := false
+	c := defaults()
+	c.AccessFile = s.AccessFile
+	in := newReader()
 	if s.File != "" {
-		root, err := r.fromYAML(s.File, data)
-		if err != nil {
-			return nil, err
-		}
-		hasAccess = r.config(root, c)
+		in.file(s.File, data, c)
+	}
+	if s.AccessFile != "" {
+		c.sources["access-file"] = conf.FlagPlace("access-file")
 	}
 	switch {
-	case s.Dir != "" && hasAccess:
-		r.fail(s.File, "access and policies: the rights come from --config-dir %s, and can come from one place only", s.Dir)
+	case s.Dir != "" && c.hasAccess:
+		in.FailAt(conf.FilePlace(s.File), "access and policies: the rights come from --config-dir %s, and can come from one place only", s.Dir)
 	case s.Dir != "":
-		r.dir(s.Dir, c.base)
-	case !hasAccess:
-		c.Development = true
-		c.base.Access = auth.DevelopmentAccess()
-		for name := range c.base.Users {
-			c.base.at[entryName{auth.Users, name}] = "default"
-		}
-		for name := range c.base.Roles {
-			c.base.at[entryName{auth.Roles, name}] = "default"
-		}
+		in.dir(s.Dir, c.base)
+	case !c.hasAccess:
+		c.development()
 	}
-	var err error
-	if c.changes, err = loadChanges(c.AccessFile); err != nil {
-		r.faults = append(r.faults, err)
-	}
-	if err := errors.Join(r.faults...); err != nil {
+	c.changes = newPart()
+	in.changes(c.AccessFile, c.changes)
+	if err := in.Err(); err != nil {
 		return nil, err
 	}
-	if err := c.combine(c.changes); err != nil {
+	if err := c.combine(); err != nil {
 		return nil, err
 	}
-	c.Warnings = append(r.warnings, c.Warnings...)
+	c.Warnings = append(in.Warnings(), c.Warnings...)
+	c.size = in.size
+	if s.Flag != nil {
+		var flags conf.Reader
+		table.Override(&flags, s.Flag, func(string) (string, bool) { return "", false }, c, c.sources)
+		c.defaultPair(s.Flag)
+		if err := flags.Err(); err != nil {
+			return nil, err
+		}
+	}
 	return c, nil
 }
 
+// file reads the file of the configuration.
+func (in *reader) file(file string, data []byte, c *Config) {
+	in.size += len(data)
+	root := in.YAML(file, data)
+	c.in = in
+	table.Read(&in.Reader, root, c, c.sources)
+	c.in = nil
+	if c.Limits.QueueBytes > c.Limits.QueueTotal {
+		in.Fail(root.Child("limits"), "queue is above queue-total: %s and %s",
+			conf.Size.Show(int64(c.Limits.QueueBytes)), conf.Size.Show(int64(c.Limits.QueueTotal)))
+	}
+	if c.policies != nil {
+		in.readPolicies(c.policies, c.base)
+		c.policies = nil
+	} else if root.Kind() == conf.Map {
+		defaultPolicies(c.base)
+	}
+}
+
+// development makes the development user the only one.
+func (c *Config) development() {
+	c.Development = true
+	c.base.Access = auth.DevelopmentAccess()
+	for name := range c.base.Users {
+		c.base.at[entryName{auth.Users, name}] = defaultPlace
+	}
+	for name := range c.base.Roles {
+		c.base.at[entryName{auth.Roles, name}] = defaultPlace
+	}
+}
+
 // combine puts the changes over the base.
-func (c *Config) combine(changes *part) error {
-	sum := changes.over(c.base)
-	d, faults := auth.Build(sum.Access)
+func (c *Config) combine() error {
+	c.sum = c.changes.over(c.base)
+	d, faults := auth.Build(c.sum.Access)
 	var errs []error
 	for _, f := range faults {
-		errs = append(errs, place(sum, f))
+		errs = append(errs, c.sum.fault(f))
 	}
 	if errs != nil {
 		return errors.Join(errs...)
 	}
-	for _, f := range sum.Unknown() {
-		c.Warnings = append(c.Warnings, place(sum, f).Error())
+	for _, f := range c.sum.Unknown() {
+		c.Warnings = append(c.Warnings, c.sum.fault(f).Error())
 	}
-	c.Access, c.Directory = sum.Access, d
-	c.Development = c.Development && len(changes.at) == 0
-	c.settings = append(c.settings, accessSettings(sum)...)
+	c.Access, c.Directory = c.sum.Access, d
+	c.Development = c.Development && len(c.changes.at) == 0
 	return nil
 }
 
-func place(p *part, f auth.Fault) error {
-	if at := p.at[entryName{f.Section, f.Name}]; at != "" {
-		return fmt.Errorf("%s: %w", at, f)
-	}
-	return f
+// fault is a fault of an entry, with its place.
+func (p *part) fault(f auth.Fault) error {
+	entry := entryName{f.Section, f.Name}
+	return &conf.Fault{Place: p.at[entry], Key: entry.String(), Err: f.Err}
 }
 
-// config reads the top of the file; hasAccess says that it is about rights too.
-func (r *reader) config(root *node, c *Config) (hasAccess bool) {
-	if root.kind == null {
-		return false
-	}
-	var policies *node
-	ignored := func(k key) {
-		if asks(k.value) {
-			r.warn(k.at, "%s is not used by this broker", k.name)
-		}
-	}
-	r.fields(root, "the configuration", map[string]func(key){
-		"name": func(k key) {
-			c.Name = r.text(k.value, "name")
-			c.note("name", c.Name, k.at)
-		},
-		"listen": func(k key) { r.listen(k.value, c) },
-		"allow-plaintext": func(k key) {
-			c.AllowPlaintext = r.truth(k.value, "allow-plaintext")
-			c.note("allow-plaintext", k.value.text, k.at)
-		},
-		"connections": func(k key) { r.connections(k.value, c) },
-		"tunnel":      func(k key) { r.tunnel(k.value, c) },
-		"limits":      func(k key) { r.limits(k.value, &c.Limits, c) },
-		"metrics":     func(k key) { r.metrics(k.value, c) },
-		"drain":       func(k key) { r.drain(k.value, c) },
-		"access": func(k key) {
-			hasAccess = true
-			r.access(k.value, "access", c.base, false)
-		},
-		"access-file": func(k key) {
-			if c.AccessFile == "" {
-				c.AccessFile = r.text(k.value, "access-file")
-				if !filepath.IsAbs(c.AccessFile) {
-					r.fail(k.value.at, "access-file is not an absolute path: %q", c.AccessFile)
-				}
-				c.note("access-file", c.AccessFile, k.at)
-			}
-		},
-		"policies": func(k key) { hasAccess, policies = true, k.value },
-
-		// Of the Rust broker. Both generations of clients are always served.
-		"shv2_compatibility": func(k key) { r.truth(k.value, k.name) },
-		"tunnelling":         ignored, "use_access_db": ignored, "time_broadcast": ignored,
-		"data_directory": ignored, "azure": ignored, "google_auth": ignored, "trusted_user_ids_role": ignored,
-		"deactivate_after_days": ignored,
-	})
-	if policies != nil {
-		r.policies(policies, c.base)
-	} else {
-		defaultPolicies(c.base)
-	}
-	return hasAccess
+// forget lets go of the rights.
+func (c *Config) forget() {
+	c.Access, c.Directory = auth.Access{}, nil
+	c.base, c.changes, c.sum = nil, nil, nil
 }
 
-// asks tells whether a value asks for anything.
-func asks(n *node) bool {
-	switch {
-	case n.child("enabled") != nil:
-		return n.child("enabled").text != "false"
-	case n.kind == scalar:
-		return n.text != "false"
-	case n.kind == list:
-		return slices.ContainsFunc(n.list, asks)
-	}
-	return len(n.keys) > 0
-}
+// Print writes the whole configuration, a value in a line with its source, and no
+// secret. explain adds what the settings mean, and counts the rights instead.
+func (c *Config) Print(w io.Writer, explain bool) error { return table.Print(w, c, c.sources, explain) }
 
-// listen reads the list of URLs.
-func (r *reader) listen(n *node, c *Config) {
-	if !r.is(n, list, "listen", `[{url: "tcp://127.0.0.1:3755"}]`) {
-		return
-	}
-	for _, item := range n.list {
-		l, unserved := Listen{At: item.at}, false
-		r.fields(item, "an entry of listen", map[string]func(key){
-			"url": func(k key) {
-				l.URL, l.At = r.text(k.value, "url"), k.value.at
-				unserved = !r.listenURL(k.value, l.URL)
-			},
-			"cert": func(k key) { l.Cert = beside(k.at, r.text(k.value, "cert")) },
-			"key":  func(k key) { l.Key = beside(k.at, r.text(k.value, "key")) },
-
-			"client-ca":           func(k key) { l.ClientCA = beside(k.at, r.text(k.value, k.name)) },
-			"crl":                 func(k key) { l.CRL = beside(k.at, r.text(k.value, k.name)) },
-			"socket":              func(k key) { l.Socket = r.text(k.value, k.name) },
-			"require-client-cert": func(k key) { l.RequireClientCert = r.truth(k.value, k.name) },
-		})
-		if l.URL == "" && item.kind == table && item.child("url") == nil {
-			r.fail(item.at, "an entry of listen has no url")
-		}
-		if (l.Cert == "") != (l.Key == "") {
-			r.fail(item.at, "cert and key go together")
-		}
-		if !unserved {
-			c.Listen = append(c.Listen, l)
-			c.note("listen", shownURL(l.URL), l.At)
-		}
-	}
-	if len(n.list) > 0 && len(c.Listen) == 0 {
-		r.fail(n.at, "the broker would listen nowhere")
-	}
-}
+// DefaultText returns the default of a setting as it is written, for --help.
+func DefaultText(key string) string { return table.Get(key).Default }

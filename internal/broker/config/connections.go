@@ -2,15 +2,17 @@ package config
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"shvtools/internal/shv/shvpath"
+	"shvtools/internal/sys/conf"
 	"shvtools/internal/wire/transport"
 )
 
-// Connection is a broker above that ours connects to.
+// Connection is a parent broker that ours connects to.
 type Connection struct {
 	Name         string
 	URL          transport.URL
@@ -26,125 +28,160 @@ type Connection struct {
 
 const connectionExample = `{name: up, enabled: true, client: {url: "tcp://broker", mount: sites/prague}}`
 
-// connections reads the list of them, with the keys of the Rust broker.
-func (r *reader) connections(n *node, c *Config) {
-	if !r.is(n, list, "connections", "["+connectionExample+"]") {
-		return
+// connecting is an entry that is being read.
+type connecting struct {
+	Connection
+	enabled     bool
+	client, url *conf.Node
+	trust       transport.URL // of the keys beside the URL
+	lines       []conf.Line
+}
+
+func (up *connecting) note(n *conf.Node, name, text string) {
+	up.lines = append(up.lines, conf.Line{Key: name, Text: text, Source: n.KeyPlace().String()})
+}
+
+// upText is a key of a connection that is a text.
+func upText(name string, t conf.Type[string], to func(*connecting) *string) conf.Field[connecting] {
+	return conf.Field[connecting]{Name: name, Read: func(r *conf.Reader, n *conf.Node, up *connecting) {
+		*to(up), _ = t.Read(r, n)
+		up.note(n, name, *to(up))
+	}}
+}
+
+// upFile is a key that names a file.
+func upFile(name string, to func(*connecting) *string) conf.Field[connecting] {
+	return conf.Field[connecting]{Name: name, Read: func(r *conf.Reader, n *conf.Node, up *connecting) {
+		text, _ := conf.Text.Read(r, n)
+		*to(up) = conf.Beside(n.Place(), text)
+		up.note(n, name, *to(up))
+	}}
+}
+
+// upTime is a key that is a time.
+func upTime(name string, to func(*connecting) *time.Duration) conf.Field[connecting] {
+	interval := conf.Between(conf.Duration, time.Second, 24*time.Hour)
+	return conf.Field[connecting]{Name: name, Read: func(r *conf.Reader, n *conf.Node, up *connecting) {
+		*to(up), _ = interval.Read(r, n)
+		up.note(n, name, interval.Show(*to(up)))
+	}}
+}
+
+// The keys are those of the Rust broker.
+var (
+	connectionFields = []conf.Field[connecting]{
+		{Name: "name", Read: func(r *conf.Reader, n *conf.Node, up *connecting) { up.Name, _ = conf.Text.Read(r, n) }},
+		{Name: "enabled", Read: func(r *conf.Reader, n *conf.Node, up *connecting) { up.enabled, _ = conf.Bool.Read(r, n) }},
+		{Name: "connection_settings", Read: func(r *conf.Reader, n *conf.Node, up *connecting) { conf.ReadMap(r, n, up, exportFields) }},
+		{Name: "client", Read: func(_ *conf.Reader, n *conf.Node, up *connecting) { up.client = n }},
 	}
-	names := make(map[string]bool)
-	for _, item := range n.list {
-		up, enabled := r.connection(item)
-		if enabled && up.Name != "" && names[up.Name] {
-			r.fail(up.At, "there are two connections %q", up.Name)
-		}
-		if enabled {
-			names[up.Name] = true
-			c.Connections = append(c.Connections, up)
-			c.note("connections."+up.Name, shownURL(up.URL.String()), up.At)
-		}
+	exportFields = []conf.Field[connecting]{
+		upText("exported_shv_root", conf.Path, func(up *connecting) *string { return &up.Root }),
+		{Name: "imported_shv_root", Silent: true, Read: unused}, {Name: "mount_point", Silent: true, Read: unused},
+		{Name: "exported_root_user", Silent: true, Read: unused},
+	}
+	clientFields = []conf.Field[connecting]{
+		{Name: "url", Read: func(_ *conf.Reader, n *conf.Node, up *connecting) { up.url = n }},
+		upText("user", conf.Text, func(up *connecting) *string { return &up.User }),
+		upFile("password-file", func(up *connecting) *string { return &up.PasswordFile }),
+		{Name: "ca", Read: trustFile(func(up *connecting) *string { return &up.trust.CA })},
+		{Name: "cert", Read: trustFile(func(up *connecting) *string { return &up.trust.Cert })},
+		{Name: "key", Read: trustFile(func(up *connecting) *string { return &up.trust.Key })},
+		{Name: "crl", Read: trustFile(func(up *connecting) *string { return &up.trust.CRL })},
+		upText("mount", conf.Path, func(up *connecting) *string { return &up.MountPoint }),
+		upText("device_id", conf.Text, func(up *connecting) *string { return &up.DeviceID }),
+		upTime("heartbeat_interval", func(up *connecting) *time.Duration { return &up.Heartbeat }),
+		upTime("reconnect_interval", func(up *connecting) *time.Duration { return &up.Reconnect }),
+	}
+)
+
+func unused(r *conf.Reader, n *conf.Node, _ *connecting) {
+	if n.Text() != "" && n.Text() != "broker" {
+		r.WarnKey(n, "not used by this broker")
 	}
 }
 
-func (r *reader) connection(n *node) (up Connection, enabled bool) {
-	up.At = n.at
-	var client *node
-	r.fields(n, "an entry of connections", map[string]func(key){
-		"name":    func(k key) { up.Name = r.text(k.value, "name") },
-		"enabled": func(k key) { enabled = r.truth(k.value, "enabled") },
-		"connection_settings": func(k key) {
-			unused := func(k key) {
-				if k.value.text != "" && k.value.text != "broker" {
-					r.warn(k.at, "%s is not used by this broker", k.name)
-				}
-			}
-			r.fields(k.value, k.name, map[string]func(key){
-				"exported_shv_root":  func(k key) { up.Root = r.path(k.value, k.name) },
-				"imported_shv_root":  unused,
-				"mount_point":        unused,
-				"exported_root_user": unused,
-			})
-		},
-		"client": func(k key) { client = k.value },
-	})
-	if client == nil {
-		if n.kind == table {
-			r.fail(n.at, "a connection has no client; %s was expected", connectionExample)
+// trustFile reads a file that may also be an option of the URL, and is shown with those.
+func trustFile(to func(*connecting) *string) func(*conf.Reader, *conf.Node, *connecting) {
+	return func(r *conf.Reader, n *conf.Node, up *connecting) {
+		text, _ := conf.Text.Read(r, n)
+		*to(up) = conf.Beside(n.Place(), text)
+	}
+}
+
+// connections reads the list of them.
+func (in *reader) connections(n *conf.Node, c *Config) {
+	names := make(map[string]bool)
+	in.EachItem(n, "["+connectionExample+"]", func(item *conf.Node) {
+		up := in.connection(item)
+		if !up.enabled {
+			return
 		}
-		return up, enabled
-	}
-	var url *node
-	var trust transport.URL
-	r.fields(client, "client of a connection", map[string]func(key){
-		"url":                func(k key) { url = k.value },
-		"user":               func(k key) { up.User = r.text(k.value, k.name) },
-		"password-file":      func(k key) { up.PasswordFile = beside(k.at, r.text(k.value, k.name)) },
-		"ca":                 func(k key) { trust.CA = beside(k.at, r.text(k.value, k.name)) },
-		"cert":               func(k key) { trust.Cert = beside(k.at, r.text(k.value, k.name)) },
-		"key":                func(k key) { trust.Key = beside(k.at, r.text(k.value, k.name)) },
-		"crl":                func(k key) { trust.CRL = beside(k.at, r.text(k.value, k.name)) },
-		"mount":              func(k key) { up.MountPoint = r.path(k.value, k.name) },
-		"device_id":          func(k key) { up.DeviceID = r.text(k.value, k.name) },
-		"heartbeat_interval": func(k key) { up.Heartbeat = r.interval(k.value, k.name) },
-		"reconnect_interval": func(k key) { up.Reconnect = r.interval(k.value, k.name) },
+		if up.Name != "" && names[up.Name] {
+			in.Fail(item, "there are two connections %q", up.Name)
+		}
+		names[up.Name] = true
+		c.Connections = append(c.Connections, up.Connection)
+		c.connectionLines = append(c.connectionLines, up.shown()...)
 	})
-	if !enabled {
-		return up, false // it may name what we do not know
+}
+
+func (in *reader) connection(n *conf.Node) (up connecting) {
+	up.At = n.Place().String()
+	if !conf.ReadMap(&in.Reader, n, &up, connectionFields) {
+		return up
 	}
-	if url == nil {
-		r.fail(client.at, "a connection has no url, such as tcp://broker")
-		return up, enabled
+	if up.client == nil {
+		in.Fail(n, "no client (want %s)", connectionExample)
+		return up
 	}
-	var err error
-	if up.URL, err = transport.ParseClientURL(r.text(url, "url")); err != nil {
-		r.fail(url.at, "a url of connections: %w", err)
+	if !conf.ReadMap(&in.Reader, up.client, &up, clientFields) || !up.enabled {
+		return up // it may name what we do not know
 	}
-	up.URL.CA, up.URL.CRL = cmp.Or(up.URL.CA, trust.CA), cmp.Or(up.URL.CRL, trust.CRL)
-	up.URL.Cert, up.URL.Key = cmp.Or(up.URL.Cert, trust.Cert), cmp.Or(up.URL.Key, trust.Key)
+	if up.url == nil {
+		in.Fail(up.client, "no url (want one such as tcp://broker)")
+		return up
+	}
+	up.URL, _ = clientURL.Read(&in.Reader, up.url)
+	up.URL.CA, up.URL.CRL = cmp.Or(up.URL.CA, up.trust.CA), cmp.Or(up.URL.CRL, up.trust.CRL)
+	up.URL.Cert, up.URL.Key = cmp.Or(up.URL.Cert, up.trust.Cert), cmp.Or(up.URL.Key, up.trust.Key)
 	if (up.URL.Cert == "") != (up.URL.Key == "") {
-		r.fail(client.at, "cert and key go together")
+		in.Fail(up.client, "cert and key go together (want both or none)")
 	}
 	if up.MountPoint == "" && up.DeviceID == "" {
 		up.MountPoint, up.DeviceID = string(shvpath.Clean([]byte(up.URL.MountPoint))), up.URL.DeviceID
 	}
 	if names := strings.Split(up.MountPoint, "/"); slices.Contains(names, "..") || slices.Contains(names, ".") {
-		r.fail(client.at, "a connection's mount is %q; a path from the root was expected, such as sites/prague", up.MountPoint)
+		in.Fail(up.client, "invalid mount %q (want a path from the root such as sites/prague)", up.MountPoint)
 	}
 	if up.MountPoint == "" && up.DeviceID == "" {
-		r.fail(client.at, "a connection has neither mount nor device_id: nobody would find this broker")
+		in.Fail(up.client, "neither mount nor device_id: nobody would find this broker")
 	}
 	if up.Name == "" {
 		up.Name = up.URL.Address()
 	}
-	return up, enabled
+	return up
 }
 
-func (r *reader) path(n *node, what string) string {
-	return string(shvpath.Clean([]byte(r.text(n, what))))
-}
-
-// interval reads a time as the Rust broker writes it, such as 1m or "1m 30s".
-func (r *reader) interval(n *node, what string) time.Duration {
-	d, err := time.ParseDuration(strings.ReplaceAll(n.text, " ", ""))
-	if n.kind != scalar || err != nil || d < time.Second || d > 24*time.Hour {
-		r.fail(n.at, "%s is %q; a time from 1s to 24h was expected, such as 1m", what, n.text)
-		return 0
+// shown are the lines of --print-config.
+func (up *connecting) shown() []conf.Line {
+	key := func(name string) string { return fmt.Sprintf("connections.%q.%s", up.Name, name) }
+	lines := []conf.Line{{Key: key("url"), Text: up.URL.String(), Source: up.At}}
+	for _, o := range up.URL.ShownForClient() {
+		source := up.At
+		if !o.Set {
+			source = "default"
+		}
+		lines = append(lines, conf.Line{Key: key(o.Name), Text: o.Value, Source: source})
 	}
-	return d
+	for _, line := range up.lines {
+		line.Key = key(line.Key)
+		lines = append(lines, line)
+	}
+	return lines
 }
 
-// tunnel reads where helpers are told to connect.
-func (r *reader) tunnel(n *node, c *Config) {
-	r.fields(n, "tunnel", map[string]func(key){
-		"advertise": func(k key) {
-			r.eachText(k.value, "tunnel.advertise", "[tcp://shv.example.com:3755]", func(item *node, text string) error {
-				u, err := transport.ParseURL(text)
-				if err != nil {
-					return err
-				}
-				c.Advertise = append(c.Advertise, u)
-				c.note("tunnel.advertise", shownURL(text), item.at)
-				return nil
-			})
-		},
-	})
+var clientURL = conf.Type[transport.URL]{
+	Name: "URL", Want: "one such as tcp://broker",
+	Parse: transport.ParseClientURL, Show: transport.URL.String,
 }

@@ -13,123 +13,145 @@ import (
 	"shvtools/internal/broker/auth"
 	"shvtools/internal/shv/rpc"
 	"shvtools/internal/shv/shvpath"
+	"shvtools/internal/sys/conf"
 )
 
-// fields reads a map whose keys are known.
-func (r *reader) fields(n *node, what string, known map[string]func(k key)) {
-	if !r.is(n, table, what, "{}") {
-		return
-	}
-	for _, k := range n.keys {
-		read, ok := known[k.name]
-		switch {
-		case !ok:
-			r.fail(k.at, "unknown key %q in %s; known are %s", k.name, what, names(known))
-		case k.value.kind != null: // else it means none, as in the Rust broker's files
-			read(k)
-		}
+// reader reads the files of one configuration, or the param of one call. What many
+// entries say in the same words they share.
+type reader struct {
+	conf.Reader
+	size     int // of what was read, in bytes
+	patterns map[string]shvpath.Pattern
+	ris      map[string]shvpath.RI
+	lists    map[string][]string
+}
+
+func newReader() *reader {
+	return &reader{
+		Reader:   conf.Reader{NullIsNone: true, Tags: true},
+		patterns: make(map[string]shvpath.Pattern), ris: make(map[string]shvpath.RI),
+		lists: make(map[string][]string),
 	}
 }
 
-func names(known map[string]func(k key)) string {
-	all := make([]string, 0, len(known))
-	for name := range known {
-		all = append(all, name)
-	}
-	slices.Sort(all)
-	return strings.Join(all, ", ")
+// reading is an entry that is being read.
+type reading[T any] struct {
+	in *reader
+	to *T
+}
+
+// field is a key of an entry of type T.
+func field[T any](name string, read func(in *reader, n *conf.Node, to *T)) conf.Field[reading[T]] {
+	return conf.Field[reading[T]]{Name: name, Read: func(_ *conf.Reader, n *conf.Node, into *reading[T]) { read(into.in, n, into.to) }}
+}
+
+func silent[T any](f conf.Field[T]) conf.Field[T] {
+	f.Silent = true
+	return f
+}
+
+var userFields = []conf.Field[reading[auth.UserEntry]]{
+	field("password", func(in *reader, n *conf.Node, u *auth.UserEntry) { u.Password = in.password(n) }),
+	silent(field("passwordFormat", func(*reader, *conf.Node, *auth.UserEntry) {})), // password asks for it
+	field("roles", func(in *reader, n *conf.Node, u *auth.UserEntry) { u.Roles = in.names(n) }),
+	silent(field("grants", func(in *reader, n *conf.Node, u *auth.UserEntry) { u.Roles = in.names(n) })),
+	field("tokens", func(in *reader, n *conf.Node, u *auth.UserEntry) { u.Tokens = token.ReadList(&in.Reader, n, "[TOKEN]") }),
+	field("certificates", func(in *reader, n *conf.Node, u *auth.UserEntry) {
+		u.Certificates = certName.ReadList(&in.Reader, n, `["cn:pump-7"]`)
+	}),
+	field("deactivated", func(in *reader, n *conf.Node, u *auth.UserEntry) { u.Deactivated, _ = conf.Bool.Read(&in.Reader, n) }),
+	field("deactivated_reason", func(in *reader, n *conf.Node, u *auth.UserEntry) {
+		u.DeactivatedReason, _ = conf.Text.Read(&in.Reader, n)
+	}),
+	field("expires", func(in *reader, n *conf.Node, u *auth.UserEntry) { u.Expires, _ = date.Read(&in.Reader, n) }),
+	field("allowed-ips", func(in *reader, n *conf.Node, u *auth.UserEntry) { u.Networks = in.networks(n) }),
+	field("mount-points", func(in *reader, n *conf.Node, u *auth.UserEntry) { u.Mounts = in.mountPoints(n) }),
+	field("mount-by-device-id", func(in *reader, n *conf.Node, u *auth.UserEntry) { u.ByDeviceID, _ = conf.Bool.Read(&in.Reader, n) }),
 }
 
 // user reads an entry of users. One without a password keeps that of before.
-func (r *reader) user(n *node, what string, before auth.UserEntry) auth.UserEntry {
+func (in *reader) user(n *conf.Node, before auth.UserEntry) auth.UserEntry {
 	var u auth.UserEntry
-	format := n.child("passwordFormat") // of old C++ brokers
-	r.fields(n, what, map[string]func(key){
-		"password":           func(k key) { u.Password = r.password(k.value, format, what) },
-		"passwordFormat":     func(key) {},
-		"roles":              func(k key) { u.Roles = r.texts(k.value, "roles of "+what) },
-		"grants":             func(k key) { u.Roles = r.texts(k.value, "grants of "+what) },
-		"tokens":             func(k key) { u.Tokens = r.tokens(k.value, what) },
-		"certificates":       func(k key) { u.Certificates = r.certificates(k.value, "certificates of "+what) },
-		"deactivated":        func(k key) { u.Deactivated = r.truth(k.value, "deactivated of "+what) },
-		"deactivated_reason": func(k key) { u.DeactivatedReason = k.value.text },
-		"expires":            func(k key) { u.Expires = r.date(k.value, "expires of "+what) },
-		"allowed-ips":        func(k key) { u.Networks = r.networks(k.value, "allowed-ips of "+what) },
-		"mount-points":       func(k key) { u.Mounts = r.patterns(k.value, "mount-points of "+what) },
-		"mount-by-device-id": func(k key) { u.ByDeviceID = r.truth(k.value, "mount-by-device-id of "+what) },
-	})
-	if n.child("password") == nil {
+	conf.ReadMap(&in.Reader, n, &reading[auth.UserEntry]{in, &u}, userFields)
+	given := n.Child("password") != nil
+	if !given {
 		u.Password = before.Password
 	}
-	if n.child("tokens") == nil {
+	if n.Child("tokens") == nil {
 		u.Tokens = before.Tokens
 	}
-	if n.kind == table && u.Password == (auth.Password{}) && u.Tokens == nil && u.Certificates == nil && n.child("password") == nil {
-		r.fail(n.at, "%s has no password; %s was expected", what, passwordForms)
+	if n.Kind() == conf.Map && u.Password == (auth.Password{}) && u.Tokens == nil && u.Certificates == nil && !given {
+		in.Fail(n, "no password (want password: %s)", passwordForms)
 	}
 	return u
 }
 
+var roleFields = []conf.Field[reading[auth.RoleEntry]]{
+	field("roles", func(in *reader, n *conf.Node, role *auth.RoleEntry) { role.Roles = in.names(n) }),
+	silent(field("grants", func(in *reader, n *conf.Node, role *auth.RoleEntry) { role.Roles = in.names(n) })),
+	field("access", func(in *reader, n *conf.Node, role *auth.RoleEntry) { role.Rules = in.rules(n) }),
+	field("mount-points", func(in *reader, n *conf.Node, role *auth.RoleEntry) { role.Mounts = in.mountPoints(n) }),
+	field("mount-by-device-id", func(in *reader, n *conf.Node, role *auth.RoleEntry) {
+		role.ByDeviceID, _ = conf.Bool.Read(&in.Reader, n)
+	}),
+	field("allowed-ips", func(in *reader, n *conf.Node, role *auth.RoleEntry) {
+		role.Networks, role.HasNetworks = in.networks(n), true
+	}),
+	silent(field("profile", func(in *reader, n *conf.Node, _ *auth.RoleEntry) { in.ignored(n) })),
+	silent(field("weight", func(in *reader, n *conf.Node, _ *auth.RoleEntry) { in.ignored(n) })),
+}
+
 // role reads an entry of roles.
-func (r *reader) role(n *node, what string) auth.RoleEntry {
-	var role auth.RoleEntry
-	r.fields(n, what, map[string]func(key){
-		"roles":              func(k key) { role.Roles = r.texts(k.value, "roles of "+what) },
-		"grants":             func(k key) { role.Roles = r.texts(k.value, "grants of "+what) },
-		"access":             func(k key) { role.Rules = r.rules(k.value, what) },
-		"mount-points":       func(k key) { role.Mounts = r.patterns(k.value, "mount-points of "+what) },
-		"mount-by-device-id": func(k key) { role.ByDeviceID = r.truth(k.value, "mount-by-device-id of "+what) },
-		"allowed-ips": func(k key) {
-			role.Networks, role.HasNetworks = r.networks(k.value, "allowed-ips of "+what), true
-		},
-		"profile": func(k key) { r.ignored(k, what) },
-		"weight":  func(k key) { r.ignored(k, what) },
-	})
+func (in *reader) role(n *conf.Node) (role auth.RoleEntry) {
+	conf.ReadMap(&in.Reader, n, &reading[auth.RoleEntry]{in, &role}, roleFields)
 	return role
 }
 
-// ignored is for keys of other brokers: a file may have them, a call may not, for
+// ignored is for keys of other brokers: a file may have them, a call may not, since
 // they would be lost.
-func (r *reader) ignored(k key, what string) {
-	if k.at == "" {
-		r.fail("", "%s of %s is not kept by this broker", k.name, what)
+func (in *reader) ignored(n *conf.Node) {
+	if n.Place().InFile() {
+		in.WarnKey(n, "not used by this broker")
 		return
 	}
-	r.warn(k.at, "%s of %s is not used by this broker", k.name, what)
+	in.Fail(n, "not kept by this broker")
+}
+
+var deviceFields = []conf.Field[reading[auth.DeviceEntry]]{
+	field("mountPoint", func(in *reader, n *conf.Node, d *auth.DeviceEntry) { d.MountPoint, _ = conf.Path.Read(&in.Reader, n) }),
+	field("description", func(in *reader, n *conf.Node, d *auth.DeviceEntry) { d.Description, _ = conf.Text.Read(&in.Reader, n) }),
 }
 
 // device reads an entry of mounts.
-func (r *reader) device(n *node, what string) (d auth.DeviceEntry) {
-	at := n.at
-	if n.kind == scalar { // a short form of the C++ broker
-		d.MountPoint = n.text
-	} else {
-		r.fields(n, what, map[string]func(key){
-			"mountPoint":  func(k key) { at, d.MountPoint = k.value.at, r.text(k.value, "mountPoint of "+what) },
-			"description": func(k key) { d.Description = r.text(k.value, "description of "+what) },
-		})
+func (in *reader) device(n *conf.Node) (d auth.DeviceEntry) {
+	at := n
+	if n.Kind() == conf.Scalar { // a short form of the C++ broker
+		d.MountPoint, _ = conf.Path.Read(&in.Reader, n)
+	} else if !conf.ReadMap(&in.Reader, n, &reading[auth.DeviceEntry]{in, &d}, deviceFields) {
+		return d
+	} else if mountPoint := n.Child("mountPoint"); mountPoint != nil {
+		at = mountPoint
 	}
-	d.MountPoint = string(shvpath.Clean([]byte(d.MountPoint)))
-	if d.MountPoint == "" {
-		r.fail(at, "%s has no mountPoint, such as plant/pump7", what)
+	if d.MountPoint == "" && at.Kind() != conf.Faulty {
+		in.Fail(at, "no mountPoint (want a path such as plant/pump7)")
 	}
 	return d
 }
 
 const passwordForms = "!Plain TEXT, !Sha1 HEX, !Argon2id HASH as shvbroker --hash-password makes it"
 
-// password reads the forms of all brokers. Its errors do not repeat it.
-func (r *reader) password(n, format *node, what string) auth.Password {
+// password reads the forms of all brokers. Its faults do not repeat it.
+func (in *reader) password(n *conf.Node) auth.Password {
 	form, text := "", ""
-	switch {
-	case n.kind == scalar && format != nil:
-		form, text = format.text, n.text
-	case n.kind == scalar && strings.HasPrefix(n.text, "$argon2id$"):
-		form, text = "argon2id", n.text
-	case n.kind == table && n.child("format") != nil && n.child("password") != nil && len(n.keys) == 2:
-		form, text = n.child("format").text, n.child("password").text
-	case n.kind == table && len(n.keys) == 1 && n.keys[0].value.kind == scalar:
-		form, text = n.keys[0].name, n.keys[0].value.text
+	switch format := n.Parent().Child("passwordFormat"); { // of old C++ brokers
+	case n.Kind() == conf.Scalar && format != nil:
+		form, text = format.Text(), n.Text()
+	case n.Kind() == conf.Scalar && strings.HasPrefix(n.Text(), "$argon2id$"):
+		form, text = "argon2id", n.Text()
+	case n.Kind() == conf.Map && n.Child("format") != nil && n.Child("password") != nil && len(n.Items()) == 2:
+		form, text = n.Child("format").Text(), n.Child("password").Text()
+	case n.Kind() == conf.Map && len(n.Items()) == 1 && n.Items()[0].Kind() == conf.Scalar:
+		form, text = n.Items()[0].Name(), n.Items()[0].Text()
 	}
 	var p auth.Password
 	var err error
@@ -137,17 +159,17 @@ func (r *reader) password(n, format *node, what string) auth.Password {
 	case "plain":
 		p = auth.PlainPassword(text)
 		if text == "" {
-			r.warn(n.at, "the password of %s is empty, and matches nothing", what)
+			in.Warn(n, "the password is empty, and matches nothing")
 		}
 	case "sha1":
 		p, err = auth.SHA1Password(text)
 	case "argon2id":
 		p, err = auth.Argon2Password(text)
 	default:
-		err = errors.New(passwordForms + " was expected")
+		err = errors.New("not a password (want " + passwordForms + ")")
 	}
 	if err != nil {
-		r.fail(n.at, "the password of %s: %w", what, err)
+		in.Fail(n, "%w", err)
 	}
 	return p
 }
@@ -155,168 +177,178 @@ func (r *reader) password(n, format *node, what string) auth.Password {
 // minToken: a token is not guessed, and not thought up.
 const minToken = 16
 
-func (r *reader) tokens(n *node, what string) []string {
-	all := r.texts(n, "tokens of "+what)
-	for _, text := range all {
+// token is what logs a user in without a password. Its faults do not repeat it.
+var token = conf.Type[string]{
+	Name: "token", Want: "a token", Show: func(string) string { return hidden },
+	Parse: func(text string) (string, error) {
 		if len(text) < minToken {
-			r.fail(n.at, "a token of %s is shorter than %d characters", what, minToken)
+			return "", fmt.Errorf("a token of %d characters is too short (want at least %d)", len(text), minToken)
 		}
-	}
-	return all
+		return text, nil
+	},
 }
 
-// certificates reads which certificates are the user's.
-func (r *reader) certificates(n *node, what string) (names []auth.CertName) {
-	r.eachText(n, what, `["cn:pump-7"]`, func(_ *node, text string) error {
-		name, err := auth.ParseCertName(text)
-		names = append(names, name)
-		return err
-	})
-	return names
+var certName = conf.Type[auth.CertName]{
+	Name: "name of a certificate", Want: auth.CertNameForms,
+	Parse: auth.ParseCertName, Show: auth.CertName.String,
 }
 
 const ruleExample = `{shvRI: "test/**:*", grant: rd}`
 
-// rules reads a list of rules: {shvRI, grant}, or {pathPattern, method, role} as
-// SHV 2 has them.
-func (r *reader) rules(n *node, what string) []auth.Rule {
-	if !r.is(n, list, "access of "+what, "["+ruleExample+"]") {
+// rules reads a list of rules: {shvRI, grant}, or {pathPattern, method, role} as SHV 2
+// has them.
+func (in *reader) rules(n *conf.Node) []auth.Rule {
+	if !in.Is(n, conf.List, "["+ruleExample+"]") {
 		return nil
 	}
-	rules := make([]auth.Rule, 0, len(n.list))
-	for i, item := range n.list {
-		rules = append(rules, r.rule(item, fmt.Sprintf("rule %d of %s", i+1, what)))
+	rules := make([]auth.Rule, 0, len(n.Items()))
+	for _, item := range n.Items() {
+		rules = append(rules, in.rule(item))
 	}
 	return rules
 }
 
-func (r *reader) rule(n *node, what string) (rule auth.Rule) {
-	if !r.is(n, table, what, ruleExample) {
+// ruleNodes are the values of a rule.
+type ruleNodes struct{ ri, path, method, grant *conf.Node }
+
+func ruleField(name string, node func(*ruleNodes) **conf.Node) conf.Field[ruleNodes] {
+	return conf.Field[ruleNodes]{Name: name, Read: func(_ *conf.Reader, n *conf.Node, nodes *ruleNodes) { *node(nodes) = n }}
+}
+
+var ruleFields = []conf.Field[ruleNodes]{
+	ruleField("shvRI", func(n *ruleNodes) **conf.Node { return &n.ri }),
+	ruleField("grant", func(n *ruleNodes) **conf.Node { return &n.grant }),
+	ruleField("accessLevel", func(n *ruleNodes) **conf.Node { return &n.grant }),
+	ruleField("pathPattern", func(n *ruleNodes) **conf.Node { return &n.path }),
+	ruleField("method", func(n *ruleNodes) **conf.Node { return &n.method }),
+	ruleField("role", func(n *ruleNodes) **conf.Node { return &n.grant }),
+}
+
+func (in *reader) rule(n *conf.Node) (rule auth.Rule) {
+	var nodes ruleNodes
+	if !in.Is(n, conf.Map, ruleExample) || !conf.ReadMap(&in.Reader, n, &nodes, ruleFields) {
 		return rule
 	}
-	var ri, path, method, grant *node
-	r.fields(n, what, map[string]func(key){
-		"shvRI":       func(k key) { ri = k.value },
-		"grant":       func(k key) { grant = k.value },
-		"accessLevel": func(k key) { grant = k.value },
-		"pathPattern": func(k key) { path = k.value },
-		"method":      func(k key) { method = k.value },
-		"role":        func(k key) { grant = k.value },
-	})
-	var text, at string
+	at, text := nodes.ri, ""
 	switch {
-	case ri != nil && path == nil && method == nil:
-		text, at = r.text(ri, "shvRI of "+what), ri.at
-	case path != nil && ri == nil:
-		text, at = r.text(path, "pathPattern of "+what), path.at
-		if method != nil && method.text != "" {
-			text += ":" + method.text
+	case nodes.ri != nil && nodes.path == nil && nodes.method == nil:
+		text, _ = conf.Text.Read(&in.Reader, at)
+	case nodes.path != nil && nodes.ri == nil:
+		at = nodes.path
+		if text, _ = conf.Text.Read(&in.Reader, at); nodes.method != nil && nodes.method.Text() != "" {
+			text += ":" + nodes.method.Text()
 		}
 	default:
-		r.fail(n.at, "%s has no shvRI; %s was expected", what, ruleExample)
+		in.Fail(n, "no shvRI (want %s)", ruleExample)
 		return rule
 	}
 	var err error
-	if rule.RI, err = shvpath.ParseRI(text); err != nil {
-		r.fail(at, "%s: %w", what, err)
+	if rule.RI, err = in.ri(text); err != nil {
+		in.Fail(at, "%w", err)
 	}
 	if rule.RI.OfSignals() {
-		r.warn(at, "%s has no effect: it names a signal, and rules are about methods", what)
+		in.Warn(at, "the rule has no effect: it names a signal, and rules are about methods")
 	}
-	if grant == nil {
-		r.fail(n.at, "%s has no grant; %s was expected", what, ruleExample)
+	if nodes.grant == nil {
+		in.Fail(n, "no grant (want %s)", ruleExample)
 		return rule
 	}
-	rule.Level = r.level(grant, what)
+	rule.Level, _ = grant.Read(&in.Reader, nodes.grant)
 	return rule
 }
 
 // noAccess is the grant of a rule that forbids.
 const noAccess = "none"
 
-func (r *reader) level(n *node, what string) rpc.Access {
-	level, ok := rpc.ParseAccess(n.text)
-	if n.kind != scalar || !ok && n.text != noAccess {
-		r.fail(n.at, "the grant of %s is %q; one of bws, rd, wr, cmd, cfg, srv, ssrv, dev, su, none was expected", what, n.text)
+var grant = conf.Type[rpc.Access]{
+	Name: "grant", Want: "bws, rd, wr, cmd, cfg, srv, ssrv, dev, su or none", Show: rpc.Access.String,
+	Parse: func(text string) (rpc.Access, error) {
+		level, ok := rpc.ParseAccess(text)
+		if !ok && text != noAccess {
+			return level, conf.ErrInvalid
+		}
+		return level, nil
+	},
+}
+
+func (in *reader) mountPoints(n *conf.Node) []shvpath.Pattern {
+	pattern := conf.Pattern
+	pattern.Parse = in.pattern
+	return pattern.ReadList(&in.Reader, n, `["test/**"]`)
+}
+
+// pattern and ri parse a text once.
+func (in *reader) pattern(text string) (shvpath.Pattern, error) {
+	if p, ok := in.patterns[text]; ok {
+		return p, nil
 	}
-	return level
+	p, err := shvpath.ParsePattern(text)
+	if err == nil {
+		in.patterns[text] = p
+	}
+	return p, err
 }
 
-func (r *reader) patterns(n *node, what string) (patterns []shvpath.Pattern) {
-	r.eachText(n, what, `["test/**"]`, func(item *node, text string) error {
-		p, err := shvpath.ParsePattern(text)
-		patterns = append(patterns, p)
-		return err
-	})
-	return patterns
+func (in *reader) ri(text string) (shvpath.RI, error) {
+	if ri, ok := in.ris[text]; ok {
+		return ri, nil
+	}
+	ri, err := shvpath.ParseRI(text)
+	if err == nil {
+		in.ris[text] = ri
+	}
+	return ri, err
 }
 
-func (r *reader) networks(n *node, what string) (networks []netip.Prefix) {
-	r.eachText(n, what, "[10.0.0.0/8, 192.168.1.7]", func(item *node, text string) error {
+// names reads the names of roles.
+func (in *reader) names(n *conf.Node) []string {
+	names := conf.Text.ReadList(&in.Reader, n, "[operator, viewer]")
+	key := strings.Join(names, "\n")
+	if same, ok := in.lists[key]; ok {
+		return same
+	}
+	in.lists[key] = slices.Clip(names)
+	return in.lists[key]
+}
+
+var network = conf.Type[netip.Prefix]{
+	Name: "network", Want: "one such as 10.0.0.0/8 or 192.168.1.7", Show: netip.Prefix.String,
+	Parse: func(text string) (netip.Prefix, error) {
 		if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
 			addr = addr.Unmap()
-			networks = append(networks, netip.PrefixFrom(addr, addr.BitLen()))
-			return nil
+			return netip.PrefixFrom(addr, addr.BitLen()), nil
 		}
 		p, err := netip.ParsePrefix(text)
 		if err != nil {
-			return fmt.Errorf("%q is no network such as 10.0.0.0/8", text)
+			return p, conf.ErrInvalid
 		}
 		if addr := p.Addr(); addr.Is4In6() && p.Bits() >= 96 {
 			p = netip.PrefixFrom(addr.Unmap(), p.Bits()-96) // as peers are compared
 		}
-		networks = append(networks, p.Masked())
-		return nil
-	})
-	return networks
+		return p.Masked(), nil
+	},
 }
 
-func (r *reader) texts(n *node, what string) (texts []string) {
-	r.eachText(n, what, "[a, b]", func(_ *node, text string) error {
-		texts = append(texts, text)
-		return nil
-	})
-	return texts
+func (in *reader) networks(n *conf.Node) []netip.Prefix {
+	return network.ReadList(&in.Reader, n, "[10.0.0.0/8, 192.168.1.7]")
 }
 
-func (r *reader) eachText(n *node, what, example string, do func(item *node, text string) error) {
-	if !r.is(n, list, what, example) {
-		return
-	}
-	for _, item := range n.list {
-		if !r.is(item, scalar, "an item of "+what, example) {
-			continue
+// dates are how the other brokers write a time, and days.
+var dates = []string{
+	time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02 15:04:05Z07:00", time.DateTime, "2006-01-02T15:04:05.999-0700",
+	"2006-01-02T15:04:05-07", time.DateOnly,
+}
+
+var date = conf.Type[time.Time]{
+	Name: "time", Want: "one such as 2027-12-31T23:59:59Z", Show: time.Time.String,
+	Parse: func(text string) (time.Time, error) {
+		for _, layout := range dates {
+			if t, err := time.Parse(layout, text); err == nil {
+				return t, nil
+			}
 		}
-		if err := do(item, item.text); err != nil {
-			r.fail(item.at, "%s: %w", what, err)
-		}
-	}
-}
-
-func (r *reader) text(n *node, what string) string {
-	r.is(n, scalar, what, "a text")
-	return n.text
-}
-
-func (r *reader) truth(n *node, what string) bool {
-	if n.kind != scalar || n.text != "true" && n.text != "false" {
-		r.fail(n.at, "%s is neither true nor false", what)
-	}
-	return n.text == "true"
-}
-
-// date reads a time as the other brokers write it, or a day; null is never.
-func (r *reader) date(n *node, what string) time.Time {
-	if n.kind == null {
-		return time.Time{}
-	}
-	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02 15:04:05Z07:00", time.DateTime, "2006-01-02T15:04:05.999-0700", "2006-01-02T15:04:05-07", time.DateOnly} {
-		if t, err := time.Parse(layout, n.text); err == nil {
-			return t
-		}
-	}
-	r.fail(n.at, "%s is no time such as 2027-12-31T23:59:59Z", what)
-	return time.Time{}
+		return time.Time{}, conf.ErrInvalid
+	},
 }
 
 // checkName refuses names that could not be written to a file, or shown.
@@ -324,10 +356,12 @@ func checkName(name string) error {
 	switch {
 	case name == "":
 		return errors.New("the name is empty")
-	case len(name) > 256:
-		return errors.New("the name is longer than 256 bytes")
+	case len(name) > maxName:
+		return fmt.Errorf("the name is longer than %d bytes", maxName)
 	case !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl):
 		return errors.New("the name has characters that cannot be printed")
 	}
 	return nil
 }
+
+const maxName = 256

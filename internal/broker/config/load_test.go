@@ -11,6 +11,7 @@ import (
 
 	"shvtools/internal/broker/auth"
 	"shvtools/internal/broker/config"
+	"shvtools/internal/broker/limits"
 	"shvtools/internal/shv/login"
 	"shvtools/internal/shv/rpc"
 )
@@ -51,9 +52,10 @@ func levels(t *testing.T, c *config.Config, user string, want map[string]rpc.Acc
 
 func TestEveryKeyIsRead(t *testing.T) {
 	c := load(t, config.Sources{File: "testdata/whole.yaml"})
-	want := config.Limits{
-		Frame: 1 << 20, LoginFrame: 32 << 10, Connections: 100, Unauthenticated: 50, UnauthenticatedPerSource: 10,
-		Handshakes: 3, Queue: 2 << 20, QueueTotal: 64 << 20, WriteStall: time.Minute, FrameStall: 7 * time.Second, LoginDeadline: 5 * time.Second,
+	want := limits.Limits{
+		MaxFrame: 1 << 20, LoginFrame: 32 << 10, Connections: 100, Unauthenticated: 50, UnauthenticatedPerSource: 10,
+		Handshakes: 3, QueueBytes: 2 << 20, QueueTotal: 64 << 20, WriteStall: time.Minute, FrameStall: 7 * time.Second, LoginDeadline: 5 * time.Second,
+		LoginPenalty: limits.DefaultLoginPenalty, // no configuration sets it
 	}
 	if c.Limits != want || c.Name != "broker.local" || !c.AllowPlaintext || c.AccessFile != "/var/lib/shvbroker/access.yaml" || c.Development {
 		t.Errorf("%+v", c)
@@ -111,7 +113,7 @@ func TestTheRustBrokersFileLoadsAsItIs(t *testing.T) {
 			t.Errorf("%s may mount in test, by id: %s, want %s", user, got, want)
 		}
 	}
-	if got := strings.Join(c.Warnings, "\n"); !strings.Contains(got, "testdata/shvbroker-rs.yaml:137:1: trusted_user_ids_role is not used") || strings.Contains(got, "connections") || strings.Contains(got, "tunnelling") {
+	if got := strings.Join(c.Warnings, "\n"); !strings.Contains(got, "testdata/shvbroker-rs.yaml:137:1: trusted_user_ids_role: not used by this broker") || strings.Contains(got, "connections") || strings.Contains(got, "tunnelling") {
 		t.Errorf("warnings:\n%s", got)
 	}
 	if got := auth.WellKnown(c.Access); len(got) != 4 {
@@ -132,7 +134,7 @@ func TestTheCPlusPlusBrokersDirectory(t *testing.T) {
 	if at, _ := c.Directory.DeviceMount("short"); at != "sites" || !u.ByDeviceID || !u.MayMount([]byte("test/x")) || u.MayMount([]byte("x")) {
 		t.Error("mounts are not those of the C++ broker")
 	}
-	if len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0], "roles.cpon:2:2: weight") {
+	if len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0], `roles.cpon:2:2: access.roles."iot".weight: not used by this broker`) {
 		t.Errorf("warnings: %q", c.Warnings)
 	}
 }
@@ -147,9 +149,10 @@ access:
     r: {access: [{shvRI: "test/**:*:*", grant: su}], profile: {x: 1}}
 `)})
 	for _, want := range []string{
-		"f:1:63: imported_shv_root is not used", "f:2:1: tunnelling is not used", "f:3:44: the broker does not listen on can://x:1",
-		`f:5:25: the password of user "a" is empty`, `f:5:11: user "a": there is no role "ghost"`,
-		`f:7:26: rule 1 of role "r" has no effect`, `f:7:54: profile of role "r" is not used`,
+		"f:1:63: connections[1].connection_settings.imported_shv_root: not used", "f:2:1: tunnelling: not used",
+		"f:3:44: listen[2].url: the broker does not listen on can://x:1",
+		`f:5:25: access.users."a".password: the password is empty`, `f:5:11: access.users."a": there is no role "ghost"`,
+		`f:7:26: access.roles."r".access[1].shvRI: the rule has no effect`, `f:7:54: access.roles."r".profile: not used`,
 	} {
 		if !strings.Contains(strings.Join(c.Warnings, "\n"), want) {
 			t.Errorf("no %q in %q", want, c.Warnings)
@@ -200,12 +203,22 @@ mounts: {serial-7: }
 func TestPrintShowsSourcesAndNoSecrets(t *testing.T) {
 	c := load(t, config.Sources{File: "testdata/whole.yaml", AccessFile: write(t, "access.yaml", "mounts: {x: {mountPoint: y}}\n")})
 	var b strings.Builder
-	if err := c.Print(&b); err != nil {
+	if err := c.Print(&b, false); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
 		"name: broker.local  # testdata/whole.yaml:2:1\n", "limits.frame: 1MiB  # testdata/whole.yaml:15:3\n",
 		`access.users."eva": {`, `"password":{"Plain":"(hidden)"}`, "access.yaml:1:10\n",
+		"listen[1].url: tcp://127.0.0.1:3755  # testdata/whole.yaml:4:10\n", "listen[2].url: ssl://0.0.0.0:3756  # testdata/whole.yaml:5:10\n",
+		"listen[2].cert: testdata/cert.pem  # testdata/whole.yaml:6:5\n", "listen[2].key: /etc/shv/key.pem  # testdata/whole.yaml:7:5\n",
+		"listen[2].client-ca: testdata/devices.pem  # testdata/whole.yaml:8:5\n", "listen[2].crl: /etc/shv/crl.pem  # testdata/whole.yaml:9:5\n",
+		"listen[2].require-client-cert: true  # testdata/whole.yaml:10:5\n", "listen[2].socket: shv  # testdata/whole.yaml:11:5\n",
+		"allow-plaintext: true  # testdata/whole.yaml:12:1\n", "access-file: ",
+		"connections.\"headquarters\".ca: testdata/hq.pem  # ", "connections.\"headquarters\".verify: true  # default\n",
+		"connections.\"headquarters\".key: /etc/shv/of-the-url  # ", "connections.\"headquarters\".crl: testdata/hq.crl  # ",
+		"connections.\"headquarters\".password-file: testdata/secret  # testdata/whole.yaml:41:7\n", "connections.\"headquarters\".exported_shv_root: shv/plant  # ",
+		"connections.\"headquarters\".heartbeat_interval: 1m30s  # ", "drain.grace: 10s  # default\n", "metrics.listen:   # default\n",
+		`"expires":"2030-01-01T00:00:00Z"`, `"allowed-ips":["10.0.0.0/8"`, `"certificates":["cn:eva"]`,
 	} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in\n%s", want, &b)
@@ -215,7 +228,43 @@ func TestPrintShowsSourcesAndNoSecrets(t *testing.T) {
 		t.Errorf("a secret in\n%s", &b)
 	}
 	b.Reset()
-	if err := load(t, config.Sources{}).Print(&b); err != nil || !strings.Contains(b.String(), "limits.frame: 16MiB  # default\n") || strings.Contains(b.String(), login.DevelopmentPassword) {
+	if err := load(t, config.Sources{}).Print(&b, false); err != nil || !strings.Contains(b.String(), "limits.frame: 16MiB  # default\n") || strings.Contains(b.String(), login.DevelopmentPassword) {
 		t.Errorf("%v\n%s", err, &b)
+	}
+}
+
+// Each key has its source, and --check-config its text, but for those of no effect.
+func TestFlagsTakePrecedenceAndEachSettingIsExplained(t *testing.T) {
+	flags := map[string][]string{
+		"listen": {"ssl://127.0.0.1:1", "unix:/s?mode=660"}, "tls-cert": {"c.pem"}, "tls-key": {"k.pem"},
+		"metrics-listen": {"socket:m"}, "drain-grace": {"5"}, "allow-plaintext": {"false"},
+	}
+	s := config.Sources{File: "testdata/whole.yaml", AccessFile: "/nonexistent/access.yaml", Flag: func(name string) ([]string, bool) {
+		values, ok := flags[name]
+		return values, ok
+	}}
+	c := load(t, s)
+	if len(c.Listen) != 2 || c.Listen[0].Cert != "c.pem" || c.AllowPlaintext || c.Operation != (config.Operation{Metrics: "socket:m", Grace: 5 * time.Second}) {
+		t.Errorf("%+v", c)
+	}
+	var b strings.Builder
+	if err := c.Print(&b, true); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"listen[1].url: ssl://127.0.0.1:1  # --listen; where it listens\n", "listen[1].cert: c.pem  # --tls-cert\n", "listen[1].client-ca: (none)  # default\n",
+		"listen[2].url: unix:/s  # --listen\n", "listen[2].mode: 660  # --listen\n", "drain.grace: 5s  # --drain-grace; how long", "(0s to 1h)\n",
+		"allow-plaintext: false  # --allow-plaintext; it may", "access-file: /nonexistent/access.yaml  # --access-file; ", "limits.frame: 1MiB  # testdata/whole.yaml:15:3; ",
+		"(64KiB to 256MiB)\n", "access.users: 1  # ", "access.roles: 2  # ", "access.mounts: 1  # ",
+	} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %q in\n%s", want, &b)
+		}
+	}
+	flags["drain-grace"], flags["metrics-listen"], flags["listen"] = []string{"2h"}, []string{"x"}, []string{"http://x"}
+	_, err := config.Load(s)
+	if want := "--listen: URL http://x: scheme"; err == nil || !strings.Contains(err.Error(), want) || strings.Count(err.Error(), "\n") != 2 ||
+		!strings.Contains(err.Error(), "--drain-grace: duration 2h is out of range (want 0s to 1h)") || !strings.Contains(err.Error(), `--metrics-listen: invalid address "x"`) {
+		t.Errorf("%v", err)
 	}
 }

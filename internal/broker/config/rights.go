@@ -7,6 +7,7 @@ import (
 
 	"shvtools/internal/broker/auth"
 	"shvtools/internal/shv/chainpack"
+	"shvtools/internal/sys/conf"
 )
 
 // ErrReadOnly is the answer where no file is named for changed rights.
@@ -21,32 +22,32 @@ type Rights struct {
 	apply   func(*auth.Directory)
 
 	changing sync.Mutex // held while files are read and written
+	first    *Config    // until a reload: whoever has loaded it may hold it for ever
 
-	mu      sync.Mutex
-	config  *Config
-	changes *part
-	sum     *part
+	mu     sync.Mutex
+	config Config
 }
 
-// NewRights begins with a configuration that was loaded from sources. check may
+// NewRights begins with a configuration that was loaded from sources, and owns its
+// rights from then on: Access and Directory of c are gone after a reload. check may
 // refuse what would follow it; apply puts a directory in force, and is called for
 // each one that follows.
 func NewRights(s Sources, c *Config, check func(*Config) error, apply func(*auth.Directory)) *Rights {
-	r := &Rights{sources: s, check: check, apply: apply}
-	r.hold(c, c.changes)
+	r := &Rights{sources: s, check: check, apply: apply, first: c}
+	r.hold(c)
 	return r
 }
 
-func (r *Rights) hold(c *Config, changes *part) {
+func (r *Rights) hold(c *Config) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.config, r.changes, r.sum = c, changes, changes.over(c.base)
+	r.config = *c
 }
 
-func (r *Rights) held() (c *Config, changes, sum *part) {
+func (r *Rights) held() Config {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.config, r.changes, r.sum
+	return r.config
 }
 
 // Reload reads all files again and puts their rights in force, all at once. On an
@@ -56,10 +57,9 @@ func (r *Rights) held() (c *Config, changes, sum *part) {
 func (r *Rights) Reload(ready func() error) (*Config, error) {
 	r.changing.Lock()
 	defer r.changing.Unlock()
-	old, _, _ := r.held()
 	sources := r.sources
-	if old.AccessFile != "" {
-		sources.AccessFile = old.AccessFile
+	if file := r.held().AccessFile; file != "" {
+		sources.AccessFile = file
 	}
 	c, err := Load(sources)
 	if err != nil {
@@ -71,8 +71,13 @@ func (r *Rights) Reload(ready func() error) (*Config, error) {
 	if err := ready(); err != nil {
 		return nil, err
 	}
-	r.hold(c, c.changes)
+	r.hold(c)
 	r.apply(c.Directory)
+	if r.first != nil {
+		r.first.forget()
+		r.first = nil
+	}
+	giveBack(c.size) // what was in force before is garbage now
 	return c, nil
 }
 
@@ -81,7 +86,7 @@ func (r *Rights) Reload(ready func() error) (*Config, error) {
 func (r *Rights) change(entry entryName, edit func(in *reader, next *part)) error {
 	r.changing.Lock()
 	defer r.changing.Unlock()
-	c, changes, sum := r.held()
+	c := r.held()
 	if c.AccessFile == "" {
 		return ErrReadOnly
 	}
@@ -89,17 +94,14 @@ func (r *Rights) change(entry entryName, edit func(in *reader, next *part)) erro
 		return err
 	}
 	// The edit sees the entry as it is now, wherever it comes from.
-	next := changes.over(newPart())
-	for gone := range changes.removed {
-		next.removed[gone] = true
-	}
+	next := c.changes.clone()
 	delete(next.removed, entry)
-	if sum.has(entry) {
-		next.copyEntry(sum, entry)
+	if c.sum.has(entry) {
+		next.copyEntry(c.sum, entry)
 	}
-	var in reader
-	edit(&in, next)
-	if err := errors.Join(in.faults...); err != nil {
+	in := newReader()
+	edit(in, next)
+	if err := in.Err(); err != nil {
 		return err
 	}
 	if !next.has(entry) && c.base.has(entry) {
@@ -110,8 +112,8 @@ func (r *Rights) change(entry entryName, edit func(in *reader, next *part)) erro
 	if len(faults) > 0 {
 		return faults[0]
 	}
-	changed := *c
-	changed.Access, changed.Directory, changed.changes, changed.Development = after.Access, directory, next, false
+	changed := c
+	changed.Access, changed.Directory, changed.changes, changed.sum, changed.Development = after.Access, directory, next, after, false
 	if err := r.check(&changed); err != nil {
 		return err
 	}
@@ -120,13 +122,15 @@ func (r *Rights) change(entry entryName, edit func(in *reader, next *part)) erro
 		return err
 	}
 	// What cannot be read again must not get there.
-	if _, err := parseChanges(c.AccessFile, data); err != nil {
+	again := newReader()
+	again.changesText(c.AccessFile, data, newPart())
+	if err := again.Err(); err != nil {
 		return fmt.Errorf("this cannot be kept: %w", err)
 	}
 	if err := replace(c.AccessFile, data); err != nil {
 		return fmt.Errorf("the change could not be kept, and is not in force: %w", err)
 	}
-	r.hold(&changed, next)
+	r.hold(&changed)
 	r.apply(directory)
 	return nil
 }
@@ -168,7 +172,7 @@ func (r *Rights) Tables() map[string]*Table {
 
 // Names are those of the entries, sorted.
 func (t *Table) Names() []string {
-	_, _, sum := t.rights.held()
+	sum := t.rights.held().sum
 	switch t.section {
 	case auth.Users:
 		return sortedKeys(sum.Users)
@@ -180,7 +184,7 @@ func (t *Table) Names() []string {
 
 // Value is an entry. No password or token stands in it.
 func (t *Table) Value(name string) (v chainpack.Value, ok bool) {
-	_, _, sum := t.rights.held()
+	sum := t.rights.held().sum
 	entry := entryName{t.section, name}
 	if !sum.has(entry) {
 		return v, false
@@ -209,51 +213,44 @@ func (t *Table) Value(name string) (v chainpack.Value, ok bool) {
 // in the file. A user without password or tokens keeps those of before. It waits
 // for the disk.
 func (t *Table) Set(name string, v chainpack.Value) error {
-	n, err := fromValue("", v)
-	if err != nil {
-		return err
-	}
 	entry := entryName{t.section, name}
 	return t.rights.change(entry, func(in *reader, next *part) {
+		n := in.Entry("access."+string(t.section), name, v)
 		switch {
+		case n.Kind() == conf.Faulty:
+			return
 		case t.shv2 && t.section == auth.Roles:
 			t.setRole(in, n, next, entry)
-		case n.kind == null:
+		case n.Kind() == conf.Null:
 			next.remove(entry)
 			return
 		default:
 			in.set(entry, n, next)
 		}
-		if next.has(entry) || n.kind != null {
-			next.at[entry] = t.rights.place()
+		if next.has(entry) || n.Kind() != conf.Null {
+			next.at[entry] = conf.FilePlace(t.rights.held().AccessFile)
 		}
 	})
 }
 
 // setRole changes the one half of a role that the node shows.
-func (t *Table) setRole(in *reader, n *node, next *part, entry entryName) {
+func (t *Table) setRole(in *reader, n *conf.Node, next *part, entry entryName) {
 	role := next.Roles[entry.name]
 	switch {
-	case t.rules && n.kind == null:
+	case t.rules && n.Kind() == conf.Null:
 		role.Rules = nil
 	case t.rules:
-		role.Rules = in.rules(n, entry.String())
-	case n.kind == null:
+		role.Rules = in.rules(n)
+	case n.Kind() == conf.Null:
 		role.Roles = nil
 	default:
-		role.Roles = in.role(n, entry.String()).Roles
+		role.Roles = in.role(n).Roles
 	}
-	if n.kind == null && role.Rules == nil && role.Roles == nil {
+	if n.Kind() == conf.Null && role.Rules == nil && role.Roles == nil {
 		next.remove(entry)
 		return
 	}
 	next.Roles[entry.name] = role
-}
-
-// place is where changed entries stand.
-func (r *Rights) place() string {
-	c, _, _ := r.held()
-	return c.AccessFile
 }
 
 // toValue makes an SHV value of what plain gives.

@@ -167,20 +167,20 @@ func TestRefusedChangesChangeNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, step := range []struct{ table, name, value, want string }{
-		{users, "x", `{"roles":[]}`, "has no password"},
+		{users, "x", `{"roles":[]}`, `access.users."x": no password`},
 		{users, "x", `{"password":"hush"}`, "!Plain TEXT"},
-		{users, "x", `{"password":{"Plain":"hush"},"profile":{}}`, `unknown key "profile"`},
-		{users, "x", `5`, "a map was expected"},
-		{users, "x", `i{1:2}`, "a number for a key"},
-		{users, "x", `{"password":{"Plain":"hush"},"expires":"soon"}`, "no time"},
+		{users, "x", `{"password":{"Plain":"hush"},"profile":{}}`, `access.users."x".profile: unknown key`},
+		{users, "x", `5`, "not a map"},
+		{users, "x", `i{1:2}`, "the number 1 (want a name)"},
+		{users, "x", `{"password":{"Plain":"hush"},"expires":"soon"}`, `expires: invalid time "soon"`},
 		{users, "", `{"password":{"Plain":"hush"}}`, "name is empty"},
 		{users, "a\nb", `{"password":{"Plain":"hush"}}`, "cannot be printed"},
 		{users, "a\xff", `{"password":{"Plain":"hush"}}`, "cannot be printed"},
 		{users, "x", `{"password":{"Plain":"hush\nhush"}}`, "cannot be kept"},
-		{roles, "x", `{"access":[{"shvRI":"**:*","grant":"all"}]}`, "one of bws"},
+		{roles, "x", `{"access":[{"shvRI":"**:*","grant":"all"}]}`, "(want bws, rd,"},
 		{roles, "x", `{"profile":{"a":1}}`, "not kept"},
 		{roles, "viewer", `{"roles":["operator"]}`, "include themselves"},
-		{aclRules, "x", `{"a":1}`, "a list was expected"},
+		{aclRules, "x", `{"a":1}`, "not a list"},
 		{mounts, "x", `{"mountPoint":"//"}`, "no mountPoint"},
 	} {
 		err := f.set(step.table, step.name, step.value)

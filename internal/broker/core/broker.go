@@ -130,7 +130,7 @@ func New(o Options) *Broker {
 		o.SecretLife = DefaultSecretLife
 	}
 	o.Name = cmp.Or(o.Name, DefaultName)
-	limits := o.Limits.orDefaults()
+	limits := o.Limits.OrDefaults()
 	b := &Broker{
 		opts:       o,
 		limits:     limits,

@@ -75,7 +75,7 @@ func newTable() *conf.Table[Config] {
 			func(c *Config) *int { return &c.Total }),
 		conf.Int("sessions.per-user", "those of one user, whose user id is then required; 0: as many as in total", conf.Between(conf.Count, 0, mostSessions),
 			func(c *Config) *int { return &c.PerUser }),
-		conf.Setting[Config]{Key: "defaults", Read: func(_ *conf.Reader, n *conf.Node, c *Config) { c.defaults = n }},
+		conf.Setting[Config]{Key: "defaults", About: "limits of all rules", Read: func(_ *conf.Reader, n *conf.Node, c *Config) { c.defaults = n }},
 		conf.Setting[Config]{Key: "rules", About: "the first that fits user, level and use decides; what none fits is refused",
 			Read: func(_ *conf.Reader, n *conf.Node, c *Config) { c.rules = n }, Lines: showRules},
 	)

@@ -54,6 +54,9 @@ func (n *Node) Items() []*Node {
 	return n.items
 }
 
+// Parent returns the list or map in which the node stands, nil for the whole.
+func (n *Node) Parent() *Node { return n.parent }
+
 // Child returns the value at a key of a map, nil where there is none or it is null.
 func (n *Node) Child(name string) *Node {
 	if n.Kind() != Map {

@@ -146,14 +146,15 @@ func (r *Reader) failNull(n *Node, want string) {
 
 // Field is a key of a map of which all keys are known, and what reads its value into a T.
 type Field[T any] struct {
-	Name string
-	Read func(r *Reader, n *Node, into *T)
+	Name   string
+	Silent bool // not offered where a key is unknown: it has no effect, or is an old name
+	Read   func(r *Reader, n *Node, into *T)
 }
 
 // ReadMap reads a map of known keys. Another key is a fault. A map that is null, or
 // nil, is empty. It returns whether n could be read.
 func ReadMap[T any](r *Reader, n *Node, into *T, fields []Field[T]) bool {
-	if !r.isMap(n, func() string { return "{" + fields[0].Name + ": …}" }) {
+	if !r.isMap(n, func() string { return "{" + fieldNames(fields)[0] + ": …}" }) {
 		return false
 	}
 	for _, child := range n.Items() {
@@ -191,9 +192,11 @@ func (r *Reader) isMap(n *Node, want func() string) bool {
 }
 
 func fieldNames[T any](fields []Field[T]) []string {
-	names := make([]string, len(fields))
-	for i, f := range fields {
-		names[i] = f.Name
+	var names []string
+	for _, f := range fields {
+		if !f.Silent {
+			names = append(names, f.Name)
+		}
 	}
 	return names
 }

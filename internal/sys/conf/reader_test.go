@@ -30,12 +30,13 @@ func newSample() *sample {
 }
 
 var table = conf.NewTable(newSample(),
+	conf.Setting[sample]{Key: "old", Read: func(*conf.Reader, *conf.Node, *sample) {}}, // has no effect
 	conf.Value("name", "what it is called", conf.Text, func(s *sample) *string { return &s.name }).OnFlag("name").OnEnv("SAMPLE_NAME"),
 	conf.Value("limits.wait", "how long it waits", conf.Between(conf.Duration, time.Second, time.Hour), func(s *sample) *time.Duration { return &s.wait }).OnFlag("wait"),
 	conf.Int("limits.room", "what it holds", conf.Between(conf.Size, 1, 1<<40), func(s *sample) *int { return &s.room }),
 	conf.Value("open", "everybody may come", conf.Bool, func(s *sample) *bool { return &s.open }),
 	conf.Setting[sample]{
-		Key: "users",
+		Key: "users", About: "who may come",
 		Read: func(r *conf.Reader, n *conf.Node, s *sample) {
 			r.Each(n, "{eva: x}", func(user *conf.Node) {
 				if text, ok := conf.Text.Read(r, user); ok {
@@ -45,7 +46,7 @@ var table = conf.NewTable(newSample(),
 		},
 	},
 	conf.Setting[sample]{
-		Key: "numbers",
+		Key: "numbers", About: "which ones",
 		Read: func(r *conf.Reader, n *conf.Node, s *sample) {
 			s.numbers = conf.Count.ReadList(r, n, "[1, 2]")
 		},

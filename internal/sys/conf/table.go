@@ -12,7 +12,7 @@ import (
 type Setting[C any] struct {
 	Key       string // in the file; a dot is a map in it
 	Flag, Env string // "": none
-	About     string // what it means, for --check-config and the documentation
+	About     string // what it means, for --check-config and the documentation; "": it has no effect
 	// Default, Lowest and Highest are as --print-config would write them.
 	Default, Lowest, Highest string
 
@@ -138,9 +138,10 @@ func (t *Table[C]) fields(prefix string) (fields []Field[target[C]]) {
 			continue
 		}
 		seen[name] = true
-		field := Field[target[C]]{Name: name, Read: s.read}
+		field := Field[target[C]]{Name: name, Silent: s.About == "", Read: s.read}
 		if section {
 			inner := t.fields(prefix + name + ".")
+			field.Silent = false
 			field.Read = func(r *Reader, n *Node, into *target[C]) { ReadMap(r, n, into, inner) }
 		}
 		fields = append(fields, field)

@@ -67,6 +67,16 @@ func valueText(v chainpack.Value) (string, error) {
 	return "", errors.New("a value of an unexpected type (want a String, Bool, Int or DateTime)")
 }
 
+// Entry makes a node of an SHV value that a call gives for an entry of a map, such as
+// access.users and eva: its key is access.users."eva".
+func (r *Reader) Entry(keys, name string, v chainpack.Value) *Node {
+	parent := (&Node{kind: Map}).Named(keys)
+	n := r.value(Place{}, v)
+	parent.put(name, Place{}, n)
+	n.free = true
+	return n
+}
+
 // CPON makes a node of the map in a CPON file. Values have the place of the map's key
 // that they stand at. What is not CPON is a fault, and the node Faulty.
 func (r *Reader) CPON(file string, data []byte) *Node {

@@ -258,10 +258,20 @@ func (c *converter) syntax(err error) (at Place, format string, text any) {
 	if mark.Line > 0 {
 		at.line, at.col = int32(mark.Line), int32(max(mark.Column, 1))
 	}
+	if last := c.last(); last.line < at.line {
+		at = last // the parser counts a line that is not there
+	}
 	if bytes.HasPrefix(bytes.TrimLeft(c.line(mark.Line), " {"), []byte("*")) {
 		message += " (want quotes around a name that begins with *)"
 	}
 	return at, notYAML, quoted(message)
+}
+
+// last is the place of the last character that is not blank.
+func (c *converter) last() Place {
+	text := bytes.TrimRight(c.data, " \t\r\n")
+	line := text[bytes.LastIndexByte(text, '\n')+1:]
+	return Place{source: c.source, line: int32(1 + bytes.Count(text, []byte("\n"))), col: int32(max(utf8.RuneCount(line), 1))}
 }
 
 const (

@@ -172,14 +172,23 @@ func TestConfigurationsOnTheCommandLine(t *testing.T) {
 	good, bad := w.newFile("good.yaml"), w.newFile("bad.yaml")
 	w.configure(good, configured)
 	w.configure(bad, strings.Replace(configured, "grant: cmd", "grant: command", 1)+"lisen: []\n")
+	odd := w.newFile("odd.yaml")
+	w.configure(odd, configured+"time_broadcast: true\n")
+	r := call(w, "shvbroker", "--config", odd, "--check-config")
+	warning := "shvbroker: warning: " + odd + ":12:1: time_broadcast: not used by this broker\n"
+	if r.code != 0 || string(r.stderr) != warning || r.stdoutHas("fine") {
+		t.Errorf("odd: %d, %s%s", r.code, r.stdout, r.stderr)
+	}
 	known := w.newFile("known.yaml")
 	w.configure(known, strings.Replace(configured, "pw-bob", "lub42DUB", 1)+"allow-plaintext: true\n")
-	if r := call(w, "shvbroker", "--config", good, "--check-config"); r.code != 0 || !r.stdoutHas("fine") {
+	r = call(w, "shvbroker", "--config", good, "--check-config")
+	if r.code != 0 || !strings.HasSuffix(string(r.stdout), "\nthe configuration is fine\n") ||
+		!r.stdoutHas("limits.frame: 16MiB  # default; the size of a message after login (64KiB to 256MiB)\n") {
 		t.Errorf("good: %d, %s%s", r.code, r.stdout, r.stderr)
 	}
-	r := call(w, "shvbroker", "--config", bad, "--check-config")
+	r = call(w, "shvbroker", "--config", bad, "--check-config")
 	place := "shvbroker: " + bad
-	if r.code != 1 || bytes.Count(r.stderr, []byte("\n")) != 2 || !r.stderrHas(place+":10:", place+":12:1: unknown key") {
+	if r.code != 1 || bytes.Count(r.stderr, []byte("\n")) != 2 || !r.stderrHas(place+":10:", place+":12:1: lisen: unknown key") {
 		t.Errorf("bad: %d, %s", r.code, r.stderr)
 	}
 	above := w.newFile("above.yaml")
