@@ -11,6 +11,7 @@ import (
 	"shvtools/internal/broker/internal/childbroker"
 	"shvtools/internal/broker/internal/door"
 	"shvtools/internal/broker/internal/replyroutes"
+	"shvtools/internal/broker/internal/stall"
 	"shvtools/internal/shv/rpc"
 	"shvtools/internal/wire/link"
 	"shvtools/internal/wire/transport"
@@ -47,7 +48,7 @@ type session struct {
 	// Written under broker.mu.
 	user    atomic.Pointer[auth.User]
 	routes  replyroutes.Table // with which the peer may answer
-	watched watched
+	watched stall.Watch       // of the watch alone
 
 	ready  atomic.Bool   // its login is answered
 	missed atomic.Uint64 // signals that it did not keep up with
@@ -360,4 +361,24 @@ func (s *session) Name() string {
 		return "parent broker " + s.up.Name
 	}
 	return ""
+}
+
+// aside calls f on a stack of its own and waits for it. What is done once in the
+// life of a connection, such as its login, would otherwise leave it with a stack
+// twice as large as it needs. A panic of f is the caller's.
+func aside(f func()) {
+	done := make(chan *link.PanicError)
+	go func() {
+		var failed *link.PanicError
+		defer func() {
+			if p := recover(); p != nil {
+				failed = link.AsPanic(p)
+			}
+			done <- failed
+		}()
+		f()
+	}()
+	if failed := <-done; failed != nil {
+		panic(failed)
+	}
 }
