@@ -24,7 +24,7 @@ func (s *session) findTunnel(m *rpc.Message, toID int64, with replyroutes.Right)
 	b := s.broker
 	to := b.sessionOf(toID)
 	last := len(m.Callers()) == 0
-	if to == nil || !last && to.up == nil {
+	if to == nil || !last && to.parent == nil {
 		return true // to whoever it is that put caller ids of his own there
 	}
 	if s.child != nil {
@@ -51,7 +51,7 @@ func (s *session) findTunnel(m *rpc.Message, toID int64, with replyroutes.Right)
 			ctl.Offer(u.String())
 			t.scheme = u.Scheme
 		}
-		t.offered, t.vouched = !last, last && to.up == nil
+		t.offered, t.vouched = !last, last && to.parent == nil
 		if refused := b.issue(t); refused != "" {
 			s.answer(rpc.AppendError(nil, answer, rpc.Errorf(rpc.CodeException, "%s", refused)))
 			return false
@@ -65,7 +65,7 @@ func (s *session) findTunnel(m *rpc.Message, toID int64, with replyroutes.Right)
 	if url := ctl.Offered(); url != "" {
 		found.Offer(url)
 	}
-	if s.child != nil && to.up == nil {
+	if s.child != nil && to.parent == nil {
 		found.Vouch(1)
 	}
 	s.answer(rpc.AppendTunnel(nil, answer, rpc.Meta{Tunnel: &found}, 0, chainpack.Value{}))
@@ -87,7 +87,7 @@ func (s *session) foundTunnel(m *rpc.Message, toID int64) {
 	} else {
 		for _, t := range b.calls {
 			if t.offered && t.caller == s.id && t.agent == to && t.id == m.ID() && slices.Equal(t.back, m.Callers()) {
-				b.revoke(t) // another broker was nearer
+				b.revokeLocked(t) // another broker was nearer
 			}
 		}
 	}

@@ -21,7 +21,7 @@ const launchMethod = "launchRexec"
 func (s *session) request(m *rpc.Message, f *link.Frame) {
 	path := shvpath.Clean(m.Path())
 	var level rpc.Access
-	if s.up != nil {
+	if s.parent != nil {
 		level = m.Access()
 		if s.asksByItself(m, path) {
 			level = rpc.AccessBrowse
@@ -120,7 +120,7 @@ func (s *session) passRequest(m *rpc.Message, f *link.Frame, to *session, asked 
 // extendUserID adds our user to the chain of users, where the caller asked for
 // one (spec.md 3.8).
 func (s *session) extendUserID(m *rpc.Message) {
-	if !m.Has(rpc.TagUserID) || s.up != nil {
+	if !m.Has(rpc.TagUserID) || s.parent != nil {
 		return // a broker above has named its user
 	}
 	v, err := m.MetaValue(rpc.TagUserID)
