@@ -28,7 +28,7 @@ func (b *Broker) start(conn net.Conn, e *entrance) {
 		if e := b.provoked(message, from, ""); e != nil {
 			b.aside(func() { e.Stringer("peer", from).Msg(message) }) // others want to connect
 		}
-		refuse(conn, cause)
+		refuseConnection(conn, cause)
 		return
 	}
 	l := link.New(conn, link.Options{MaxFrame: b.limits.LoginFrame, QueueBytes: b.limits.QueueBytes, Gauge: &b.queued})
@@ -70,9 +70,9 @@ func (s *session) run(p *peer, conn net.Conn) link.Cause {
 	return s.link.Run(p)
 }
 
-// refuse closes a connection, after a word to a peer that can read it: the answer
+// refuseConnection closes a connection, after a word to a peer that can read it: the answer
 // to the first request of most.
-func refuse(conn net.Conn, cause link.Cause) {
+func refuseConnection(conn net.Conn, cause link.Cause) {
 	if _, ok := conn.(transport.Handshaker); ok {
 		_ = conn.Close()
 		return

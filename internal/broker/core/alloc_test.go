@@ -31,7 +31,7 @@ func iot() *auth.Store {
 // What a broker does all day: requests, their responses, and heartbeats.
 func TestCallsAllocateNothing(t *testing.T) {
 	b := New(Options{Users: iot()})
-	unread := func(up *above) *session { // nobody takes what is queued for it
+	unread := func(up *parentBroker) *session { // nobody takes what is queued for it
 		ours, theirs := net.Pipe()
 		t.Cleanup(func() { _ = ours.Close(); _ = theirs.Close() })
 		s := b.newSession(link.New(ours, link.Options{QueueBytes: 64 << 20}), transport.Peer{}, nil, nil, up)
@@ -45,7 +45,7 @@ func TestCallsAllocateNothing(t *testing.T) {
 		return s
 	}
 	caller, device := unread(nil), unread(nil)
-	parent := unread(&above{ParentOptions{Root: "test"}})
+	parent := unread(&parentBroker{ParentOptions{Root: "test"}})
 	if refused := device.mount("test/a", "", func() {}); refused != nil {
 		t.Fatal(refused)
 	}

@@ -29,11 +29,11 @@ func (b *Broker) Apply(d *auth.Directory) []Affected {
 	b.mu.Lock()
 	b.opts.Users.Swap(d)
 	for _, s := range b.sessions {
-		if cause := s.judge(d, now); cause != link.Open {
+		if cause := s.judgeLocked(d, now); cause != link.Open {
 			endings[s] = cause
 		}
 	}
-	return b.takeAway(endings)
+	return b.takeAwayAndUnlock(endings)
 }
 
 // Rejudge ends the sessions of clients whose certificates are not good any more by
@@ -66,7 +66,7 @@ func (b *Broker) Rejudge() []Affected {
 			s.user.Store(&auth.User{Name: user.Name})
 		}
 	}
-	return b.takeAway(endings)
+	return b.takeAwayAndUnlock(endings)
 }
 
 // certificateCause is why a certificate that was good is so no more.
@@ -81,13 +81,13 @@ func certificateCause(err error) link.Cause {
 	return link.CertificateUntrusted
 }
 
-// takeAway ends sessions, which have no rights any more, and the tunnels that were
+// takeAwayAndUnlock ends sessions, which have no rights any more, and the tunnels that were
 // made with rights that are gone. b.mu is held; it is unlocked.
-func (b *Broker) takeAway(endings map[*session]link.Cause) (affected []Affected) {
+func (b *Broker) takeAwayAndUnlock(endings map[*session]link.Cause) (affected []Affected) {
 	for s, cause := range endings {
 		affected = append(affected, Affected{s.id, s.Name(), "disconnected: " + cause.String()})
 	}
-	notices, tunnels := b.endForbidden(endings)
+	notices, tunnels := b.endForbiddenLocked(endings)
 	told := make(map[*session]link.Cause)
 	if !b.closed {
 		for _, n := range notices {
@@ -131,27 +131,27 @@ func (b *Broker) part(told map[*session]link.Cause) {
 	}
 }
 
-// endForbidden ends the tunnels, and the calls that wait for theirs, whose users
+// endForbiddenLocked ends the tunnels, and the calls that wait for theirs, whose users
 // lost the right that they were made with, or their login; endings tells whose links
 // are to end. b.mu is held.
-func (b *Broker) endForbidden(endings map[*session]link.Cause) (notices []notice, affected []Affected) {
+func (b *Broker) endForbiddenLocked(endings map[*session]link.Cause) (notices []notice, affected []Affected) {
 	for _, t := range b.numbered {
 		client := t.client.session
 		if client.holds(t.with) {
 			continue
 		}
 		why := lost(t.with, endings[client])
-		b.forget(t)
+		b.forgetLocked(t)
 		notices = append(notices, t.closing(t.client, why), t.closing(t.helper, why))
 		affected = append(affected, Affected{client.id, client.Name(), "tunnel closed: " + why})
 	}
 	for _, t := range b.calls {
-		if b.mayTunnel(t) {
+		if b.mayTunnelLocked(t) {
 			continue
 		}
 		caller := b.sessions[t.caller]
 		why := lost(t.with, endings[caller])
-		b.revoke(t)
+		b.revokeLocked(t)
 		notices = append(notices, notice{to: caller, message: t.refuse(why)}, notice{to: t.helper, linger: true})
 		affected = append(affected, Affected{caller.id, caller.Name(), "tunnel refused: " + why})
 	}

@@ -101,27 +101,27 @@ type Broker struct {
 	topics  topics.Table[*session]
 	telling sync.Mutex // keeps changes of mounts in order; taken before mu
 
-	mu         sync.RWMutex
-	closed     bool
-	leaving    bool // connections are being closed, since the broker stops
-	listeners  map[net.Listener]struct{}
-	entrances  []*entrance // of all listeners there ever were; few
-	past       past
-	lastID     int64
-	lastTunnel int64
-	sessions   map[int64]*session
-	mounts     mounts.Table[*session]
-	tickets    map[secretKey]*ticket   // that nobody redeemed yet
-	calls      map[tunnels.Key]*ticket // by the call that still waits for its tunnel
-	tunnels    map[tunnels.Key]*tunnel // by the key of either end
-	numbered   map[int64]*tunnel       // the same by their numbers
-	ended      tunnels.Ended           // that went through other brokers
-	expected   tunnels.Expected        // that child brokers may make
-	parents    map[*session]struct{}   // the brokers above
-	asking     int                     // brokers that look for those above
-	curious    int                     // others that do
-	edits      int                     // changes of rights that are being made
-	renewing   map[string]bool         // users who change their own passwords just now
+	mu          sync.RWMutex
+	closed      bool
+	leaving     bool // connections are being closed, since the broker stops
+	listeners   map[net.Listener]struct{}
+	entrances   []*entrance // of all listeners there ever were; few
+	endedTotals endedTotals
+	lastID      int64
+	lastTunnel  int64
+	sessions    map[int64]*session
+	mounts      mounts.Table[*session]
+	tickets     map[secretKey]*ticket   // that nobody redeemed yet
+	calls       map[tunnels.Key]*ticket // by the call that still waits for its tunnel
+	tunnels     map[tunnels.Key]*tunnel // by the key of either end
+	numbered    map[int64]*tunnel       // the same by their numbers
+	ended       tunnels.Ended           // that went through other brokers
+	expected    tunnels.Expected        // that child brokers may make
+	parents     map[*session]struct{}   // the brokers above
+	asking      int                     // brokers that look for those above
+	curious     int                     // others that do
+	edits       int                     // changes of rights that are being made
+	renewing    map[string]bool         // users who change their own passwords just now
 }
 
 // New makes a broker.

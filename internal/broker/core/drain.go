@@ -48,7 +48,7 @@ func (b *Broker) stopEntry() {
 	b.draining.Store(true)
 	listeners := slices.Collect(maps.Keys(b.listeners))
 	for _, t := range b.calls {
-		if t.helper == nil && b.revoke(t) {
+		if t.helper == nil && b.revokeLocked(t) {
 			notices = append(notices, notice{to: b.sessions[t.caller], message: rpc.AppendError(nil,
 				rpc.Address{ID: t.id, Callers: t.rest()}, rpc.Errorf(rpc.CodeTryAgainLater, stopping))})
 		}
@@ -85,8 +85,8 @@ func (b *Broker) busy() bool {
 	return len(b.tunnels)+len(b.calls) > 0
 }
 
-// noteIdle wakes a Drain when the last tunnel is gone. b.mu is held.
-func (b *Broker) noteIdle() {
+// noteIdleLocked wakes a Drain when the last tunnel is gone. b.mu is held.
+func (b *Broker) noteIdleLocked() {
 	if len(b.tunnels)+len(b.calls) > 0 {
 		return
 	}
@@ -101,7 +101,7 @@ func (b *Broker) endTunnels() (notices []notice) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, t := range b.tunnels {
-		if b.forget(t) { // each is there twice
+		if b.forgetLocked(t) { // each is there twice
 			notices = append(notices, t.closing(t.client, stopping), t.closing(t.helper, stopping))
 		}
 	}
@@ -149,7 +149,7 @@ type parting struct {
 // broker know the signal (spec.md 7.2), others leave it aside. A broker above would
 // pass it on as one of ours.
 func (s *session) part(ctx context.Context) {
-	if s.ready.Load() && s.ticket == nil && s.up == nil {
+	if s.ready.Load() && s.ticket == nil && s.parent == nil {
 		s.answer(rpc.AppendSignal(nil, "", disconnectSignal, "", rpc.AccessNone, chainpack.String(stopping)))
 	}
 	ctx, cancel := context.WithTimeout(ctx, lingering)

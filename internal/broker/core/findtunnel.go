@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"net"
 	"net/netip"
 	"slices"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"shvtools/internal/broker/internal/tunnels"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/rpc"
+	"shvtools/internal/wire/transport"
 )
 
 // findTunnel treats an agent's FindTunnelRequest (spec.md 7.4): the public
@@ -22,7 +24,7 @@ func (s *session) findTunnel(m *rpc.Message, toID int64, with replyroutes.Right)
 	b := s.broker
 	to := b.sessionOf(toID)
 	last := len(m.Callers()) == 0
-	if to == nil || !last && to.up == nil {
+	if to == nil || !last && to.parent == nil {
 		return true // to whoever it is that put caller ids of his own there
 	}
 	if s.child != nil {
@@ -49,7 +51,7 @@ func (s *session) findTunnel(m *rpc.Message, toID int64, with replyroutes.Right)
 			ctl.Offer(u.String())
 			t.scheme = u.Scheme
 		}
-		t.offered, t.vouched = !last, last && to.up == nil
+		t.offered, t.vouched = !last, last && to.parent == nil
 		if refused := b.issue(t); refused != "" {
 			s.answer(rpc.AppendError(nil, answer, rpc.Errorf(rpc.CodeException, "%s", refused)))
 			return false
@@ -63,7 +65,7 @@ func (s *session) findTunnel(m *rpc.Message, toID int64, with replyroutes.Right)
 	if url := ctl.Offered(); url != "" {
 		found.Offer(url)
 	}
-	if s.child != nil && to.up == nil {
+	if s.child != nil && to.parent == nil {
 		found.Vouch(1)
 	}
 	s.answer(rpc.AppendTunnel(nil, answer, rpc.Meta{Tunnel: &found}, 0, chainpack.Value{}))
@@ -85,7 +87,7 @@ func (s *session) foundTunnel(m *rpc.Message, toID int64) {
 	} else {
 		for _, t := range b.calls {
 			if t.offered && t.caller == s.id && t.agent == to && t.id == m.ID() && slices.Equal(t.back, m.Callers()) {
-				b.revoke(t) // another broker was nearer
+				b.revokeLocked(t) // another broker was nearer
 			}
 		}
 	}
@@ -116,4 +118,86 @@ func isPublic(a netip.Addr) bool {
 	a = a.Unmap()
 	reserved := a.Is4() && a.As4()[0] >= 224
 	return a.IsGlobalUnicast() && !a.IsPrivate() && !unrouted.Contains(a) && !carriers.Contains(a) && !reserved
+}
+
+// advertised is where a helper of the agent s can connect over plain TCP, as the
+// base protocol has it: the agent's own connection shows an address that it
+// reaches.
+//
+// public tells whether others than those of our own network can reach us there:
+// that is what an operator says who names an address, or what the address shows.
+func (b *Broker) advertised(s *session) (at Address, public bool) {
+	named := b.opts.Advertise != (Address{})
+	public = named || len(b.opts.AdvertiseURLs) > 0
+	if named {
+		return b.opts.Advertise, public
+	}
+	local, ok := b.reachable(s, transport.TCP)
+	if !ok {
+		return Address{}, public
+	}
+	return Address{Host: local.Addr().String(), Port: int64(local.Port())}, public || isPublic(local.Addr())
+}
+
+// offer is where a helper of the agent s can connect by a scheme that its agent
+// accepts (docs/protocol.md). The agent may be behind a broker below; then it is
+// not adjacent, and our sockets are none of its machine's.
+func (b *Broker) offer(s *session, schemes []string, adjacent bool) (u transport.URL, ok bool) {
+	for _, scheme := range schemes {
+		for _, u := range b.opts.AdvertiseURLs {
+			if u.Scheme == scheme {
+				return u, true
+			}
+		}
+		if scheme == transport.Unix {
+			if at, ok := s.link.LocalAddr().(*net.UnixAddr); ok && adjacent && s.from.Scheme == scheme {
+				return transport.URL{Scheme: scheme, Path: at.Name}, true
+			}
+			continue
+		}
+		if at, ok := b.reachable(s, scheme); ok {
+			u, err := transport.ParseURL(scheme + "://" + at.String())
+			return u, err == nil
+		}
+	}
+	return transport.URL{}, false
+}
+
+// reachable is an address of ours that the peer of s reaches over a scheme of TCP
+// connections: where it is connected, or another listener at the same address.
+func (b *Broker) reachable(s *session, scheme string) (at netip.AddrPort, ok bool) {
+	local, ok := s.link.LocalAddr().(*net.TCPAddr)
+	if !ok {
+		return at, false
+	}
+	at = local.AddrPort()
+	at = netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
+	if s.from.Scheme == scheme {
+		return at, true
+	}
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	for l := range b.listeners {
+		other, ok := l.Addr().(*net.TCPAddr)
+		if !ok || transport.ListenURL(l).Scheme != scheme {
+			continue
+		}
+		addr := other.AddrPort().Addr().Unmap()
+		if anywhere := addr.IsUnspecified() && (addr.Is6() || at.Addr().Is4()); anywhere || addr == at.Addr() {
+			return netip.AddrPortFrom(at.Addr(), uint16(other.Port)), true
+		}
+	}
+	return at, false
+}
+
+// mayCome tells whether a helper at the far end of a connection came the way that
+// its secret was given for.
+func (t *ticket) mayCome(from transport.Peer) bool {
+	switch {
+	case transport.Encrypts(t.scheme):
+		return from.IsEncrypted()
+	case t.scheme == transport.Unix:
+		return from.Scheme == transport.Unix
+	}
+	return true
 }

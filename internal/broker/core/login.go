@@ -33,9 +33,6 @@ type loginState struct {
 	nonce    string // "" before hello
 	failures int
 	messages int
-	why      error // a login is refused, for the log alone
-	// wantsToken: the answer to the login is to be a session token.
-	wantsToken bool
 }
 
 // beforeLogin takes a message of a peer that is not logged in (spec.md 5).
@@ -81,89 +78,121 @@ func newNonce() string {
 	return n.Add(n, big.NewInt(1e15)).String()
 }
 
-// tryLogin answers a login. A refused one is answered late, and so is one after
-// others that failed; the connection is not read meanwhile: guessing costs time.
-func (s *session) tryLogin(m *rpc.Message, from rpc.Address) {
-	content, err := m.ContentWithin(maxLoginItems)
-	if err != nil {
-		s.answer(rpc.AppendError(nil, from, rpc.Errorf(rpc.CodeInvalidParam, "unreadable login: %v", err)))
-		return
+// loginCall is a login that a peer asks for.
+type loginCall struct {
+	from           rpc.Address // where the answer goes
+	login, options chainpack.Value
+	by             door.Attempt
+	secret         string // of a helper
+	helper         bool
+}
+
+// refusal is why a login is refused.
+type refusal struct {
+	answer *rpc.Error // for the peer
+	cause  error      // for the log alone: it may say more
+	guess  bool       // it counts as a failed login of the user
+}
+
+// refuse is a refusal of which the log says what the peer receives.
+func refuse(answer *rpc.Error) *refusal { return &refusal{answer: answer, cause: answer} }
+
+// refuseGuess is the refusal of a login that did not show who it is of.
+func refuseGuess(user string, cause error) *refusal {
+	reason := auth.ErrLogin.Error()
+	if errors.Is(cause, auth.ErrCertificate) {
+		reason = auth.ErrCertificate.Error() +
+			": the broker's log tells its names, which belong into certificates of the user"
+	}
+	answer := rpc.Errorf(rpc.CodeException, "Invalid authentication for user: %s reason: %s", user, reason)
+	return &refusal{answer, cause, true}
+}
+
+// result is what became of a login; r is nil if it was accepted.
+func (r *refusal) result(helper bool) LoginResult {
+	switch {
+	case r == nil && helper:
+		return LoginOfHelper
+	case r == nil:
+		return LoginAccepted
+	case r.guess:
+		return LoginInvalid
+	}
+	return LoginRefused
+}
+
+// readLogin reads a login. The error is the answer to one that is not checked at all.
+func (s *session) readLogin(m *rpc.Message, from rpc.Address) (c loginCall, err *rpc.Error) {
+	content, unreadable := m.ContentWithin(maxLoginItems)
+	if unreadable != nil {
+		return c, rpc.Errorf(rpc.CodeInvalidParam, "unreadable login: %v", unreadable)
 	}
 	if content.Key == rpc.KeyAbort {
-		// A client that waits for a held back answer asks whether its login is still
-		// being worked at. That is no guess, and was read after the answer.
-		s.answer(rpc.AppendError(nil, from, rpc.Errorf(rpc.CodeRequestInvalid, "no such request is running")))
-		return
+		// A client that waits for a held back answer asks whether its login is still being
+		// worked at. That is not a guess, and was read after the answer.
+		return c, rpc.Errorf(rpc.CodeRequestInvalid, "no such request is running")
 	}
 	b := s.broker
 	if b.overloaded() {
 		b.stats.logins[LoginOverloaded].Add(1)
-		s.answer(rpc.AppendError(nil, from, rpc.Errorf(rpc.CodeTryAgainLater, "the broker is overloaded")))
-		return
+		return c, rpc.Errorf(rpc.CodeTryAgainLater, "the broker is overloaded")
 	}
-	options, _ := content.Value.Get("options")
-	_, tunnel := tunnelSecret(options)
-	if !tunnel && b.draining.Load() {
+	c = loginCall{from: from}
+	c.login, _ = content.Value.Get("login")
+	c.options, _ = content.Value.Get("options")
+	c.secret, c.helper = tunnelSecret(c.options)
+	if !c.helper && b.draining.Load() {
 		b.stats.logins[LoginStopping].Add(1)
-		s.answer(rpc.AppendError(nil, from, rpc.Errorf(rpc.CodeTryAgainLater, stopping)))
+		return c, rpc.Errorf(rpc.CodeTryAgainLater, stopping)
+	}
+	c.by = door.Attempt{Source: s.from.Source(), User: stringField(c.login, "user")}
+	return c, nil
+}
+
+// tryLogin answers a login. A refused one is answered late, and so is one after others
+// that failed; the connection is not read meanwhile: guessing costs time.
+func (s *session) tryLogin(m *rpc.Message, from rpc.Address) {
+	c, err := s.readLogin(m, from)
+	if err != nil {
+		s.answer(rpc.AppendError(nil, from, err))
 		return
 	}
+	b := s.broker
 	s.deadline.Stop() // what follows is not the peer's time
-	login, _ := content.Value.Get("login")
-	by := door.Attempt{Source: s.from.Source(), User: stringField(login, "user")}
+	came := time.Now()
+	if !c.helper && !s.holdBack(b.penalties.Held(c.by)) {
+		return
+	}
 	began := time.Now()
-	if !tunnel && !s.holdBack(b.penalties.Held(by)) {
-		return
+	refused := s.admit(c)
+	b.stats.loginDone(refused.result(c.helper), time.Since(began))
+	if refused != nil {
+		s.refuseLogin(c, refused, came)
 	}
-	judging := time.Now()
-	refused := s.admit(content.Value, options, func() {
-		if !tunnel { // a helper says any name
-			b.penalties.Passed(by) // before the answer: who has it may come again at once
-		}
-		s.welcome(from, options)
-	})
-	b.stats.loginDone(resultOf(refused, tunnel), time.Since(judging))
-	if refused == nil {
-		return
-	}
+}
+
+// refuseLogin answers a refused login that came at a time, once its penalty is over.
+func (s *session) refuseLogin(c loginCall, r *refusal, came time.Time) {
 	s.login.failures++
-	var why error = refused
-	if s.login.why != nil {
-		why = s.login.why
+	penalty := s.broker.limits.LoginPenalty
+	if r.guess {
+		penalty = s.broker.penalties.Failed(c.by)
 	}
-	penalty := b.limits.LoginPenalty
-	if refused == errPassword || refused == errCertificate {
-		penalty = b.penalties.Failed(by)
-		refused = rpc.Errorf(rpc.CodeException, "Invalid authentication for user: %s reason: %s", by.User, refused.Message)
-	}
-	s.log.user = cmp.Or(s.log.user, by.Short().User) // who it is not, but says so
+	s.log.user = cmp.Or(s.log.user, c.by.Short().User) // who it is not, but says so
 	s.log.Provoked("login refused", func(e *zerolog.Event) {
-		text := why.Error() // with the name again, as long as it is
+		text := r.cause.Error() // with the name again, as long as it is
 		e.Str(zerolog.ErrorFieldName, text[:min(len(text), maxRefusal)]).Stringer("heldBack", penalty)
 	})
-	s.log.user, s.login.why = "", nil
-	if !s.holdBack(penalty - time.Since(began)) {
+	s.log.user = ""
+	if !s.holdBack(penalty - time.Since(came)) {
 		return
 	}
-	s.answer(rpc.AppendError(nil, from, refused))
+	s.answer(rpc.AppendError(nil, c.from, r.answer))
 	if s.login.failures >= maxLogins {
 		time.AfterFunc(lingering, func() { s.link.Close(link.LoginFailed) }) // the answer shall arrive
 		return
 	}
-	s.deadline.Reset(b.limits.LoginDeadline)
-}
-
-// resultOf is what became of a login.
-func resultOf(refused *rpc.Error, tunnel bool) LoginResult {
-	switch {
-	case refused == nil && tunnel:
-		return LoginOfHelper
-	case refused == nil:
-		return LoginAccepted
-	case refused == errPassword, refused == errCertificate:
-		return LoginInvalid
-	}
-	return LoginRefused
+	s.deadline.Reset(s.broker.limits.LoginDeadline)
 }
 
 // holdBack waits; false when the link has ended meanwhile.
@@ -181,21 +210,25 @@ func (s *session) holdBack(d time.Duration) bool {
 	}
 }
 
-// welcome lets the peer in.
-func (s *session) welcome(from rpc.Address, options chainpack.Value) {
+// welcome answers an accepted login. It does not wait.
+func (s *session) welcome(c loginCall) {
+	if !c.helper { // a helper says any name
+		s.broker.penalties.Passed(c.by) // before the answer: the client may reconnect at once
+	}
 	s.login.done = true
 	s.stopDeadline()
 	s.releaseSlot()
 	s.link.SetMaxFrame(s.broker.limits.MaxFrame)
-	s.link.SetIdle(idleLimit(options))
-	s.answer(rpc.AppendResult(nil, from, s.admission()))
+	s.link.SetIdle(idleLimit(c.options))
+	s.answer(rpc.AppendResult(nil, c.from, s.admission(c.options)))
 	s.ready.Store(true)
 }
 
-// admission is the result of a login. A helper learns that it will be told when
-// its client is lost (docs/protocol.md).
-func (s *session) admission() chainpack.Value {
-	if s.login.wantsToken {
+// admission is the result of a login: a session token if the client asked for one. A
+// helper learns whether it will be told when its client is lost (docs/protocol.md).
+func (s *session) admission(options chainpack.Value) chainpack.Value {
+	wanted, _ := options.Get("session")
+	if token, _ := wanted.AsBool(); token && s.ticket == nil {
 		return chainpack.String(s.broker.opts.Users.Issue(s.admitted, time.Now()))
 	}
 	entries := []chainpack.Entry{chainpack.F("clientId", chainpack.Int(s.id))}
@@ -205,54 +238,42 @@ func (s *session) admission() chainpack.Value {
 	return chainpack.Map(entries...)
 }
 
-// errPassword and errCertificate are the refusals that count as a guess.
-var (
-	errPassword    = rpc.Errorf(rpc.CodeException, "%s", auth.ErrLogin)
-	errCertificate = rpc.Errorf(rpc.CodeException, "%s: the broker's log tells its names, which belong into certificates of the user", auth.ErrCertificate)
-)
-
-// admit checks a login and registers what it asks for. welcome answers the login;
-// it is called before the first request can reach a device.
-func (s *session) admit(param, options chainpack.Value, welcome func()) *rpc.Error {
-	if secret, ok := tunnelSecret(options); ok {
-		if refused := s.admitTunnel(secret); refused != nil {
-			return refused
+// admit checks a login, registers what it asks for, and answers it before the first
+// request can reach a device. It returns nil if it did.
+func (s *session) admit(c loginCall) *refusal {
+	if c.helper {
+		if refused := s.admitTunnel(c.secret); refused != nil {
+			return refuse(refused)
 		}
-		welcome()
+		s.welcome(c)
 		s.log.Info().Msg("helper logged in")
 		return nil
 	}
-	login, _ := param.Get("login")
-	if err := s.enter(login); err != nil {
-		s.login.why = err
-		if errors.Is(err, auth.ErrCertificate) {
-			return errCertificate
-		}
-		return errPassword
+	if err := s.enter(c.login); err != nil {
+		return refuseGuess(c.by.User, err)
 	}
-	name, loginType := s.Name(), stringField(login, "type")
-	if !s.from.IsLocal() && auth.WellKnownLogin(name, stringField(login, "password"), loginType, s.login.nonce) {
+	name, loginType := s.Name(), stringField(c.login, "type")
+	if !s.from.IsLocal() && auth.WellKnownLogin(name, stringField(c.login, "password"), loginType, s.login.nonce) {
 		s.leave()
-		return rpc.Errorf(rpc.CodeException, "the password of user %s is one that everybody knows: it is good on the broker's own machine only", name)
+		return refuse(rpc.Errorf(rpc.CodeException,
+			"the password of user %s is one that everybody knows: it is good on the broker's own machine only", name))
 	}
-	wanted, _ := options.Get("session")
-	s.login.wantsToken, _ = wanted.AsBool()
-	device, _ := options.Get("device")
+	s.log.user = name
+	device, _ := c.options.Get("device")
 	mountPoint, deviceID := s.place(device)
-	s.log.user = s.Name()
-	// The Rust broker and the Python one log in as devices do: their user tells.
-	if mountPoint != "" && (isBroker(options) || mayBeBroker(s.user.Load())) {
-		s.setChild(s.newChild(mountPoint))
-	}
 	if mountPoint == "" {
-		welcome()
+		s.welcome(c)
 		s.log.Info().Msg("client logged in")
 		return nil
 	}
-	if refused := s.mount(mountPoint, deviceID, welcome); refused != nil {
+	// The Rust broker and the Python one log in as devices do: their user tells.
+	if isBroker(c.options) || mayBeBroker(s.user.Load()) {
+		s.setChild(s.newChild(mountPoint))
+	}
+	if refused := s.mount(mountPoint, deviceID, func() { s.welcome(c) }); refused != nil {
 		s.setChild(nil)
 		s.leave()
-		return refused
+		return refuse(refused)
 	}
 	if s.child != nil {
 		s.startChild()

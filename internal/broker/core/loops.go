@@ -76,7 +76,7 @@ func (b *Broker) above(ctx context.Context, asked []string) (ids []string, err e
 		}
 		n++
 		go func() {
-			result, err := s.up.Call(ctx, own.CurrentClient, "brokersAbove", chainpack.List(param...))
+			result, err := s.parent.Call(ctx, own.CurrentClient, "brokersAbove", chainpack.List(param...))
 			if rpc.IsUnknown(err) {
 				err = nil
 			}

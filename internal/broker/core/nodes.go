@@ -116,9 +116,9 @@ func (t *tunnel) info() own.Tunnel {
 func (s *session) ID() int64 { return s.id }
 
 // Owner tells topics whose subscriptions the peer's are.
-func (s *session) Owner() (user string, parent bool) { return s.Name(), s.up != nil }
+func (s *session) Owner() (user string, parent bool) { return s.Name(), s.parent != nil }
 
-func (s *session) HasTree() bool { return s.ticket == nil && s.up == nil }
+func (s *session) HasTree() bool { return s.ticket == nil && s.parent == nil }
 
 func (s *session) Info() own.Info {
 	info := own.Info{

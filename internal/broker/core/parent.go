@@ -23,8 +23,8 @@ type ParentOptions struct {
 	Call func(ctx context.Context, path, method string, param chainpack.Value) (chainpack.Value, error)
 }
 
-// above is what a session has whose peer is a broker above.
-type above struct{ ParentOptions }
+// parentBroker is what a session has whose peer is a broker above.
+type parentBroker struct{ ParentOptions }
 
 // Parent is a connection to a broker above, as long as it lives.
 type Parent struct {
@@ -41,7 +41,7 @@ func (b *Broker) LinkOptions() link.Options {
 // from it. The error is ErrClosed.
 func (b *Broker) AddParent(l *link.Link, from transport.Peer, o ParentOptions) (*Parent, error) {
 	o.Root = string(shvpath.Clean([]byte(o.Root)))
-	s := b.newSession(l, from, nil, nil, &above{o})
+	s := b.newSession(l, from, nil, nil, &parentBroker{o})
 	if s == nil {
 		return nil, ErrClosed
 	}
@@ -60,7 +60,7 @@ func (p *Parent) Message(m *rpc.Message, f *link.Frame) { p.session.message(m, f
 // Ready notes that the login went well.
 func (p *Parent) Ready() {
 	p.session.ready.Store(true)
-	p.session.log.Info().Str("root", p.session.up.Root).Msg("connected to a broker above")
+	p.session.log.Info().Str("root", p.session.parent.Root).Msg("connected to a broker above")
 }
 
 // End takes the parent out of everything, once the read loop of its link has
@@ -92,7 +92,7 @@ func (s *session) asksByItself(m *rpc.Message, path []byte) bool {
 // fromAbove gives the clean path here of one that a parent asked for: .broker is
 // this broker's own, all else lies below what is exported.
 func (s *session) fromAbove(m *rpc.Message, path []byte) []byte {
-	if s.up.Root == "" || string(path) == ".broker" || bytes.HasPrefix(path, []byte(".broker/")) {
+	if s.parent.Root == "" || string(path) == ".broker" || bytes.HasPrefix(path, []byte(".broker/")) {
 		return path
 	}
 	path = s.rootedPath(path)
@@ -103,10 +103,10 @@ func (s *session) fromAbove(m *rpc.Message, path []byte) []byte {
 // rootedPath is a clean path of the peer, from our root. It is valid until the
 // next one is asked for.
 func (s *session) rootedPath(path []byte) []byte {
-	if s.up == nil || s.up.Root == "" {
+	if s.parent == nil || s.parent.Root == "" {
 		return path
 	}
-	s.path = append(s.path[:0], s.up.Root...)
+	s.path = append(s.path[:0], s.parent.Root...)
 	if len(path) > 0 {
 		s.path = append(append(s.path, '/'), path...)
 	}
@@ -115,10 +115,10 @@ func (s *session) rootedPath(path []byte) []byte {
 
 // rooted is what the peer subscribes to, from our root.
 func (s *session) rooted(ri shvpath.RI) (shvpath.RI, error) {
-	if s.up == nil {
+	if s.parent == nil {
 		return ri, nil
 	}
-	return ri.Under(s.up.Root)
+	return ri.Under(s.parent.Root)
 }
 
 // reroots are messages whose path is cut for a parent, with the room for it.
@@ -132,7 +132,7 @@ type reroot struct {
 // cutFor gives a signal as the parent to sees it, which the caller releases; nil
 // where it lies outside of what is exported.
 func (b *Broker) cutFor(to *session, f *link.Frame) *link.Frame {
-	if to.up.Root == "" {
+	if to.parent.Root == "" {
 		f.Retain()
 		return f
 	}
@@ -142,7 +142,7 @@ func (b *Broker) cutFor(to *session, f *link.Frame) *link.Frame {
 	if m.Parse(f.Message()) != nil {
 		return nil
 	}
-	rest, ok := cutRoot(m.Path(), to.up.Root)
+	rest, ok := cutRoot(m.Path(), to.parent.Root)
 	if !ok {
 		return nil
 	}

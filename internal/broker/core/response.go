@@ -49,7 +49,7 @@ func (s *session) mayAnswer(m *rpc.Message, state rpc.TunnelState) (with replyro
 		return replyroutes.Right{}, m.ID() == s.ticket.id && state != rpc.FindTunnelRequest && s.routes.Has(m.Callers())
 	case state == rpc.FindTunnelRequest:
 		return s.routes.WasAsked(m.Callers(), m.ID())
-	case state == rpc.FindTunnelResponse && s.up == nil:
+	case state == rpc.FindTunnelResponse && s.parent == nil:
 		return replyroutes.Right{}, false // it would lead a helper away
 	}
 	return replyroutes.Right{}, s.routes.Has(m.Callers())

@@ -41,7 +41,7 @@ func (s *session) enter(login chainpack.Value) error {
 	}
 	s.admitted = admitted
 	s.user.Store(user)
-	s.watchExpiry(user)
+	s.watchExpiryLocked(user)
 	return nil
 }
 
@@ -49,7 +49,7 @@ func (s *session) enter(login chainpack.Value) error {
 func (s *session) leave() {
 	s.broker.mu.Lock()
 	defer s.broker.mu.Unlock()
-	s.stopExpiry()
+	s.stopExpiryLocked()
 	s.admitted = auth.Login{}
 	s.user.Store(nil)
 }
@@ -76,15 +76,15 @@ func (s *session) mayStand(u *auth.User, d *auth.Directory, path, deviceID strin
 	return known && at == path && u.ByDeviceID
 }
 
-// watchExpiry ends the session when its user expires. b.mu is held.
-func (s *session) watchExpiry(u *auth.User) {
-	s.stopExpiry()
+// watchExpiryLocked ends the session when its user expires. b.mu is held.
+func (s *session) watchExpiryLocked(u *auth.User) {
+	s.stopExpiryLocked()
 	if u != nil && !u.Expires.IsZero() {
 		s.expiry = time.AfterFunc(time.Until(u.Expires), s.expire)
 	}
 }
 
-func (s *session) stopExpiry() {
+func (s *session) stopExpiryLocked() {
 	if s.expiry != nil {
 		s.expiry.Stop()
 		s.expiry = nil
@@ -98,7 +98,7 @@ func (s *session) expire() {
 	b.mu.Lock()
 	cause := link.Open
 	if b.sessions[s.id] == s {
-		cause = s.judge(b.opts.Users.Load(), time.Now())
+		cause = s.judgeLocked(b.opts.Users.Load(), time.Now())
 	}
 	b.mu.Unlock()
 	if cause != link.Open {
@@ -116,11 +116,11 @@ var causes = map[auth.Loss]link.Cause{
 	auth.CertificateTaken: link.CertificateTaken,
 }
 
-// judge gives the session the rights of a directory; if it may not go on, it
+// judgeLocked gives the session the rights of a directory; if it may not go on, it
 // takes them all and gives the cause with which the link is to be closed, else
 // link.Open. A helper is its agent's: it goes when the agent may not stay. b.mu
 // is held.
-func (s *session) judge(d *auth.Directory, now time.Time) link.Cause {
+func (s *session) judgeLocked(d *auth.Directory, now time.Time) link.Cause {
 	who := s
 	if s.ticket != nil {
 		who = s.ticket.agent
@@ -142,19 +142,19 @@ func (s *session) judge(d *auth.Directory, now time.Time) link.Cause {
 	if s.ticket == nil {
 		s.user.Store(user)
 	}
-	s.watchExpiry(user)
+	s.watchExpiryLocked(user)
 	return cause
 }
 
-// mayTunnel tells whether the caller of a ticket has the right still that the
+// mayTunnelLocked tells whether the caller of a ticket has the right still that the
 // call was made with. b.mu is held.
-func (b *Broker) mayTunnel(t *ticket) bool {
+func (b *Broker) mayTunnelLocked(t *ticket) bool {
 	caller := b.sessions[t.caller]
 	return caller == nil || caller.holds(t.with)
 }
 
 // holds tells whether the peer has a right still. A broker above judges by itself.
-func (s *session) holds(r replyroutes.Right) bool { return s.up != nil || r.HeldBy(s.user.Load()) }
+func (s *session) holds(r replyroutes.Right) bool { return s.parent != nil || r.HeldBy(s.user.Load()) }
 
 // Level is what the session may do with a method at a clean path, now. It does
 // not allocate.
@@ -162,7 +162,7 @@ func (s *session) Level(path, method []byte) rpc.Access {
 	if user := s.user.Load(); user != nil {
 		return user.Level(path, method)
 	}
-	if s.up != nil {
+	if s.parent != nil {
 		return rpc.AccessSuper // the broker above has judged
 	}
 	// A tunnel login is there for its tunnel, and to show that it lives.

@@ -11,6 +11,7 @@ import (
 	"shvtools/internal/broker/internal/childbroker"
 	"shvtools/internal/broker/internal/door"
 	"shvtools/internal/broker/internal/replyroutes"
+	"shvtools/internal/broker/internal/stall"
 	"shvtools/internal/shv/rpc"
 	"shvtools/internal/wire/link"
 	"shvtools/internal/wire/transport"
@@ -24,7 +25,7 @@ type session struct {
 	from   transport.Peer
 	secure *transport.TLSConn // nil: it is not over TLS
 	id     int64              // the caller id that stands for this session, never used twice
-	up     *above             // the peer is a broker above us; nil: it connected to us
+	parent *parentBroker      // the peer is a parent broker; nil: it connected to us
 
 	// Of the read loop.
 	login    loginState
@@ -47,7 +48,7 @@ type session struct {
 	// Written under broker.mu.
 	user    atomic.Pointer[auth.User]
 	routes  replyroutes.Table // with which the peer may answer
-	watched watched
+	watched stall.Watch       // of the watch alone
 
 	ready  atomic.Bool   // its login is answered
 	missed atomic.Uint64 // signals that it did not keep up with
@@ -100,7 +101,8 @@ func (p *peer) Reset() {
 }
 
 // newSession registers a session; nil when the broker is closed.
-func (b *Broker) newSession(l *link.Link, from transport.Peer, secure *transport.TLSConn, slot *door.PendingSlot, up *above) *session {
+func (b *Broker) newSession(l *link.Link, from transport.Peer, secure *transport.TLSConn, slot *door.PendingSlot,
+	parent *parentBroker) *session {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
@@ -114,8 +116,8 @@ func (b *Broker) newSession(l *link.Link, from transport.Peer, secure *transport
 	}
 	s.log = sessionLog{to: &b.opts.Log, session: s}
 	b.sessions[s.id] = s
-	if up != nil {
-		s.up, s.login.done = up, true
+	if parent != nil {
+		s.parent, s.login.done = parent, true
 		b.parents[s] = struct{}{}
 		return s
 	}
@@ -143,11 +145,11 @@ func (s *session) end(cause link.Cause) {
 	b.mu.Lock()
 	delete(b.sessions, s.id)
 	delete(b.parents, s)
-	b.past.traffic = b.past.traffic.Plus(s.traffic())
-	s.stopExpiry()
+	b.endedTotals.traffic = b.endedTotals.traffic.Plus(s.traffic())
+	s.stopExpiryLocked()
 	unmounted := b.unmountLocked(s)
-	notices := b.endTunnelsOf(s, cause)
-	notices = append(notices, b.endTicketsOf(s)...)
+	notices := b.endTunnelsOfLocked(s, cause)
+	notices = append(notices, b.endTicketsOfLocked(s)...)
 	b.mu.Unlock()
 	if s.child != nil {
 		s.child.Stop()
@@ -186,7 +188,7 @@ func (s *session) stopDeadline() {
 
 func (s *session) logEnd(cause link.Cause, unmounted string) {
 	event := s.log.Info()
-	if s.user.Load() == nil && s.ticket == nil && s.up == nil {
+	if s.user.Load() == nil && s.ticket == nil && s.parent == nil {
 		event = s.log.Debug()
 	}
 	var bug *link.PanicError
@@ -346,7 +348,7 @@ func (s *session) rehead(m *rpc.Message, f *link.Frame) error {
 }
 
 // isBroker tells whether the peer is a broker, so that many share its link.
-func (s *session) isBroker() bool { return s.up != nil || s.child != nil }
+func (s *session) isBroker() bool { return s.parent != nil || s.child != nil }
 
 // Name is that of the user, or what the peer is called that has none.
 func (s *session) Name() string {
@@ -356,8 +358,28 @@ func (s *session) Name() string {
 		return user.Name
 	case s.ticket != nil:
 		return "tunnel of client " + strconv.FormatInt(s.ticket.caller, 10)
-	case s.up != nil:
-		return "parent broker " + s.up.Name
+	case s.parent != nil:
+		return "parent broker " + s.parent.Name
 	}
 	return ""
+}
+
+// aside calls f on a stack of its own and waits for it. What is done once in the
+// life of a connection, such as its login, would otherwise leave it with a stack
+// twice as large as it needs. A panic of f is the caller's.
+func aside(f func()) {
+	done := make(chan *link.PanicError)
+	go func() {
+		var failed *link.PanicError
+		defer func() {
+			if p := recover(); p != nil {
+				failed = link.AsPanic(p)
+			}
+			done <- failed
+		}()
+		f()
+	}()
+	if failed := <-done; failed != nil {
+		panic(failed)
+	}
 }

@@ -104,7 +104,7 @@ func (b *Broker) publish(f *link.Frame, a audience, from *session) {
 		granted bool
 	)
 	for _, to := range a.sessions {
-		if to.up != nil {
+		if to.parent != nil {
 			b.publishUp(f, to, from)
 			continue
 		}

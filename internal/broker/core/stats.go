@@ -33,8 +33,8 @@ type counters struct {
 	ended [link.Causes]atomic.Uint64 // connections, by the cause of their end
 }
 
-// past is what those did who are gone. It is guarded by broker.mu.
-type past struct {
+// endedTotals are what those did who are gone. It is guarded by broker.mu.
+type endedTotals struct {
 	traffic            link.Traffic
 	toClient, toHelper int64 // bytes in tunnels
 }
@@ -152,14 +152,14 @@ func (b *Broker) Stats() Stats {
 		ResponsesLost:   b.stats.responsesLost.Load(),
 		RequestsRefused: b.stats.requestsRefused.Load(),
 		RequestsDenied:  b.stats.requestsDenied.Load(),
-		Traffic:         b.past.traffic,
+		Traffic:         b.endedTotals.traffic,
 		TunnelsOpened:   uint64(b.lastTunnel),
 		LoginTime:       Latency{Bounds: latencyBounds[:], Sum: time.Duration(b.stats.loginTime.sum.Load())},
 	}
 	for _, one := range b.sessions {
 		s.Traffic = s.Traffic.Plus(one.traffic())
 	}
-	toClient, toHelper := b.past.toClient, b.past.toHelper
+	toClient, toHelper := b.endedTotals.toClient, b.endedTotals.toHelper
 	for _, t := range b.numbered {
 		toClient += t.toClient.Load()
 		toHelper += t.toHelper.Load()

@@ -69,7 +69,7 @@ func (b *Broker) issue(t *ticket) (refused string) {
 		return "this call has a tunnel already"
 	case b.calls[call] != nil:
 		return "this call waits for a tunnel already"
-	case !b.mayTunnel(t):
+	case !b.mayTunnelLocked(t):
 		return t.with.String() + " was taken away"
 	case t.agent.tickets >= t.agent.maxTickets():
 		return "too many tunnels are being opened on this device"
@@ -81,9 +81,9 @@ func (b *Broker) issue(t *ticket) (refused string) {
 	return ""
 }
 
-// redeem makes a secret void; false when it was before. The call waits on for
+// redeemLocked makes a secret void; false when it was before. The call waits on for
 // its tunnel. b.mu is held.
-func (b *Broker) redeem(t *ticket) bool {
+func (b *Broker) redeemLocked(t *ticket) bool {
 	if b.tickets[t.key] != t {
 		return false
 	}
@@ -93,16 +93,16 @@ func (b *Broker) redeem(t *ticket) bool {
 	return true
 }
 
-// revoke takes a ticket back, redeemed or not; false when its call does not wait
+// revokeLocked takes a ticket back, redeemed or not; false when its call does not wait
 // any more. b.mu is held.
-func (b *Broker) revoke(t *ticket) bool {
-	b.redeem(t)
+func (b *Broker) revokeLocked(t *ticket) bool {
+	b.redeemLocked(t)
 	call := t.call()
 	if b.calls[call] != t {
 		return false
 	}
 	delete(b.calls, call)
-	b.noteIdle()
+	b.noteIdleLocked()
 	return true
 }
 
@@ -121,13 +121,13 @@ func (b *Broker) hurry(t *ticket) {
 func (b *Broker) settle(t *ticket) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.revoke(t)
+	b.revokeLocked(t)
 }
 
 func (b *Broker) expire(t *ticket) {
 	b.mu.Lock()
 	n := notice{to: b.sessions[t.caller], message: t.refuse("the device's helper did not connect in time")}
-	late := t.helper == nil && b.revoke(t)
+	late := t.helper == nil && b.revokeLocked(t)
 	offered := t.offered
 	b.mu.Unlock()
 	if late && !offered { // who gave the address that is used tells the caller
@@ -141,17 +141,17 @@ func (s *session) admitTunnel(secret string) *rpc.Error {
 	b := s.broker
 	b.mu.Lock()
 	t := b.tickets[sha256.Sum256([]byte(secret))]
-	redeemed := t != nil && b.redeem(t)
+	redeemed := t != nil && b.redeemLocked(t)
 	if redeemed && !t.mayCome(s.from) {
 		n := notice{to: b.sessions[t.caller], message: t.refuse("the device's helper did not come the way that it was told")}
-		b.revoke(t)
+		b.revokeLocked(t)
 		b.mu.Unlock()
 		n.send()
 		return rpc.Errorf(rpc.CodeException, "Invalid authentication: the tunnel secret was given for %s alone", t.scheme)
 	}
 	if redeemed {
 		t.helper, s.ticket = s, t
-		s.watchExpiry(t.agent.user.Load())
+		s.watchExpiryLocked(t.agent.user.Load())
 		t.timer = time.AfterFunc(b.opts.SecretLife, func() { b.hurry(t) })
 	}
 	b.mu.Unlock()
@@ -163,24 +163,24 @@ func (s *session) admitTunnel(secret string) *rpc.Error {
 	return nil
 }
 
-// endTicketsOf ends what hangs on a session that is gone: the secrets that were
+// endTicketsOfLocked ends what hangs on a session that is gone: the secrets that were
 // given to an agent, the call that a helper has not answered, and the helpers
 // that are on their way to a caller. b.mu is held.
-func (b *Broker) endTicketsOf(s *session) (notices []notice) {
-	if s.user.Load() == nil && s.ticket == nil && s.up == nil {
+func (b *Broker) endTicketsOfLocked(s *session) (notices []notice) {
+	if s.user.Load() == nil && s.ticket == nil && s.parent == nil {
 		return nil
 	}
 	for _, t := range b.calls {
 		caller := b.sessions[t.caller]
 		switch {
 		case t.caller == s.id:
-			b.revoke(t)
+			b.revokeLocked(t)
 			notices = append(notices, notice{to: t.helper, linger: true})
 		case t.helper == s:
-			b.revoke(t)
+			b.revokeLocked(t)
 			notices = append(notices, notice{to: caller, message: t.refuse("the device restarted or lost its connection")})
 		case t.helper == nil && t.agent == s:
-			b.revoke(t)
+			b.revokeLocked(t)
 			notices = append(notices, notice{to: caller, message: t.refuse("the device disconnected")})
 		}
 	}

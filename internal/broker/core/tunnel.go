@@ -145,7 +145,7 @@ func (b *Broker) create(s *session, m *rpc.Message, toID int64) (*session, *tunn
 	switch {
 	case b.tunnels[t.client.key()] != nil:
 		return to, nil, dropForged
-	case !to.mayHaveTunnel() || !s.mayHaveTunnel():
+	case !to.mayHaveTunnelLocked() || !s.mayHaveTunnelLocked():
 		return to, nil, tooMany
 	}
 	if s.ticket != nil {
@@ -172,8 +172,8 @@ const (
 	maxTunnelsOfBroker = 20 * maxTunnels
 )
 
-// mayHaveTunnel tells whether one more tunnel may end here; b.mu is held.
-func (s *session) mayHaveTunnel() bool {
+// mayHaveTunnelLocked tells whether one more tunnel may end here; b.mu is held.
+func (s *session) mayHaveTunnelLocked() bool {
 	limit := maxTunnels
 	if s.isBroker() {
 		limit = maxTunnelsOfBroker
@@ -181,9 +181,9 @@ func (s *session) mayHaveTunnel() bool {
 	return len(s.tunnels) < limit
 }
 
-// forget drops the record of a tunnel; false if that was done before. b.mu is
+// forgetLocked drops the record of a tunnel; false if that was done before. b.mu is
 // held.
-func (b *Broker) forget(t *tunnel) bool {
+func (b *Broker) forgetLocked(t *tunnel) bool {
 	if b.tunnels[t.client.key()] != t {
 		return false
 	}
@@ -193,10 +193,10 @@ func (b *Broker) forget(t *tunnel) bool {
 		delete(end.session.tunnels, t)
 		end.session.routes.Unpin(t.replyRoute(end))
 	}
-	b.past.toClient += t.toClient.Load()
-	b.past.toHelper += t.toHelper.Load()
+	b.endedTotals.toClient += t.toClient.Load()
+	b.endedTotals.toHelper += t.toHelper.Load()
 	b.rememberLocked(t)
-	b.noteIdle()
+	b.noteIdleLocked()
 	return true
 }
 
@@ -229,7 +229,7 @@ func (b *Broker) reuse(s *session, m *rpc.Message) {
 // tunnelClosed notes that a CloseTunnel has passed.
 func (b *Broker) tunnelClosed(t *tunnel) {
 	b.mu.Lock()
-	b.forget(t)
+	b.forgetLocked(t)
 	b.mu.Unlock()
 	t.helper.session.linger()
 }
@@ -237,7 +237,7 @@ func (b *Broker) tunnelClosed(t *tunnel) {
 // closeTunnel ends a tunnel towards both ends.
 func (b *Broker) closeTunnel(t *tunnel, why string) {
 	b.mu.Lock()
-	forgotten := b.forget(t)
+	forgotten := b.forgetLocked(t)
 	b.mu.Unlock()
 	if !forgotten {
 		return
@@ -246,11 +246,11 @@ func (b *Broker) closeTunnel(t *tunnel, why string) {
 	t.closing(t.helper, why).send()
 }
 
-// endTunnelsOf closes the tunnels of a session that is gone towards their other
+// endTunnelsOfLocked closes the tunnels of a session that is gone towards their other
 // ends. b.mu is held.
-func (b *Broker) endTunnelsOf(s *session, cause link.Cause) (notices []notice) {
+func (b *Broker) endTunnelsOfLocked(s *session, cause link.Cause) (notices []notice) {
 	for t := range s.tunnels {
-		b.forget(t)
+		b.forgetLocked(t)
 		if s == t.client.session {
 			notices = append(notices, t.closing(t.helper, "the user has gone: "+cause.String()))
 		} else {

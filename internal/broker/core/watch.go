@@ -1,24 +1,15 @@
 package core
 
 import (
+	"context"
 	"time"
 
+	"shvtools/internal/broker/internal/stall"
 	"shvtools/internal/wire/link"
 )
 
 // looks is how often in the shortest of its limits a watch looks at each link.
 const looks = 4
-
-// watched is what the watch knows of a session; it is the watch's alone.
-type watched struct {
-	last     link.Pulse
-	wrote    time.Time // when something of what waits for the peer last went out
-	read     time.Time // when the frame that it has begun last went on
-	had      bool      // tunnels, when it was last looked at
-	relevant bool      // wrote and read are set
-	// It had a tunnel while nothing went out, or came in.
-	awayWriting, awayReading bool
-}
 
 // watch ends links that stand still, or whose client certificates expire, until the
 // broker closes. One goroutine looks at all of them: a timer for each frame would cost
@@ -47,11 +38,13 @@ func (b *Broker) lookEvery() time.Duration {
 
 // stalled finds the sessions that stand still, or whose time is over.
 func (b *Broker) stalled(now time.Time) map[*session]link.Cause {
+	bounds := stall.Bounds{Write: b.limits.WriteStall, Frame: b.limits.FrameStall}
 	var found map[*session]link.Cause
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	for _, s := range b.sessions {
-		cause := s.watched.look(s.link.Pulse(), len(s.tunnels) > 0 && !s.isBroker() || s.ticket != nil, now, b.limits)
+		tunnels := len(s.tunnels) > 0 && !s.isBroker() || s.ticket != nil
+		cause := s.watched.Look(s.link.Pulse(), tunnels, now, bounds)
 		if s.secure != nil && s.secure.Expired(now) {
 			cause = link.CertificateExpired
 		}
@@ -66,28 +59,50 @@ func (b *Broker) stalled(now time.Time) map[*session]link.Cause {
 	return found
 }
 
-// look compares where a link stands with where it stood. tunnels tells whether it
-// carries any: then it may stand still, for its user may have suspended it, in the
-// middle of a frame too. What waits for it does not grow: the other end of a tunnel
-// keeps to a window, or is not read while there is no room. That holds on when the
-// tunnel ends meanwhile: its last words shall be there when the user comes back.
-func (w *watched) look(p link.Pulse, tunnels bool, now time.Time, l Limits) link.Cause {
-	before := w.last
-	w.last = p
-	if !w.relevant || p.Queued == 0 || p.Sent != before.Sent || p.Unacked != before.Unacked {
-		w.wrote, w.awayWriting = now, w.had
+const (
+	// healthPause is between two looks at a lock that is taken.
+	healthPause = 5 * time.Millisecond
+	// missedLooks is how many times the watch may have had its turn and not come.
+	missedLooks = 4
+)
+
+// Healthy tells whether what all clients share answers before ctx ends: each of the
+// locks is to be had, and the watch over the links comes round. It starts nothing
+// that could wait for a lock for ever.
+func (b *Broker) Healthy(ctx context.Context) bool {
+	for _, free := range b.shared() {
+		for !free() {
+			select {
+			case <-time.After(healthPause):
+			case <-ctx.Done():
+				return false
+			}
+		}
 	}
-	if !w.relevant || !p.Within || p.Received != before.Received {
-		w.read, w.awayReading = now, w.had
+	return true
+}
+
+// shared are the parts that all clients share, each as a look whether it answers.
+func (b *Broker) shared() []func() bool {
+	topics, watchers := b.topics.Mutexes()
+	return []func() bool{
+		func() bool { return try(b.mu.TryRLock, b.mu.RUnlock) },
+		func() bool { return try(b.telling.TryLock, b.telling.Unlock) },
+		func() bool { return try(b.connections.Mutex().TryLock, b.connections.Mutex().Unlock) },
+		func() bool { return try(b.penalties.Mutex().TryLock, b.penalties.Mutex().Unlock) },
+		func() bool { return try(topics.TryRLock, topics.RUnlock) },
+		func() bool { return try(watchers.TryLock, watchers.Unlock) },
+		func() bool {
+			at := b.looked.Load()
+			return at == nil || time.Since(*at) < missedLooks*b.lookEvery()
+		},
 	}
-	w.had, w.relevant = tunnels, true
-	w.awayWriting = w.awayWriting || tunnels
-	w.awayReading = w.awayReading || tunnels
-	switch {
-	case now.Sub(w.read) >= l.FrameStall && !w.awayReading:
-		return link.FrameStalled
-	case now.Sub(w.wrote) >= l.WriteStall && !w.awayWriting:
-		return link.WriteStalled
+}
+
+func try(lock func() bool, unlock func()) bool {
+	if !lock() {
+		return false
 	}
-	return link.Open
+	unlock()
+	return true
 }

@@ -15,7 +15,7 @@ var steady = []string{
 	"internal/wire/link", "internal/device/rexec",
 	"internal/session/tunnel", "internal/broker/uplink", "internal/broker/core",
 	"internal/broker/internal/replyroutes", "internal/broker/internal/door",
-	"internal/broker/internal/childbroker", "internal/broker/internal/tunnels",
+	"internal/broker/internal/childbroker", "internal/broker/internal/tunnels", "internal/broker/internal/stall",
 }
 
 var stripping = []string{"Unix", "UnixMilli", "UnixMicro", "UnixNano", "UTC", "Local", "In", "AddDate"}
