@@ -41,17 +41,32 @@ func (w *fileWatch) run(ctx context.Context) {
 	}
 }
 
+// look logs the warnings that are new.
 func (w *fileWatch) look(now time.Time) {
+	for _, n := range w.news(now) {
+		w.log.Warn().Stringer("url", n.at.URL()).Str("warning", n.text).Msg("listener: warning")
+	}
+}
+
+// fileWarning is a warning of a listener.
+type fileWarning struct {
+	at   *transport.Listener
+	text string
+}
+
+// news returns the warnings that the last look did not find, each once.
+func (w *fileWatch) news(now time.Time) (warnings []fileWarning) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	told := make(map[string]bool)
 	for _, l := range w.listeners {
 		for _, text := range l.Notices(now) {
 			if !told[text] && !w.told[text] {
-				w.log.Warn().Stringer("url", l.URL()).Str("warning", text).Msg("listener: warning")
+				warnings = append(warnings, fileWarning{l, text})
 			}
 			told[text] = true
 		}
 	}
 	w.told = told
+	return warnings
 }
