@@ -113,7 +113,8 @@ func load(s Sources, data []byte) (*Config, error) {
 	}
 	switch {
 	case s.Dir != "" && c.hasAccess:
-		in.FailAt(conf.FilePlace(s.File), "access and policies: the rights come from --config-dir %s, and can come from one place only", s.Dir)
+		in.FailAt(conf.FilePlace(s.File),
+			"access and policies: the rights come from --config-dir %s, and can come from one place only", s.Dir)
 	case s.Dir != "":
 		in.dir(s.Dir, c.base)
 	case !c.hasAccess:

@@ -33,7 +33,8 @@ func ShowsConfig(c *cli.Context) bool { return c.Bool(FlagCheckConfig) || c.Bool
 // warnings are those of loading. check finds what is wrong on this machine now, such as
 // a file that cannot be read; it is called for --check-config alone, whose last line is
 // conf.Verdict.
-func ShowConfig(c *cli.Context, print func(w io.Writer, explain bool) error, warnings []string, check func() (warnings []string, faults error)) error {
+func ShowConfig(c *cli.Context, print func(w io.Writer, explain bool) error, warnings []string,
+	check func() (warnings []string, faults error)) error {
 	explain := !c.Bool(FlagPrintConfig)
 	if explain {
 		more, faults := check()

@@ -28,12 +28,8 @@ var notYet = []string{
 	"cmd/shvagent",
 	"cmd/shvbroker",
 	"internal/broker",
-	"internal/device/config",
-	"internal/shell/config",
 	"internal/shv/rpc",
 	"internal/sys/cliapp",
-	"internal/sys/conf",
-	"internal/sys/yamlread",
 }
 
 var url = regexp.MustCompile(`https?://[^\s)>"]+`)
