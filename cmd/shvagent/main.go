@@ -90,8 +90,9 @@ func flags() []cli.Flag {
 			Usage: "write 1 to `FILE` while connected, else 0, every --conn-status-update-interval",
 		},
 		&cli.StringFlag{
-			Name: "conn-status-update-interval", Aliases: []string{"cu"}, DefaultText: config.DefaultText("conn-status-update-interval"),
-			Usage: "write --conn-status-file every `TIME`; 0: never",
+			Name: "conn-status-update-interval", Aliases: []string{"cu"},
+			DefaultText: config.DefaultText("conn-status-update-interval"),
+			Usage:       "write --conn-status-file every `TIME`; 0: never",
 		},
 		cliapp.ReadyFileFlag(),
 	}...)
