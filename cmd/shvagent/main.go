@@ -62,18 +62,9 @@ func main() {
 }
 
 func flags() []cli.Flag {
-	return []cli.Flag{
-		&cli.StringFlag{Name: "config", Usage: "read the configuration from `FILE`"},
-		&cli.BoolFlag{
-			Name: "check-config", DisableDefaultText: true,
-			Usage: "report what is wrong with the configuration, or what it means, and exit",
-		},
-		&cli.BoolFlag{
-			Name: "print-config", DisableDefaultText: true,
-			Usage: "print the configuration with the source of each value, and exit",
-		},
+	return append(cliapp.ConfigFlags(), []cli.Flag{
 		&cli.StringFlag{
-			Name: "mount", Aliases: []string{"m", "mount-point"}, DefaultText: "test/agent",
+			Name: "mount", Aliases: []string{"m", "mount-point"}, DefaultText: config.DefaultText("connection.mount"),
 			Usage: "mount the device at `PATH`",
 		},
 		&cli.StringFlag{Name: "device-id", Aliases: []string{"id"}, Usage: "log in to the broker with the device id `ID`"},
@@ -82,25 +73,29 @@ func flags() []cli.Flag {
 			Usage: "start `FILE` for each session; without it, the shvrexec beside this program",
 		},
 		&cli.StringFlag{
-			Name: "heartbeat", DefaultText: config.DefaultHeartbeat.String(),
+			Name: "heartbeat", DefaultText: config.DefaultText("connection.heartbeat"),
 			Usage: "ping the broker every `TIME`",
 		},
-		&cli.StringFlag{Name: "drain", DefaultText: "0s", Usage: "when stopped, let sessions and calls go on for `TIME`"},
+		&cli.StringFlag{
+			Name: "drain", DefaultText: config.DefaultText("drain"),
+			Usage: "when stopped, let sessions and calls go on for `TIME`",
+		},
 		&cli.StringFlag{
 			Name: "socket",
 			Usage: "socket of shvagent status, or none; without it, /run/shvagent.sock or " +
 				"$XDG_RUNTIME_DIR/shvagent.sock",
 		},
 		&cli.StringFlag{
-			Name: "conn-status-file", Aliases: []string{"cf"}, DefaultText: "/tmp/shvagent/conn-status.txt",
+			Name: "conn-status-file", Aliases: []string{"cf"}, DefaultText: config.DefaultText("conn-status-file"),
 			Usage: "write 1 to `FILE` while connected, else 0, every --conn-status-update-interval",
 		},
 		&cli.StringFlag{
-			Name: "conn-status-update-interval", Aliases: []string{"cu"}, DefaultText: "0",
-			Usage: "write --conn-status-file every `TIME`; 0: never",
+			Name: "conn-status-update-interval", Aliases: []string{"cu"},
+			DefaultText: config.DefaultText("conn-status-update-interval"),
+			Usage:       "write --conn-status-file every `TIME`; 0: never",
 		},
 		cliapp.ReadyFileFlag(),
-	}
+	}...)
 }
 
 // loginFlags are the login flags of all clients, but --url is repeatable.
@@ -130,7 +125,7 @@ func run(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.Bool("check-config") || c.Bool("print-config") {
+	if cliapp.ShowsConfig(c) {
 		return show(c, config)
 	}
 	places, err := brokers(c, config)

@@ -17,14 +17,17 @@ func serviceFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "sysfs-rootdir", Aliases: []string{"fs"}, Usage: "export the directory `DIR` as sys/fs"},
 		&cli.BoolFlag{Name: "fs-read-only", DisableDefaultText: true, Usage: "export --sysfs-rootdir read-only"},
-		&cli.StringFlag{Name: "fs-max-file", DefaultText: "1G", Usage: "limit files there to `SIZE`; 0: no limit"},
 		&cli.StringFlag{
-			Name: "cmd-timeout", DefaultText: config.DefaultCommandTime.String(),
+			Name: "fs-max-file", DefaultText: config.DefaultText("files.max-file"),
+			Usage: "limit files there to `SIZE`; 0: no limit",
+		},
+		&cli.StringFlag{
+			Name: "cmd-timeout", DefaultText: config.DefaultText("commands.time"),
 			Usage: "end programs of runCmd and runScript after `TIME`",
 		},
 		&cli.StringFlag{
-			Name: "cmd-max-output", DefaultText: "4M",
-			Usage: "end those that write more than `SIZE` to stdout and stderr; 8M at most",
+			Name: "cmd-max-output", DefaultText: config.DefaultText("commands.output"),
+			Usage: "end those that write more than `SIZE` to stdout and stderr; 8MiB at most",
 		},
 		&cli.StringFlag{
 			Name: "state-dir", EnvVars: []string{"SHV_STATE_DIR", "STATE_DIRECTORY"},

@@ -50,11 +50,13 @@ func load(c *cli.Context) (*config.Config, error) {
 func brokers(c *cli.Context, config *config.Config) ([]agent.Broker, error) {
 	var all []agent.Broker
 	for _, u := range config.URLs {
-		given := cliapp.GivenLogin{User: c.String(cliapp.FlagUser), Password: c.String(cliapp.FlagPassword), PasswordFile: c.String(cliapp.FlagPasswordFile)}
+		given := cliapp.GivenLogin{User: c.String(cliapp.FlagUser), Password: c.String(cliapp.FlagPassword),
+			PasswordFile: c.String(cliapp.FlagPasswordFile)}
 		if config.FromFile("connection.user") {
 			u.User = cmp.Or(u.User, config.User)
 		}
-		if config.FromFile("connection.password-file") && given.Password == "" && os.Getenv("SHV_PASSWORD") == "" && u.Password == "" && u.ShaPass == "" && u.Token == "" {
+		if config.FromFile("connection.password-file") && given.Password == "" && os.Getenv("SHV_PASSWORD") == "" &&
+			u.Password == "" && u.ShaPass == "" && u.Token == "" {
 			given.PasswordFile = config.PasswordFile
 		}
 		login, err := given.Credentials(c, u)

@@ -52,18 +52,9 @@ func main() {
 		UsageText:   "shvbroker [options]",
 		Description: description,
 		Action:      run,
-		Flags: append([]cli.Flag{
-			&cli.StringFlag{Name: "config", Usage: "read the configuration from `FILE`"},
+		Flags: append(append(cliapp.ConfigFlags(), []cli.Flag{
 			&cli.StringFlag{Name: "config-dir", Usage: "read the rights from the CPON files of a C++ broker in `DIR`"},
 			&cli.StringFlag{Name: "access-file", Usage: "store rights that are changed at run time in `FILE`"},
-			&cli.BoolFlag{
-				Name: "check-config", DisableDefaultText: true,
-				Usage: "report what is wrong with the configuration, and exit",
-			},
-			&cli.BoolFlag{
-				Name: "print-config", DisableDefaultText: true,
-				Usage: "print the configuration with the source of each value, without passwords, and exit",
-			},
 			&cli.BoolFlag{
 				Name: "hash-password", DisableDefaultText: true,
 				Usage: "read a password, print its argon2id hash for the configuration, and exit",
@@ -95,17 +86,17 @@ func main() {
 				Usage: "serve /metrics, /healthz and /readyz over HTTP on `HOST:PORT`, such as 127.0.0.1:9375, or on " +
 					"socket:NAME; without a login",
 			},
-			&cli.DurationFlag{
-				Name: "drain-grace", DefaultText: "10s",
+			&cli.StringFlag{
+				Name: "drain-grace", DefaultText: config.DefaultText("drain.grace"),
 				Usage: "after TERM, let open sessions go on for `TIME` and accept no new ones; a second TERM ends them " +
 					"at once",
 			},
-			&cli.DurationFlag{
-				Name: "drain-spread", DefaultText: "0s",
+			&cli.StringFlag{
+				Name: "drain-spread", DefaultText: config.DefaultText("drain.spread"),
 				Usage: "after that, close connections at random moments within `TIME`",
 			},
 			cliapp.ReadyFileFlag(),
-		}, cliapp.LogFlags("info")...),
+		}...), cliapp.LogFlags("info")...),
 	}
 	os.Exit(cliapp.Main(app, os.Args, cliapp.WithQueuedStderr()))
 }
@@ -129,7 +120,7 @@ func run(c *cli.Context) error {
 	if err := s.load(); err != nil {
 		return err
 	}
-	if c.Bool("check-config") || c.Bool("print-config") {
+	if cliapp.ShowsConfig(c) {
 		return s.show()
 	}
 	metrics, err := s.give(sockets)

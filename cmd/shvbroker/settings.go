@@ -75,7 +75,8 @@ func (s *settings) listenSpecs() (specs []daemon.ListenSpec, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", l.At, err)
 		}
-		specs = append(specs, daemon.ListenSpec{URL: u, TLS: transport.ListenOptions{CertFile: l.Cert, KeyFile: l.Key}, At: l.At})
+		specs = append(specs, daemon.ListenSpec{URL: u, TLS: transport.ListenOptions{CertFile: l.Cert, KeyFile: l.Key},
+			At: l.At})
 	}
 	if len(specs) > 0 {
 		return specs, nil
@@ -106,13 +107,15 @@ func (s *settings) check(c *config.Config) error {
 			continue
 		}
 		if !d.URL.IsEncrypted() && !c.AllowPlaintext {
-			return cliapp.Usagef("%s: off loopback everyone on the way could read along; listen on ssl or wss, or allow it by --allow-plaintext or by allow-plaintext: true in the configuration", d.URL)
+			return cliapp.Usagef("%s: off loopback everyone on the way could read along; listen on ssl or wss, or allow it by "+
+				"--allow-plaintext or by allow-plaintext: true in the configuration", d.URL)
 		}
 		if c.Development {
 			return cliapp.Usagef("%s: the development user may be let in on loopback only, such as %s", d.URL, cliapp.DefaultURL)
 		}
 		if users := auth.WellKnown(c.Access); len(users) > 0 {
-			return fmt.Errorf("%s: users with a password that everybody knows may be let in on loopback only: %s", d.URL, strings.Join(users, ", "))
+			return fmt.Errorf("%s: users with a password that everybody knows may be let in on loopback only: %s", d.URL,
+				strings.Join(users, ", "))
 		}
 	}
 	return nil
@@ -120,7 +123,8 @@ func (s *settings) check(c *config.Config) error {
 
 // show does what --check-config and --print-config ask for.
 func (s *settings) show() error {
-	return cliapp.ShowConfig(s.command, s.config.Print, s.config.Warnings, func() ([]string, error) { return nil, s.checkFiles() })
+	return cliapp.ShowConfig(s.command, s.config.Print, s.config.Warnings,
+		func() ([]string, error) { return nil, s.checkFiles() })
 }
 
 // checkFiles reads the certificates, lists and passwords that listeners and connections

@@ -50,7 +50,8 @@ func (s *settings) give(sockets []sdlisten.Socket) (metrics net.Listener, err er
 	}
 	for _, k := range sockets {
 		if !taken[k.Name] {
-			return nil, fmt.Errorf("the socket %q at %s was passed (LISTEN_FDNAMES), and nothing listens on it: name it by `socket: %s` of an entry of listen, or take it out of the .socket unit", k.Name, k.Addr(), k.Name)
+			return nil, fmt.Errorf("the socket %q at %s was passed (LISTEN_FDNAMES), and nothing listens on it: name it by "+
+				"`socket: %s` of an entry of listen, or take it out of the .socket unit", k.Name, k.Addr(), k.Name)
 		}
 	}
 	s.listen = specs
@@ -74,5 +75,6 @@ func noSocket(at, name string, sockets []sdlisten.Socket, taken map[string]bool)
 	if len(passed) == 0 {
 		passed = []string{"none"}
 	}
-	return fmt.Errorf("%s: no socket %q was passed to the broker (LISTEN_FDNAMES), but %s: give it that FileDescriptorName in the .socket unit, or take `socket` away", at, name, strings.Join(passed, ", "))
+	return fmt.Errorf("%s: no socket %q was passed to the broker (LISTEN_FDNAMES), but %s: give it that "+
+		"FileDescriptorName in the .socket unit, or take `socket` away", at, name, strings.Join(passed, ", "))
 }

@@ -133,7 +133,8 @@ func (a Access) cycles() (faults []Fault) {
 			switch state[next] {
 			case open:
 				loop := append(slices.Clone(way[slices.Index(way, next):]), next)
-				faults = append(faults, Fault{Roles, name, errors.New("roles that include themselves: " + strings.Join(loop, " includes "))})
+				faults = append(faults, Fault{Roles, name, errors.New("roles that include themselves: " + strings.Join(loop,
+					" includes "))})
 			case fresh:
 				visit(next, way)
 			}

@@ -64,7 +64,8 @@ func parseArgon2(text string) (argon, error) {
 		numbers[i] = n
 	}
 	if numbers[0] > maxArgonMemory || numbers[1] > maxArgonTime || numbers[2] > maxArgonThreads {
-		return argon{}, fmt.Errorf("an argon2id hash that takes too much (want at most m=%d, t=%d, p=%d)", maxArgonMemory, maxArgonTime, maxArgonThreads)
+		return argon{}, fmt.Errorf("an argon2id hash that takes too much (want at most m=%d, t=%d, p=%d)", maxArgonMemory,
+			maxArgonTime, maxArgonThreads)
 	}
 	a.memory, a.time, a.threads = uint32(numbers[0]), uint32(numbers[1]), uint8(numbers[2])
 	var errs [2]error
@@ -82,13 +83,15 @@ func (a argon) derive(password string) []byte {
 
 func (a argon) String() string {
 	code := base64.RawStdEncoding.EncodeToString
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, a.memory, a.time, a.threads, code(a.salt), code(a.key))
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, a.memory, a.time, a.threads, code(a.salt),
+		code(a.key))
 }
 
 // HashPassword makes an argon2id hash with a salt of its own. It takes 19 MiB
 // and some tens of milliseconds.
 func HashPassword(password string) string {
-	a := argon{memory: argonMemory, time: argonTime, threads: argonThreads, salt: make([]byte, argonSalt), key: make([]byte, argonKey)}
+	a := argon{memory: argonMemory, time: argonTime, threads: argonThreads, salt: make([]byte, argonSalt),
+		key: make([]byte, argonKey)}
 	_, _ = rand.Read(a.salt) // it never fails
 	a.key = a.derive(password)
 	return a.String()

@@ -36,7 +36,8 @@ func MustRule(ri string, level rpc.Access) Rule {
 // section 9).
 func DevelopmentAccess() Access {
 	return Access{
-		Users: map[string]UserEntry{login.DevelopmentUser: {Password: PlainPassword(login.DevelopmentPassword), Roles: []string{"development"}}},
+		Users: map[string]UserEntry{login.DevelopmentUser: {Password: PlainPassword(login.DevelopmentPassword),
+			Roles: []string{"development"}}},
 		Roles: map[string]RoleEntry{"development": {
 			Mounts: []shvpath.Pattern{shvpath.MustPattern("test/**")},
 			Rules: []Rule{

@@ -41,7 +41,8 @@ func TestLoginsThatAreLetInAndOthers(t *testing.T) {
 		{"stored empty, hash of nothing", "empty", login.Hash(nonce, ""), "SHA1", nonce, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			l, err := store.Check(nil, auth.Attempt{User: test.user, Password: test.password, Type: test.loginType, Nonce: test.nonce})
+			l, err := store.Check(nil, auth.Attempt{User: test.user, Password: test.password, Type: test.loginType,
+				Nonce: test.nonce})
 			if test.ok && (err != nil || l.User.Name != test.user) {
 				t.Errorf("refused: %v", err)
 			}
@@ -70,7 +71,8 @@ func TestDevelopmentUserHasRightsOnTestOnly(t *testing.T) {
 			t.Errorf("%q: %d, want %d", path, got, want)
 		}
 	}
-	for path, want := range map[string]bool{"test/agent": true, "test": true, "testing": false, ".broker/x": false, "": false} {
+	for path, want := range map[string]bool{"test/agent": true, "test": true, "testing": false, ".broker/x": false,
+		"": false} {
 		if got := u.MayMount([]byte(path)); got != want {
 			t.Errorf("mount at %q: %v", path, got)
 		}

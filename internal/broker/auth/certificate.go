@@ -113,7 +113,8 @@ var ErrCertificate = errors.New("the client certificate of this connection is no
 func (d *Directory) addCertificates(u *User, names []CertName) (faults []Fault) {
 	for _, name := range names {
 		if other := d.certificates[name]; other != nil && other != u {
-			faults = append(faults, Fault{Users, u.Name, fmt.Errorf("its certificate %s is one of user %s too", name, other.Name)})
+			faults = append(faults, Fault{Users, u.Name, fmt.Errorf("its certificate %s is one of user %s too", name,
+				other.Name)})
 		}
 		d.certificates[name] = u
 	}

@@ -19,13 +19,15 @@ import (
 func TestNamesOfCertificates(t *testing.T) {
 	cn := func(names ...string) (subject pkix.Name) {
 		for _, name := range names {
-			subject.Names = append(subject.Names, pkix.AttributeTypeAndValue{Type: asn1.ObjectIdentifier{2, 5, 4, 3}, Value: name})
+			subject.Names = append(subject.Names, pkix.AttributeTypeAndValue{Type: asn1.ObjectIdentifier{2, 5, 4, 3},
+				Value: name})
 		}
 		return subject
 	}
 	cert := &x509.Certificate{
-		Raw: []byte("x"), Subject: cn("Pump 7"), DNSNames: []string{"Pump7.example", ""}, EmailAddresses: []string{"p@example"},
-		URIs: []*url.URL{{Scheme: "spiffe", Host: "plant", Path: "/pump7"}},
+		Raw: []byte("x"), Subject: cn("Pump 7"), DNSNames: []string{"Pump7.example", ""},
+		EmailAddresses: []string{"p@example"},
+		URIs:           []*url.URL{{Scheme: "spiffe", Host: "plant", Path: "/pump7"}},
 	}
 	want := []auth.CertName{
 		"sha256:2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881",
@@ -55,7 +57,8 @@ func TestNamesOfCertificates(t *testing.T) {
 func holding() auth.Access {
 	return auth.Access{Users: map[string]auth.UserEntry{
 		"eva": {Password: auth.PlainPassword("pw-eva"), Certificates: []auth.CertName{"cn:eva", "dns:shared"}},
-		"bob": {Certificates: []auth.CertName{"cn:bob"}, Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, Tokens: []string{"token-of-bob-0000"}},
+		"bob": {Certificates: []auth.CertName{"cn:bob"}, Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
+			Tokens: []string{"token-of-bob-0000"}},
 		"tom": {Password: auth.PlainPassword("pw-tom")},
 		"off": {Certificates: []auth.CertName{"cn:off"}, Deactivated: true},
 		"old": {Certificates: []auth.CertName{"cn:old"}, Expires: time.Unix(1, 0)},
@@ -75,11 +78,13 @@ func TestWhoACertificateLetsIn(t *testing.T) {
 	}{
 		{"its user", login.External, "", "", []auth.CertName{"sha256:1", "cn:eva"}, "eva", ""},
 		{"by name", login.External, "eva", "", []auth.CertName{"sha256:1", "dns:shared"}, "eva", ""},
-		{"another user", login.External, "tom", "", []auth.CertName{"sha256:1", "cn:eva"}, "", foreign + `: sha256:1, cn:eva is not named at user "tom"`},
+		{"another user", login.External, "tom", "", []auth.CertName{"sha256:1", "cn:eva"}, "",
+			foreign + `: sha256:1, cn:eva is not named at user "tom"`},
 		{"nobody", login.External, "nobody", "", []auth.CertName{"sha256:1", "cn:eva"}, "", foreign + ": sha256:1"},
 		{"none shown", login.External, "eva", "", nil, "", foreign + ": none was shown"},
 		{"of nobody", login.External, "", "", []auth.CertName{"cn:x"}, "", foreign + ": cn:x is named at no user"},
-		{"of two, and no name", login.External, "", "", []auth.CertName{"cn:eva", "cn:bob"}, "", foreign + ": cn:eva, cn:bob is that of several"},
+		{"of two, and no name", login.External, "", "", []auth.CertName{"cn:eva", "cn:bob"}, "",
+			foreign + ": cn:eva, cn:bob is that of several"},
 		{"of two", login.External, "bob", "", []auth.CertName{"cn:eva", "cn:bob"}, "bob", ""},
 		{"deactivated", login.External, "", "", []auth.CertName{"cn:off"}, "", auth.ErrLogin.Error()},
 		{"expired", login.External, "", "", []auth.CertName{"cn:old"}, "", auth.ErrLogin.Error()},
@@ -93,7 +98,8 @@ func TestWhoACertificateLetsIn(t *testing.T) {
 		{"token beside it", login.Token, "", "token-of-bob-0000", []auth.CertName{"cn:bob"}, "bob", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			l, err := s.Check(nil, auth.Attempt{Type: test.kind, User: test.user, Password: test.password, Certificate: test.shown, From: inside, Now: time.Now()})
+			l, err := s.Check(nil, auth.Attempt{Type: test.kind, User: test.user, Password: test.password,
+				Certificate: test.shown, From: inside, Now: time.Now()})
 			switch {
 			case test.want == "":
 				if err == nil || !strings.Contains(err.Error(), test.why) {
@@ -104,7 +110,8 @@ func TestWhoACertificateLetsIn(t *testing.T) {
 			}
 		})
 	}
-	if _, err := s.Check(nil, auth.Attempt{Type: login.External, Certificate: []auth.CertName{"cn:bob"}, From: netip.MustParseAddr("11.0.0.1")}); !errors.Is(err, auth.ErrLogin) {
+	if _, err := s.Check(nil, auth.Attempt{Type: login.External, Certificate: []auth.CertName{"cn:bob"},
+		From: netip.MustParseAddr("11.0.0.1")}); !errors.Is(err, auth.ErrLogin) {
 		t.Errorf("from elsewhere: %v", err)
 	}
 }
@@ -119,20 +126,26 @@ func TestWhatALoginByCertificateLoses(t *testing.T) {
 	}{
 		{"nothing", "eva", func(*auth.UserEntry) {}, auth.Kept, auth.Kept},
 		{"another password", "eva", func(e *auth.UserEntry) { e.Password = auth.PlainPassword("x") }, auth.Kept, auth.Kept},
-		{"another name of it", "eva", func(e *auth.UserEntry) { e.Certificates = []auth.CertName{"dns:shared"} }, auth.Kept, auth.Kept},
+		{"another name of it", "eva",
+			func(e *auth.UserEntry) { e.Certificates = []auth.CertName{"dns:shared"} }, auth.Kept, auth.Kept},
 		{"the mapping", "eva", func(e *auth.UserEntry) { e.Certificates = nil }, auth.CertificateTaken, auth.Kept},
 		{"expiry", "eva", func(e *auth.UserEntry) { e.Expires = time.Unix(1, 0) }, auth.Expired, auth.Kept},
 		{"activation", "eva", func(e *auth.UserEntry) { e.Deactivated = true }, auth.Deactivated, auth.Kept},
-		{"address", "eva", func(e *auth.UserEntry) { e.Networks = []netip.Prefix{netip.MustParsePrefix("11.0.0.0/8")} }, auth.AddressDenied, auth.Kept},
-		{"the other certificate becomes somebody's", "bob", func(e *auth.UserEntry) { e.Certificates = []auth.CertName{"cn:x"} }, auth.Kept, auth.CertificateTaken},
+		{"address", "eva",
+			func(e *auth.UserEntry) { e.Networks = []netip.Prefix{netip.MustParsePrefix("11.0.0.0/8")} }, auth.AddressDenied,
+			auth.Kept},
+		{"the other certificate becomes somebody's", "bob",
+			func(e *auth.UserEntry) { e.Certificates = []auth.CertName{"cn:x"} }, auth.Kept, auth.CertificateTaken},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := auth.NewStore(build(t, holding()))
-			eva, err := s.Check(nil, auth.Attempt{Type: login.External, Certificate: []auth.CertName{"cn:eva", "dns:shared"}, From: inside})
+			eva, err := s.Check(nil, auth.Attempt{Type: login.External, Certificate: []auth.CertName{"cn:eva", "dns:shared"},
+				From: inside})
 			if err != nil {
 				t.Fatal(err)
 			}
-			tom, err := s.Check(nil, auth.Attempt{Type: login.Plain, User: "tom", Password: "pw-tom", Certificate: []auth.CertName{"cn:x"}, From: inside})
+			tom, err := s.Check(nil, auth.Attempt{Type: login.Plain, User: "tom", Password: "pw-tom",
+				Certificate: []auth.CertName{"cn:x"}, From: inside})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -28,7 +28,8 @@ type Directory struct {
 
 // NewDirectory makes a directory of users, without tokens, certificates and devices.
 func NewDirectory(users ...*User) *Directory {
-	d := &Directory{users: make(map[string]*User, len(users)), tokens: make(map[tokenKey]*User), certificates: make(map[CertName]*User)}
+	d := &Directory{users: make(map[string]*User, len(users)), tokens: make(map[tokenKey]*User),
+		certificates: make(map[CertName]*User)}
 	for _, u := range users {
 		d.add(u)
 	}

@@ -35,10 +35,12 @@ func TestFirstRuleInTheOrderOfRolesDecides(t *testing.T) {
 	d := build(t, auth.Access{
 		Users: map[string]auth.UserEntry{"u": {Roles: []string{"a", "b", "nosuch"}}},
 		Roles: map[string]auth.RoleEntry{
-			"a": {Roles: []string{"deep"}, Rules: []auth.Rule{auth.MustRule("x/closed/**:*", rpc.AccessNone), auth.MustRule("x/**:get", rpc.AccessRead)}},
+			"a": {Roles: []string{"deep"}, Rules: []auth.Rule{auth.MustRule("x/closed/**:*", rpc.AccessNone),
+				auth.MustRule("x/**:get", rpc.AccessRead)}},
 			"b": {Rules: []auth.Rule{auth.MustRule("x/**:*", rpc.AccessWrite)}, Mounts: patterns("m/*")},
 			// Behind b, though it is named by a.
-			"deep":   {Roles: []string{"deeper"}, Rules: []auth.Rule{auth.MustRule("x/**:*", rpc.AccessSuper), auth.MustRule("y:*", rpc.AccessCommand)}},
+			"deep": {Roles: []string{"deeper"}, Rules: []auth.Rule{auth.MustRule("x/**:*", rpc.AccessSuper),
+				auth.MustRule("y:*", rpc.AccessCommand)}},
 			"deeper": {Rules: []auth.Rule{auth.MustRule("z:*", rpc.AccessBrowse)}, Mounts: patterns("n/**")},
 		},
 	})
@@ -80,7 +82,8 @@ func TestRolesThatIncludeThemselvesAreAFault(t *testing.T) {
 		want  string
 	}{
 		{map[string][]string{"a": {"a"}}, `role "a": roles that include themselves: a includes a`},
-		{map[string][]string{"a": {"b"}, "b": {"c"}, "c": {"b"}}, `role "c": roles that include themselves: b includes c includes b`},
+		{map[string][]string{"a": {"b"}, "b": {"c"}, "c": {"b"}},
+			`role "c": roles that include themselves: b includes c includes b`},
 		{map[string][]string{"a": {"b", "c"}, "b": {"d"}, "c": {"d"}, "d": nil}, ""}, // twice, not in a circle
 	} {
 		a := auth.Access{Roles: make(map[string]auth.RoleEntry)}
@@ -103,7 +106,8 @@ func TestUnknownRolesAreToldAndGrantNothing(t *testing.T) {
 		Users: map[string]auth.UserEntry{"u": {Roles: []string{"ghost"}}},
 		Roles: map[string]auth.RoleEntry{"r": {Roles: []string{"wraith"}}},
 	}
-	if got := fmt.Sprint(a.Unknown()); !strings.Contains(got, `user "u": there is no role "ghost"`) || !strings.Contains(got, `role "r": there is no role "wraith"`) {
+	if got := fmt.Sprint(a.Unknown()); !strings.Contains(got, `user "u": there is no role "ghost"`) ||
+		!strings.Contains(got, `role "r": there is no role "wraith"`) {
 		t.Error(got)
 	}
 	if got := build(t, a).User("u").Level([]byte("a"), []byte("ls")); got != rpc.AccessNone {
@@ -199,10 +203,12 @@ func TestLossesOfALogin(t *testing.T) {
 		{"not yet", with(func(e *auth.UserEntry) { e.Expires = now.Add(1) }), auth.Kept, auth.Kept},
 		{"password", with(func(e *auth.UserEntry) { e.Password = auth.PlainPassword("q") }), auth.PasswordChanged, auth.Kept},
 		{"token", with(func(e *auth.UserEntry) { e.Tokens = []string{"new"} }), auth.Kept, auth.PasswordChanged},
-		{"network", with(func(e *auth.UserEntry) { e.Networks = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} }), auth.AddressDenied, auth.AddressDenied},
+		{"network", with(func(e *auth.UserEntry) { e.Networks = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} }),
+			auth.AddressDenied, auth.AddressDenied},
 	} {
 		d := build(t, test.access)
-		if u, loss := byPassword.Lost(d, netip.Addr{}, now); loss != test.login || (u == d.User("u") && u != nil) != (loss == auth.Kept) {
+		if u, loss := byPassword.Lost(d, netip.Addr{}, now); loss != test.login ||
+			(u == d.User("u") && u != nil) != (loss == auth.Kept) {
 			t.Errorf("%s: %v", test.name, loss)
 		}
 		if _, loss := byToken.Lost(d, netip.Addr{}, now); loss != test.token {
@@ -217,7 +223,8 @@ func TestLossesOfALogin(t *testing.T) {
 func TestSessionTokens(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	access := func(password string) auth.Access {
-		return auth.Access{Users: map[string]auth.UserEntry{"u": {Password: auth.PlainPassword(password)}, "v": {Password: auth.PlainPassword("v")}}}
+		return auth.Access{Users: map[string]auth.UserEntry{"u": {Password: auth.PlainPassword(password)},
+			"v": {Password: auth.PlainPassword("v")}}}
 	}
 	s := auth.NewStore(build(t, access("p")))
 	first, err := s.Check(nil, auth.Attempt{User: "u", Password: "p", Type: login.Plain, Now: now})
@@ -235,7 +242,8 @@ func TestSessionTokens(t *testing.T) {
 		return err
 	}
 	token := s.Issue(first, now)
-	for text, good := range map[string]bool{token: true, strings.TrimPrefix(token, "session-token:"): true, token + "x": false, "": false, "session-token:": false} {
+	for text, good := range map[string]bool{token: true, strings.TrimPrefix(token, "session-token:"): true,
+		token + "x": false, "": false, "session-token:": false} {
 		if err := by(text, now); (err == nil) != good {
 			t.Errorf("%q: %v", text, err)
 		}
@@ -257,7 +265,8 @@ func TestSessionTokens(t *testing.T) {
 }
 
 func TestOneTokenOfTwoUsersIsAFault(t *testing.T) {
-	d, faults := auth.Build(auth.Access{Users: map[string]auth.UserEntry{"a": {Tokens: []string{"t"}}, "b": {Tokens: []string{"t"}}}})
+	d, faults := auth.Build(auth.Access{Users: map[string]auth.UserEntry{"a": {Tokens: []string{"t"}},
+		"b": {Tokens: []string{"t"}}}})
 	if d != nil || len(faults) != 1 || strings.Contains(faults[0].Error(), `"t"`) {
 		t.Errorf("%v", faults)
 	}
@@ -271,8 +280,10 @@ func TestUsersWithEqualRolesShareTheirRules(t *testing.T) {
 			"d": {Roles: []string{"r", "s"}, Mounts: []shvpath.Pattern{shvpath.MustPattern("own/**")}},
 		},
 		Roles: map[string]auth.RoleEntry{
-			"r": {Rules: []auth.Rule{auth.MustRule("r:*", rpc.AccessRead)}, Mounts: []shvpath.Pattern{shvpath.MustPattern("r/**")}},
-			"s": {Rules: []auth.Rule{auth.MustRule("s:*", rpc.AccessRead)}, Mounts: []shvpath.Pattern{shvpath.MustPattern("s/**")}},
+			"r": {Rules: []auth.Rule{auth.MustRule("r:*", rpc.AccessRead)},
+				Mounts: []shvpath.Pattern{shvpath.MustPattern("r/**")}},
+			"s": {Rules: []auth.Rule{auth.MustRule("s:*", rpc.AccessRead)},
+				Mounts: []shvpath.Pattern{shvpath.MustPattern("s/**")}},
 		},
 	}
 	d, faults := auth.Build(a)
@@ -280,7 +291,8 @@ func TestUsersWithEqualRolesShareTheirRules(t *testing.T) {
 		t.Fatal(faults)
 	}
 	rules := func(name string) *auth.Rule { return &d.User(name).Rules[0] }
-	if rules("a") != rules("b") || rules("a") != rules("d") || rules("a") == rules("c") || d.User("c").Rules[0].RI.String() != "s:*" {
+	if rules("a") != rules("b") || rules("a") != rules("d") || rules("a") == rules("c") ||
+		d.User("c").Rules[0].RI.String() != "s:*" {
 		t.Error("rules are not shared as they should be")
 	}
 	for name, own := range map[string]bool{"a": false, "d": true} {

@@ -88,11 +88,15 @@ func TestHashesThatCouldTakeTheMachineAreRefused(t *testing.T) {
 	const salt = "$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"
 	for _, text := range []string{
 		"", "x", "$argon2i$v=19$m=65536,t=2,p=1" + salt, "$argon2id$v=16$m=65536,t=2,p=1" + salt,
-		"$argon2id$v=19$m=4194304,t=2,p=1" + salt, "$argon2id$v=19$m=65536,t=4000,p=1" + salt, "$argon2id$v=19$m=65536,t=2,p=200" + salt,
+		"$argon2id$v=19$m=4194304,t=2,p=1" + salt, "$argon2id$v=19$m=65536,t=4000,p=1" + salt,
+		"$argon2id$v=19$m=65536,t=2,p=200" + salt,
 		"$argon2id$v=19$m=0,t=2,p=1" + salt, "$argon2id$v=19$m=65536,t=0,p=1" + salt, "$argon2id$v=19$m=-1,t=2,p=1" + salt,
-		"$argon2id$v=19$m=65536,t=2" + salt, "$argon2id$v=19$t=2,m=65536,p=1" + salt, "$argon2id$v=19$m=65536,t=2,p=1,x=1" + salt,
-		"$argon2id$v=19$m=65536,t=2,p=1$c29$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc", "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFh",
-		"$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$!!!", "$argon2id$v=19$m=65536,t=2,p=1" + salt + "$", reference + strings.Repeat("A", 300),
+		"$argon2id$v=19$m=65536,t=2" + salt, "$argon2id$v=19$t=2,m=65536,p=1" + salt,
+		"$argon2id$v=19$m=65536,t=2,p=1,x=1" + salt,
+		"$argon2id$v=19$m=65536,t=2,p=1$c29$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
+		"$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFh",
+		"$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$!!!", "$argon2id$v=19$m=65536,t=2,p=1" + salt + "$",
+		reference + strings.Repeat("A", 300),
 	} {
 		if _, err := auth.Argon2Password(text); err == nil {
 			t.Errorf("taken: %s", text)

@@ -182,7 +182,8 @@ func (s *Store) checkToken(d *Directory, a Attempt) (Login, error) {
 		return Login{}, refusal("an unknown token, or one that is too old")
 	}
 	if login.external && !slices.Equal(login.certificate, a.Certificate) {
-		return Login{}, foreign("a session token of user %s is good beside the certificate that it was made with", login.User.Name)
+		return Login{}, foreign("a session token of user %s is good beside the certificate that it was made with",
+			login.User.Name)
 	}
 	login.certificate = a.Certificate
 	u, loss := login.Lost(d, a.From, a.Now)

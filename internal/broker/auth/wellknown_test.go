@@ -8,7 +8,8 @@ import (
 
 func TestLoginsWithWellKnownPasswords(t *testing.T) {
 	const nonce = "1437608631"
-	for password, want := range map[string]bool{login.DevelopmentPassword: true, "admin": true, "eva": true, "": false, "Admin ": false, "nobody knows it": false} {
+	for password, want := range map[string]bool{login.DevelopmentPassword: true, "admin": true, "eva": true, "": false,
+		"Admin ": false, "nobody knows it": false} {
 		if got := WellKnownLogin("eva", password, login.Plain, nonce); got != want {
 			t.Errorf("%q: %v", password, got)
 		}

@@ -31,7 +31,8 @@ func (e entryName) String() string {
 func newPart() *part {
 	return &part{
 		Access: auth.Access{
-			Users: make(map[string]auth.UserEntry), Roles: make(map[string]auth.RoleEntry), Devices: make(map[string]auth.DeviceEntry),
+			Users: make(map[string]auth.UserEntry), Roles: make(map[string]auth.RoleEntry),
+			Devices: make(map[string]auth.DeviceEntry),
 		},
 		at: make(map[entryName]conf.Place), removed: make(map[entryName]bool),
 	}

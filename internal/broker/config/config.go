@@ -113,7 +113,8 @@ func load(s Sources, data []byte) (*Config, error) {
 	}
 	switch {
 	case s.Dir != "" && c.hasAccess:
-		in.FailAt(conf.FilePlace(s.File), "access and policies: the rights come from --config-dir %s, and can come from one place only", s.Dir)
+		in.FailAt(conf.FilePlace(s.File),
+			"access and policies: the rights come from --config-dir %s, and can come from one place only", s.Dir)
 	case s.Dir != "":
 		in.dir(s.Dir, c.base)
 	case !c.hasAccess:
@@ -208,3 +209,6 @@ func (c *Config) Print(w io.Writer, explain bool) error { return table.Print(w, 
 
 // DefaultText returns the default of a setting as it is written, for --help.
 func DefaultText(key string) string { return table.Get(key).Default }
+
+// Declared returns what the table says of each setting.
+func Declared() []conf.Declared { return table.Declared() }

@@ -72,7 +72,8 @@ var (
 	connectionFields = []conf.Field[connecting]{
 		{Name: "name", Read: func(r *conf.Reader, n *conf.Node, up *connecting) { up.Name, _ = conf.Text.Read(r, n) }},
 		{Name: "enabled", Read: func(r *conf.Reader, n *conf.Node, up *connecting) { up.enabled, _ = conf.Bool.Read(r, n) }},
-		{Name: "connection_settings", Read: func(r *conf.Reader, n *conf.Node, up *connecting) { conf.ReadMap(r, n, up, exportFields) }},
+		{Name: "connection_settings",
+			Read: func(r *conf.Reader, n *conf.Node, up *connecting) { conf.ReadMap(r, n, up, exportFields) }},
 		{Name: "client", Read: func(_ *conf.Reader, n *conf.Node, up *connecting) { up.client = n }},
 	}
 	exportFields = []conf.Field[connecting]{

@@ -42,7 +42,8 @@ type reading[T any] struct {
 
 // field is a key of an entry of type T.
 func field[T any](name string, read func(in *reader, n *conf.Node, to *T)) conf.Field[reading[T]] {
-	return conf.Field[reading[T]]{Name: name, Read: func(_ *conf.Reader, n *conf.Node, into *reading[T]) { read(into.in, n, into.to) }}
+	return conf.Field[reading[T]]{Name: name,
+		Read: func(_ *conf.Reader, n *conf.Node, into *reading[T]) { read(into.in, n, into.to) }}
 }
 
 func silent[T any](f conf.Field[T]) conf.Field[T] {
@@ -55,18 +56,21 @@ var userFields = []conf.Field[reading[auth.UserEntry]]{
 	silent(field("passwordFormat", func(*reader, *conf.Node, *auth.UserEntry) {})), // password asks for it
 	field("roles", func(in *reader, n *conf.Node, u *auth.UserEntry) { u.Roles = in.names(n) }),
 	silent(field("grants", func(in *reader, n *conf.Node, u *auth.UserEntry) { u.Roles = in.names(n) })),
-	field("tokens", func(in *reader, n *conf.Node, u *auth.UserEntry) { u.Tokens = token.ReadList(&in.Reader, n, "[TOKEN]") }),
+	field("tokens",
+		func(in *reader, n *conf.Node, u *auth.UserEntry) { u.Tokens = token.ReadList(&in.Reader, n, "[TOKEN]") }),
 	field("certificates", func(in *reader, n *conf.Node, u *auth.UserEntry) {
 		u.Certificates = certName.ReadList(&in.Reader, n, `["cn:pump-7"]`)
 	}),
-	field("deactivated", func(in *reader, n *conf.Node, u *auth.UserEntry) { u.Deactivated, _ = conf.Bool.Read(&in.Reader, n) }),
+	field("deactivated",
+		func(in *reader, n *conf.Node, u *auth.UserEntry) { u.Deactivated, _ = conf.Bool.Read(&in.Reader, n) }),
 	field("deactivated_reason", func(in *reader, n *conf.Node, u *auth.UserEntry) {
 		u.DeactivatedReason, _ = conf.Text.Read(&in.Reader, n)
 	}),
 	field("expires", func(in *reader, n *conf.Node, u *auth.UserEntry) { u.Expires, _ = date.Read(&in.Reader, n) }),
 	field("allowed-ips", func(in *reader, n *conf.Node, u *auth.UserEntry) { u.Networks = in.networks(n) }),
 	field("mount-points", func(in *reader, n *conf.Node, u *auth.UserEntry) { u.Mounts = in.mountPoints(n) }),
-	field("mount-by-device-id", func(in *reader, n *conf.Node, u *auth.UserEntry) { u.ByDeviceID, _ = conf.Bool.Read(&in.Reader, n) }),
+	field("mount-by-device-id",
+		func(in *reader, n *conf.Node, u *auth.UserEntry) { u.ByDeviceID, _ = conf.Bool.Read(&in.Reader, n) }),
 }
 
 // user reads an entry of users. One without a password keeps that of before.
@@ -118,8 +122,10 @@ func (in *reader) ignored(n *conf.Node) {
 }
 
 var deviceFields = []conf.Field[reading[auth.DeviceEntry]]{
-	field("mountPoint", func(in *reader, n *conf.Node, d *auth.DeviceEntry) { d.MountPoint, _ = conf.Path.Read(&in.Reader, n) }),
-	field("description", func(in *reader, n *conf.Node, d *auth.DeviceEntry) { d.Description, _ = conf.Text.Read(&in.Reader, n) }),
+	field("mountPoint",
+		func(in *reader, n *conf.Node, d *auth.DeviceEntry) { d.MountPoint, _ = conf.Path.Read(&in.Reader, n) }),
+	field("description",
+		func(in *reader, n *conf.Node, d *auth.DeviceEntry) { d.Description, _ = conf.Text.Read(&in.Reader, n) }),
 }
 
 // device reads an entry of mounts.
@@ -212,7 +218,8 @@ func (in *reader) rules(n *conf.Node) []auth.Rule {
 type ruleNodes struct{ ri, path, method, grant *conf.Node }
 
 func ruleField(name string, node func(*ruleNodes) **conf.Node) conf.Field[ruleNodes] {
-	return conf.Field[ruleNodes]{Name: name, Read: func(_ *conf.Reader, n *conf.Node, nodes *ruleNodes) { *node(nodes) = n }}
+	return conf.Field[ruleNodes]{Name: name,
+		Read: func(_ *conf.Reader, n *conf.Node, nodes *ruleNodes) { *node(nodes) = n }}
 }
 
 var ruleFields = []conf.Field[ruleNodes]{

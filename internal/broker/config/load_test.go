@@ -54,22 +54,30 @@ func TestEveryKeyIsRead(t *testing.T) {
 	c := load(t, config.Sources{File: "testdata/whole.yaml"})
 	want := limits.Limits{
 		MaxFrame: 1 << 20, LoginFrame: 32 << 10, Connections: 100, Unauthenticated: 50, UnauthenticatedPerSource: 10,
-		Handshakes: 3, QueueBytes: 2 << 20, QueueTotal: 64 << 20, WriteStall: time.Minute, FrameStall: 7 * time.Second, LoginDeadline: 5 * time.Second,
-		LoginPenalty: limits.DefaultLoginPenalty, // no configuration sets it
+		Handshakes: 3, QueueBytes: 2 << 20, QueueTotal: 64 << 20, WriteStall: time.Minute, FrameStall: 7 * time.Second,
+		LoginDeadline: 5 * time.Second,
+		LoginPenalty:  limits.DefaultLoginPenalty, // no configuration sets it
 	}
-	if c.Limits != want || c.Name != "broker.local" || !c.AllowPlaintext || c.AccessFile != "/var/lib/shvbroker/access.yaml" || c.Development {
+	if c.Limits != want || c.Name != "broker.local" || !c.AllowPlaintext ||
+		c.AccessFile != "/var/lib/shvbroker/access.yaml" || c.Development {
 		t.Errorf("%+v", c)
 	}
-	if got := fmt.Sprint(c.Listen); got != "[{tcp://127.0.0.1:3755     false  testdata/whole.yaml:4:10} {ssl://0.0.0.0:3756 testdata/cert.pem /etc/shv/key.pem testdata/devices.pem /etc/shv/crl.pem true shv testdata/whole.yaml:5:10}]" {
+	if got := fmt.Sprint(c.Listen); got != "[{tcp://127.0.0.1:3755     false  testdata/whole.yaml:4:10} "+
+		"{ssl://0.0.0.0:3756 testdata/cert.pem /etc/shv/key.pem testdata/devices.pem /etc/shv/crl.pem true shv "+
+		"testdata/whole.yaml:5:10}]" {
 		t.Errorf("listen %s", got)
 	}
 	levels(t, c, "eva", map[string]rpc.Access{
-		"test/closed/a:get": rpc.AccessNone, "test/a:set": rpc.AccessWrite, "test/a:reset": rpc.AccessNone, "x:get": rpc.AccessRead, "x:set": rpc.AccessNone,
+		"test/closed/a:get": rpc.AccessNone, "test/a:set": rpc.AccessWrite, "test/a:reset": rpc.AccessNone,
+		"x:get": rpc.AccessRead, "x:set": rpc.AccessNone,
 	})
-	if got := fmt.Sprint(c.Connections, c.Advertise); got != "[{headquarters ssl://hq.example.com:3756 plant-7 testdata/secret sites/plant7 serial-9 shv/plant 1m30s 30s testdata/whole.yaml:27:5}] [tcp://plant.example.com:3755 ssl://plant.example.com:3756]" {
+	if got := fmt.Sprint(c.Connections,
+		c.Advertise); got != "[{headquarters ssl://hq.example.com:3756 plant-7 testdata/secret sites/plant7 serial-9 "+
+		"shv/plant 1m30s 30s testdata/whole.yaml:27:5}] [tcp://plant.example.com:3755 ssl://plant.example.com:3756]" {
 		t.Errorf("connections and addresses %s", got)
 	}
-	if up := c.Connections[0].URL; up.CA != "testdata/hq.pem" || up.Cert != "testdata/own.pem" || up.Key != "/etc/shv/of-the-url" || up.CRL != "testdata/hq.crl" {
+	if up := c.Connections[0].URL; up.CA != "testdata/hq.pem" || up.Cert != "testdata/own.pem" ||
+		up.Key != "/etc/shv/of-the-url" || up.CRL != "testdata/hq.crl" {
 		t.Errorf("certificates of a connection: %+v", up)
 	}
 	if got := fmt.Sprint(c.Access.Users["eva"].Certificates); got != "[cn:eva]" {
@@ -87,17 +95,20 @@ func TestEveryKeyIsRead(t *testing.T) {
 	if at, ok := c.Directory.DeviceMount("serial-7"); !ok || at != "plant/pump7" || !eva.ByDeviceID {
 		t.Errorf("device at %q", at)
 	}
-	if !letsIn(c, "eva", "hush-eva", "10.1.1.1") || letsIn(c, "eva", "hush-eva", "11.1.1.1") || eva.Expires.Year() != 2030 {
+	if !letsIn(c, "eva", "hush-eva", "10.1.1.1") || letsIn(c, "eva", "hush-eva", "11.1.1.1") ||
+		eva.Expires.Year() != 2030 {
 		t.Error("eva's limits are not read")
 	}
-	if _, err := auth.NewStore(c.Directory).Check(nil, auth.Attempt{Type: login.Token, Token: "hush-hush-hush-hush", From: netip.MustParseAddr("10.0.0.1")}); err != nil {
+	if _, err := auth.NewStore(c.Directory).Check(nil, auth.Attempt{Type: login.Token, Token: "hush-hush-hush-hush",
+		From: netip.MustParseAddr("10.0.0.1")}); err != nil {
 		t.Errorf("token: %v", err)
 	}
 }
 
 func TestTheRustBrokersFileLoadsAsItIs(t *testing.T) {
 	c := load(t, config.Sources{File: "testdata/shvbroker-rs.yaml"})
-	for user, password := range map[string]string{"admin": "admin", "tester": "tester", "viewer": "viewer", "child-broker": "child-broker"} {
+	for user, password := range map[string]string{"admin": "admin", "tester": "tester", "viewer": "viewer",
+		"child-broker": "child-broker"} {
 		if !letsIn(c, user, password, "127.0.0.1") {
 			t.Errorf("%s is not let in", user)
 		}
@@ -106,14 +117,18 @@ func TestTheRustBrokersFileLoadsAsItIs(t *testing.T) {
 		t.Error("the policy's addresses do not count")
 	}
 	levels(t, c, "admin", map[string]rpc.Access{"a/b:c": rpc.AccessSuper})
-	levels(t, c, "tester", map[string]rpc.Access{"test/a:x": rpc.AccessConfig, ".app:ping": rpc.AccessWrite, "a:ls": rpc.AccessBrowse, ".broker/currentClient:info": rpc.AccessWrite})
-	for user, want := range map[string]string{"admin": "true true", "tester": "true false", "child-broker": "true true", "viewer": "false false"} {
+	levels(t, c, "tester", map[string]rpc.Access{"test/a:x": rpc.AccessConfig, ".app:ping": rpc.AccessWrite,
+		"a:ls": rpc.AccessBrowse, ".broker/currentClient:info": rpc.AccessWrite})
+	for user, want := range map[string]string{"admin": "true true", "tester": "true false", "child-broker": "true true",
+		"viewer": "false false"} {
 		u := c.Directory.User(user)
 		if got := fmt.Sprint(u.MayMount([]byte("test/x")), " ", u.ByDeviceID); got != want {
 			t.Errorf("%s may mount in test, by id: %s, want %s", user, got, want)
 		}
 	}
-	if got := strings.Join(c.Warnings, "\n"); !strings.Contains(got, "testdata/shvbroker-rs.yaml:137:1: trusted_user_ids_role: not used by this broker") || strings.Contains(got, "connections") || strings.Contains(got, "tunnelling") {
+	if got := strings.Join(c.Warnings, "\n"); !strings.Contains(got,
+		"testdata/shvbroker-rs.yaml:137:1: trusted_user_ids_role: not used by this broker") ||
+		strings.Contains(got, "connections") || strings.Contains(got, "tunnelling") {
 		t.Errorf("warnings:\n%s", got)
 	}
 	if got := auth.WellKnown(c.Access); len(got) != 4 {
@@ -128,19 +143,24 @@ func TestTheCPlusPlusBrokersDirectory(t *testing.T) {
 			t.Errorf("%s is not let in", user)
 		}
 	}
-	levels(t, c, "iot", map[string]rpc.Access{"test/closed/a:x": rpc.AccessRead, "a:get": rpc.AccessRead, "a:set": rpc.AccessBrowse, ".broker/app:ping": rpc.AccessWrite})
+	levels(t, c, "iot", map[string]rpc.Access{"test/closed/a:x": rpc.AccessRead, "a:get": rpc.AccessRead,
+		"a:set": rpc.AccessBrowse, ".broker/app:ping": rpc.AccessWrite})
 	levels(t, c, "tester", map[string]rpc.Access{"test/closed/a:x": rpc.AccessConfig, "b:get": rpc.AccessRead})
 	u := c.Directory.User("iot")
-	if at, _ := c.Directory.DeviceMount("short"); at != "sites" || !u.ByDeviceID || !u.MayMount([]byte("test/x")) || u.MayMount([]byte("x")) {
+	if at, _ := c.Directory.DeviceMount("short"); at != "sites" || !u.ByDeviceID || !u.MayMount([]byte("test/x")) ||
+		u.MayMount([]byte("x")) {
 		t.Error("mounts are not those of the C++ broker")
 	}
-	if len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0], `roles.cpon:2:2: access.roles."iot".weight: not used by this broker`) {
+	if len(c.Warnings) != 1 ||
+		!strings.Contains(c.Warnings[0], `roles.cpon:2:2: access.roles."iot".weight: not used by this broker`) {
 		t.Errorf("warnings: %q", c.Warnings)
 	}
 }
 
 func TestWhatHasNoEffectIsToldWithItsPlace(t *testing.T) {
-	c := load(t, config.Sources{File: write(t, "f", `connections: [{name: up, enabled: true, connection_settings: {imported_shv_root: x}, client: {url: "tcp://h", mount: m}}, {name: off, client: {url: "can:x"}}]
+	c := load(t, config.Sources{File: write(t, "f",
+		`connections: [{name: up, enabled: true, connection_settings: {imported_shv_root: x}, client: {url: "tcp://h", `+
+			`mount: m}}, {name: off, client: {url: "can:x"}}]
 tunnelling: {enabled: true}
 listen: [{url: "tcp://127.0.0.1:0"}, {url: "can://x:1"}]
 access:
@@ -164,12 +184,14 @@ access:
 }
 
 func TestWithoutAConfigurationTheDevelopmentUserServes(t *testing.T) {
-	for _, s := range []config.Sources{{}, {File: write(t, "f", "limits: {connections: 7}\n")}, {File: write(t, "f", "# nothing\n")}} {
+	for _, s := range []config.Sources{{}, {File: write(t, "f", "limits: {connections: 7}\n")}, {File: write(t, "f",
+		"# nothing\n")}} {
 		if c := load(t, s); !c.Development || !letsIn(c, login.DevelopmentUser, login.DevelopmentPassword, "127.0.0.1") {
 			t.Errorf("%+v", s)
 		}
 	}
-	if c := load(t, config.Sources{File: write(t, "f", "access: {users: {}}\n")}); c.Development || letsIn(c, login.DevelopmentUser, login.DevelopmentPassword, "127.0.0.1") {
+	if c := load(t, config.Sources{File: write(t, "f", "access: {users: {}}\n")}); c.Development ||
+		letsIn(c, login.DevelopmentUser, login.DevelopmentPassword, "127.0.0.1") {
 		t.Error("the development user serves beside configured ones")
 	}
 }
@@ -191,17 +213,20 @@ mounts: {serial-7: }
 		t.Errorf("removed entries are there: %v", c.Access)
 	}
 	missing := filepath.Join(t.TempDir(), "none")
-	if c := load(t, config.Sources{File: "testdata/whole.yaml", AccessFile: missing}); !letsIn(c, "eva", "hush-eva", "10.1.1.1") {
+	if c := load(t, config.Sources{File: "testdata/whole.yaml", AccessFile: missing}); !letsIn(c, "eva", "hush-eva",
+		"10.1.1.1") {
 		t.Error("an access file that is not there yet changes something")
 	}
 	broken := write(t, "access.yaml", "users:\n  eva: {password: x}\n")
-	if _, err := config.Load(config.Sources{AccessFile: broken}); err == nil || !strings.Contains(err.Error(), broken+":2:19: ") {
+	if _, err := config.Load(config.Sources{AccessFile: broken}); err == nil ||
+		!strings.Contains(err.Error(), broken+":2:19: ") {
 		t.Errorf("broken: %v", err)
 	}
 }
 
 func TestPrintShowsSourcesAndNoSecrets(t *testing.T) {
-	c := load(t, config.Sources{File: "testdata/whole.yaml", AccessFile: write(t, "access.yaml", "mounts: {x: {mountPoint: y}}\n")})
+	c := load(t, config.Sources{File: "testdata/whole.yaml", AccessFile: write(t, "access.yaml",
+		"mounts: {x: {mountPoint: y}}\n")})
 	var b strings.Builder
 	if err := c.Print(&b, false); err != nil {
 		t.Fatal(err)
@@ -209,15 +234,21 @@ func TestPrintShowsSourcesAndNoSecrets(t *testing.T) {
 	for _, want := range []string{
 		"name: broker.local  # testdata/whole.yaml:2:1\n", "limits.frame: 1MiB  # testdata/whole.yaml:15:3\n",
 		`access.users."eva": {`, `"password":{"Plain":"(hidden)"}`, "access.yaml:1:10\n",
-		"listen[1].url: tcp://127.0.0.1:3755  # testdata/whole.yaml:4:10\n", "listen[2].url: ssl://0.0.0.0:3756  # testdata/whole.yaml:5:10\n",
-		"listen[2].cert: testdata/cert.pem  # testdata/whole.yaml:6:5\n", "listen[2].key: /etc/shv/key.pem  # testdata/whole.yaml:7:5\n",
-		"listen[2].client-ca: testdata/devices.pem  # testdata/whole.yaml:8:5\n", "listen[2].crl: /etc/shv/crl.pem  # testdata/whole.yaml:9:5\n",
-		"listen[2].require-client-cert: true  # testdata/whole.yaml:10:5\n", "listen[2].socket: shv  # testdata/whole.yaml:11:5\n",
+		"listen[1].url: tcp://127.0.0.1:3755  # testdata/whole.yaml:4:10\n",
+		"listen[2].url: ssl://0.0.0.0:3756  # testdata/whole.yaml:5:10\n",
+		"listen[2].cert: testdata/cert.pem  # testdata/whole.yaml:6:5\n",
+		"listen[2].key: /etc/shv/key.pem  # testdata/whole.yaml:7:5\n",
+		"listen[2].client-ca: testdata/devices.pem  # testdata/whole.yaml:8:5\n",
+		"listen[2].crl: /etc/shv/crl.pem  # testdata/whole.yaml:9:5\n",
+		"listen[2].require-client-cert: true  # testdata/whole.yaml:10:5\n",
+		"listen[2].socket: shv  # testdata/whole.yaml:11:5\n",
 		"allow-plaintext: true  # testdata/whole.yaml:12:1\n", "access-file: ",
 		"connections.\"headquarters\".ca: testdata/hq.pem  # ", "connections.\"headquarters\".verify: true  # default\n",
 		"connections.\"headquarters\".key: /etc/shv/of-the-url  # ", "connections.\"headquarters\".crl: testdata/hq.crl  # ",
-		"connections.\"headquarters\".password-file: testdata/secret  # testdata/whole.yaml:41:7\n", "connections.\"headquarters\".exported_shv_root: shv/plant  # ",
-		"connections.\"headquarters\".heartbeat_interval: 1m30s  # ", "drain.grace: 10s  # default\n", "metrics.listen:   # default\n",
+		"connections.\"headquarters\".password-file: testdata/secret  # testdata/whole.yaml:41:7\n",
+		"connections.\"headquarters\".exported_shv_root: shv/plant  # ",
+		"connections.\"headquarters\".heartbeat_interval: 1m30s  # ", "drain.grace: 10s  # default\n",
+		"metrics.listen:   # default\n",
 		`"expires":"2030-01-01T00:00:00Z"`, `"allowed-ips":["10.0.0.0/8"`, `"certificates":["cn:eva"]`,
 	} {
 		if !strings.Contains(b.String(), want) {
@@ -228,7 +259,9 @@ func TestPrintShowsSourcesAndNoSecrets(t *testing.T) {
 		t.Errorf("a secret in\n%s", &b)
 	}
 	b.Reset()
-	if err := load(t, config.Sources{}).Print(&b, false); err != nil || !strings.Contains(b.String(), "limits.frame: 16MiB  # default\n") || strings.Contains(b.String(), login.DevelopmentPassword) {
+	if err := load(t, config.Sources{}).Print(&b, false); err != nil ||
+		!strings.Contains(b.String(), "limits.frame: 16MiB  # default\n") ||
+		strings.Contains(b.String(), login.DevelopmentPassword) {
 		t.Errorf("%v\n%s", err, &b)
 	}
 }
@@ -239,12 +272,14 @@ func TestFlagsTakePrecedenceAndEachSettingIsExplained(t *testing.T) {
 		"listen": {"ssl://127.0.0.1:1", "unix:/s?mode=660"}, "tls-cert": {"c.pem"}, "tls-key": {"k.pem"},
 		"metrics-listen": {"socket:m"}, "drain-grace": {"5"}, "allow-plaintext": {"false"},
 	}
-	s := config.Sources{File: "testdata/whole.yaml", AccessFile: "/nonexistent/access.yaml", Flag: func(name string) ([]string, bool) {
-		values, ok := flags[name]
-		return values, ok
-	}}
+	s := config.Sources{File: "testdata/whole.yaml", AccessFile: "/nonexistent/access.yaml",
+		Flag: func(name string) ([]string, bool) {
+			values, ok := flags[name]
+			return values, ok
+		}}
 	c := load(t, s)
-	if len(c.Listen) != 2 || c.Listen[0].Cert != "c.pem" || c.AllowPlaintext || c.Operation != (config.Operation{Metrics: "socket:m", Grace: 5 * time.Second}) {
+	if len(c.Listen) != 2 || c.Listen[0].Cert != "c.pem" || c.AllowPlaintext ||
+		c.Operation != (config.Operation{Metrics: "socket:m", Grace: 5 * time.Second}) {
 		t.Errorf("%+v", c)
 	}
 	var b strings.Builder
@@ -252,9 +287,12 @@ func TestFlagsTakePrecedenceAndEachSettingIsExplained(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"listen[1].url: ssl://127.0.0.1:1  # --listen; where it listens\n", "listen[1].cert: c.pem  # --tls-cert\n", "listen[1].client-ca: (none)  # default\n",
-		"listen[2].url: unix:/s  # --listen\n", "listen[2].mode: 660  # --listen\n", "drain.grace: 5s  # --drain-grace; how long", "(0s to 1h)\n",
-		"allow-plaintext: false  # --allow-plaintext; it may", "access-file: /nonexistent/access.yaml  # --access-file; ", "limits.frame: 1MiB  # testdata/whole.yaml:15:3; ",
+		"listen[1].url: ssl://127.0.0.1:1  # --listen; where it listens\n", "listen[1].cert: c.pem  # --tls-cert\n",
+		"listen[1].client-ca: (none)  # default\n",
+		"listen[2].url: unix:/s  # --listen\n", "listen[2].mode: 660  # --listen\n",
+		"drain.grace: 5s  # --drain-grace; how long", "(0s to 1h)\n",
+		"allow-plaintext: false  # --allow-plaintext; it may", "access-file: /nonexistent/access.yaml  # --access-file; ",
+		"limits.frame: 1MiB  # testdata/whole.yaml:15:3; ",
 		"(64KiB to 256MiB)\n", "access.users: 1  # ", "access.roles: 2  # ", "access.mounts: 1  # ",
 	} {
 		if !strings.Contains(b.String(), want) {
@@ -263,8 +301,10 @@ func TestFlagsTakePrecedenceAndEachSettingIsExplained(t *testing.T) {
 	}
 	flags["drain-grace"], flags["metrics-listen"], flags["listen"] = []string{"2h"}, []string{"x"}, []string{"http://x"}
 	_, err := config.Load(s)
-	if want := "--listen: URL http://x: scheme"; err == nil || !strings.Contains(err.Error(), want) || strings.Count(err.Error(), "\n") != 2 ||
-		!strings.Contains(err.Error(), "--drain-grace: duration 2h is out of range (want 0s to 1h)") || !strings.Contains(err.Error(), `--metrics-listen: invalid address "x"`) {
+	if want := "--listen: URL http://x: scheme"; err == nil || !strings.Contains(err.Error(), want) ||
+		strings.Count(err.Error(), "\n") != 2 ||
+		!strings.Contains(err.Error(), "--drain-grace: duration 2h is out of range (want 0s to 1h)") ||
+		!strings.Contains(err.Error(), `--metrics-listen: invalid address "x"`) {
 		t.Errorf("%v", err)
 	}
 }

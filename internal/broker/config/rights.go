@@ -113,7 +113,8 @@ func (r *Rights) change(entry entryName, edit func(in *reader, next *part)) erro
 		return faults[0]
 	}
 	changed := c
-	changed.Access, changed.Directory, changed.changes, changed.sum, changed.Development = after.Access, directory, next, after, false
+	changed.Access, changed.Directory, changed.changes, changed.sum, changed.Development = after.Access, directory, next,
+		after, false
 	if err := r.check(&changed); err != nil {
 		return err
 	}
@@ -204,7 +205,8 @@ func (t *Table) Value(name string) (v chainpack.Value, ok bool) {
 		if method == "*" {
 			method = ""
 		}
-		rules = append(rules, map[string]string{"pathPattern": rule.RI.Path().String(), "method": method, "role": grantName(rule)})
+		rules = append(rules, map[string]string{"pathPattern": rule.RI.Path().String(), "method": method,
+			"role": grantName(rule)})
 	}
 	return toValue(rules), true
 }

@@ -100,12 +100,19 @@ func TestChangesAreInForceAndOnDisk(t *testing.T) {
 		table, name, value string
 		shown              string // afterwards
 	}{
-		{users, "new", `{"password":{"Plain":"hush-new"},"roles":["viewer"],"expires":d"2030-01-01T00:00:00Z"}`, `{"expires":"2030-01-01T00:00:00Z","roles":["viewer"]}`},
+		{users, "new", `{"password":{"Plain":"hush-new"},"roles":["viewer"],"expires":d"2030-01-01T00:00:00Z"}`,
+			`{"expires":"2030-01-01T00:00:00Z","roles":["viewer"]}`},
 		{users, "eva", `{"roles":["viewer"]}`, `{"roles":["viewer"]}`}, // her password and token stay
 		{users, "tom", `null`, `none`},
-		{aclUsers, "old", `{"password":{"format":"SHA1","password":"5baa61e4c9b93f3f0682250b6cf8331b7ee68fd8"},"roles":["viewer"]}`, `{"roles":["viewer"]}`},
-		{roles, "boss", `{"access":[{"shvRI":"**:*","grant":"su"},{"shvRI":"x:[a]","grant":"none"}],"roles":[]}`, `{"access":[{"grant":"su","shvRI":"**:*"},{"grant":"none","shvRI":"x:[a]"}],"roles":[]}`},
-		{aclRules, "operator", `[{"pathPattern":"test/**","method":"","role":"wr"},{"pathPattern":"x","method":"get","role":"rd"}]`, `[{"method":"","pathPattern":"test/**","role":"wr"},{"method":"get","pathPattern":"x","role":"rd"}]`},
+		{aclUsers, "old",
+			`{"password":{"format":"SHA1","password":"5baa61e4c9b93f3f0682250b6cf8331b7ee68fd8"},"roles":["viewer"]}`,
+			`{"roles":["viewer"]}`},
+		{roles, "boss", `{"access":[{"shvRI":"**:*","grant":"su"},{"shvRI":"x:[a]","grant":"none"}],"roles":[]}`,
+			`{"access":[{"grant":"su","shvRI":"**:*"},{"grant":"none","shvRI":"x:[a]"}],"roles":[]}`},
+		{aclRules, "operator",
+			`[{"pathPattern":"test/**","method":"","role":"wr"},{"pathPattern":"x","method":"get","role":"rd"}]`,
+			`[{"method":"","pathPattern":"test/**","role":"wr"},` +
+				`{"method":"get","pathPattern":"x","role":"rd"}]`},
 		{aclRoles, "operator", `{"roles":["boss"]}`, `{"roles":["boss"]}`},
 		{mounts, "serial-8", `{"mountPoint":"/plant//pump8/"}`, `{"mountPoint":"plant/pump8"}`},
 		{aclMount, "serial-7", `"plant/elsewhere"`, `{"mountPoint":"plant/elsewhere"}`},
@@ -120,13 +127,16 @@ func TestChangesAreInForceAndOnDisk(t *testing.T) {
 	if f.applied != 9 {
 		t.Errorf("put in force %d times", f.applied)
 	}
-	if err := f.set(users, "cert", `{"certificates":["cn:a","dns:A.example"]}`); err != nil || f.value(users, "cert") != `{"certificates":["cn:a","dns:a.example"],"roles":[]}` {
+	if err := f.set(users, "cert", `{"certificates":["cn:a","dns:A.example"]}`); err != nil ||
+		f.value(users, "cert") != `{"certificates":["cn:a","dns:a.example"],"roles":[]}` {
 		t.Errorf("certificates: %v, %s", err, f.value(users, "cert"))
 	}
-	if _, err := auth.NewStore(f.kept().Directory).Check(nil, auth.Attempt{Type: login.External, Certificate: []auth.CertName{"dns:a.example"}}); err != nil {
+	if _, err := auth.NewStore(f.kept().Directory).Check(nil, auth.Attempt{Type: login.External,
+		Certificate: []auth.CertName{"dns:a.example"}}); err != nil {
 		t.Errorf("a certificate is lost: %v", err)
 	}
-	if got := f.value(roles, "operator"); got != `{"access":[{"grant":"wr","shvRI":"test/**"},{"grant":"rd","shvRI":"x:get"}],"mount-points":["test/**"],"roles":["boss"]}` {
+	if got := f.value(roles, "operator"); got != `{"access":[{"grant":"wr","shvRI":"test/**"},`+
+		`{"grant":"rd","shvRI":"x:get"}],"mount-points":["test/**"],"roles":["boss"]}` {
 		t.Errorf("the halves of a role: %s", got)
 	}
 	c := f.kept()
@@ -138,7 +148,8 @@ func TestChangesAreInForceAndOnDisk(t *testing.T) {
 	if letsIn(c, "tom", "hush-tom", "") || f.inForce.User("tom") != nil {
 		t.Error("tom is still there")
 	}
-	if _, err := auth.NewStore(f.inForce).Check(nil, auth.Attempt{Type: login.Token, Token: "hush-hush-hush-hush"}); err != nil {
+	if _, err := auth.NewStore(f.inForce).Check(nil, auth.Attempt{Type: login.Token,
+		Token: "hush-hush-hush-hush"}); err != nil {
 		t.Errorf("eva's token is lost: %v", err)
 	}
 	if at, _ := c.Directory.DeviceMount("serial-7"); at != "plant/elsewhere" {
@@ -149,7 +160,8 @@ func TestChangesAreInForceAndOnDisk(t *testing.T) {
 		t.Errorf("mode %v, %v", info.Mode(), err)
 	}
 	// What was taken away comes back only by being set.
-	if err := f.set(users, "tom", `{"password":{"Plain":"hush-2"}}`); err != nil || !letsIn(f.kept(), "tom", "hush-2", "") {
+	if err := f.set(users, "tom", `{"password":{"Plain":"hush-2"}}`); err != nil ||
+		!letsIn(f.kept(), "tom", "hush-2", "") {
 		t.Errorf("tom again: %v", err)
 	}
 	if err := f.set(aclRules, "viewer", `null`); err != nil || f.value(roles, "viewer") != "none" {
@@ -201,7 +213,8 @@ func TestRefusedChangesChangeNothing(t *testing.T) {
 func TestWithoutAnAccessFileRightsAreReadOnly(t *testing.T) {
 	file := write(t, "f", base)
 	s := config.Sources{File: file}
-	r := config.NewRights(s, load(t, s), func(*config.Config) error { return nil }, func(*auth.Directory) { t.Error("applied") })
+	r := config.NewRights(s, load(t, s), func(*config.Config) error { return nil },
+		func(*auth.Directory) { t.Error("applied") })
 	if err := r.Tables()[users].Set("eva", chainpack.Null()); !errors.Is(err, config.ErrReadOnly) {
 		t.Error(err)
 	}

@@ -25,7 +25,8 @@ func manyRights() string {
 	}
 	b.WriteString("  roles:\n")
 	for i := range manyUsers {
-		fmt.Fprintf(&b, "    role-%05d: {access: [{shvRI: \"plant/%05d/**:*\", grant: cmd}, {shvRI: \"**:*\", grant: bws}], mount-points: [\"plant/%05d/**\"]}\n", i, i, i)
+		fmt.Fprintf(&b, "    role-%05d: {access: [{shvRI: \"plant/%05d/**:*\", grant: cmd}, {shvRI: \"**:*\", grant: "+
+			"bws}], mount-points: [\"plant/%05d/**\"]}\n", i, i, i)
 	}
 	return b.String()
 }

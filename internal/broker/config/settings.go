@@ -45,27 +45,41 @@ var table = newTable()
 func newTable() *conf.Table[Config] {
 	settings := []conf.Setting[Config]{
 		conf.Value("name", "what the broker is called", conf.Text, func(c *Config) *string { return &c.Name }),
-		conf.Setting[Config]{Key: "listen", About: "where it listens", Read: readListen, Lines: showListen}.OnFlag("listen").OnList(),
-		conf.Value("allow-plaintext", "it may listen without TLS off loopback, where everyone on the way can read along", conf.Bool,
+		conf.Setting[Config]{Key: "listen",
+			About: "where it listens", Read: readListen, Lines: showListen}.OnFlag("listen").OnList(),
+		conf.Value("allow-plaintext", "it may listen without TLS off loopback, where everyone on the way can read along",
+			conf.Bool,
 			func(c *Config) *bool { return &c.AllowPlaintext }).OnFlag("allow-plaintext"),
-		{Key: "connections", About: "parent brokers that it connects to", Read: func(_ *conf.Reader, n *conf.Node, c *Config) { c.in.connections(n, c) },
+		{Key: "connections",
+			About: "parent brokers that it connects to",
+			Read:  func(_ *conf.Reader, n *conf.Node, c *Config) { c.in.connections(n, c) },
 			Lines: func(c *Config) []conf.Line { return c.connectionLines }},
-		{Key: "tunnel.advertise", About: "where helpers are told to connect; default: where their agents did", Read: readAdvertise, Lines: showAdvertise},
+		{Key: "tunnel.advertise",
+			About: "where helpers are told to connect; default: where their agents did",
+			Read:  readAdvertise, Lines: showAdvertise},
 	}
 	settings = append(settings, limits.Settings(func(c *Config) *limits.Limits { return &c.Limits })...)
 	drain := conf.Between(conf.Duration, 0, maxDrain)
 	settings = append(settings,
-		conf.Value("metrics.listen", "where metrics and health are served", metricsAddress, func(c *Config) *string { return &c.Operation.Metrics }).OnFlag("metrics-listen"),
-		conf.Value("drain.grace", "how long open tunnels may go on when the broker stops", drain, func(c *Config) *time.Duration { return &c.Operation.Grace }).OnFlag("drain-grace"),
-		conf.Value("drain.spread", "over which time it closes connections then", drain, func(c *Config) *time.Duration { return &c.Operation.Spread }).OnFlag("drain-spread"),
-		conf.Setting[Config]{Key: "access-file", About: "the file of rights that are changed at run time; without it they cannot be", Read: readAccessFile,
+		conf.Value("metrics.listen", "where metrics and health are served", metricsAddress,
+			func(c *Config) *string { return &c.Operation.Metrics }).OnFlag("metrics-listen"),
+		conf.Value("drain.grace", "how long open tunnels may go on when the broker stops", drain,
+			func(c *Config) *time.Duration { return &c.Operation.Grace }).OnFlag("drain-grace"),
+		conf.Value("drain.spread", "over which time it closes connections then", drain,
+			func(c *Config) *time.Duration { return &c.Operation.Spread }).OnFlag("drain-spread"),
+		conf.Setting[Config]{Key: "access-file",
+			About: "the file of rights that are changed at run time; without it they cannot be", Read: readAccessFile,
 			Lines: func(c *Config) []conf.Line { return []conf.Line{{Key: "access-file", Text: c.AccessFile}} }},
-		conf.Setting[Config]{Key: "access", About: "users, roles and the mount points of devices", Read: readAccess, Lines: showAccess, Brief: countAccess},
-		conf.Setting[Config]{Key: "policies", Read: func(_ *conf.Reader, n *conf.Node, c *Config) { c.hasAccess, c.policies = true, n }},
+		conf.Setting[Config]{Key: "access",
+			About: "users, roles and the mount points of devices", Read: readAccess, Lines: showAccess, Brief: countAccess},
+		conf.Setting[Config]{Key: "policies",
+			Read: func(_ *conf.Reader, n *conf.Node, c *Config) { c.hasAccess, c.policies = true, n }},
 		// Of the Rust broker. Both generations of clients are always served.
-		conf.Setting[Config]{Key: "shv2_compatibility", Read: func(r *conf.Reader, n *conf.Node, _ *Config) { conf.Bool.Read(r, n) }},
+		conf.Setting[Config]{Key: "shv2_compatibility",
+			Read: func(r *conf.Reader, n *conf.Node, _ *Config) { conf.Bool.Read(r, n) }},
 	)
-	for _, key := range []string{"tunnelling", "use_access_db", "time_broadcast", "data_directory", "azure", "google_auth", "trusted_user_ids_role", "deactivate_after_days"} {
+	for _, key := range []string{"tunnelling", "use_access_db", "time_broadcast", "data_directory", "azure", "google_auth",
+		"trusted_user_ids_role", "deactivate_after_days"} {
 		settings = append(settings, conf.Setting[Config]{Key: key, Read: func(r *conf.Reader, n *conf.Node, _ *Config) {
 			if asks(n) {
 				r.WarnKey(n, "not used by this broker")

@@ -117,3 +117,6 @@ func (c *Config) Print(w io.Writer, explain bool) error { return table.Print(w, 
 
 // DefaultText returns the default of a setting as it is written, for --help.
 func DefaultText(key string) string { return table.Get(key).Default }
+
+// Declared returns what the table says of each setting.
+func Declared() []conf.Declared { return table.Declared() }

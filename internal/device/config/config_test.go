@@ -66,22 +66,26 @@ func TestConfiguration(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(c.URLs) != 2 || c.URLs[1].User != "pump" || c.User != "device" || c.Mount != "site/pump7" || c.Heartbeat != 30*time.Second || c.Drain != 45*time.Second || c.Total != 10 || c.PerUser != 2 {
+	if len(c.URLs) != 2 || c.URLs[1].User != "pump" || c.User != "device" || c.Mount != "site/pump7" ||
+		c.Heartbeat != 30*time.Second || c.Drain != 45*time.Second || c.Total != 10 || c.PerUser != 2 {
 		t.Errorf("%+v", c)
 	}
 	p := c.Policy
 	if len(p.Rules) != 4 || p.Rules[0].At != "shvagent.yaml:11" {
 		t.Fatalf("%+v", p.Rules)
 	}
-	g, err := p.Judge(policy.Ask{User: "ops-1", Level: rpc.AccessCommand, Wanted: policy.Wanted{Use: policy.Commands, Line: "echo 'a b'"}})
-	if err != nil || g.User != "pump" || g.Umask != 0o27 || g.Dir != "~/work" || g.Idle != 10*time.Minute || g.Total != time.Hour || g.Resources["nofile"] != 64 || len(g.Group) != 1 {
+	g, err := p.Judge(policy.Ask{User: "ops-1", Level: rpc.AccessCommand, Wanted: policy.Wanted{Use: policy.Commands,
+		Line: "echo 'a b'"}})
+	if err != nil || g.User != "pump" || g.Umask != 0o27 || g.Dir != "~/work" || g.Idle != 10*time.Minute ||
+		g.Total != time.Hour || g.Resources["nofile"] != 64 || len(g.Group) != 1 {
 		t.Errorf("%+v, %v", g, err)
 	}
 	g, err = p.Judge(policy.Ask{Level: rpc.AccessSuper, Wanted: policy.Wanted{Use: policy.Shell}})
 	if err != nil || g.Idle != 0 || g.Umask != 0o27 || g.User != "" || len(g.Env) == 0 {
 		t.Errorf("%+v, %v", g, err)
 	}
-	if _, err = p.Judge(policy.Ask{User: "x", Level: rpc.AccessCommand, Wanted: policy.Wanted{Use: policy.SFTP}}); err == nil || !strings.Contains(err.Error(), "shvagent.yaml:22") {
+	if _, err = p.Judge(policy.Ask{User: "x", Level: rpc.AccessCommand,
+		Wanted: policy.Wanted{Use: policy.SFTP}}); err == nil || !strings.Contains(err.Error(), "shvagent.yaml:22") {
 		t.Errorf("denied by %v", err)
 	}
 }
@@ -95,7 +99,8 @@ func TestUnitsAreThoseOfAllPrograms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Heartbeat != 90*time.Second || c.Timeout != 90*time.Second || c.Files.Max != 64<<10 || c.Commands.Output != 64<<10 || c.StatusEvery != 5*time.Second {
+	if c.Heartbeat != 90*time.Second || c.Timeout != 90*time.Second || c.Files.Max != 64<<10 ||
+		c.Commands.Output != 64<<10 || c.StatusEvery != 5*time.Second {
 		t.Errorf("%+v", c)
 	}
 	if got := c.Policy.Rules[0].Limits.Resources; got["as"] != 1<<30 || got["cpu"] != 7 {
@@ -105,7 +110,8 @@ func TestUnitsAreThoseOfAllPrograms(t *testing.T) {
 
 func TestWhatDecidesOnTrustIsPrinted(t *testing.T) {
 	t.Parallel()
-	c, err := config.Load(sources(write(t, "connection: {url: ['ssl://hush:hush-hush@a?ca=/ca.pem&verify=false', tcp://b]}\n"), nil, nil))
+	c, err := config.Load(sources(write(t,
+		"connection: {url: ['ssl://hush:hush-hush@a?ca=/ca.pem&verify=false', tcp://b]}\n"), nil, nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,8 +120,10 @@ func TestWhatDecidesOnTrustIsPrinted(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"connection.url: ssl://a:3756 tcp://b:3755  # ", "connection.url[1].ca: /ca.pem  # /", "connection.url[1].verify: false  # /",
-		"connection.url[1].cert: (none)  # default\n", "connection.url[1].key: (none)  # default\n", "connection.url[1].crl: (none)  # default\n",
+		"connection.url: ssl://a:3756 tcp://b:3755  # ", "connection.url[1].ca: /ca.pem  # /",
+		"connection.url[1].verify: false  # /",
+		"connection.url[1].cert: (none)  # default\n", "connection.url[1].key: (none)  # default\n",
+		"connection.url[1].crl: (none)  # default\n",
 		"connection.url[1].password: (hidden)  # /",
 	} {
 		if !strings.Contains(b.String(), want) {
@@ -130,22 +138,31 @@ func TestWhatDecidesOnTrustIsPrinted(t *testing.T) {
 func TestWhatGoesBeforeWhat(t *testing.T) {
 	t.Parallel()
 	file := write(t, sample)
-	flags, environ := map[string]string{"mount": "a/b", "heartbeat": "5s"}, map[string]string{"SHV_URL": "tcp://env:9", "SHV_USER": ""}
+	flags, environ := map[string]string{"mount": "a/b", "heartbeat": "5s"}, map[string]string{"SHV_URL": "tcp://env:9",
+		"SHV_USER": ""}
 	c, err := config.Load(sources(file, flags, environ))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Mount != "a/b" || c.Heartbeat != 5*time.Second || c.URLs[0].Host != "env" || len(c.URLs) != 1 || c.User != "device" {
+	if c.Mount != "a/b" || c.Heartbeat != 5*time.Second || c.URLs[0].Host != "env" || len(c.URLs) != 1 ||
+		c.User != "device" {
 		t.Errorf("%+v", c)
 	}
-	if !c.FromFile("connection.user") || c.FromFile("connection.url") || c.FromFile("connection.mount") || c.FromFile("connection.device-id") {
+	if !c.FromFile("connection.user") || c.FromFile("connection.url") || c.FromFile("connection.mount") ||
+		c.FromFile("connection.device-id") {
 		t.Error("the sources are wrong")
 	}
 	for explain, parts := range map[bool][]string{
-		false: {"connection.url: tcp://env:9  # $SHV_URL\n", "connection.mount: a/b  # --mount\n", "drain: 45s  # " + file + ":7:1\n", "connection.timeout: 10s  # default\n"},
-		true: {"drain: 45s  # " + file + ":7:1; how long", `rule "operators" (shvagent.yaml:11): eva, ops-* with the level cmd or above may use commands; commands only "uptime", "systemctl status *"`,
-			`rule "4" (shvagent.yaml:22): everybody may not use shell`, "as user pump; with the groups dialout; umask 027; in ~/work; idle for 10m at most; for 1h at most; nofile 64; nproc 20",
-			`what runs is always "/usr/bin/menu", and files are refused; umask 027; idle for 10m at most; clients may set no variables`},
+		false: {"connection.url: tcp://env:9  # $SHV_URL\n", "connection.mount: a/b  # --mount\n",
+			"drain: 45s  # " + file + ":7:1\n", "connection.timeout: 10s  # default\n"},
+		true: {"drain: 45s  # " + file + ":7:1; how long",
+			`rule "operators" (shvagent.yaml:11): eva, ops-* with the level cmd or above may use commands; commands only ` +
+				`"uptime", "systemctl status *"`,
+			`rule "4" (shvagent.yaml:22): everybody may not use shell`,
+			"as user pump; with the groups dialout; umask 027; in ~/work; idle for 10m at most; for 1h at most; nofile 64; " +
+				"nproc 20",
+			`what runs is always "/usr/bin/menu", and files are refused; umask 027; idle for 10m at most; clients may set no ` +
+				`variables`},
 	} {
 		var b strings.Builder
 		if err := c.Print(&b, explain); err != nil {
@@ -160,7 +177,8 @@ func TestWhatGoesBeforeWhat(t *testing.T) {
 			t.Errorf("explained: %v\n%s", explain, &b)
 		}
 	}
-	if _, err := config.Load(sources(file, map[string]string{"heartbeat": "1ms"}, nil)); err == nil || !strings.HasPrefix(err.Error(), "--heartbeat: ") {
+	if _, err := config.Load(sources(file, map[string]string{"heartbeat": "1ms"}, nil)); err == nil ||
+		!strings.HasPrefix(err.Error(), "--heartbeat: ") {
 		t.Errorf("a bad flag: %v", err)
 	}
 }
@@ -215,7 +233,8 @@ func TestFaultsHaveTheirPlace(t *testing.T) {
 		{"rules: [{level: command}]", "1:17", `rules[1].level: invalid level "command" (want bws, rd,`},
 		{"rules: [{level: 'cmd,su'}]", "1:17", `invalid level "cmd,su"`},
 		{"rules: [{level: rd, use: [shell]}]", "1:10", "rules[1].level: rd is too low: calls for shell need cmd at least"},
-		{"rules: [{use: [shells]}]", "1:16", `rules[1].use[1]: invalid use "shells" (want shell, commands, scripts, files or sftp)`},
+		{"rules: [{use: [shells]}]", "1:16",
+			`rules[1].use[1]: invalid use "shells" (want shell, commands, scripts, files or sftp)`},
 		{"rules: [{users: ['[']}]", "1:18", `rules[1].users[1]: invalid user "["`},
 		{"rules: [{deny: yes}]", "1:16", `rules[1].deny: invalid value "yes" (want true or false)`},
 		{"rules: [{deny: true, force: x}]", "1:10", "neither commands nor force"},
@@ -229,7 +248,8 @@ func TestFaultsHaveTheirPlace(t *testing.T) {
 		{"rules: [{dir: work}]", "1:15", `invalid directory "work" (want a path that begins with / or ~/)`},
 		{"rules: [{idle: -1s}]", "1:16", `rules[1].idle: invalid duration "-1s"`},
 		{"rules: [{resources: {files: 1}}]", "1:22", "rules[1].resources.files: unknown key (want as, core,"},
-		{"rules: [{resources: {nofile: many}}]", "1:30", `resources.nofile: invalid number "many" (want a count of seconds, files or processes)`},
+		{"rules: [{resources: {nofile: many}}]", "1:30",
+			`resources.nofile: invalid number "many" (want a count of seconds, files or processes)`},
 		{"rules: [{resources: {as: many}}]", "1:26", `resources.as: invalid size "many"`},
 		{"rules: [{usres: [a]}]", "1:10", "unknown key"},
 		{"rules: [{name: a, name: b}]", "1:19", "rules[1].name: the key is in line 1 already"},
@@ -239,12 +259,14 @@ func TestFaultsHaveTheirPlace(t *testing.T) {
 	} {
 		file := write(t, tt.text)
 		_, err := config.Load(sources(file, nil, nil))
-		if err == nil || !strings.Contains(err.Error(), file+":"+tt.place+": ") || !strings.Contains(err.Error(), tt.what) || strings.Count(err.Error(), "\n") > 0 {
+		if err == nil || !strings.Contains(err.Error(), file+":"+tt.place+": ") || !strings.Contains(err.Error(), tt.what) ||
+			strings.Count(err.Error(), "\n") > 0 {
 			t.Errorf("%s: %v, want %s %s", tt.text, err, tt.place, tt.what)
 		}
 	}
 	for text, lines := range map[string]int{"drain: x\nsocket: [a, b]\nrules: [{level: x}]\n": 3, "a: &x 1": 2} {
-		if _, err := config.Load(sources(write(t, text), nil, nil)); err == nil || strings.Count(err.Error(), "\n") != lines-1 {
+		if _, err := config.Load(sources(write(t, text), nil, nil)); err == nil ||
+			strings.Count(err.Error(), "\n") != lines-1 {
 			t.Errorf("not all faults at once: %v", err)
 		}
 	}
@@ -264,7 +286,8 @@ func FuzzLoad(f *testing.F) {
 			return
 		}
 		for _, use := range policy.Uses() {
-			if g, err := c.Policy.Judge(policy.Ask{User: "u", Level: rpc.AccessSuper, Wanted: policy.Wanted{Use: use, Argv: []string{"a"}}}); err == nil && g == nil {
+			if g, err := c.Policy.Judge(policy.Ask{User: "u", Level: rpc.AccessSuper, Wanted: policy.Wanted{Use: use,
+				Argv: []string{"a"}}}); err == nil && g == nil {
 				t.Error("neither granted nor refused")
 			}
 		}

@@ -36,7 +36,8 @@ func (c *Config) readPolicy(r *conf.Reader) {
 	c.Policy = &policy.Policy{}
 	known := bare(ruleFields)
 	for _, f := range limitFields {
-		known = append(known, conf.Field[policy.Rule]{Name: f.Name, Read: func(r *conf.Reader, n *conf.Node, rule *policy.Rule) { f.Read(r, n, &rule.Limits) }})
+		known = append(known, conf.Field[policy.Rule]{Name: f.Name,
+			Read: func(r *conf.Reader, n *conf.Node, rule *policy.Rule) { f.Read(r, n, &rule.Limits) }})
 	}
 	number := 0
 	r.EachItem(c.rules, "a list of rules such as [{name: all, level: cmd}]; [] allows nothing", func(item *conf.Node) {
@@ -91,34 +92,41 @@ func complete(r *conf.Reader, n *conf.Node, rule *policy.Rule) {
 
 // ruleFields are the keys of a rule besides its limits.
 var ruleFields = []field[policy.Rule]{
-	newField("name", "what refusals and logs call the rule; default: its number", func(r *conf.Reader, n *conf.Node, rule *policy.Rule) {
-		rule.Name, _ = conf.Text.Read(r, n)
-	}),
-	newField("users", "names, or patterns of names, that it applies to; default: everybody. Callers without a user id do not get round it",
+	newField("name", "what refusals and logs call the rule; default: its number",
+		func(r *conf.Reader, n *conf.Node, rule *policy.Rule) {
+			rule.Name, _ = conf.Text.Read(r, n)
+		}),
+	newField("users", "names, or patterns of names, that it applies to; default: everybody. Callers without a user id "+
+		"do not get round it",
 		func(r *conf.Reader, n *conf.Node, rule *policy.Rule) {
 			rule.Users = userPattern.ReadSome(r, n, "[eva, ops-*]")
 		}),
 	newField("level", "the access level that callers need at least; the rules below apply to others",
 		func(r *conf.Reader, n *conf.Node, rule *policy.Rule) { rule.Level, _ = level.Read(r, n) }),
-	newField("use", "any of shell, commands, scripts, files and sftp; default: all, but commands alone in a rule that lists them",
+	newField("use", "any of shell, commands, scripts, files and sftp; default: all, but commands alone in a rule that "+
+		"lists them",
 		func(r *conf.Reader, n *conf.Node, rule *policy.Rule) { rule.Uses = use.ReadSome(r, n, "[shell, sftp]") }),
 	newField("deny", "true: what fits is refused, and the rules below are not asked",
 		func(r *conf.Reader, n *conf.Node, rule *policy.Rule) { rule.Deny, _ = conf.Bool.Read(r, n) }),
-	newField("commands", "the only commands that may run, without a shell: * is one word, ** at the end any number of words", readCommands),
+	newField("commands", "the only commands that may run, without a shell: * is one word, ** at the end any number of "+
+		"words", readCommands),
 	newField("force", "a command line that runs instead of what is asked for, which it finds in $"+policy.OriginalEnv,
 		func(r *conf.Reader, n *conf.Node, rule *policy.Rule) { rule.Force, _ = forced.Read(r, n) }),
 }
 
 // limitFields are the keys of a rule that defaults may have too.
 var limitFields = []field[policy.Limits]{
-	newField("env", "patterns of the variables that clients may set", func(r *conf.Reader, n *conf.Node, l *policy.Limits) {
-		l.Env = conf.Text.ReadSome(r, n, "[LANG, LC_*]")
-	}),
-	newField("run-as", "the user that everything runs as; needs an agent that is root. File nodes, which the agent serves itself, are then refused",
+	newField("env", "patterns of the variables that clients may set",
+		func(r *conf.Reader, n *conf.Node, l *policy.Limits) {
+			l.Env = conf.Text.ReadSome(r, n, "[LANG, LC_*]")
+		}),
+	newField("run-as", "the user that everything runs as; needs an agent that is root. File nodes, which the agent "+
+		"serves itself, are then refused",
 		func(r *conf.Reader, n *conf.Node, l *policy.Limits) { l.User, _ = conf.Text.Read(r, n) }),
 	newField("groups", "the only supplementary groups of what runs; default: those of the user",
 		func(r *conf.Reader, n *conf.Node, l *policy.Limits) { l.Group = conf.Text.ReadSome(r, n, "[dialout]") }),
-	newField("shell", "the shell instead of the user's own and of any other that is asked for; with commands, a user can start others from it",
+	newField("shell", "the shell instead of the user's own and of any other that is asked for; with commands, a user "+
+		"can start others from it",
 		func(r *conf.Reader, n *conf.Node, l *policy.Limits) { l.Shell, _ = shell.Read(r, n) }),
 	newField("umask", "permissions that nobody gets on new files, in octal; file nodes too",
 		func(r *conf.Reader, n *conf.Node, l *policy.Limits) {
@@ -126,13 +134,15 @@ var limitFields = []field[policy.Limits]{
 				l.Umask = mask
 			}
 		}),
-	newField("dir", "where everything starts, absolute or below ~; default: the home directory, or the agent's directory for a plain command",
+	newField("dir", "where everything starts, absolute or below ~; default: the home directory, or the agent's "+
+		"directory for a plain command",
 		func(r *conf.Reader, n *conf.Node, l *policy.Limits) { l.Dir, _ = dir.Read(r, n) }),
 	newField("idle", "how long a session may be without a byte in either direction; its user is warned a minute before",
 		func(r *conf.Reader, n *conf.Node, l *policy.Limits) { l.Idle, _ = limitTime.Read(r, n) }),
 	newField("time", "how long a session or a call may last in total; the user of a session is warned a minute before",
 		func(r *conf.Reader, n *conf.Node, l *policy.Limits) { l.Total, _ = limitTime.Read(r, n) }),
-	newField("resources", "limits of each process, as setrlimit(2) has them: "+strings.Join(policy.ResourceNames(), ", ")+"; fsize is for file nodes too",
+	newField("resources", "limits of each process, as setrlimit(2) has them: "+strings.Join(policy.ResourceNames(),
+		", ")+"; fsize is for file nodes too",
 		readResources),
 }
 
@@ -256,11 +266,12 @@ func readResources(r *conf.Reader, n *conf.Node, l *policy.Limits) {
 	l.Resources = make(map[string]uint64)
 	fields := make([]conf.Field[map[string]uint64], 0, len(policy.ResourceNames()))
 	for _, name := range policy.ResourceNames() {
-		fields = append(fields, conf.Field[map[string]uint64]{Name: name, Read: func(r *conf.Reader, n *conf.Node, into *map[string]uint64) {
-			if v, ok := resourceType(name).Read(r, n); ok {
-				(*into)[name] = uint64(v)
-			}
-		}})
+		fields = append(fields, conf.Field[map[string]uint64]{Name: name,
+			Read: func(r *conf.Reader, n *conf.Node, into *map[string]uint64) {
+				if v, ok := resourceType(name).Read(r, n); ok {
+					(*into)[name] = uint64(v)
+				}
+			}})
 	}
 	conf.ReadMap(r, n, &l.Resources, fields)
 }

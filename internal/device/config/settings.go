@@ -40,44 +40,61 @@ var table = newTable()
 
 func newTable() *conf.Table[Config] {
 	t := conf.NewTable(defaults(),
-		conf.Setting[Config]{Key: "connection.url", About: "the brokers, tried in this order", Read: readURLs, Lines: showURLs}.
+		conf.Setting[Config]{Key: "connection.url",
+			About: "the brokers, tried in this order", Read: readURLs, Lines: showURLs}.
 			OnFlag("url").OnEnv("SHV_URL").OnList(),
 		conf.Value("connection.user", "the user to log in as", conf.Text, func(c *Config) *string { return &c.User }).
 			OnFlag("user").OnEnv("SHV_USER"),
-		conf.Value("connection.password-file", "the file with the password", conf.Text, func(c *Config) *string { return &c.PasswordFile }).
+		conf.Value("connection.password-file", "the file with the password", conf.Text,
+			func(c *Config) *string { return &c.PasswordFile }).
 			OnFlag("password-file").OnEnv("SHV_PASSWORD_FILE"),
-		conf.Value("connection.mount", "where the device is in the broker's tree", mountPoint, func(c *Config) *string { return &c.Mount }).
+		conf.Value("connection.mount", "where the device is in the broker's tree", mountPoint,
+			func(c *Config) *string { return &c.Mount }).
 			OnFlag("mount"),
-		conf.Value("connection.device-id", "an id by which the broker may know the mount point", conf.Text, func(c *Config) *string { return &c.DeviceID }).
+		conf.Value("connection.device-id", "an id by which the broker may know the mount point", conf.Text,
+			func(c *Config) *string { return &c.DeviceID }).
 			OnFlag("device-id"),
-		conf.Value("connection.heartbeat", "time between pings; the broker gives the device up after three", conf.Between(conf.Duration, time.Second, day),
+		conf.Value("connection.heartbeat", "time between pings; the broker gives the device up after three",
+			conf.Between(conf.Duration, time.Second, day),
 			func(c *Config) *time.Duration { return &c.Heartbeat }).OnFlag("heartbeat"),
-		conf.Value("connection.timeout", "how long connecting and logging in may take", conf.Between(conf.Duration, time.Second, 10*time.Minute),
+		conf.Value("connection.timeout", "how long connecting and logging in may take", conf.Between(conf.Duration,
+			time.Second, 10*time.Minute),
 			func(c *Config) *time.Duration { return &c.Timeout }),
-		conf.Value("files.root", "the directory that is served below sys/fs", conf.Text, func(c *Config) *string { return &c.Files.Root }).
+		conf.Value("files.root", "the directory that is served below sys/fs", conf.Text,
+			func(c *Config) *string { return &c.Files.Root }).
 			OnFlag("sysfs-rootdir"),
-		conf.Value("files.read-only", "nobody may change what is served there", conf.Bool, func(c *Config) *bool { return &c.Files.ReadOnly }).
+		conf.Value("files.read-only", "nobody may change what is served there", conf.Bool,
+			func(c *Config) *bool { return &c.Files.ReadOnly }).
 			OnFlag("fs-read-only"),
-		conf.Value("files.max-file", "how far a file there may grow; 0: without bound", conf.Size, func(c *Config) *int64 { return &c.Files.Max }).
+		conf.Value("files.max-file", "how far a file there may grow; 0: without bound", conf.Size,
+			func(c *Config) *int64 { return &c.Files.Max }).
 			OnFlag("fs-max-file"),
-		conf.Value("commands.time", "how long what runCmd and runScript start may run", conf.Between(conf.Duration, time.Second, day),
+		conf.Value("commands.time", "how long what runCmd and runScript start may run", conf.Between(conf.Duration,
+			time.Second, day),
 			func(c *Config) *time.Duration { return &c.Commands.Time }).OnFlag("cmd-timeout"),
 		conf.Value("commands.output", "how much it may write to stdout and stderr", conf.Between(conf.Size, 1, MaxOutput),
 			func(c *Config) *int64 { return &c.Commands.Output }).OnFlag("cmd-max-output"),
-		conf.Value("conn-status-file", "a file that holds 1 while connected, else 0", conf.Text, func(c *Config) *string { return &c.StatusFile }).
+		conf.Value("conn-status-file", "a file that holds 1 while connected, else 0", conf.Text,
+			func(c *Config) *string { return &c.StatusFile }).
 			OnFlag("conn-status-file"),
-		conf.Value("conn-status-update-interval", "how often that file is written; 0: never", conf.Between(conf.Duration, 0, day),
+		conf.Value("conn-status-update-interval", "how often that file is written; 0: never", conf.Between(conf.Duration, 0,
+			day),
 			func(c *Config) *time.Duration { return &c.StatusEvery }).OnFlag("conn-status-update-interval"),
-		conf.Value("socket", "where `shvagent status` asks", conf.Text, func(c *Config) *string { return &c.Socket }).OnFlag("socket"),
+		conf.Value("socket", "where `shvagent status` asks", conf.Text,
+			func(c *Config) *string { return &c.Socket }).OnFlag("socket"),
 		conf.Value("drain", "how long sessions and calls may go on when the agent stops", conf.Between(conf.Duration, 0, day),
 			func(c *Config) *time.Duration { return &c.Drain }).OnFlag("drain"),
-		conf.Int("sessions.total", "sessions at once, with running calls of runCmd and runScript", conf.Between(conf.Count, 1, mostSessions),
+		conf.Int("sessions.total", "sessions at once, with running calls of runCmd and runScript", conf.Between(conf.Count, 1,
+			mostSessions),
 			func(c *Config) *int { return &c.Total }),
-		conf.Int("sessions.per-user", "those of one user, whose user id is then required; 0: as many as in total", conf.Between(conf.Count, 0, mostSessions),
+		conf.Int("sessions.per-user", "those of one user, whose user id is then required; 0: as many as in total",
+			conf.Between(conf.Count, 0, mostSessions),
 			func(c *Config) *int { return &c.PerUser }),
-		conf.Setting[Config]{Key: "defaults", About: "limits of all rules", Read: func(_ *conf.Reader, n *conf.Node, c *Config) { c.defaults = n }},
-		conf.Setting[Config]{Key: "rules", About: "the first that fits user, level and use decides; what none fits is refused",
-			Read: func(_ *conf.Reader, n *conf.Node, c *Config) { c.rules = n }, Lines: showRules},
+		conf.Setting[Config]{Key: "defaults",
+			About: "limits of all rules", Read: func(_ *conf.Reader, n *conf.Node, c *Config) { c.defaults = n }},
+		conf.Setting[Config]{Key: "rules",
+			About: "the first that fits user, level and use decides; what none fits is refused",
+			Read:  func(_ *conf.Reader, n *conf.Node, c *Config) { c.rules = n }, Lines: showRules},
 	)
 	t.Notes = append(t.Notes, "What a rule may hold; the keys from env on may also stand in defaults, for all rules:")
 	for _, f := range ruleFields {

@@ -61,16 +61,19 @@ func TestEachSettingComesFromTheFirstEntryThatHasIt(t *testing.T) {
 			"password-file /etc/pump7.secret # 10, host \"pump7\"", "escape ^A # 10, host \"pump7\"",
 			"env  # 10, host \"pump7\"", "connect-timeout 1m # 10, host \"pump7\"",
 		}},
-		{"other", []string{"url tcp://broker:3755 # 3, defaults", `user plain # 15, host "*"`, "env LANG LC_* # 5, defaults"}},
+		{"other", []string{"url tcp://broker:3755 # 3, defaults", `user plain # 15, host "*"`,
+			"env LANG LC_* # 5, defaults"}},
 		{"bare", []string{"url tcp://broker:3755 # 3, defaults", `user plain # 15, host "*"`, "env LANG LC_* # 5, defaults"}},
-		{"two/parts", []string{"url tcp://broker:3755 # 3, defaults", "user iot # 4, defaults", "env LANG LC_* # 5, defaults"}},
+		{"two/parts", []string{"url tcp://broker:3755 # 3, defaults", "user iot # 4, defaults",
+			"env LANG LC_* # 5, defaults"}},
 		{"site/a/b", []string{"url tcp://broker:3755 # 3, defaults", `user site # 8, host "site/**"`,
 			`escape none # 8, host "site/**"`, "env LANG LC_* # 5, defaults"}},
 		// "site/**" stands before "*", which has a user, too.
 		{"site", []string{"url tcp://broker:3755 # 3, defaults", `user site # 8, host "site/**"`,
 			`escape none # 8, host "site/**"`, "env LANG LC_* # 5, defaults"}},
 		{"test/new/old", []string{"url tcp://broker:3755 # 3, defaults", `user 007 # 12, host "test/*/old"`,
-			`shell sh # 14, host "test%2Fnew/old"`, `password-file ~/old # 13, host "test/*/old"`, "env LANG LC_* # 5, defaults"}},
+			`shell sh # 14, host "test%2Fnew/old"`, `password-file ~/old # 13, host "test/*/old"`,
+			"env LANG LC_* # 5, defaults"}},
 	} {
 		if got := settings(c.Lookup(tt.alias)); !reflect.DeepEqual(got, tt.want) {
 			t.Errorf("%s:\n got %q\nwant %q", tt.alias, got, tt.want)
@@ -145,7 +148,8 @@ func TestPatternsReachNeitherTooFarNorTooShort(t *testing.T) {
 }
 
 func TestNothingConfiguredIsNoError(t *testing.T) {
-	for _, text := range []string{"", "# only this\n", "---\n", "defaults:\nhosts:\n", "hosts: {}", "\ufeffhosts: {}", "hosts: {a: {}}", "%YAML 1.2\n---\nhosts: {}\n"} {
+	for _, text := range []string{"", "# only this\n", "---\n", "defaults:\nhosts:\n", "hosts: {}", "\ufeffhosts: {}",
+		"hosts: {a: {}}", "%YAML 1.2\n---\nhosts: {}\n"} {
 		if got := settings(parse(t, text).Lookup("a")); len(got) != 0 {
 			t.Errorf("%q: %q", text, got)
 		}

@@ -33,8 +33,10 @@ func init() {
 		newKey("shell", func(h *Host) *Value[string] { return &h.Shell }, scalar(notEmpty), notEmpty.Show),
 		newKey("password-file", func(h *Host) *Value[string] { return &h.PasswordFile }, readFileName, notEmpty.Show),
 		newKey("escape", func(h *Host) *Value[sshargs.Escape] { return &h.Escape }, scalar(escape), escape.Show),
-		newKey("env", func(h *Host) *Value[[]string] { return &h.Env }, readEnv, func(list []string) string { return strings.Join(list, " ") }),
-		newKey("connect-timeout", func(h *Host) *Value[time.Duration] { return &h.ConnectTimeout }, scalar(seconds), seconds.Show),
+		newKey("env", func(h *Host) *Value[[]string] { return &h.Env }, readEnv,
+			func(list []string) string { return strings.Join(list, " ") }),
+		newKey("connect-timeout",
+			func(h *Host) *Value[time.Duration] { return &h.ConnectTimeout }, scalar(seconds), seconds.Show),
 	}
 }
 

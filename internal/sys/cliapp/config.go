@@ -10,15 +10,17 @@ import (
 	"shvtools/internal/sys/conf"
 )
 
-// Names of the flags that show a configuration instead of using it.
+// Names of the flags of a configuration; the last two show it instead of using it.
 const (
+	FlagConfig      = "config"
 	FlagCheckConfig = "check-config"
 	FlagPrintConfig = "print-config"
 )
 
-// ConfigFlags returns the flags of ShowsConfig.
+// ConfigFlags returns --config and the flags of ShowsConfig.
 func ConfigFlags() []cli.Flag {
 	return []cli.Flag{
+		&cli.StringFlag{Name: FlagConfig, Usage: "read the configuration from `FILE`"},
 		&cli.BoolFlag{Name: FlagCheckConfig, DisableDefaultText: true,
 			Usage: "report all faults of the configuration, or explain its settings, and exit"},
 		&cli.BoolFlag{Name: FlagPrintConfig, DisableDefaultText: true,
@@ -26,14 +28,15 @@ func ConfigFlags() []cli.Flag {
 	}
 }
 
-// ShowsConfig tells whether a flag of ConfigFlags is set.
+// ShowsConfig tells whether --check-config or --print-config is given.
 func ShowsConfig(c *cli.Context) bool { return c.Bool(FlagCheckConfig) || c.Bool(FlagPrintConfig) }
 
 // ShowConfig does what the flags of ConfigFlags ask for. print writes the settings;
 // warnings are those of loading. check finds what is wrong on this machine now, such as
 // a file that cannot be read; it is called for --check-config alone, whose last line is
 // conf.Verdict.
-func ShowConfig(c *cli.Context, print func(w io.Writer, explain bool) error, warnings []string, check func() (warnings []string, faults error)) error {
+func ShowConfig(c *cli.Context, print func(w io.Writer, explain bool) error, warnings []string,
+	check func() (warnings []string, faults error)) error {
 	explain := !c.Bool(FlagPrintConfig)
 	if explain {
 		more, faults := check()

@@ -10,9 +10,12 @@ import (
 
 func TestDurations(t *testing.T) {
 	for text, want := range map[string]time.Duration{
-		"0": 0, "90": 90 * time.Second, "90s": 90 * time.Second, "1m30s": 90 * time.Second, "1m 30s": 90 * time.Second, "1 m 30 s": 90 * time.Second,
-		"1m30": 90 * time.Second, "1.5h": 90 * time.Minute, "500ms": time.Second / 2, "1d": 24 * time.Hour, "2w3d": 17 * 24 * time.Hour,
-		"1M": time.Minute, "10S": 10 * time.Second, "3us": 3 * time.Microsecond, "3µs": 3 * time.Microsecond, ".5s": time.Second / 2,
+		"0": 0, "90": 90 * time.Second, "90s": 90 * time.Second, "1m30s": 90 * time.Second, "1m 30s": 90 * time.Second,
+		"1 m 30 s": 90 * time.Second,
+		"1m30":     90 * time.Second, "1.5h": 90 * time.Minute, "500ms": time.Second / 2, "1d": 24 * time.Hour,
+		"2w3d": 17 * 24 * time.Hour,
+		"1M":   time.Minute, "10S": 10 * time.Second, "3us": 3 * time.Microsecond, "3µs": 3 * time.Microsecond,
+		".5s": time.Second / 2,
 	} {
 		got, err := conf.Duration.Of(text)
 		if err != nil || got != want {
@@ -22,13 +25,16 @@ func TestDurations(t *testing.T) {
 			t.Errorf("%q is shown as %q, which is %v, %v", text, conf.Duration.Show(got), again, err)
 		}
 	}
-	for _, text := range []string{"", " ", "x", "5x", "s", "-1s", "+1s", "1 30s", "1h 5 30s", "1..5s", ".s", "1s-", "999999999999h", "99999999w", "9223372036854775807", "1e3", "0x10", "1µ"} {
-		if got, err := conf.Duration.Of(text); err == nil || err.Error() != `invalid duration "`+text+`" (want 90, 90s or 1m30s)` {
+	for _, text := range []string{"", " ", "x", "5x", "s", "-1s", "+1s", "1 30s", "1h 5 30s", "1..5s", ".s", "1s-",
+		"999999999999h", "99999999w", "9223372036854775807", "1e3", "0x10", "1µ"} {
+		if got, err := conf.Duration.Of(text); err == nil ||
+			err.Error() != `invalid duration "`+text+`" (want 90, 90s or 1m30s)` {
 			t.Errorf("%q: %v, %v", text, got, err)
 		}
 	}
 	for d, want := range map[time.Duration]string{
-		0: "0s", 90 * time.Second: "1m30s", time.Minute: "1m", 10 * time.Minute: "10m", time.Hour: "1h", 90 * time.Minute: "1h30m",
+		0: "0s", 90 * time.Second: "1m30s", time.Minute: "1m", 10 * time.Minute: "10m", time.Hour: "1h",
+		90 * time.Minute:        "1h30m",
 		time.Hour + time.Second: "1h0m1s", 20 * time.Second: "20s", time.Millisecond: "1ms", 24 * time.Hour: "24h",
 	} {
 		if got := conf.Duration.Show(d); got != want {
@@ -39,8 +45,9 @@ func TestDurations(t *testing.T) {
 
 func TestSizes(t *testing.T) {
 	for text, want := range map[string]int64{
-		"0": 0, "65536": 65536, "7B": 7, "64k": 64 << 10, "64K": 64 << 10, "64KiB": 64 << 10, "4M": 4 << 20, "4MiB": 4 << 20, "4 MiB": 4 << 20,
-		"1G": 1 << 30, "8589934591G": 8589934591 << 30,
+		"0": 0, "65536": 65536, "7B": 7, "64k": 64 << 10, "64K": 64 << 10, "64KiB": 64 << 10, "4M": 4 << 20, "4MiB": 4 << 20,
+		"4 MiB": 4 << 20,
+		"1G":    1 << 30, "8589934591G": 8589934591 << 30,
 	} {
 		got, err := conf.Size.Of(text)
 		if err != nil || got != want {
@@ -50,7 +57,8 @@ func TestSizes(t *testing.T) {
 			t.Errorf("%q is shown as %q, which is %d, %v", text, conf.Size.Show(got), again, err)
 		}
 	}
-	for _, text := range []string{"", "k", "-1", "1T", "1.5M", "4MB", "1kM", "M4", "8589934592G", "99999999999999999999", " 1", "1 ", "1  k k"} {
+	for _, text := range []string{"", "k", "-1", "1T", "1.5M", "4MB", "1kM", "M4", "8589934592G", "99999999999999999999",
+		" 1", "1 ", "1  k k"} {
 		if got, err := conf.Size.Of(text); err == nil || err.Error() != `invalid size "`+text+`" (want 65536, 64k or 64KiB)` {
 			t.Errorf("%q: %d, %v", text, got, err)
 		}
@@ -63,8 +71,9 @@ func TestSizes(t *testing.T) {
 func TestBounds(t *testing.T) {
 	between := conf.Between(conf.Duration, time.Second, time.Hour)
 	for text, want := range map[string]string{
-		"1s": "", "1h": "", "3600": "", "1ms": "duration 1ms is out of range (want 1s to 1h)", "61m": "duration 61m is out of range (want 1s to 1h)",
-		"x": `invalid duration "x" (want 90, 90s or 1m30s)`,
+		"1s": "", "1h": "", "3600": "", "1ms": "duration 1ms is out of range (want 1s to 1h)",
+		"61m": "duration 61m is out of range (want 1s to 1h)",
+		"x":   `invalid duration "x" (want 90, 90s or 1m30s)`,
 	} {
 		if _, err := between.Of(text); (err == nil) != (want == "") || err != nil && err.Error() != want {
 			t.Errorf("%s: %v, want %q", text, err, want)

@@ -106,6 +106,20 @@ func NewTable[C any](defaults *C, settings ...Setting[C]) *Table[C] {
 	return &Table[C]{Settings: settings}
 }
 
+// Declared is what a table says of a setting, for documentation and tests.
+type Declared struct{ Key, Flag, Env, About, Default, Lowest, Highest string }
+
+// Declared returns all settings that have an effect.
+func (t *Table[C]) Declared() []Declared {
+	var all []Declared
+	for _, s := range t.Settings {
+		if s.About != "" {
+			all = append(all, Declared{s.Key, s.Flag, s.Env, s.About, s.Default, s.Lowest, s.Highest})
+		}
+	}
+	return all
+}
+
 // Get returns the setting of a key. It panics where there is none: keys stand in the
 // program.
 func (t *Table[C]) Get(key string) Setting[C] {

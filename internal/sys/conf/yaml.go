@@ -101,7 +101,8 @@ func (c *converter) at(n *yaml.Node) Place {
 	return Place{source: c.source, line: int32(n.Line), col: int32(n.Column)}
 }
 
-var errSpecial = errors.New(`anchors, aliases and tags are not used here (want quotes around a text that begins with *, & or !)`)
+var errSpecial = errors.New(`anchors, aliases and tags are not used here (want quotes around a text that begins with ` +
+	`*, & or !)`)
 
 // node converts a node, and lets go of what it has converted.
 func (c *converter) node(from *yaml.Node) *Node {
@@ -271,7 +272,8 @@ func (c *converter) syntax(err error) (at Place, format string, text any) {
 func (c *converter) last() Place {
 	text := bytes.TrimRight(c.data, " \t\r\n")
 	line := text[bytes.LastIndexByte(text, '\n')+1:]
-	return Place{source: c.source, line: int32(1 + bytes.Count(text, []byte("\n"))), col: int32(max(utf8.RuneCount(line), 1))}
+	return Place{source: c.source, line: int32(1 + bytes.Count(text, []byte("\n"))), col: int32(max(utf8.RuneCount(line),
+		1))}
 }
 
 const (

@@ -188,7 +188,8 @@ func TestConfigurationsOnTheCommandLine(t *testing.T) {
 	}
 	r = call(w, "shvbroker", "--config", bad, "--check-config")
 	place := "shvbroker: " + bad
-	if r.code != 1 || bytes.Count(r.stderr, []byte("\n")) != 2 || !r.stderrHas(place+":10:", place+":12:1: lisen: unknown key") {
+	if r.code != 1 || bytes.Count(r.stderr, []byte("\n")) != 2 ||
+		!r.stderrHas(place+":10:", place+":12:1: lisen: unknown key") {
 		t.Errorf("bad: %d, %s", r.code, r.stderr)
 	}
 	above := w.newFile("above.yaml")
