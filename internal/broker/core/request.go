@@ -144,7 +144,8 @@ func (s *session) extendUserID(m *rpc.Message) {
 func (s *session) answerSelf(m *rpc.Message, path []byte, level rpc.Access) {
 	if s.ticket != nil && string(m.Method()) != "ping" {
 		s.broker.stats.requestsDenied.Add(1)
-		s.answer(rpc.AppendError(nil, m.Address(), rpc.Denied(string(m.Method()), string(path), rpc.AccessNone, rpc.AccessBrowse)))
+		denied := rpc.Denied(string(m.Method()), string(path), rpc.AccessNone, rpc.AccessBrowse)
+		s.answer(rpc.AppendError(nil, m.Address(), denied))
 		return
 	}
 	answer := node.Answer(s.broker.nodes, m, level, s)
