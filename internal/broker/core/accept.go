@@ -12,21 +12,22 @@ import (
 	"shvtools/internal/wire/transport"
 )
 
-// hintWait is how long telling a refused peer why may take. It never does on a
-// new connection of the system's, whose buffer is empty.
+// hintWait bounds the time to tell a refused peer why. A new connection of the
+// operating system never takes it, since its buffer is empty.
 const hintWait = 10 * time.Millisecond
 
-// start gives a new connection its session and runs it, or closes it at once. It
-// does not wait.
+// start gives a new connection a session and runs it, or closes it at once. It waits
+// for hintWait at most.
 func (b *Broker) start(conn net.Conn, e *entrance) {
 	from := transport.PeerOf(conn)
 	e.accepted.Add(1)
 	slot, cause := b.connections.Enter(from.Source())
 	if cause != link.Open {
 		b.stats.ended[cause].Add(1)
-		message := "connection refused: " + cause.String()
+		const message = "connection refused"
 		if e := b.provoked(message, from, ""); e != nil {
-			b.aside(func() { e.Stringer("peer", from).Msg(message) }) // others want to connect
+			e.Stringer("cause", cause).Stringer("peer", from)
+			b.aside(func() { e.Msg(message) }) // others want to connect
 		}
 		refuseConnection(conn, cause)
 		return
@@ -54,7 +55,7 @@ func (b *Broker) start(conn net.Conn, e *entrance) {
 	}()
 }
 
-// run is the life of the connection of s, from its handshake on.
+// run serves the connection of s, from its handshake to its end.
 func (s *session) run(p *peer, conn net.Conn) link.Cause {
 	if h, ok := conn.(transport.Handshaker); ok {
 		if err := h.Handshake(s.broker.handshakes); err != nil {
@@ -63,15 +64,15 @@ func (s *session) run(p *peer, conn net.Conn) link.Cause {
 			if errors.As(err, &refused) {
 				s.log.Provoked("client certificate refused", func(e *zerolog.Event) { e.Err(err) })
 			} else {
-				s.log.Debug().Err(err).Msg("no handshake")
+				s.log.Debug().Err(err).Msg("handshake failed")
 			}
 		}
 	}
 	return s.link.Run(p)
 }
 
-// refuseConnection closes a connection, after a word to a peer that can read it: the answer
-// to the first request of most.
+// refuseConnection closes a connection. A peer that can read it first receives the
+// reason, as the answer to what is the first request of most clients.
 func refuseConnection(conn net.Conn, cause link.Cause) {
 	if _, ok := conn.(transport.Handshaker); ok {
 		_ = conn.Close()

@@ -19,11 +19,11 @@ type Affected struct {
 	What   string
 }
 
-// Apply puts another directory in force, at once for everybody: who may not be
-// logged in any more, or not be mounted where he is, is disconnected, a tunnel
-// whose user lost the right that it was made with is closed, and levels count
-// from the next request on. Nobody else notices. What was lost is told, and
-// logged.
+// Apply puts another directory in force, at once and for all sessions. A client that
+// may no longer be logged in, or be mounted where it is, is disconnected. A tunnel is
+// closed if its user has lost the right that it was made with. Access levels count from
+// the next request on. Other clients do not notice. Apply returns and logs what was
+// lost.
 func (b *Broker) Apply(d *auth.Directory) []Affected {
 	endings, now := make(map[*session]link.Cause), time.Now()
 	b.mu.Lock()
@@ -36,8 +36,8 @@ func (b *Broker) Apply(d *auth.Directory) []Affected {
 	return b.takeAwayAndUnlock(endings)
 }
 
-// Rejudge ends the sessions of clients whose certificates are not good any more by
-// what their listeners have read last. What was lost is told, and logged.
+// Rejudge ends the sessions of clients whose certificates are no longer valid by what
+// their listeners have read last. It returns and logs what was lost.
 func (b *Broker) Rejudge() []Affected {
 	var certified []*session
 	b.mu.RLock()
@@ -48,11 +48,12 @@ func (b *Broker) Rejudge() []Affected {
 	}
 	b.mu.RUnlock()
 	found := make(map[*session]link.Cause)
-	for _, s := range certified { // it takes a while
+	for _, s := range certified { // this takes a while
 		if err := s.secure.Verify(); err != nil {
 			found[s] = certificateCause(err)
-			// Not by s.log: it may be logging in just now.
-			b.opts.Log.Info().Int64("client", s.id).Stringer("peer", s.from).Err(err).Msg("why a certificate is not good any more")
+			// Not by s.log: the session may be logging in at this moment.
+			b.opts.Log.Info().Int64("client", s.id).Stringer("peer", s.from).Err(err).
+				Msg("client certificate no longer valid")
 		}
 	}
 	endings := make(map[*session]link.Cause)
@@ -69,7 +70,7 @@ func (b *Broker) Rejudge() []Affected {
 	return b.takeAwayAndUnlock(endings)
 }
 
-// certificateCause is why a certificate that was good is so no more.
+// certificateCause returns why a certificate is no longer valid.
 func certificateCause(err error) link.Cause {
 	var invalid x509.CertificateInvalidError
 	switch {
@@ -81,8 +82,8 @@ func certificateCause(err error) link.Cause {
 	return link.CertificateUntrusted
 }
 
-// takeAwayAndUnlock ends sessions, which have no rights any more, and the tunnels that were
-// made with rights that are gone. b.mu is held; it is unlocked.
+// takeAwayAndUnlock ends the sessions in endings, which have no rights any more, and the
+// tunnels that were made with rights that are gone. It unlocks b.mu.
 func (b *Broker) takeAwayAndUnlock(endings map[*session]link.Cause) (affected []Affected) {
 	for s, cause := range endings {
 		affected = append(affected, Affected{s.id, s.Name(), "disconnected: " + cause.String()})
@@ -117,8 +118,8 @@ func (b *Broker) takeAwayAndUnlock(endings map[*session]link.Cause) (affected []
 	return affected
 }
 
-// part closes links to which something was said just now: that is to be written
-// first. They have no rights any more.
+// part closes links once the messages that were just queued for them are written. Their
+// sessions have no rights any more.
 func (b *Broker) part(told map[*session]link.Cause) {
 	defer b.running.Done()
 	ctx, stop := context.WithTimeout(context.Background(), lingering)
@@ -131,9 +132,9 @@ func (b *Broker) part(told map[*session]link.Cause) {
 	}
 }
 
-// endForbiddenLocked ends the tunnels, and the calls that wait for theirs, whose users
-// lost the right that they were made with, or their login; endings tells whose links
-// are to end. b.mu is held.
+// endForbiddenLocked ends the tunnels, and the calls that wait for a tunnel, whose users
+// have lost their login or the right that they were made with. endings are the sessions
+// whose links are about to end.
 func (b *Broker) endForbiddenLocked(endings map[*session]link.Cause) (notices []notice, affected []Affected) {
 	for _, t := range b.numbered {
 		client := t.client.session
@@ -158,7 +159,7 @@ func (b *Broker) endForbiddenLocked(endings map[*session]link.Cause) (notices []
 	return notices, affected
 }
 
-// lost says why a tunnel may not go on, for its ends: the login is gone, or the right.
+// lost returns the reason for the ends of a tunnel: the login is gone, or the right.
 func lost(r replyroutes.Right, cause link.Cause) string {
 	if cause != link.Open {
 		return cause.String()

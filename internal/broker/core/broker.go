@@ -26,34 +26,33 @@ import (
 	"shvtools/internal/wire/transport"
 )
 
-// DefaultSecretLife is that of Options.
+// DefaultSecretLife is the default of Options.SecretLife.
 const DefaultSecretLife = 10 * time.Second
 
 const (
-	// longIdle is what a client gets that asks for a watchdog of 0 seconds: the
-	// C++ helper and shvrsh do, and may be silent for hours (spec.md 6).
+	// longIdle is the watchdog of a client that asks for one of 0 seconds, as the C++
+	// helper and shvrsh do: they may be silent for hours (spec.md 6).
 	longIdle = 10 * time.Hour
-	// defaultIdle is for clients that do not ask.
+	// defaultIdle is the watchdog of a client that asks for none.
 	defaultIdle = 180 * time.Second
-	// maxLogins is how many logins may fail on one connection.
+	// maxLogins bounds the failed logins of one connection.
 	maxLogins = 3
-	// maxStack bounds the caller ids that come with a message, and maxTags the
-	// entries of a meta that is passed on: what grows on its way must not get
-	// longer than the next one takes.
+	// maxStack bounds the caller ids of a message, and maxTags the entries of a meta
+	// that is passed on: a message grows from broker to broker, and must not get longer
+	// than the next one accepts.
 	maxStack = 32
 	maxTags  = 96
-	// keptHead is how much memory for a head a session keeps.
+	// keptHead is how many bytes for the head of a message a session keeps for reuse.
 	keptHead = 4 << 10
-	// lingering is how long a link may outlive its purpose: what was sent last
-	// shall arrive, and the C++ helper does not know that a tunnel can be closed
-	// from the other side.
+	// lingering is how long a link may outlive its purpose, so that the last messages
+	// arrive. The C++ helper does not know that the other end can close a tunnel.
 	lingering = time.Second
 )
 
 // ErrClosed is returned by Serve after Drain or Close.
 var ErrClosed = errors.New("broker: closed")
 
-// Options of a broker. Zero fields have defaults, but for Users.
+// Options of a broker. All fields but Users may be zero.
 type Options struct {
 	Users      *auth.Store            // who may log in; changed by Apply
 	Rights     map[string]RightsTable // that calls may read and change, by the path of their node
@@ -65,8 +64,8 @@ type Options struct {
 	Commit     string          // that it was built from, answered by .broker/app:gitCommit
 	Advertise  Address         // where helpers connect over plain TCP; zero: where their agent did
 	SecretLife time.Duration   // of a tunnel secret that nobody redeems
-	// AdvertiseURLs are offered to helpers in the place of where their agent
-	// connected, the first of a scheme that the agent accepts.
+	// AdvertiseURLs are offered to helpers instead of the address where their agent
+	// connected: the first with a scheme that the agent accepts.
 	AdvertiseURLs []transport.URL
 	Limits        Limits
 }
@@ -93,38 +92,38 @@ type Broker struct {
 
 	running  sync.WaitGroup // sessions, Serve calls and the watch
 	done     chan struct{}  // closed by Close
-	idle     chan struct{}  // has one when the last tunnel went; for Drain
-	draining atomic.Bool    // nobody new comes in
+	idle     chan struct{}  // has one element after the last tunnel ended; for Drain
+	draining atomic.Bool    // no connection and no login is accepted
 	serving  sync.Once
-	looked   atomic.Pointer[time.Time] // when the watch last came round; nil: there is none yet
+	looked   atomic.Pointer[time.Time] // when the watch last looked; nil: not yet
 
 	topics  topics.Table[*session]
-	telling sync.Mutex // keeps changes of mounts in order; taken before mu
+	telling sync.Mutex // keeps the signals of mount changes in order; taken before mu
 
 	mu          sync.RWMutex
 	closed      bool
-	leaving     bool // connections are being closed, since the broker stops
+	leaving     bool // connections are being closed because the broker stops
 	listeners   map[net.Listener]struct{}
-	entrances   []*entrance // of all listeners there ever were; few
+	entrances   []*entrance // of all listeners, past ones too; few
 	endedTotals endedTotals
 	lastID      int64
 	lastTunnel  int64
 	sessions    map[int64]*session
 	mounts      mounts.Table[*session]
-	tickets     map[secretKey]*ticket   // that nobody redeemed yet
-	calls       map[tunnels.Key]*ticket // by the call that still waits for its tunnel
+	tickets     map[secretKey]*ticket   // that are not redeemed
+	calls       map[tunnels.Key]*ticket // by the call that waits for its tunnel
 	tunnels     map[tunnels.Key]*tunnel // by the key of either end
 	numbered    map[int64]*tunnel       // the same by their numbers
 	ended       tunnels.Ended           // that went through other brokers
 	expected    tunnels.Expected        // that child brokers may make
-	parents     map[*session]struct{}   // the brokers above
-	asking      int                     // brokers that look for those above
-	curious     int                     // others that do
-	edits       int                     // changes of rights that are being made
-	renewing    map[string]bool         // users who change their own passwords just now
+	parents     map[*session]struct{}   // the parent brokers
+	asking      int                     // calls of brokersAbove by child brokers, under way
+	curious     int                     // those of other clients
+	edits       int                     // changes of rights under way
+	renewing    map[string]bool         // users whose change of their own password is under way
 }
 
-// New makes a broker.
+// New returns a broker that serves no listener yet.
 func New(o Options) *Broker {
 	if o.SecretLife == 0 {
 		o.SecretLife = DefaultSecretLife
@@ -153,11 +152,13 @@ func New(o Options) *Broker {
 		runID:     rand.Text(),
 	}
 	b.often = provocable(&b.opts.Log)
-	b.nodes = own.New(ownNodes{b}, own.Options{Name: o.Name, Version: o.Version, Commit: o.Commit, Rights: o.Rights, Reload: o.Reload})
+	b.nodes = own.New(ownNodes{b}, own.Options{
+		Name: o.Name, Version: o.Version, Commit: o.Commit, Rights: o.Rights, Reload: o.Reload,
+	})
 	return b
 }
 
-// Serve accepts connections from l until Drain or Close, then returns ErrClosed; any
+// Serve accepts connections from l until Drain or Close, and then returns ErrClosed. Any
 // other error is the listener's. It closes l.
 func (b *Broker) Serve(l net.Listener) error {
 	from := newEntrance(l)
@@ -179,10 +180,10 @@ func (b *Broker) Serve(l net.Listener) error {
 		case errors.Is(err, net.ErrClosed):
 			return err
 		}
-		// Out of descriptors or the like: who is connected goes on.
+		// Out of descriptors or the like: established connections go on.
 		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
 		e := b.opts.Log.Warn().Err(err).Stringer("pause", pause)
-		b.aside(func() { e.Msg("cannot accept a connection") })
+		b.aside(func() { e.Msg("accept failed") })
 		time.Sleep(pause)
 	}
 }
@@ -207,7 +208,8 @@ func (b *Broker) removeListener(l net.Listener) {
 	_ = l.Close()
 }
 
-// aside does what has to wait for a peer, unless the broker is closed.
+// aside runs wait, which may wait for a peer or the log, in a goroutine of its own; not
+// at all if the broker is closed.
 func (b *Broker) aside(wait func()) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
@@ -222,7 +224,7 @@ func (b *Broker) isClosed() bool {
 	return b.closed
 }
 
-// Close ends all sessions and listeners and waits for them.
+// Close closes all connections and listeners, and waits for their ends.
 func (b *Broker) Close() {
 	b.mu.Lock()
 	if !b.closed {

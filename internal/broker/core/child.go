@@ -30,7 +30,7 @@ func isBroker(options chainpack.Value) bool {
 // a broker.
 func (s *session) newChild(mount string) *childbroker.Child {
 	if !mayBeBroker(s.user.Load()) {
-		s.log.Provoked("taken for a device and not for a broker: its user has no such role",
+		s.log.Provoked("child broker mounted as a device: its user has none of the roles",
 			func(e *zerolog.Event) { e.Strs("roles", brokerRoles) })
 		return nil
 	}
@@ -40,11 +40,11 @@ func (s *session) newChild(mount string) *childbroker.Child {
 		Watch:  b.topics.Watch,
 		Wanted: func() []shvpath.RI { return b.topics.Below(s, mount, time.Now()) },
 		Send:   s.send,
-		Failed: func(err error) { s.log.Warn().Err(err).Msg("cannot subscribe to signals of the broker below") },
+		Failed: func(err error) { s.log.Warn().Err(err).Msg("child broker: subscribing failed") },
 	})
 }
 
-// setChild lets others know, which look under broker.mu before the login is done.
+// setChild sets the child under broker.mu, since others look before the login is done.
 func (s *session) setChild(c *childbroker.Child) {
 	s.broker.mu.Lock()
 	s.child = c

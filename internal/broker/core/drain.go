@@ -13,19 +13,20 @@ import (
 	"shvtools/internal/wire/link"
 )
 
-// stopping is what peers are told.
+// stopping is the reason that peers receive.
 const stopping = "the broker is stopping"
 
-// Drain is how a broker stops.
+// Drain says how a broker stops.
 type Drain struct {
-	Grace  time.Duration // how long open tunnels may go on
+	Grace  time.Duration // how long open tunnels may continue
 	Spread time.Duration // connections are closed at random moments within it
 }
 
-// Drain stops in good order: from now on nobody connects or logs in, and no shell
-// begins; tunnels may end by themselves within the grace, and then are closed; then
-// all connections are closed, spread over time so that a fleet does not come back
-// at once. It returns when that is done or ctx ends; Close is still to be called.
+// Drain stops the broker in good order. From now on, no connection and no login is
+// accepted, and no session begins. Tunnels may end by themselves within the grace, and
+// then are closed. Then all connections are closed, spread over time so that a fleet
+// does not reconnect at once. Drain returns when that is done, or ctx ends; the caller
+// still calls Close.
 func (b *Broker) Drain(ctx context.Context, d Drain) {
 	b.stopEntry()
 	if !b.awaitTunnels(ctx, d.Grace) {
@@ -37,11 +38,11 @@ func (b *Broker) Drain(ctx context.Context, d Drain) {
 	b.closeSpread(ctx, d.Spread)
 }
 
-// Draining tells whether Drain or Close was called.
+// Draining reports whether Drain or Close was called.
 func (b *Broker) Draining() bool { return b.draining.Load() || b.isClosed() }
 
-// stopEntry closes the listeners, and refuses the calls that wait for a helper, who
-// cannot connect any more.
+// stopEntry closes the listeners, and refuses the calls that wait for a helper, since
+// none can connect any more.
 func (b *Broker) stopEntry() {
 	var notices []notice
 	b.mu.Lock()
@@ -62,7 +63,7 @@ func (b *Broker) stopEntry() {
 	}
 }
 
-// awaitTunnels waits until no tunnel is open, for the grace at the most; false when
+// awaitTunnels waits until no tunnel is open, for the grace at most. It returns false if
 // ctx has ended.
 func (b *Broker) awaitTunnels(ctx context.Context, grace time.Duration) bool {
 	end := time.NewTimer(grace)
@@ -85,7 +86,7 @@ func (b *Broker) busy() bool {
 	return len(b.tunnels)+len(b.calls) > 0
 }
 
-// noteIdleLocked wakes a Drain when the last tunnel is gone. b.mu is held.
+// noteIdleLocked wakes Drain when the last tunnel has ended.
 func (b *Broker) noteIdleLocked() {
 	if len(b.tunnels)+len(b.calls) > 0 {
 		return
@@ -96,12 +97,12 @@ func (b *Broker) noteIdleLocked() {
 	}
 }
 
-// endTunnels forgets all tunnels, and gives what their ends are to be told.
+// endTunnels drops the records of all tunnels, and returns the notices for their ends.
 func (b *Broker) endTunnels() (notices []notice) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, t := range b.tunnels {
-		if b.forgetLocked(t) { // each is there twice
+		if b.forgetLocked(t) { // each occurs twice
 			notices = append(notices, t.closing(t.client, stopping), t.closing(t.helper, stopping))
 		}
 	}
@@ -145,9 +146,9 @@ type parting struct {
 	after   time.Duration
 }
 
-// part closes a session; what was sent last shall arrive. Clients of the Rust
-// broker know the signal (spec.md 7.2), others leave it aside. A broker above would
-// pass it on as one of ours.
+// part closes a session after its last messages have gone out. Clients of the Rust broker
+// know the signal (spec.md 7.2), others ignore it. A parent broker would pass it on as
+// one of ours, so it receives none.
 func (s *session) part(ctx context.Context) {
 	if s.ready.Load() && s.ticket == nil && s.parent == nil {
 		s.answer(rpc.AppendSignal(nil, "", disconnectSignal, "", rpc.AccessNone, chainpack.String(stopping)))

@@ -16,16 +16,16 @@ import (
 	"shvtools/internal/wire/transport"
 )
 
-// findTunnel treats an agent's FindTunnelRequest (spec.md 7.4): the public
-// broker nearest to the client gives an address and a secret, or the client's own
-// broker where none is public. toID was popped from the caller ids of m. The request
-// goes on when it is not answered here.
+// findTunnel handles an agent's FindTunnelRequest (spec.md 7.4). The public broker
+// nearest to the client adds an address and a secret; if none is public, the client's
+// own broker does. toID was popped from the caller ids of m. It returns true if the
+// request is to be passed on.
 func (s *session) findTunnel(m *rpc.Message, toID int64, with replyroutes.Right) (goesOn bool) {
 	b := s.broker
 	to := b.sessionOf(toID)
 	last := len(m.Callers()) == 0
 	if to == nil || !last && to.parent == nil {
-		return true // to whoever it is that put caller ids of his own there
+		return true // whoever made caller ids up receives it
 	}
 	if s.child != nil {
 		b.mu.Lock()
@@ -46,7 +46,10 @@ func (s *session) findTunnel(m *rpc.Message, toID int64, with replyroutes.Right)
 		ctl.Host, ctl.Port, ctl.Secret = address.Host, address.Port, hex.EncodeToString(raw)
 		ctl.CallerIDs = append(append(rpc.CallerIDs(nil), m.Callers()...), toID)
 		ctl.Withdraw()
-		t = &ticket{key: sha256.Sum256([]byte(ctl.Secret)), agent: s, caller: toID, id: m.ID(), asked: ctl.CallerIDs, back: back, with: with}
+		t = &ticket{
+			key: sha256.Sum256([]byte(ctl.Secret)), agent: s, caller: toID, id: m.ID(),
+			asked: ctl.CallerIDs, back: back, with: with,
+		}
 		if u, ok := b.offer(s, ctl.Schemes(), adjacent); ok {
 			ctl.Offer(u.String())
 			t.scheme = u.Scheme
@@ -61,7 +64,9 @@ func (s *session) findTunnel(m *rpc.Message, toID int64, with replyroutes.Right)
 		m.SetTunnel(ctl)
 		return true
 	}
-	found := rpc.TunnelCtl{State: rpc.FindTunnelResponse, Host: ctl.Host, Port: ctl.Port, Secret: ctl.Secret, CallerIDs: ctl.CallerIDs}
+	found := rpc.TunnelCtl{
+		State: rpc.FindTunnelResponse, Host: ctl.Host, Port: ctl.Port, Secret: ctl.Secret, CallerIDs: ctl.CallerIDs,
+	}
 	if url := ctl.Offered(); url != "" {
 		found.Offer(url)
 	}
@@ -72,9 +77,9 @@ func (s *session) findTunnel(m *rpc.Message, toID int64, with replyroutes.Right)
 	return false
 }
 
-// foundTunnel looks at a FindTunnelResponse that comes from a broker above, on its
-// way to the session toID: it tells whether the tunnel is to be made here. We
-// promise, as those before us, to tell when it is lost.
+// foundTunnel handles a FindTunnelResponse of a parent broker on its way to the session
+// toID. It shows whether the tunnel will be made here. Like the brokers before it, this
+// one promises to report the loss of the client.
 func (s *session) foundTunnel(m *rpc.Message, toID int64) {
 	b := s.broker
 	ctl := *m.Tunnel()
@@ -100,7 +105,7 @@ func (s *session) foundTunnel(m *rpc.Message, toID int64) {
 	}
 }
 
-// sessionOf gives the one of an id, nil where it is gone.
+// sessionOf returns the session with an id, nil if it is gone.
 func (b *Broker) sessionOf(id int64) *session {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
@@ -112,20 +117,18 @@ var (
 	carriers = netip.MustParsePrefix("100.64.0.0/10") // between a provider and its customers
 )
 
-// isPublic tells whether an address is one that everybody can reach, as far as it
-// shows.
+// isPublic reports whether an address, by what it shows, can be reached from everywhere.
 func isPublic(a netip.Addr) bool {
 	a = a.Unmap()
 	reserved := a.Is4() && a.As4()[0] >= 224
 	return a.IsGlobalUnicast() && !a.IsPrivate() && !unrouted.Contains(a) && !carriers.Contains(a) && !reserved
 }
 
-// advertised is where a helper of the agent s can connect over plain TCP, as the
-// base protocol has it: the agent's own connection shows an address that it
-// reaches.
+// advertised returns where a helper of the agent s can connect over plain TCP, the only
+// way in the base protocol: at the address that the agent itself is connected to.
 //
-// public tells whether others than those of our own network can reach us there:
-// that is what an operator says who names an address, or what the address shows.
+// public reports whether the address can be reached from outside our own network. If the
+// operator has configured an address, it is taken to be public.
 func (b *Broker) advertised(s *session) (at Address, public bool) {
 	named := b.opts.Advertise != (Address{})
 	public = named || len(b.opts.AdvertiseURLs) > 0
@@ -139,9 +142,9 @@ func (b *Broker) advertised(s *session) (at Address, public bool) {
 	return Address{Host: local.Addr().String(), Port: int64(local.Port())}, public || isPublic(local.Addr())
 }
 
-// offer is where a helper of the agent s can connect by a scheme that its agent
-// accepts (docs/protocol.md). The agent may be behind a broker below; then it is
-// not adjacent, and our sockets are none of its machine's.
+// offer returns where a helper of the agent s can connect by a scheme that its agent
+// accepts (docs/protocol.md). An agent behind a child broker is not adjacent: it may be
+// on another machine, and so our Unix sockets are no use to it.
 func (b *Broker) offer(s *session, schemes []string, adjacent bool) (u transport.URL, ok bool) {
 	for _, scheme := range schemes {
 		for _, u := range b.opts.AdvertiseURLs {
@@ -163,8 +166,8 @@ func (b *Broker) offer(s *session, schemes []string, adjacent bool) (u transport
 	return transport.URL{}, false
 }
 
-// reachable is an address of ours that the peer of s reaches over a scheme of TCP
-// connections: where it is connected, or another listener at the same address.
+// reachable returns an address of ours that the peer of s reaches over a scheme that uses
+// TCP: the one it is connected to, or another listener at the same host address.
 func (b *Broker) reachable(s *session, scheme string) (at netip.AddrPort, ok bool) {
 	local, ok := s.link.LocalAddr().(*net.TCPAddr)
 	if !ok {
@@ -190,8 +193,7 @@ func (b *Broker) reachable(s *session, scheme string) (at netip.AddrPort, ok boo
 	return at, false
 }
 
-// mayCome tells whether a helper at the far end of a connection came the way that
-// its secret was given for.
+// mayCome reports whether a helper connected by the scheme that its secret was given for.
 func (t *ticket) mayCome(from transport.Peer) bool {
 	switch {
 	case transport.Encrypts(t.scheme):

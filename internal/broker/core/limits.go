@@ -14,6 +14,5 @@ const (
 	DefaultFrameStall    = limits.DefaultFrameStall
 )
 
-// overloaded tells whether so much waits for slow peers that no more may be
-// taken on.
+// overloaded reports whether so much waits for slow peers that no more is accepted.
 func (b *Broker) overloaded() bool { return b.queued.Bytes() >= int64(b.limits.QueueTotal) }

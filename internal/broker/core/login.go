@@ -17,17 +17,17 @@ import (
 	"shvtools/internal/wire/link"
 )
 
-// maxRefusal bounds what is logged of why a login is refused, in bytes.
+// maxRefusal bounds the logged cause of a refused login, in bytes.
 const maxRefusal = 300
 
-// maxLoginItems bounds the values in a login: it is kept while its answer is held back,
-// in the memory of many times its bytes.
+// maxLoginItems bounds the values in a login. Decoded, it takes many times its bytes, and
+// it is kept while its answer is held back.
 const maxLoginItems = 256
 
-// maxBeforeLogin is how many messages a peer may send before it is logged in.
+// maxBeforeLogin bounds the messages of a peer before it is logged in.
 const maxBeforeLogin = 32
 
-// loginState is where a peer stands between its connection and its login.
+// loginState is what is known of a peer between its connection and its login.
 type loginState struct {
 	done     bool
 	nonce    string // "" before hello
@@ -35,7 +35,7 @@ type loginState struct {
 	messages int
 }
 
-// beforeLogin takes a message of a peer that is not logged in (spec.md 5).
+// beforeLogin handles a message of a peer that has not logged in (spec.md 5).
 func (s *session) beforeLogin(m *rpc.Message) {
 	s.login.messages++
 	if s.login.messages > maxBeforeLogin {
@@ -69,11 +69,11 @@ func (s *session) beforeLogin(m *rpc.Message) {
 	}
 }
 
-// newNonce gives 10 decimal digits or more, as clients of all ages expect.
+// newNonce returns at least 10 decimal digits, as old and new clients expect.
 func newNonce() string {
 	n, err := rand.Int(rand.Reader, big.NewInt(9e15))
 	if err != nil {
-		panic(err) // never: crypto/rand ends the program itself
+		panic(err) // never: crypto/rand ends the program by itself
 	}
 	return n.Add(n, big.NewInt(1e15)).String()
 }
@@ -94,10 +94,10 @@ type refusal struct {
 	guess  bool       // it counts as a failed login of the user
 }
 
-// refuse is a refusal of which the log says what the peer receives.
+// refuse returns a refusal with the same text for the peer and the log.
 func refuse(answer *rpc.Error) *refusal { return &refusal{answer: answer, cause: answer} }
 
-// refuseGuess is the refusal of a login that did not show who it is of.
+// refuseGuess returns the refusal of a login with a wrong password, token or certificate.
 func refuseGuess(user string, cause error) *refusal {
 	reason := auth.ErrLogin.Error()
 	if errors.Is(cause, auth.ErrCertificate) {
@@ -108,7 +108,7 @@ func refuseGuess(user string, cause error) *refusal {
 	return &refusal{answer, cause, true}
 }
 
-// result is what became of a login; r is nil if it was accepted.
+// result returns how a login is counted; r is nil if it was accepted.
 func (r *refusal) result(helper bool) LoginResult {
 	switch {
 	case r == nil && helper:
@@ -178,9 +178,9 @@ func (s *session) refuseLogin(c loginCall, r *refusal, came time.Time) {
 	if r.guess {
 		penalty = s.broker.penalties.Failed(c.by)
 	}
-	s.log.user = cmp.Or(s.log.user, c.by.Short().User) // who it is not, but says so
+	s.log.user = cmp.Or(s.log.user, c.by.Short().User) // the name that the peer gave
 	s.log.Provoked("login refused", func(e *zerolog.Event) {
-		text := r.cause.Error() // with the name again, as long as it is
+		text := r.cause.Error() // it may hold the name again, at its full length
 		e.Str(zerolog.ErrorFieldName, text[:min(len(text), maxRefusal)]).Stringer("heldBack", penalty)
 	})
 	s.log.user = ""
@@ -189,13 +189,13 @@ func (s *session) refuseLogin(c loginCall, r *refusal, came time.Time) {
 	}
 	s.answer(rpc.AppendError(nil, c.from, r.answer))
 	if s.login.failures >= maxLogins {
-		time.AfterFunc(lingering, func() { s.link.Close(link.LoginFailed) }) // the answer shall arrive
+		time.AfterFunc(lingering, func() { s.link.Close(link.LoginFailed) }) // so that the answer arrives
 		return
 	}
 	s.deadline.Reset(s.broker.limits.LoginDeadline)
 }
 
-// holdBack waits; false when the link has ended meanwhile.
+// holdBack waits; it returns false if the link has ended meanwhile.
 func (s *session) holdBack(d time.Duration) bool {
 	if d <= 0 {
 		return true
@@ -212,7 +212,7 @@ func (s *session) holdBack(d time.Duration) bool {
 
 // welcome answers an accepted login. It does not wait.
 func (s *session) welcome(c loginCall) {
-	if !c.helper { // a helper says any name
+	if !c.helper { // the name that a helper gives proves nothing
 		s.broker.penalties.Passed(c.by) // before the answer: the client may reconnect at once
 	}
 	s.login.done = true
@@ -224,8 +224,8 @@ func (s *session) welcome(c loginCall) {
 	s.ready.Store(true)
 }
 
-// admission is the result of a login: a session token if the client asked for one. A
-// helper learns whether it will be told when its client is lost (docs/protocol.md).
+// admission returns the result of a login: a session token if the client asked for one.
+// A helper learns whether the loss of its client will be reported (docs/protocol.md).
 func (s *session) admission(options chainpack.Value) chainpack.Value {
 	wanted, _ := options.Get("session")
 	if token, _ := wanted.AsBool(); token && s.ticket == nil {
@@ -266,7 +266,7 @@ func (s *session) admit(c loginCall) *refusal {
 		s.log.Info().Msg("client logged in")
 		return nil
 	}
-	// The Rust broker and the Python one log in as devices do: their user tells.
+	// The Rust and the Python broker log in like devices: only their user shows it.
 	if isBroker(c.options) || mayBeBroker(s.user.Load()) {
 		s.setChild(s.newChild(mountPoint))
 	}
@@ -281,7 +281,7 @@ func (s *session) admit(c loginCall) *refusal {
 	return nil
 }
 
-// tunnelSecret tells whether a login is that of a helper, and with which secret.
+// tunnelSecret returns the secret of a helper; ok is false if the login is not a helper's.
 func tunnelSecret(options chainpack.Value) (secret string, ok bool) {
 	tunnel, _ := options.Get("tunnel")
 	return stringField(tunnel, "secret"), tunnel.Kind() == chainpack.KindMap
@@ -293,7 +293,7 @@ func stringField(v chainpack.Value, name string) string {
 	return text
 }
 
-// idleLimit is the watchdog that a login asks for (spec.md 5.4, 6).
+// idleLimit returns the watchdog that a login asks for (spec.md 5.4, 6).
 func idleLimit(options chainpack.Value) time.Duration {
 	asked, ok := options.Get("idleWatchDogTimeOut")
 	if !ok {

@@ -12,24 +12,24 @@ import (
 )
 
 const (
-	// maxAbove bounds the brokers that are looked for above this one, and
-	// askAbove the time for it.
+	// maxAbove bounds the brokers that are returned as above this one, and askAbove the
+	// time to ask for them.
 	maxAbove = maxStack
 	askAbove = 3 * time.Second
-	// maxAsking is how many brokers below may look at once, and maxCurious how many
-	// others.
+	// maxAsking bounds the calls of brokersAbove by child brokers that are under way, and
+	// maxCurious those by other clients.
 	maxAsking  = 16
 	maxCurious = 2
 )
 
-// ID names this broker, as long as it runs.
+// ID names this run of the broker.
 func (b *Broker) ID() string { return b.runID }
 
-// brokersAbove answers with the ids of this broker and of those above it, for one
-// that is about to stand below: it must not be among them. The param has the ids
-// of those that asked each other so far; who finds himself there asks no further.
-// Where one above could tell and does not, the answer is an error: no list of a part
-// of them shows that there is no loop.
+// brokersAbove answers with the ids of this broker and of those above it. The caller is
+// about to become a child: it must not be among them, or there would be a loop. The param
+// has the ids of the brokers that asked each other so far; a broker that finds itself
+// there asks no further. If a parent that knows the method does not answer, the answer is
+// an error, since an incomplete list does not show that there is no loop.
 func (b *Broker) brokersAbove(s *session, from rpc.Address, param chainpack.Value) {
 	asked := texts(param)
 	ids := []string{b.runID}
@@ -38,16 +38,17 @@ func (b *Broker) brokersAbove(s *session, from rpc.Address, param chainpack.Valu
 		ctx, cancel := context.WithTimeout(context.Background(), askAbove)
 		defer cancel()
 		var above []string
-		above, unknown = b.above(ctx, append(slices.Clip(asked), b.runID))
+		above, unknown = b.parentIDs(ctx, append(slices.Clip(asked), b.runID))
 		ids = append(ids, above...)
 	}
 	loops := func(id string) bool { return slices.Contains(asked, id) }
 	if unknown != nil && !slices.ContainsFunc(ids, loops) {
-		s.answer(rpc.AppendError(nil, from, rpc.Errorf(rpc.CodeTryAgainLater, "%s does not tell which brokers are above it: %v", b.opts.Name, unknown)))
+		s.answer(rpc.AppendError(nil, from, rpc.Errorf(rpc.CodeTryAgainLater,
+			"%s does not tell which brokers are above it: %v", b.opts.Name, unknown)))
 		return
 	}
 	if i := slices.IndexFunc(ids, loops); i >= maxAbove {
-		ids[0], ids[i] = ids[i], ids[0] // what they look for is not cut off
+		ids[0], ids[i] = ids[i], ids[0] // the id of the loop is not cut off
 	}
 	values := make([]chainpack.Value, 0, len(ids))
 	for _, id := range ids[:min(len(ids), maxAbove)] {
@@ -56,9 +57,9 @@ func (b *Broker) brokersAbove(s *session, from rpc.Address, param chainpack.Valu
 	s.answer(rpc.AppendResult(nil, from, chainpack.List(values...)))
 }
 
-// above asks all parents at once who is there and above. The error is of one that
-// could have told and did not; others cannot tell.
-func (b *Broker) above(ctx context.Context, asked []string) (ids []string, err error) {
+// parentIDs asks all parents at once for their ids and those above them. The error is
+// that of a parent that knows the method and did not answer; others cannot tell.
+func (b *Broker) parentIDs(ctx context.Context, asked []string) (ids []string, err error) {
 	param := make([]chainpack.Value, len(asked))
 	for i, id := range asked {
 		param[i] = chainpack.String(id)
@@ -72,7 +73,7 @@ func (b *Broker) above(ctx context.Context, asked []string) (ids []string, err e
 	n := 0
 	for s := range b.parents {
 		if !s.ready.Load() {
-			continue // it looks for a loop by itself when it is
+			continue // it looks for loops by itself when it is
 		}
 		n++
 		go func() {
@@ -104,8 +105,8 @@ func texts(list chainpack.Value) []string {
 	return all
 }
 
-// answerBrokersAbove answers a call of brokersAbove in a goroutine of its own. A broker
-// that gets no answer gives its connection up, so nobody else takes its place.
+// answerBrokersAbove answers a call of brokersAbove in a goroutine of its own. Child
+// brokers have places of their own: one without an answer gives up its connection.
 func (b *Broker) answerBrokersAbove(r *node.Request) error {
 	s := r.Caller.(*session)
 	asking, limit := &b.curious, maxCurious
@@ -115,7 +116,7 @@ func (b *Broker) answerBrokersAbove(r *node.Request) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed || *asking >= limit {
-		return rpc.Errorf(rpc.CodeTryAgainLater, "too many ask which brokers are above")
+		return rpc.Errorf(rpc.CodeTryAgainLater, "too many calls of brokersAbove are under way")
 	}
 	*asking++
 	b.running.Go(func() {

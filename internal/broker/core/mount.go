@@ -16,7 +16,9 @@ import (
 // broker. A mount point of another user's device refuses the login.
 func (s *session) mount(path, deviceID string, welcome func()) *rpc.Error {
 	if mounts.TooLong(path) {
-		s.log.Provoked("device not mounted: its mount point is too long", func(e *zerolog.Event) { e.Int("length", len(path)) })
+		s.log.Provoked("device not mounted", func(e *zerolog.Event) {
+			e.Str("reason", "its mount point is too long").Int("length", len(path))
+		})
 		welcome()
 		return nil
 	}
@@ -24,7 +26,9 @@ func (s *session) mount(path, deviceID string, welcome func()) *rpc.Error {
 	b.mu.Lock()
 	if mounts.Reserved(path) || !s.mayStand(s.user.Load(), b.opts.Users.Load(), path, deviceID) {
 		b.mu.Unlock()
-		s.log.Provoked("device not mounted: its user may not mount there", func(e *zerolog.Event) { e.Str("mount", path) })
+		s.log.Provoked("device not mounted", func(e *zerolog.Event) {
+			e.Str("reason", "its user may not mount there").Str("mount", path)
+		})
 		welcome()
 		return nil
 	}
@@ -75,16 +79,16 @@ func (b *Broker) mountPointOf(s *session) string {
 	return s.mountPoint
 }
 
-// belongsTo reports whether a clean path is a device's own: another one may be
-// mounted inside it, and speaks for itself.
+// belongsTo reports whether a clean path is a device's own. Another device may be mounted
+// inside it, and speaks for itself.
 func (b *Broker) belongsTo(s *session, path []byte) bool {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	return b.mounts.Has(s, path)
 }
 
-// offlineSince returns when the device left that a clean path belonged to. It is
-// false for a path that leads to a mounted device.
+// offlineSince returns when the device left that a clean path belonged to; false for a
+// path that leads to a mounted device, or never belonged to one.
 func (b *Broker) offlineSince(path []byte) (time.Time, bool) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()

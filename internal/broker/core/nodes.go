@@ -14,8 +14,7 @@ import (
 	"shvtools/internal/wire/link"
 )
 
-// DefaultName is what a broker calls itself that was given no name, as the C++
-// broker does.
+// DefaultName is the default of Options.Name, the name of the C++ broker.
 const DefaultName = "broker.local"
 
 // RightsTable is a part of the rights that calls can read and change.
@@ -81,7 +80,7 @@ func (b ownNodes) CloseTunnel(number int64, by own.Client, reason string) {
 	if reason != "" {
 		why += ": " + reason
 	}
-	by.(*session).log.Warn().Int64("tunnel", number).Str("reason", reason).Msg("tunnel is closed by hand")
+	by.(*session).log.Warn().Int64("tunnel", number).Str("reason", reason).Msg("tunnel closed by hand")
 	b.closeTunnel(t, why)
 }
 
@@ -165,6 +164,6 @@ func (s *session) Reject(path, source, signal string) (removed bool, err error) 
 }
 
 func (s *session) Disconnect(by string) {
-	s.log.Warn().Str("by", by).Msg("client is disconnected")
+	s.log.Warn().Str("by", by).Msg("client disconnected")
 	s.link.Close(link.Dropped)
 }

@@ -13,32 +13,32 @@ import (
 	"shvtools/internal/wire/transport"
 )
 
-// ParentOptions describe the connection to a broker above (spec.md 7.11).
-// Connecting, logging in and keeping the connection alive is somebody else's
-// matter.
+// ParentOptions describe the connection to a parent broker (spec.md 7.11). To connect,
+// log in and keep the connection alive is the caller's matter.
 type ParentOptions struct {
-	Name string // what the connection is called
+	Name string // of the connection
 	Root string // the path that the parent sees as our root; "": everything
 	// Call calls a method of the parent.
 	Call func(ctx context.Context, path, method string, param chainpack.Value) (chainpack.Value, error)
 }
 
-// parentBroker is what a session has whose peer is a broker above.
+// parentBroker is what the session of a parent broker has.
 type parentBroker struct{ ParentOptions }
 
-// Parent is a connection to a broker above, as long as it lives.
+// Parent is the connection to a parent broker, from AddParent to End. Its methods are
+// called by whoever runs the link.
 type Parent struct {
 	session *session
 	ended   sync.Once
 }
 
-// LinkOptions are those of connections to brokers above.
+// LinkOptions returns the options of links to parent brokers.
 func (b *Broker) LinkOptions() link.Options {
 	return link.Options{MaxFrame: b.limits.MaxFrame, QueueBytes: b.limits.QueueBytes, Gauge: &b.queued}
 }
 
-// AddParent takes the connection l to a broker above, before anything is read
-// from it. The error is ErrClosed.
+// AddParent registers the connection l to a parent broker, before anything is read from
+// it. The error is ErrClosed.
 func (b *Broker) AddParent(l *link.Link, from transport.Peer, o ParentOptions) (*Parent, error) {
 	o.Root = string(shvpath.Clean([]byte(o.Root)))
 	s := b.newSession(l, from, nil, nil, &parentBroker{o})
@@ -50,21 +50,21 @@ func (b *Broker) AddParent(l *link.Link, from transport.Peer, o ParentOptions) (
 	return &Parent{session: s}, nil
 }
 
-// ID is the caller id that stands for the parent.
+// ID returns the caller id that stands for the parent.
 func (p *Parent) ID() int64 { return p.session.id }
 
-// Message takes what the parent sends that is no answer to a call of ours. It is
+// Message handles a message of the parent that does not answer a call of ours. It is
 // called by the read loop of the link.
 func (p *Parent) Message(m *rpc.Message, f *link.Frame) { p.session.message(m, f) }
 
-// Ready notes that the login went well.
+// Ready says that the parent has accepted the login.
 func (p *Parent) Ready() {
 	p.session.ready.Store(true)
-	p.session.log.Info().Str("root", p.session.parent.Root).Msg("connected to a broker above")
+	p.session.log.Info().Str("root", p.session.parent.Root).Msg("connected to the parent broker")
 }
 
-// End takes the parent out of everything, once the read loop of its link has
-// ended: who has a tunnel through it is told.
+// End ends the session of the parent, once the read loop of its link has ended. The ends
+// of tunnels through it receive the reason. It may be called again.
 func (p *Parent) End() {
 	p.ended.Do(func() {
 		s := p.session
@@ -75,9 +75,8 @@ func (p *Parent) End() {
 	})
 }
 
-// asksByItself tells whether a broker above asks for nobody but itself who we are, and
-// what we may tell it: the Python one then names no level, and would subscribe to
-// nothing here.
+// asksByItself reports whether a parent broker calls a node of ours on its own behalf.
+// The Python broker then sends no access level, and would subscribe to nothing here.
 func (s *session) asksByItself(m *rpc.Message, path []byte) bool {
 	if len(m.Callers()) > 0 || m.Has(rpc.TagAccess) || m.Has(rpc.TagAccessLevel) {
 		return false
@@ -89,8 +88,8 @@ func (s *session) asksByItself(m *rpc.Message, path []byte) bool {
 	return false
 }
 
-// fromAbove gives the clean path here of one that a parent asked for: .broker is
-// this broker's own, all else lies below what is exported.
+// fromAbove returns the clean path here of one that a parent asked for: .broker is this
+// broker's own, everything else is below the exported root.
 func (s *session) fromAbove(m *rpc.Message, path []byte) []byte {
 	if s.parent.Root == "" || string(path) == ".broker" || bytes.HasPrefix(path, []byte(".broker/")) {
 		return path
@@ -100,8 +99,8 @@ func (s *session) fromAbove(m *rpc.Message, path []byte) []byte {
 	return path
 }
 
-// rootedPath is a clean path of the peer, from our root. It is valid until the
-// next one is asked for.
+// rootedPath returns a clean path of the peer, from our root. It is valid until the next
+// call.
 func (s *session) rootedPath(path []byte) []byte {
 	if s.parent == nil || s.parent.Root == "" {
 		return path
@@ -113,7 +112,7 @@ func (s *session) rootedPath(path []byte) []byte {
 	return s.path
 }
 
-// rooted is what the peer subscribes to, from our root.
+// rooted returns what the peer subscribes to, from our root.
 func (s *session) rooted(ri shvpath.RI) (shvpath.RI, error) {
 	if s.parent == nil {
 		return ri, nil
@@ -121,7 +120,7 @@ func (s *session) rooted(ri shvpath.RI) (shvpath.RI, error) {
 	return ri.Under(s.parent.Root)
 }
 
-// reroots are messages whose path is cut for a parent, with the room for it.
+// reroots are messages whose path is cut for a parent, with buffers for that.
 var reroots = sync.Pool{New: func() any { return new(reroot) }}
 
 type reroot struct {
@@ -129,8 +128,8 @@ type reroot struct {
 	head    []byte
 }
 
-// cutFor gives a signal as the parent to sees it, which the caller releases; nil
-// where it lies outside of what is exported.
+// cutFor returns a signal as the parent to sees it; nil if it is outside of the exported
+// root. The caller releases it.
 func (b *Broker) cutFor(to *session, f *link.Frame) *link.Frame {
 	if to.parent.Root == "" {
 		f.Retain()
@@ -151,7 +150,7 @@ func (b *Broker) cutFor(to *session, f *link.Frame) *link.Frame {
 	return link.NewMessage(r.head)
 }
 
-// cutRoot gives the rest of a clean path at or below another one.
+// cutRoot returns the rest of a clean path at or below another one.
 func cutRoot(path []byte, root string) (rest []byte, ok bool) {
 	if len(path) < len(root) || string(path[:len(root)]) != root {
 		return nil, false

@@ -38,9 +38,9 @@ func TestStrangersDoNotFillTheLog(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
 		log := text.String()
-		refused := "connection refused: " + link.TooManyLogins.String()
+		cause := `"cause":"` + link.TooManyLogins.String() + `"`
 		for part, want := range map[string]int{
-			`"message":"connection refused`: 6, `"times":95`: 1, refused + ", again and again": 1,
+			`"message":"connection refused`: 6, `"times":95`: 1, cause: 5, `"connection refused, again and again"`: 1,
 			`"message":"login refused"`: 5, `"message":"login refused, again and again"`: 1, `"times":5,"latest":"mallory9x`: 1,
 			`there is no user`: 5,
 		} {

@@ -13,11 +13,10 @@ import (
 	"shvtools/internal/wire/link"
 )
 
-// launchMethod of a device opens a tunnel.
+// launchMethod is the method of a device that opens a tunnel.
 const launchMethod = "launchRexec"
 
-// request carries a request to the device that it is for, or answers it
-// (spec.md 7.1b).
+// request passes a request on to its device, or answers it (spec.md 7.1b).
 func (s *session) request(m *rpc.Message, f *link.Frame) {
 	path := shvpath.Clean(m.Path())
 	var level rpc.Access
@@ -69,10 +68,10 @@ func (s *session) request(m *rpc.Message, f *link.Frame) {
 	s.answer(rpc.AppendError(nil, m.Address(), refused))
 }
 
-// ping answers the heartbeat of a client of either generation, as the nodes would;
-// false: m is none. That is all that most clients do most of the time, so it takes
-// no memory and, as the stack of a quiet session is most of what it costs, not
-// much stack.
+// ping answers the heartbeat of a client of either generation, as the nodes would; it
+// returns false if m is not one. Most clients do nothing else most of the time, so it
+// does not allocate. Nor does it need much stack, which is most of the cost of a quiet
+// session.
 func (s *session) ping(m *rpc.Message, path []byte) bool {
 	if string(m.Method()) != "ping" || !rpc.HasPlainBody(m.Body()) {
 		return false
@@ -117,22 +116,22 @@ func (s *session) passRequest(m *rpc.Message, f *link.Frame, to *session, asked 
 	return rpc.Errorf(rpc.CodeException, "the device has just gone")
 }
 
-// extendUserID adds our user to the chain of users, where the caller asked for
-// one (spec.md 3.8).
+// extendUserID adds our user to the chain of users if the caller asked for one
+// (spec.md 3.8).
 func (s *session) extendUserID(m *rpc.Message) {
 	if !m.Has(rpc.TagUserID) || s.parent != nil {
-		return // a broker above has named its user
+		return // a parent broker has named its user
 	}
 	v, err := m.MetaValue(rpc.TagUserID)
 	text, ok := v.AsString()
 	switch {
 	case err != nil:
-		text = "" // we cannot read it, so nobody behind us shall try
+		text = "" // nobody behind us is to read what we cannot
 	case !ok && v.Len() == 0:
 		return // it names nobody
 	case !ok:
-		// A C++ broker's Map, or what somebody forged: as it is, nobody could
-		// tell, and a device would take it for who calls.
+		// A C++ broker's Map, or a forged value. A device cannot tell them apart, and
+		// would take it for the caller.
 		text = cpon.String(v)
 	}
 	if text != "" {
@@ -141,11 +140,12 @@ func (s *session) extendUserID(m *rpc.Message) {
 	m.SetUserID(chainpack.String(text + s.Name()))
 }
 
-// answerSelf answers a request for a node of the broker's own.
+// answerSelf answers a request for one of the broker's own nodes.
 func (s *session) answerSelf(m *rpc.Message, path []byte, level rpc.Access) {
 	if s.ticket != nil && string(m.Method()) != "ping" {
 		s.broker.stats.requestsDenied.Add(1)
-		s.answer(rpc.AppendError(nil, m.Address(), rpc.Denied(string(m.Method()), string(path), rpc.AccessNone, rpc.AccessBrowse)))
+		denied := rpc.Denied(string(m.Method()), string(path), rpc.AccessNone, rpc.AccessBrowse)
+		s.answer(rpc.AppendError(nil, m.Address(), denied))
 		return
 	}
 	answer := node.Answer(s.broker.nodes, m, level, s)
@@ -160,9 +160,8 @@ func (s *session) answerSelf(m *rpc.Message, path []byte, level rpc.Access) {
 	s.answer(answer)
 }
 
-// target finds the client that a request for a clean path goes to, and the rest
-// of the path there: a device by its mount point, or any client by its id. It
-// does not allocate.
+// target returns the client that a request for a clean path goes to, and the rest of the
+// path there: a device by its mount point, or any client by its id. It does not allocate.
 func (b *Broker) target(path []byte) (to *session, rest []byte) {
 	if to, rest = b.mountedAt(path); to != nil || len(path) == 0 || path[0] != '.' {
 		return to, rest
@@ -182,8 +181,8 @@ func (b *Broker) target(path []byte) (to *session, rest []byte) {
 	return to, rest
 }
 
-// clientAt finds the client whose id a path begins with. Helpers are none: they
-// serve their tunnel; and nobody below calls a broker above.
+// clientAt returns the client whose id a path begins with. Helpers are not called, since
+// they serve their tunnel, nor are parent brokers.
 func (b *Broker) clientAt(path []byte) (to *session, rest []byte) {
 	text, rest, _ := bytes.Cut(path, []byte("/"))
 	if to = b.loggedIn(own.ParseID(text)); to == nil || !to.HasTree() {
@@ -192,7 +191,7 @@ func (b *Broker) clientAt(path []byte) (to *session, rest []byte) {
 	return to, rest
 }
 
-// loggedIn gives the client or helper with an id, nil where there is none.
+// loggedIn returns the client or helper with an id, nil if there is none.
 func (b *Broker) loggedIn(id int64) *session {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
@@ -202,7 +201,7 @@ func (b *Broker) loggedIn(id int64) *session {
 	return nil
 }
 
-// userName is "" for a helper, which is no user.
+// userName is the name of the user, "" for a helper, which has none.
 func (s *session) userName() string {
 	if user := s.user.Load(); user != nil {
 		return user.Name

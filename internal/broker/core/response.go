@@ -8,8 +8,8 @@ import (
 	"shvtools/internal/wire/link"
 )
 
-// response carries a response back along its reply route (spec.md 7.1c, design.md
-// section 5). Whatever was not asked for is dropped and counted.
+// response passes a response back along its reply route (spec.md 7.1c, design.md 5). It
+// drops and counts what nobody asked for.
 func (s *session) response(m *rpc.Message, f *link.Frame) {
 	stats := &s.broker.stats
 	state := m.Tunnel().State
@@ -24,7 +24,7 @@ func (s *session) response(m *rpc.Message, f *link.Frame) {
 		return
 	case !allowed:
 		if stats.forged.Add(1); s.login.done {
-			s.log.Debug().Int64("to", toID).Msg("response that nobody asked for dropped")
+			s.log.Debug().Int64("to", toID).Str("reason", "nobody asked for it").Msg("response dropped")
 		}
 		return
 	}
@@ -39,10 +39,10 @@ func (s *session) response(m *rpc.Message, f *link.Frame) {
 	s.pass(m, f, toID, state)
 }
 
-// mayAnswer tells whether there is a reply route for m, and for a FindTunnelRequest
-// the right that its call was made with. A secret is given only for a call that this
-// link was asked: else a device that somebody once called could have a helper of its
-// own answer the call of a shell on another device.
+// mayAnswer reports whether there is a reply route for m, and for a FindTunnelRequest the
+// right that its call was made with. A secret is given only for a call that this link was
+// asked. Otherwise a device that somebody once called could have its own helper answer
+// the call of a shell on another device.
 func (s *session) mayAnswer(m *rpc.Message, state rpc.TunnelState) (with replyroutes.Right, ok bool) {
 	switch {
 	case s.ticket != nil:
@@ -55,9 +55,9 @@ func (s *session) mayAnswer(m *rpc.Message, state rpc.TunnelState) (with replyro
 	return replyroutes.Right{}, s.routes.Has(m.Callers())
 }
 
-// answerInstead answers a call with an error in the place of a response that cannot be
-// passed on. Errors have a room of their own on the link of a broker, by sender; who
-// fills that too goes on answering calls that are over.
+// answerInstead answers a call with an error instead of a response that cannot be passed
+// on. Errors have their own queue space on the link of a broker, per sender. A sender
+// that fills that too answers calls that have an error already, so nothing is lost.
 func (s *session) answerInstead(m *rpc.Message, to *session, err *rpc.Error) {
 	f := link.NewMessage(rpc.AppendError(nil, m.Address(), err))
 	defer f.Release()
@@ -65,8 +65,8 @@ func (s *session) answerInstead(m *rpc.Message, to *session, err *rpc.Error) {
 	_ = to.link.Send(f, &s.flowsTo(to).lost)
 }
 
-// pass forwards a response to the session toID, if the tunnel that it claims to
-// belong to is the sender's.
+// pass forwards a response to the session toID, if the tunnel that it claims to belong
+// to is the sender's.
 func (s *session) pass(m *rpc.Message, f *link.Frame, toID int64, state rpc.TunnelState) {
 	b := s.broker
 	to, t, verdict := b.route(s, m, toID, state)
@@ -76,10 +76,11 @@ func (s *session) pass(m *rpc.Message, f *link.Frame, toID int64, state rpc.Tunn
 		return
 	case dropForged:
 		b.stats.forged.Add(1)
-		s.log.Debug().Int64("to", toID).Msg("response into a tunnel of others dropped")
+		s.log.Debug().Int64("to", toID).Str("reason", "the tunnel is another's").Msg("response dropped")
 		return
 	case tooMany:
-		s.answerInstead(m, to, rpc.Errorf(rpc.CodeTryAgainLater, "too many tunnels are open on one connection, no more can be"))
+		s.answerInstead(m, to, rpc.Errorf(rpc.CodeTryAgainLater,
+			"too many tunnels are open on one connection, no more can be"))
 		return
 	}
 	if m.Has(rpc.TagRevCallerIDs) && !to.routes.Open(m.RevCallers(), replyroutes.Call{}, s.opener()) {
@@ -93,21 +94,24 @@ func (s *session) pass(m *rpc.Message, f *link.Frame, toID int64, state rpc.Tunn
 			t.count(to, len(m.Body()))
 		}
 	case link.ErrQueueFull:
-		// Nothing of a response may get lost without a word.
+		// No response may get lost silently.
 		if t != nil {
 			b.closeTunnel(t, "the other end does not keep up")
 			return
 		}
 		if to.isBroker() {
-			// The link is that of many others.
+			// Many others share the link.
 			b.stats.responsesLost.Add(1)
-			s.answerInstead(m, to, rpc.Errorf(rpc.CodeTryAgainLater, "the answer got lost: the connection between two brokers does not keep up"))
+			s.answerInstead(m, to, rpc.Errorf(rpc.CodeTryAgainLater,
+				"the answer got lost: the connection between two brokers does not keep up"))
 			return
 		}
 		to.link.Close(link.SlowPeer)
 	case errTooBig:
 		b.stats.malformed.Add(1)
-		s.log.Provoked("response that is too big to be passed on dropped", func(e *zerolog.Event) { e.Int64("to", toID) })
+		s.log.Provoked("response dropped", func(e *zerolog.Event) {
+			e.Int64("to", toID).Str("reason", "it is too big to be passed on")
+		})
 	}
 	switch {
 	case t != nil && state == rpc.CloseTunnel:

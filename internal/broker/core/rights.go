@@ -11,7 +11,7 @@ import (
 	"shvtools/internal/wire/link"
 )
 
-// enter judges a login and gives the session its user. It may take some time.
+// enter checks a login and gives the session its user. It may take some time.
 func (s *session) enter(login chainpack.Value) error {
 	b := s.broker
 	admitted, err := b.opts.Users.Check(s.link.Done(), auth.Attempt{
@@ -30,7 +30,7 @@ func (s *session) enter(login chainpack.Value) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	// The rights may have changed meanwhile, and Apply has not seen the session.
+	// The rights may have changed meanwhile, and Apply did not see the session.
 	user, loss := admitted.Lost(b.opts.Users.Load(), s.from.Addr, time.Now())
 	switch loss {
 	case auth.Kept:
@@ -45,7 +45,7 @@ func (s *session) enter(login chainpack.Value) error {
 	return nil
 }
 
-// leave undoes enter, when the login fails for another reason.
+// leave undoes enter if the login fails for another reason.
 func (s *session) leave() {
 	s.broker.mu.Lock()
 	defer s.broker.mu.Unlock()
@@ -54,9 +54,9 @@ func (s *session) leave() {
 	s.user.Store(nil)
 }
 
-// place is where a device that logs in is to be mounted, "" for nowhere: where
-// its id stands in the configuration, if its user may stand there, else where it
-// asks for (spec.md 7.2).
+// place returns where a device that logs in is to be mounted, "" for nowhere: the mount
+// point of its id in the configuration, if its user may have that, otherwise the one that
+// it asks for (spec.md 7.2).
 func (s *session) place(device chainpack.Value) (path, deviceID string) {
 	if id := stringField(device, "deviceId"); id != "" {
 		at, known := s.broker.opts.Users.Load().DeviceMount(id)
@@ -67,7 +67,7 @@ func (s *session) place(device chainpack.Value) (path, deviceID string) {
 	return string(shvpath.Clean([]byte(stringField(device, "mountPoint")))), ""
 }
 
-// mayStand tells whether a device of the user may be mounted at a clean path.
+// mayStand reports whether a device of the user may be mounted at a clean path.
 func (s *session) mayStand(u *auth.User, d *auth.Directory, path, deviceID string) bool {
 	if deviceID == "" {
 		return u.MayMount([]byte(path))
@@ -76,7 +76,7 @@ func (s *session) mayStand(u *auth.User, d *auth.Directory, path, deviceID strin
 	return known && at == path && u.ByDeviceID
 }
 
-// watchExpiryLocked ends the session when its user expires. b.mu is held.
+// watchExpiryLocked ends the session when its user expires.
 func (s *session) watchExpiryLocked(u *auth.User) {
 	s.stopExpiryLocked()
 	if u != nil && !u.Expires.IsZero() {
@@ -91,8 +91,8 @@ func (s *session) stopExpiryLocked() {
 	}
 }
 
-// expire judges the session again when its time is over. The clock may have been
-// set back since.
+// expire checks the session again when its time is over: the clock may have been set back
+// since.
 func (s *session) expire() {
 	b := s.broker
 	b.mu.Lock()
@@ -106,7 +106,7 @@ func (s *session) expire() {
 	}
 }
 
-// causes of links that end for a loss.
+// causes are those of links that end for a loss.
 var causes = map[auth.Loss]link.Cause{
 	auth.Removed:          link.UserRemoved,
 	auth.Deactivated:      link.UserDeactivated,
@@ -116,10 +116,9 @@ var causes = map[auth.Loss]link.Cause{
 	auth.CertificateTaken: link.CertificateTaken,
 }
 
-// judgeLocked gives the session the rights of a directory; if it may not go on, it
-// takes them all and gives the cause with which the link is to be closed, else
-// link.Open. A helper is its agent's: it goes when the agent may not stay. b.mu
-// is held.
+// judgeLocked gives the session its rights of a directory and returns link.Open. If the
+// session must end, it takes all its rights and returns the cause with which the caller
+// closes the link. A helper must end when its agent must.
 func (s *session) judgeLocked(d *auth.Directory, now time.Time) link.Cause {
 	who := s
 	if s.ticket != nil {
@@ -146,26 +145,26 @@ func (s *session) judgeLocked(d *auth.Directory, now time.Time) link.Cause {
 	return cause
 }
 
-// mayTunnelLocked tells whether the caller of a ticket has the right still that the
-// call was made with. b.mu is held.
+// mayTunnelLocked reports whether the caller of a ticket still has the right that the
+// call was made with.
 func (b *Broker) mayTunnelLocked(t *ticket) bool {
 	caller := b.sessions[t.caller]
 	return caller == nil || caller.holds(t.with)
 }
 
-// holds tells whether the peer has a right still. A broker above judges by itself.
+// holds reports whether the peer still has a right. A parent broker checks by itself.
 func (s *session) holds(r replyroutes.Right) bool { return s.parent != nil || r.HeldBy(s.user.Load()) }
 
-// Level is what the session may do with a method at a clean path, now. It does
-// not allocate.
+// Level returns what the session may do now with a method at a clean path. It does not
+// allocate.
 func (s *session) Level(path, method []byte) rpc.Access {
 	if user := s.user.Load(); user != nil {
 		return user.Level(path, method)
 	}
 	if s.parent != nil {
-		return rpc.AccessSuper // the broker above has judged
+		return rpc.AccessSuper // the parent broker has checked
 	}
-	// A tunnel login is there for its tunnel, and to show that it lives.
+	// A helper serves its tunnel, and shows that it is alive.
 	if p := string(path); p == ".app" || p == ".broker/app" {
 		return rpc.AccessBrowse
 	}

@@ -13,7 +13,7 @@ import (
 	"shvtools/internal/shv/rpc"
 )
 
-// maxEdits is how many changes of rights may wait for the disk.
+// maxEdits bounds the changes of rights that wait for the disk.
 const maxEdits = 16
 
 // changeLater is own.Broker's Later.
@@ -28,8 +28,8 @@ func (b *Broker) changeLater(r *node.Request, change func() error, names ...stri
 	return node.ErrLater
 }
 
-// changeLaterForUser is own.Broker's LaterForUser. Guesses, which are held back, must
-// not keep the rights from being changed.
+// changeLaterForUser is own.Broker's LaterForUser. Its changes do not count against
+// maxEdits: guesses, which are held back, must not delay changes of rights.
 func (b *Broker) changeLaterForUser(r *node.Request, change func() error) error {
 	user := r.Caller.(*session).Name()
 	b.mu.Lock()
@@ -70,7 +70,7 @@ func (b *Broker) change(change func() error, done func()) error {
 	return change()
 }
 
-// oneLine puts several faults into a line.
+// oneLine puts several faults into one line.
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 // CheckPassword is a method of own.Client.

@@ -17,14 +17,14 @@ import (
 	"shvtools/internal/wire/transport"
 )
 
-// session is one peer from its connection, or its last reset, to its end.
+// session is a peer from its connection, or its last reset, to its end.
 type session struct {
 	// Set before the read loop starts.
 	broker *Broker
 	link   *link.Link
 	from   transport.Peer
 	secure *transport.TLSConn // nil: it is not over TLS
-	id     int64              // the caller id that stands for this session, never used twice
+	id     int64              // the caller id of this session, never used twice
 	parent *parentBroker      // the peer is a parent broker; nil: it connected to us
 
 	// Of the read loop.
@@ -44,26 +44,26 @@ type session struct {
 	child  *childbroker.Child // nil unless the peer is one; written under broker.mu
 	log    sessionLog
 
-	// user has the rights of now: nil before the login and for a tunnel login.
-	// Written under broker.mu.
+	// user has the current rights; nil before the login and for a helper. Written under
+	// broker.mu.
 	user    atomic.Pointer[auth.User]
 	routes  replyroutes.Table // with which the peer may answer
 	watched stall.Watch       // of the watch alone
 
 	ready  atomic.Bool   // its login is answered
-	missed atomic.Uint64 // signals that it did not keep up with
+	missed atomic.Uint64 // signals that it was too slow for
 
 	// Guarded by broker.mu.
-	admitted   auth.Login  // the login of user, as it was let in
+	admitted   auth.Login  // the login of user, as it was accepted
 	expiry     *time.Timer // nil: the user does not expire
 	mountPoint string
-	deviceID   string               // by which it stands at mountPoint; "" where it asked for that
-	tunnels    map[*tunnel]struct{} // that end here, either end
-	tickets    int                  // live ones that this agent was given
+	deviceID   string               // by which it is mounted; "": it asked for mountPoint
+	tunnels    map[*tunnel]struct{} // of which either end is here
+	tickets    int                  // that this agent holds unredeemed
 }
 
-// peer is what the link knows: the session of the connection, which a reset
-// replaces by a new one.
+// peer is the handler of a link: it holds the session of the connection, which a reset
+// replaces with a new one.
 type peer struct{ session *session }
 
 // Message passes a message to the current session.
@@ -73,7 +73,7 @@ func (p *peer) Message(m *rpc.Message, f *link.Frame) { p.session.message(m, f) 
 func (p *peer) Reset() {
 	old := p.session
 	if !old.login.done {
-		// Neither the deadline nor the count of failures begins anew.
+		// The deadline and the count of failures go on.
 		old.login.nonce = ""
 		old.login.messages++
 		return
@@ -90,7 +90,7 @@ func (p *peer) Reset() {
 		return
 	}
 	if s := b.newSession(old.link, old.from, old.secure, slot, nil); s != nil {
-		// Both counts of the connection are the one goroutine of its link.
+		// The link has one goroutine, which is counted once.
 		b.running.Done()
 		old.link.SetMaxFrame(b.limits.LoginFrame)
 		p.session = s
@@ -100,7 +100,7 @@ func (p *peer) Reset() {
 	}
 }
 
-// newSession registers a session; nil when the broker is closed.
+// newSession registers a session; it returns nil if the broker is closed.
 func (b *Broker) newSession(l *link.Link, from transport.Peer, secure *transport.TLSConn, slot *door.PendingSlot,
 	parent *parentBroker) *session {
 	b.mu.Lock()
@@ -125,7 +125,7 @@ func (b *Broker) newSession(l *link.Link, from transport.Peer, secure *transport
 	return s
 }
 
-// late ends a connection that has not logged in in time.
+// late ends a connection that did not log in in time.
 func (s *session) late() {
 	cause := link.LoginTimeout
 	if s.secure != nil && s.secure.Waiting() {
@@ -134,7 +134,7 @@ func (s *session) late() {
 	s.link.Close(cause)
 }
 
-// end takes the session out of everything and tells those who should know.
+// end removes the session from all tables, and sends the notices of its end.
 func (s *session) end(cause link.Cause) {
 	b := s.broker
 	s.stopDeadline()
@@ -162,7 +162,7 @@ func (s *session) end(cause link.Cause) {
 	}
 }
 
-// certificate is what the peer has shown of itself, nil for nothing that was verified.
+// certificate returns the verified certificate of the peer, nil if there is none.
 func (s *session) certificate() *x509.Certificate {
 	if s.secure == nil {
 		return nil
@@ -182,7 +182,7 @@ func (s *session) releaseSlot() {
 func (s *session) stopDeadline() {
 	if s.deadline != nil {
 		s.deadline.Stop()
-		s.deadline = nil // most of a session's life it is of no use
+		s.deadline = nil // it would only take memory
 	}
 }
 
@@ -205,7 +205,7 @@ func (s *session) logEnd(cause link.Cause, unmounted string) {
 	event.Msg("client gone")
 }
 
-// message takes one message from the peer.
+// message handles a message of the peer.
 func (s *session) message(m *rpc.Message, f *link.Frame) {
 	if !s.login.done {
 		s.broker.opts.Journal.Received(s.id, f.Message(), false)
@@ -242,7 +242,7 @@ func (s *session) tooDeep(m *rpc.Message) {
 	}
 }
 
-// opener is the peer as it opens reply routes.
+// opener returns the peer as it opens reply routes.
 func (s *session) opener() *replyroutes.Opener {
 	if s.opens == nil || s.opens.IsBroker() != s.isBroker() {
 		s.opens = replyroutes.NewOpener(s.isBroker())
@@ -250,7 +250,7 @@ func (s *session) opener() *replyroutes.Opener {
 	return s.opens
 }
 
-// send sends a message of the broker's own to the peer, which may be lost.
+// send sends a message of the broker's own to the peer. It may be lost.
 func (s *session) send(message []byte) error {
 	s.broker.opts.Journal.Sent(s.id, message, false)
 	f := link.NewMessage(message)
@@ -265,8 +265,8 @@ func (s *session) answer(message []byte) {
 	}
 }
 
-// answerIn is answer as a part of a stream, behind what waits of it, however long
-// the peer takes: somebody else waits there.
+// answerIn sends a message as a part of a stream, after what waits of it. Unlike answer,
+// it waits for queue space, in the background: others share the link.
 func (s *session) answerIn(flow *link.Flow, message []byte) {
 	s.broker.opts.Journal.Sent(s.id, message, false)
 	f := link.NewMessage(message)
@@ -280,11 +280,11 @@ func (s *session) answerIn(flow *link.Flow, message []byte) {
 	f.Release()
 }
 
-// errTooBig: with its new head, the message would be longer than peers take.
+// errTooBig says that a message with its new head is longer than peers accept.
 var errTooBig = errors.New("broker: message too big")
 
-// forward gives f the head of m and queues it for to.
-// t is the tunnel that m belongs to; nil: none.
+// forward gives f the head of m and queues it for to. t is the tunnel that m belongs to,
+// nil for none. data says that the body is what somebody typed or was shown.
 func (s *session) forward(m *rpc.Message, f *link.Frame, to *session, t *tunnel, data bool) error {
 	if err := s.rehead(m, f); err != nil {
 		return err
@@ -297,9 +297,9 @@ func (s *session) forward(m *rpc.Message, f *link.Frame, to *session, t *tunnel,
 	return to.link.Relay(f, flow, s.link)
 }
 
-// flowTo is the stream, of those that share the link of a broker, in which a
-// message goes: that of its tunnel, or that of this peer. So bulk of one does not
-// hold up another. Nil where the link is not shared.
+// flowTo returns the stream in which a message goes, of those that share the link of a
+// broker: that of its tunnel, or that of this peer. So the bulk of one does not delay
+// others. It is nil if the link is not shared.
 func (s *session) flowTo(to *session, t *tunnel) *link.Flow {
 	switch {
 	case !to.isBroker():
@@ -310,10 +310,10 @@ func (s *session) flowTo(to *session, t *tunnel) *link.Flow {
 	return &s.flowsTo(to).data
 }
 
-// flows are the streams of this peer on the link of a broker.
+// flows are the streams of a peer on the link of a broker.
 type flows struct {
 	data link.Flow
-	lost link.Flow // errors in the place of what had no room
+	lost link.Flow // errors instead of responses that did not fit
 }
 
 func (s *session) flowsTo(to *session) *flows {
@@ -347,10 +347,10 @@ func (s *session) rehead(m *rpc.Message, f *link.Frame) error {
 	return nil
 }
 
-// isBroker tells whether the peer is a broker, so that many share its link.
+// isBroker reports whether the peer is a broker, so that many share its link.
 func (s *session) isBroker() bool { return s.parent != nil || s.child != nil }
 
-// Name is that of the user, or what the peer is called that has none.
+// Name returns the name of the user, or says what the peer is that has none.
 func (s *session) Name() string {
 	user := s.user.Load()
 	switch {
@@ -364,9 +364,9 @@ func (s *session) Name() string {
 	return ""
 }
 
-// aside calls f on a stack of its own and waits for it. What is done once in the
-// life of a connection, such as its login, would otherwise leave it with a stack
-// twice as large as it needs. A panic of f is the caller's.
+// aside calls f on a stack of its own and waits for it. What happens once in the life of
+// a connection, such as its login, would otherwise leave the read loop with a stack twice
+// as large as it needs. A panic of f becomes one of the caller.
 func aside(f func()) {
 	done := make(chan *link.PanicError)
 	go func() {

@@ -7,16 +7,16 @@ import (
 	"shvtools/internal/wire/transport"
 )
 
-// provocable are the lines that peers can provoke as often as they like.
+// provocable limits the lines that peers can provoke.
 func provocable(log *zerolog.Logger) *lograte.Lines {
 	return lograte.New(func(message string, times int, latest string) {
 		log.Warn().Int("times", times).Str("latest", latest).Msg(message + ", again and again")
 	})
 }
 
-// provoked begins a line that a peer at from can provoke, with user's name or "";
-// nil where there were many of that message, and it is only counted. At debug level
-// each is written.
+// provoked begins a line that a peer at from can provoke; user is its name or "". It
+// returns nil, and counts, if there were many of that message lately. At debug level all
+// are written.
 func (b *Broker) provoked(message string, from transport.Peer, user string) *zerolog.Event {
 	if b.opts.Log.GetLevel() <= zerolog.DebugLevel {
 		return b.opts.Log.Warn()
@@ -31,9 +31,8 @@ func (b *Broker) provoked(message string, from transport.Peer, user string) *zer
 	return b.opts.Log.Warn()
 }
 
-// sessionLog logs what happens to a session, with what tells it from others. A
-// logger that has these fields would take more memory than all else that a quiet
-// session has.
+// sessionLog logs what happens to a session, with the fields that identify it. A logger
+// with these fields would take more memory than everything else of a quiet session.
 type sessionLog struct {
 	to       *zerolog.Logger
 	session  *session
@@ -50,8 +49,8 @@ func (l sessionLog) Info() *zerolog.Event { return l.with(l.to.Info()) }
 // Warn begins a line.
 func (l sessionLog) Warn() *zerolog.Event { return l.with(l.to.Warn()) }
 
-// Provoked writes a line that the peer can provoke; about adds to it. Of many with
-// the same message, only the first few are written.
+// Provoked writes a line that the peer can provoke; about adds fields. Of many with the
+// same message, only the first few are written.
 func (l sessionLog) Provoked(message string, about func(*zerolog.Event)) {
 	if e := l.with(l.session.broker.provoked(message, l.session.from, l.user)); e != nil {
 		about(e)

@@ -13,22 +13,22 @@ import (
 const (
 	// maxSignalPath bounds the path of a signal, in bytes.
 	maxSignalPath = 4 << 10
-	// keptTargets is how many places for subscribers a session keeps.
+	// keptTargets is how large a list of subscribers a session keeps for reuse.
 	keptTargets = 1 << 10
 )
 
-// What a signal is called that names nothing (spec.md 3.3, 7.6).
+// The defaults of a signal without a name or a source (spec.md 3.3, 7.6).
 var (
 	defaultSignal = []byte("chng")
 	defaultSource = []byte("get")
 )
 
-// disconnectSignal is what a broker says to a peer that it is about to disconnect
+// disconnectSignal is the signal for a peer that a broker is about to disconnect
 // (spec.md 7.2).
 const disconnectSignal = "disconnectbybroker"
 
-// signal carries a signal to all who want it and may have it, in one frame
-// (spec.md 7.1d). It belongs to the mount point of its sender.
+// signal sends a signal to all subscribers that may have it, in one frame (spec.md 7.1d).
+// It is one of the mount point of its sender.
 func (s *session) signal(m *rpc.Message, f *link.Frame) {
 	b := s.broker
 	mountPoint := b.mountPointOf(s)
@@ -52,8 +52,8 @@ func (s *session) signal(m *rpc.Message, f *link.Frame) {
 	}
 	name, source, level := m.Method(), m.Source(), m.Access()
 	if string(name) == disconnectSignal {
-		// A word between two neighbours. Who heard it from afar, as a broker above and
-		// its clients would, could take it for that of their own broker, and go.
+		// It is between two neighbours. Peers further away, such as a parent broker and
+		// its clients, could take it for their own broker's, and disconnect.
 		b.stats.forged.Add(1)
 		return
 	}
@@ -87,17 +87,16 @@ func (s *session) forgetTargets() {
 	}
 }
 
-// audience is who wants a signal, and what it takes to get it.
+// audience is the subscribers of a signal, and what they need to receive it.
 type audience struct {
 	sessions     []*session
 	path, source []byte
 	level        rpc.Access
 }
 
-// publish queues a signal for everybody who may have it. Who does not keep up
-// misses it, which is counted; signals leave room in a queue for what must not be
-// missed. from is the session whose read loop this is, nil for a signal of the
-// broker's own.
+// publish queues a signal for all that may have it. A subscriber that does not keep up
+// misses it, which is counted: signals leave queue space for what must not be missed.
+// from is the session whose read loop this is, nil for a signal of the broker's own.
 func (b *Broker) publish(f *link.Frame, a audience, from *session) {
 	var (
 		user    *auth.User
@@ -110,7 +109,7 @@ func (b *Broker) publish(f *link.Frame, a audience, from *session) {
 		}
 		now := to.user.Load()
 		if now == nil {
-			continue // it has just lost everything
+			continue // it has just lost all its rights
 		}
 		if now != user {
 			user, granted = now, now.Level(a.path, a.source) >= a.level
@@ -125,7 +124,7 @@ func (b *Broker) publish(f *link.Frame, a audience, from *session) {
 	}
 }
 
-// publishUp queues a signal for a broker above, which judges who may have it.
+// publishUp queues a signal for a parent broker, which checks who may have it.
 func (b *Broker) publishUp(f *link.Frame, to, from *session) {
 	own := b.cutFor(to, f)
 	if own == nil {
@@ -137,9 +136,10 @@ func (b *Broker) publishUp(f *link.Frame, to, from *session) {
 		err = b.sendSignal(own, to, nil)
 	} else {
 		b.opts.Journal.Sent(to.id, own.Message(), false)
-		// Of the room of its sender: what others have waiting there is no matter of his.
+		// The sender has its own queue space there, whatever waits of others.
 		flow := from.flowTo(to, nil)
-		if waiting := to.link.QueuedIn(flow); waiting == 0 || waiting+own.Size() <= b.limits.QueueBytes/2 && !b.overloaded() {
+		waiting := to.link.QueuedIn(flow)
+		if waiting == 0 || waiting+own.Size() <= b.limits.QueueBytes/2 && !b.overloaded() {
 			err = to.link.Relay(own, flow, from.link)
 		} else {
 			err = link.ErrQueueFull
@@ -159,15 +159,15 @@ func (b *Broker) sendSignal(f *link.Frame, to, from *session) error {
 	return to.link.Relay(f, nil, from.link)
 }
 
-// hasRoomFor tells whether a signal may wait for a subscriber: signals fill half
-// of a queue at the most, and nothing of it while too much waits in all.
+// hasRoomFor reports whether a signal may wait for a subscriber: signals fill half of a
+// queue at most, and none of it while the broker is overloaded.
 func (b *Broker) hasRoomFor(f *link.Frame, to *session) bool {
 	waiting := to.link.Queued()
 	return waiting == 0 || waiting+f.Size() <= b.limits.QueueBytes/2 && !b.overloaded()
 }
 
-// emit sends a signal of the broker's own to all who may list its path. It
-// belongs to ls: what belongs to get, V3 clients take for a value of the node.
+// emit sends a signal of the broker's own to all that may list its path. Its source is
+// ls, since V3 clients take a signal of get for a value of the node.
 func (b *Broker) emit(path, name string, value chainpack.Value) {
 	const source = "ls"
 	a := audience{path: []byte(path), source: []byte(source), level: rpc.AccessBrowse}

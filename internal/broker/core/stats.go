@@ -11,14 +11,14 @@ import (
 	"shvtools/internal/wire/transport"
 )
 
-// counters count what passed and what was dropped.
+// counters count what was passed on and what was dropped.
 type counters struct {
 	requests, responses, signals atomic.Uint64
 	unmounted                    atomic.Uint64 // signals of clients without a mount point
-	missed                       atomic.Uint64 // signals to subscribers who did not keep up, each counts
+	missed                       atomic.Uint64 // signals to subscribers that did not keep up, each counts
 	unaddressed                  atomic.Uint64 // responses without caller ids
 	forged                       atomic.Uint64 // responses that nobody asked for, signals of another device
-	late                         atomic.Uint64 // responses to somebody who is gone
+	late                         atomic.Uint64 // responses to sessions that are gone
 	malformed                    atomic.Uint64 // neither request, response nor signal
 
 	requestsRefused, requestsDenied atomic.Uint64
@@ -33,48 +33,48 @@ type counters struct {
 	ended [link.Causes]atomic.Uint64 // connections, by the cause of their end
 }
 
-// endedTotals are what those did who are gone. It is guarded by broker.mu.
+// endedTotals are the totals of ended sessions and tunnels, guarded by broker.mu.
 type endedTotals struct {
 	traffic            link.Traffic
 	toClient, toHelper int64 // bytes in tunnels
 }
 
-// Stats is a snapshot of what the broker has done since it began.
+// Stats is a snapshot of what the broker has done since it was started.
 type Stats struct {
 	Clients, Mounts, Tunnels       int
 	Unauthenticated                int    // of the clients
-	Subscriptions                  int    // of clients and brokers above
-	Awaiting                       int    // calls that wait for their helper, and so for a tunnel
+	Subscriptions                  int    // of clients and parent brokers
+	Awaiting                       int    // calls that wait for a helper, and so for a tunnel
 	Queued                         int64  // bytes that wait for peers
-	Requests, Responses, Signals   uint64 // that were passed on; signals: whether somebody wanted them or not
+	Requests, Responses, Signals   uint64 // that were passed on; signals without a subscriber too
 	Unmounted, Missed              uint64 // signals without a mount point; signals that a subscriber did not get
 	Unaddressed, Forged, Late, Bad uint64 // messages that were dropped
 
-	ResponsesLost   uint64 // since the link of a broker had no room for more; their callers are told
-	RequestsRefused uint64 // since their device, or the broker, had no room for more
-	RequestsDenied  uint64 // since their user has no level there
+	ResponsesLost   uint64 // the link of a broker had no space; the callers receive an error
+	RequestsRefused uint64 // the queue of the device, or the broker, was full
+	RequestsDenied  uint64 // the user has no access there
 
 	Traffic              link.Traffic // of all connections
 	TunnelsOpened        uint64
 	TunnelBytesToClients uint64
 	TunnelBytesToHelpers uint64
 	Logins               [LoginResults]uint64
-	LoginTime            Latency // how long it took to judge logins, without what they are held back for
+	LoginTime            Latency // how long checking logins took, without what they are held back for
 	Listeners            []ListenerStats
 
-	// Ended counts connections by the cause of their end; those that were closed at
-	// once, since there were too many, too.
+	// Ended counts connections by the cause of their end, including those that were
+	// refused because there were too many.
 	Ended [link.Causes]uint64
 }
 
-// ListenerStats are of one listener.
+// ListenerStats are the numbers of one listener.
 type ListenerStats struct {
 	URL      string
 	Open     int    // connections
-	Accepted uint64 // those that were closed at once, since there were too many, too
+	Accepted uint64 // connections, including those that were then refused
 }
 
-// LoginResult is what became of a login.
+// LoginResult is how a login ended.
 type LoginResult int
 
 // The results of a login.
@@ -82,31 +82,32 @@ const (
 	LoginAccepted   LoginResult = iota
 	LoginOfHelper               // accepted, with the secret of a tunnel
 	LoginInvalid                // an unknown user, a wrong password, or not from there
-	LoginRefused                // for all other reasons, such as a mount point that is taken
-	LoginOverloaded             // nobody is let in, since too much waits for slow peers
-	LoginStopping               // nor when the broker stops
+	LoginRefused                // for any other reason, such as a mount point that is taken
+	LoginOverloaded             // not checked, since too much waits for slow peers
+	LoginStopping               // not checked, since the broker stops
 	LoginResults    = int(iota)
 )
 
-// String names the result.
+// String returns the name of the result in the metrics.
 func (r LoginResult) String() string {
 	return [...]string{"accepted", "accepted helper", "invalid", "refused", "overloaded", "stopping"}[r]
 }
 
-// latencyBounds are the longest times of each class of a Latency, but for the last.
+// latencyBounds are the longest times of the classes of a Latency, except the last one.
 var latencyBounds = [...]time.Duration{
-	time.Millisecond, 5 * time.Millisecond, 10 * time.Millisecond, 25 * time.Millisecond, 50 * time.Millisecond, 100 * time.Millisecond,
-	250 * time.Millisecond, 500 * time.Millisecond, time.Second, 2500 * time.Millisecond, 5 * time.Second, 10 * time.Second,
+	time.Millisecond, 5 * time.Millisecond, 10 * time.Millisecond, 25 * time.Millisecond,
+	50 * time.Millisecond, 100 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond,
+	time.Second, 2500 * time.Millisecond, 5 * time.Second, 10 * time.Second,
 }
 
-// Latency is how often something took how long.
+// Latency is a histogram of times.
 type Latency struct {
 	Bounds []time.Duration // the longest time of each class; the last one has none
 	Counts []uint64        // of the classes
 	Sum    time.Duration
 }
 
-// loginDone counts a login, and what it took to judge it.
+// loginDone counts a login, and how long checking it took.
 func (c *counters) loginDone(r LoginResult, took time.Duration) {
 	c.logins[r].Add(1)
 	class, _ := slices.BinarySearch(latencyBounds[:], took)
@@ -128,7 +129,7 @@ func newEntrance(l net.Listener) *entrance {
 	return &entrance{url: l.Addr().Network() + "://" + l.Addr().String()}
 }
 
-// Stats gives the numbers of now. No counter ever goes back.
+// Stats returns the current numbers. No counter ever goes back.
 func (b *Broker) Stats() Stats {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
@@ -181,5 +182,5 @@ func (b *Broker) Stats() Stats {
 	return s
 }
 
-// traffic is what has passed the link of a session since that began.
+// traffic is what has passed the link since the session began.
 func (s *session) traffic() link.Traffic { return s.link.Traffic().Minus(s.before) }

@@ -10,10 +10,10 @@ import (
 	"shvtools/internal/wire/link"
 )
 
-// maxTickets is how many secrets one agent may hold unredeemed.
+// maxTickets bounds the secrets that one agent holds unredeemed.
 const maxTickets = 64
 
-// maxTickets is for the peer: a broker below asks for all its agents.
+// maxTickets returns the bound for the peer: a child broker asks for all its agents.
 func (s *session) maxTickets() int {
 	if s.child != nil {
 		return 16 * maxTickets
@@ -21,12 +21,11 @@ func (s *session) maxTickets() int {
 	return maxTickets
 }
 
-// secretKey is a hash of a secret: looking it up in a map tells nobody how much
-// of a guess was right.
+// secretKey is a hash of a secret, so that the time of a look-up does not show how much of
+// a guess was right.
 type secretKey [sha256.Size]byte
 
-// ticket is what a tunnel secret stands for: the right of one helper to answer
-// one call.
+// ticket is what a tunnel secret stands for: the right of one helper to answer one call.
 type ticket struct {
 	key    secretKey
 	agent  *session
@@ -41,8 +40,8 @@ type ticket struct {
 	// Guarded by broker.mu.
 	helper    *session // that redeemed it
 	tunnelled bool     // its helper has created the tunnel
-	offered   bool     // to a broker above, which may know a better address
-	vouched   bool     // all brokers on the way tell when the client is lost
+	offered   bool     // to a parent broker, which may know a better address
+	vouched   bool     // all brokers on the way report the loss of the client
 }
 
 func (t *ticket) rest() rpc.CallerIDs { return t.asked[:len(t.asked)-1] }
@@ -52,12 +51,14 @@ func (t *ticket) call() tunnels.Key {
 	return tunnels.NewKey(t.caller, t.id, t.rest())
 }
 
-// refuse is the answer to the call when no tunnel comes of it.
+// refuse returns the answer to the call if no tunnel comes of it.
 func (t *ticket) refuse(why string) []byte {
-	return rpc.AppendError(nil, rpc.Address{ID: t.id, Callers: t.rest()}, rpc.Errorf(rpc.CodeException, "no tunnel: %s", why))
+	to := rpc.Address{ID: t.id, Callers: t.rest()}
+	return rpc.AppendError(nil, to, rpc.Errorf(rpc.CodeException, "no tunnel: %s", why))
 }
 
-// issue registers a ticket and starts its life; refused says why it may not.
+// issue registers a ticket, and its life begins. refused says why that is not possible,
+// "" if it is.
 func (b *Broker) issue(t *ticket) (refused string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -81,8 +82,8 @@ func (b *Broker) issue(t *ticket) (refused string) {
 	return ""
 }
 
-// redeemLocked makes a secret void; false when it was before. The call waits on for
-// its tunnel. b.mu is held.
+// redeemLocked makes a secret invalid; false if it is so already. The call still waits for
+// its tunnel.
 func (b *Broker) redeemLocked(t *ticket) bool {
 	if b.tickets[t.key] != t {
 		return false
@@ -93,8 +94,7 @@ func (b *Broker) redeemLocked(t *ticket) bool {
 	return true
 }
 
-// revokeLocked takes a ticket back, redeemed or not; false when its call does not wait
-// any more. b.mu is held.
+// revokeLocked drops a ticket, redeemed or not; false if its call does not wait any more.
 func (b *Broker) revokeLocked(t *ticket) bool {
 	b.redeemLocked(t)
 	call := t.call()
@@ -106,8 +106,8 @@ func (b *Broker) revokeLocked(t *ticket) bool {
 	return true
 }
 
-// hurry ends a helper that redeemed its secret and made no tunnel of it; the caller
-// learns of that as of any other end of a helper.
+// hurry ends a helper that redeemed its secret and did not make its tunnel in time. The
+// caller learns of that as of any other end of a helper.
 func (b *Broker) hurry(t *ticket) {
 	b.mu.RLock()
 	late := b.calls[t.call()] == t
@@ -117,7 +117,7 @@ func (b *Broker) hurry(t *ticket) {
 	}
 }
 
-// settle notes that the call of a ticket has its answer.
+// settle says that the call of a ticket is answered.
 func (b *Broker) settle(t *ticket) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -126,24 +126,26 @@ func (b *Broker) settle(t *ticket) {
 
 func (b *Broker) expire(t *ticket) {
 	b.mu.Lock()
-	n := notice{to: b.sessions[t.caller], message: t.refuse("the device's helper did not connect in time")}
+	n := notice{to: b.sessions[t.caller], message: t.refuse("the device did not connect in time")}
 	late := t.helper == nil && b.revokeLocked(t)
 	offered := t.offered
 	b.mu.Unlock()
-	if late && !offered { // who gave the address that is used tells the caller
+	if late && !offered { // otherwise the broker whose address is used tells the caller
 		n.send()
 	}
 }
 
-// admitTunnel redeems a secret: once, only while it lives, and only where it may
-// come from. One that came another way was seen by others, so it is void.
+// admitTunnel redeems a secret: once, only while it is valid, and only over the scheme that
+// it was given for. A secret that came another way may have been seen by others, so it
+// becomes invalid.
 func (s *session) admitTunnel(secret string) *rpc.Error {
 	b := s.broker
 	b.mu.Lock()
 	t := b.tickets[sha256.Sum256([]byte(secret))]
 	redeemed := t != nil && b.redeemLocked(t)
 	if redeemed && !t.mayCome(s.from) {
-		n := notice{to: b.sessions[t.caller], message: t.refuse("the device's helper did not come the way that it was told")}
+		const why = "the device connected by another way than the one it was given"
+		n := notice{to: b.sessions[t.caller], message: t.refuse(why)}
 		b.revokeLocked(t)
 		b.mu.Unlock()
 		n.send()
@@ -163,9 +165,8 @@ func (s *session) admitTunnel(secret string) *rpc.Error {
 	return nil
 }
 
-// endTicketsOfLocked ends what hangs on a session that is gone: the secrets that were
-// given to an agent, the call that a helper has not answered, and the helpers
-// that are on their way to a caller. b.mu is held.
+// endTicketsOfLocked ends what depends on a session that is gone: the secrets of an agent,
+// the call that a helper has not answered, and the helpers that are to answer a caller.
 func (b *Broker) endTicketsOfLocked(s *session) (notices []notice) {
 	if s.user.Load() == nil && s.ticket == nil && s.parent == nil {
 		return nil

@@ -97,7 +97,7 @@ func TestOffersAndWhereTheirSecretsAreGood(t *testing.T) {
 				}
 				if i >= len(tt.good) {
 					// It was seen on the way, so it is void, and the caller is told.
-					user.ExpectError(3, rpc.CodeException, "did not come the way")
+					user.ExpectError(3, rpc.CodeException, "connected by another way")
 					again := d.connect("ssl")
 					again.Send(`<1:1,8:1,10:"login">i{1:{"options":{"tunnel":{"secret":"%s"}}}}`, found.Secret)
 					again.ExpectError(1, rpc.CodeException, "unknown, used")

@@ -10,8 +10,8 @@ import (
 	"shvtools/internal/wire/link"
 )
 
-// tunnel is the record of a tunnel that goes through this broker (design.md
-// section 6). Its fields do not change, but for the counts.
+// tunnel is the record of a tunnel that goes through this broker (design.md 6). Its
+// fields do not change, except for the counts and streams.
 type tunnel struct {
 	number         int64
 	client, helper tunnelEnd
@@ -24,7 +24,7 @@ type tunnel struct {
 	clientStream, helperStream link.Flow    // towards either, where its link is shared
 }
 
-// flowTo is the stream towards an end.
+// flowTo returns the stream towards an end.
 func (t *tunnel) flowTo(to *session) *link.Flow {
 	if to == t.client.session {
 		return &t.clientStream
@@ -32,7 +32,7 @@ func (t *tunnel) flowTo(to *session) *link.Flow {
 	return &t.helperStream
 }
 
-// count notes that a message of n bytes was passed on to an end.
+// count counts a message of n bytes that was passed on to an end.
 func (t *tunnel) count(to *session, n int) {
 	if to == t.client.session {
 		t.toClient.Add(int64(n))
@@ -41,7 +41,7 @@ func (t *tunnel) count(to *session, n int) {
 	}
 }
 
-// tunnelEnd is how one end of a tunnel is reached from here.
+// tunnelEnd is the address of one end of a tunnel, from here.
 type tunnelEnd struct {
 	session *session // the adjacent one
 	id      int64
@@ -52,7 +52,7 @@ func (e tunnelEnd) key() tunnels.Key {
 	return tunnels.NewKey(e.session.id, e.id, e.callers)
 }
 
-// replyRoute is the stack with which the session at the end e answers into the
+// replyRoute returns the stack with which the session at the end e answers into the
 // tunnel.
 func (t *tunnel) replyRoute(e tunnelEnd) rpc.CallerIDs {
 	far := t.client
@@ -62,7 +62,7 @@ func (t *tunnel) replyRoute(e tunnelEnd) rpc.CallerIDs {
 	return append(append(rpc.CallerIDs(nil), far.callers...), far.session.id)
 }
 
-// other is the session at the other end than s.
+// other returns the session at the other end than s.
 func (t *tunnel) other(s *session) *session {
 	if t.client.session == s {
 		return t.helper.session
@@ -70,7 +70,7 @@ func (t *tunnel) other(s *session) *session {
 	return t.client.session
 }
 
-// verdict on a response that is about to be passed on.
+// verdict is what to do with a response that is about to be passed on.
 type verdict int
 
 const (
@@ -80,8 +80,8 @@ const (
 	tooMany
 )
 
-// route finds the session that a response goes to and the tunnel that it
-// belongs to, nil if none. The caller ids of m are popped already.
+// route returns the session that a response goes to and the tunnel that it belongs to, nil
+// for none. The top caller id of m is popped already.
 func (b *Broker) route(s *session, m *rpc.Message, toID int64, state rpc.TunnelState) (*session, *tunnel, verdict) {
 	if state == rpc.CreateTunnelRequest {
 		return b.create(s, m, toID)
@@ -99,17 +99,16 @@ func (b *Broker) route(s *session, m *rpc.Message, toID int64, state rpc.TunnelS
 	case t != nil && t.other(to) != s:
 		return to, nil, dropForged
 	case t == nil && (s.ticket != nil && s.ticket.tunnelled || to.ticket != nil):
-		return to, nil, dropQuietly // a straggler of a tunnel that is over
+		return to, nil, dropQuietly // a straggler of an ended tunnel
 	case t == nil && b.ended.Has(key, s.id):
 		return to, nil, dropQuietly
 	}
 	return to, t, deliver
 }
 
-// create records the tunnel of a CreateTunnelRequest. Only the helper that
-// redeemed a secret may ask for one, and only for the call of that secret, or a
-// broker below for one that did so there, if it has asked for the tunnel of that
-// call before.
+// create records the tunnel of a CreateTunnelRequest. Only the helper that redeemed a
+// secret may ask for one, and only for the call of that secret. A child broker may pass
+// on the request of such a helper if it has asked for the tunnel of that call before.
 func (b *Broker) create(s *session, m *rpc.Message, toID int64) (*session, *tunnel, verdict) {
 	ctl := *m.Tunnel()
 	readID := ctl.RequestID
@@ -165,14 +164,14 @@ func (b *Broker) create(s *session, m *rpc.Message, toID int64) (*session, *tunn
 	return to, t, deliver
 }
 
-// maxTunnels is how many may end at a client: each shvrsh has a connection of its own.
-// maxTunnelsOfBroker is that for a broker, on behalf of all behind it.
+// maxTunnels bounds the tunnels that end at a client: each shvrsh has its own connection.
+// maxTunnelsOfBroker is the bound for a broker, on behalf of all behind it.
 const (
 	maxTunnels         = 1000
 	maxTunnelsOfBroker = 20 * maxTunnels
 )
 
-// mayHaveTunnelLocked tells whether one more tunnel may end here; b.mu is held.
+// mayHaveTunnelLocked reports whether one more tunnel may end here.
 func (s *session) mayHaveTunnelLocked() bool {
 	limit := maxTunnels
 	if s.isBroker() {
@@ -181,8 +180,7 @@ func (s *session) mayHaveTunnelLocked() bool {
 	return len(s.tunnels) < limit
 }
 
-// forgetLocked drops the record of a tunnel; false if that was done before. b.mu is
-// held.
+// forgetLocked drops the record of a tunnel; false if that was done before.
 func (b *Broker) forgetLocked(t *tunnel) bool {
 	if b.tunnels[t.client.key()] != t {
 		return false
@@ -200,8 +198,8 @@ func (b *Broker) forgetLocked(t *tunnel) bool {
 	return true
 }
 
-// rememberLocked remembers an ended tunnel whose messages other brokers may still bring:
-// those of helpers stop with their link.
+// rememberLocked remembers an ended tunnel if other brokers may still send messages for
+// it: those of helpers stop with their link.
 func (b *Broker) rememberLocked(t *tunnel) {
 	if !t.client.session.isBroker() && !t.helper.session.isBroker() {
 		return
@@ -212,8 +210,8 @@ func (b *Broker) rememberLocked(t *tunnel) {
 	}
 }
 
-// reuse notes that a client makes a new call with the numbers of m, whose caller ids are
-// as they came.
+// reuse says that a client makes a new call with the numbers of m, whose caller ids are
+// those that it sent.
 func (b *Broker) reuse(s *session, m *rpc.Message) {
 	b.mu.RLock()
 	none := b.ended.Len() == 0
@@ -226,7 +224,7 @@ func (b *Broker) reuse(s *session, m *rpc.Message) {
 	b.mu.Unlock()
 }
 
-// tunnelClosed notes that a CloseTunnel has passed.
+// tunnelClosed ends the record of a tunnel after a CloseTunnel was passed on.
 func (b *Broker) tunnelClosed(t *tunnel) {
 	b.mu.Lock()
 	b.forgetLocked(t)
@@ -234,7 +232,7 @@ func (b *Broker) tunnelClosed(t *tunnel) {
 	t.helper.session.linger()
 }
 
-// closeTunnel ends a tunnel towards both ends.
+// closeTunnel ends a tunnel and sends the reason to both ends.
 func (b *Broker) closeTunnel(t *tunnel, why string) {
 	b.mu.Lock()
 	forgotten := b.forgetLocked(t)
@@ -246,8 +244,8 @@ func (b *Broker) closeTunnel(t *tunnel, why string) {
 	t.closing(t.helper, why).send()
 }
 
-// endTunnelsOfLocked closes the tunnels of a session that is gone towards their other
-// ends. b.mu is held.
+// endTunnelsOfLocked drops the tunnels of a session that is gone, and returns the notices
+// for their other ends.
 func (b *Broker) endTunnelsOfLocked(s *session, cause link.Cause) (notices []notice) {
 	for t := range s.tunnels {
 		b.forgetLocked(t)
@@ -260,19 +258,19 @@ func (b *Broker) endTunnelsOfLocked(s *session, cause link.Cause) (notices []not
 	return notices
 }
 
-// linger closes the link of a helper soon, if the helper does not.
+// linger closes the link of a helper soon, unless the helper does.
 func (s *session) linger() {
 	if s.ticket != nil {
 		time.AfterFunc(lingering, func() { s.link.Close(link.TunnelEnded) })
 	}
 }
 
-// notice is a message that is sent after broker.mu was released.
+// notice is a message that is sent after broker.mu is released.
 type notice struct {
-	to      *session // nil: nobody is there any more
+	to      *session // nil: it is gone
 	message []byte   // nil: none
 	linger  bool
-	patient bool       // it waits for room: the reader is slow, but owes us nothing
+	patient bool       // wait for queue space instead of closing the slow peer
 	flow    *link.Flow // that it belongs to
 }
 
@@ -292,8 +290,8 @@ func (n notice) send() {
 	}
 }
 
-// closing is the CloseTunnel that tells an end that the other one is lost. It
-// never looks like a normal end.
+// closing returns the CloseTunnel that tells an end that the other one is lost. It never
+// looks like a normal end.
 func (t *tunnel) closing(end tunnelEnd, why string) notice {
 	return notice{
 		to:      end.session,
@@ -306,9 +304,8 @@ func (t *tunnel) closing(end tunnelEnd, why string) notice {
 	}
 }
 
-// isTunnelData tells whether a message that came from s may carry what somebody
-// typed or was shown, before it is routed. What still comes for a tunnel that is
-// over counts.
+// isTunnelData reports, before routing, whether a message from s may carry what somebody
+// typed or was shown. Messages for ended tunnels count.
 func (s *session) isTunnelData(m *rpc.Message) bool {
 	if m.Kind() != rpc.Response || m.Tunnel().State != rpc.NoTunnel {
 		return false

@@ -8,12 +8,11 @@ import (
 	"shvtools/internal/wire/link"
 )
 
-// looks is how often in the shortest of its limits a watch looks at each link.
+// looks is how often the watch looks at each link within the shorter of both limits.
 const looks = 4
 
-// watch ends links that stand still, or whose client certificates expire, until the
-// broker closes. One goroutine looks at all of them: a timer for each frame would cost
-// more than the frame.
+// watch ends links that stand still, or whose client certificates expire, until the broker
+// closes.
 func (b *Broker) watch() {
 	ticker := time.NewTicker(b.lookEvery())
 	defer ticker.Stop()
@@ -31,12 +30,12 @@ func (b *Broker) watch() {
 	}
 }
 
-// lookEvery is the time between two looks of the watch.
+// lookEvery returns the time between two looks of the watch.
 func (b *Broker) lookEvery() time.Duration {
 	return max(min(b.limits.WriteStall, b.limits.FrameStall)/looks, time.Millisecond)
 }
 
-// stalled finds the sessions that stand still, or whose time is over.
+// stalled returns the sessions whose links are to be ended, and why.
 func (b *Broker) stalled(now time.Time) map[*session]link.Cause {
 	bounds := stall.Bounds{Write: b.limits.WriteStall, Frame: b.limits.FrameStall}
 	var found map[*session]link.Cause
@@ -60,15 +59,14 @@ func (b *Broker) stalled(now time.Time) map[*session]link.Cause {
 }
 
 const (
-	// healthPause is between two looks at a lock that is taken.
+	// healthPause is the time between two tries of a lock that is held.
 	healthPause = 5 * time.Millisecond
-	// missedLooks is how many times the watch may have had its turn and not come.
+	// missedLooks is how many looks the watch may miss.
 	missedLooks = 4
 )
 
-// Healthy tells whether what all clients share answers before ctx ends: each of the
-// locks is to be had, and the watch over the links comes round. It starts nothing
-// that could wait for a lock for ever.
+// Healthy reports whether what all clients share works: before ctx ends, each of the locks
+// is free, and the watch over the links looks in time. It never waits for a lock.
 func (b *Broker) Healthy(ctx context.Context) bool {
 	for _, free := range b.shared() {
 		for !free() {
@@ -82,7 +80,7 @@ func (b *Broker) Healthy(ctx context.Context) bool {
 	return true
 }
 
-// shared are the parts that all clients share, each as a look whether it answers.
+// shared returns a check of each part that all clients share.
 func (b *Broker) shared() []func() bool {
 	topics, watchers := b.topics.Mutexes()
 	return []func() bool{

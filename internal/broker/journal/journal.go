@@ -1,14 +1,13 @@
-// Package journal writes the traffic of a broker for people, in the form of the
-// journal in the client's document:
+// Package journal writes the traffic of a broker for people to read:
 //
 //	1 ==> <T:RpcMessage,id:3,cid:2>i{result:[1,"ls\r\n"]}
 //
-// that is: the id of the link, <== for received and ==> for sent, the meta with
-// names for its tags, the body. It is a log and not CPON: nothing reads it back.
+// A line has the id of the link, <== for received or ==> for sent, the meta with names for
+// its tags, and the body. It is a log and not CPON: nothing reads it back.
 //
-// Secrets do not get in: passwords, tokens, tunnel secrets, the environment and
-// the command of a session are masked, and tunnel data is shown by its size
-// alone (design.md section 5), unless the journal is made unsafe.
+// Secrets are masked: passwords, tokens, tunnel secrets, the environment and the command of
+// a session. Of tunnel data only the size is shown (design.md 5). An unsafe journal shows
+// everything.
 package journal
 
 import (
@@ -21,11 +20,11 @@ import (
 	"shvtools/internal/shv/cpon"
 )
 
-// abbreviated is from what size on a body is shown by its size alone.
+// abbreviated is the size in bytes from which on only the size of a body is shown.
 const abbreviated = 256
 
-// Writer writes a journal. A nil Writer writes nothing. It may be used
-// concurrently; lines are never mixed.
+// Writer writes a journal. A nil Writer writes nothing. Its methods may be called
+// concurrently, and lines do not mix. They wait for the io.Writer.
 type Writer struct {
 	unsafe bool
 
@@ -34,15 +33,15 @@ type Writer struct {
 	line []byte
 }
 
-// New makes a journal on w. Unsafe shows everything, whole: passwords, secrets
-// and each key that is typed.
+// New returns a Writer to w, which receives each line with one call. An unsafe journal
+// shows everything in full: passwords, secrets and each key that is typed.
 func New(w io.Writer, unsafe bool) *Writer { return &Writer{w: w, unsafe: unsafe} }
 
-// Received notes a message from the link id; message is without its protocol
-// byte. data says that its body is what somebody typed or was shown.
+// Received writes a message from the link id; message is without its protocol byte. data
+// says that its body is what somebody typed or was shown.
 func (j *Writer) Received(id int64, message []byte, data bool) { j.write(id, " <== ", message, data) }
 
-// Sent notes a message to the link id.
+// Sent writes a message to the link id; see Received.
 func (j *Writer) Sent(id int64, message []byte, data bool) { j.write(id, " ==> ", message, data) }
 
 func (j *Writer) write(id int64, arrow string, message []byte, data bool) {
@@ -86,8 +85,7 @@ func (j *Writer) appendMessage(dst, message []byte, data bool) []byte {
 	return appendNamed(dst, v, bodyNames)
 }
 
-// appendNamed appends an IMap with names in the place of the keys that have
-// one.
+// appendNamed appends an IMap with names instead of the keys that have one.
 func appendNamed(dst []byte, v chainpack.Value, names map[int64]string) []byte {
 	if v.Kind() != chainpack.KindIMap {
 		return cpon.Append(dst, v)

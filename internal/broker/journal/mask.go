@@ -7,7 +7,7 @@ import (
 	"shvtools/internal/shv/rpc"
 )
 
-// masked stands where something secret was.
+// masked replaces a secret.
 var masked = chainpack.String("***")
 
 // maskTunnel hides keys 4 (Secret) and 7 (URL and Secret) of a TunnelCtl.
@@ -23,17 +23,17 @@ func maskTunnel(v chainpack.Value) chainpack.Value {
 	})
 }
 
-// secretFields says below which names of a param something secret stands.
+// secretFields are the names of fields in a param whose values are secret.
 var secretFields = map[string]map[string]bool{
 	"login":   {"password": true, "token": true},
 	"options": {"tunnel": true},
 	"ext":     {"env": true, "run": true, "inband": true},
 }
 
-// inBandNode is the node below which each session in band has a secret name.
+// inBandNode is the node below which each in-band session has a secret name.
 const inBandNode = ".rexec/"
 
-// maskPath hides the name of a session in band.
+// maskPath hides the name of an in-band session.
 func maskPath(path string) string {
 	if at := strings.Index(path, inBandNode); at == 0 || at > 0 && path[at-1] == '/' {
 		return path[:at+len(inBandNode)] + "***"
@@ -41,14 +41,14 @@ func maskPath(path string) string {
 	return path
 }
 
-// inBandData tells whether a param or result is [channel, offset, Blob] or
-// [channel, Blob, offset]: what is typed or shown in a session in band.
+// inBandData reports whether a param or result is [channel, offset, Blob] or [channel,
+// Blob, offset]: what is typed or shown in an in-band session.
 func inBandData(v chainpack.Value) bool {
 	return v.Kind() == chainpack.KindList && v.Len() == 3 && v.At(0).Kind() == chainpack.KindInt &&
 		(v.At(1).Kind() == chainpack.KindBlob || v.At(2).Kind() == chainpack.KindBlob)
 }
 
-// maskBody hides what is secret in a param or a result.
+// maskBody hides the secrets in a param or a result.
 func maskBody(body chainpack.Value) chainpack.Value {
 	return mapEntries(body, func(key chainpack.Key, value chainpack.Value) chainpack.Value {
 		if key.IsInt() && (key.Int() == rpc.KeyParam || key.Int() == rpc.KeyResult) {
@@ -80,11 +80,11 @@ func maskFields(v chainpack.Value) chainpack.Value {
 	})
 }
 
-// sessionToken is what the tokens begin with that a login can ask for.
+// sessionToken begins the tokens that a login can ask for.
 const sessionToken = "session-token:"
 
-// maskAccess hides passwords and tokens at any depth: those of users that are
-// read or set, and the token that a login is answered with.
+// maskAccess hides passwords and tokens at any depth: those of users that are read or set,
+// and the token in the answer to a login.
 func maskAccess(v chainpack.Value) chainpack.Value {
 	switch v.Kind() {
 	case chainpack.KindString:
@@ -107,8 +107,8 @@ func maskAccess(v chainpack.Value) chainpack.Value {
 	})
 }
 
-// isCommand tells whether a param of launchRexec names a command line, which is
-// as secret as ext.run. The name of a shell to be opened is not.
+// isCommand reports whether a param of launchRexec is a command line, which is as secret
+// as ext.run. The name of a shell is not secret.
 func isCommand(v chainpack.Value) bool {
 	method, _ := v.Get("method")
 	switch name, _ := method.AsString(); name {
@@ -121,8 +121,8 @@ func isCommand(v chainpack.Value) bool {
 	return false
 }
 
-// mapEntries gives a Map or IMap with each value changed by f; anything else as
-// it is.
+// mapEntries returns a Map or IMap with each value changed by f, and anything else as it
+// is.
 func mapEntries(v chainpack.Value, f func(chainpack.Key, chainpack.Value) chainpack.Value) chainpack.Value {
 	kind := v.Kind()
 	if kind != chainpack.KindMap && kind != chainpack.KindIMap {
@@ -138,8 +138,8 @@ func mapEntries(v chainpack.Value, f func(chainpack.Key, chainpack.Value) chainp
 	return chainpack.Map(entries...).WithMeta(v.Meta()...)
 }
 
-// isSecret tells whether a message calls a method whose param is secret as a whole:
-// two passwords, or a command with its environment.
+// isSecret reports whether a message calls a method whose whole param is secret: two
+// passwords, or a command with its environment.
 func isSecret(meta []chainpack.Entry) bool {
 	v, _ := chainpack.Lookup(meta, chainpack.IntKey(rpc.TagMethod))
 	switch name, _ := v.AsString(); name {

@@ -1,7 +1,8 @@
-// Package uplink keeps a broker connected to a broker above: it dials, logs in as
-// a broker, looks for loops, keeps the connection alive, and begins anew after a
-// back-off (spec.md 5.4, 7.11). What passes the connection is the broker's own
-// matter, not this package's.
+// Package uplink keeps a broker connected to a parent broker: it dials, logs in as a
+// broker, looks for loops, keeps the connection alive, and reconnects after a back-off
+// (spec.md 5.4, 7.11).
+//
+// It does not route: what passes over the connection is the broker's own matter.
 package uplink
 
 import (
@@ -21,54 +22,54 @@ import (
 	"shvtools/internal/wire/transport"
 )
 
-// DefaultHeartbeat is the time between pings of the parent, which is asked to give
-// us up after three times that.
+// DefaultHeartbeat is the time between pings of the parent. The parent is asked to close
+// the connection after three times that without a message.
 const DefaultHeartbeat = time.Minute
 
-// ErrLoop: the parent is the broker itself, or stands below it.
-var ErrLoop = errors.New("a loop of brokers: that one is this broker itself or stands below it")
+// ErrLoop says that the parent is the broker itself, or is below it.
+var ErrLoop = errors.New("a loop of brokers: the parent is this broker itself, or is below it")
 
-// Options of a connection upwards.
+// Options of a connection to a parent broker.
 type Options struct {
 	Name           string // for logs
 	URL            transport.URL
 	User, Password string
-	MountPoint     string // where the parent is to mount us
-	DeviceID       string // by which it knows where that is
+	MountPoint     string // where the parent is to mount us; "": where DeviceID says
+	DeviceID       string // by which the parent knows a mount point
 	Heartbeat      time.Duration
 	LongestWait    time.Duration // between two tries; 0: that of client.Backoff
-	BrokerID       string        // by which we find ourselves among the brokers above
+	BrokerID       string        // by which we recognize ourselves among the brokers above
 	Link           link.Options
-	// Attach hands the connection over, before anything is read from it.
+	// Attach hands the connection over before anything is read from it. An error closes it.
 	Attach func(c *client.Client) (Session, error)
 	Log    zerolog.Logger
 }
 
-// Session is what the broker makes of a connection.
+// Session is what the broker makes of a connection. The calls of one do not overlap.
 type Session interface {
-	// Message takes what is no answer to a call of ours.
+	// Message handles a message that does not answer a call of ours.
 	Message(m *rpc.Message, f *link.Frame)
-	Ready() // the login went well
+	Ready() // the parent has accepted the login
 	End()   // the connection has ended
 }
 
 const (
-	// loopWait is how long nothing is tried after a loop was found: each try closes
-	// it again for a moment.
+	// loopWait is added to the back-off after a loop was found: each try closes the loop
+	// again for a moment.
 	loopWait = time.Minute
-	// askWait is how long a parent may take to tell who is above, and askAgain when
-	// it is asked again if it did not.
+	// askWait is how long a parent may take to answer brokersAbove, and askAgain when it is
+	// asked again if it did not.
 	askWait  = 10 * time.Second
 	askAgain = 2 * time.Second
 )
 
-// Run keeps the connection until ctx ends.
+// Run connects, and reconnects, until ctx ends.
 func Run(ctx context.Context, o Options) {
 	o.Heartbeat = cmp.Or(o.Heartbeat, DefaultHeartbeat)
 	o.keep(ctx, o.serve)
 }
 
-// keep makes connection after connection.
+// keep makes one connection after another.
 func (o *Options) keep(ctx context.Context, connection func(context.Context) error) {
 	backoff := client.Backoff{Longest: o.LongestWait}
 	for {
@@ -81,7 +82,9 @@ func (o *Options) keep(ctx context.Context, connection func(context.Context) err
 		if errors.Is(err, ErrLoop) {
 			wait += loopWait
 		}
-		o.Log.Warn().Err(err).Str("connection", o.Name).Stringer("url", o.URL).Str("retryIn", wait.Round(time.Millisecond).String()).Msg("not connected to the broker above")
+		o.Log.Warn().Err(err).Str("connection", o.Name).Stringer("url", o.URL).
+			Str("retryIn", wait.Round(time.Millisecond).String()).
+			Msg("not connected to the parent broker")
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
@@ -90,7 +93,7 @@ func (o *Options) keep(ctx context.Context, connection func(context.Context) err
 	}
 }
 
-// serve is one connection, from its login to its end.
+// serve makes one connection, and returns when it has ended.
 func (o *Options) serve(ctx context.Context) error {
 	var session Session
 	var refused error
@@ -133,10 +136,10 @@ func (o *Options) serve(ctx context.Context) error {
 	return c.Err()
 }
 
-// watch waits for the end of the connection. It looks for a loop first, and with
-// each heartbeat: one may close further up. A parent that does not tell is asked
-// again, and given up when it has not told within a heartbeat of when it should
-// have: what it may stand below is not known.
+// watch waits for the end of the connection. It looks for a loop at first and with each
+// heartbeat, since a loop may be closed further up. A parent that does not answer is asked
+// again. If it has not answered a heartbeat later, watch gives up: nobody knows what that
+// parent may be below.
 func (o *Options) watch(ctx context.Context, c *client.Client) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -162,9 +165,9 @@ func (o *Options) watch(ctx context.Context, c *client.Client) error {
 	}
 }
 
-// findLoop asks who is above. It returns nil where we are not among them, or the
-// parent knows no such question, as brokers other than ours; ErrLoop where we are;
-// and another error where the parent could have told and did not.
+// findLoop asks the parent which brokers are above. It returns nil if we are not among
+// them, or if the parent does not know the method, as brokers other than ours; ErrLoop if
+// we are; and another error if the parent knows the method and did not answer.
 func (o *Options) findLoop(ctx context.Context, c *client.Client) error {
 	ctx, cancel := context.WithTimeout(ctx, min(askWait, o.Heartbeat))
 	defer cancel()

@@ -18,7 +18,8 @@ func TestHasPlainBody(t *testing.T) {
 	}
 	null, list := body(chainpack.Null()), body(chainpack.List(chainpack.Int(1), chainpack.String("x")))
 	abort := chainpack.Append(nil, chainpack.IMap(chainpack.N(rpc.KeyAbort, chainpack.Bool(true))))
-	two := chainpack.Append(nil, chainpack.IMap(chainpack.N(rpc.KeyParam, chainpack.Int(1)), chainpack.N(rpc.KeyAbort, chainpack.Bool(true))))
+	two := chainpack.Append(nil, chainpack.IMap(
+		chainpack.N(rpc.KeyParam, chainpack.Int(1)), chainpack.N(rpc.KeyAbort, chainpack.Bool(true))))
 	for name, tt := range map[string]struct {
 		body []byte
 		want bool

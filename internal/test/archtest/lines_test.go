@@ -24,10 +24,7 @@ var longLines = map[string]string{
 
 // notYet are directories whose files, and those below, may still have longer lines. An
 // entry that is not needed any more is to be removed.
-var notYet = []string{
-	"internal/broker",
-	"internal/shv/rpc",
-}
+var notYet = []string{}
 
 var url = regexp.MustCompile(`https?://[^\s)>"]+`)
 

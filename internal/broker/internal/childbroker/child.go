@@ -76,7 +76,10 @@ type Child struct {
 // New returns a Child, which does nothing before Start.
 func New(o Options) *Child {
 	c := &Child{
-		options: o, poke: make(chan struct{}, 1), calls: make(map[int64]chan<- answer), have: make(map[string]chainpack.Value),
+		options: o,
+		poke:    make(chan struct{}, 1),
+		calls:   make(map[int64]chan<- answer),
+		have:    make(map[string]chainpack.Value),
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c

@@ -18,7 +18,8 @@ func (n nodes) brokerMethods() []node.Method {
 	return []node.Method{
 		node.Constant("name", "s", rpc.AccessBrowse, name),
 		{Name: "clientInfo", Param: "i", Result: "!clientInfo|n", Access: rpc.AccessSuperService, Call: n.clientInfo},
-		{Name: "mountedClientInfo", Param: "s", Result: "!clientInfo|n", Access: rpc.AccessSuperService, Call: n.mountedClientInfo},
+		{Name: "mountedClientInfo", Param: "s", Result: "!clientInfo|n", Access: rpc.AccessSuperService,
+			Call: n.mountedClientInfo},
 		node.Getter("clients", "[i]", rpc.AccessSuperService, n.listClients),
 		node.Getter("mounts", "[s]", rpc.AccessSuperService, n.listMounts),
 		{Name: "disconnectClient", Param: "i", Access: rpc.AccessSuperService, Call: n.disconnectClient},
@@ -29,7 +30,7 @@ func (n nodes) brokerMethods() []node.Method {
 func (n nodes) clientInfo(r *node.Request) (chainpack.Value, error) {
 	id, ok := r.Param.AsInt()
 	if !ok {
-		return chainpack.Null(), rpc.Errorf(rpc.CodeInvalidParam, "the param is to be the id of a client, an Int")
+		return chainpack.Null(), rpc.Errorf(rpc.CodeInvalidParam, "the param must be the id of a client, an Int")
 	}
 	if c, ok := n.broker.Client(id); ok {
 		return info(c), nil
@@ -40,7 +41,7 @@ func (n nodes) clientInfo(r *node.Request) (chainpack.Value, error) {
 func (n nodes) mountedClientInfo(r *node.Request) (chainpack.Value, error) {
 	path, ok := r.Param.AsString()
 	if !ok {
-		return chainpack.Null(), rpc.Errorf(rpc.CodeInvalidParam, "the param is to be a path, a String")
+		return chainpack.Null(), rpc.Errorf(rpc.CodeInvalidParam, "the param must be a path, a String")
 	}
 	if c, ok := n.broker.DeviceAt(shvpath.Clean([]byte(path))); ok {
 		return info(c), nil
@@ -113,7 +114,7 @@ func (n nodes) listMounts() chainpack.Value {
 func (n nodes) disconnectClient(r *node.Request) (chainpack.Value, error) {
 	id, ok := r.Param.AsInt()
 	if !ok {
-		return chainpack.Null(), rpc.Errorf(rpc.CodeInvalidParam, "the param is to be the id of a client, an Int")
+		return chainpack.Null(), rpc.Errorf(rpc.CodeInvalidParam, "the param must be the id of a client, an Int")
 	}
 	c, ok := n.broker.Client(id)
 	if !ok {
@@ -167,7 +168,9 @@ func (n nodes) oldClientMethods(c Client) []node.Method {
 		node.Getter("userName", "s", rpc.AccessService, func() chainpack.Value { return chainpack.String(c.Info().User) }),
 		node.Getter("userRoles", "[s]", rpc.AccessService, func() chainpack.Value { return roles(c.Info()) }),
 		node.Constant("userProfile", "?", rpc.AccessService, chainpack.Null()),
-		node.Getter("mountPoint", "s", rpc.AccessService, func() chainpack.Value { return chainpack.String(c.Info().MountPoint) }),
+		node.Getter("mountPoint", "s", rpc.AccessService, func() chainpack.Value {
+			return chainpack.String(c.Info().MountPoint)
+		}),
 		{Name: "dropClient", Access: rpc.AccessService, Call: func(r *node.Request) (chainpack.Value, error) {
 			r.Param = chainpack.Int(c.ID())
 			_, err := n.disconnectClient(r)

@@ -20,7 +20,9 @@ func (n nodes) currentClientMethods() []node.Method {
 				return chainpack.Value{}, n.broker.AnswerBrokersAbove(r)
 			},
 			Description: "the ids of this broker and of those above it"},
-		ownGetter("subscriptions", "{i|n}", rpc.AccessBrowse, func(c Client) chainpack.Value { return subscriptions(c.Info()) }),
+		ownGetter("subscriptions", "{i|n}", rpc.AccessBrowse, func(c Client) chainpack.Value {
+			return subscriptions(c.Info())
+		}),
 		ownGetter("clientId", "i", rpc.AccessRead, func(c Client) chainpack.Value { return chainpack.Int(c.ID()) }),
 		ownGetter("mountPoint", "s", rpc.AccessRead, func(c Client) chainpack.Value {
 			return chainpack.String(c.Info().MountPoint)
@@ -94,7 +96,7 @@ func reject(c Client, param chainpack.Value) (chainpack.Value, error) {
 		v, _ := param.Get(name)
 		text, ok := v.AsString()
 		if texts[i] = text; !ok && !v.IsNull() {
-			return chainpack.Bool(false), rpc.Errorf(rpc.CodeInvalidParam, "%s is to be a String", name)
+			return chainpack.Bool(false), rpc.Errorf(rpc.CodeInvalidParam, "%s must be a String", name)
 		}
 	}
 	removed, err := c.Reject(texts[0], texts[2], texts[1])
@@ -106,7 +108,7 @@ func levelFor(c Client, param chainpack.Value) (rpc.Access, error) {
 	path, ok := param.At(0).AsString()
 	method, also := param.At(1).AsString()
 	if param.Kind() != chainpack.KindList || param.Len() != 2 || !ok || !also {
-		return 0, rpc.Errorf(rpc.CodeInvalidParam, "the param is to be [path, method], two Strings")
+		return 0, rpc.Errorf(rpc.CodeInvalidParam, "the param must be [path, method], two Strings")
 	}
 	return c.Level(shvpath.Clean([]byte(path)), []byte(method)), nil
 }

@@ -179,7 +179,8 @@ func newWorld(t *testing.T, o own.Options) *world {
 	device := &client{id: 12, info: own.Info{User: "iot", MountPoint: "test/a", Since: since}}
 	helper := &client{id: 3, treeless: true, info: own.Info{Since: since}}
 	b := &broker{clients: map[int64]*client{1: caller, 12: device, 3: helper}, tunnels: []own.Tunnel{{
-		Number: 4, User: "ann", ClientID: 1, AgentID: 12, HelperID: 3, ClientPeer: "c", AgentPeer: "d", AgentMountPoint: "test/a",
+		Number: 4, User: "ann", ClientID: 1, AgentID: 12, HelperID: 3,
+		ClientPeer: "c", AgentPeer: "d", AgentMountPoint: "test/a",
 		Path: "test/a/.rexec", Method: "launchRexec", Since: since, BytesToDevice: 5, BytesToClient: 6,
 	}}}
 	o.Name, o.Version, o.Commit = "name", "1.2", "abc"
@@ -226,7 +227,8 @@ func (w *world) answers(path, method, param, want string) {
 // refuses wants an error with a part of its text.
 func (w *world) refuses(path, method, param string, code rpc.Code, part string) {
 	w.t.Helper()
-	if got := w.ask(path, method, param); !strings.HasPrefix(got, fmt.Sprintf("{3:i{1:%d,", code)) || !strings.Contains(got, part) {
+	got := w.ask(path, method, param)
+	if !strings.HasPrefix(got, fmt.Sprintf("{3:i{1:%d,", code)) || !strings.Contains(got, part) {
 		w.t.Errorf("%s:%s %s\ngot  %s\nwant error %d, %s", path, method, param, got, code, part)
 	}
 }
@@ -243,10 +245,10 @@ func mustValue(t *testing.T, text string) chainpack.Value {
 func TestBrokerDescribesItselfAndItsClients(t *testing.T) {
 	w := newWorld(t, own.Options{})
 	const (
-		ann = `{2:{"clientId":1,"userName":"ann","mountPoint":null,"subscriptions":{"a:get":2,"b":null},"peer":"10.0.0.1:5",` +
-			`"since":d"2026-01-02T03:04:05Z","signalsMissed":3}}`
-		iot = `{2:{"clientId":12,"userName":"iot","mountPoint":"test/a","subscriptions":{},"peer":"","since":d"2026-01-02T03:04:05Z",` +
-			`"signalsMissed":0}}`
+		ann = `{2:{"clientId":1,"userName":"ann","mountPoint":null,"subscriptions":{"a:get":2,"b":null},` +
+			`"peer":"10.0.0.1:5","since":d"2026-01-02T03:04:05Z","signalsMissed":3}}`
+		iot = `{2:{"clientId":12,"userName":"iot","mountPoint":"test/a","subscriptions":{},` +
+			`"peer":"","since":d"2026-01-02T03:04:05Z","signalsMissed":0}}`
 	)
 	for _, tt := range [][4]string{
 		{".app", "name", "", `{2:"shvbroker"}`},
@@ -286,7 +288,9 @@ func TestBrokerDescribesItselfAndItsClients(t *testing.T) {
 	} {
 		w.answers(tt[0], tt[1], tt[2], tt[3])
 	}
-	for _, path := range []string{".broker/clients/3/app", ".broker/client/3", ".broker/client/7", ".broker/clients/1/else", ".broker/tunnels/5"} {
+	for _, path := range []string{
+		".broker/clients/3/app", ".broker/client/3", ".broker/client/7", ".broker/clients/1/else", ".broker/tunnels/5",
+	} {
 		w.refuses(path, "ls", "", rpc.CodeMethodNotFound, "doesn't exist")
 	}
 	for _, tt := range [][3]string{
@@ -317,7 +321,10 @@ func TestCallsReachTheirClient(t *testing.T) {
 	} {
 		w.answers(tt[0], tt[1], tt[2], tt[3])
 	}
-	want := []string{"subscribe a 0s", "subscribe a 5s", "subscribe a/**:*:* 0s", "unsubscribe a", "unsubscribe a/**:*:*", "reject a::m", "reject a:s:m"}
+	want := []string{
+		"subscribe a 0s", "subscribe a 5s", "subscribe a/**:*:* 0s", "unsubscribe a", "unsubscribe a/**:*:*",
+		"reject a::m", "reject a:s:m",
+	}
 	if !slices.Equal(w.caller.calls, want) {
 		t.Errorf("%q, want %q", w.caller.calls, want)
 	}
@@ -331,21 +338,24 @@ func TestCallsReachTheirClient(t *testing.T) {
 func TestTunnels(t *testing.T) {
 	w := newWorld(t, own.Options{})
 	const info = `{"id":4,"user":"ann","clientId":1,"peer":"c","path":"test/a/.rexec","method":"launchRexec",` +
-		`"agent":{"clientId":12,"mountPoint":"test/a","peer":"d"},"helperId":3,"since":d"2026-01-02T03:04:05Z","bytesToDevice":5,"bytesToClient":6}`
+		`"agent":{"clientId":12,"mountPoint":"test/a","peer":"d"},"helperId":3,"since":d"2026-01-02T03:04:05Z",` +
+		`"bytesToDevice":5,"bytesToClient":6}`
 	w.answers(".broker/tunnels", "list", "", "{2:["+info+"]}")
 	w.answers(".broker/tunnels/4", "info", "", "{2:"+info+"}")
 	w.answers(".broker/tunnels", "close", "4", `{2:null}`)
 	w.answers(".broker/tunnels", "close", `[4,"why"]`, `{2:null}`)
 	w.answers(".broker/tunnels/4", "close", "", `{2:null}`)
 	w.answers(".broker/tunnels/4", "close", `"so"`, `{2:null}`)
-	if want := []string{"4 by ann: ", "4 by ann: why", "4 by ann: ", "4 by ann: so"}; !slices.Equal(w.broker.closed, want) {
+	want := []string{"4 by ann: ", "4 by ann: why", "4 by ann: ", "4 by ann: so"}
+	if !slices.Equal(w.broker.closed, want) {
 		t.Errorf("%q, want %q", w.broker.closed, want)
 	}
 }
 
 // What each level may do is fixed: nobody below it gets an answer.
 func TestMethodsHaveTheirLevels(t *testing.T) {
-	rights := map[string]own.RightsTable{".broker/access/users": &table{entries: map[string]chainpack.Value{"ann": chainpack.Map()}}}
+	users := &table{entries: map[string]chainpack.Value{"ann": chainpack.Map()}}
+	rights := map[string]own.RightsTable{".broker/access/users": users}
 	w := newWorld(t, own.Options{Rights: rights, Reload: func() error { return nil }})
 	for _, tt := range []struct {
 		path, method, param string
@@ -386,7 +396,8 @@ func TestMethodsHaveTheirLevels(t *testing.T) {
 func TestRightsAreReadAndChanged(t *testing.T) {
 	users := &table{entries: map[string]chainpack.Value{"ann": mustValue(t, `{"roles":["r"]}`)}}
 	roles := &table{entries: map[string]chainpack.Value{"r": mustValue(t, `{"access":[]}`)}}
-	w := newWorld(t, own.Options{Rights: map[string]own.RightsTable{".broker/access/users": users, ".broker/access/roles": roles}})
+	rights := map[string]own.RightsTable{".broker/access/users": users, ".broker/access/roles": roles}
+	w := newWorld(t, own.Options{Rights: rights})
 	for _, tt := range [][4]string{
 		{".broker/access", "ls", "", `{2:["roles","users"]}`},
 		{".broker/access/users", "value", "", `{2:{"ann":{"roles":["r"]}}}`},
@@ -425,7 +436,8 @@ func TestConfigurationIsReloaded(t *testing.T) {
 		t.Error(got)
 	}
 	fails = errors.New("user ann is twice there")
-	if got := w.ask(".broker/app", "reloadConfig", ""); !strings.Contains(got, "configuration not reloaded") || strings.Contains(got, "ann") {
+	got := w.ask(".broker/app", "reloadConfig", "")
+	if !strings.Contains(got, "configuration not reloaded") || strings.Contains(got, "ann") {
 		t.Errorf("the caller learns %s", got)
 	}
 	w = newWorld(t, own.Options{})

@@ -52,7 +52,7 @@ func (n nodes) tableMethods(table RightsTable) []node.Method {
 				name, ok := r.Param.At(0).AsString()
 				if r.Param.Kind() != chainpack.KindList || r.Param.Len() != 2 || !ok {
 					return chainpack.Value{}, rpc.Errorf(rpc.CodeInvalidParam,
-						"setValue takes a list of a name and a value, Null to take the entry away")
+						"setValue takes a list of a name and a value, Null to remove the entry")
 				}
 				return n.edit(r, table, name, r.Param.At(1))
 			}},
@@ -121,7 +121,8 @@ func (n nodes) reloadMethods() []node.Method {
 		Call: func(r *node.Request) (chainpack.Value, error) { return chainpack.Value{}, n.broker.Later(r, reload) }}}
 }
 
-var errNotReloaded = errors.New("configuration not reloaded, the old one stays in force: the log of the broker says why")
+var errNotReloaded = errors.New(
+	"configuration not reloaded, the old one stays in force: the log of the broker says why")
 
 // passwordMethods are those of .broker/currentClient that change the caller's own
 // password (spec.md 7.8); none where rights cannot be changed.
@@ -135,7 +136,8 @@ func (n nodes) passwordMethods() []node.Method {
 			was, okOld := r.Param.At(0).AsString()
 			next, okNew := r.Param.At(1).AsString()
 			if r.Param.Kind() != chainpack.KindList || r.Param.Len() != 2 || !okOld || !okNew || next == "" {
-				return chainpack.Value{}, rpc.Errorf(rpc.CodeInvalidParam, "changePassword takes a list of the old and the new password")
+				return chainpack.Value{}, rpc.Errorf(rpc.CodeInvalidParam,
+					"changePassword takes a list of the old and the new password")
 			}
 			c := caller(r)
 			return chainpack.Value{}, n.broker.LaterForUser(r, func() error { return changePassword(c, table, was, next) })

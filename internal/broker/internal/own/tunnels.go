@@ -23,7 +23,7 @@ func (n nodes) tunnelMethods() []node.Method {
 			return chainpack.List(items...)
 		}),
 		{Name: "close", Param: "i|[i,s]", Access: rpc.AccessSuperService, Call: n.closeByNumber,
-			Description: "closes the tunnel of a number; both ends are told the reason"},
+			Description: "closes the tunnel of a number; both ends receive the reason"},
 	}
 }
 
@@ -75,7 +75,8 @@ func (n nodes) closeByNumber(r *node.Request) (chainpack.Value, error) {
 	}
 	number, ok := param.AsInt()
 	if !ok {
-		return chainpack.Null(), rpc.Errorf(rpc.CodeInvalidParam, "the param is to be the number of a tunnel, or [number, reason]")
+		return chainpack.Null(), rpc.Errorf(rpc.CodeInvalidParam,
+			"the param must be the number of a tunnel, or [number, reason]")
 	}
 	if _, ok := n.broker.Tunnel(number); !ok {
 		return chainpack.Null(), rpc.Errorf(rpc.CodeInvalidParam, "there is no tunnel %d", number)
@@ -87,7 +88,8 @@ func (n nodes) closeByNumber(r *node.Request) (chainpack.Value, error) {
 func (n nodes) closeTunnel(r *node.Request, number int64, reason chainpack.Value) (chainpack.Value, error) {
 	text, ok := reason.AsString()
 	if !ok && !reason.IsNull() || len(text) > maxReason {
-		return chainpack.Null(), rpc.Errorf(rpc.CodeInvalidParam, "the reason is to be a String of at most %d bytes", maxReason)
+		return chainpack.Null(), rpc.Errorf(rpc.CodeInvalidParam,
+			"the reason must be a String of at most %d bytes", maxReason)
 	}
 	n.broker.CloseTunnel(number, caller(r), text)
 	return chainpack.Null(), nil

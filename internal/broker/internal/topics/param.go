@@ -45,7 +45,7 @@ func ParseParam(param chainpack.Value) (ri shvpath.RI, ttl time.Duration, err er
 		return ri, ttl, err
 	}
 	return ri, 0, rpc.Errorf(rpc.CodeInvalidParam,
-		`the param is to be a resource identifier, [identifier, seconds], or {"path": …, "method": …, "source": …}`)
+		`the param must be a resource identifier, [identifier, seconds], or {"path": …, "method": …, "source": …}`)
 }
 
 func parseTTL(v chainpack.Value) (time.Duration, error) {
@@ -54,7 +54,7 @@ func parseTTL(v chainpack.Value) (time.Duration, error) {
 	}
 	seconds, ok := v.AsInt()
 	if !ok || seconds <= 0 {
-		return 0, rpc.Errorf(rpc.CodeInvalidParam, "the time of a subscription is to be a count of seconds, or Null")
+		return 0, rpc.Errorf(rpc.CodeInvalidParam, "the time of a subscription must be a count of seconds, or Null")
 	}
 	return min(time.Duration(min(seconds, math.MaxInt32))*time.Second, maxTTL), nil
 }
@@ -107,9 +107,9 @@ func oldField(param chainpack.Value, names ...string) (string, error) {
 		text, ok := v.AsString()
 		switch {
 		case !ok:
-			return "", rpc.Errorf(rpc.CodeInvalidParam, "%s is to be a String", name)
+			return "", rpc.Errorf(rpc.CodeInvalidParam, "%s must be a String", name)
 		case strings.Contains(text, ":"):
-			return "", rpc.Errorf(rpc.CodeInvalidParam, "%s must not hold a colon", name)
+			return "", rpc.Errorf(rpc.CodeInvalidParam, "%s must not contain a colon", name)
 		}
 		return shvpath.Escape(text), nil
 	}

@@ -337,7 +337,9 @@ func (t *Table[M]) notifyLocked(at *topic[M]) {
 
 // findPlain is Find for the topics without globs, of which it returns the count. rest
 // are those with globs that may match too, nil for none.
-func (t *Table[M]) findPlain(dst []M, path, source, signal []byte, now time.Time) (_ []M, topics int, rest *[]*topic[M]) {
+func (t *Table[M]) findPlain(dst []M, path, source, signal []byte, now time.Time) (
+	_ []M, topics int, rest *[]*topic[M],
+) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	for end, names := 0, 0; ; names++ {

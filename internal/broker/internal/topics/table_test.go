@@ -39,8 +39,10 @@ func mustRI(t testing.TB, text string) shvpath.RI {
 func TestIndexFindsWhatMatches(t *testing.T) {
 	var table topics.Table[*member]
 	now := time.Now()
-	texts := []string{"", "**", "a", "a/**", "a/b", "*/b", "a/*/c", "a/**/c", "a/b/c", "[ab]/**", `\a/b`, "a/b*", "a/1/2/3/4/5/6/7/8/**",
-		"a/1/2/3/4/5/6/7/8/9", "a/1/2/3/4/5/6/7", "ab", "**/c", "a/b/**:get:*", "a/**:*:alarm"}
+	texts := []string{
+		"", "**", "a", "a/**", "a/b", "*/b", "a/*/c", "a/**/c", "a/b/c", "[ab]/**", `\a/b`, "a/b*", "a/1/2/3/4/5/6/7/8/**",
+		"a/1/2/3/4/5/6/7/8/9", "a/1/2/3/4/5/6/7", "ab", "**/c", "a/b/**:get:*", "a/**:*:alarm",
+	}
 	var all []*member
 	for i, text := range texts {
 		s := &member{id: int64(i + 1)}
@@ -49,8 +51,10 @@ func TestIndexFindsWhatMatches(t *testing.T) {
 			t.Fatalf("%s: %v, %v", text, added, err)
 		}
 	}
-	for _, path := range []string{"", "a", "b", "ab", "a/b", "a/bc", "a/b/c", "a/x/c", "a/x/y/c", "b/b", "a/1/2/3/4/5/6/7", "a/1/2/3/4/5/6/7/8",
-		"a/1/2/3/4/5/6/7/8/9", "a/1/2/3/4/5/6/7/8/9/10", strings.Repeat("a/", 1000) + "c"} {
+	for _, path := range []string{
+		"", "a", "b", "ab", "a/b", "a/bc", "a/b/c", "a/x/c", "a/x/y/c", "b/b", "a/1/2/3/4/5/6/7", "a/1/2/3/4/5/6/7/8",
+		"a/1/2/3/4/5/6/7/8/9", "a/1/2/3/4/5/6/7/8/9/10", strings.Repeat("a/", 1000) + "c",
+	} {
 		for _, signal := range []string{"chng", "alarm"} {
 			var got, want []string
 			for _, s := range table.Find(nil, []byte(path), []byte("get"), []byte(signal), now) {
@@ -85,7 +89,9 @@ func TestCostlyPatternsAreGivenUp(t *testing.T) {
 	}
 	long := []byte(strings.Repeat("a", 4<<10))
 	start := time.Now()
-	for _, names := range [][3][]byte{{long, []byte("get"), []byte("chng")}, {[]byte("a"), []byte("get"), bytes.Repeat(long, 16)}} {
+	for _, names := range [][3][]byte{
+		{long, []byte("get"), []byte("chng")}, {[]byte("a"), []byte("get"), bytes.Repeat(long, 16)},
+	} {
 		if n := len(table.Find(nil, names[0], names[1], names[2], now)); n != 0 {
 			t.Errorf("%d sessions want it", n)
 		}
@@ -147,7 +153,8 @@ func TestSubscriptionsOfOneClientAreBounded(t *testing.T) {
 			t.Fatalf("%d: %v, %v", i, added, err)
 		}
 	}
-	if _, err := table.Add(m, mustRI(t, "b"), time.Time{}, now); err == nil || !strings.Contains(err.Error(), "of one client") {
+	_, err := table.Add(m, mustRI(t, "b"), time.Time{}, now)
+	if err == nil || !strings.Contains(err.Error(), "of one client") {
 		t.Errorf("one more: %v", err)
 	}
 	if added, err := table.Add(m, mustRI(t, "a/0"), time.Time{}, now); added || err != nil {
@@ -313,7 +320,8 @@ func FuzzOldSubscription(f *testing.F) {
 		f.Add(path, "", "get")
 	}
 	f.Fuzz(func(t *testing.T, path, signal, source string) {
-		ri, _, err := topics.ParseParam(chainpack.Map(chainpack.F("path", chainpack.String(path)), chainpack.F("method", chainpack.String(signal)),
+		ri, _, err := topics.ParseParam(chainpack.Map(
+			chainpack.F("path", chainpack.String(path)), chainpack.F("method", chainpack.String(signal)),
 			chainpack.F("source", chainpack.String(source))))
 		if err != nil {
 			if rpc.AsError(err).Code != rpc.CodeInvalidParam {
