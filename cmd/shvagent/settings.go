@@ -45,8 +45,8 @@ func load(c *cli.Context) (*config.Config, error) {
 	return config, nil
 }
 
-// brokers are the places to connect to, each with its login. What the URL says of
-// user, password and place goes before the file.
+// brokers returns the brokers to connect to, each with its login. User, password and
+// mount point of a URL take precedence over the file.
 func brokers(c *cli.Context, config *config.Config) ([]agent.Broker, error) {
 	var all []agent.Broker
 	for _, u := range config.URLs {
@@ -95,8 +95,8 @@ func socketPath(config *config.Config) string {
 	return ""
 }
 
-// show prints the configuration instead of using it. What may be right elsewhere
-// and is not here, and now, is a warning.
+// show prints the configuration instead of using it. A file that is missing on this
+// machine now is a warning: it may exist where the configuration is for.
 func show(c *cli.Context, config *config.Config) error {
 	return cliapp.ShowConfig(c, config.Print, nil, func() (warnings []string, faults error) {
 		warn := func(about, text any) { warnings = append(warnings, fmt.Sprintf("%s: %s", about, text)) }
@@ -132,8 +132,8 @@ func show(c *cli.Context, config *config.Config) error {
 	})
 }
 
-// helperPath is the shvrexec to start. One that is not there is no reason to
-// stay away: callers are told, and it may come with the next update.
+// helperPath returns the shvrexec to start. The agent runs without it, too: callers get
+// an error, and the next update may bring it.
 func helperPath(named string) (string, error) {
 	if named != "" {
 		return filepath.Abs(named)
@@ -145,7 +145,7 @@ func helperPath(named string) (string, error) {
 	return filepath.Join(filepath.Dir(self), "shvrexec"), nil
 }
 
-// checkHelper tells why the helper cannot be run at the moment.
+// checkHelper returns why the helper cannot be run at the moment.
 func checkHelper(helper string) error {
 	if _, err := exec.LookPath(helper); err != nil {
 		return fmt.Errorf("no session can begin: %w", err)

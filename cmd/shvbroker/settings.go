@@ -85,7 +85,7 @@ func (s *settings) listenSpecs() (specs []daemon.ListenSpec, err error) {
 	return []daemon.ListenSpec{{URL: u, At: "default"}}, err
 }
 
-// advertised are the addresses where helpers are told to connect, the plain one
+// advertised returns the addresses that helpers are given to connect to, the plain one
 // apart.
 func advertised(all []transport.URL) (plain core.Address, others []transport.URL) {
 	for _, u := range all {

@@ -63,7 +63,7 @@ func bearing(sockets []sdlisten.Socket, name string) []sdlisten.Socket {
 	return slices.DeleteFunc(slices.Clone(sockets), func(k sdlisten.Socket) bool { return k.Name != name })
 }
 
-// noSocket says why nobody can be given a socket.
+// noSocket is the error for a socket that cannot be had.
 func noSocket(at, name string, sockets []sdlisten.Socket, taken map[string]bool) error {
 	if taken[name] {
 		return fmt.Errorf("%s: the socket %q is asked for twice", at, name)

@@ -12,15 +12,15 @@ import (
 	"shvtools/internal/shv/shvpath"
 )
 
-// Access is what a configuration says about rights. What it holds is not changed
-// in place: Clone it first.
+// Access is the rights of a configuration. Its entries must not be changed in place:
+// Clone it first.
 type Access struct {
 	Users   map[string]UserEntry
 	Roles   map[string]RoleEntry
 	Devices map[string]DeviceEntry // by device id
 }
 
-// UserEntry is who may log in, as configured.
+// UserEntry is a user as configured.
 type UserEntry struct {
 	Password          Password
 	Roles             []string
@@ -39,9 +39,9 @@ type RoleEntry struct {
 	Roles       []string // that it includes, behind its own rules
 	Rules       []Rule
 	Mounts      []shvpath.Pattern // where devices of its users may mount themselves
-	ByDeviceID  bool              // they may stand where Devices says
+	ByDeviceID  bool              // they may be mounted where Devices says
 	Networks    []netip.Prefix    // where its users may come from; empty: the role does not care
-	HasNetworks bool              // the list was given; an empty one lets nobody in
+	HasNetworks bool              // the list was given; an empty one admits no address
 }
 
 // DeviceEntry says where a device is mounted that gives only its id.
@@ -80,8 +80,8 @@ func (f Fault) Error() string {
 // Unwrap gives the fault itself.
 func (f Fault) Unwrap() error { return f.Err }
 
-// Unknown lists the roles that are named and are not there, which grants nothing
-// and is no fault, for other brokers' files have them.
+// Unknown lists the roles that are named and do not exist. They grant nothing and are
+// not a fault, since files of other brokers have them.
 func (a Access) Unknown() (faults []Fault) {
 	check := func(section Section, name string, roles []string) {
 		for _, role := range roles {
@@ -99,8 +99,8 @@ func (a Access) Unknown() (faults []Fault) {
 	return faults
 }
 
-// flatten gives the roles in the order in which their rules count: those that
-// are named first, then those that these include, and so on (spec.md 7.6).
+// flatten returns the roles in the order in which their rules count: the named ones,
+// then those that these include, and so on (spec.md 7.6).
 func (a Access) flatten(roles []string) (flat []string) {
 	seen := make(map[string]bool)
 	for queue := slices.Clone(roles); len(queue) > 0; queue = queue[1:] {
@@ -117,7 +117,7 @@ func (a Access) flatten(roles []string) (flat []string) {
 	return flat
 }
 
-// cycles finds the roles that include themselves.
+// cycles returns a fault for each role that includes itself.
 func (a Access) cycles() (faults []Fault) {
 	const (
 		fresh = iota

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/crypto/argon2"
 )
 
-// Bounds of a hash that is read, so that no login can take the machine: together
-// with maxHashing they bound the memory of all. memory is in KiB.
+// Bounds of a hash that is read, so that no login can overload the machine: with
+// maxHashing they bound the memory of all logins. Memory is in KiB.
 const (
 	maxArgonMemory  = 128 << 10
 	maxArgonTime    = 16
@@ -22,7 +22,7 @@ const (
 	minArgonKey     = 16
 )
 
-// What HashPassword takes: OWASP's first choice for argon2id of 2023.
+// Parameters of HashPassword: OWASP's first choice for argon2id of 2023.
 const (
 	argonMemory  = 19 << 10
 	argonTime    = 2
@@ -87,8 +87,8 @@ func (a argon) String() string {
 		code(a.key))
 }
 
-// HashPassword makes an argon2id hash with a salt of its own. It takes 19 MiB
-// and some tens of milliseconds.
+// HashPassword returns an argon2id hash with a random salt. It takes 19 MiB and some tens
+// of milliseconds.
 func HashPassword(password string) string {
 	a := argon{memory: argonMemory, time: argonTime, threads: argonThreads, salt: make([]byte, argonSalt),
 		key: make([]byte, argonKey)}

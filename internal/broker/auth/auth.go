@@ -1,7 +1,7 @@
-// Package auth decides who is let in and what they may call: users, roles, rules
-// and mount rights, passwords and tokens (spec.md 5.2, 7.2, 7.6). It knows
-// nothing of connections, nor of files: an Access is what a configuration says,
-// a Directory is made of it, and a Store holds the one that counts now.
+// Package auth decides on logins and rights: users, roles, rules and mount rights,
+// passwords, tokens and certificates (spec.md 5.2, 7.2, 7.6). An Access holds the rights
+// of a configuration, a Directory is made of it, and a Store holds the Directory in
+// force. The package knows neither connections nor files.
 package auth
 
 import (
@@ -12,8 +12,8 @@ import (
 	"shvtools/internal/shv/shvpath"
 )
 
-// ErrLogin is the one answer to every refused login: a wrong user and a wrong
-// password look alike. What wraps it says more, for the log alone.
+// ErrLogin is the one answer to every refused login: an unknown user and a wrong
+// password look alike. An error that wraps it says more, for the log alone.
 var ErrLogin = errors.New("unknown user or wrong password")
 
 // Rule grants a level for methods at paths.
@@ -22,8 +22,7 @@ type Rule struct {
 	Level rpc.Access // AccessNone forbids
 }
 
-// MustRule is for rules that stand in the program; it panics on a malformed
-// resource identifier.
+// MustRule makes a rule of constants; it panics on a malformed resource identifier.
 func MustRule(ri string, level rpc.Access) Rule {
 	parsed, err := shvpath.ParseRI(ri)
 	if err != nil {
@@ -32,7 +31,7 @@ func MustRule(ri string, level rpc.Access) Rule {
 	return Rule{RI: parsed, Level: level}
 }
 
-// DevelopmentAccess is what serves where nothing is configured (design.md
+// DevelopmentAccess is the rights of a broker without a configuration (design.md
 // section 9).
 func DevelopmentAccess() Access {
 	return Access{

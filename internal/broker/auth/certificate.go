@@ -14,8 +14,7 @@ import (
 // CertName is one of the names by which a certificate is known, in the form that
 // ParseCertName gives it: `sha256:` with the hex SHA-256 of the whole certificate,
 // `cn:` with the common name of its subject, or `dns:`, `email:` or `uri:` with an
-// alternative name. Two of them are compared as they are: a wildcard is no more
-// than its text.
+// alternative name. Names are compared as they are: a wildcard is only its text.
 type CertName string
 
 // String is the name as ParseCertName reads it.
@@ -30,11 +29,11 @@ const (
 	certURI         = "uri"
 )
 
-// CertNameForms tells people what ParseCertName reads.
+// CertNameForms describes what ParseCertName reads, for messages.
 const CertNameForms = "sha256:HEX, cn:NAME, dns:NAME, email:ADDRESS or uri:URI"
 
-// ParseCertName reads a name as a configuration has it. A fingerprint may have
-// colons between its bytes.
+// ParseCertName reads a name of a configuration. A fingerprint may have colons
+// between its bytes.
 func ParseCertName(text string) (CertName, error) {
 	kind, name, _ := strings.Cut(text, ":")
 	switch kind {
@@ -55,13 +54,13 @@ func ParseCertName(text string) (CertName, error) {
 	return CertName(kind + ":" + name), nil
 }
 
-// Fingerprint is the first of the names of a certificate, and no other's.
+// Fingerprint returns the name that no other certificate has; CertNames has it first.
 func Fingerprint(cert *x509.Certificate) CertName {
 	sum := sha256.Sum256(cert.Raw)
 	return CertName(certFingerprint + ":" + hex.EncodeToString(sum[:]))
 }
 
-// CertNames are all names of a certificate, its fingerprint first; nil has none.
+// CertNames returns all names of a certificate, its fingerprint first; none for nil.
 func CertNames(cert *x509.Certificate) []CertName {
 	if cert == nil {
 		return nil
@@ -89,8 +88,8 @@ func CertNames(cert *x509.Certificate) []CertName {
 
 var oidCommonName = asn1.ObjectIdentifier{2, 5, 4, 3}
 
-// commonName is that of the subject; one that has several has none, for an
-// authority may have looked at another one than we.
+// commonName returns the common name of the subject. A subject with several has none,
+// since the authority may have checked another one than we would take.
 func commonName(cert *x509.Certificate) (name string, ok bool) {
 	for _, attribute := range cert.Subject.Names {
 		if !attribute.Type.Equal(oidCommonName) {
@@ -104,16 +103,16 @@ func commonName(cert *x509.Certificate) (name string, ok bool) {
 	return name, ok
 }
 
-// ErrCertificate is the answer to a login for which the certificate that was shown
-// is none, or somebody else's. It tells nothing of users: what wraps it does, for
-// the log alone.
+// ErrCertificate is the answer to a login whose certificate is missing or belongs to
+// another user. It says nothing about users; an error that wraps it does, for the log
+// alone.
 var ErrCertificate = errors.New("the client certificate of this connection is not one of this user")
 
-// addCertificates notes whose certificate names are.
+// addCertificates notes the names of a user's certificates.
 func (d *Directory) addCertificates(u *User, names []CertName) (faults []Fault) {
 	for _, name := range names {
 		if other := d.certificates[name]; other != nil && other != u {
-			faults = append(faults, Fault{Users, u.Name, fmt.Errorf("its certificate %s is one of user %s too", name,
+			faults = append(faults, Fault{Users, u.Name, fmt.Errorf("certificate %s belongs to user %q too", name,
 				other.Name)})
 		}
 		d.certificates[name] = u
@@ -121,7 +120,7 @@ func (d *Directory) addCertificates(u *User, names []CertName) (faults []Fault) 
 	return faults
 }
 
-// holders are the users whose certificate the names are.
+// holders returns the users to whom the names of a certificate belong.
 func (d *Directory) holders(names []CertName) (users []*User) {
 	for _, name := range names {
 		if u := d.certificates[name]; u != nil && !slices.Contains(users, u) {
@@ -131,15 +130,15 @@ func (d *Directory) holders(names []CertName) (users []*User) {
 	return users
 }
 
-// forbids tells whether a user may not log in beside a certificate: it is that of
-// others. One that is nobody's says nothing.
+// forbids reports whether a certificate that belongs to other users keeps u from
+// logging in. A certificate that belongs to no user keeps nobody out.
 func (d *Directory) forbids(names []CertName, u *User) bool {
 	holders := d.holders(names)
 	return len(holders) > 0 && !slices.Contains(holders, u)
 }
 
-// checkCertificate judges a login of the type External. Without a name it is that
-// of the one user whose certificate was shown.
+// checkCertificate checks a login of the type External. Without a user name, the
+// certificate must belong to one user alone.
 func checkCertificate(d *Directory, a Attempt) (Login, error) {
 	holders := d.holders(a.Certificate)
 	if a.User != "" {
@@ -158,15 +157,15 @@ func checkCertificate(d *Directory, a Attempt) (Login, error) {
 	return admit(Login{User: holders[0], certificate: a.Certificate, external: true}, a)
 }
 
-// notYours refuses a login beside a certificate of others.
+// notYours refuses a login on a connection that shows a certificate of other users.
 func notYours(a Attempt, user string) error {
 	return foreign("%s is named at others, and not at user %q", told(a.Certificate), user)
 }
 
-// maxTold bounds the names of a certificate in a line of the log.
+// maxTold bounds the names of a certificate in a log line.
 const maxTold = 8
 
-// told are the names of a certificate for the log, for an operator to choose from.
+// told returns the names of a certificate for the log: an operator can copy one.
 func told(names []CertName) string {
 	texts := make([]string, 0, maxTold+1)
 	for i, name := range names {

@@ -2,7 +2,7 @@ package auth
 
 import (
 	"crypto/sha256"
-	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -10,23 +10,22 @@ import (
 	"shvtools/internal/shv/shvpath"
 )
 
-// tokenKey is a hash of a token: looking it up in a map tells nobody how much of
-// a guess was right.
+// tokenKey is the hash of a token, so that the time of a look-up does not reveal how
+// much of a guess was right.
 type tokenKey [sha256.Size]byte
 
-// Directory is a set of users. It does not change and may be used
-// concurrently.
+// Directory is a set of users. It does not change and may be used concurrently.
 type Directory struct {
 	users        map[string]*User
 	tokens       map[tokenKey]*User
 	certificates map[CertName]*User
 	devices      map[string]string
-	// dearest is the argon2id password that takes longest; zero when there is
-	// none. A PLAIN login of somebody without one is made to take as long.
+	// dearest is the argon2id password that takes longest; zero if there is none. A
+	// PLAIN login of a user without one is made to take as long.
 	dearest Password
 }
 
-// NewDirectory makes a directory of users, without tokens, certificates and devices.
+// NewDirectory returns a directory of users without tokens, certificates and devices.
 func NewDirectory(users ...*User) *Directory {
 	d := &Directory{users: make(map[string]*User, len(users)), tokens: make(map[tokenKey]*User),
 		certificates: make(map[CertName]*User)}
@@ -43,8 +42,8 @@ func (d *Directory) add(u *User) {
 	}
 }
 
-// Build makes the directory of an Access. With faults there is none; they come
-// in the order of sections and names.
+// Build returns the directory of an Access, or the faults that prevent it, in the
+// order of sections and names.
 func Build(a Access) (*Directory, []Fault) {
 	if faults := a.cycles(); faults != nil {
 		return nil, faults
@@ -64,7 +63,7 @@ func Build(a Access) (*Directory, []Fault) {
 		for _, token := range a.Users[name].Tokens {
 			key := sha256.Sum256([]byte(token))
 			if other := d.tokens[key]; other != nil {
-				faults = append(faults, Fault{Users, name, errors.New("a token of it is one of user " + other.Name + " too")})
+				faults = append(faults, Fault{Users, name, fmt.Errorf("a token belongs to user %q too", other.Name)})
 			}
 			d.tokens[key] = u
 		}
@@ -80,7 +79,7 @@ func Build(a Access) (*Directory, []Fault) {
 	return d, nil
 }
 
-// effective is a user with what the roles give.
+// effective returns a user with the rights that the roles grant.
 func (a Access) effective(name string, g *granted) *User {
 	entry := a.Users[name]
 	u := &User{
@@ -102,7 +101,7 @@ func (a Access) effective(name string, g *granted) *User {
 	return u
 }
 
-// granted is what a list of roles gives. Users with equal lists share it.
+// granted is the rights that a list of roles grants. Users with equal lists share it.
 type granted struct {
 	roles      []string // the named ones first, then those that they include
 	rules      []Rule
@@ -125,8 +124,8 @@ func (a Access) granted(roles []string) *granted {
 	return g
 }
 
-// concat is b behind a. It is one of them where the other is empty: neither is ever
-// changed in place.
+// concat returns a followed by b. If one is empty it returns the other, uncopied: neither
+// is ever changed in place.
 func concat[T any](a, b []T) []T {
 	switch {
 	case len(a) == 0:
@@ -137,10 +136,10 @@ func concat[T any](a, b []T) []T {
 	return slices.Concat(a, b)
 }
 
-// User gives the user of a name, nil where there is none.
+// User returns the user of a name, nil if there is none.
 func (d *Directory) User(name string) *User { return d.users[name] }
 
-// DeviceMount is where the device of an id is to be mounted.
+// DeviceMount returns where the device of an id is to be mounted.
 func (d *Directory) DeviceMount(id string) (mountPoint string, ok bool) {
 	mountPoint, ok = d.devices[id]
 	return mountPoint, ok

@@ -33,8 +33,8 @@ func (f Form) String() string {
 	return [...]string{FormNone: "", FormPlain: "Plain", FormSHA1: "Sha1", FormArgon2: "Argon2id"}[f]
 }
 
-// Renewed is another password in the form of p, or a SHA1 where p is stored as it
-// is: the logins that p took are taken still.
+// Renewed returns another password in the form of p, but as a SHA1 if p is stored as
+// it is. It accepts the login types that p accepted.
 func (p Password) Renewed(text string) Password {
 	if p.form == FormArgon2 {
 		return Password{FormArgon2, HashPassword(text)}
@@ -42,7 +42,7 @@ func (p Password) Renewed(text string) Password {
 	return Password{FormSHA1, login.HexSHA1(text)}
 }
 
-// PlainPassword is a password that is stored as it is. An empty one matches
+// PlainPassword returns a password that is stored as it is. An empty one matches
 // nothing.
 func PlainPassword(text string) Password {
 	if text == "" {
@@ -51,7 +51,7 @@ func PlainPassword(text string) Password {
 	return Password{FormPlain, text}
 }
 
-// SHA1Password is a password of which the hex SHA1 is stored.
+// SHA1Password returns a password of which the hex SHA1 is stored.
 func SHA1Password(text string) (Password, error) {
 	text = strings.ToLower(text)
 	if sum, err := hex.DecodeString(text); err != nil || len(sum) != 20 {
@@ -60,8 +60,8 @@ func SHA1Password(text string) (Password, error) {
 	return Password{FormSHA1, text}, nil
 }
 
-// Argon2Password is a password of which an argon2id hash is stored, such as
-// HashPassword makes.
+// Argon2Password returns a password of which an argon2id hash is stored, as HashPassword
+// makes it.
 func Argon2Password(text string) (Password, error) {
 	if _, err := parseArgon2(text); err != nil {
 		return Password{}, err
@@ -69,16 +69,16 @@ func Argon2Password(text string) (Password, error) {
 	return Password{FormArgon2, text}, nil
 }
 
-// Form is how the password is stored, and Text the secret that is stored: it is
-// for the file that keeps it alone.
+// Form returns how the password is stored, and Text the secret that is stored. It must
+// only be written to the file that keeps it.
 func (p Password) Form() Form   { return p.form }
 func (p Password) Text() string { return p.text }
 
 // String hides the password, also from %v of what holds it.
 func (p Password) String() string { return "(hidden)" }
 
-// matchesHash tells whether a SHA1 login knew the password. It takes as long
-// where there is none that could be compared.
+// matchesHash reports whether a SHA1 login knew the password. It takes as long if there
+// is none to compare with.
 func (p Password) matchesHash(nonce, given string) bool {
 	inner := p.text
 	if p.form != FormSHA1 {
@@ -88,7 +88,7 @@ func (p Password) matchesHash(nonce, given string) bool {
 	return same && (p.form == FormPlain || p.form == FormSHA1)
 }
 
-// matchesFast is the part of a PLAIN login that costs nothing.
+// matchesFast compares without computing an argon2id hash.
 func (p Password) matchesFast(given string) bool {
 	hashed := login.HexSHA1(given)
 	switch p.form {
@@ -109,7 +109,7 @@ func (p Password) matchesSlow(given string) bool {
 	return subtle.ConstantTimeCompare(a.derive(given), a.key) == 1
 }
 
-// cost is what matchesSlow takes, in KiB of memory gone through.
+// cost returns the work of matchesSlow, in KiB of memory that it passes over.
 func (p Password) cost() uint64 {
 	if p.form != FormArgon2 {
 		return 0
@@ -121,7 +121,7 @@ func (p Password) cost() uint64 {
 	return uint64(a.memory) * uint64(a.time)
 }
 
-// equal compares in a time that tells nothing of the texts, nor of their lengths.
+// equal compares in a time that reveals neither the texts nor their lengths.
 func equal(a, b string) bool {
 	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
 	return subtle.ConstantTimeCompare(x[:], y[:]) == 1

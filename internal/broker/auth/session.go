@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// SessionLife is how long a session token is good for.
+// SessionLife is how long a session token is valid.
 const SessionLife = 24 * time.Hour
 
 // Bounds of the session tokens that are kept, for each user and in all.
@@ -16,8 +16,8 @@ const (
 	maxSessions     = 20000
 )
 
-// sessions are the session tokens, kept in memory alone: after a restart the
-// clients log in with their passwords. The zero value is empty and ready.
+// sessions holds the session tokens, in memory only: after a restart, clients log in
+// with their passwords. The zero value is empty and ready.
 type sessions struct {
 	mu    sync.Mutex
 	byKey map[tokenKey]session
@@ -30,8 +30,8 @@ type session struct {
 	ends  time.Time
 }
 
-// add makes a token. Where there are too many, the oldest gives way: the user's
-// own first, so that one user cannot drive out the others.
+// add makes a token. If there are too many, the oldest is dropped: the user's own first,
+// so that one user cannot displace the tokens of others.
 func (s *sessions) add(l Login, now time.Time) string {
 	text := rand.Text()
 	key := tokenKey(sha256.Sum256([]byte(text)))
@@ -64,7 +64,7 @@ func (s *sessions) dropOldestOf(user string) {
 	}
 }
 
-// drop forgets the token at a place of the order. s.mu is held.
+// drop forgets the i-th token of the order. s.mu is held.
 func (s *sessions) drop(i int) {
 	key := s.order[i]
 	user := s.byKey[key].login.User.Name

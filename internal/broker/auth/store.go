@@ -12,34 +12,34 @@ import (
 	"shvtools/internal/shv/login"
 )
 
-// maxHashing is how many argon2id hashes are computed at once, in all: with
-// maxArgonMemory it bounds the memory that logins take to 256 MiB.
+// maxHashing is how many argon2id hashes are computed at once. With maxArgonMemory it
+// bounds the memory of all logins to 256 MiB.
 const maxHashing = 2
 
-// Store holds the directory that counts now, and the session tokens. All methods
-// may be called concurrently.
+// Store holds the directory in force and the session tokens. All methods may be called
+// concurrently.
 type Store struct {
 	directory atomic.Pointer[Directory]
-	hashing   chan struct{} // a place for each hash that is being computed
+	hashing   chan struct{} // holds an item for each hash that is being computed
 	sessions  sessions
 	verified  verified
 }
 
-// NewStore makes a store that begins with d.
+// NewStore returns a store with d in force.
 func NewStore(d *Directory) *Store {
 	s := &Store{hashing: make(chan struct{}, maxHashing)}
 	s.directory.Store(d)
 	return s
 }
 
-// Load gives the directory that counts now.
+// Load returns the directory in force.
 func (s *Store) Load() *Directory { return s.directory.Load() }
 
-// Swap puts another directory in force. Who is logged in is the caller's matter
+// Swap puts another directory in force. The caller must check the logins that exist
 // (Login.Lost).
 func (s *Store) Swap(d *Directory) { s.directory.Store(d) }
 
-// Attempt is a login that is to be judged.
+// Attempt is a login to be checked.
 type Attempt struct {
 	User     string
 	Password string
@@ -53,7 +53,7 @@ type Attempt struct {
 	Certificate []CertName
 }
 
-// Login is an attempt that was let in.
+// Login is an attempt that was accepted.
 type Login struct {
 	User        *User      // as it was then
 	token       tokenKey   // of a static token; zero for others
@@ -81,12 +81,12 @@ func (l Login) Lost(d *Directory, from netip.Addr, now time.Time) (*User, Loss) 
 	return u, Kept
 }
 
-// Check judges an attempt. The error is ErrLogin for the peer; its text is for
-// the log. A PLAIN login may take some tens of milliseconds, and waits for its
-// turn until done is closed.
+// Check accepts or refuses an attempt. Its error wraps ErrLogin, which is for the peer;
+// the text is for the log. A PLAIN login may take some tens of milliseconds, and waits
+// for its turn until done is closed.
 //
-// Whose connection shows a certificate of some users logs in as one of them, in
-// whatever way. The error is ErrCertificate where that is not so, whether or not the
+// A connection that shows a certificate of users can log in only as one of them, with
+// any type of login. Otherwise the error wraps ErrCertificate, whether or not the
 // password was right.
 func (s *Store) Check(done <-chan struct{}, a Attempt) (Login, error) {
 	d := s.Load()
@@ -129,8 +129,8 @@ func refusal(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrLogin, fmt.Sprintf(format, args...))
 }
 
-// matches compares passwords; what a wrong one costs does not depend on whether
-// there is a stored one.
+// matches compares passwords. The time that a wrong one takes does not depend on whether
+// a password is stored.
 func (s *Store) matches(done <-chan struct{}, d *Directory, stored Password, a Attempt) (bool, error) {
 	if a.Type != login.Plain {
 		return stored.matchesHash(a.Nonce, a.Password) && a.Nonce != "", nil
@@ -158,8 +158,8 @@ func (s *Store) matches(done <-chan struct{}, d *Directory, stored Password, a A
 	return true, nil
 }
 
-// tokenPrefix stands before session tokens of the Rust broker; its clients may
-// send it to us.
+// tokenPrefix begins the session tokens of the Rust broker; its clients may send it
+// to us.
 const tokenPrefix = "session-token:"
 
 func (s *Store) checkToken(d *Directory, a Attempt) (Login, error) {
@@ -194,8 +194,8 @@ func (s *Store) checkToken(d *Directory, a Attempt) (Login, error) {
 	return login, nil
 }
 
-// Issue makes a session token for a login (spec.md 5.4): for SessionLife it
-// stands for the password that the login was made with.
+// Issue makes a session token for a login (spec.md 5.4). For SessionLife it replaces the
+// password of the login.
 func (s *Store) Issue(l Login, now time.Time) string {
 	return tokenPrefix + s.sessions.add(l, now)
 }

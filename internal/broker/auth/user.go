@@ -9,15 +9,15 @@ import (
 	"shvtools/internal/shv/shvpath"
 )
 
-// User is who may log in, with all rights of the roles. It does not change and
-// may be used concurrently; a changed configuration makes another one.
+// User is a user with all rights of the roles. It does not change and may be used
+// concurrently; a changed configuration makes another one.
 type User struct {
 	Name     string
 	Password Password
 	Roles    []string // the named ones first, then those that they include
 	Rules    []Rule   // of all roles; the first that matches decides
 	Mounts   []shvpath.Pattern
-	// ByDeviceID: a device of the user may stand where its id says.
+	// ByDeviceID: a device of the user may be mounted where its id says.
 	ByDeviceID bool
 
 	Deactivated bool
@@ -27,12 +27,12 @@ type User struct {
 	Networks [][]netip.Prefix
 }
 
-// ownNode is what every user may call, as in the C++ broker: who am I, what did
-// I subscribe to (spec.md 7.6).
+// ownNode is the node that every user may call, as in the C++ broker: it is about the
+// caller's own connection (spec.md 7.6).
 const ownNode = ".broker/currentClient"
 
-// Level is what the rules grant for a method at a clean path, AccessNone where
-// none matches. It does not allocate.
+// Level returns the level that the rules grant for a method at a clean path, AccessNone
+// if none matches. It does not allocate.
 func (u *User) Level(path, method []byte) rpc.Access {
 	for i := range u.Rules {
 		if u.Rules[i].RI.MatchMethod(path, method) {
@@ -45,24 +45,23 @@ func (u *User) Level(path, method []byte) rpc.Access {
 	return rpc.AccessNone
 }
 
-// MayMount tells whether a device of the user may ask to be mounted at a clean
-// path.
+// MayMount reports whether a device of the user may ask to be mounted at a clean path.
 func (u *User) MayMount(path []byte) bool {
 	return slices.ContainsFunc(u.Mounts, func(p shvpath.Pattern) bool { return p.Match(path) })
 }
 
-// Loss is why a login that was fine is so no more.
+// Loss is why a login that was accepted is no longer valid.
 type Loss int
 
 // The losses.
 const (
 	Kept             Loss = iota
-	Removed               // there is no such user any more
+	Removed               // the user does not exist any more
 	Deactivated           // the user is deactivated
-	Expired               // the user's time is over
-	PasswordChanged       // the password or token is another one now
-	AddressDenied         // the user may not come from that address any more
-	CertificateTaken      // the certificate is not the user's any more
+	Expired               // the user has expired
+	PasswordChanged       // the password or token has changed
+	AddressDenied         // the user may not connect from that address any more
+	CertificateTaken      // the certificate does not belong to the user any more
 )
 
 var lossTexts = [...]string{
@@ -75,7 +74,7 @@ var lossTexts = [...]string{
 	CertificateTaken: "the certificate is not that of the user any more",
 }
 
-// String is the loss in words for people.
+// String describes the loss for people.
 func (l Loss) String() string {
 	if l < 0 || int(l) >= len(lossTexts) {
 		return "unknown"
@@ -83,7 +82,7 @@ func (l Loss) String() string {
 	return lossTexts[l]
 }
 
-// barred tells what keeps the user out now.
+// barred returns why the user may not log in now, Kept if they may.
 func (u *User) barred(from netip.Addr, now time.Time) Loss {
 	switch {
 	case u.Deactivated:
@@ -96,8 +95,8 @@ func (u *User) barred(from netip.Addr, now time.Time) Loss {
 	return Kept
 }
 
-// admits judges the address of a peer. Who comes by another way than IP, such as
-// a unix socket, is on this machine.
+// admits checks the address of a peer. A peer without an IP address, such as one on a
+// Unix socket, is on this machine.
 func (u *User) admits(from netip.Addr) bool {
 	addresses := []netip.Addr{from.Unmap().WithZone("")} // no network has a zone
 	if !from.IsValid() {

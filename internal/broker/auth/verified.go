@@ -10,10 +10,10 @@ import (
 // maxVerified bounds the passwords that are remembered.
 const maxVerified = 4096
 
-// verified remembers which passwords were right for which argon2id hash, by a
-// hash with a key of this process alone: a fleet that comes back after a restart
-// of its network has one password, and would wait for minutes. A wrong password
-// is never quick. The zero value is empty and ready.
+// verified remembers which passwords were right for which argon2id hash, by a hash with
+// a key of this process: a fleet that reconnects after an outage has one password, and
+// would otherwise wait for minutes. A wrong password is never quick. The zero value is
+// empty and ready.
 type verified struct {
 	mu  sync.Mutex
 	key [sha256.Size]byte
@@ -45,8 +45,7 @@ func (v *verified) add(stored Password, given string) {
 	v.set[v.digest(stored, given)] = struct{}{}
 }
 
-// digest is of both texts, of which the stored one has no zero byte. v.mu is
-// held.
+// digest hashes both texts; the stored one has no zero byte. v.mu is held.
 func (v *verified) digest(stored Password, given string) (sum [sha256.Size]byte) {
 	h := hmac.New(sha256.New, v.key[:])
 	h.Write([]byte(stored.text + "\x00" + given))

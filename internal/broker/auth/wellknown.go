@@ -7,21 +7,20 @@ import (
 	"shvtools/internal/shv/login"
 )
 
-// wellKnown are passwords that stand in manuals, samples and sources of SHV
-// programs, and those that everybody tries first.
+// wellKnown are the passwords of manuals, samples and sources of SHV programs, and those
+// that are guessed first.
 var wellKnown = []string{
 	login.DevelopmentPassword, "admin", "admin!123", "broker", "user", "test", "tester", "viewer", "child-broker",
 	"guest", "iot", "shv", "root", "password", "secret", "changeme", "12345678", "123456", "1234",
 }
 
-// isWellKnown tells whether everybody knows a password, or guesses it from the name
-// of its user.
+// isWellKnown reports whether a password is well known, or the name of its user.
 func isWellKnown(user, password string) bool {
 	return password == user || slices.Contains(wellKnown, password)
 }
 
-// WellKnown lists the users whose password everybody knows, or is their name.
-// What is behind an argon2id hash it does not see: WellKnownLogin does.
+// WellKnown returns the users whose password is well known or their name. It cannot see
+// passwords behind an argon2id hash; WellKnownLogin does.
 func WellKnown(a Access) (users []string) {
 	hashed := make(map[string]bool, len(wellKnown))
 	for _, text := range wellKnown {
@@ -42,9 +41,8 @@ func WellKnown(a Access) (users []string) {
 	return users
 }
 
-// WellKnownLogin tells whether what a user was let in with, by a login of a type
-// with a nonce, is a password that everybody knows. It sees them behind any stored
-// form, and whoever has set them when.
+// WellKnownLogin reports whether the password of an accepted login, with its type and
+// nonce, is well known. It sees passwords behind any stored form.
 func WellKnownLogin(user, password, loginType, nonce string) bool {
 	if loginType == login.External {
 		return false // it has none

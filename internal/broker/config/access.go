@@ -11,11 +11,11 @@ import (
 	"shvtools/internal/sys/conf"
 )
 
-// part is what one place says about rights.
+// part is the rights of one source.
 type part struct {
 	auth.Access
-	at      map[entryName]conf.Place // where the entries stand
-	removed map[entryName]bool       // what a later place takes away
+	at      map[entryName]conf.Place // of the entries
+	removed map[entryName]bool       // entries of earlier sources that this one takes away
 }
 
 type entryName struct {
@@ -50,7 +50,7 @@ func (p *part) entries(section auth.Section) []entryName {
 	return entries
 }
 
-// over puts p over an earlier place.
+// over returns p over an earlier source. The result must not be changed.
 func (p *part) over(base *part) *part {
 	if len(p.at) == 0 && len(p.removed) == 0 {
 		return base
@@ -73,7 +73,7 @@ func (p *part) clone() *part {
 	return &part{Access: p.Access.Clone(), at: maps.Clone(p.at), removed: maps.Clone(p.removed)}
 }
 
-// remove takes an entry away; what is not there stays so.
+// remove takes an entry away, if it exists.
 func (p *part) remove(entry entryName) {
 	switch entry.section {
 	case auth.Users:
@@ -86,14 +86,14 @@ func (p *part) remove(entry entryName) {
 	delete(p.at, entry)
 }
 
-// has tells whether the entry is there.
+// has reports whether the entry exists.
 func (p *part) has(entry entryName) bool {
 	_, ok := p.at[entry]
 	return ok
 }
 
-// access reads users, roles and mounts into p. Only a place that lies over another one
-// may take entries away, by null.
+// access reads users, roles and mounts into p. Only a source over another one may take
+// entries away, by null.
 func (in *reader) access(n *conf.Node, p *part, mayRemove bool) {
 	section := func(s auth.Section) conf.Field[part] {
 		return conf.Field[part]{Name: string(s), Read: func(r *conf.Reader, n *conf.Node, p *part) {
@@ -167,8 +167,8 @@ func (in *reader) readPolicies(n *conf.Node, p *part) {
 	})
 }
 
-// defaultPolicies are those of the Rust broker where a file has none. Who says
-// himself where devices may be mounted is left alone.
+// defaultPolicies are those of the Rust broker where a file has none. A
+// role that says itself where devices may be mounted is left alone.
 func defaultPolicies(p *part) {
 	for name, asked := range map[string]bool{"device": false, "client": true, "su": true} {
 		role, ok := p.Roles[name]

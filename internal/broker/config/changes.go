@@ -86,7 +86,7 @@ func jsonText(v any) (string, error) {
 	return strings.TrimSpace(b.String()), err
 }
 
-// plain is an entry as a file has it, with its secrets.
+// plain returns an entry in the form of the file, with its secrets.
 func plain(p *part, entry entryName) map[string]any {
 	m := make(map[string]any)
 	put := func(name string, value any, there bool) {
@@ -148,10 +148,10 @@ func texts[T fmt.Stringer](list []T) []string {
 	return all
 }
 
-// hidden stands where a password is.
+// hidden replaces passwords and tokens.
 const hidden = "(hidden)"
 
-// shown is plain without secrets.
+// shown returns what plain does, without secrets.
 func shown(p *part, entry entryName) map[string]any {
 	m := plain(p, entry)
 	if entry.section != auth.Users {
@@ -168,12 +168,12 @@ func shown(p *part, entry entryName) map[string]any {
 
 func sortedKeys[T any](m map[string]T) []string { return slices.Sorted(maps.Keys(m)) }
 
-// replace puts data in the place of a file, whole: at any moment, and after any
-// crash, it is the old one or the new one.
+// replace replaces a file by data: at any moment, and after any crash, it is the old one
+// or the new one.
 func replace(file string, data []byte) (err error) {
 	dir := filepath.Dir(file)
-	// One name, so that what a crash has left is overwritten and does not pile up.
-	// There is one writer.
+	// One name, so that leftovers of a crash are overwritten and do not pile up. There
+	// is one writer.
 	temporary := file + ".new"
 	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -203,7 +203,7 @@ func replace(file string, data []byte) (err error) {
 	return syncDir(dir)
 }
 
-// syncDir makes a rename in dir last.
+// syncDir makes a rename in dir durable.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {

@@ -4,8 +4,7 @@
 // (spec.md 7.6, 7.11). A table declares all settings.
 //
 // It is strict: what it does not know is a fault with file, line and column, and all
-// faults are reported at once. It opens no listener and serves nobody; signals are the
-// program's matter.
+// faults are reported at once. It opens no listeners and handles no signals.
 package config
 
 import (
@@ -43,13 +42,13 @@ type Config struct {
 	Connections    []Connection    // to parent brokers
 	Advertise      []transport.URL // where helpers are told to connect; empty: where their agents did
 	AccessFile     string          // "": rights cannot be changed at run time
-	Access         auth.Access
+	Access         auth.Access     // configuration and changes
 	Directory      *auth.Directory // of Access
-	Development    bool            // nothing says who may log in: the development user serves
+	Development    bool            // no users are configured: the development user may log in
 	Warnings       []string        // each with its place
 
 	base    *part // without the access file
-	changes *part // what that says
+	changes *part // the access file
 	sum     *part // both
 
 	sources          conf.Sources
@@ -89,7 +88,7 @@ func Load(s Sources) (*Config, error) {
 	return c, nil
 }
 
-// muchText is from how many bytes on a file leaves enough garbage to be given back.
+// muchText is the size of files, in bytes, from which their garbage is worth returning.
 const muchText = 256 << 10
 
 // giveBack returns the memory to the system that reading a large file took: twenty
@@ -100,7 +99,7 @@ func giveBack(read int) {
 	}
 }
 
-// load is Load with what stands in s.File.
+// load is Load with the text of s.File.
 func load(s Sources, data []byte) (*Config, error) {
 	c := defaults()
 	c.AccessFile = s.AccessFile

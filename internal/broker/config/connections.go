@@ -17,7 +17,7 @@ type Connection struct {
 	Name         string
 	URL          transport.URL
 	User         string // "": that of the URL
-	PasswordFile string // "": the password stands in the URL
+	PasswordFile string // "": the URL has the password
 	MountPoint   string // that it is asked for
 	DeviceID     string
 	Root         string        // clean path of what it sees; "": everything

@@ -13,7 +13,7 @@ import (
 // Listen is a place to listen at.
 type Listen struct {
 	URL       string
-	Cert, Key string // files; "" where the URL says it, or none is needed
+	Cert, Key string // files; "" if the URL has them, or none is needed
 	// The same of how clients are verified.
 	ClientCA, CRL     string
 	RequireClientCert bool
@@ -21,7 +21,7 @@ type Listen struct {
 	At                string // file, line and column, or the flag
 }
 
-// Parsed returns the URL with what stands beside it.
+// Parsed returns the URL with the options of the keys beside it.
 func (l Listen) Parsed() (transport.URL, error) {
 	u, err := transport.ParseListenURL(l.URL)
 	if err != nil {
@@ -164,7 +164,7 @@ func (l *listening) lines(number int) []conf.Line {
 	return lines
 }
 
-// checkListenURL checks a URL, and tells whether the broker can listen there.
+// checkListenURL checks a URL, and reports whether the broker can listen there.
 func checkListenURL(r *conf.Reader, n *conf.Node, text string) bool {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme == "" {

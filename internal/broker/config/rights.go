@@ -10,12 +10,12 @@ import (
 	"shvtools/internal/sys/conf"
 )
 
-// ErrReadOnly is the answer where no file is named for changed rights.
+// ErrReadOnly is the answer to a change if no file is named for changed rights.
 var ErrReadOnly = errors.New("rights cannot be changed here: the broker was started without access-file")
 
-// Rights are those of a running broker: the configuration, and what was changed
-// since by calls. All methods may be called concurrently; changes and reloads
-// happen one after the other.
+// Rights are those of a running broker: the configuration, and what calls have changed
+// since. All methods may be called concurrently; changes and reloads happen one after
+// the other.
 type Rights struct {
 	sources Sources
 	check   func(*Config) error
@@ -81,8 +81,8 @@ func (r *Rights) Reload(ready func() error) (*Config, error) {
 	return c, nil
 }
 
-// change puts an entry into the file of changed rights and in force; n nil takes
-// it away. It changes nothing when that fails.
+// change edits an entry, in the file of changed rights and in force. It changes nothing
+// if that fails.
 func (r *Rights) change(entry entryName, edit func(in *reader, next *part)) error {
 	r.changing.Lock()
 	defer r.changing.Unlock()
@@ -126,10 +126,10 @@ func (r *Rights) change(entry entryName, edit func(in *reader, next *part)) erro
 	again := newReader()
 	again.changesText(c.AccessFile, data, newPart())
 	if err := again.Err(); err != nil {
-		return fmt.Errorf("this cannot be kept: %w", err)
+		return fmt.Errorf("the change cannot be kept: %w", err)
 	}
 	if err := replace(c.AccessFile, data); err != nil {
-		return fmt.Errorf("the change could not be kept, and is not in force: %w", err)
+		return fmt.Errorf("the change cannot be kept, and is not in force: %w", err)
 	}
 	r.hold(&changed)
 	r.apply(directory)
@@ -171,7 +171,7 @@ func (r *Rights) Tables() map[string]*Table {
 	}
 }
 
-// Names are those of the entries, sorted.
+// Names returns the names of the entries, sorted.
 func (t *Table) Names() []string {
 	sum := t.rights.held().sum
 	switch t.section {
@@ -183,7 +183,7 @@ func (t *Table) Names() []string {
 	return sortedKeys(sum.Devices)
 }
 
-// Value is an entry. No password or token stands in it.
+// Value returns an entry, without password and tokens.
 func (t *Table) Value(name string) (v chainpack.Value, ok bool) {
 	sum := t.rights.held().sum
 	entry := entryName{t.section, name}
@@ -211,9 +211,9 @@ func (t *Table) Value(name string) (v chainpack.Value, ok bool) {
 	return toValue(rules), true
 }
 
-// Set changes an entry, or takes it away where the value is Null, and keeps that
-// in the file. A user without password or tokens keeps those of before. It waits
-// for the disk.
+// Set changes an entry, or removes it if the value is Null, in the file and in force. A
+// user that is set without password or tokens keeps the old ones. It waits for the
+// disk.
 func (t *Table) Set(name string, v chainpack.Value) error {
 	entry := entryName{t.section, name}
 	return t.rights.change(entry, func(in *reader, next *part) {
@@ -235,7 +235,7 @@ func (t *Table) Set(name string, v chainpack.Value) error {
 	})
 }
 
-// setRole changes the one half of a role that the node shows.
+// setRole changes the half of a role that the node shows.
 func (t *Table) setRole(in *reader, n *conf.Node, next *part, entry entryName) {
 	role := next.Roles[entry.name]
 	switch {

@@ -21,11 +21,11 @@ type Operation struct {
 	Spread  time.Duration // over which it closes connections then
 }
 
-// maxDrain bounds both times of drain: who stops a broker waits for them.
+// maxDrain bounds both times of drain: whoever stops the broker waits for them.
 const maxDrain = time.Hour
 
-// MetricsSocket stands in Operation.Metrics before the name of a socket that systemd
-// hands over.
+// MetricsSocket precedes the name of a socket that systemd passes, in
+// Operation.Metrics.
 const MetricsSocket = "socket:"
 
 func defaults() *Config {
@@ -89,7 +89,7 @@ func newTable() *conf.Table[Config] {
 	return conf.NewTable(defaults(), settings...)
 }
 
-// asks tells whether a value asks for anything.
+// asks reports whether a value asks for anything.
 func asks(n *conf.Node) bool {
 	switch {
 	case n.Child("enabled") != nil:

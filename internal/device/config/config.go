@@ -107,8 +107,8 @@ func Load(s Sources) (*Config, error) {
 	return c, nil
 }
 
-// FromFile tells whether a setting comes from the file, and not from what takes
-// precedence over it.
+// FromFile reports whether a setting comes from the file, and not from a flag or the
+// environment.
 func (c *Config) FromFile(key string) bool { return c.sources[key].InFile() }
 
 // Print writes all settings in force, each with its source, and no secret. explain

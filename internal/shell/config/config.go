@@ -8,7 +8,7 @@
 //
 // It is strict: what it does not know is an error with file, line and column. It
 // looks up no environment, opens none of the files that the configuration names,
-// and knows nothing of flags; which of them counts more is the caller's matter.
+// and knows no flags; the caller decides on precedence.
 package config
 
 import (
@@ -27,14 +27,14 @@ type Config struct {
 	patterns []*entry // in the order of the file
 }
 
-// entry is what stands below one name, or below defaults.
+// entry is the settings of one name, or of defaults.
 type entry struct {
 	Host
 	pattern shvpath.Pattern
 }
 
-// Load reads the file at path, which need not exist: then the configuration is
-// empty. So it is for the empty path.
+// Load reads the file at path. If it does not exist, or path is empty, the configuration
+// is empty.
 func Load(path string) (*Config, error) {
 	if path == "" {
 		return new(Config), nil
@@ -57,9 +57,9 @@ func LoadNamed(path string) (*Config, error) {
 	return Parse(path, data)
 }
 
-// Lookup gives what the configuration says about a destination, without its
-// `user@`. Each setting comes from the first of these that has it: the entry of
-// exactly that name, the patterns that match in the order of the file, defaults.
+// Lookup returns the settings of a destination, which is without its `user@`. Each
+// setting comes from the first of these that has it: the entry of exactly that name,
+// the patterns that match in the order of the file, defaults.
 //
 // Names and destinations are compared as SHV paths, so that test/pump7 and
 // test%2Fpump7 are never two devices with different settings.

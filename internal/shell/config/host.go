@@ -8,15 +8,15 @@ import (
 	"shvtools/internal/wire/transport"
 )
 
-// Host is what the configuration says about one destination.
+// Host is the settings of one destination.
 type Host struct {
 	URL  Value[transport.URL] // of the broker
 	Path Value[string]        // of the device, a clean SHV path
 	User Value[string]        // to log in as
 	// Shell on the device, as written.
 	Shell Value[string]
-	// PasswordFile is as written, but one that is neither absolute nor begins with
-	// `~/` stands beside the configuration. What ~ is, the caller knows.
+	// PasswordFile is as written, but a relative one is beside the configuration unless
+	// it begins with `~/`, which the caller expands.
 	PasswordFile   Value[string]
 	Escape         Value[sshargs.Escape]
 	Env            Value[[]string] // patterns for sshargs.EnvWanted
@@ -30,7 +30,7 @@ type Value[T any] struct {
 	Source Source
 }
 
-// Or is the value, or other where there is none.
+// Or returns the value, or other if there is none.
 func (v Value[T]) Or(other T) T {
 	if v.Set {
 		return v.Value
@@ -63,8 +63,8 @@ type Setting struct {
 	Source    Source
 }
 
-// Settings are those that were made, in the order of the documentation. The URL
-// is without its user and password.
+// Settings returns those that are set, in the order of the documentation. The URL has no
+// user and no password.
 func (h *Host) Settings() []Setting {
 	var list []Setting
 	for _, k := range keys {
@@ -75,7 +75,7 @@ func (h *Host) Settings() []Setting {
 	return list
 }
 
-// fill takes from other what h does not have.
+// fill takes what h lacks from other.
 func (h *Host) fill(other *Host) {
 	for _, k := range keys {
 		k.fill(h, other)

@@ -49,7 +49,7 @@ func ShowConfig(c *cli.Context, print func(w io.Writer, explain bool) error, war
 		return err
 	}
 	for _, text := range warnings {
-		if _, err := fmt.Fprintf(c.App.ErrWriter, "%s: warning: %s\n", c.App.Name, oneLine(text)); err != nil {
+		if _, err := fmt.Fprintf(stderrOf(c), "%s: warning: %s\n", c.App.Name, oneLine(text)); err != nil {
 			return err
 		}
 	}
@@ -65,10 +65,20 @@ func ShowConfig(c *cli.Context, print func(w io.Writer, explain bool) error, war
 // environment is a UsageError.
 func ConfigError(c *cli.Context, err error) error {
 	others, last := conf.ButLast(err)
-	_, _ = fmt.Fprint(c.App.ErrWriter, conf.Report(c.App.Name, others))
+	_, _ = fmt.Fprint(stderrOf(c), conf.Report(c.App.Name, others))
 	var fault *conf.Fault
 	if errors.As(last, &fault) && fault.Place != (conf.Place{}) && !fault.Place.InFile() {
 		return UsageError{Err: last}
 	}
 	return last
+}
+
+// stderrOf returns where faults and warnings go. A program that shows its configuration
+// waits for whoever reads them; one that serves never waits for its stderr, and may lose
+// lines.
+func stderrOf(c *cli.Context) io.Writer {
+	if queued, ok := c.App.ErrWriter.(*queuedStderr); ok && ShowsConfig(c) {
+		return queued.out
+	}
+	return c.App.ErrWriter
 }

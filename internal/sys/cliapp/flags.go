@@ -14,16 +14,22 @@ const (
 	FlagReadyFile    = "ready-file"
 )
 
+// The environment variables of the log.
+const (
+	envLogLevel  = "SHV_LOG_LEVEL"
+	envLogFormat = "SHV_LOG_FORMAT"
+)
+
 // LogFlags returns the flags that LoggerFromFlags reads. level is the default: "info"
 // for daemons, "warn" for programs that a user runs.
 func LogFlags(level string) []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{
-			Name: FlagLogLevel, Value: level, EnvVars: []string{"SHV_LOG_LEVEL"},
+			Name: FlagLogLevel, Value: level, EnvVars: []string{envLogLevel},
 			Usage: "log messages from `LEVEL` up: " + levelList(),
 		},
 		&cli.StringFlag{
-			Name: FlagLogFormat, Value: formatText, EnvVars: []string{"SHV_LOG_FORMAT"},
+			Name: FlagLogFormat, Value: formatText, EnvVars: []string{envLogFormat},
 			Usage: "log in `FORMAT` text or json",
 		},
 		&cli.BoolFlag{

@@ -67,6 +67,22 @@ func TestBadLogOptionIsAUsageError(t *testing.T) {
 	}
 }
 
+// Unit files and containers set empty variables.
+func TestEmptyVariablesCountAsUnset(t *testing.T) {
+	t.Setenv("SHV_LOG_LEVEL", "")
+	t.Setenv("SHV_LOG_FORMAT", "")
+	code, _, stderr := runApp(t, func(c *cli.Context) error {
+		log, err := LoggerFromFlags(c)
+		if err == nil && log.GetLevel().String() != "info" {
+			t.Errorf("level %s", log.GetLevel())
+		}
+		return err
+	}, nil)
+	if code != 0 || stderr != "" {
+		t.Errorf("%d, %q", code, stderr)
+	}
+}
+
 func TestVerboseNeverLowersTheLevel(t *testing.T) {
 	for args, want := range map[string]string{
 		"": "info", "-v": "debug", "-v --log-level trace": "trace", "-v --log-level error": "debug",

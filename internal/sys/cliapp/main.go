@@ -89,6 +89,12 @@ func (r *runner) prepare() {
 	app := r.app
 	app.Writer = orStream(app.Writer, os.Stdout)
 	app.ErrWriter = orStream(app.ErrWriter, os.Stderr)
+	// An empty variable counts as unset, like all others; urfave/cli would take it.
+	for _, name := range []string{envLogLevel, envLogFormat} {
+		if os.Getenv(name) == "" {
+			_ = os.Unsetenv(name)
+		}
+	}
 	// The default handler would exit.
 	app.ExitErrHandler = func(*cli.Context, error) {}
 	app.OnUsageError = func(_ *cli.Context, err error, _ bool) error {

@@ -24,7 +24,7 @@ func runApp(t *testing.T, action cli.ActionFunc, args []string, options ...Optio
 			&cli.StringSliceFlag{Name: "listen"},
 			&cli.IntFlag{Name: "number"},
 			&cli.DurationFlag{Name: "time"},
-		}, LogFlags("info")...), LoginFlags()...),
+		}, LogFlags("info")...), append(LoginFlags(), ConfigFlags()...)...),
 		Action: action,
 	}
 	code = Main(app, append([]string{"shvtest"}, args...), options...)
