@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"shvtools/internal/shv/shvpath"
 )
@@ -52,7 +51,7 @@ func Build(a Access) (*Directory, []Fault) {
 	var faults []Fault
 	byRoles := make(map[string]*granted)
 	for _, name := range sorted(a.Users) {
-		roles := strings.Join(a.Users[name].Roles, "\x00")
+		roles := fmt.Sprintf("%q", a.Users[name].Roles) // no text within a name ends it
 		g := byRoles[roles]
 		if g == nil {
 			g = a.granted(a.Users[name].Roles)

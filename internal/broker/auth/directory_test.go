@@ -304,3 +304,32 @@ func TestUsersWithEqualRolesShareTheirRules(t *testing.T) {
 		t.Error("what is configured was changed")
 	}
 }
+
+// Names of roles are any text: no list of them is taken for another one.
+func TestUsersOfAlikeRolesDoNotShare(t *testing.T) {
+	rule := func(text string) auth.RoleEntry {
+		return auth.RoleEntry{Rules: []auth.Rule{auth.MustRule(text, rpc.AccessRead)}}
+	}
+	a := auth.Access{
+		Users: map[string]auth.UserEntry{
+			"a": {Roles: []string{"r", "s"}}, "b": {Roles: []string{"r\x00s"}}, "c": {Roles: []string{`r" "s`}}, "d": {},
+			"e": {Roles: []string{""}},
+		},
+		Roles: map[string]auth.RoleEntry{
+			"r": rule("r:*"), "s": rule("s:*"), "r\x00s": rule("b:*"), `r" "s`: rule("c:*"), "": rule("e:*"),
+		},
+	}
+	d, faults := auth.Build(a)
+	if faults != nil {
+		t.Fatal(faults)
+	}
+	for name, want := range map[string]string{"a": "r:* s:*", "b": "b:*", "c": "c:*", "d": "", "e": "e:*"} {
+		var got []string
+		for _, r := range d.User(name).Rules {
+			got = append(got, r.RI.String())
+		}
+		if text := strings.Join(got, " "); text != want {
+			t.Errorf("%s has the rules %q, want %q", name, text, want)
+		}
+	}
+}

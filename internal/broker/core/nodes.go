@@ -122,13 +122,15 @@ func (s *session) HasTree() bool { return s.ticket == nil && s.parent == nil }
 func (s *session) Info() own.Info {
 	info := own.Info{
 		User: s.userName(), MountPoint: s.broker.mountPointOf(s), Peer: s.from.String(), Since: s.since,
-		SignalsMissed: s.missed.Load(), Subscriptions: s.broker.topics.Of(s, time.Now()),
+		SignalsMissed: s.missed.Load(),
 	}
 	if user := s.user.Load(); user != nil {
 		info.Roles = user.Roles
 	}
 	return info
 }
+
+func (s *session) Subscriptions() map[string]time.Duration { return s.broker.topics.Of(s, time.Now()) }
 
 func (s *session) Silence() (silent, limit time.Duration) { return s.link.Silence() }
 

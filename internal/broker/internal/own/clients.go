@@ -60,7 +60,7 @@ func info(c Client) chainpack.Value {
 		chainpack.F("clientId", chainpack.Int(c.ID())),
 		chainpack.F("userName", chainpack.String(of.User)),
 		chainpack.F("mountPoint", mountPoint),
-		chainpack.F("subscriptions", subscriptions(of)),
+		chainpack.F("subscriptions", subscriptions(c)),
 		chainpack.F("peer", chainpack.String(of.Peer)),
 		chainpack.F("since", chainpack.Time(of.Since)),
 		chainpack.F("signalsMissed", chainpack.Int(int64(of.SignalsMissed))),
@@ -69,9 +69,10 @@ func info(c Client) chainpack.Value {
 
 // subscriptions are those of a client with the seconds that they have left, Null for
 // no end.
-func subscriptions(of Info) chainpack.Value {
-	entries := make([]chainpack.Entry, 0, len(of.Subscriptions))
-	for ri, left := range of.Subscriptions {
+func subscriptions(c Client) chainpack.Value {
+	all := c.Subscriptions()
+	entries := make([]chainpack.Entry, 0, len(all))
+	for ri, left := range all {
 		ttl := chainpack.Null()
 		if left >= 0 {
 			ttl = chainpack.Int(int64((left + time.Second - 1) / time.Second))

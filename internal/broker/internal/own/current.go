@@ -20,9 +20,7 @@ func (n nodes) currentClientMethods() []node.Method {
 				return chainpack.Value{}, n.broker.AnswerBrokersAbove(r)
 			},
 			Description: "the ids of this broker and of those above it"},
-		ownGetter("subscriptions", "{i|n}", rpc.AccessBrowse, func(c Client) chainpack.Value {
-			return subscriptions(c.Info())
-		}),
+		ownGetter("subscriptions", "{i|n}", rpc.AccessBrowse, subscriptions),
 		ownGetter("clientId", "i", rpc.AccessRead, func(c Client) chainpack.Value { return chainpack.Int(c.ID()) }),
 		ownGetter("mountPoint", "s", rpc.AccessRead, func(c Client) chainpack.Value {
 			return chainpack.String(c.Info().MountPoint)

@@ -81,7 +81,11 @@ type Client interface {
 	// HasTree reports whether requests may be sent to the client: they may not be sent
 	// to helpers and parent brokers.
 	HasTree() bool
+	// Info costs little, and so is asked for of all clients at once.
 	Info() Info
+	// Subscriptions are those of the client, and what is left of the time of each; less
+	// than 0: no end. They may be thousands.
+	Subscriptions() map[string]time.Duration
 	// Silence is how long nothing has come from the client, and how long that may be.
 	Silence() (silent, limit time.Duration)
 	// Level is what the client may do with a method at a clean path.
@@ -112,8 +116,6 @@ type Info struct {
 	Peer          string
 	Since         time.Time
 	SignalsMissed uint64
-	// Subscriptions are what is left of the time of each; less than 0: no end.
-	Subscriptions map[string]time.Duration
 }
 
 // Tunnel describes an open tunnel.

@@ -24,6 +24,8 @@ var since = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 type client struct {
 	id       int64
 	info     own.Info
+	wants    map[string]time.Duration // its subscriptions
+	listed   int                      // how often they were asked for
 	treeless bool
 	password string
 	calls    []string // what changed it
@@ -39,6 +41,11 @@ func (c *client) HasTree() bool                          { return !c.treeless }
 func (c *client) Info() own.Info                         { return c.info }
 func (c *client) Silence() (silent, limit time.Duration) { return 1500 * time.Millisecond, time.Minute }
 func (c *client) Disconnect(by string)                   { c.note("disconnected by %s", by) }
+
+func (c *client) Subscriptions() map[string]time.Duration {
+	c.listed++
+	return c.wants
+}
 
 func (c *client) Level(path, method []byte) rpc.Access {
 	if string(path) == "test/a" && string(method) == "get" {
@@ -174,8 +181,7 @@ func newWorld(t *testing.T, o own.Options) *world {
 	t.Helper()
 	caller := &client{id: 1, password: "old", info: own.Info{
 		User: "ann", Roles: []string{"r", "s"}, Peer: "10.0.0.1:5", Since: since, SignalsMissed: 3,
-		Subscriptions: map[string]time.Duration{"b": -1, "a:get": 1500 * time.Millisecond},
-	}}
+	}, wants: map[string]time.Duration{"b": -1, "a:get": 1500 * time.Millisecond}}
 	device := &client{id: 12, info: own.Info{User: "iot", MountPoint: "test/a", Since: since}}
 	helper := &client{id: 3, treeless: true, info: own.Info{Since: since}}
 	b := &broker{clients: map[int64]*client{1: caller, 12: device, 3: helper}, tunnels: []own.Tunnel{{
@@ -305,6 +311,28 @@ func TestBrokerDescribesItselfAndItsClients(t *testing.T) {
 	}
 	if len(w.caller.calls)+len(w.broker.closed) > 0 {
 		t.Errorf("changed by what was refused: %q, %q", w.caller.calls, w.broker.closed)
+	}
+}
+
+// Subscriptions are thousands of each client: only who asks for them pays for them.
+func TestOnlySubscriptionsCostWhatTheyAre(t *testing.T) {
+	w := newWorld(t, own.Options{})
+	for _, tt := range [][2]string{
+		{".broker", "mounts"}, {".broker", "clients"}, {".broker/client", "ls"}, {".broker/clients", "ls"},
+		{".broker/currentClient", "mountPoint"}, {".broker/currentClient", "userRoles"},
+		{".broker/clients/1", "userName"}, {".broker/clients/1", "userRoles"}, {".broker/clients/1", "mountPoint"},
+	} {
+		w.answers(tt[0], tt[1], "", "{2:…")
+		for id, c := range w.broker.clients {
+			if c.listed > 0 {
+				t.Errorf("%s:%s asks for the subscriptions of client %d", tt[0], tt[1], id)
+			}
+			c.listed = 0
+		}
+	}
+	w.answers(".broker/currentClient", "subscriptions", "", `{2:{"a:get":2,"b":null}}`)
+	if w.caller.listed != 1 {
+		t.Errorf("its own subscriptions are asked for %d times", w.caller.listed)
 	}
 }
 
