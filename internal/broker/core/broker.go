@@ -29,26 +29,6 @@ import (
 // DefaultSecretLife is the default of Options.SecretLife.
 const DefaultSecretLife = 10 * time.Second
 
-const (
-	// longIdle is the watchdog of a client that asks for one of 0 seconds, as the C++
-	// helper and shvrsh do: they may be silent for hours (spec.md 6).
-	longIdle = 10 * time.Hour
-	// defaultIdle is the watchdog of a client that asks for none.
-	defaultIdle = 180 * time.Second
-	// maxLogins bounds the failed logins of one connection.
-	maxLogins = 3
-	// maxStack bounds the caller ids of a message, and maxTags the entries of a meta
-	// that is passed on: a message grows from broker to broker, and must not get longer
-	// than the next one accepts.
-	maxStack = 32
-	maxTags  = 96
-	// keptHead is how many bytes for the head of a message a session keeps for reuse.
-	keptHead = 4 << 10
-	// lingering is how long a link may outlive its purpose, so that the last messages
-	// arrive. The C++ helper does not know that the other end can close a tunnel.
-	lingering = time.Second
-)
-
 // ErrClosed is returned by Serve after Drain or Close.
 var ErrClosed = errors.New("broker: closed")
 
