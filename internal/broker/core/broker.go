@@ -84,7 +84,7 @@ type Broker struct {
 	closed      bool
 	leaving     bool // connections are being closed because the broker stops
 	listeners   map[net.Listener]struct{}
-	entrances   []*entrance // of all listeners, past ones too; few
+	counted     []*listenerCounts // of all listeners, past ones too; few
 	endedTotals endedTotals
 	lastID      int64
 	lastTunnel  int64
@@ -141,7 +141,7 @@ func New(o Options) *Broker {
 // Serve accepts connections from l until Drain or Close, and then returns ErrClosed. Any
 // other error is the listener's. It closes l.
 func (b *Broker) Serve(l net.Listener) error {
-	from := newEntrance(l)
+	from := newListenerCounts(l)
 	if !b.addListener(l, from) {
 		_ = l.Close()
 		return ErrClosed
@@ -168,14 +168,14 @@ func (b *Broker) Serve(l net.Listener) error {
 	}
 }
 
-func (b *Broker) addListener(l net.Listener, e *entrance) bool {
+func (b *Broker) addListener(l net.Listener, e *listenerCounts) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed || b.draining.Load() {
 		return false
 	}
 	b.listeners[l] = struct{}{}
-	b.entrances = append(b.entrances, e)
+	b.counted = append(b.counted, e)
 	b.running.Add(1)
 	b.serving.Do(func() { b.running.Go(b.watch) })
 	return true
