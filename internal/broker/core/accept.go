@@ -18,7 +18,7 @@ const hintWait = 10 * time.Millisecond
 
 // start gives a new connection a session and runs it, or closes it at once. It waits
 // for hintWait at most.
-func (b *Broker) start(conn net.Conn, e *entrance) {
+func (b *Broker) start(conn net.Conn, e *listenerCounts) {
 	from := transport.PeerOf(conn)
 	e.accepted.Add(1)
 	slot, cause := b.connections.Enter(from.Source())

@@ -29,26 +29,6 @@ import (
 // DefaultSecretLife is the default of Options.SecretLife.
 const DefaultSecretLife = 10 * time.Second
 
-const (
-	// longIdle is the watchdog of a client that asks for one of 0 seconds, as the C++
-	// helper and shvrsh do: they may be silent for hours (spec.md 6).
-	longIdle = 10 * time.Hour
-	// defaultIdle is the watchdog of a client that asks for none.
-	defaultIdle = 180 * time.Second
-	// maxLogins bounds the failed logins of one connection.
-	maxLogins = 3
-	// maxStack bounds the caller ids of a message, and maxTags the entries of a meta
-	// that is passed on: a message grows from broker to broker, and must not get longer
-	// than the next one accepts.
-	maxStack = 32
-	maxTags  = 96
-	// keptHead is how many bytes for the head of a message a session keeps for reuse.
-	keptHead = 4 << 10
-	// lingering is how long a link may outlive its purpose, so that the last messages
-	// arrive. The C++ helper does not know that the other end can close a tunnel.
-	lingering = time.Second
-)
-
 // ErrClosed is returned by Serve after Drain or Close.
 var ErrClosed = errors.New("broker: closed")
 
@@ -104,7 +84,7 @@ type Broker struct {
 	closed      bool
 	leaving     bool // connections are being closed because the broker stops
 	listeners   map[net.Listener]struct{}
-	entrances   []*entrance // of all listeners, past ones too; few
+	counted     []*listenerCounts // of all listeners, past ones too; few
 	endedTotals endedTotals
 	lastID      int64
 	lastTunnel  int64
@@ -161,7 +141,7 @@ func New(o Options) *Broker {
 // Serve accepts connections from l until Drain or Close, and then returns ErrClosed. Any
 // other error is the listener's. It closes l.
 func (b *Broker) Serve(l net.Listener) error {
-	from := newEntrance(l)
+	from := newListenerCounts(l)
 	if !b.addListener(l, from) {
 		_ = l.Close()
 		return ErrClosed
@@ -188,14 +168,14 @@ func (b *Broker) Serve(l net.Listener) error {
 	}
 }
 
-func (b *Broker) addListener(l net.Listener, e *entrance) bool {
+func (b *Broker) addListener(l net.Listener, e *listenerCounts) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed || b.draining.Load() {
 		return false
 	}
 	b.listeners[l] = struct{}{}
-	b.entrances = append(b.entrances, e)
+	b.counted = append(b.counted, e)
 	b.running.Add(1)
 	b.serving.Do(func() { b.running.Go(b.watch) })
 	return true

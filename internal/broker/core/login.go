@@ -17,15 +17,22 @@ import (
 	"shvtools/internal/wire/link"
 )
 
-// maxRefusal bounds the logged cause of a refused login, in bytes.
-const maxRefusal = 300
-
-// maxLoginItems bounds the values in a login. Decoded, it takes many times its bytes, and
-// it is kept while its answer is held back.
-const maxLoginItems = 256
-
-// maxBeforeLogin bounds the messages of a peer before it is logged in.
-const maxBeforeLogin = 32
+const (
+	// maxLogins bounds the failed logins of one connection, and maxBeforeLogin its messages
+	// before it is logged in.
+	maxLogins      = 3
+	maxBeforeLogin = 32
+	// maxLoginItems bounds the values in a login. Decoded, it takes many times its bytes,
+	// and it is kept while its answer is held back.
+	maxLoginItems = 256
+	// maxRefusal bounds the logged cause of a refused login, in bytes.
+	maxRefusal = 300
+	// longIdle is the watchdog of a client that asks for one of 0 seconds, as the C++
+	// helper and shvrsh do: they may be silent for hours (spec.md 6).
+	longIdle = 10 * time.Hour
+	// defaultIdle is the watchdog of a client that asks for none.
+	defaultIdle = 180 * time.Second
+)
 
 // loginState is what is known of a peer between its connection and its login.
 type loginState struct {

@@ -24,7 +24,7 @@ func (s *session) mount(path, deviceID string, welcome func()) *rpc.Error {
 	}
 	b := s.broker
 	b.mu.Lock()
-	if mounts.Reserved(path) || !s.mayStand(s.user.Load(), b.opts.Users.Load(), path, deviceID) {
+	if mounts.Reserved(path) || !s.mayBeMounted(s.user.Load(), b.opts.Users.Load(), path, deviceID) {
 		b.mu.Unlock()
 		s.log.Provoked("device not mounted", func(e *zerolog.Event) {
 			e.Str("reason", "its user may not mount there").Str("mount", path)

@@ -67,8 +67,8 @@ func (s *session) place(device chainpack.Value) (path, deviceID string) {
 	return string(shvpath.Clean([]byte(stringField(device, "mountPoint")))), ""
 }
 
-// mayStand reports whether a device of the user may be mounted at a clean path.
-func (s *session) mayStand(u *auth.User, d *auth.Directory, path, deviceID string) bool {
+// mayBeMounted reports whether a device of the user may be mounted at a clean path.
+func (s *session) mayBeMounted(u *auth.User, d *auth.Directory, path, deviceID string) bool {
 	if deviceID == "" {
 		return u.MayMount([]byte(path))
 	}
@@ -129,7 +129,7 @@ func (s *session) judgeLocked(d *auth.Directory, now time.Time) link.Cause {
 	}
 	user, loss := who.admitted.Lost(d, who.from.Addr, now)
 	cause := causes[loss]
-	if loss == auth.Kept && s.ticket == nil && s.mountPoint != "" && !s.mayStand(user, d, s.mountPoint, s.deviceID) {
+	if loss == auth.Kept && s.ticket == nil && s.mountPoint != "" && !s.mayBeMounted(user, d, s.mountPoint, s.deviceID) {
 		cause = link.MountDenied
 	}
 	if loss == auth.Kept && s.child != nil && !mayBeBroker(user) {

@@ -17,6 +17,19 @@ import (
 	"shvtools/internal/wire/transport"
 )
 
+const (
+	// maxStack bounds the caller ids of a message, and maxTags the entries of a meta
+	// that is passed on: a message grows from broker to broker, and must not get longer
+	// than the next one accepts.
+	maxStack = 32
+	maxTags  = 96
+	// keptHead is how many bytes for the head of a message a session keeps for reuse.
+	keptHead = 4 << 10
+	// lingering is how long a link may outlive its purpose, so that the last messages
+	// arrive. The C++ helper does not know that the other end can close a tunnel.
+	lingering = time.Second
+)
+
 // session is a peer from its connection, or its last reset, to its end.
 type session struct {
 	// Set before the read loop starts.

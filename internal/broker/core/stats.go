@@ -115,18 +115,18 @@ func (c *counters) loginDone(r LoginResult, took time.Duration) {
 	c.loginTime.sum.Add(int64(took))
 }
 
-// entrance counts the connections of a listener.
-type entrance struct {
+// listenerCounts are the connections of a listener.
+type listenerCounts struct {
 	url      string
 	open     atomic.Int64
 	accepted atomic.Uint64
 }
 
-func newEntrance(l net.Listener) *entrance {
+func newListenerCounts(l net.Listener) *listenerCounts {
 	if named, ok := l.(interface{ URL() transport.URL }); ok {
-		return &entrance{url: named.URL().String()}
+		return &listenerCounts{url: named.URL().String()}
 	}
-	return &entrance{url: l.Addr().Network() + "://" + l.Addr().String()}
+	return &listenerCounts{url: l.Addr().Network() + "://" + l.Addr().String()}
 }
 
 // Stats returns the current numbers. No counter ever goes back.
@@ -166,7 +166,7 @@ func (b *Broker) Stats() Stats {
 		toHelper += t.toHelper.Load()
 	}
 	s.TunnelBytesToClients, s.TunnelBytesToHelpers = uint64(toClient), uint64(toHelper)
-	for _, e := range b.entrances {
+	for _, e := range b.counted {
 		s.Listeners = append(s.Listeners, ListenerStats{e.url, int(e.open.Load()), e.accepted.Load()})
 	}
 	slices.SortFunc(s.Listeners, func(x, y ListenerStats) int { return cmp.Compare(x.URL, y.URL) })
