@@ -243,29 +243,13 @@ func TestReports(t *testing.T) {
 	var r conf.Reader
 	_, _ = read(&r, "a: 1\nb: 2\nc: 3\n")
 	err := r.Err()
-	if got := conf.Report("prog", err); strings.Count(got, "\nprog: f:") != 2 || strings.Count(got, "\n") != 3 {
-		t.Errorf("%q", got)
-	}
-	others, last := conf.ButLast(err)
-	if strings.Count(others.Error(), "\n") != 1 || !strings.HasPrefix(last.Error(), "f:3:1") {
-		t.Errorf("%v | %v", others, last)
-	}
-	if others, last := conf.ButLast(last); others != nil || last == nil || conf.Report("prog", nil) != "" {
-		t.Error("one error is not the last one")
-	}
 	var fault *conf.Fault
-	if !errors.As(err, &fault) || fault.Key != "a" || fault.Place.Line() != 1 || fault.Place.File() != "f" {
+	if !errors.As(err, &fault) || fault.Key != "a" || fault.Place.Line() != 1 || fault.Place.File() != "f" || fault.FromCommandLine() {
 		t.Errorf("%+v", fault)
 	}
 	r.Warn(conf.FromTexts(conf.FlagPlace("x"), false, "y"), "odd")
 	if got := r.Warnings(); len(got) != 1 || got[0] != "--x: odd" {
 		t.Errorf("%q", got)
-	}
-	for warnings, want := range []string{"the configuration is fine", "the configuration can be used, with 1 warning",
-		"the configuration can be used, with 2 warnings"} {
-		if got := conf.Verdict(warnings); got != want {
-			t.Error(got)
-		}
 	}
 }
 
