@@ -13,7 +13,6 @@ import (
 	"shvtools/internal/shell/config"
 	"shvtools/internal/shell/sshargs"
 	"shvtools/internal/sys/cliapp"
-	"shvtools/internal/sys/conf"
 	"shvtools/internal/wire/transport"
 )
 
@@ -45,9 +44,7 @@ type settings struct {
 func settle(args *sshargs.Args) (*settings, error) {
 	config, err := loadConfig(args.Config)
 	if err != nil {
-		others, last := conf.ButLast(err)
-		_, _ = fmt.Fprint(os.Stderr, conf.Report("shvrsh", others)) // a line for each; the caller prints the last
-		return nil, last
+		return nil, cliapp.PrintFaults(os.Stderr, "shvrsh", err)
 	}
 	host := config.Lookup(args.Alias)
 	set := &settings{

@@ -4,10 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/urfave/cli/v2"
-
-	"shvtools/internal/sys/conf"
 )
 
 // Names of the flags of a configuration; the last two show it instead of using it.
@@ -33,8 +32,8 @@ func ShowsConfig(c *cli.Context) bool { return c.Bool(FlagCheckConfig) || c.Bool
 
 // ShowConfig does what the flags of ConfigFlags ask for. print writes the settings;
 // warnings are those of loading. check finds what is wrong on this machine now, such as
-// a file that cannot be read; it is called for --check-config alone, whose last line is
-// conf.Verdict.
+// a file that cannot be read; it is called for --check-config alone, whose last line says
+// whether there are warnings.
 func ShowConfig(c *cli.Context, print func(w io.Writer, explain bool) error, warnings []string,
 	check func() (warnings []string, faults error)) error {
 	explain := !c.Bool(FlagPrintConfig)
@@ -56,21 +55,62 @@ func ShowConfig(c *cli.Context, print func(w io.Writer, explain bool) error, war
 	if !explain {
 		return nil
 	}
-	_, err := fmt.Fprintln(c.App.Writer, conf.Verdict(len(warnings)))
+	_, err := fmt.Fprintln(c.App.Writer, verdict(len(warnings)))
 	return err
 }
 
-// ConfigError prints the faults of a configuration, each in a line of its own, but for
-// the last one: that is returned, for Main to print. A fault of a flag or of the
-// environment is a UsageError.
+// verdict is the last line of --check-config of a configuration without faults.
+func verdict(warnings int) string {
+	switch warnings {
+	case 0:
+		return "the configuration is fine"
+	case 1:
+		return "the configuration can be used, with 1 warning"
+	}
+	return fmt.Sprintf("the configuration can be used, with %d warnings", warnings)
+}
+
+// ConfigError prints the faults of a configuration, as PrintFaults does, and returns the
+// last one for Main to print. A fault of a flag or of the environment is a UsageError.
 func ConfigError(c *cli.Context, err error) error {
-	others, last := conf.ButLast(err)
-	_, _ = fmt.Fprint(stderrOf(c), conf.Report(c.App.Name, others))
-	var fault *conf.Fault
-	if errors.As(last, &fault) && fault.Place != (conf.Place{}) && !fault.Place.InFile() {
+	last := PrintFaults(stderrOf(c), c.App.Name, err)
+	// As *conf.Fault, which is not named: programs without a configuration do without it.
+	var fault interface{ FromCommandLine() bool }
+	if errors.As(last, &fault) && fault.FromCommandLine() {
 		return UsageError{Err: last}
 	}
 	return last
+}
+
+// PrintFaults prints each error of what errors.Join has made, as `program: fault` in a line
+// of its own, but for the last one, which it returns.
+func PrintFaults(w io.Writer, program string, err error) (last error) {
+	all := splitErrors(err)
+	if len(all) == 0 {
+		return err
+	}
+	var lines strings.Builder
+	for _, each := range all[:len(all)-1] {
+		fmt.Fprintf(&lines, "%s: %s\n", program, oneLine(each.Error()))
+	}
+	_, _ = io.WriteString(w, lines.String())
+	return all[len(all)-1]
+}
+
+// splitErrors returns the single errors of what errors.Join has made.
+func splitErrors(err error) []error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	switch {
+	case err == nil:
+		return nil
+	case !ok:
+		return []error{err}
+	}
+	var all []error
+	for _, each := range joined.Unwrap() {
+		all = append(all, splitErrors(each)...)
+	}
+	return all
 }
 
 // stderrOf returns where faults and warnings go. A program that shows its configuration

@@ -41,6 +41,9 @@ func TestShownConfigurations(t *testing.T) {
 			"shvtest: warning: odd\nshvtest: warning: now\n"},
 		{"faults", "--check-config", nil, errors.Join(errors.New("one"), errors.New("two")), 1, "",
 			"shvtest: one\nshvtest: two\n"},
+		{"faults within faults", "--check-config", nil, errors.Join(errors.Join(errors.New("one"), errors.New("two")),
+			errors.New("three")),
+			1, "", "shvtest: one\nshvtest: two\nshvtest: three\n"},
 	} {
 		code, stdout, stderr := showing(t, tt.warnings, tt.faults, tt.flag)
 		if code != tt.code || stdout != tt.stdout || stderr != tt.stderr {
@@ -65,6 +68,17 @@ func TestFaultsOfFlagsAreUsageErrors(t *testing.T) {
 		}, nil)
 		if code != tt.code || stderr != tt.stderr {
 			t.Errorf("%v: %d, %q", tt.at, code, stderr)
+		}
+	}
+}
+
+func TestVerdicts(t *testing.T) {
+	for warnings, want := range []string{
+		"the configuration is fine", "the configuration can be used, with 1 warning",
+		"the configuration can be used, with 2 warnings",
+	} {
+		if got := verdict(warnings); got != want {
+			t.Errorf("%d warnings: %s", warnings, got)
 		}
 	}
 }

@@ -50,6 +50,10 @@ func (f *Fault) Error() string {
 // Unwrap returns Err.
 func (f *Fault) Unwrap() error { return f.Err }
 
+// FromCommandLine reports whether a flag or an environment variable is at fault, and not
+// a file or a call.
+func (f *Fault) FromCommandLine() bool { return f.Place.source != nil && !f.Place.source.file }
+
 func (n note) fault() *Fault {
 	f := &Fault{Place: n.place, Err: n.err}
 	if n.node != nil {
@@ -225,39 +229,4 @@ func (r *Reader) EachItem(n *Node, want string, do func(item *Node)) {
 			do(item)
 		}
 	}
-}
-
-// Report returns a line for each fault of err: `program: fault`. It is "" for nil.
-func Report(program string, err error) string {
-	var b strings.Builder
-	for _, each := range split(err) {
-		fmt.Fprintf(&b, "%s: %s\n", program, strings.ReplaceAll(each.Error(), "\n", " "))
-	}
-	return b.String()
-}
-
-// ButLast parts the last fault of err from the others, which are nil where there is
-// only one: for programs that print one error when they end.
-func ButLast(err error) (others, last error) {
-	all := split(err)
-	if len(all) < 2 {
-		return nil, err
-	}
-	return errors.Join(all[:len(all)-1]...), all[len(all)-1]
-}
-
-// split returns the single errors of what errors.Join has made.
-func split(err error) []error {
-	if err == nil {
-		return nil
-	}
-	joined, ok := err.(interface{ Unwrap() []error })
-	if !ok {
-		return []error{err}
-	}
-	var all []error
-	for _, each := range joined.Unwrap() {
-		all = append(all, split(each)...)
-	}
-	return all
 }

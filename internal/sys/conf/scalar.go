@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -228,18 +227,4 @@ var Pattern = Type[shvpath.Pattern]{
 	Name: "pattern", Want: "a pattern of paths such as plant/**",
 	Parse: shvpath.ParsePattern,
 	Show:  shvpath.Pattern.String,
-}
-
-// OneOf is one of several words.
-func OneOf(name string, words ...string) Type[string] {
-	return Type[string]{
-		Name: name, Want: alternatives(words),
-		Parse: func(text string) (string, error) {
-			if !slices.Contains(words, text) {
-				return "", ErrInvalid
-			}
-			return text, nil
-		},
-		Show: func(word string) string { return word },
-	}
 }

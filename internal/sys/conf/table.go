@@ -231,14 +231,3 @@ func (t *Table[C]) Print(w io.Writer, c *C, sources Sources, explain bool) error
 	_, err := io.WriteString(w, b.String())
 	return err
 }
-
-// Verdict is the last line of --check-config of a configuration without faults.
-func Verdict(warnings int) string {
-	switch warnings {
-	case 0:
-		return "the configuration is fine"
-	case 1:
-		return "the configuration can be used, with 1 warning"
-	}
-	return fmt.Sprintf("the configuration can be used, with %d warnings", warnings)
-}

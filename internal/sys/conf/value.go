@@ -10,10 +10,8 @@ import (
 	"shvtools/internal/shv/cpon"
 )
 
-// Value makes a node of an SHV value, such as the param of a call. Values of types
-// that no configuration has are faults.
-func (r *Reader) Value(v chainpack.Value) *Node { return r.value(Place{}, v) }
-
+// value makes a node of an SHV value. Values of types that no configuration has are
+// faults.
 func (r *Reader) value(at Place, v chainpack.Value) *Node {
 	n := &Node{place: at}
 	switch v.Kind() {
