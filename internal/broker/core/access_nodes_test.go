@@ -162,6 +162,11 @@ func TestChangesThatWaitForTheDiskHoldNobodyUp(t *testing.T) {
 		if n := len(users.Names()); n != core.MaxEdits+1 {
 			t.Errorf("%d users", n)
 		}
+		// Each has given back its place.
+		for i := range 2 * core.MaxEdits {
+			super.Send(`<1:1,8:%d,9:".broker/access/users",10:"setValue">i{1:["u0",{}]}`, 200+i)
+			super.Expect(`<1:1,8:%d>i{2:true}`, 200+i)
+		}
 	})
 }
 

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"math/rand/v2"
@@ -122,7 +123,7 @@ func (b *Broker) closeSpread(ctx context.Context, spread time.Duration) {
 		all = append(all, p)
 	}
 	b.mu.Unlock()
-	slices.SortFunc(all, func(x, y parting) int { return int(x.after - y.after) })
+	slices.SortFunc(all, func(x, y parting) int { return cmp.Compare(x.after, y.after) })
 
 	var parted sync.WaitGroup
 	defer parted.Wait()

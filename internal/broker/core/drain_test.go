@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -135,6 +136,29 @@ func TestDrainSpreadsTheEnds(t *testing.T) {
 		if early < count/8 || late < count/8 {
 			t.Errorf("%d closed in the first half, %d in the second", early, late)
 		}
+	})
+}
+
+// Who stays longest is not told of each device that goes.
+func TestDrainTellsNobodyOfMounts(t *testing.T) {
+	world.Run(t, tunnelling, func(t *testing.T, w *world.World) {
+		const count = 40
+		user := w.Client()
+		user.Subscribe(`"**:*:mntchng"`).Subscribe(`"**:*:lsmod"`)
+		for i := range count {
+			device := w.Device(fmt.Sprintf("test/%d", i))
+			go func() {
+				for err := error(nil); err == nil; {
+					_, err = device.Read()
+				}
+			}()
+		}
+		for range 2 * count {
+			user.Next() // that it came; the first one begins test as well
+		}
+		drain(w, t.Context(), core.Drain{Spread: time.Minute})
+		user.Expect(told)
+		user.Gone()
 	})
 }
 

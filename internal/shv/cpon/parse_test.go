@@ -122,6 +122,7 @@ func TestFormsOfHandWrittenText(t *testing.T) {
 		{"capital X", `0X1`, ``},
 		{"capital exponents", `[0x1P+3,2P1,1E5]`, `[0x1.p+3,0x1.p+2,100000.]`},
 		{"Decimal with many places", `[0.05,0.0005,123e-2,0e5,0.00,1e7,1e8]`, `[0.05,5e-4,1.23,0e5,0.00,10000000.,1e8]`},
+		{"Decimals of extreme exponents", `[1e2147483647,-7e-2147483647]`, `[1e2147483647,-7e-2147483647]`},
 		{"lowest Decimal", `-9223372036854775808.`, `-9223372036854775808.`},
 		{"raw control bytes", "\"\x01\x1b\x7f\"", "\"\x01\x1b\x7f\""},
 		{"raw newline", "\"a\nb\"", `"a\nb"`},

@@ -161,7 +161,7 @@ func appendDecimal(dst []byte, mantissa int64, exponent int32) []byte {
 	}
 	var buf [20]byte
 	digits := strconv.AppendUint(buf[:0], mag, 10)
-	n, places := len(digits), -int(exponent)
+	n, places := int64(len(digits)), -int64(exponent) // an int may have 32 bits
 	switch {
 	case places == 0:
 		return append(append(dst, digits...), '.')
