@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -21,10 +20,6 @@ var longLines = map[string]string{
 	"internal/broker/journal/journal_test.go": "recorded data: messages beside their lines in the journal",
 	"internal/broker/journal/seed_test.go":    "recorded data: the logins of a journal",
 }
-
-// notYet are directories whose files, and those below, may still have longer lines. An
-// entry that is not needed any more is to be removed.
-var notYet = []string{}
 
 var url = regexp.MustCompile(`https?://[^\s)>"]+`)
 
@@ -46,25 +41,15 @@ func TestLinesAreNotTooLong(t *testing.T) {
 			if !tooLong(name, strings.TrimSuffix(string(line), "\n")) {
 				continue
 			}
-			at := slices.IndexFunc(notYet, func(dir string) bool { return within(name, dir) })
-			switch {
-			case longLines[name] != "":
-				used[name] = true
-			case at >= 0:
-				used[notYet[at]] = true
-			default:
+			if longLines[name] == "" {
 				t.Errorf("%s:%d: has more than %d characters", name, number, maxLine)
 			}
+			used[name] = true
 		}
 	}
 	for name := range longLines {
 		if !used[name] {
 			t.Errorf("longLines: %s has no long line any more", name)
-		}
-	}
-	for _, dir := range notYet {
-		if !used[dir] {
-			t.Logf("notYet: %s has no long line any more; remove it", dir)
 		}
 	}
 }
