@@ -199,7 +199,7 @@ func TestHelperThatDiesEndsTheSessionWithAnError(t *testing.T) {
 		w.open()
 		began := time.Now()
 		w.helper.Close()
-		if end := w.end.Closing(); end.Err == nil || !strings.Contains(end.Err.Error(), "device restarted") {
+		if end := w.end.Closing(); end.Err == nil || !strings.Contains(end.Err.Error(), "process on the device was lost") {
 			t.Errorf("ended with %+v", end)
 		}
 		if took := time.Since(began); took != 0 {

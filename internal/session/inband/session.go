@@ -158,7 +158,7 @@ func (s *Session) Start(conn net.Conn) {
 	s.closeWithLocked(rpc.KeyError, rpc.AsError(errHelperGone).Value())
 }
 
-var errHelperGone = errors.New("the device restarted or lost its connection")
+var errHelperGone = errors.New("the session's process on the device was lost")
 
 // Message takes a message of the helper. The link calls it. It waits while too much output waits to
 // be sent.
