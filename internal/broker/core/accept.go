@@ -24,10 +24,10 @@ func (b *Broker) start(conn net.Conn, e *listenerCounts) {
 	slot, cause := b.connections.Enter(from.Source())
 	if cause != link.Open {
 		b.stats.ended[cause].Add(1)
-		const message = "connection refused"
-		if e := b.provoked(message, from, ""); e != nil {
-			e.Stringer("cause", cause).Stringer("peer", from)
-			b.aside(func() { e.Msg(message) }) // others want to connect
+		p := provocation{"connection refused", "cause", cause.String()}
+		if e := b.provoked(p, from, ""); e != nil {
+			e.Stringer("peer", from)
+			b.aside(func() { e.Msg(p.message) }) // others want to connect
 		}
 		refuseConnection(conn, cause)
 		return
@@ -62,7 +62,7 @@ func (s *session) run(p *peer, conn net.Conn) link.Cause {
 			s.link.Close(link.HandshakeFailed)
 			var refused *transport.CertificateError
 			if errors.As(err, &refused) {
-				s.log.Provoked("client certificate refused", func(e *zerolog.Event) { e.Err(err) })
+				s.log.Provoked("client certificate refused", "", func(e *zerolog.Event) { e.Err(err) })
 			} else {
 				s.log.Debug().Err(err).Msg("handshake failed")
 			}

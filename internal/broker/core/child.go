@@ -30,7 +30,7 @@ func isBroker(options chainpack.Value) bool {
 // a broker.
 func (s *session) newChild(mount string) *childbroker.Child {
 	if !mayBeBroker(s.user.Load()) {
-		s.log.Provoked("child broker mounted as a device: its user has none of the roles",
+		s.log.Provoked("child broker mounted as a device: its user has none of the roles", "",
 			func(e *zerolog.Event) { e.Strs("roles", brokerRoles) })
 		return nil
 	}

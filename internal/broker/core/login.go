@@ -186,7 +186,7 @@ func (s *session) refuseLogin(c loginCall, r *refusal, came time.Time) {
 		penalty = s.broker.penalties.Failed(c.by)
 	}
 	s.log.user = cmp.Or(s.log.user, c.by.Short().User) // the name that the peer gave
-	s.log.Provoked("login refused", func(e *zerolog.Event) {
+	s.log.Provoked("login refused", "", func(e *zerolog.Event) {
 		text := r.cause.Error() // it may hold the name again, at its full length
 		e.Str(zerolog.ErrorFieldName, text[:min(len(text), maxRefusal)]).Stringer("heldBack", penalty)
 	})

@@ -16,8 +16,8 @@ import (
 // broker. A mount point of another user's device refuses the login.
 func (s *session) mount(path, deviceID string, welcome func()) *rpc.Error {
 	if mounts.TooLong(path) {
-		s.log.Provoked("device not mounted", func(e *zerolog.Event) {
-			e.Str("reason", "its mount point is too long").Int("length", len(path))
+		s.log.Provoked("device not mounted", "its mount point is too long", func(e *zerolog.Event) {
+			e.Int("length", len(path))
 		})
 		welcome()
 		return nil
@@ -26,8 +26,8 @@ func (s *session) mount(path, deviceID string, welcome func()) *rpc.Error {
 	b.mu.Lock()
 	if mounts.Reserved(path) || !s.mayBeMounted(s.user.Load(), b.opts.Users.Load(), path, deviceID) {
 		b.mu.Unlock()
-		s.log.Provoked("device not mounted", func(e *zerolog.Event) {
-			e.Str("reason", "its user may not mount there").Str("mount", path)
+		s.log.Provoked("device not mounted", "its user may not mount there", func(e *zerolog.Event) {
+			e.Str("mount", path)
 		})
 		welcome()
 		return nil

@@ -40,7 +40,7 @@ func TestStrangersDoNotFillTheLog(t *testing.T) {
 		log := text.String()
 		cause := `"cause":"` + link.TooManyLogins.String() + `"`
 		for part, want := range map[string]int{
-			`"message":"connection refused`: 6, `"times":95`: 1, cause: 5, `"connection refused, again and again"`: 1,
+			`"message":"connection refused`: 6, `"times":95`: 1, cause: 6, `"connection refused, again and again"`: 1,
 			`"message":"login refused"`: 5, `"message":"login refused, again and again"`: 1, `"times":5,"latest":"mallory9x`: 1,
 			`there is no user`: 5,
 		} {
@@ -50,6 +50,43 @@ func TestStrangersDoNotFillTheLog(t *testing.T) {
 		}
 		if len(log) > 10_000 {
 			t.Errorf("the log has %d bytes", len(log))
+		}
+		if t.Failed() {
+			t.Log(log)
+		}
+	})
+}
+
+// What everybody can provoke does not hide lines of the same message for other reasons.
+func TestStrangersHideNoOtherReason(t *testing.T) {
+	var text bytes.Buffer
+	limits := core.Limits{UnauthenticatedPerSource: 1, Connections: 2}
+	o := core.Options{Log: zerolog.New(zerolog.SyncWriter(&text)).Level(zerolog.InfoLevel), Limits: limits}
+	world.Run(t, o, func(t *testing.T, w *world.World) {
+		pending := w.ConnectFrom("10.0.0.1:1")
+		synctest.Wait()
+		for range 100 {
+			w.ConnectFrom("10.0.0.1:2").Gone()
+		}
+		w.ConnectFrom("10.0.0.2:1")
+		synctest.Wait()
+		w.ConnectFrom("10.0.0.3:1").Gone()
+		pending.Close()
+		for range 100 {
+			synctest.Wait()
+			w.Device(strings.Repeat("x", 1000)).Close()
+		}
+		synctest.Wait()
+		w.Device(".broker/x")
+		synctest.Wait()
+		log := text.String()
+		for part, want := range map[string]int{
+			link.TooManyFromSource.String(): 5, link.TooManyConnections.String() + `","peer":"10.0.0.3`: 1,
+			`"reason":"its mount point is too long"`: 5, `"reason":"its user may not mount there"`: 1,
+		} {
+			if n := strings.Count(log, part); n != want {
+				t.Errorf("%d times %s, want %d", n, part, want)
+			}
 		}
 		if t.Failed() {
 			t.Log(log)

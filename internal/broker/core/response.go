@@ -109,8 +109,8 @@ func (s *session) pass(m *rpc.Message, f *link.Frame, toID int64, state rpc.Tunn
 		to.link.Close(link.SlowPeer)
 	case errTooBig:
 		b.stats.malformed.Add(1)
-		s.log.Provoked("response dropped", func(e *zerolog.Event) {
-			e.Int64("to", toID).Str("reason", "it is too big to be passed on")
+		s.log.Provoked("response dropped", "it is too big to be passed on", func(e *zerolog.Event) {
+			e.Int64("to", toID)
 		})
 	}
 	switch {

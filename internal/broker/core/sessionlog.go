@@ -1,34 +1,55 @@
 package core
 
 import (
+	"strings"
+
 	"github.com/rs/zerolog"
 
 	"shvtools/internal/sys/lograte"
 	"shvtools/internal/wire/transport"
 )
 
+// provocation is a line that peers can provoke: its message and one of the reasons that
+// the broker gives for it, which is "" or the value of a field. The lines of each reason
+// are limited by themselves: what everybody can provoke must not hide the rest.
+type provocation struct{ message, field, reason string }
+
+func (p provocation) key() string { return p.message + "\x00" + p.field + "\x00" + p.reason }
+
 // provocable limits the lines that peers can provoke.
 func provocable(log *zerolog.Logger) *lograte.Lines {
-	return lograte.New(func(message string, times int, latest string) {
-		log.Warn().Int("times", times).Str("latest", latest).Msg(message + ", again and again")
+	return lograte.New(func(key string, times int, latest string) {
+		message, reason, _ := strings.Cut(key, "\x00")
+		e := log.Warn()
+		if field, text, _ := strings.Cut(reason, "\x00"); text != "" {
+			e = e.Str(field, text)
+		}
+		e.Int("times", times).Str("latest", latest).Msg(message + ", again and again")
 	})
 }
 
 // provoked begins a line that a peer at from can provoke; user is its name or "". It
-// returns nil, and counts, if there were many of that message lately. At debug level all
+// returns nil, and counts, if there were many of that reason lately. At debug level all
 // are written.
-func (b *Broker) provoked(message string, from transport.Peer, user string) *zerolog.Event {
+func (b *Broker) provoked(p provocation, from transport.Peer, user string) *zerolog.Event {
 	if b.opts.Log.GetLevel() <= zerolog.DebugLevel {
-		return b.opts.Log.Warn()
+		return p.begin(b.opts.Log.Warn())
 	}
 	latest := from.String()
 	if user != "" {
 		latest = user + " at " + latest
 	}
-	if !b.often.Pass(message, latest) {
+	if !b.often.Pass(p.key(), latest) {
 		return nil
 	}
-	return b.opts.Log.Warn()
+	return p.begin(b.opts.Log.Warn())
+}
+
+func (p provocation) begin(e *zerolog.Event) *zerolog.Event {
+	if p.reason == "" {
+		return e
+	}
+	return e.Str(p.field, p.reason)
 }
 
 // sessionLog logs what happens to a session, with the fields that identify it. A logger
@@ -50,9 +71,10 @@ func (l sessionLog) Info() *zerolog.Event { return l.with(l.to.Info()) }
 func (l sessionLog) Warn() *zerolog.Event { return l.with(l.to.Warn()) }
 
 // Provoked writes a line that the peer can provoke; about adds fields. Of many with the
-// same message, only the first few are written.
-func (l sessionLog) Provoked(message string, about func(*zerolog.Event)) {
-	if e := l.with(l.session.broker.provoked(message, l.session.from, l.user)); e != nil {
+// same message and reason ("": there is but one), only the first few are written.
+func (l sessionLog) Provoked(message, reason string, about func(*zerolog.Event)) {
+	p := provocation{message, "reason", reason}
+	if e := l.with(l.session.broker.provoked(p, l.session.from, l.user)); e != nil {
 		about(e)
 		e.Msg(message)
 	}

@@ -112,6 +112,22 @@ func openTree(t *testing.T, top, middle, bottom bool) *far {
 	return tr.ask(t, tr.top.Admin(), tr.bottom.Device("test/agent"), 41).open(t)
 }
 
+// What still comes for a tunnel that has ended is dropped. The answer to the next call of the
+// same numbers is not.
+func TestCallTakesTheNumbersOfAnEndedTunnel(t *testing.T) {
+	for _, public := range []string{"top", "middle", "bottom"} {
+		inTree(t, func(t *testing.T) {
+			p := openTree(t, public == "top", public == "middle", public == "bottom")
+			p.helper.Send(`<1:1,8:%d,11:%s,15:<1:3>i{1:5}>i{2:{"exit":0}}`, p.call, ids(p.fromHelper))
+			p.user.Expect(`<1:1,8:%d,15:<1:3>i{1:5}>i{2:{"exit":0}}`, p.call)
+			synctest.Wait()
+			p.user.Send(`<1:1,8:%d,9:"m/s/test/agent",10:"get">i{}`, p.call)
+			p.agent.Send(`<1:1,8:%d,11:%s>i{2:7}`, p.call, ids(p.agent.Next().Callers()))
+			p.user.Expect(`<1:1,8:%d>i{2:7}`, p.call)
+		})
+	}
+}
+
 // The helper is sent to the public broker nearest to the client, and all brokers vouch.
 func TestPublicBrokerNearestToTheClient(t *testing.T) {
 	for _, tt := range []struct {

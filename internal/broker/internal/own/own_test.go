@@ -421,6 +421,19 @@ func TestMethodsHaveTheirLevels(t *testing.T) {
 	}
 }
 
+// Nodes that are hidden serve calls, but ls does not name them.
+func TestNodesAreHidden(t *testing.T) {
+	w := newWorld(t, own.Options{Rights: map[string]own.RightsTable{
+		".broker/access/users": &table{entries: map[string]chainpack.Value{"ann": mustValue(t, "{}")}},
+	}})
+	w.answers(".broker", "ls", "", `{2:["app","client","currentClient"]}`)
+	for _, path := range []string{
+		".broker/clients", ".broker/mounts", ".broker/tunnels", ".broker/access", ".broker/access/users",
+	} {
+		w.answers(path, "ls", "", "{2:[…")
+	}
+}
+
 func TestRightsAreReadAndChanged(t *testing.T) {
 	users := &table{entries: map[string]chainpack.Value{"ann": mustValue(t, `{"roles":["r"]}`)}}
 	roles := &table{entries: map[string]chainpack.Value{"r": mustValue(t, `{"access":[]}`)}}
