@@ -82,7 +82,7 @@ func flags() []cli.Flag {
 		},
 		&cli.StringFlag{
 			Name: "socket",
-			Usage: "socket of shvagent status, or none; without it, /run/shvagent.sock or " +
+			Usage: "use the socket `FILE` for shvagent status, or none; without it, /run/shvagent.sock or " +
 				"$XDG_RUNTIME_DIR/shvagent.sock",
 		},
 		&cli.StringFlag{

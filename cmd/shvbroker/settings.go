@@ -107,15 +107,16 @@ func (s *settings) check(c *config.Config) error {
 			continue
 		}
 		if !d.URL.IsEncrypted() && !c.AllowPlaintext {
-			return cliapp.Usagef("%s: off loopback everyone on the way could read along; listen on ssl or wss, or allow it by "+
-				"--allow-plaintext or by allow-plaintext: true in the configuration", d.URL)
+			return cliapp.Usagef("%s: not encrypted, so off loopback everyone on the path could read along; listen on ssl "+
+				"or wss, or allow it with --allow-plaintext, or allow-plaintext: true in the configuration", d.URL)
 		}
 		if c.Development {
-			return cliapp.Usagef("%s: the development user may be let in on loopback only, such as %s", d.URL, cliapp.DefaultURL)
+			return cliapp.Usagef("%s: the development user is accepted on loopback only, such as %s; for other addresses, "+
+				"name users in a configuration", d.URL, cliapp.DefaultURL)
 		}
 		if users := auth.WellKnown(c.Access); len(users) > 0 {
-			return fmt.Errorf("%s: users with a password that everybody knows may be let in on loopback only: %s", d.URL,
-				strings.Join(users, ", "))
+			return fmt.Errorf("%s: users with a password that everybody knows are accepted on loopback only; "+
+				"give them other passwords: %s", d.URL, strings.Join(users, ", "))
 		}
 	}
 	return nil

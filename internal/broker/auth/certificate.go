@@ -148,18 +148,18 @@ func checkCertificate(d *Directory, a Attempt) (Login, error) {
 	case len(a.Certificate) == 0:
 		return Login{}, foreign("none was shown, or the listener has no client-ca")
 	case len(holders) == 0 && a.User != "":
-		return Login{}, foreign("%s is not named at user %q", told(a.Certificate), a.User)
+		return Login{}, foreign("%s is not in certificates of user %q", told(a.Certificate), a.User)
 	case len(holders) == 0:
-		return Login{}, foreign("%s is named at no user", told(a.Certificate))
+		return Login{}, foreign("%s is in certificates of no user", told(a.Certificate))
 	case len(holders) > 1:
-		return Login{}, foreign("%s is that of several users, and the login names none", told(a.Certificate))
+		return Login{}, foreign("%s belongs to several users, and the login names none", told(a.Certificate))
 	}
 	return admit(Login{User: holders[0], certificate: a.Certificate, external: true}, a)
 }
 
 // notYours refuses a login on a connection that shows a certificate of other users.
 func notYours(a Attempt, user string) error {
-	return foreign("%s is named at others, and not at user %q", told(a.Certificate), user)
+	return foreign("%s belongs to other users, not to %q", told(a.Certificate), user)
 }
 
 // maxTold bounds the names of a certificate in a log line.

@@ -37,9 +37,9 @@ func (in *reader) changesText(file string, data []byte, p *part) {
 	in.access(in.YAML(file, data).Named("access"), p, true)
 }
 
-const changesHead = `# Rights that were changed while shvbroker ran, by .broker/access. They go before
-# the configuration; null takes an entry of it away. shvbroker replaces this file
-# whole: change it by hand only while the broker does not run, or reload it after.
+const changesHead = `# Rights that were changed while shvbroker ran, by .broker/access. They take precedence over
+# the configuration; null removes an entry of it. shvbroker replaces this file as a
+# whole: change it by hand while the broker does not run, or reload right after.
 `
 
 // changesText writes the changes, each entry in a line of its own.

@@ -144,7 +144,7 @@ func (in *reader) device(n *conf.Node) (d auth.DeviceEntry) {
 	return d
 }
 
-const passwordForms = "!Plain TEXT, !Sha1 HEX, !Argon2id HASH as shvbroker --hash-password makes it"
+const passwordForms = "!Plain TEXT, !Sha1 HEX, or the hash that shvbroker --hash-password prints"
 
 // password reads the forms of all brokers. Its faults do not repeat it.
 func (in *reader) password(n *conf.Node) auth.Password {

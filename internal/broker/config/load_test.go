@@ -291,7 +291,8 @@ func TestFlagsTakePrecedenceAndEachSettingIsExplained(t *testing.T) {
 		"listen[1].client-ca: (none)  # default\n",
 		"listen[2].url: unix:/s  # --listen\n", "listen[2].mode: 660  # --listen\n",
 		"drain.grace: 5s  # --drain-grace; how long", "(0s to 1h)\n",
-		"allow-plaintext: false  # --allow-plaintext; it may", "access-file: /nonexistent/access.yaml  # --access-file; ",
+		"allow-plaintext: false  # --allow-plaintext; listen without TLS",
+		"access-file: /nonexistent/access.yaml  # --access-file; ",
 		"limits.frame: 1MiB  # testdata/whole.yaml:15:3; ",
 		"(64KiB to 256MiB)\n", "access.users: 1  # ", "access.roles: 2  # ", "access.mounts: 1  # ",
 	} {

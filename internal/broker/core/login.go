@@ -109,7 +109,7 @@ func refuseGuess(user string, cause error) *refusal {
 	reason := auth.ErrLogin.Error()
 	if errors.Is(cause, auth.ErrCertificate) {
 		reason = auth.ErrCertificate.Error() +
-			": the broker's log tells its names, which belong into certificates of the user"
+			": the broker's log has its names; one of them must be in certificates of the user"
 	}
 	answer := rpc.Errorf(rpc.CodeException, "Invalid authentication for user: %s reason: %s", user, reason)
 	return &refusal{answer, cause, true}

@@ -86,7 +86,7 @@ var declarations = []declaration{
 		unit: conf.Size, standard: link.DefaultQueueBytes, lowest: 64 << 10, highest: 1 << 30},
 	{key: "queue-total", about: "bytes that wait for all clients", size: func(l *Limits) *int { return &l.QueueTotal },
 		unit: conf.Size, standard: 256 << 20, lowest: 1 << 20, highest: 1 << 40},
-	{key: "write-stall", about: "how long a client without a tunnel may take nothing of what waits for it",
+	{key: "write-stall", about: "how long a client without a tunnel may leave unread what waits for it",
 		time:     func(l *Limits) *time.Duration { return &l.WriteStall },
 		standard: int64(DefaultWriteStall), lowest: int64(time.Second), highest: int64(time.Hour)},
 	{key: "frame-stall", about: "how long a client may stop within a frame",

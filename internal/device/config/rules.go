@@ -96,21 +96,20 @@ var ruleFields = []field[policy.Rule]{
 		func(r *conf.Reader, n *conf.Node, rule *policy.Rule) {
 			rule.Name, _ = conf.Text.Read(r, n)
 		}),
-	newField("users", "names, or patterns of names, that it applies to; default: everybody. Callers without a user id "+
-		"do not get round it",
+	newField("users", "patterns of the names of its users; default: everybody. Callers without a user id cannot bypass it",
 		func(r *conf.Reader, n *conf.Node, rule *policy.Rule) {
 			rule.Users = userPattern.ReadSome(r, n, "[eva, ops-*]")
 		}),
-	newField("level", "the access level that callers need at least; the rules below apply to others",
+	newField("level", "the lowest access level of its users, as the broker grants it; default: any",
 		func(r *conf.Reader, n *conf.Node, rule *policy.Rule) { rule.Level, _ = level.Read(r, n) }),
 	newField("use", "any of shell, commands, scripts, files and sftp; default: all, but commands alone in a rule that "+
 		"lists them",
 		func(r *conf.Reader, n *conf.Node, rule *policy.Rule) { rule.Uses = use.ReadSome(r, n, "[shell, sftp]") }),
-	newField("deny", "true: what fits is refused, and the rules below are not asked",
+	newField("deny", "true: what matches is refused, whatever the rules below say",
 		func(r *conf.Reader, n *conf.Node, rule *policy.Rule) { rule.Deny, _ = conf.Bool.Read(r, n) }),
 	newField("commands", "the only commands that may run, without a shell: * is one word, ** at the end any number of "+
 		"words", readCommands),
-	newField("force", "a command line that runs instead of what is asked for, which it finds in $"+policy.OriginalEnv,
+	newField("force", "a command line that runs instead of whatever is asked for, which is in $"+policy.OriginalEnv,
 		func(r *conf.Reader, n *conf.Node, rule *policy.Rule) { rule.Force, _ = forced.Read(r, n) }),
 }
 
@@ -120,15 +119,14 @@ var limitFields = []field[policy.Limits]{
 		func(r *conf.Reader, n *conf.Node, l *policy.Limits) {
 			l.Env = conf.Text.ReadSome(r, n, "[LANG, LC_*]")
 		}),
-	newField("run-as", "the user that everything runs as; needs an agent that is root. File nodes, which the agent "+
-		"serves itself, are then refused",
+	newField("run-as", "the user that everything runs as; needs an agent that runs as root. Exported files, which the "+
+		"agent serves itself, are then refused",
 		func(r *conf.Reader, n *conf.Node, l *policy.Limits) { l.User, _ = conf.Text.Read(r, n) }),
 	newField("groups", "the only supplementary groups of what runs; default: those of the user",
 		func(r *conf.Reader, n *conf.Node, l *policy.Limits) { l.Group = conf.Text.ReadSome(r, n, "[dialout]") }),
-	newField("shell", "the shell instead of the user's own and of any other that is asked for; with commands, a user "+
-		"can start others from it",
+	newField("shell", "the only shell that users of the rule get; whoever may run commands can start others from it",
 		func(r *conf.Reader, n *conf.Node, l *policy.Limits) { l.Shell, _ = shell.Read(r, n) }),
-	newField("umask", "permissions that nobody gets on new files, in octal; file nodes too",
+	newField("umask", "permissions that nobody gets on new files, in octal; also for exported files",
 		func(r *conf.Reader, n *conf.Node, l *policy.Limits) {
 			if mask, ok := umask.Read(r, n); ok {
 				l.Umask = mask
@@ -142,7 +140,7 @@ var limitFields = []field[policy.Limits]{
 	newField("time", "how long a session or a call may last in total; the user of a session is warned a minute before",
 		func(r *conf.Reader, n *conf.Node, l *policy.Limits) { l.Total, _ = limitTime.Read(r, n) }),
 	newField("resources", "limits of each process, as setrlimit(2) has them: "+strings.Join(policy.ResourceNames(),
-		", ")+"; fsize is for file nodes too",
+		", ")+"; fsize also for exported files",
 		readResources),
 }
 

@@ -51,7 +51,7 @@ func newTable() *conf.Table[Config] {
 		conf.Value("connection.mount", "where the device is in the broker's tree", mountPoint,
 			func(c *Config) *string { return &c.Mount }).
 			OnFlag("mount"),
-		conf.Value("connection.device-id", "an id by which the broker may know the mount point", conf.Text,
+		conf.Value("connection.device-id", "an id by which the broker may find the mount point", conf.Text,
 			func(c *Config) *string { return &c.DeviceID }).
 			OnFlag("device-id"),
 		conf.Value("connection.heartbeat", "time between pings; the broker gives the device up after three",
@@ -60,13 +60,13 @@ func newTable() *conf.Table[Config] {
 		conf.Value("connection.timeout", "how long connecting and logging in may take", conf.Between(conf.Duration,
 			time.Second, 10*time.Minute),
 			func(c *Config) *time.Duration { return &c.Timeout }),
-		conf.Value("files.root", "the directory that is served below sys/fs", conf.Text,
+		conf.Value("files.root", "the directory that is exported as sys/fs", conf.Text,
 			func(c *Config) *string { return &c.Files.Root }).
 			OnFlag("sysfs-rootdir"),
-		conf.Value("files.read-only", "nobody may change what is served there", conf.Bool,
+		conf.Value("files.read-only", "nobody may change what is there", conf.Bool,
 			func(c *Config) *bool { return &c.Files.ReadOnly }).
 			OnFlag("fs-read-only"),
-		conf.Value("files.max-file", "how far a file there may grow; 0: without bound", conf.Size,
+		conf.Value("files.max-file", "size up to which a file there may grow; 0: no limit", conf.Size,
 			func(c *Config) *int64 { return &c.Files.Max }).
 			OnFlag("fs-max-file"),
 		conf.Value("commands.time", "how long what runCmd and runScript start may run", conf.Between(conf.Duration,
@@ -84,8 +84,8 @@ func newTable() *conf.Table[Config] {
 			func(c *Config) *string { return &c.Socket }).OnFlag("socket"),
 		conf.Value("drain", "how long sessions and calls may go on when the agent stops", conf.Between(conf.Duration, 0, day),
 			func(c *Config) *time.Duration { return &c.Drain }).OnFlag("drain"),
-		conf.Int("sessions.total", "sessions at once, with running calls of runCmd and runScript", conf.Between(conf.Count, 1,
-			mostSessions),
+		conf.Int("sessions.total", "sessions at once, including running calls of runCmd and runScript",
+			conf.Between(conf.Count, 1, mostSessions),
 			func(c *Config) *int { return &c.Total }),
 		conf.Int("sessions.per-user", "those of one user, whose user id is then required; 0: as many as in total",
 			conf.Between(conf.Count, 0, mostSessions),
@@ -93,10 +93,10 @@ func newTable() *conf.Table[Config] {
 		conf.Setting[Config]{Key: "defaults",
 			About: "limits of all rules", Read: func(_ *conf.Reader, n *conf.Node, c *Config) { c.defaults = n }},
 		conf.Setting[Config]{Key: "rules",
-			About: "the first that fits user, level and use decides; what none fits is refused",
+			About: "the first rule that matches user, level and use decides; what none matches is refused",
 			Read:  func(_ *conf.Reader, n *conf.Node, c *Config) { c.rules = n }, Lines: showRules},
 	)
-	t.Notes = append(t.Notes, "What a rule may hold; the keys from env on may also stand in defaults, for all rules:")
+	t.Notes = append(t.Notes, "Keys of a rule; those from env on can be in defaults too, for all rules:")
 	for _, f := range ruleFields {
 		t.Notes = append(t.Notes, fmt.Sprintf("  %s: %s", f.Name, f.about))
 	}

@@ -144,7 +144,7 @@ func TestSocketsThatDoNotFitTheConfiguration(t *testing.T) {
 		{"asked for twice", one, []string{near + "?socket=shv", near + "?socket=shv"}, `the socket "shv" is asked for twice`},
 		{"of another kind", local, []string{near + "?socket=shv"}, "scheme tcp does not fit a socket of type unix"},
 		// The URL has loopback, but the address of the socket counts.
-		{"wider than the URL", wide, []string{near + "?socket=shv"}, "off loopback everyone on the way could read along"},
+		{"wider than the URL", wide, []string{near + "?socket=shv"}, "off loopback everyone on the path could read along"},
 		{"names and count", passed{[]string{"a", "b"}, one.files, nil}, []string{near + "?socket=a"},
 			"LISTEN_FDNAMES has 2 names for the 1 sockets of LISTEN_FDS"},
 	} {
