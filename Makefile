@@ -43,6 +43,11 @@ test: build ## run the tests
 test-long: build ## run the tests that take long, too
 	SHV_LONG=1 go test -timeout 60m ./...
 
+# Devices have 32 bits, and a length or a time that fits into 64 is found here only.
+.PHONY: test-32bit
+test-32bit: ## run the tests of the protocol, the sessions and the broker as a 32-bit program
+	GOARCH=386 CGO_ENABLED=0 go test -timeout 20m ./internal/shv/... ./internal/session/... ./internal/broker/core
+
 .PHONY: interop
 interop: ## run the tests with pyshv and shvcli, which it installs below tmp/
 	@scripts/interop.sh
@@ -104,7 +109,7 @@ units: ## check the units of systemd, and how well the broker's shuts it in
 # One after the other, also with -j: each uses all cores, and demo the terminal.
 .PHONY: check
 check: ## all that CI runs beyond build and test
-	@for check in format vet staticcheck scripts units interop upgrade-test race fuzz cross demo; do \
+	@for check in format vet staticcheck scripts units test-32bit interop upgrade-test race fuzz cross demo; do \
 	  $(MAKE) --no-print-directory $$check || exit 1; \
 	done
 
