@@ -51,7 +51,7 @@ func (s *settings) load() error {
 		return err
 	}
 	for _, text := range s.config.Warnings {
-		s.log.Warn().Msg(text)
+		s.log.Warn().Str("warning", text).Msg("configuration: warning")
 	}
 	return nil
 }
@@ -107,15 +107,16 @@ func (s *settings) check(c *config.Config) error {
 			continue
 		}
 		if !d.URL.IsEncrypted() && !c.AllowPlaintext {
-			return cliapp.Usagef("%s: off loopback everyone on the way could read along; listen on ssl or wss, or allow it by "+
-				"--allow-plaintext or by allow-plaintext: true in the configuration", d.URL)
+			return cliapp.Usagef("%s: %s: off loopback everyone on the way could read along; listen on ssl or wss, or allow it "+
+				"by --allow-plaintext or by allow-plaintext: true in the configuration", d.At, d.URL)
 		}
 		if c.Development {
-			return cliapp.Usagef("%s: the development user may be let in on loopback only, such as %s", d.URL, cliapp.DefaultURL)
+			return cliapp.Usagef("%s: %s: the development user may be let in on loopback only, such as %s", d.At, d.URL,
+				cliapp.DefaultURL)
 		}
 		if users := auth.WellKnown(c.Access); len(users) > 0 {
-			return fmt.Errorf("%s: users with a password that everybody knows may be let in on loopback only: %s", d.URL,
-				strings.Join(users, ", "))
+			return fmt.Errorf("%s: %s: users with a password that everybody knows may be let in on loopback only: %s", d.At,
+				d.URL, strings.Join(users, ", "))
 		}
 	}
 	return nil
