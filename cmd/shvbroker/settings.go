@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/urfave/cli/v2"
@@ -124,17 +125,20 @@ func (s *settings) check(c *config.Config) error {
 
 // show does what --check-config and --print-config ask for.
 func (s *settings) show() error {
-	return cliapp.ShowConfig(s.command, s.config.Print, s.config.Warnings,
-		func() ([]string, error) { return nil, s.checkFiles() })
+	return cliapp.ShowConfig(s.command, s.config.Print, s.config.Warnings, s.checkFiles)
 }
 
 // checkFiles reads the certificates, lists and passwords that listeners and connections
-// name.
-func (s *settings) checkFiles() error {
+// name. It warns of those that end soon or are outdated, as the broker does at its start.
+func (s *settings) checkFiles() (warnings []string, err error) {
 	var faults []error
 	for _, l := range s.listen {
-		if err := transport.CheckListen(l.URL, l.TLS); err != nil {
+		notices, err := transport.CheckListen(l.URL, l.TLS, time.Now())
+		if err != nil {
 			faults = append(faults, fmt.Errorf("%s: %w", l.At, err))
+		}
+		for _, text := range notices {
+			warnings = append(warnings, fmt.Sprintf("%s: %s", l.At, text))
 		}
 	}
 	for _, c := range s.config.Connections {
@@ -145,7 +149,7 @@ func (s *settings) checkFiles() error {
 			faults = append(faults, err)
 		}
 	}
-	return errors.Join(faults...)
+	return warnings, errors.Join(faults...)
 }
 
 // maxPassword bounds what --hash-password reads, in bytes.

@@ -210,7 +210,13 @@ func TestExampleConfiguration(t *testing.T) {
 		}
 	}
 	devices.Revoke(t, filepath.Join(w.dir, "devices-crl.pem"), time.Now().Add(time.Hour))
-	if r := check(); r.code != 0 || len(r.stderr) != 0 {
+	if r := check(); r.code != 0 || len(r.stderr) != 0 || !r.stdoutHas("the configuration is fine") {
 		t.Errorf("%d, %s", r.code, r.stderr)
+	}
+	// It locks out all devices, and a reload would refuse it.
+	devices.Revoke(t, filepath.Join(w.dir, "devices-crl.pem"), time.Now().Add(-time.Minute))
+	if r := check(); r.code != 0 || !r.stderrHas("warning: "+file+":9:10: ") || !r.stderrHas("outdated") ||
+		!r.stdoutHas("with 1 warning") {
+		t.Errorf("with an outdated list: %d, %s, %s", r.code, r.stdout, r.stderr)
 	}
 }

@@ -71,13 +71,17 @@ func Listen(ctx context.Context, u URL, o ListenOptions) (*Listener, error) {
 	return l, nil
 }
 
-// CheckListen reads the files that Listen would read and returns the first error.
-func CheckListen(u URL, o ListenOptions) error {
+// CheckListen reads the files that Listen would read and returns the first error, or the
+// Notices of the listener at time now.
+func CheckListen(u URL, o ListenOptions, now time.Time) (notices []string, err error) {
 	if !u.IsEncrypted() {
-		return checkPlain(u)
+		return nil, checkPlain(u)
 	}
-	_, err := readTrust(u, o)
-	return err
+	t, err := readTrust(u, o)
+	if err != nil {
+		return nil, err
+	}
+	return t.notices(now), nil
 }
 
 // checkPlain returns an error if u asks for client certificates without TLS. Nobody could show one,

@@ -202,7 +202,7 @@ func TestListenersWithoutTLSRefuseOptionsAboutClientCertificates(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if CheckListen(u, ListenOptions{}) == nil {
+		if _, err := CheckListen(u, ListenOptions{}, time.Now()); err == nil {
 			t.Errorf("%s: found fine", text)
 		}
 		if l, err := Listen(t.Context(), u, ListenOptions{}); err == nil {
