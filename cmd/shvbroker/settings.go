@@ -51,7 +51,7 @@ func (s *settings) load() error {
 		return err
 	}
 	for _, text := range s.config.Warnings {
-		s.log.Warn().Msg(text)
+		s.log.Warn().Str("warning", text).Msg("configuration: warning")
 	}
 	return nil
 }
@@ -107,16 +107,16 @@ func (s *settings) check(c *config.Config) error {
 			continue
 		}
 		if !d.URL.IsEncrypted() && !c.AllowPlaintext {
-			return cliapp.Usagef("%s: not encrypted, so off loopback everyone on the path could read along; listen on ssl "+
-				"or wss, or allow it with --allow-plaintext, or allow-plaintext: true in the configuration", d.URL)
+			return cliapp.Usagef("%s: %s: not encrypted, so off loopback everyone on the path could read along; listen on "+
+				"ssl or wss, or allow it with --allow-plaintext, or allow-plaintext: true in the configuration", d.At, d.URL)
 		}
 		if c.Development {
-			return cliapp.Usagef("%s: the development user is accepted on loopback only, such as %s; for other addresses, "+
-				"name users in a configuration", d.URL, cliapp.DefaultURL)
+			return cliapp.Usagef("%s: %s: the development user is accepted on loopback only, such as %s; for other "+
+				"addresses, name users in a configuration", d.At, d.URL, cliapp.DefaultURL)
 		}
 		if users := auth.WellKnown(c.Access); len(users) > 0 {
-			return fmt.Errorf("%s: users with a password that everybody knows are accepted on loopback only; "+
-				"give them other passwords: %s", d.URL, strings.Join(users, ", "))
+			return fmt.Errorf("%s: %s: users with a password that everybody knows are accepted on loopback only; "+
+				"give them other passwords: %s", d.At, d.URL, strings.Join(users, ", "))
 		}
 	}
 	return nil
