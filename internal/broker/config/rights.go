@@ -13,6 +13,10 @@ import (
 // ErrReadOnly is the answer to a change if no file is named for changed rights.
 var ErrReadOnly = errors.New("rights cannot be changed here: the broker was started without access-file")
 
+// errDevelopment is the fault of a file that was emptied, or is read while it is written.
+var errDevelopment = errors.New("the configuration has no access any more: only a start, not a reload, lets the " +
+	"development user in")
+
 // Rights are those of a running broker: the configuration, and what calls have changed
 // since. All methods may be called concurrently; changes and reloads happen one after
 // the other.
@@ -51,7 +55,7 @@ func (r *Rights) held() Config {
 }
 
 // Reload reads all files again and puts their rights in force, all at once. On an
-// error everything stays as it was. The file of changed rights stays the one
+// error everything stays as it was; a file without rights is one too. The file of changed rights stays the one
 // that the broker was started with. ready is called before, when all is fine: it may
 // refuse the reload too, and put in force what else belongs to it.
 func (r *Rights) Reload(ready func() error) (*Config, error) {
@@ -64,6 +68,9 @@ func (r *Rights) Reload(ready func() error) (*Config, error) {
 	c, err := Load(sources)
 	if err != nil {
 		return nil, err
+	}
+	if c.Development && !r.held().Development {
+		return nil, errDevelopment
 	}
 	if err := r.check(c); err != nil {
 		return nil, err

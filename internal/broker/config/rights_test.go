@@ -223,6 +223,21 @@ func TestWithoutAnAccessFileRightsAreReadOnly(t *testing.T) {
 	}
 }
 
+func TestReloadLetsNoDevelopmentUserIn(t *testing.T) {
+	for _, text := range []string{"", "access:\n", "name: plant\n"} {
+		file := write(t, "f", base)
+		s := config.Sources{File: file}
+		r := config.NewRights(s, load(t, s), func(*config.Config) error { return nil },
+			func(*auth.Directory) { t.Errorf("%q: applied", text) })
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Reload(func() error { return nil }); err == nil || !strings.Contains(err.Error(), "development") {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
 func TestReloadKeepsTheOldOnAnyError(t *testing.T) {
 	f := newFixture(t, "")
 	if err := f.set(users, "new", `{"password":{"Plain":"x"}}`); err != nil {
