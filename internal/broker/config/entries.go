@@ -67,7 +67,11 @@ var userFields = []conf.Field[reading[auth.UserEntry]]{
 		u.DeactivatedReason, _ = conf.Text.Read(&in.Reader, n)
 	}),
 	field("expires", func(in *reader, n *conf.Node, u *auth.UserEntry) { u.Expires, _ = date.Read(&in.Reader, n) }),
-	field("allowed-ips", func(in *reader, n *conf.Node, u *auth.UserEntry) { u.Networks = in.networks(n) }),
+	field("allowed-ips", func(in *reader, n *conf.Node, u *auth.UserEntry) {
+		if u.Networks = in.networks(n); n.Kind() == conf.List && len(n.Items()) == 0 {
+			in.Warn(n, "an empty list: the user may come from anywhere")
+		}
+	}),
 	field("mount-points", func(in *reader, n *conf.Node, u *auth.UserEntry) { u.Mounts = in.mountPoints(n) }),
 	field("mount-by-device-id",
 		func(in *reader, n *conf.Node, u *auth.UserEntry) { u.ByDeviceID, _ = conf.Bool.Read(&in.Reader, n) }),
@@ -218,8 +222,14 @@ func (in *reader) rules(n *conf.Node) []auth.Rule {
 type ruleNodes struct{ ri, path, method, grant *conf.Node }
 
 func ruleField(name string, node func(*ruleNodes) **conf.Node) conf.Field[ruleNodes] {
-	return conf.Field[ruleNodes]{Name: name,
-		Read: func(_ *conf.Reader, n *conf.Node, nodes *ruleNodes) { *node(nodes) = n }}
+	return conf.Field[ruleNodes]{Name: name, Read: func(r *conf.Reader, n *conf.Node, nodes *ruleNodes) {
+		at := node(nodes)
+		if *at != nil {
+			r.FailKey(n, "the same as %s, which the rule has already (want one of them)", (*at).Name())
+			return
+		}
+		*at = n
+	}}
 }
 
 var ruleFields = []conf.Field[ruleNodes]{
@@ -242,8 +252,12 @@ func (in *reader) rule(n *conf.Node) (rule auth.Rule) {
 		text, _ = conf.Text.Read(&in.Reader, at)
 	case nodes.path != nil && nodes.ri == nil:
 		at = nodes.path
-		if text, _ = conf.Text.Read(&in.Reader, at); nodes.method != nil && nodes.method.Text() != "" {
-			text += ":" + nodes.method.Text()
+		text, _ = conf.Text.Read(&in.Reader, at)
+		if nodes.method != nil {
+			// Without a method, or with an empty one, the rule is about all of them.
+			if method, _ := conf.Text.Read(&in.Reader, nodes.method); method != "" {
+				text += ":" + method
+			}
 		}
 	default:
 		in.Fail(n, "no shvRI (want %s)", ruleExample)
@@ -310,7 +324,7 @@ func (in *reader) ri(text string) (shvpath.RI, error) {
 // names reads the names of roles.
 func (in *reader) names(n *conf.Node) []string {
 	names := conf.Text.ReadList(&in.Reader, n, "[operator, viewer]")
-	key := strings.Join(names, "\n")
+	key := fmt.Sprintf("%q", names)
 	if same, ok := in.lists[key]; ok {
 		return same
 	}

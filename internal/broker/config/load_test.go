@@ -3,6 +3,7 @@ package config_test
 import (
 	"fmt"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -307,5 +308,27 @@ func TestFlagsTakePrecedenceAndEachSettingIsExplained(t *testing.T) {
 		!strings.Contains(err.Error(), "--drain-grace: duration 2h is out of range (want 0s to 1h)") ||
 		!strings.Contains(err.Error(), `--metrics-listen: invalid address "x"`) {
 		t.Errorf("%v", err)
+	}
+}
+
+func TestListsOfRolesAreNotMixedUp(t *testing.T) {
+	dir := t.TempDir()
+	users := `{"a": {"password": {"format": "PLAIN", "password": "x"}, "roles": ["r\ns"]},
+	"b": {"password": {"format": "PLAIN", "password": "x"}, "roles": ["r", "s"]}}`
+	if err := os.WriteFile(filepath.Join(dir, "users.cpon"), []byte(users), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := load(t, config.Sources{Dir: dir})
+	if a, b := c.Access.Users["a"].Roles, c.Access.Users["b"].Roles; len(a) != 1 || len(b) != 2 {
+		t.Errorf("roles %q and %q", a, b)
+	}
+}
+
+func TestAnEmptyListOfNetworksIsWarnedOf(t *testing.T) {
+	file := write(t, "f", "access: {users: {a: {password: !Plain x, allowed-ips: []}}}\n")
+	c := load(t, config.Sources{File: file})
+	if got := strings.Join(c.Warnings, "\n"); !strings.Contains(got,
+		`:1:55: access.users."a".allowed-ips: an empty list: the user may come from anywhere`) {
+		t.Errorf("warnings: %q", got)
 	}
 }
