@@ -121,6 +121,10 @@ func load(s Sources, data []byte) (*Config, error) {
 	}
 	c.changes = newPart()
 	in.changes(c.AccessFile, c.changes)
+	if s.Flag != nil {
+		table.Override(&in.Reader, s.Flag, func(string) (string, bool) { return "", false }, c, c.sources)
+		c.defaultPair(s.Flag)
+	}
 	if err := in.Err(); err != nil {
 		return nil, err
 	}
@@ -129,14 +133,6 @@ func load(s Sources, data []byte) (*Config, error) {
 	}
 	c.Warnings = append(in.Warnings(), c.Warnings...)
 	c.size = in.size
-	if s.Flag != nil {
-		var flags conf.Reader
-		table.Override(&flags, s.Flag, func(string) (string, bool) { return "", false }, c, c.sources)
-		c.defaultPair(s.Flag)
-		if err := flags.Err(); err != nil {
-			return nil, err
-		}
-	}
 	return c, nil
 }
 

@@ -149,6 +149,9 @@ func (in *reader) connection(n *conf.Node) (up connecting) {
 	if (up.URL.Cert == "") != (up.URL.Key == "") {
 		in.Fail(up.client, "cert and key go together (want both or none)")
 	}
+	if t := up.URL; up.url.Kind() == conf.Scalar && !t.IsEncrypted() && t.CA+t.CRL+t.Cert+t.Key != "" {
+		in.Warn(up.client, "ca, cert, key and crl have no effect on %s (want ssl or wss)", t.Scheme)
+	}
 	if up.MountPoint == "" && up.DeviceID == "" {
 		up.MountPoint, up.DeviceID = string(shvpath.Clean([]byte(up.URL.MountPoint))), up.URL.DeviceID
 	}

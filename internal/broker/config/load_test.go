@@ -332,3 +332,24 @@ func TestAnEmptyListOfNetworksIsWarnedOf(t *testing.T) {
 		t.Errorf("warnings: %q", got)
 	}
 }
+
+func TestFaultsOfFileAndFlagsAreReportedTogether(t *testing.T) {
+	file := write(t, "f", "drain: {grace: 5x}\n")
+	_, err := config.Load(config.Sources{File: file, Flag: func(name string) ([]string, bool) {
+		return []string{"9h"}, name == "drain-spread"
+	}})
+	want := file + `:1:16: drain.grace: invalid duration "5x" (want 90, 90s or 1m30s)` +
+		"\n--drain-spread: duration 9h is out of range (want 0s to 1h)"
+	if err == nil || err.Error() != want {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestFilesOfTrustWithoutTLSAreWarnedOf(t *testing.T) {
+	file := write(t, "f", "connections: [{name: up, enabled: true, client: {url: 'tcp://h', mount: a, ca: c}}]\n")
+	c := load(t, config.Sources{File: file})
+	if got := strings.Join(c.Warnings, "\n"); !strings.Contains(got,
+		`:1:49: connections[1].client: ca, cert, key and crl have no effect on tcp (want ssl or wss)`) {
+		t.Errorf("warnings: %q", got)
+	}
+}
