@@ -249,7 +249,7 @@ func TestPrintShowsSourcesAndNoSecrets(t *testing.T) {
 		"connections.\"headquarters\".password-file: testdata/secret  # testdata/whole.yaml:41:7\n",
 		"connections.\"headquarters\".exported_shv_root: shv/plant  # ",
 		"connections.\"headquarters\".heartbeat_interval: 1m30s  # ", "drain.grace: 10s  # default\n",
-		"metrics.listen:   # default\n",
+		"metrics.listen: (none)  # default\n",
 		`"expires":"2030-01-01T00:00:00Z"`, `"allowed-ips":["10.0.0.0/8"`, `"certificates":["cn:eva"]`,
 	} {
 		if !strings.Contains(b.String(), want) {

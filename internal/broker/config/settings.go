@@ -44,7 +44,8 @@ var table = newTable()
 
 func newTable() *conf.Table[Config] {
 	settings := []conf.Setting[Config]{
-		conf.Value("name", "what the broker is called", conf.Text, func(c *Config) *string { return &c.Name }),
+		conf.Value("name", "what the broker is called; default: broker.local", conf.Text,
+			func(c *Config) *string { return &c.Name }),
 		conf.Setting[Config]{Key: "listen",
 			About: "where it listens", Read: readListen, Lines: showListen}.OnFlag("listen").OnList(),
 		conf.Value("allow-plaintext", "listen without TLS off loopback too, where everyone on the path can read along",

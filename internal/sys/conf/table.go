@@ -1,6 +1,7 @@
 package conf
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"math"
@@ -27,7 +28,7 @@ type Setting[C any] struct {
 }
 
 // Line is a line of --print-config. With an empty key it is a text that belongs to the
-// line before.
+// line before. An empty text is shown as (none).
 type Line struct{ Key, Text, Source string }
 
 // Sources says of each setting, by its key, where its value comes from. A setting
@@ -213,7 +214,7 @@ func (t *Table[C]) Print(w io.Writer, c *C, sources Sources, explain bool) error
 			if line.Source == "" {
 				line.Source = sources.Of(s.Key)
 			}
-			fmt.Fprintf(&b, "%s: %s  # %s", line.Key, line.Text, line.Source)
+			fmt.Fprintf(&b, "%s: %s  # %s", line.Key, cmp.Or(line.Text, "(none)"), line.Source)
 			if explain && i == 0 && s.About != "" {
 				b.WriteString("; " + s.About)
 				if s.Lowest != "" {
