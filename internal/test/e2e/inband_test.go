@@ -238,7 +238,7 @@ func TestKilledInBand(t *testing.T) {
 			why   string
 			after func()
 		}{
-			{"helper", func(*process) { w.killHelper() }, told, "device restarted", func() {}},
+			{"helper", func(*process) { w.killHelper() }, told, "process on the device was lost", func() {}},
 			{"shvrsh", func(p *process) { w.killPid(p.pid()) }, 50 * time.Second, "", func() {}},
 			// The broker answers the next call of shvrsh, which follows within 15 s.
 			{"agent", func(*process) { w.kill(w.agent) }, 20 * time.Second, "session ended", w.startAgent},
