@@ -159,6 +159,14 @@ func TestFaultsHaveTheirPlaceAndSayWhatWasExpected(t *testing.T) {
 	}
 }
 
+func TestAnInvalidURLIsOneFault(t *testing.T) {
+	file := write(t, "f", "listen:\n- url: x\n")
+	const want = ":2:8: listen[1].url: invalid URL x (want one such as tcp://127.0.0.1:3755)"
+	if _, err := config.Load(config.Sources{File: file}); err == nil || err.Error() != file+want {
+		t.Errorf("got  %v\nwant %s%s", err, file, want)
+	}
+}
+
 // Whichever line is broken, its error is at that line.
 func TestEveryLineOfAConfigurationCanBeTheBrokenOne(t *testing.T) {
 	data, err := os.ReadFile("testdata/whole.yaml")

@@ -164,12 +164,13 @@ func (l *listening) lines(number int) []conf.Line {
 	return lines
 }
 
-// checkListenURL checks a URL, and reports whether the broker can listen there.
+// checkListenURL checks a URL, and reports whether its scheme is one to listen on; a URL
+// with a fault counts as such.
 func checkListenURL(r *conf.Reader, n *conf.Node, text string) bool {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme == "" {
 		r.Fail(n, "invalid URL %s (want one such as tcp://127.0.0.1:3755)", shownURL(text))
-		return false
+		return true
 	}
 	switch u.Scheme {
 	case transport.TCP, transport.SSL, transport.TCPS, transport.WS, transport.WSS, transport.Unix:
