@@ -71,8 +71,8 @@ func Listen(ctx context.Context, u URL, o ListenOptions) (*Listener, error) {
 	return l, nil
 }
 
-// CheckListen reads the files that Listen would read and returns the first error, or the
-// Notices of the listener at time now.
+// CheckListen reads the files that Listen would read. It returns the Notices of the listener at
+// time now, or errors of all files as Listen does, those of options as OptionError.
 func CheckListen(u URL, o ListenOptions, now time.Time) (notices []string, err error) {
 	if !u.IsEncrypted() {
 		return nil, checkPlain(u)
@@ -88,7 +88,15 @@ func CheckListen(u URL, o ListenOptions, now time.Time) (notices []string, err e
 // and everybody would be admitted.
 func checkPlain(u URL) error {
 	if !u.IsEncrypted() && (u.ClientCA != "" || u.CRL != "" || u.RequireClientCert) {
-		return fmt.Errorf("client-ca, crl and require-client-cert need ssl or wss: %s has no certificates", u.Scheme)
+		option := "require-client-cert"
+		switch {
+		case u.ClientCA != "":
+			option = "client-ca"
+		case u.CRL != "":
+			option = "crl"
+		}
+		return ofOption(option,
+			fmt.Errorf("client-ca, crl and require-client-cert need ssl or wss: %s has no certificates", u.Scheme))
 	}
 	return nil
 }
