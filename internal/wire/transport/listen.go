@@ -72,8 +72,8 @@ func Listen(ctx context.Context, u URL, o ListenOptions) (*Listener, error) {
 }
 
 // CheckListen reads the files that Listen would read. It returns the Notices of the listener at
-// time now, or errors of all files as Listen does, those of options as OptionError.
-func CheckListen(u URL, o ListenOptions, now time.Time) (notices []string, err error) {
+// time now, or errors of all files as Listen does. Both are OptionErrors where an option is at fault.
+func CheckListen(u URL, o ListenOptions, now time.Time) (notices []error, err error) {
 	if !u.IsEncrypted() {
 		return nil, checkPlain(u)
 	}
@@ -174,12 +174,15 @@ func (l *Listener) Reload() (use func(), err error) {
 // Notices returns what an operator should know at time now about the files of the listener, one
 // line each: an outdated revocation list, or a certificate that has expired or has less than a
 // tenth of its lifetime left.
-func (l *Listener) Notices(now time.Time) []string {
+func (l *Listener) Notices(now time.Time) (texts []string) {
 	t := l.trust.Load()
 	if t == nil {
 		return nil
 	}
-	return t.notices(now)
+	for _, notice := range t.notices(now) {
+		texts = append(texts, notice.Error())
+	}
+	return texts
 }
 
 // URL returns the URL that the listener listens on, with the actual port.

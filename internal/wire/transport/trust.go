@@ -84,24 +84,25 @@ func (t *trust) verify(shown []*x509.Certificate) error {
 	return t.revoked.check(chains, time.Time{})
 }
 
-// notices returns the Notices of a listener.
-func (t *trust) notices(now time.Time) (texts []string) {
+// notices returns the Notices of a listener, each as an OptionError.
+func (t *trust) notices(now time.Time) (all []error) {
 	if own := t.config.Certificates[0].Leaf; own != nil {
 		switch left := own.NotAfter.Sub(now); {
 		case left < 0:
-			texts = append(texts, fmt.Sprintf("certificate %s expired on %s and clients reject it; replace it and reload",
-				t.certFile, date(own.NotAfter)))
+			all = append(all, ofOption("cert", fmt.Errorf(
+				"certificate %s expired on %s and clients reject it; replace it and reload", t.certFile, date(own.NotAfter))))
 		case left < own.NotAfter.Sub(own.NotBefore)/10:
-			texts = append(texts, fmt.Sprintf("certificate %s expires on %s; replace it and reload",
-				t.certFile, date(own.NotAfter)))
+			all = append(all, ofOption("cert", fmt.Errorf(
+				"certificate %s expires on %s; replace it and reload", t.certFile, date(own.NotAfter))))
 		}
 	}
 	if t.revoked != nil {
 		if err := t.revoked.current(now); err != nil {
-			texts = append(texts, err.Error()+" and reload; until then, clients of that authority are rejected")
+			all = append(all, ofOption("crl", fmt.Errorf(
+				"%w and reload; until then, clients of that authority are rejected", err)))
 		}
 	}
-	return texts
+	return all
 }
 
 // validUntil returns when the client's certificates expire: the first of the chain that lasts
