@@ -128,6 +128,9 @@ func run(c *cli.Context) error {
 	if cliapp.ShowsConfig(c) {
 		return show(c, config)
 	}
+	for _, text := range config.Warnings {
+		log.Warn().Str("warning", text).Msg("configuration: warning")
+	}
 	places, err := brokers(c, config)
 	if err != nil {
 		return err

@@ -98,7 +98,7 @@ func socketPath(config *config.Config) string {
 // show prints the configuration instead of using it. A file that is missing on this
 // machine now is a warning: it may exist where the configuration is for.
 func show(c *cli.Context, config *config.Config) error {
-	return cliapp.ShowConfig(c, config.Print, nil, func() (warnings []string, faults error) {
+	return cliapp.ShowConfig(c, config.Print, config.Warnings, func() (warnings []string, faults error) {
 		warn := func(about, text any) { warnings = append(warnings, fmt.Sprintf("%s: %s", about, text)) }
 		for i, u := range config.URLs {
 			if err := transport.CheckDial(u); err != nil {

@@ -133,7 +133,7 @@ func run(c *cli.Context) error {
 	}
 	address, urls := advertised(s.config.Advertise)
 	cliapp.OutliveReaders()
-	return daemon.Run(c.Context, daemon.Options{
+	err = daemon.Run(c.Context, daemon.Options{
 		Config:  s.config,
 		Sources: s.sources,
 		Check:   s.check,
@@ -153,6 +153,7 @@ func run(c *cli.Context) error {
 		Log:     log,
 		LogLost: func() uint64 { return cliapp.LogLost(c) },
 	})
+	return cliapp.ConfigError(c, err)
 }
 
 // journalFromFlags reads --journal and --journal-unsafe.

@@ -48,8 +48,15 @@ func (s *settings) load() error {
 	if s.listen, err = s.listenSpecs(); err != nil {
 		return err
 	}
-	if err := s.check(s.config); err != nil || cliapp.ShowsConfig(c) {
-		return err
+	if err := s.check(s.config); err != nil {
+		if c.Bool(cliapp.FlagCheckConfig) {
+			_, faults := s.checkFiles()
+			err = errors.Join(err, faults)
+		}
+		return cliapp.ConfigError(c, err)
+	}
+	if cliapp.ShowsConfig(c) {
+		return nil
 	}
 	for _, text := range s.config.Warnings {
 		s.log.Warn().Str("warning", text).Msg("configuration: warning")
@@ -74,16 +81,17 @@ func (s *settings) listenSpecs() (specs []daemon.ListenSpec, err error) {
 	for _, l := range s.config.Listen {
 		u, err := l.Parsed()
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", l.At, err)
+			return nil, l.Fault(err)
 		}
 		specs = append(specs, daemon.ListenSpec{URL: u, TLS: transport.ListenOptions{CertFile: l.Cert, KeyFile: l.Key},
-			At: l.At})
+			Entry: l})
 	}
 	if len(specs) > 0 {
 		return specs, nil
 	}
-	u, err := transport.ParseURL(config.DefaultListen)
-	return []daemon.ListenSpec{{URL: u, At: "default"}}, err
+	l := config.DefaultListener()
+	u, err := l.Parsed()
+	return []daemon.ListenSpec{{URL: u, Entry: l}}, err
 }
 
 // advertised returns the addresses that helpers are given to connect to, the plain one
@@ -101,26 +109,46 @@ func advertised(all []transport.URL) (plain core.Address, others []transport.URL
 }
 
 // check refuses a configuration that lets in anybody from anywhere. Where a socket is
-// that the broker is given shows when it has it.
+// that the broker is given shows when it has it. The error has a line for each listener.
 func (s *settings) check(c *config.Config) error {
+	var faults []error
+	known := auth.WellKnown(c.Access)
 	for _, d := range s.listen {
 		if d.URL.IsLocal() || d.URL.Socket != "" && d.TLS.Socket == nil {
 			continue
 		}
-		if !d.URL.IsEncrypted() && !c.AllowPlaintext {
-			return cliapp.Usagef("%s: %s: not encrypted, so off loopback everyone on the path could read along; listen on "+
-				"ssl or wss, or allow it with --allow-plaintext, or allow-plaintext: true in the configuration", d.At, d.URL)
-		}
-		if c.Development {
-			return cliapp.Usagef("%s: %s: the development user is accepted on loopback only, such as %s; for other "+
-				"addresses, name users in a configuration", d.At, d.URL, cliapp.DefaultURL)
-		}
-		if users := auth.WellKnown(c.Access); len(users) > 0 {
-			return fmt.Errorf("%s: %s: users with a password that everybody knows are accepted on loopback only; "+
-				"give them other passwords: %s", d.At, d.URL, strings.Join(users, ", "))
+		switch {
+		case !d.URL.IsEncrypted() && !c.AllowPlaintext:
+			faults = append(faults, refused(d, "not encrypted, so off loopback everyone on the path could read along; "+
+				"listen on ssl or wss, or allow it with --allow-plaintext, or allow-plaintext: true in the configuration"))
+		case c.Development:
+			faults = append(faults, refused(d, "the development user is accepted on loopback only, such as %s; for other "+
+				"addresses, name users in a configuration", cliapp.DefaultURL))
+		case len(known) > 0:
+			faults = append(faults, fmt.Errorf("%s: %s: users with a password that everybody knows are accepted on "+
+				"loopback only; give them other passwords: %s", place(d), d.URL, strings.Join(known, ", ")))
+			known = nil // it is about the users: once is enough
 		}
 	}
-	return nil
+	return errors.Join(faults...)
+}
+
+// refused is the error for a listener that must not be. It is one of the command line
+// only where that names the listener.
+func refused(d daemon.ListenSpec, format string, args ...any) error {
+	err := fmt.Errorf("%s: %s: %s", place(d), d.URL, fmt.Sprintf(format, args...))
+	if d.Entry.InFile() {
+		return err
+	}
+	return cliapp.UsageError{Err: err}
+}
+
+// place is where the address of a listener is said.
+func place(d daemon.ListenSpec) string {
+	if d.TLS.Socket != nil {
+		return d.Entry.Where("socket")
+	}
+	return d.Entry.Where("url")
 }
 
 // show does what --check-config and --print-config ask for.
@@ -135,15 +163,15 @@ func (s *settings) checkFiles() (warnings []string, err error) {
 	for _, l := range s.listen {
 		notices, err := transport.CheckListen(l.URL, l.TLS, time.Now())
 		if err != nil {
-			faults = append(faults, fmt.Errorf("%s: %w", l.At, err))
+			faults = append(faults, l.Entry.Fault(err))
 		}
-		for _, text := range notices {
-			warnings = append(warnings, fmt.Sprintf("%s: %s", l.At, text))
+		for _, notice := range notices {
+			warnings = append(warnings, l.Entry.Fault(notice).Error())
 		}
 	}
 	for _, c := range s.config.Connections {
 		if err := transport.CheckDial(c.URL); err != nil {
-			faults = append(faults, fmt.Errorf("%s: %w", c.At, err))
+			faults = append(faults, c.Fault(err))
 		}
 		if _, err := daemon.ParentLogin(c); err != nil {
 			faults = append(faults, err)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -8,6 +9,7 @@ import (
 
 	"shvtools/internal/broker/config"
 	"shvtools/internal/broker/daemon"
+	"shvtools/internal/sys/cliapp"
 	"shvtools/internal/sys/sdlisten"
 	"shvtools/internal/wire/transport"
 )
@@ -19,6 +21,7 @@ import (
 func (s *settings) give(sockets []sdlisten.Socket) (metrics net.Listener, err error) {
 	taken := make(map[string]bool)
 	var specs []daemon.ListenSpec
+	var faults []error
 	for _, d := range s.listen {
 		if d.URL.Socket == "" {
 			specs = append(specs, d)
@@ -26,27 +29,34 @@ func (s *settings) give(sockets []sdlisten.Socket) (metrics net.Listener, err er
 		}
 		named := bearing(sockets, d.URL.Socket)
 		if len(named) == 0 || taken[d.URL.Socket] {
-			return nil, noSocket(d.At, d.URL.Socket, sockets, taken)
+			faults = append(faults, noSocket(d.Entry.Where("socket"), d.URL.Socket, sockets, taken))
+			continue
 		}
 		taken[d.URL.Socket] = true
 		for _, k := range named {
 			given := d
 			if given.URL, err = transport.At(d.URL, k.Addr()); err != nil {
-				return nil, fmt.Errorf("%s: socket %q: %w", d.At, k.Name, err)
+				faults = append(faults, fmt.Errorf("%s: socket %q: %w", d.Entry.Where("socket"), k.Name, err))
+				continue
 			}
 			given.TLS.Socket = k.Listener
 			specs = append(specs, given)
 		}
 	}
 	if name, ok := strings.CutPrefix(s.config.Operation.Metrics, config.MetricsSocket); ok {
-		named := bearing(sockets, name)
+		named, source := bearing(sockets, name), s.config.Where("metrics.listen")
 		switch {
 		case len(named) == 0 || taken[name]:
-			return nil, noSocket("metrics", name, sockets, taken)
+			faults = append(faults, noSocket(source, name, sockets, taken))
 		case len(named) > 1:
-			return nil, fmt.Errorf("metrics: %d sockets %q were passed, and one is listened on", len(named), name)
+			faults = append(faults, fmt.Errorf("%s: %d sockets %q were passed, and one is listened on", source,
+				len(named), name))
+		default:
+			metrics, taken[name] = named[0].Listener, true
 		}
-		metrics, taken[name] = named[0].Listener, true
+	}
+	if faults != nil {
+		return nil, cliapp.ConfigError(s.command, errors.Join(faults...))
 	}
 	for _, k := range sockets {
 		if !taken[k.Name] {
@@ -55,7 +65,10 @@ func (s *settings) give(sockets []sdlisten.Socket) (metrics net.Listener, err er
 		}
 	}
 	s.listen = specs
-	return metrics, s.check(s.config)
+	if err := s.check(s.config); err != nil {
+		return nil, cliapp.ConfigError(s.command, err)
+	}
+	return metrics, nil
 }
 
 // bearing are the sockets of a name.

@@ -24,6 +24,8 @@ type Connection struct {
 	Heartbeat    time.Duration // 0: the default
 	Reconnect    time.Duration // the longest wait between two tries; 0: the default
 	At           string        // file, line and column
+
+	origin origin // of the client
 }
 
 const connectionExample = `{name: up, enabled: true, client: {url: "tcp://broker", mount: sites/prague}}`
@@ -38,6 +40,7 @@ type connecting struct {
 }
 
 func (up *connecting) note(n *conf.Node, name, text string) {
+	up.origin.note(n)
 	up.lines = append(up.lines, conf.Line{Key: name, Text: text, Source: n.KeyPlace().String()})
 }
 
@@ -82,7 +85,10 @@ var (
 		{Name: "exported_root_user", Silent: true, Read: unused},
 	}
 	clientFields = []conf.Field[connecting]{
-		{Name: "url", Read: func(_ *conf.Reader, n *conf.Node, up *connecting) { up.url = n }},
+		{Name: "url", Read: func(_ *conf.Reader, n *conf.Node, up *connecting) {
+			up.url = n
+			up.origin.note(n)
+		}},
 		upText("user", conf.Text, func(up *connecting) *string { return &up.User }),
 		upFile("password-file", func(up *connecting) *string { return &up.PasswordFile }),
 		{Name: "ca", Read: trustFile(func(up *connecting) *string { return &up.trust.CA })},
@@ -107,6 +113,7 @@ func trustFile(to func(*connecting) *string) func(*conf.Reader, *conf.Node, *con
 	return func(r *conf.Reader, n *conf.Node, up *connecting) {
 		text, _ := conf.Text.Read(r, n)
 		*to(up) = conf.Beside(n.Place(), text)
+		up.origin.note(n)
 	}
 }
 
@@ -144,6 +151,7 @@ func (in *reader) connection(n *conf.Node) (up connecting) {
 		return up
 	}
 	up.URL, _ = clientURL.Read(&in.Reader, up.url)
+	up.origin.inURL(up.URL)
 	up.URL.CA, up.URL.CRL = cmp.Or(up.URL.CA, up.trust.CA), cmp.Or(up.URL.CRL, up.trust.CRL)
 	up.URL.Cert, up.URL.Key = cmp.Or(up.URL.Cert, up.trust.Cert), cmp.Or(up.URL.Key, up.trust.Key)
 	if (up.URL.Cert == "") != (up.URL.Key == "") {
@@ -164,6 +172,7 @@ func (in *reader) connection(n *conf.Node) (up connecting) {
 	if up.Name == "" {
 		up.Name = up.URL.Address()
 	}
+	up.origin.at, up.origin.key = up.client.Place().String(), fmt.Sprintf("connections.%q.client", up.Name)
 	return up
 }
 

@@ -44,7 +44,11 @@ func TestFaultsHaveTheirPlaceAndSayWhatWasExpected(t *testing.T) {
 		{"listen key", "listen:\n- {url: 'tcp://x', port: 1}\n",
 			`f:2:20: listen[1].port: unknown key (want url, cert, key, client-ca, crl, socket or require-client-cert)`},
 		{"listen option", "listen:\n- url: 'ssl://x?clientca=a'\n",
-			`f:2:8: listen[1].url: URL ssl://x: unknown option "clientca" of a listener; known are cert, client-ca, `},
+			`f:2:8: listen[1].url: URL ssl://x: unknown option "clientca" of a listener (want cert, client-ca, `},
+		{"option twice", "listen:\n- url: 'unix:/s?mode=600&mode=666'\n",
+			`f:2:8: listen[1].url: URL unix:/s: option "mode" is there twice`},
+		{"port", "listen:\n- url: 'tcp://x:70000'\n",
+			`f:2:8: listen[1].url: URL tcp://x:70000: port 70000 is out of range (want 0 to 65535)`},
 		{"plaintext", "allow-plaintext: yes\n", `f:1:18: allow-plaintext: invalid value "yes" (want true or false)`},
 		{"limit", "limits:\n  frames: 1\n",
 			`f:2:3: limits.frames: unknown key (want frame, login-frame, connections, unauthenticated,`},
@@ -152,6 +156,14 @@ func TestFaultsHaveTheirPlaceAndSayWhatWasExpected(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestAnInvalidURLIsOneFault(t *testing.T) {
+	file := write(t, "f", "listen:\n- url: x\n")
+	const want = ":2:8: listen[1].url: invalid URL x (want one such as tcp://127.0.0.1:3755)"
+	if _, err := config.Load(config.Sources{File: file}); err == nil || err.Error() != file+want {
+		t.Errorf("got  %v\nwant %s%s", err, file, want)
 	}
 }
 

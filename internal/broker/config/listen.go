@@ -19,6 +19,8 @@ type Listen struct {
 	RequireClientCert bool
 	Socket            string // name of one that the broker is given; "": it opens its own
 	At                string // file, line and column, or the flag
+
+	origin origin
 }
 
 // Parsed returns the URL with the options of the keys beside it.
@@ -44,6 +46,7 @@ type listening struct {
 var listenFields = []conf.Field[listening]{
 	{Name: "url", Read: func(r *conf.Reader, n *conf.Node, l *listening) {
 		l.url = n
+		l.origin.note(n)
 		if text, ok := conf.Text.Read(r, n); ok {
 			l.URL, l.At = text, n.Place().String()
 			l.unserved = !checkListenURL(r, n, text)
@@ -55,10 +58,12 @@ var listenFields = []conf.Field[listening]{
 	listenFile("crl", func(l *listening) *string { return &l.CRL }),
 	{Name: "socket", Read: func(r *conf.Reader, n *conf.Node, l *listening) {
 		l.Socket, _ = conf.Text.Read(r, n)
+		l.origin.note(n)
 		l.sources["socket"] = n.KeyPlace().String()
 	}},
 	{Name: "require-client-cert", Read: func(r *conf.Reader, n *conf.Node, l *listening) {
 		l.RequireClientCert, _ = conf.Bool.Read(r, n)
+		l.origin.note(n)
 		l.sources["require-client-cert"] = n.KeyPlace().String()
 	}},
 }
@@ -68,6 +73,7 @@ func listenFile(name string, field func(*listening) *string) conf.Field[listenin
 	return conf.Field[listening]{Name: name, Read: func(r *conf.Reader, n *conf.Node, l *listening) {
 		text, _ := conf.Text.Read(r, n)
 		*field(l) = conf.Beside(n.Place(), text)
+		l.origin.note(n)
 		l.sources[name] = n.KeyPlace().String()
 	}}
 }
@@ -78,6 +84,7 @@ func readListen(r *conf.Reader, n *conf.Node, c *Config) {
 	unserved := 0
 	r.EachItem(n, `[{url: "tcp://127.0.0.1:3755"}]`, func(item *conf.Node) {
 		l := listening{Listen: Listen{At: item.Place().String()}, sources: make(map[string]string)}
+		l.origin.at, l.origin.key = l.At, item.Key()
 		if item.Kind() == conf.Scalar && !item.Place().InFile() {
 			l.URL, l.url = item.Text(), item
 			if _, err := transport.ParseListenURL(l.URL); err != nil {
@@ -95,6 +102,9 @@ func readListen(r *conf.Reader, n *conf.Node, c *Config) {
 		if l.unserved {
 			unserved++
 		} else {
+			if u, err := transport.ParseListenURL(l.URL); err == nil {
+				l.origin.inURL(u)
+			}
 			l.url = nil // it would keep the whole file
 			c.Listen = append(c.Listen, l.Listen)
 			c.listening = append(c.listening, l)
@@ -118,7 +128,11 @@ func (c *Config) defaultPair(flag func(name string) ([]string, bool)) {
 		}{{"tls-cert", "cert", &l.Cert}, {"tls-key", "key", &l.Key}} {
 			if values, ok := flag(each.flag); ok && len(values) == 1 {
 				*each.field, l.sources[each.name] = values[0], conf.FlagPlace(each.flag).String()
+				l.origin.noteAt(each.name, conf.FlagPlace(each.flag))
 			}
+		}
+		if u, err := transport.ParseListenURL(l.URL); err == nil {
+			l.origin.inURL(u)
 		}
 		c.Listen[i] = l.Listen
 	}
@@ -164,12 +178,13 @@ func (l *listening) lines(number int) []conf.Line {
 	return lines
 }
 
-// checkListenURL checks a URL, and reports whether the broker can listen there.
+// checkListenURL checks a URL, and reports whether its scheme is one to listen on; a URL
+// with a fault counts as such.
 func checkListenURL(r *conf.Reader, n *conf.Node, text string) bool {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme == "" {
 		r.Fail(n, "invalid URL %s (want one such as tcp://127.0.0.1:3755)", shownURL(text))
-		return false
+		return true
 	}
 	switch u.Scheme {
 	case transport.TCP, transport.SSL, transport.TCPS, transport.WS, transport.WSS, transport.Unix:

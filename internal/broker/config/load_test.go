@@ -63,21 +63,30 @@ func TestEveryKeyIsRead(t *testing.T) {
 		c.AccessFile != "/var/lib/shvbroker/access.yaml" || c.Development {
 		t.Errorf("%+v", c)
 	}
-	if got := fmt.Sprint(c.Listen); got != "[{tcp://127.0.0.1:3755     false  testdata/whole.yaml:4:10} "+
-		"{ssl://0.0.0.0:3756 testdata/cert.pem /etc/shv/key.pem testdata/devices.pem /etc/shv/crl.pem true shv "+
-		"testdata/whole.yaml:5:10}]" {
+	var listen []string
+	for _, l := range c.Listen {
+		listen = append(listen, fmt.Sprint(l.URL, " ", l.Cert, " ", l.Key, " ", l.ClientCA, " ", l.CRL, " ",
+			l.RequireClientCert, " ", l.Socket, " ", l.At))
+	}
+	if got := fmt.Sprintf("[{%s}]", strings.Join(listen, "} {")); got !=
+		"[{tcp://127.0.0.1:3755     false  testdata/whole.yaml:4:10} "+
+			"{ssl://0.0.0.0:3756 testdata/cert.pem /etc/shv/key.pem testdata/devices.pem /etc/shv/crl.pem true shv "+
+			"testdata/whole.yaml:5:10}]" {
 		t.Errorf("listen %s", got)
 	}
 	levels(t, c, "eva", map[string]rpc.Access{
 		"test/closed/a:get": rpc.AccessNone, "test/a:set": rpc.AccessWrite, "test/a:reset": rpc.AccessNone,
 		"x:get": rpc.AccessRead, "x:set": rpc.AccessNone,
 	})
-	if got := fmt.Sprint(c.Connections,
-		c.Advertise); got != "[{headquarters ssl://hq.example.com:3756 plant-7 testdata/secret sites/plant7 serial-9 "+
-		"shv/plant 1m30s 30s testdata/whole.yaml:27:5}] [tcp://plant.example.com:3755 ssl://plant.example.com:3756]" {
+	up := c.Connections[0]
+	if got := fmt.Sprint(up.Name, " ", up.URL, " ", up.User, " ", up.PasswordFile, " ", up.MountPoint, " ",
+		up.DeviceID, " ",
+		up.Root, " ", up.Heartbeat, " ", up.Reconnect, " ", up.At, " ", len(c.Connections), " ", c.Advertise,
+	); got != "headquarters ssl://hq.example.com:3756 plant-7 testdata/secret sites/plant7 serial-9 "+
+		"shv/plant 1m30s 30s testdata/whole.yaml:27:5 1 [tcp://plant.example.com:3755 ssl://plant.example.com:3756]" {
 		t.Errorf("connections and addresses %s", got)
 	}
-	if up := c.Connections[0].URL; up.CA != "testdata/hq.pem" || up.Cert != "testdata/own.pem" ||
+	if up := up.URL; up.CA != "testdata/hq.pem" || up.Cert != "testdata/own.pem" ||
 		up.Key != "/etc/shv/of-the-url" || up.CRL != "testdata/hq.crl" {
 		t.Errorf("certificates of a connection: %+v", up)
 	}

@@ -44,7 +44,8 @@ type Options struct {
 type ListenSpec struct {
 	URL transport.URL
 	TLS transport.ListenOptions
-	At  string // who says so, for errors
+	// Entry says who wants it, for errors.
+	Entry config.Listen
 }
 
 // Journal says where the traffic is written.

@@ -2,28 +2,33 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
 	"shvtools/internal/wire/transport"
 )
 
-// listen opens all listeners, or none.
+// listen opens all listeners, or none. The error has a line for each that cannot be opened.
 func listen(ctx context.Context, specs []ListenSpec) (listeners []*transport.Listener, err error) {
-	defer func() {
-		if err != nil {
-			for _, l := range listeners {
-				_ = l.Close()
-			}
-		}
-	}()
+	var faults []error
 	for _, s := range specs {
 		s.TLS.OnlyIPv6 = sharesPort(s, specs)
 		l, err := transport.Listen(ctx, s.URL, s.TLS)
 		if err != nil {
-			return listeners, fmt.Errorf("cannot listen on %s (%s): %w", s.URL, s.At, err)
+			if of := new(transport.OptionError); !errors.As(err, &of) {
+				err = fmt.Errorf("cannot listen on %s: %w", s.URL, err)
+			}
+			faults = append(faults, s.Entry.Fault(err))
+			continue
 		}
 		listeners = append(listeners, l)
+	}
+	if len(faults) > 0 {
+		for _, l := range listeners {
+			_ = l.Close()
+		}
+		return nil, errors.Join(faults...)
 	}
 	return listeners, nil
 }

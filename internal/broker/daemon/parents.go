@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -60,21 +61,30 @@ func (w watched) End() {
 	w.Session.End()
 }
 
-// ParentLogin returns who a connection to a parent broker logs in as.
+// ParentLogin returns who a connection to a parent broker logs in as. Errors have the
+// place and the key of what is wrong.
 func ParentLogin(c config.Connection) (cliapp.Login, error) {
 	login, err := cliapp.ConfiguredLogin(c.URL, c.User, c.PasswordFile)
-	if err != nil {
-		return login, fmt.Errorf("%s: connection %s: %w", c.At, c.Name, err)
+	switch {
+	case errors.Is(err, cliapp.ErrNoUser):
+		err = fmt.Errorf("%s: no user (want user and password-file)", c.Where(""))
+	case errors.Is(err, cliapp.ErrNoPassword):
+		err = fmt.Errorf("%s: no password for user %q (want password-file)", c.Where(""), login.User)
+	case err != nil:
+		err = fmt.Errorf("%s: %w", c.Where("password-file"), err)
 	}
-	return login, nil
+	return login, err
 }
 
-// newParents resolves the logins of all connections.
+// newParents resolves the logins of all connections. The error has a line for each that
+// has none.
 func newParents(connections []config.Connection, b *core.Broker, log zerolog.Logger) (all parents, err error) {
+	var faults []error
 	for _, c := range connections {
 		login, err := ParentLogin(c)
 		if err != nil {
-			return nil, err
+			faults = append(faults, err)
+			continue
 		}
 		for _, text := range login.Warnings {
 			log.Warn().Str("connection", c.Name).Str("warning", text).Msg("connection: warning")
@@ -103,7 +113,7 @@ func newParents(connections []config.Connection, b *core.Broker, log zerolog.Log
 		}
 		all = append(all, up)
 	}
-	return all, nil
+	return all, errors.Join(faults...)
 }
 
 // run keeps all connections until stop is called.

@@ -39,6 +39,7 @@ type Config struct {
 	Total        int // sessions at once
 	PerUser      int // 0: as many as Total
 	Policy       *policy.Policy
+	Warnings     []string // each with its place
 
 	sources         conf.Sources
 	defaults, rules *conf.Node // as they were read; rules is nil where there are none
@@ -104,6 +105,7 @@ func Load(s Sources) (*Config, error) {
 	if err := r.Err(); err != nil {
 		return nil, err
 	}
+	c.Warnings = r.Warnings()
 	return c, nil
 }
 

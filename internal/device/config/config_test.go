@@ -3,6 +3,7 @@ package config_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -211,6 +212,27 @@ func TestEachKeyOfARuleIsExplained(t *testing.T) {
 	}
 	if got := strings.Join(explained, ", "); got != known {
 		t.Errorf("explained are %s; known are %s", got, known)
+	}
+}
+
+func TestRulesThatMatchNothingAreWarnedOf(t *testing.T) {
+	t.Parallel()
+	file := write(t, "rules:\n- users: []\n- use: []\n  deny: true\n- users: [eva]\n  use: [shell]\n")
+	c, err := config.Load(sources(file, nil, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		file + ":2:10: rules[1].users: the rule has no effect: its list is empty (want a name in it, or no users: everybody)",
+		file + ":3:8: rules[2].use: the rule has no effect: its list is empty (want a name in it, or no use: everything)",
+	}
+	if !slices.Equal(c.Warnings, want) {
+		t.Errorf("got  %q\nwant %q", c.Warnings, want)
+	}
+	var b strings.Builder
+	if err := c.Print(&b, true); err != nil || !strings.Contains(b.String(), "nobody may use shell,") ||
+		!strings.Contains(b.String(), "everybody may not use anything") {
+		t.Errorf("%v, %s", err, &b)
 	}
 }
 

@@ -15,7 +15,7 @@ func ruleText(r *policy.Rule) string {
 	var b strings.Builder
 	who := "everybody"
 	if r.Users != nil {
-		who = strings.Join(r.Users, ", ")
+		who = cmp.Or(strings.Join(r.Users, ", "), "nobody")
 	}
 	if r.Level > 0 {
 		who += " with the level " + r.Level.String() + " or above"
@@ -24,11 +24,11 @@ func ruleText(r *policy.Rule) string {
 	for i, use := range r.Uses {
 		uses[i] = use.String()
 	}
-	verb := "may use"
+	verb, none := "may use", "nothing"
 	if r.Deny {
-		verb = "may not use"
+		verb, none = "may not use", "anything"
 	}
-	fmt.Fprintf(&b, "%s: %s %s %s", r, who, verb, strings.Join(uses, ", "))
+	fmt.Fprintf(&b, "%s: %s %s %s", r, who, verb, cmp.Or(strings.Join(uses, ", "), none))
 	if r.Deny {
 		return b.String()
 	}

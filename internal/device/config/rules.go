@@ -61,6 +61,11 @@ func bare[T any](fields []field[T]) []conf.Field[T] {
 
 // complete gives a rule the uses that it means, and finds what does not go together.
 func complete(r *conf.Reader, n *conf.Node, rule *policy.Rule) {
+	for key, all := range map[string]string{"users": "everybody", "use": "everything"} {
+		if list := n.Child(key); list.Kind() == conf.List && len(list.Items()) == 0 {
+			r.Warn(list, "the rule has no effect: its list is empty (want a name in it, or no %s: %s)", key, all)
+		}
+	}
 	if n.Child("use") == nil {
 		rule.Uses = policy.Uses()
 		if rule.Commands != nil {

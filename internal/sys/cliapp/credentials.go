@@ -52,8 +52,15 @@ func (in GivenLogin) Credentials(c *cli.Context, u transport.URL) (Login, error)
 	return login, err
 }
 
+// Errors of ConfiguredLogin. Whoever calls it knows what the configuration could say.
+var (
+	ErrNoUser     = errors.New("no user")
+	ErrNoPassword = errors.New("no password")
+)
+
 // ConfiguredLogin returns the login of a connection that a configuration names. It
-// neither reads the environment nor prompts. Its warnings are lines for a log.
+// neither reads the environment nor prompts. Its warnings are lines for a log. The error is
+// ErrNoUser, ErrNoPassword, with the user who lacks one, or one that names the file.
 func ConfiguredLogin(u transport.URL, user, passwordFile string) (Login, error) {
 	input := loginInput{
 		URL:          u,
@@ -61,9 +68,16 @@ func ConfiguredLogin(u transport.URL, user, passwordFile string) (Login, error) 
 		PasswordFile: passwordFile,
 		LookupEnv:    func(string) (string, bool) { return "", false },
 		ReadFile:     readPasswordFile,
-		Prompt:       func(string) (string, error) { return "", errors.New("there is no terminal") },
+		Prompt:       func(string) (string, error) { return "", ErrNoPassword },
 	}
-	return input.resolve()
+	if input.lacksUser() {
+		return Login{}, ErrNoUser
+	}
+	login, err := input.resolve()
+	if errors.Is(err, ErrNoPassword) {
+		return Login{User: input.user()}, ErrNoPassword
+	}
+	return login, err
 }
 
 // CheckPasswordFile returns why the password cannot be read from a file.

@@ -49,7 +49,7 @@ func (in *loginInput) resolve() (Login, error) {
 	}
 	l.User = in.user()
 	local := in.URL.IsLocal()
-	if l.User == "" && in.URL.Token == "" && in.URL.Cert == "" {
+	if in.lacksUser() {
 		return Login{}, Usagef("no user for %s; set --%s or %s", in.URL.Address(), FlagUser, envUser)
 	}
 	given, err := in.givenPassword(&l)
@@ -69,6 +69,11 @@ func (in *loginInput) resolve() (Login, error) {
 			who, err, FlagPasswordFile, envPasswordFile, envPassword)
 	}
 	return l, nil
+}
+
+// lacksUser tells whether nothing says who logs in.
+func (in *loginInput) lacksUser() bool {
+	return in.user() == "" && in.URL.Token == "" && in.URL.Cert == ""
 }
 
 // user returns who logs in; "" if nobody was named, or a token or a certificate says it.

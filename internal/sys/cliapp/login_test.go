@@ -119,6 +119,33 @@ func TestLoginComesFromTheNearestSource(t *testing.T) {
 	}
 }
 
+// A daemon has neither flags nor an environment for it, and must not name them.
+func TestConfiguredLoginTellsWhatIsMissing(t *testing.T) {
+	t.Setenv("SHV_USER", "nobody")
+	t.Setenv("SHV_PASSWORD", "hush")
+	for _, tt := range []struct {
+		url, user, file string
+		want            Login
+		err             error
+	}{
+		{url: "tcp://10.0.0.1", err: ErrNoUser},
+		{url: "tcp://10.0.0.1", user: "eva", want: Login{User: "eva"}, err: ErrNoPassword},
+		{url: "tcp://bob@10.0.0.1", want: Login{User: "bob"}, err: ErrNoPassword},
+		{url: "tcp://10.0.0.1?token=t"},
+		{url: "ssl://10.0.0.1?cert=c&key=k"},
+		{url: "tcp://bob:pw@10.0.0.1", want: Login{User: "bob", Password: "pw"}},
+	} {
+		got, err := ConfiguredLogin(parseURL(t, tt.url), tt.user, tt.file)
+		if !errors.Is(err, tt.err) || got.User != tt.want.User || got.Password != tt.want.Password {
+			t.Errorf("%s: %+v, %v; want %+v, %v", tt.url, got, err, tt.want, tt.err)
+		}
+	}
+	if _, err := ConfiguredLogin(parseURL(t, "tcp://10.0.0.1"), "eva", "/none"); err == nil ||
+		err.Error() != "password file /none: no such file or directory" {
+		t.Error(err)
+	}
+}
+
 func TestMissingLoginSaysWhatToSet(t *testing.T) {
 	for _, tt := range []struct {
 		name string

@@ -198,8 +198,10 @@ func TestExampleConfiguration(t *testing.T) {
 	file := filepath.Join(w.dir, "shvbroker.yaml")
 	w.configure(file, string(text))
 	check := func() result { return call(w, "shvbroker", "--config", file, "--check-config") }
-	missing := "shvbroker: " + file + ":9:10: cannot read certificate: open " + filepath.Join(w.dir, "plant.pem")
-	if r := check(); r.code != 1 || !r.stderrHas(missing) {
+	missing := "shvbroker: " + file + ":10:11: listen[2].cert: cannot read certificate: open " +
+		filepath.Join(w.dir, "plant.pem")
+	authorities, lists := file+":12:16: listen[2].client-ca: ", file+":13:10: listen[2].crl: "
+	if r := check(); r.code != 1 || !r.stderrHas(missing, authorities, lists) {
 		t.Errorf("without its files: %d, %s", r.code, r.stderr)
 	}
 	devices := certtest.NewAuthority(t, w.dir, "devices-ca")
@@ -215,7 +217,7 @@ func TestExampleConfiguration(t *testing.T) {
 	}
 	// It locks out all devices, and a reload would refuse it.
 	devices.Revoke(t, filepath.Join(w.dir, "devices-crl.pem"), time.Now().Add(-time.Minute))
-	if r := check(); r.code != 0 || !r.stderrHas("warning: "+file+":9:10: ") || !r.stderrHas("outdated") ||
+	if r := check(); r.code != 0 || !r.stderrHas("warning: "+lists) || !r.stderrHas("outdated") ||
 		!r.stdoutHas("with 1 warning") {
 		t.Errorf("with an outdated list: %d, %s, %s", r.code, r.stdout, r.stderr)
 	}

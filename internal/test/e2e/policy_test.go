@@ -262,6 +262,13 @@ func TestAgentConfigurationOnTheCommandLine(t *testing.T) {
 		!strings.HasSuffix(string(r.stdout), "\nthe configuration can be used, with 1 warning\n") {
 		t.Errorf("%d, %s%s", r.code, r.stdout, r.stderr)
 	}
+	w.configure(file, "connection: {url: 'tcp://127.0.0.1:1'}\nrules: [{users: []}]\n")
+	const noEffect = ":2:17: rules[1].users: the rule has no effect: its list is empty ("
+	r = call(w, "shvagent", "--config", file, "--check-config")
+	if r.code != 0 || !r.stderrHas("shvagent: warning: "+file+noEffect) ||
+		!strings.HasSuffix(string(r.stdout), "\nthe configuration can be used, with 1 warning\n") {
+		t.Errorf("%d, %s%s", r.code, r.stdout, r.stderr)
+	}
 	w.configure(file, "connection: {url: ['tcp://u@h', 'ssl://u@h?ca=/no-such-ca']}\n")
 	r = call(w, "shvagent", "--config", file, "--check-config")
 	if r.code != 0 || !r.stderrHas("shvagent: warning: connection.url[2]: ", "/no-such-ca: no such file") {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -197,7 +198,8 @@ func TestConfigurationsOnTheCommandLine(t *testing.T) {
 - {enabled: true, client: {url: tcp://u@h, mount: m, password-file: none}}
 `)
 	r = call(w, "shvbroker", "--config", above, "--check-config")
-	if r.code != 1 || !r.stderrHas(above+":", w.dir+"/none: no such file") {
+	if r.code != 1 || !r.stderrHas(above+`:13:69: connections."h:3755".client.password-file: `,
+		w.dir+"/none: no such file") {
 		t.Errorf("no password file: %d, %s", r.code, r.stderr)
 	}
 	r = call(w, "shvbroker", "--config", good, "--print-config")
@@ -208,10 +210,51 @@ func TestConfigurationsOnTheCommandLine(t *testing.T) {
 	if r.code == 0 || !r.stderrHas("password that everybody knows", "bob") {
 		t.Errorf("a well-known password off loopback: %d, %s", r.code, r.stderr)
 	}
+	// Each listener is refused at its place, and only a fault of an option is one of the
+	// command line.
+	open := w.newFile("open.yaml")
+	_, rights, _ := strings.Cut(configured, "\n")
+	text := rights + `listen:
+- url: tcp://0.0.0.0:0
+- {url: 'ws://0.0.0.0:0'}
+- {url: 'ssl://127.0.0.1:0', cert: none, key: none}
+connections:
+- {name: up, enabled: true, client: {url: tcp://192.0.2.1, mount: m}}
+- {name: up2, enabled: true, client: {url: tcp://eva@192.0.2.1, mount: m}}
+`
+	w.configure(open, text)
+	const plain = ": not encrypted, so off loopback everyone on the path could read along; "
+	refused := []string{
+		"listen[1].url: tcp://0.0.0.0:0" + plain,
+		"listen[2].url: ws://0.0.0.0:0" + plain,
+	}
+	r = call(w, "shvbroker", "--config", open)
+	if r.code != 1 || bytes.Count(r.stderr, []byte("\n")) != len(refused) || !r.stderrHas(refused...) ||
+		r.stderrHas("--help") {
+		t.Errorf("open: %d, %s", r.code, r.stderr)
+	}
+	refused = append(refused, "listen[3].cert: cannot read certificate: ",
+		`connections."up".client: no user (want user and password-file)`+"\n",
+		`connections."up2".client: no password for user "eva" (want password-file)`+"\n")
+	r = call(w, "shvbroker", "--config", open, "--check-config")
+	if r.code != 1 || bytes.Count(r.stderr, []byte("\n")) != len(refused) || !r.stderrHas(refused...) ||
+		r.stderrHas("--help") {
+		t.Errorf("open, checked: %d, %s", r.code, r.stderr)
+	}
+	r = call(w, "shvbroker", "--config", good, "--listen", "tcp://0.0.0.0:0")
+	if r.code != 2 || !r.stderrHas("shvbroker: --listen: tcp://0.0.0.0:0"+plain, "; see shvbroker --help\n") {
+		t.Errorf("an open option: %d, %s", r.code, r.stderr)
+	}
+	w.configure(open, strings.ReplaceAll(text, "0.0.0.0", "127.0.0.1"))
+	r = call(w, "shvbroker", "--config", open)
+	if r.code != 1 || string(r.stderr) != "shvbroker: "+open+":14:36: listen[3].cert: cannot read certificate: open "+
+		filepath.Join(w.dir, "none")+": no such file or directory\n" {
+		t.Errorf("without certificate: %d, %s", r.code, r.stderr)
+	}
 	hash := exec.Command(program("shvbroker"), "--hash-password")
 	hash.Stdin = strings.NewReader("pw-hashed\n")
 	hash.Env = environment()
-	text := strings.TrimSpace(string(w.finish(hash).stdout))
+	text = strings.TrimSpace(string(w.finish(hash).stdout))
 	// An argon2id hash needs the password itself, which our client sends on a socket.
 	socket := strings.Replace(configured, `"tcp://127.0.0.1:0"`, `"unix:`+w.newFile("socket")+`"`, 1)
 	w.configuredBroker(strings.Replace(socket, "!Plain pw-bob", "'"+text+"'", 1))

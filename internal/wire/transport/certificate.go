@@ -7,27 +7,47 @@ import (
 	"os"
 )
 
+// OptionError is an error of what an option of a URL says, such as a file that cannot be read.
+type OptionError struct {
+	Option string // its name, such as client-ca
+	Err    error
+}
+
+// Error returns the text of Err, which names the file.
+func (e *OptionError) Error() string { return e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *OptionError) Unwrap() error { return e.Err }
+
+// ofOption returns err as an OptionError, and nil as nil.
+func ofOption(option string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &OptionError{option, err}
+}
+
 // readPair reads a certificate and its private key, in PEM form.
 func readPair(certFile, keyFile string) (*tls.Certificate, error) {
 	switch {
 	case certFile == "" && keyFile == "":
 		return nil, errors.New("no certificate: a TLS listener needs cert=FILE and key=FILE in its URL")
 	case keyFile == "":
-		return nil, fmt.Errorf("cannot use cert=%s: no private key; add key=FILE to the URL", certFile)
+		return nil, ofOption("cert", fmt.Errorf("cannot use cert=%s: no private key; add key=FILE to the URL", certFile))
 	case certFile == "":
-		return nil, fmt.Errorf("cannot use key=%s: no certificate; add cert=FILE to the URL", keyFile)
+		return nil, ofOption("key", fmt.Errorf("cannot use key=%s: no certificate; add cert=FILE to the URL", keyFile))
 	}
 	cert, err := os.ReadFile(certFile)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read certificate: %w", err)
+		return nil, ofOption("cert", fmt.Errorf("cannot read certificate: %w", err))
 	}
 	key, err := os.ReadFile(keyFile)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read private key: %w", err)
+		return nil, ofOption("key", fmt.Errorf("cannot read private key: %w", err))
 	}
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
-		return nil, fmt.Errorf("cannot use certificate %s with key %s: %w", certFile, keyFile, err)
+		return nil, ofOption("cert", fmt.Errorf("cannot use certificate %s with key %s: %w", certFile, keyFile, err))
 	}
 	return &pair, nil
 }

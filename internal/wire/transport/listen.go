@@ -71,9 +71,9 @@ func Listen(ctx context.Context, u URL, o ListenOptions) (*Listener, error) {
 	return l, nil
 }
 
-// CheckListen reads the files that Listen would read and returns the first error, or the
-// Notices of the listener at time now.
-func CheckListen(u URL, o ListenOptions, now time.Time) (notices []string, err error) {
+// CheckListen reads the files that Listen would read. It returns the Notices of the listener at
+// time now, or errors of all files as Listen does. Both are OptionErrors where an option is at fault.
+func CheckListen(u URL, o ListenOptions, now time.Time) (notices []error, err error) {
 	if !u.IsEncrypted() {
 		return nil, checkPlain(u)
 	}
@@ -88,7 +88,15 @@ func CheckListen(u URL, o ListenOptions, now time.Time) (notices []string, err e
 // and everybody would be admitted.
 func checkPlain(u URL) error {
 	if !u.IsEncrypted() && (u.ClientCA != "" || u.CRL != "" || u.RequireClientCert) {
-		return fmt.Errorf("client-ca, crl and require-client-cert need ssl or wss: %s has no certificates", u.Scheme)
+		option := "require-client-cert"
+		switch {
+		case u.ClientCA != "":
+			option = "client-ca"
+		case u.CRL != "":
+			option = "crl"
+		}
+		return ofOption(option,
+			fmt.Errorf("client-ca, crl and require-client-cert need ssl or wss: %s has no certificates", u.Scheme))
 	}
 	return nil
 }
@@ -166,12 +174,15 @@ func (l *Listener) Reload() (use func(), err error) {
 // Notices returns what an operator should know at time now about the files of the listener, one
 // line each: an outdated revocation list, or a certificate that has expired or has less than a
 // tenth of its lifetime left.
-func (l *Listener) Notices(now time.Time) []string {
+func (l *Listener) Notices(now time.Time) (texts []string) {
 	t := l.trust.Load()
 	if t == nil {
 		return nil
 	}
-	return t.notices(now)
+	for _, notice := range t.notices(now) {
+		texts = append(texts, notice.Error())
+	}
+	return texts
 }
 
 // URL returns the URL that the listener listens on, with the actual port.

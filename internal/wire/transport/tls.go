@@ -61,21 +61,21 @@ func (u URL) clientConfig() (*tls.Config, error) {
 	}
 	if u.CRL != "" {
 		if u.NoVerify {
-			return nil, errors.New("option crl needs verification; remove verify=false from the URL")
+			return nil, ofOption("crl", errors.New("option crl needs verification; remove verify=false from the URL"))
 		}
 		lists, err := readRevoked(u.CRL)
 		if err == nil {
 			err = lists.current(time.Now())
 		}
 		if err != nil {
-			return nil, err
+			return nil, ofOption("crl", err)
 		}
 		c.VerifyConnection = func(state tls.ConnectionState) error { return lists.check(state.VerifiedChains, time.Now()) }
 	}
 	if u.CA != "" {
 		pool, err := readPool(u.CA)
 		if err != nil {
-			return nil, err
+			return nil, ofOption("ca", err)
 		}
 		c.RootCAs = pool
 	}

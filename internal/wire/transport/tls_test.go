@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -187,6 +188,58 @@ func TestListenerWithoutCertificateIsAnError(t *testing.T) {
 }
 
 // Clients that send nothing, or half of a hello, must not keep others out.
+// Whoever configures a listener sees all faults at once, each at its option.
+func TestFaultsOfFilesNameTheirOptions(t *testing.T) {
+	dir := t.TempDir()
+	own := certtest.Write(t, dir, "own", "localhost")
+	for _, tt := range []struct{ url, want string }{
+		{"ssl://h?cert=/none&key=" + own.Key + "&client-ca=/none&crl=/none", "cert client-ca crl"},
+		{"ssl://h?cert=" + own.Cert + "&key=/none", "key"},
+		{"ssl://h?cert=" + own.Cert, "cert"},
+		{"ssl://h?cert=" + own.Cert + "&key=" + own.Key + "&crl=/none", "crl"},
+		{"ssl://h?cert=" + own.Cert + "&key=" + own.Key + "&require-client-cert=true", "require-client-cert"},
+		{"tcp://h?crl=/none", "crl"},
+		{"ssl://h", "?"},
+		{"ssl://h?cert=" + own.Cert + "&key=" + own.Key, ""},
+	} {
+		u, err := ParseListenURL(tt.url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = CheckListen(u, ListenOptions{}, time.Now())
+		all := []error{err}
+		if joined, ok := err.(interface{ Unwrap() []error }); ok {
+			all = joined.Unwrap()
+		}
+		var options []string
+		for _, err := range all {
+			var of *OptionError
+			switch {
+			case errors.As(err, &of):
+				options = append(options, of.Option)
+			case err != nil:
+				options = append(options, "?")
+			}
+		}
+		if got := strings.Join(options, " "); got != tt.want {
+			t.Errorf("%s: options %s, want %s: %v", tt.url, got, tt.want, err)
+		}
+	}
+	for url, want := range map[string]string{
+		"ssl://h?ca=/none": "ca", "ssl://h?crl=/none": "crl", "ssl://h?cert=/none&key=/none": "cert",
+		"ssl://h?crl=/none&verify=false": "crl",
+	} {
+		u, err := ParseClientURL(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var of *OptionError
+		if err := CheckDial(u); !errors.As(err, &of) || of.Option != want {
+			t.Errorf("%s: %v, want option %s", url, err, want)
+		}
+	}
+}
+
 func TestSilentClientsTakeNoSlot(t *testing.T) {
 	c := certtest.Write(t, t.TempDir(), "c", "127.0.0.1")
 	l := listen(t, "ssl://127.0.0.1:0", ListenOptions{CertFile: c.Cert, KeyFile: c.Key})

@@ -91,6 +91,37 @@ func TestMistypedOptionOfAClientIsRefused(t *testing.T) {
 	}
 }
 
+func TestOptionsThatAreThereTwiceAreRefused(t *testing.T) {
+	for _, tt := range []struct {
+		text  string
+		parse func(string) (URL, error)
+		want  string // "": it may be
+	}{
+		{"unix:/run/s?mode=600&mode=666", ParseListenURL, `URL unix:/run/s: option "mode" is there twice`},
+		{"ssl://h?crl=/a&crl=/b", ParseClientURL, `URL ssl://h: option "crl" is there twice`},
+		{"ws://h?origin=http://a&origin=http://b", ParseListenURL, ""},
+		{"ssl://h?clientca=/a", ParseListenURL, `URL ssl://h: unknown option "clientca" of a listener (want cert, ` +
+			`client-ca, crl, key, mode, origin, require-client-cert or socket)`},
+	} {
+		if _, err := tt.parse(tt.text); (err == nil) != (tt.want == "") || err != nil && err.Error() != tt.want {
+			t.Errorf("%s: %v; want %s", tt.text, err, tt.want)
+		}
+	}
+}
+
+func TestPortsAreInRange(t *testing.T) {
+	for _, text := range []string{"tcp://h:65536", "ssl://h:99999999999999999999", "ws://[::1]:70000/x"} {
+		if u, err := ParseURL(text); err == nil || !strings.Contains(err.Error(), "is out of range (want 0 to 65535)") {
+			t.Errorf("%s: %v, %v", text, u, err)
+		}
+	}
+	for _, text := range []string{"tcp://h:0", "tcp://h:65535", "tcp://h:", "unix:/s"} {
+		if _, err := ParseURL(text); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // A host that is wrongly taken for loopback would get the development password.
 func TestOnlyThisMachineIsLoopback(t *testing.T) {
 	for text, want := range map[string]bool{

@@ -17,43 +17,53 @@ type trust struct {
 	revoked  *revoked // nil without a list
 }
 
-// readTrust reads the files of a listener at u, whose scheme has TLS.
+// readTrust reads the files of a listener at u, whose scheme has TLS. The error has a line for each
+// option at fault, as errors.Join has them.
 func readTrust(u URL, o ListenOptions) (*trust, error) {
-	certFile := cmp.Or(u.Cert, o.CertFile)
-	pair, err := readPair(certFile, cmp.Or(u.Key, o.KeyFile))
-	if err != nil {
+	t := &trust{certFile: cmp.Or(u.Cert, o.CertFile)}
+	pair, err := readPair(t.certFile, cmp.Or(u.Key, o.KeyFile))
+	faults := []error{err}
+	var pool *x509.CertPool
+	switch {
+	case u.ClientCA != "":
+		pool, err = readPool(u.ClientCA)
+		faults = append(faults, ofOption("client-ca", err))
+	case u.CRL != "":
+		faults = append(faults, ofOption("crl", errNoClientCA))
+	case u.RequireClientCert:
+		faults = append(faults, ofOption("require-client-cert", errNoClientCA))
+	}
+	if u.ClientCA != "" && u.CRL != "" {
+		t.revoked, err = readRevoked(u.CRL)
+		faults = append(faults, ofOption("crl", err))
+	}
+	if err := errors.Join(faults...); err != nil {
 		return nil, err
 	}
-	t := &trust{certFile: certFile, config: &tls.Config{
+	t.config = &tls.Config{
 		MinVersion:         minTLS,
 		Certificates:       []tls.Certificate{*pair},
 		GetConfigForClient: admitHello,
-	}}
-	if u.ClientCA == "" {
-		if u.RequireClientCert || u.CRL != "" {
-			return nil, errors.New("the listener options require-client-cert and crl need client-ca")
-		}
+	}
+	if pool == nil {
 		return t, nil
 	}
-	if t.config.ClientCAs, err = readPool(u.ClientCA); err != nil {
-		return nil, err
-	}
+	t.config.ClientCAs = pool
 	t.config.ClientAuth = tls.VerifyClientCertIfGiven
 	if u.RequireClientCert {
 		t.config.ClientAuth = tls.RequireAndVerifyClientCert
 	}
 	t.config.SessionTicketsDisabled = true // each connection shows its certificate anew
-	if u.CRL == "" {
+	if t.revoked == nil {
 		return t, nil
-	}
-	if t.revoked, err = readRevoked(u.CRL); err != nil {
-		return nil, err
 	}
 	t.config.VerifyConnection = func(state tls.ConnectionState) error {
 		return t.revoked.check(state.VerifiedChains, time.Now())
 	}
 	return t, nil
 }
+
+var errNoClientCA = errors.New("the listener options require-client-cert and crl need client-ca")
 
 // verify verifies the chain that a client has shown, its own certificate first, at a later time. It
 // accepts a revocation list that has become outdated, which is not the client's fault.
@@ -74,24 +84,25 @@ func (t *trust) verify(shown []*x509.Certificate) error {
 	return t.revoked.check(chains, time.Time{})
 }
 
-// notices returns the Notices of a listener.
-func (t *trust) notices(now time.Time) (texts []string) {
+// notices returns the Notices of a listener, each as an OptionError.
+func (t *trust) notices(now time.Time) (all []error) {
 	if own := t.config.Certificates[0].Leaf; own != nil {
 		switch left := own.NotAfter.Sub(now); {
 		case left < 0:
-			texts = append(texts, fmt.Sprintf("certificate %s expired on %s and clients reject it; replace it and reload",
-				t.certFile, date(own.NotAfter)))
+			all = append(all, ofOption("cert", fmt.Errorf(
+				"certificate %s expired on %s and clients reject it; replace it and reload", t.certFile, date(own.NotAfter))))
 		case left < own.NotAfter.Sub(own.NotBefore)/10:
-			texts = append(texts, fmt.Sprintf("certificate %s expires on %s; replace it and reload",
-				t.certFile, date(own.NotAfter)))
+			all = append(all, ofOption("cert", fmt.Errorf(
+				"certificate %s expires on %s; replace it and reload", t.certFile, date(own.NotAfter))))
 		}
 	}
 	if t.revoked != nil {
 		if err := t.revoked.current(now); err != nil {
-			texts = append(texts, err.Error()+" and reload; until then, clients of that authority are rejected")
+			all = append(all, ofOption("crl", fmt.Errorf(
+				"%w and reload; until then, clients of that authority are rejected", err)))
 		}
 	}
-	return texts
+	return all
 }
 
 // validUntil returns when the client's certificates expire: the first of the chain that lasts

@@ -141,14 +141,20 @@ var (
 		"password", "session", "shapass", "token", "user", "verify", "workflow"}}
 )
 
-// check returns an error if an option is unknown.
+// check returns an error if an option is unknown, or is there twice: the second would have no effect.
+// Only origin adds up.
 func (o optionNames) check(options url.Values) error {
 	if o.names == nil {
 		return nil
 	}
 	for _, name := range slices.Sorted(maps.Keys(options)) {
 		if !slices.Contains(o.names, name) {
-			return fmt.Errorf("unknown option %q of a %s; known are %s", name, o.whose, strings.Join(o.names, ", "))
+			last := len(o.names) - 1
+			return fmt.Errorf("unknown option %q of a %s (want %s or %s)", name, o.whose,
+				strings.Join(o.names[:last], ", "), o.names[last])
+		}
+		if len(options[name]) > 1 && name != "origin" {
+			return fmt.Errorf("option %q is there twice", name)
 		}
 	}
 	return nil
@@ -167,6 +173,9 @@ func (u *URL) setHost(parsed *url.URL) error {
 	}
 	if u.Port == "" {
 		u.Port = kinds[u.Scheme].port
+	}
+	if _, err := strconv.ParseUint(u.Port, 10, 16); err != nil {
+		return fmt.Errorf("port %s is out of range (want 0 to 65535)", u.Port)
 	}
 	if kinds[u.Scheme].web {
 		u.Path = "/" + strings.TrimPrefix(parsed.Path, "/")
