@@ -173,8 +173,12 @@ func (s *settings) checkFiles() (warnings []string, err error) {
 		if err := transport.CheckDial(c.URL); err != nil {
 			faults = append(faults, c.Fault(err))
 		}
-		if _, err := daemon.ParentLogin(c); err != nil {
+		login, err := daemon.ParentLogin(c)
+		if err != nil {
 			faults = append(faults, err)
+		}
+		for _, text := range login.Warnings {
+			warnings = append(warnings, c.Where("")+": "+text)
 		}
 	}
 	return warnings, errors.Join(faults...)

@@ -202,6 +202,17 @@ func TestConfigurationsOnTheCommandLine(t *testing.T) {
 		w.dir+"/none: no such file") {
 		t.Errorf("no password file: %d, %s", r.code, r.stderr)
 	}
+	secret := w.newFile("none")
+	w.configure(secret, "secret\n")
+	if err := os.Chmod(secret, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	r = call(w, "shvbroker", "--config", above, "--check-config")
+	if r.code != 0 || !r.stderrHas(`warning: `+above+`:13:`, `connections."h:3755"`, "can read it") ||
+		r.stdoutHas("fine") {
+		t.Errorf("a password file for everybody: %d, %s, %s", r.code, r.stdout, r.stderr)
+	}
+	w.newFile("none") // is gone again
 	r = call(w, "shvbroker", "--config", good, "--print-config")
 	if r.code != 0 || r.stdoutHas("pw-") || !r.stdoutHas("limits.frame: 16MiB  # default") {
 		t.Errorf("print: %d, %s", r.code, r.stdout)
