@@ -20,9 +20,20 @@ const lookAround = 2 * time.Second
 func (s *session) describeLogin(err error) error {
 	var reason *rpc.Error
 	if errors.Is(err, client.ErrRefused) && errors.As(err, &reason) {
-		return fmt.Errorf("%s: %w: %w", s.opts.Path, client.ErrRefused, reason)
+		return fmt.Errorf("%s: %w: %s", s.opts.Path, client.ErrRefused, refusal(reason.Error()))
 	}
 	return fmt.Errorf("%s: %w%s", s.opts.Path, err, s.noHost())
+}
+
+// refusal returns what a person needs of a broker's text for a refused login. SHV 2
+// brokers put "Invalid authentication for user: NAME reason: " before it (spec.md 5.5).
+func refusal(text string) string {
+	if rest, ok := strings.CutPrefix(text, "Invalid authentication for user: "); ok {
+		if _, reason, ok := strings.Cut(rest, " reason: "); ok && reason != "" {
+			return reason
+		}
+	}
+	return text
 }
 
 // noHost is a hint for users who mistyped the name of a configured host; "" for others.

@@ -73,6 +73,8 @@ func TestWhatIsMissingIsSaid(t *testing.T) {
 
 func TestLoginErrorsNameThePath(t *testing.T) {
 	refused := fmt.Errorf("%w at tcp://h:1: %w", client.ErrRefused, rpc.Errorf(rpc.CodeException, "unknown user"))
+	inSHV2 := fmt.Errorf("%w at tcp://h:1: %w", client.ErrRefused, rpc.Errorf(rpc.CodeException,
+		"Invalid authentication for user: iot reason: unknown user or wrong password"))
 	for _, tt := range []struct {
 		err      error
 		unlisted string
@@ -80,6 +82,7 @@ func TestLoginErrorsNameThePath(t *testing.T) {
 	}{
 		{refused, "", "test/pump7: login refused: unknown user"},
 		{refused, "pump7", "test/pump7: login refused: unknown user"},
+		{inSHV2, "", "test/pump7: login refused: unknown user or wrong password"},
 		{errors.New("cannot connect to h"), "", "test/pump7: cannot connect to h"},
 		{errors.New("cannot connect to h"), "pump7", "test/pump7: cannot connect to h; no host pump7 in config.yaml"},
 	} {

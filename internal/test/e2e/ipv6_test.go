@@ -66,7 +66,7 @@ func TestShellsOverIPv6AndManyListeners(t *testing.T) {
 				t.Errorf("%s by %s, agent at %s: %d, %s", let, url, agent, r.code, r.stderr)
 			}
 			if agent == urls[0] && url == urls[0] {
-				run(refused).wantsFailure(t, "Invalid authentication for user: "+refused)
+				run(refused).wantsFailure(t, "login refused: unknown user or wrong password")
 			}
 		}
 		w.kill(w.agent)

@@ -258,7 +258,7 @@ func TestShellPrintsRecordedRefusals(t *testing.T) {
 		{"no right", "rsh3", "", "Call method: 'launchRexec' on path '/' permission denied, grant: bws required: cmd"},
 		{"another method's result", "call", "", "not a shvagent"},
 		{"another method's error", "call2", "", "Method: 'nosuch' on path '/' doesn't exist"},
-		{"login refused", "call3", "", "Invalid authentication for user: iot reason: Invalid password. at: 127.0.0.1:33506"},
+		{"login refused", "call3", "", "login refused: Invalid password. at: 127.0.0.1:33506"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
