@@ -245,10 +245,14 @@ func (b *Broker) closeTunnel(t *tunnel, why string) {
 }
 
 // endTunnelsOfLocked drops the tunnels of a session that is gone, and returns the notices
-// for their other ends.
+// for their other ends. A broker that is closed has none: it closes the other ends as
+// well, and a notice that came first would blame the peer.
 func (b *Broker) endTunnelsOfLocked(s *session, cause link.Cause) (notices []notice) {
 	for t := range s.tunnels {
 		b.forgetLocked(t)
+		if b.closed {
+			continue
+		}
 		if s == t.client.session {
 			notices = append(notices, t.closing(t.helper, "the user has gone: "+cause.String()))
 		} else {
