@@ -132,18 +132,6 @@ func TestLossOfAnEndIsToldToTheOther(t *testing.T) {
 	}
 }
 
-// The broker closes both ends, one after the other.
-func TestBrokerThatIsClosedBlamesNoEndOfATunnel(t *testing.T) {
-	for range 100 {
-		world.Run(t, tunnelling, func(t *testing.T, w *world.World) {
-			p := w.NewTunnel(41, 3)
-			w.Close()
-			p.User.Gone()
-			p.Helper.Gone()
-		})
-	}
-}
-
 func TestClientClosesItsTunnel(t *testing.T) {
 	world.Run(t, tunnelling, func(t *testing.T, w *world.World) {
 		p := w.NewTunnel(41, 3)
