@@ -117,7 +117,7 @@ func TestFarewellSaysWhoEndedIt(t *testing.T) {
 // looks like shvrsh's own.
 func TestTextOfADeviceIsNoControlSequence(t *testing.T) {
 	var d display
-	s := session{opts: Options{Path: "test/agent"}, screen: screen{out: &d, terminal: &d}}
+	s := session{opts: Options{Path: "test/agent"}, screen: screen{out: &d, terminal: &d}, end: new(tunnel.End)}
 	message := "no\x1b]0;title\x07\r\nPassword: \x9b2J" + strings.Repeat("x", 1<<20)
 	code, err := s.outcome(tunnel.Closing{Exit: &tunnel.Exit{Code: 126, Message: message}})
 	if code != 126 || err != nil {
