@@ -2,13 +2,13 @@
 //
 //	1 ==> <T:RpcMessage,id:3,cid:2>i{result:[1,"ls\r\n"]}
 //
-// Control characters are escaped, since a line is read at a terminal, and anybody can send a
-// message before a login. A line has the id of the link, <== for received or ==> for sent, the meta with names for
-// its tags, and the body. It is a log and not CPON: nothing reads it back.
+// A line has the id of the link, <== for received or ==> for sent, the meta with names for
+// its tags, and the body. It is a log and not CPON: nothing reads it back. Control
+// characters are escaped, since it is read at terminals, and strangers can send messages.
 //
 // Secrets are masked: passwords, tokens, tunnel secrets, the environment and the command of
-// a session, what a command writes, and the content of files. Of tunnel data only the size is shown (design.md 5). An unsafe journal shows
-// everything.
+// a session, what a command writes, and the content of files. Of tunnel data only the size
+// is shown (design.md 5). An unsafe journal shows everything.
 package journal
 
 import (

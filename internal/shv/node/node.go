@@ -117,7 +117,8 @@ func (t *Tree) AddServer(path string, s Server) {
 func (t *Tree) Restrict(path string, level rpc.Access) { t.floors.Set(path, level) }
 
 // ErrInternal answers a call that panicked.
-var ErrInternal = rpc.Errorf(rpc.CodeInternal, "internal error: this is a fault of the program, and its log has the details")
+var ErrInternal = rpc.Errorf(rpc.CodeInternal,
+	"internal error: this is a fault of the program, and its log has the details")
 
 // guarded serves a request. One that panics must not take the connection with it, and all other
 // calls on it.
