@@ -15,6 +15,7 @@ GO_BUILD = CGO_ENABLED=0 go build -trimpath
 LDFLAGS  = -s -w -X shvtools/internal/sys/cliapp.commit=$(COMMIT)
 
 STATICCHECK := go tool -modfile=scripts/tools/go.mod staticcheck
+GOVULNCHECK := go tool -modfile=scripts/tools/go.mod govulncheck
 FUZZTIME    ?= 20s
 export FUZZTIME
 
@@ -43,10 +44,15 @@ test: build ## run the tests
 test-long: build ## run the tests that take long, too
 	SHV_LONG=1 go test -timeout 60m ./...
 
+# Sessions with a terminal, with pipes and in band, files, and their ends.
+SMOKE := ^Test(Shell|Exit|Streams|Scp|CommandsInBand|TenMegabytes)
+
 # Devices have 32 bits, and a length or a time that fits into 64 is found here only.
 .PHONY: test-32bit
-test-32bit: ## run the tests of the protocol, the sessions and the broker as a 32-bit program
-	GOARCH=386 CGO_ENABLED=0 go test -timeout 20m ./internal/shv/... ./internal/session/... ./internal/broker/core
+test-32bit: ## run the tests of all that reads the wire, and sessions, with 32-bit programs
+	GOARCH=386 CGO_ENABLED=0 go test -timeout 20m ./internal/shv/... ./internal/session/... ./internal/wire/... \
+		./internal/device/... ./internal/broker/core
+	GOARCH=386 CGO_ENABLED=0 go test -timeout 20m -run '$(SMOKE)' ./internal/test/e2e
 
 .PHONY: interop
 interop: ## run the tests with pyshv and shvcli, which it installs below tmp/
@@ -59,6 +65,10 @@ upgrade-test: ## test the programs in all mixtures with those of the last releas
 .PHONY: race
 race: ## run the tests, and the programs in them, with the race detector
 	SHV_RACE=1 CGO_ENABLED=1 go test -race -timeout 20m ./...
+
+.PHONY: vulncheck
+vulncheck: ## look for known faults in the modules that the programs use
+	$(GOVULNCHECK) ./...
 
 .PHONY: bench
 bench: build ## measure, each number beside its reference

@@ -10,6 +10,7 @@ import (
 
 	"shvtools/internal/device/agent"
 	"shvtools/internal/sys/cliapp"
+	"shvtools/internal/sys/visible"
 )
 
 func statusCommand() *cli.Command {
@@ -58,6 +59,9 @@ func status(c *cli.Context) error {
 	return nil
 }
 
+// maxError bounds the error that status shows, in bytes: it may be a broker's text.
+const maxError = 1 << 10
+
 func reportText(r agent.Report) string {
 	var b strings.Builder
 	since := fmt.Sprintf("%v, since %s", seconds(r.For), r.Since.Format(time.RFC3339))
@@ -71,7 +75,7 @@ func reportText(r agent.Report) string {
 		b.WriteString("stopping: no new sessions\n")
 	}
 	if r.LastError != "" {
-		fmt.Fprintf(&b, "last error: %s\n", r.LastError)
+		fmt.Fprintf(&b, "last error: %s\n", visible.Within(r.LastError, maxError))
 	}
 	fmt.Fprintf(&b, "sessions: %d\n", len(r.Sessions))
 	for _, s := range r.Sessions {
@@ -79,7 +83,7 @@ func reportText(r agent.Report) string {
 		if user == "" {
 			user = "(no user id)"
 		}
-		fmt.Fprintf(&b, "  %s: %s for %v, process %d\n", user, s.Use, seconds(s.For.Seconds()), s.Helper)
+		fmt.Fprintf(&b, "  %s: %s for %v, process %d\n", visible.String(user), s.Use, seconds(s.For.Seconds()), s.Helper)
 	}
 	return b.String()
 }

@@ -3,11 +3,12 @@
 //	1 ==> <T:RpcMessage,id:3,cid:2>i{result:[1,"ls\r\n"]}
 //
 // A line has the id of the link, <== for received or ==> for sent, the meta with names for
-// its tags, and the body. It is a log and not CPON: nothing reads it back.
+// its tags, and the body. It is a log and not CPON: nothing reads it back. Control
+// characters are escaped, since it is read at terminals, and strangers can send messages.
 //
 // Secrets are masked: passwords, tokens, tunnel secrets, the environment and the command of
-// a session. Of tunnel data only the size is shown (design.md 5). An unsafe journal shows
-// everything.
+// a session, what a command writes, and the content of files. Of tunnel data only the size
+// is shown (design.md 5). An unsafe journal shows everything.
 package journal
 
 import (
@@ -18,6 +19,7 @@ import (
 
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/cpon"
+	"shvtools/internal/sys/visible"
 )
 
 // abbreviated is the size in bytes from which on only the size of a body is shown.
@@ -28,9 +30,11 @@ const abbreviated = 256
 type Writer struct {
 	unsafe bool
 
-	mu   sync.Mutex
-	w    io.Writer
-	line []byte
+	mu      sync.Mutex
+	w       io.Writer
+	secrets secretCalls
+	raw     []byte // a message as CPON, which leaves control characters as they are
+	line    []byte
 }
 
 // New returns a Writer to w, which receives each line with one call. An unsafe journal
@@ -50,14 +54,15 @@ func (j *Writer) write(id int64, arrow string, message []byte, data bool) {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	j.raw = j.appendMessage(j.raw[:0], id, message, data)
 	j.line = strconv.AppendInt(j.line[:0], id, 10)
 	j.line = append(j.line, arrow...)
-	j.line = j.appendMessage(j.line, message, data)
+	j.line = visible.Append(j.line, j.raw)
 	j.line = append(j.line, '\n')
 	_, _ = j.w.Write(j.line)
 }
 
-func (j *Writer) appendMessage(dst, message []byte, data bool) []byte {
+func (j *Writer) appendMessage(dst []byte, id int64, message []byte, data bool) []byte {
 	meta, n, err := chainpack.DecodeMeta(message, chainpack.Limits{})
 	if err != nil {
 		return fmt.Appendf(dst, "(unreadable: %v)", err)
@@ -72,7 +77,8 @@ func (j *Writer) appendMessage(dst, message []byte, data bool) []byte {
 	dst = append(dst, '>')
 
 	body := message[n:]
-	if !j.unsafe && (data || len(body) >= abbreviated || isSecret(meta)) {
+	secret := !j.unsafe && j.secrets.concern(id, meta)
+	if !j.unsafe && (data || len(body) >= abbreviated || secret) {
 		return fmt.Appendf(dst, `" ... %d bytes of data ... "`, len(body))
 	}
 	v, _, err := chainpack.Decode(body, chainpack.Limits{})

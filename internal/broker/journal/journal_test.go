@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"unicode"
+	"unicode/utf8"
 
 	"shvtools/internal/broker/journal"
 	"shvtools/internal/shv/chainpack"
@@ -45,7 +47,7 @@ func TestMasks(t *testing.T) {
 		`<8:3,15:<1:3>i{1:3,4:""}>i{}`:   `<id:3,tctl:<T:TunnelCtl>i{State:3,Secret:""}>i{}`,
 		`<8:3,15:i{1:3,4:"s",4:"t"}>i{}`: `<id:3,tctl:i{State:3,Secret:"***",Secret:"***"}>i{}`,
 		`<8:3,10:"launchRexec">i{1:{"method":"m","ext":{"version":1,"window":5,"run":{"exec":"x"},"env":{"A":"b"},"inband":"i"}}}`: `<id:3,method:"launchRexec">i{params:{"method":"m","ext":{"version":1,"window":5,"run":"***","env":"***","inband":"***"}}}`,
-		`<8:3,9:"test/a/.rexec/i",10:"write">i{1:[0,4,b"typed"]}`:                                                                  `<id:3,shvPath:"test/a/.rexec/***",method:"write">i{params:"***"}`,
+		`<8:3,9:"test/a/.rexec/i",10:"write">i{1:[0,4,b"typed"]}`:                                                                  `<id:3,shvPath:"test/a/.rexec/***",method:"write">" ... 14 bytes of data ... "`,
 		`<8:3>i{2:[1,b"shown",4]}`:                                                                         `<id:3>i{result:"***"}`,
 		`<8:3,9:".rexec/i",10:"attach">i{}`:                                                                `<id:3,shvPath:".rexec/***",method:"attach">i{}`,
 		`<8:3,9:"a.rexec/i",10:"get">i{1:[1,2,3]}`:                                                         `<id:3,shvPath:"a.rexec/i",method:"get">i{params:[1,2,3]}`,
@@ -176,6 +178,67 @@ func TestCommandIsMaskedWhereverItStands(t *testing.T) {
 		journal.New(&b, false).Received(1, rpc.AppendRequest(nil, 3, "test/agent", "launchRexec", v), false)
 		if strings.Contains(b.String(), "secret") != shown {
 			t.Errorf("%s: %s", params, b.String())
+		}
+	}
+}
+
+// The param is masked, and the answer says as much: what a command printed, or a file held.
+func TestAnswerToASecretCallIsMaskedOnEachLink(t *testing.T) {
+	for _, method := range []string{"runCmd", "runScript", "read", "readCompressed", "changePassword"} {
+		var out bytes.Buffer
+		j := journal.New(&out, false)
+		received := func(id int64, text string) { j.Received(id, message(t, text), false) }
+		sent := func(id int64, text string) { j.Sent(id, message(t, text), false) }
+		received(1, `<8:7,9:"d",10:"`+method+`">i{1:"secret"}`)
+		received(2, `<8:7,9:"d",10:"get">i{}`)
+		sent(3, `<8:7,9:"d",10:"`+method+`",11:1>i{1:"secret"}`)
+		sent(3, `<8:7,9:"d",10:"get",11:2>i{}`)
+		received(3, `<8:7,11:[1]>i{4:0.5}`)
+		received(3, `<8:7,11:[1]>i{2:"secret"}`)
+		received(3, `<8:7,11:2>i{2:"shown"}`)
+		sent(1, `<8:7>i{2:"secret"}`)
+		sent(1, `<8:7>i{3:i{1:8,2:"secret"}}`)
+		sent(2, `<8:7>i{2:"shown"}`)
+		if got := out.String(); strings.Contains(got, "secret") || strings.Count(got, `i{result:"shown"}`) != 2 {
+			t.Errorf("%s:\n%s", method, got)
+		}
+	}
+}
+
+func TestSecretCallsAreRememberedWithinABound(t *testing.T) {
+	var out bytes.Buffer
+	j := journal.New(&out, false)
+	const calls = 1<<16 + 10
+	for id := range calls {
+		j.Received(1, rpc.AppendRequest(nil, int64(id+1), "d", "runCmd", chainpack.String("x")), false)
+	}
+	out.Reset()
+	for _, id := range []int{calls, 11} {
+		j.Sent(1, message(t, fmt.Sprintf(`<8:%d>i{2:"secret"}`, id)), false)
+	}
+	if strings.Contains(out.String(), "secret") {
+		t.Error(out.String())
+	}
+}
+
+// Whoever can connect can put text into the journal, which somebody reads at a terminal.
+func TestNoControlCharacterOfAStrangerReachesTheJournal(t *testing.T) {
+	for _, bad := range []string{"\x1b[31m", "\n1 <== <>i{}", "\r", "\x00", "\x7f", "\u0085", "\u009b31m", "\x9b31m", "\u202e"} {
+		text := chainpack.String(bad)
+		for name, m := range map[string][]byte{
+			"path":   rpc.AppendRequest(nil, 1, bad, "m", chainpack.Null()),
+			"method": rpc.AppendRequest(nil, 1, "p", bad, chainpack.Null()),
+			"param":  rpc.AppendRequest(nil, 1, "p", "m", chainpack.List(text, chainpack.Map(chainpack.F(bad, text)))),
+			"blob":   rpc.AppendRequest(nil, 1, "p", "m", chainpack.Blob([]byte(bad))),
+			"login":  rpc.AppendRequest(nil, 1, "", "login", chainpack.Map(chainpack.F("user", text))),
+			"meta":   chainpack.Append(nil, chainpack.IMap().WithMeta(chainpack.N(rpc.TagUserID, text), chainpack.F(bad, text))),
+		} {
+			for _, unsafe := range []bool{false, true} {
+				got := line(m, unsafe, false)
+				if i := strings.IndexFunc(got, func(r rune) bool { return !unicode.IsPrint(r) }); i >= 0 || !utf8.ValidString(got) {
+					t.Errorf("%s %q: %q", name, bad, got)
+				}
+			}
 		}
 	}
 }

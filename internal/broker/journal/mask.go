@@ -137,14 +137,3 @@ func mapEntries(v chainpack.Value, f func(chainpack.Key, chainpack.Value) chainp
 	}
 	return chainpack.Map(entries...).WithMeta(v.Meta()...)
 }
-
-// isSecret reports whether a message calls a method whose whole param is secret: two
-// passwords, or a command with its environment.
-func isSecret(meta []chainpack.Entry) bool {
-	v, _ := chainpack.Lookup(meta, chainpack.IntKey(rpc.TagMethod))
-	switch name, _ := v.AsString(); name {
-	case "changePassword", "runCmd", "runScript":
-		return true
-	}
-	return false
-}

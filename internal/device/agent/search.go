@@ -2,12 +2,15 @@ package agent
 
 import (
 	"errors"
+	"runtime/debug"
+	"sync"
 	"time"
 
 	"shvtools/internal/device/helperline"
 	"shvtools/internal/device/policy"
 	"shvtools/internal/session/inband"
 	"shvtools/internal/shv/chainpack"
+	"shvtools/internal/shv/node"
 	"shvtools/internal/shv/rpc"
 	"shvtools/internal/wire/client"
 )
@@ -56,14 +59,24 @@ func (c *connection) found(m *rpc.Message) {
 // search finds out what carries the session, and starts its helper.
 func (c *connection) search(cl *client.Client, s *search) {
 	defer s.answered()
+	over := sync.OnceFunc(func() { // it no longer waits for a tunnel
+		c.release(cl, s)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.finding.done(s)
+	})
+	defer func() {
+		if cause := recover(); cause != nil { // all other sessions go on
+			c.agent.panicked(&node.Request{Method: "launchRexec"}, cause, debug.Stack())
+			over()
+			_ = cl.Send(rpc.AppendError(nil, s.from, node.ErrInternal))
+		}
+	}()
 	if s.inBandID != "" {
 		c.offer(cl, s)
 	}
 	inBand, err := c.find(cl, s)
-	c.release(cl, s)
-	c.mu.Lock()
-	c.finding.done(s)
-	c.mu.Unlock()
+	over()
 	if inBand {
 		c.carry(s)
 		return

@@ -7,6 +7,7 @@ import (
 	"shvtools/internal/device/asynccall"
 	"shvtools/internal/device/config"
 	"shvtools/internal/device/fsnode"
+	"shvtools/internal/device/policy"
 	"shvtools/internal/device/runcmd"
 	"shvtools/internal/session/inband"
 	"shvtools/internal/shv/chainpack"
@@ -118,7 +119,7 @@ func pathOf(environ []string) (path string) {
 // tree returns the nodes that the agent serves (spec.md 9.1, 9.7).
 func (c *connection) tree() *node.Tree {
 	o := c.agent.opts
-	tree := &node.Tree{Running: c.calls, Calling: c.logCall, MaxItems: maxParamItems}
+	tree := &node.Tree{Running: c.calls, Calling: c.logCall, MaxItems: maxParamItems, Panicked: c.agent.panicked}
 	constant := func(name string, access rpc.Access, text string) node.Method {
 		return node.Constant(name, "s", access, chainpack.String(text))
 	}
@@ -151,6 +152,12 @@ func (c *connection) tree() *node.Tree {
 		tree.AddServer("sys/fs", c.fileNodes(tree))
 	}
 	return tree
+}
+
+// panicked logs that a call panicked. The others go on.
+func (a *agent) panicked(r *node.Request, cause any, stack []byte) {
+	a.opts.Log.Error().Interface("panic", cause).Bytes("stack", stack).Str("path", r.Path).Str("method", r.Method).
+		Str("user", policy.UserChain(r.UserID)).Msg("call panicked")
 }
 
 const (

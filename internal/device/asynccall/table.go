@@ -133,7 +133,7 @@ func (t *Table) result(c *call, run Func) (result chainpack.Value, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			t.log.Error().Interface("panic", p).Bytes("stack", debug.Stack()).Msg("call panicked")
-			err = rpc.Errorf(rpc.CodeInternal, "internal error")
+			err = node.ErrInternal
 		}
 	}()
 	ctx := c.ctx

@@ -435,7 +435,7 @@ func TestPanicBecomesAnError(t *testing.T) {
 		l := lane(asynccall.Limits{Running: 1, Bytes: 100})
 		_, _ = s.table.Start(l, from(1), asynccall.Turn{},
 			func(context.Context, func(float64)) (chainpack.Value, error) { panic("a bug") })
-		s.expect(`<1:1,8:1,11:7>i{3:i{1:4,2:"internal error"}}`)
+		s.expect(`<1:1,8:1,11:7>i{3:i{1:4,2:"internal error: this is a fault of the program, and its log has the details"}}`)
 		s.table.Close(time.Second)
 	})
 }

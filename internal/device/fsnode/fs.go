@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"unicode/utf8"
 
+	"golang.org/x/sys/unix"
+
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/node"
 	"shvtools/internal/shv/rpc"
@@ -177,7 +179,8 @@ func (o *op) open(flags int) (*os.File, fs.FileInfo, error) {
 	if err != nil && (flags&os.O_CREATE == 0 || !errors.Is(err, fs.ErrNotExist)) {
 		return nil, nil, err
 	}
-	file, err := o.root.OpenFile(o.name, flags|syscall.O_NONBLOCK, 0o666&^o.umask)
+	// Unlike os.OpenFile, os.Root leaves large files out on 32-bit machines.
+	file, err := o.root.OpenFile(o.name, flags|syscall.O_NONBLOCK|unix.O_LARGEFILE, 0o666&^o.umask)
 	if err != nil {
 		return nil, nil, err
 	}

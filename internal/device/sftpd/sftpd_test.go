@@ -122,3 +122,31 @@ func TestFailuresAreToldApart(t *testing.T) {
 		t.Error("a file has no entries")
 	}
 }
+
+// A 32-bit server must not refuse a large file, nor take an offset above 2 GiB for another.
+func TestFileAbove2GiBIsReadAndWrittenAtItsEnd(t *testing.T) {
+	t.Parallel()
+	const end = 5_000_000_000
+	name := filepath.Join(t.TempDir(), "large")
+	if err := os.WriteFile(name, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(name, end); err != nil {
+		t.Skipf("no sparse file of 5 GB: %v", err)
+	}
+	client, _ := served(t)
+	f, err := client.OpenFile(name, os.O_RDWR)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := f.WriteAt([]byte("end"), end-1); n != 3 || err != nil {
+		t.Fatalf("%d bytes written, %v", n, err)
+	}
+	got := make([]byte, 10)
+	if n, err := f.ReadAt(got, end-2); string(got[:n]) != "\x00end" || err != io.EOF {
+		t.Errorf("read %q, %v", got[:n], err)
+	}
+	if info, err := client.Stat(name); err != nil || info.Size() != end+2 {
+		t.Errorf("%v, %v", info, err)
+	}
+}

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"shvtools/internal/sys/visible"
 )
 
 // screen prints shvrsh's own messages: whole lines, and one status line while the
@@ -30,8 +32,15 @@ func (s *screen) setRaw(raw bool) {
 	s.raw = raw
 }
 
-// say prints lines. On a raw terminal they end with a carriage return, too.
+// maxSaid bounds a line of say, in bytes.
+const maxSaid = 4 << 10
+
+// say prints lines, in which a text of the peer is text and nothing else. On a raw terminal
+// they end with a carriage return, too.
 func (s *screen) say(lines ...string) {
+	for i := range lines {
+		lines[i] = visible.Within(lines[i], maxSaid)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	end := "\n"

@@ -112,3 +112,20 @@ func TestFarewellSaysWhoEndedIt(t *testing.T) {
 		}
 	}
 }
+
+// A device says why its program did not start. It must not draw a prompt for a password that
+// looks like shvrsh's own.
+func TestTextOfADeviceIsNoControlSequence(t *testing.T) {
+	var d display
+	s := session{opts: Options{Path: "test/agent"}, screen: screen{out: &d, terminal: &d}, end: new(tunnel.End)}
+	message := "no\x1b]0;title\x07\r\nPassword: \x9b2J" + strings.Repeat("x", 1<<20)
+	code, err := s.outcome(tunnel.Closing{Exit: &tunnel.Exit{Code: 126, Message: message}})
+	if code != 126 || err != nil {
+		t.Errorf("%d, %v", code, err)
+	}
+	got := d.take()
+	want := `shvrsh: test/agent: no\x1b]0;title\a\r\nPassword: \x9b2Jxxx`
+	if !strings.HasPrefix(got, want) || len(got) > maxSaid+10 || strings.Count(got, "\n") != 1 {
+		t.Errorf("%d bytes: %.100q", len(got), got)
+	}
+}

@@ -35,7 +35,7 @@ func Answer(tree *Tree, m *rpc.Message, level rpc.Access, caller any) []byte {
 		err = rpc.Errorf(rpc.CodeRequestInvalid, "no such request is running")
 	default:
 		userID, _ := m.MetaValue(rpc.TagUserID)
-		result, err = tree.call(&Request{
+		result, err = tree.guarded(&Request{
 			Path:   string(shvpath.Clean(m.Path())),
 			Method: string(m.Method()),
 			Param:  content.Value,

@@ -5,6 +5,7 @@ package node
 
 import (
 	"errors"
+	"runtime/debug"
 	"slices"
 
 	"shvtools/internal/shv/chainpack"
@@ -87,6 +88,9 @@ type Tree struct {
 	Running Running
 	// Calling, if set, is called for each method except ls and dir just before it runs.
 	Calling func(*Request, Method)
+	// Panicked, if set, is called where serving a request panicked, with the cause and the stack of
+	// the panic; the caller gets an error. Nil: the panic is the caller's of Answer.
+	Panicked func(r *Request, cause any, stack []byte)
 }
 
 // Add puts a node with methods at a clean path. The nodes above it exist from then on, too.
@@ -111,6 +115,24 @@ func (t *Tree) AddServer(path string, s Server) {
 
 // Restrict sets the lowest level for everything at and below a clean path, ls and dir too.
 func (t *Tree) Restrict(path string, level rpc.Access) { t.floors.Set(path, level) }
+
+// ErrInternal answers a call that panicked.
+var ErrInternal = rpc.Errorf(rpc.CodeInternal,
+	"internal error: this is a fault of the program, and its log has the details")
+
+// guarded serves a request. One that panics must not take the connection with it, and all other
+// calls on it.
+func (t *Tree) guarded(r *Request) (result chainpack.Value, err error) {
+	if t.Panicked != nil {
+		defer func() {
+			if cause := recover(); cause != nil {
+				t.Panicked(r, cause, debug.Stack())
+				result, err = chainpack.Value{}, ErrInternal
+			}
+		}()
+	}
+	return t.call(r)
+}
 
 // call serves a request. Its errors are RPC errors, or ErrLater.
 func (t *Tree) call(r *Request) (chainpack.Value, error) {

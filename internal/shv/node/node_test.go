@@ -1,6 +1,8 @@
 package node_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -217,4 +219,33 @@ func TestDynamicNodes(t *testing.T) {
 		}
 		alive["7"] = true
 	}
+}
+
+// One call that panics must not end the connection, on which all other calls come.
+func TestCallThatPanicsIsAnsweredByAnError(t *testing.T) {
+	tree := &node.Tree{}
+	boom := func(*node.Request) (chainpack.Value, error) { panic("a bug") }
+	tree.Add("a", node.Method{Name: "boom", Access: rpc.AccessBrowse, Call: boom})
+	tree.AddServer("b", func(r *node.Request, _ string) (chainpack.Value, error) { return boom(r) })
+	tree.AddDynamic("c", func(string) ([]node.Method, []string, bool) { panic("a bug") })
+	var told []string
+	tree.Panicked = func(r *node.Request, cause any, stack []byte) {
+		told = append(told, fmt.Sprintf("%s:%s %v %v", r.Path, r.Method, cause, strings.Contains(string(stack), "node_test")))
+	}
+	for _, path := range []string{"a", "b", "c"} {
+		got := answer(t, tree, `<8:3,9:"`+path+`",10:"boom">i{}`, rpc.AccessSuper)
+		if !strings.Contains(got, "3:i{1:4,2:\"internal error") {
+			t.Errorf("%s: %q", path, got)
+		}
+	}
+	if want := "a:boom a bug true,b:boom a bug true,c:boom a bug true"; strings.Join(told, ",") != want {
+		t.Errorf("told %q", told)
+	}
+	tree.Panicked = nil
+	defer func() {
+		if recover() == nil {
+			t.Error("nobody is told of the panic")
+		}
+	}()
+	answer(t, tree, `<8:3,9:"a",10:"boom">i{}`, rpc.AccessSuper)
 }

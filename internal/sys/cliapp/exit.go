@@ -9,7 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"unicode"
+
+	"shvtools/internal/sys/visible"
 )
 
 // Exit is an error that chooses the program's exit code. Without Err nothing is
@@ -136,6 +137,9 @@ func withSignal(ctx context.Context, err error) error {
 	return err
 }
 
+// maxLine bounds a line on stderr, in bytes: much of it may be a peer's text.
+const maxLine = 4 << 10
+
 // oneLine makes text fit one line of a terminal. It joins lines with "; " and escapes
 // control characters, which may come from a peer.
 func oneLine(text string) string {
@@ -145,20 +149,5 @@ func oneLine(text string) string {
 			lines = append(lines, line)
 		}
 	}
-	return escapeControl(strings.Join(lines, "; "))
-}
-
-// escapeControl writes characters that are not printable as Go escapes. Bytes that are
-// not UTF-8, among them 8-bit control characters, become replacement characters.
-func escapeControl(text string) string {
-	var b strings.Builder
-	for _, r := range strings.ToValidUTF8(text, string(unicode.ReplacementChar)) {
-		if unicode.IsPrint(r) {
-			b.WriteRune(r)
-			continue
-		}
-		quoted := strconv.QuoteRune(r)
-		b.WriteString(quoted[1 : len(quoted)-1])
-	}
-	return b.String()
+	return visible.Within(strings.Join(lines, "; "), maxLine)
 }

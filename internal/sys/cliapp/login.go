@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"shvtools/internal/shv/login"
+	"shvtools/internal/sys/visible"
 	"shvtools/internal/wire/transport"
 )
 
@@ -63,7 +64,7 @@ func (in *loginInput) resolve() (Login, error) {
 		return l, nil
 	}
 	who := l.User + "@" + in.URL.Address()
-	l.Password, err = in.Prompt("Password for " + escapeControl(who) + ": ")
+	l.Password, err = in.Prompt("Password for " + visible.Within(who, maxLine) + ": ")
 	if err != nil {
 		return Login{}, fmt.Errorf("no password for %s: cannot prompt for it: %w; set --%s, %s or %s",
 			who, err, FlagPasswordFile, envPasswordFile, envPassword)

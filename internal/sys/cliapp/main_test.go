@@ -103,7 +103,7 @@ func TestEndingsHaveTheirCodeAndLine(t *testing.T) {
 		{"usage", Usagef("no path given"), 2, 255, "shvtest: no path given; see shvtest --help\n"},
 		{"several lines", errors.New("one\n\ntwo\n"), 1, 255, "shvtest: one; two\n"},
 		// The text of a device must not drive the user's terminal.
-		{"escape sequence", errors.New("a\x1b[2Jb\x9bc"), 1, 255, "shvtest: a\\x1b[2Jb\uFFFDc\n"},
+		{"escape sequence", errors.New("a\x1b[2Jb\x9bc"), 1, 255, "shvtest: a\\x1b[2Jb\\x9bc\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			action := func(*cli.Context) error { return tt.err }
