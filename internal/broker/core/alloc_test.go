@@ -28,24 +28,27 @@ func iot() *auth.Store {
 	}))
 }
 
+// unread is a session of a peer, or of a parent broker, that takes nothing of what is queued
+// for it.
+func unread(t *testing.T, b *Broker, up *parentBroker) *session {
+	ours, theirs := net.Pipe()
+	t.Cleanup(func() { _ = ours.Close(); _ = theirs.Close() })
+	s := b.newSession(link.New(ours, link.Options{QueueBytes: 64 << 20}), transport.Peer{}, nil, nil, up)
+	if up != nil {
+		s.link.Share(64 << 20)
+		return s
+	}
+	s.stopDeadline()
+	s.login.done = true
+	s.user.Store(b.opts.Users.Load().User("iot"))
+	return s
+}
+
 // What a broker does all day: requests, their responses, and heartbeats.
 func TestCallsAllocateNothing(t *testing.T) {
 	b := New(Options{Users: iot()})
-	unread := func(up *parentBroker) *session { // nobody takes what is queued for it
-		ours, theirs := net.Pipe()
-		t.Cleanup(func() { _ = ours.Close(); _ = theirs.Close() })
-		s := b.newSession(link.New(ours, link.Options{QueueBytes: 64 << 20}), transport.Peer{}, nil, nil, up)
-		if up != nil {
-			s.link.Share(64 << 20)
-			return s
-		}
-		s.stopDeadline()
-		s.login.done = true
-		s.user.Store(b.opts.Users.Load().User("iot"))
-		return s
-	}
-	caller, device := unread(nil), unread(nil)
-	parent := unread(&parentBroker{ParentOptions{Root: "test"}})
+	caller, device := unread(t, b, nil), unread(t, b, nil)
+	parent := unread(t, b, &parentBroker{ParentOptions{Root: "test"}})
 	if refused := device.mount("test/a", "", func() {}); refused != nil {
 		t.Fatal(refused)
 	}
@@ -98,6 +101,62 @@ func TestCallsAllocateNothing(t *testing.T) {
 	}
 	if s := b.Stats(); s.Forged+s.Late+s.Bad > 0 {
 		t.Errorf("%+v", s)
+	}
+}
+
+// Each call has another id, and the broker remembers as many as it may.
+func TestCallsWithManyIDsAllocateNothing(t *testing.T) {
+	b := New(Options{Users: iot()})
+	parent := &parentBroker{ParentOptions{Root: "test"}}
+	for name, caller := range map[string]*session{"client": unread(t, b, nil), "broker": unread(t, b, parent)} {
+		t.Run(name, func(t *testing.T) {
+			device := unread(t, b, nil)
+			path := "test/" + name
+			if refused := device.mount(path, "", func() {}); refused != nil {
+				t.Fatal(refused)
+			}
+			asked, limit := path, replyroutes.MaxIDs
+			if caller.parent != nil {
+				asked, limit = name, replyroutes.MaxIDsOfBroker // below the exported root
+			}
+			id, callers := int64(0), rpc.CallerIDs{caller.id}
+			for ; id < int64(limit); id++ {
+				device.routes.Open(callers, replyroutes.Call{ID: id + 1, Path: []byte(path)}, caller.opener())
+				device.routes.MayAnswer(callers, id+1)
+			}
+			const runs, before = 300, 40 // at first, rings and buffers fill
+			var frames [2 * (before + runs + 1)]*link.Frame
+			for i := range frames {
+				message := rpc.AppendRequest(nil, id+int64(i/2), asked, "get", chainpack.Null())
+				if i%2 == 1 {
+					message = rpc.AppendResult(nil, rpc.Address{ID: id + int64(i/2), Callers: callers}, chainpack.Null())
+				}
+				frames[i] = link.NewMessage(message)
+			}
+			var m rpc.Message
+			next := 0
+			call := func() {
+				for _, from := range []*session{caller, device} {
+					f := frames[next]
+					next++
+					if err := m.Parse(f.Message()); err != nil {
+						t.Fatal(err)
+					}
+					m.SetAccess(rpc.AccessSuper) // as from a parent
+					from.message(&m, f)
+					f.Release()
+				}
+			}
+			for range before {
+				call()
+			}
+			if n := testing.AllocsPerRun(runs, call); n != 0 {
+				t.Errorf("%v allocations", n)
+			}
+			if s := b.Stats(); s.Misplaced+s.Forged+s.Bad+s.RequestsDenied > 0 || s.Responses%(before+runs+1) != 0 {
+				t.Errorf("%+v", s)
+			}
+		})
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"shvtools/internal/broker/internal/door"
 	"shvtools/internal/broker/internal/mounts"
 	"shvtools/internal/broker/internal/own"
+	"shvtools/internal/broker/internal/replyroutes"
 	"shvtools/internal/broker/internal/topics"
 	"shvtools/internal/broker/internal/tunnels"
 	"shvtools/internal/broker/journal"
@@ -90,6 +91,7 @@ type Broker struct {
 	lastTunnel  int64
 	sessions    map[int64]*session
 	mounts      mounts.Table[*session]
+	left        replyroutes.Left
 	tickets     map[secretKey]*ticket   // that are not redeemed
 	calls       map[tunnels.Key]*ticket // by the call that waits for its tunnel
 	tunnels     map[tunnels.Key]*tunnel // by the key of either end

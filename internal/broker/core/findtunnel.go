@@ -112,18 +112,6 @@ func (b *Broker) sessionOf(id int64) *session {
 	return b.sessions[id]
 }
 
-var (
-	unrouted = netip.MustParsePrefix("0.0.0.0/8")
-	carriers = netip.MustParsePrefix("100.64.0.0/10") // between a provider and its customers
-)
-
-// isPublic reports whether an address, by what it shows, can be reached from everywhere.
-func isPublic(a netip.Addr) bool {
-	a = a.Unmap()
-	reserved := a.Is4() && a.As4()[0] >= 224
-	return a.IsGlobalUnicast() && !a.IsPrivate() && !unrouted.Contains(a) && !carriers.Contains(a) && !reserved
-}
-
 // advertised returns where a helper of the agent s can connect over plain TCP, the only
 // way in the base protocol: at the address that the agent itself is connected to.
 //
@@ -139,7 +127,7 @@ func (b *Broker) advertised(s *session) (at Address, public bool) {
 	if !ok {
 		return Address{}, public
 	}
-	return Address{Host: local.Addr().String(), Port: int64(local.Port())}, public || isPublic(local.Addr())
+	return Address{Host: local.Addr().String(), Port: int64(local.Port())}, public || transport.IsPublic(local.Addr())
 }
 
 // offer returns where a helper of the agent s can connect by a scheme that its agent
@@ -191,15 +179,4 @@ func (b *Broker) reachable(s *session, scheme string) (at netip.AddrPort, ok boo
 		}
 	}
 	return at, false
-}
-
-// mayCome reports whether a helper connected by the scheme that its secret was given for.
-func (t *ticket) mayCome(from transport.Peer) bool {
-	switch {
-	case transport.Encrypts(t.scheme):
-		return from.IsEncrypted()
-	case t.scheme == transport.Unix:
-		return from.Scheme == transport.Unix
-	}
-	return true
 }

@@ -39,6 +39,7 @@ func (s *session) mount(path, deviceID string, welcome func()) *rpc.Error {
 	}
 	// Under the lock, so that no request overtakes it. It does not wait.
 	welcome()
+	b.left.Return(path, s.Name(), &s.routes)
 	stale := b.mounts.Mount(s, path)
 	s.mountPoint, s.deviceID = path, deviceID
 	b.mu.Unlock()
@@ -58,6 +59,7 @@ func (b *Broker) unmountLocked(s *session) string {
 	path := s.mountPoint
 	if path != "" {
 		b.mounts.Unmount(s, path, time.Now(), b.closed || b.leaving)
+		b.left.Leave(path, s.Name(), &s.routes)
 		s.mountPoint = ""
 	}
 	return path

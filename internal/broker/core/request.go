@@ -105,9 +105,12 @@ func (s *session) passRequest(m *rpc.Message, f *link.Frame, to *session, asked 
 	if !to.routes.Open(m.Callers(), asked, s.opener()) {
 		return rpc.Errorf(rpc.CodeTryAgainLater, "too many callers on one connection")
 	}
-	switch s.forward(m, f, to, nil, false) {
-	case nil:
+	err := s.forward(m, f, to, nil, false)
+	if err == nil {
 		return nil
+	}
+	s.opener().NotSent()
+	switch err {
 	case link.ErrQueueFull:
 		return rpc.Errorf(rpc.CodeTryAgainLater, "the device does not keep up with its requests")
 	case errTooBig:
@@ -149,8 +152,9 @@ func (s *session) answerSelf(m *rpc.Message, path []byte, level rpc.Access) {
 		return
 	}
 	answer := node.Answer(s.broker.nodes, m, level, s)
-	if answer == nil {
-		return // it comes later
+	if answer == nil { // it comes later
+		s.opener().AsksBroker(m.Callers(), s.id, m.ID())
+		return
 	}
 	if since, offline := s.broker.offlineSince(path); offline {
 		err := rpc.NotFound(string(m.Method()), string(path))

@@ -13,7 +13,7 @@ import (
 func (s *session) response(m *rpc.Message, f *link.Frame) {
 	stats := &s.broker.stats
 	state := m.Tunnel().State
-	with, allowed := s.mayAnswer(m, state)
+	with, allowed, misplaced := s.mayAnswer(m, state)
 	if s.child != nil && len(m.Callers()) == 0 && s.child.Answered(m) {
 		return
 	}
@@ -36,23 +36,25 @@ func (s *session) response(m *rpc.Message, f *link.Frame) {
 	case rpc.FindTunnelResponse:
 		s.foundTunnel(m, toID)
 	}
-	s.pass(m, f, toID, state)
+	s.pass(m, f, toID, state, misplaced)
 }
 
-// mayAnswer reports whether there is a reply route for m, and for a FindTunnelRequest the
-// right that its call was made with. A secret is given only for a call that this link was
-// asked. Otherwise a device that somebody once called could have its own helper answer
-// the call of a shell on another device.
-func (s *session) mayAnswer(m *rpc.Message, state rpc.TunnelState) (with replyroutes.Right, ok bool) {
+// mayAnswer reports whether there is a reply route for m, whether the id of m is misplaced
+// on that unless it is a tunnel's, and for a FindTunnelRequest the right that its call was
+// made with. A secret is given only for a call that this link was asked. Otherwise a device
+// that somebody once called could have its own helper answer the call of a shell on another
+// device.
+func (s *session) mayAnswer(m *rpc.Message, state rpc.TunnelState) (with replyroutes.Right, ok, misplaced bool) {
 	switch {
 	case s.ticket != nil:
-		return replyroutes.Right{}, m.ID() == s.ticket.id && state != rpc.FindTunnelRequest && s.routes.Has(m.Callers())
+		ok = m.ID() == s.ticket.id && state != rpc.FindTunnelRequest && s.routes.Has(m.Callers())
 	case state == rpc.FindTunnelRequest:
-		return s.routes.WasAsked(m.Callers(), m.ID())
-	case state == rpc.FindTunnelResponse && s.parent == nil:
-		return replyroutes.Right{}, false // it would lead a helper away
+		with, ok = s.routes.WasAsked(m.Callers(), m.ID())
+	case state == rpc.FindTunnelResponse && s.parent == nil: // it would lead a helper away
+	default:
+		ok, misplaced = s.routes.MayAnswer(m.Callers(), m.ID())
 	}
-	return replyroutes.Right{}, s.routes.Has(m.Callers())
+	return with, ok, misplaced
 }
 
 // answerInstead answers a call with an error instead of a response that cannot be passed
@@ -66,10 +68,10 @@ func (s *session) answerInstead(m *rpc.Message, to *session, err *rpc.Error) {
 }
 
 // pass forwards a response to the session toID, if the tunnel that it claims to belong
-// to is the sender's.
-func (s *session) pass(m *rpc.Message, f *link.Frame, toID int64, state rpc.TunnelState) {
+// to is the sender's. misplaced is as mayAnswer returned it.
+func (s *session) pass(m *rpc.Message, f *link.Frame, toID int64, state rpc.TunnelState, misplaced bool) {
 	b := s.broker
-	to, t, verdict := b.route(s, m, toID, state)
+	to, t, verdict := b.route(s, m, toID, state, misplaced)
 	switch verdict {
 	case dropQuietly:
 		b.stats.late.Add(1)
@@ -77,6 +79,12 @@ func (s *session) pass(m *rpc.Message, f *link.Frame, toID int64, state rpc.Tunn
 	case dropForged:
 		b.stats.forged.Add(1)
 		s.log.Debug().Int64("to", toID).Str("reason", "the tunnel is another's").Msg("response dropped")
+		return
+	case dropMisplaced:
+		b.stats.misplaced.Add(1)
+		s.log.Provoked("response dropped", "another device was asked, or none yet", func(e *zerolog.Event) {
+			e.Int64("to", toID)
+		})
 		return
 	case tooMany:
 		s.answerInstead(m, to, rpc.Errorf(rpc.CodeTryAgainLater,

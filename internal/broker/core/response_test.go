@@ -69,8 +69,8 @@ func TestSeveralResponsesToOneCallPass(t *testing.T) {
 			agent.Send(`<1:1,8:3,11:%d>i{%s}`, user.ID, body)
 			user.Expect(`<1:1,8:3>i{%s}`, body)
 		}
-		agent.Send(`<1:1,8:77,11:%d>i{2:1}`, user.ID) // ids are the caller's business
-		user.Expect(`<1:1,8:77>i{2:1}`)
+		agent.Send(`<1:1,8:2,11:%d>i{2:1}`, user.ID) // no device was asked that: it is the caller's business
+		user.Expect(`<1:1,8:2>i{2:1}`)
 	})
 }
 

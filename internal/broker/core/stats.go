@@ -18,6 +18,7 @@ type counters struct {
 	missed                       atomic.Uint64 // signals to subscribers that did not keep up, each counts
 	unaddressed                  atomic.Uint64 // responses without caller ids
 	forged                       atomic.Uint64 // responses that nobody asked for, signals of another device
+	misplaced                    atomic.Uint64 // responses to calls that went to another device
 	late                         atomic.Uint64 // responses to sessions that are gone
 	malformed                    atomic.Uint64 // neither request, response nor signal
 
@@ -49,6 +50,7 @@ type Stats struct {
 	Requests, Responses, Signals   uint64 // that were passed on; signals without a subscriber too
 	Unmounted, Missed              uint64 // signals without a mount point; signals that a subscriber did not get
 	Unaddressed, Forged, Late, Bad uint64 // messages that were dropped
+	Misplaced                      uint64 // answers to calls of another device, which were dropped
 
 	ResponsesLost   uint64 // the link of a broker had no space; the callers receive an error
 	RequestsRefused uint64 // the queue of the device, or the broker, was full
@@ -148,6 +150,7 @@ func (b *Broker) Stats() Stats {
 		Missed:          b.stats.missed.Load(),
 		Unaddressed:     b.stats.unaddressed.Load(),
 		Forged:          b.stats.forged.Load(),
+		Misplaced:       b.stats.misplaced.Load(),
 		Late:            b.stats.late.Load(),
 		Bad:             b.stats.malformed.Load(),
 		ResponsesLost:   b.stats.responsesLost.Load(),

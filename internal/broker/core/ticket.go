@@ -143,7 +143,7 @@ func (s *session) admitTunnel(secret string) *rpc.Error {
 	b.mu.Lock()
 	t := b.tickets[sha256.Sum256([]byte(secret))]
 	redeemed := t != nil && b.redeemLocked(t)
-	if redeemed && !t.mayCome(s.from) {
+	if redeemed && !s.from.CameBy(t.scheme) {
 		const why = "the device connected by another way than the one it was given"
 		n := notice{to: b.sessions[t.caller], message: t.refuse(why)}
 		b.revokeLocked(t)

@@ -77,12 +77,14 @@ const (
 	deliver verdict = iota
 	dropQuietly
 	dropForged
+	dropMisplaced
 	tooMany
 )
 
 // route returns the session that a response goes to and the tunnel that it belongs to, nil
-// for none. The top caller id of m is popped already.
-func (b *Broker) route(s *session, m *rpc.Message, toID int64, state rpc.TunnelState) (*session, *tunnel, verdict) {
+// for none. The top caller id of m is popped already. misplaced counts if there is no tunnel.
+func (b *Broker) route(s *session, m *rpc.Message, toID int64, state rpc.TunnelState, misplaced bool) (
+	*session, *tunnel, verdict) {
 	if state == rpc.CreateTunnelRequest {
 		return b.create(s, m, toID)
 	}
@@ -102,6 +104,8 @@ func (b *Broker) route(s *session, m *rpc.Message, toID int64, state rpc.TunnelS
 		return to, nil, dropQuietly // a straggler of an ended tunnel
 	case t == nil && b.ended.Has(key, s.id):
 		return to, nil, dropQuietly
+	case t == nil && misplaced:
+		return to, nil, dropMisplaced
 	}
 	return to, t, deliver
 }

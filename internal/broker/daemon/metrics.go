@@ -76,6 +76,7 @@ func families(s core.Stats, up []uplinkState, o own) []health.Family {
 			health.Of(s.Signals, "kind", "signal")),
 		counter("messages_dropped_total", "Messages that were dropped, by reason.",
 			health.Of(s.Unaddressed, "reason", "unaddressed"), health.Of(s.Forged, "reason", "forged"),
+			health.Of(s.Misplaced, "reason", "misplaced"),
 			health.Of(s.Late, "reason", "late"), health.Of(s.Bad, "reason", "malformed"),
 			health.Of(s.Unmounted, "reason", "unmounted"), health.Of(s.Missed, "reason", "subscriber too slow")),
 		counter("responses_lost_total", "Responses that were lost because the queue to another broker was full.",

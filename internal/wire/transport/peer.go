@@ -74,6 +74,18 @@ func (p Peer) IsLocal() bool { return !p.Addr.IsValid() || p.Addr.IsLoopback() }
 // IsEncrypted reports whether the connection is encrypted.
 func (p Peer) IsEncrypted() bool { return Encrypts(p.Scheme) }
 
+// CameBy reports whether the connection is one by a scheme that was offered: another encrypted
+// one does for an encrypted one, and any does for a scheme without demands.
+func (p Peer) CameBy(scheme string) bool {
+	switch {
+	case Encrypts(scheme):
+		return p.IsEncrypted()
+	case scheme == Unix:
+		return p.Scheme == Unix
+	}
+	return true
+}
+
 // Source returns what limits count together: an IPv4 address, the /64 of an IPv6 address, or a user
 // of this machine.
 func (p Peer) Source() string {
@@ -96,4 +108,16 @@ func (p Peer) String() string {
 		return netip.AddrPortFrom(p.Addr, p.Port).String()
 	}
 	return p.Source()
+}
+
+var (
+	unrouted = netip.MustParsePrefix("0.0.0.0/8")
+	carriers = netip.MustParsePrefix("100.64.0.0/10") // between a provider and its customers
+)
+
+// IsPublic reports whether an address, by what it shows, can be reached from everywhere.
+func IsPublic(a netip.Addr) bool {
+	a = a.Unmap()
+	reserved := a.Is4() && a.As4()[0] >= 224
+	return a.IsGlobalUnicast() && !a.IsPrivate() && !unrouted.Contains(a) && !carriers.Contains(a) && !reserved
 }

@@ -4,6 +4,10 @@
 // does not close it. A route also remembers the latest requests that took it, so
 // that a tunnel can be tied to the right of the call that asked for it.
 //
+// A route alone does not show which calls a device was asked, so an Opener remembers the
+// ids that its session has sent, and where to (sentids): answers belong to calls
+// (design.md 5).
+//
 // It is not a router: it does not know sessions, and it does not send anything.
 //
 // Routes cost memory that a peer can ask for by making caller ids up. So each

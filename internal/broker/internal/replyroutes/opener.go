@@ -3,6 +3,9 @@ package replyroutes
 import (
 	"sync/atomic"
 	"time"
+
+	"shvtools/internal/broker/internal/sentids"
+	"shvtools/internal/shv/rpc"
 )
 
 const (
@@ -16,6 +19,10 @@ const (
 	// links together, not counting the first onto each: made-up caller ids must not
 	// cost more with each device that the client can reach.
 	MaxFurther = 16 * MaxRoutes
+	// MaxIDs is how many request ids of a client are remembered with the devices that they
+	// went to; MaxIDsOfBroker is that for a broker.
+	MaxIDs         = 64 * MaxRoutes
+	MaxIDsOfBroker = 20 * MaxIDs
 )
 
 // Opener is a session as it opens routes onto the links of others. Only the read
@@ -23,6 +30,7 @@ const (
 type Opener struct {
 	departed atomic.Bool // its routes lead nowhere: no session id is used twice
 	limit    int         // of routes onto one link; never changes
+	sent     *sentids.IDs
 
 	// Of the read loop of its session.
 	further int // routes that were not the first onto their link, since then
@@ -33,9 +41,9 @@ type Opener struct {
 // bounds since it stands for all behind it.
 func NewOpener(broker bool) *Opener {
 	if broker {
-		return &Opener{limit: MaxRoutesOfBroker}
+		return &Opener{limit: MaxRoutesOfBroker, sent: sentids.New(MaxIDsOfBroker, MaxRoutesOfBroker)}
 	}
-	return &Opener{limit: MaxRoutes}
+	return &Opener{limit: MaxRoutes, sent: sentids.New(MaxIDs, MaxRoutes)}
 }
 
 // IsBroker reports which of both NewOpener made.
@@ -43,7 +51,20 @@ func (o *Opener) IsBroker() bool { return o.limit > MaxRoutes }
 
 // Depart says that the session has ended. Tables drop its routes when they next
 // need the space.
-func (o *Opener) Depart() { o.departed.Store(true) }
+func (o *Opener) Depart() {
+	o.departed.Store(true)
+	o.sent.Forget()
+}
+
+// NotSent says that the request for which a route was opened last reached nobody.
+func (o *Opener) NotSent() { o.sent.TakeBack() }
+
+// AsksBroker says that the broker itself answers a request later that came with the stack
+// callers from the session, whose own caller id is self.
+func (o *Opener) AsksBroker(callers rpc.CallerIDs, self, id int64) {
+	stack := append(callers[:len(callers):len(callers)], self)
+	o.sent.SentToBroker(o.sent.Stack(stack.AppendKey(nil)), id)
+}
 
 // another reports whether the session may open one more route that is not its
 // first onto a link. The routes of a broker are bounded per link alone.

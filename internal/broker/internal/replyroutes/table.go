@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"shvtools/internal/broker/internal/sentids"
 	"shvtools/internal/shv/rpc"
 )
 
@@ -22,9 +23,9 @@ const (
 	MaxAsked = 16
 )
 
-// Table holds the routes of one link. Its methods may be called concurrently; its
-// lock is a leaf: no method calls out or sends while it holds it. The zero value
-// is empty.
+// Table holds the routes of one link. Its methods may be called concurrently; no method
+// calls out or sends while it holds its lock, under which it takes those of Openers alone.
+// The zero value is empty.
 type Table struct {
 	mu      sync.Mutex
 	fresh   map[string]*route    // used in this generation
@@ -32,6 +33,7 @@ type Table struct {
 	counts  map[int64]routeCount // what fresh has, by the session that opened it
 	swapped time.Time            // when fresh began
 	sweepAt int                  // table size at the next sweep; SweepFrom at least
+	places  sentids.Places       // of the link
 }
 
 // routeCount is what one session holds on a link.
@@ -39,11 +41,13 @@ type routeCount struct{ routes, text int } // text in bytes
 
 // route is guarded by the lock of its table.
 type route struct {
-	asked    []askedCall // the latest requests, a ring once there are MaxAsked
-	next     int         // place of the next one
-	pins     int         // live tunnels that use it: it does not expire
-	openerID int64       // the session that opened it, on top of the stack
-	opener   *Opener     // that session; nil: not known
+	asked    []askedCall    // the latest requests, a ring once there are MaxAsked
+	next     int            // place of the next one
+	pins     int            // live tunnels that use it: it does not expire
+	openerID int64          // the session that opened it, on top of the stack
+	opener   *Opener        // that session; nil: not known
+	sent     *sentids.Stack // for the ids of opener; nil: no request took the route
+	response bool           // one opened it, so that any id is good
 }
 
 // Open lets the link answer with the stack callers. asked is the request that goes
@@ -62,10 +66,18 @@ func (t *Table) Open(callers rpc.CallerIDs, asked Call, by *Opener) bool {
 		}
 		r = t.addLocked(callers)
 	}
-	r.opener = by
-	if asked.ID > 0 {
-		t.rememberLocked(r, asked, by)
+	if r.opener != by {
+		r.opener, r.sent = by, nil
 	}
+	if asked.ID <= 0 {
+		r.response = true
+		return true
+	}
+	t.rememberLocked(r, asked, by)
+	if r.sent == nil {
+		r.sent = by.sent.Stack(callers.AppendKey(nil))
+	}
+	by.sent.Sent(r.sent, asked.ID, &t.places)
 	return true
 }
 
@@ -75,6 +87,19 @@ func (t *Table) Has(callers rpc.CallerIDs) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.findLocked(callers) != nil
+}
+
+// MayAnswer reports whether the link may answer with the stack callers, as Has does, and
+// whether a response with that id is misplaced all the same: the request went to another
+// device, or to none yet. Routes that a response opened are good for any id.
+func (t *Table) MayAnswer(callers rpc.CallerIDs, id int64) (ok, misplaced bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r := t.findLocked(callers)
+	if r == nil || r.sent == nil {
+		return r != nil, false
+	}
+	return true, !r.opener.sent.MayAnswer(r.sent, id, &t.places) && !r.response
 }
 
 // WasAsked reports whether one of the latest requests with this stack had this id,
@@ -120,15 +145,22 @@ func (t *Table) Unpin(callers rpc.CallerIDs) {
 // agent may answer a call after it reconnected. The locks of both tables are not
 // held at once.
 func (t *Table) Inherit(from *Table) {
-	inherited := from.snapshot()
+	inherited, places := from.snapshot(), from.handOver()
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.places.Take(places)
 	for key, r := range inherited {
 		if t.fresh[key] == nil {
 			r.pins = 0
 			t.putLocked(key, &r)
 		}
 	}
+}
+
+func (t *Table) handOver() sentids.Places {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.places.HandOver()
 }
 
 // Len returns how many routes the table holds, including those of departed sessions.

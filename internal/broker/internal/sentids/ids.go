@@ -1,0 +1,267 @@
+package sentids
+
+import (
+	"hash/maphash"
+	"sync"
+)
+
+const (
+	// MaxPlaces is how many devices an id is remembered of. Of an id that goes to more, as
+	// from a client that numbers each call alike, nobody can tell whose answer is whose.
+	MaxPlaces = 64
+
+	// The first two entries are no ids, but hold the lists of the others together.
+	open     = 0 // nobody has answered
+	answered = 1
+	lists    = 2
+
+	firstIDs = 8 // for which there is space at first
+)
+
+// seed keeps peers from choosing stacks with the same hash.
+var seed = maphash.MakeSeed()
+
+// IDs are the latest request ids that one connection has sent. Only its read loop may call
+// Sent and TakeBack; all methods may be called concurrently. Its lock is a leaf.
+type IDs struct {
+	limit     int // of ids
+	maxStacks int
+
+	mu      sync.Mutex
+	gone    bool
+	stacks  map[uint64]*Stack // by their hashes
+	highest int64             // of stacks that were dropped from the map
+	entries []entry           // lists, then one for each id; without pointers
+	heads   []uint32          // hash table of chains of entries; a power of two, or empty
+	last    uint32            // the entry that the latest Sent made; 0: none
+}
+
+// Stack is a stack of caller ids with which the connection has sent requests.
+type Stack struct {
+	hash    uint64
+	highest int64 // of the ids sent with it; guarded by the lock of its IDs
+}
+
+// entry is one id at one device.
+type entry struct {
+	key          uint64 // of its stack and id
+	at           place
+	newer, older uint32 // in its list, which is a ring
+	chain        uint32 // the next one of the chain; 0: none
+}
+
+// New returns the IDs of a connection. The highest id is known for the latest maxStacks
+// stacks at least.
+func New(limit, maxStacks int) *IDs { return &IDs{limit: limit, maxStacks: maxStacks} }
+
+// Stack returns the Stack with a key. It allocates, so its caller keeps it.
+func (s *IDs) Stack(key []byte) *Stack {
+	hash := maphash.Bytes(seed, key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stack := s.stacks[hash]
+	if stack == nil {
+		if len(s.stacks) >= s.maxStacks {
+			for _, dropped := range s.stacks {
+				s.highest = max(s.highest, dropped.highest)
+			}
+			s.stacks = nil
+		}
+		if s.stacks == nil {
+			s.stacks = make(map[uint64]*Stack)
+		}
+		stack = &Stack{hash: hash, highest: s.highest}
+		s.stacks[hash] = stack
+	}
+	return stack
+}
+
+// SentToBroker says that the broker itself answers a request with an id.
+func (s *IDs) SentToBroker(stack *Stack, id int64) { s.Sent(stack, id, &broker) }
+
+// Sent says that a request with an id goes to the link of a device. It is remembered in place
+// of the oldest one that is answered, or of the oldest one if none is.
+func (s *IDs) Sent(stack *Stack, id int64, to *Places) {
+	key := stack.key(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stack.highest = max(stack.highest, id)
+	s.last = 0
+	if s.gone {
+		return
+	}
+	devices := 0
+	for i := s.head(key); i != 0; i = s.entries[i].chain {
+		e := &s.entries[i]
+		if e.key != key || e.at == nobody {
+			continue
+		}
+		if e.at == anyone || to.Has(e.at) {
+			s.unlist(i)
+			s.list(i, open)
+			return
+		}
+		devices++
+	}
+	if devices >= MaxPlaces {
+		s.letAnyone(key)
+		return
+	}
+	s.last = s.slot()
+	s.entries[s.last].key, s.entries[s.last].at = key, to.current()
+	s.enchain(s.last)
+	s.list(s.last, open)
+}
+
+// TakeBack says that the request of the latest Sent reached no device after all.
+func (s *IDs) TakeBack() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.last != 0 && !s.gone {
+		s.unlist(s.last)
+		s.list(s.last, s.entries[answered].newer) // as the first to go
+		s.entries[s.last].at = nobody
+		s.last = 0
+	}
+}
+
+// MayAnswer reports whether a response with an id may come from a link that was asked under
+// places: the id is known to have gone there, or it is not known to have gone
+// anywhere and is one that may have been sent. That renews what is remembered of it.
+func (s *IDs) MayAnswer(stack *Stack, id int64, link *Places) bool {
+	key := stack.key(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.gone {
+		return true // nobody is there to be deceived
+	}
+	here, elsewhere := false, false
+	for i := s.head(key); i != 0; i = s.entries[i].chain {
+		e := &s.entries[i]
+		if e.key != key || e.at == nobody {
+			continue
+		}
+		if e.at == anyone || link.Has(e.at) {
+			here = true
+			s.unlist(i)
+			s.list(i, answered)
+		} else {
+			elsewhere = true
+		}
+	}
+	return here || !elsewhere && id <= stack.highest
+}
+
+// Forget says that the connection has ended. It frees the memory.
+func (s *IDs) Forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gone, s.stacks, s.entries, s.heads = true, nil, nil, nil
+}
+
+// Len returns how many ids are remembered, each once for each device.
+func (s *IDs) Len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return max(0, len(s.entries)-lists)
+}
+
+// letAnyone lets anyone answer a call that went to MaxPlaces devices.
+func (s *IDs) letAnyone(key uint64) {
+	for i := s.head(key); i != 0; i = s.entries[i].chain {
+		if e := &s.entries[i]; e.key == key && e.at != nobody {
+			e.at = anyone
+			s.unlist(i)
+			s.list(i, open)
+		}
+	}
+}
+
+// key returns the key of an id. For one stack, no two ids have the same. Ids in a row share
+// all but the last bits, so that they are near each other in the hash table, which the
+// processor's cache needs; the other bits are mixed as by SplitMix64 (Steele, Lea, Flood
+// 2014), so that no client can choose ids that share one chain.
+func (k *Stack) key(id int64) uint64 {
+	const near = 4
+	x := (k.hash + uint64(id)>>near*0x9e3779b97f4a7c15) << near
+	x = (x ^ x>>30&^(1<<near-1)) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27&^(1<<near-1)) * 0x94d049bb133111eb
+	x ^= x >> 31 &^ (1<<near - 1)
+	return x | uint64(id)&(1<<near-1)
+}
+
+// slot returns an entry for a new id, which is in no list and no chain.
+func (s *IDs) slot() uint32 {
+	if len(s.entries) == lists+s.limit {
+		oldest := s.entries[answered].newer
+		if oldest == answered {
+			oldest = s.entries[open].newer
+		}
+		s.unlist(oldest)
+		s.unchain(oldest)
+		return oldest
+	}
+	if len(s.entries) == cap(s.entries) {
+		s.grow()
+	}
+	s.entries = s.entries[:len(s.entries)+1]
+	return uint32(len(s.entries) - 1)
+}
+
+// grow doubles the space, up to the limit.
+func (s *IDs) grow() {
+	space := min(max(firstIDs, 2*(cap(s.entries)-lists)), s.limit)
+	grown := make([]entry, max(lists, len(s.entries)), lists+space)
+	if copy(grown, s.entries) == 0 {
+		grown[answered].newer, grown[answered].older = answered, answered
+	}
+	s.entries = grown
+	if space <= len(s.heads) {
+		return
+	}
+	size := firstIDs
+	for size < space {
+		size *= 2
+	}
+	s.heads = make([]uint32, size)
+	for i := lists; i < len(s.entries); i++ {
+		s.enchain(uint32(i))
+	}
+}
+
+// head returns the first entry of the chain of a key, 0 if there is none.
+func (s *IDs) head(key uint64) uint32 {
+	if len(s.heads) == 0 {
+		return 0
+	}
+	return s.heads[key&uint64(len(s.heads)-1)]
+}
+
+func (s *IDs) enchain(i uint32) {
+	first := &s.heads[s.entries[i].key&uint64(len(s.heads)-1)]
+	s.entries[i].chain = *first
+	*first = i
+}
+
+func (s *IDs) unchain(i uint32) {
+	at := &s.heads[s.entries[i].key&uint64(len(s.heads)-1)]
+	for *at != i {
+		at = &s.entries[*at].chain
+	}
+	*at = s.entries[i].chain
+}
+
+// list puts an entry into the list of another one, as the next older one than that. So it
+// becomes the newest of a list whose name is given.
+func (s *IDs) list(i, newer uint32) {
+	older := s.entries[newer].older
+	s.entries[i].older, s.entries[i].newer = older, newer
+	s.entries[older].newer = i
+	s.entries[newer].older = i
+}
+
+func (s *IDs) unlist(i uint32) {
+	e := &s.entries[i]
+	s.entries[e.older].newer = e.newer
+	s.entries[e.newer].older = e.older
+}

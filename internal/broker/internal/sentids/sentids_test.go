@@ -1,0 +1,253 @@
+package sentids_test
+
+import (
+	"math"
+	"runtime"
+	"testing"
+
+	"shvtools/internal/broker/internal/sentids"
+)
+
+// device returns the places of a new link.
+func device() *sentids.Places { return new(sentids.Places) }
+
+// A client that numbers each call alike, or polls thousands of devices with one number, must
+// neither lose an answer nor cost more with each device.
+func TestIDThatGoesEverywhereCanBeAnsweredByAll(t *testing.T) {
+	const devices = 40 * sentids.MaxPlaces
+	ids := sentids.New(2*devices, 1)
+	stack := ids.Stack(nil)
+	var all []*sentids.Places
+	for range devices {
+		to := device()
+		ids.Sent(stack, 1, to)
+		all = append(all, to)
+	}
+	for i, from := range all {
+		if !ids.MayAnswer(stack, 1, from) {
+			t.Fatalf("device %d may not answer", i)
+		}
+	}
+	if n := ids.Len(); n > sentids.MaxPlaces {
+		t.Errorf("one id is remembered %d times", n)
+	}
+	if ids.MayAnswer(stack, 2, all[0]) {
+		t.Error("any id may be answered")
+	}
+}
+
+// The number of stacks is bounded. What is forgotten of them makes no answer one that nobody
+// can have been asked for.
+func TestHighestIDOfForgottenStacks(t *testing.T) {
+	ids := sentids.New(1, 4)
+	first := ids.Stack([]byte("first"))
+	ids.Sent(first, 1000, device())
+	for i := range byte(20) {
+		ids.Sent(ids.Stack([]byte{i}), 5, device())
+	}
+	again := ids.Stack([]byte("first"))
+	for _, stack := range []*sentids.Stack{first, again} {
+		if !ids.MayAnswer(stack, 999, device()) || ids.MayAnswer(stack, 1001, device()) {
+			t.Error("the highest id of a stack is lost, or of no use")
+		}
+	}
+	for range 1000 {
+		ids.Stack([]byte("the same"))
+	}
+}
+
+func TestHighestIDOfEachStack(t *testing.T) {
+	ids := sentids.New(10, 10)
+	low, high := ids.Stack([]byte("low")), ids.Stack([]byte("high"))
+	ids.Sent(low, 5, device())
+	ids.Sent(high, math.MaxInt64, device())
+	ids.Sent(high, 7, device()) // it begins anew
+	for _, tt := range []struct {
+		stack *sentids.Stack
+		id    int64
+		want  bool
+	}{
+		{low, 4, true}, {low, 5, false}, {low, 6, false}, {low, math.MaxInt64, false},
+		{high, 6, true}, {high, 7, false}, {high, 8, true}, {high, math.MaxInt64 - 1, true}, {high, math.MaxInt64, false},
+	} {
+		if ids.MayAnswer(tt.stack, tt.id, device()) != tt.want {
+			t.Errorf("a device that was not asked may answer %d: %v", tt.id, !tt.want)
+		}
+	}
+}
+
+// A device that reconnects all day answers what it was asked in the morning.
+func TestLinksThatTakeOverAgainAndAgain(t *testing.T) {
+	const times = 10_000
+	ids := sentids.New(2*times, 1)
+	stack := ids.Stack(nil)
+	now := device()
+	for id := range int64(times) {
+		ids.Sent(stack, id+1, now)
+		heir := device()
+		heir.Take(now.HandOver())
+		now = heir
+	}
+	other := device()
+	for id := range int64(times) {
+		if !ids.MayAnswer(stack, id+1, now) {
+			t.Fatalf("call %d of %d cannot be answered", id+1, times)
+		}
+		if ids.MayAnswer(stack, id+1, other) {
+			t.Fatalf("anyone may answer call %d", id+1)
+		}
+	}
+}
+
+// Both links answer what was asked before one took over from the other; each alone what it
+// is asked then.
+func TestBothLinksAnswerWhatWasAskedBefore(t *testing.T) {
+	ids := sentids.New(10, 1)
+	stack := ids.Stack(nil)
+	before, after := device(), device()
+	ids.Sent(stack, 1, before)
+	after.Take(before.HandOver())
+	ids.Sent(stack, 2, before)
+	ids.Sent(stack, 3, after)
+	third := device()
+	third.Take(after.HandOver())
+	ids.Sent(stack, 4, third)
+	for name, tt := range map[string]struct {
+		link *sentids.Places
+		want [4]bool
+	}{
+		"the first":  {before, [4]bool{true, true, false, false}},
+		"the second": {after, [4]bool{true, false, true, false}},
+		"the third":  {third, [4]bool{true, false, true, true}},
+		"another":    {device(), [4]bool{}},
+	} {
+		for i, want := range tt.want {
+			if ids.MayAnswer(stack, int64(i+1), tt.link) != want {
+				t.Errorf("%s may answer %d: %v", name, i+1, !want)
+			}
+		}
+	}
+}
+
+func TestSpansAreBounded(t *testing.T) {
+	ids := sentids.New(10_000, 1)
+	stack := ids.Stack(nil)
+	stays := device()
+	for id := range int64(5 * sentids.MaxSpans) { // two devices that want the same mount point
+		ids.Sent(stack, id+1, stays)
+		other := device()
+		other.Take(stays.HandOver())
+		ids.Sent(stack, 1000+id, other)
+		stays.Take(other.HandOver())
+		ids.Sent(stack, id+1, stays)
+		if !ids.MayAnswer(stack, id+1, stays) {
+			t.Fatalf("the latest call is lost after %d times", id)
+		}
+	}
+}
+
+func TestNobodyAnswersARefusedRequest(t *testing.T) {
+	ids := sentids.New(10, 1)
+	stack := ids.Stack(nil)
+	full, other := device(), device()
+	ids.Sent(stack, 1, full)
+	ids.TakeBack()
+	ids.Sent(stack, 1, other) // again, to another device
+	if ids.MayAnswer(stack, 1, full) || !ids.MayAnswer(stack, 1, other) {
+		t.Error("the wrong one may answer")
+	}
+	ids.Sent(stack, 1, other)
+	ids.TakeBack() // it has the first one all the same
+	ids.TakeBack()
+	if !ids.MayAnswer(stack, 1, other) || ids.MayAnswer(stack, 1, full) {
+		t.Error("a request that arrived is forgotten")
+	}
+}
+
+func TestBrokersOwnAnswersAreItsOwn(t *testing.T) {
+	ids := sentids.New(10, 1)
+	stack := ids.Stack(nil)
+	asked := device()
+	ids.Sent(stack, 1, asked)
+	ids.SentToBroker(stack, 2)
+	ids.Sent(stack, 3, asked)
+	if ids.MayAnswer(stack, 2, asked) {
+		t.Error("a device answers for the broker")
+	}
+}
+
+func TestConnectionThatHasEndedTakesNoMemory(t *testing.T) {
+	ids := sentids.New(10, 1)
+	stack := ids.Stack(nil)
+	ids.Sent(stack, 1, device())
+	ids.Forget()
+	if n := ids.Len(); n != 0 || !ids.MayAnswer(stack, 1, device()) {
+		t.Errorf("%d ids are left", n)
+	}
+	ids.Sent(stack, 2, device())
+	ids.TakeBack()
+	if n := ids.Len(); n != 0 {
+		t.Errorf("%d ids are remembered", n)
+	}
+}
+
+func TestMemoryOfIDs(t *testing.T) {
+	for _, n := range []int{1, 100, 65_536} {
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		ids := sentids.New(n, 1)
+		stack, to := ids.Stack(nil), device()
+		for id := range int64(2 * n) {
+			ids.Sent(stack, id+1, to)
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		bytes := int64(after.HeapAlloc) - int64(before.HeapAlloc)
+		if most := int64(1000 + 34*n); bytes > most {
+			t.Errorf("%d ids take %d bytes, want %d at most", n, bytes, most)
+		}
+		if ids.Len() != n {
+			t.Errorf("%d of %d are remembered", ids.Len(), n)
+		}
+	}
+}
+
+func TestFullTablesDoNotAllocate(t *testing.T) {
+	ids := sentids.New(1000, 1)
+	stack, a, b := ids.Stack(nil), device(), device()
+	id := int64(0)
+	call := func() {
+		id++
+		ids.Sent(stack, id, a)
+		ids.MayAnswer(stack, id, a)
+		ids.MayAnswer(stack, id, b)
+		ids.Sent(stack, id+1, b)
+		ids.TakeBack()
+	}
+	for range 2000 {
+		call()
+	}
+	if n := testing.AllocsPerRun(2000, call); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func BenchmarkCall(b *testing.B) {
+	for name, limit := range map[string]int{"client": 65_536, "broker": 20 * 65_536} {
+		b.Run(name, func(b *testing.B) {
+			ids := sentids.New(limit, 1)
+			stack, to := ids.Stack(nil), device()
+			for id := range int64(limit) {
+				ids.Sent(stack, id, to)
+				ids.MayAnswer(stack, id, to)
+			}
+			id := int64(limit)
+			for b.Loop() {
+				id++
+				ids.Sent(stack, id, to)
+				ids.MayAnswer(stack, id, to)
+			}
+		})
+	}
+}
