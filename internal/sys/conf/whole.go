@@ -15,9 +15,9 @@ const (
 // Errors of files that are not whole.
 var (
 	errNothing  = errors.New("the file says nothing; it may have been cut off (want at least one key)")
-	errNoEnd    = errors.New("the file was cut off: it begins with --- and does not end with a line ... (want both or neither)")
+	errNoEnd    = errors.New("the file was cut off: it begins with --- and does not end with ... (want both or neither)")
 	errNoLine   = errors.New("the file seems to be cut off: its last line has no end (want a newline there)")
-	errUnmarked = errors.New("the file was cut off or is not ours: it does not begin with --- (want --- and ... around it)")
+	errUnmarked = errors.New("the file was cut off, or is not ours: no --- at its beginning (want --- and ... around it)")
 )
 
 // Writer says who writes a file, and so what is expected of it.
@@ -27,6 +27,9 @@ type Writer uint8
 const (
 	People   Writer = iota // by hand
 	Programs               // these programs, always with both marks
+	// FormerPrograms are those before there were marks: such a file has none, but always an end of
+	// its last line and something to say.
+	FormerPrograms
 )
 
 // Whole makes a node of a YAML file, as YAML does, that says something and is whole as far
@@ -46,7 +49,7 @@ func (r *Reader) Whole(file string, data []byte, by Writer) *Node {
 	switch {
 	case by == Programs && err == nil && !Marked(data):
 		r.FailAt(FilePlace(file), "%w", errUnmarked)
-	case nothing && (by == People || err != nil):
+	case nothing && (by != Programs || err != nil):
 		r.FailAt(FilePlace(file), "%w", errNothing)
 	case err != nil:
 		r.cut(FilePlace(file), err, by)
@@ -68,7 +71,7 @@ func (r *Reader) WholeText(file string, data []byte, by Writer) bool {
 }
 
 func (r *Reader) cut(at Place, err error, by Writer) {
-	if r.Reload || by == Programs {
+	if r.Reload || by != People {
 		r.FailAt(at, "%w", err)
 		return
 	}
