@@ -366,7 +366,8 @@ func TestFaultsOfFileAndFlagsAreReportedTogether(t *testing.T) {
 }
 
 func TestFilesOfTrustWithoutTLSAreWarnedOf(t *testing.T) {
-	file := write(t, "f", "connections: [{name: up, enabled: true, client: {url: 'tcp://h', mount: a, ca: c}}]\naccess: {}\n")
+	file := write(t, "f", "connections: [{name: up, enabled: true, client: {url: 'tcp://h', mount: a, ca: c}}]\n"+
+		"access: {}\n")
 	c := load(t, config.Sources{File: file})
 	if got := strings.Join(c.Warnings, "\n"); !strings.Contains(got,
 		`:1:49: connections[1].client: ca, cert, key and crl have no effect on tcp (want ssl or wss)`) {
