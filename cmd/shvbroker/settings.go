@@ -37,6 +37,7 @@ func (s *settings) load() error {
 	c := s.command
 	s.sources = config.Sources{
 		File: c.String("config"), Dir: c.String("config-dir"), AccessFile: c.String("access-file"), Flag: s.flag,
+		Reload: c.Bool(cliapp.FlagCheckConfig), // what is good for a reload is good for a start
 	}
 	if s.sources.File == "" && !c.IsSet("config") {
 		s.sources.File = config.Default()
@@ -83,7 +84,8 @@ func (s *settings) listenSpecs() (specs []daemon.ListenSpec, err error) {
 		if err != nil {
 			return nil, l.Fault(err)
 		}
-		specs = append(specs, daemon.ListenSpec{URL: u, TLS: transport.ListenOptions{CertFile: l.Cert, KeyFile: l.Key},
+		specs = append(specs, daemon.ListenSpec{URL: u, TLS: transport.ListenOptions{CertFile: l.Cert,
+			KeyFile: l.Key, MinTLS: s.config.MinTLS},
 			Entry: l})
 	}
 	if len(specs) > 0 {
@@ -157,9 +159,10 @@ func (s *settings) show() error {
 }
 
 // checkFiles reads the certificates, lists and passwords that listeners and connections
-// name. It warns of those that end soon or are outdated, as the broker does at its start.
+// name, and looks for listeners that take each other's addresses. It warns of certificates
+// that end soon, as the broker does at its start.
 func (s *settings) checkFiles() (warnings []string, err error) {
-	var faults []error
+	faults := daemon.Clashes(s.listen, s.config)
 	for _, l := range s.listen {
 		notices, err := transport.CheckListen(l.URL, l.TLS, time.Now())
 		if err != nil {

@@ -2,6 +2,8 @@ package auth_test
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 
 	"shvtools/internal/broker/auth"
@@ -76,5 +78,23 @@ func TestDevelopmentUserHasRightsOnTestOnly(t *testing.T) {
 		if got := u.MayMount([]byte(path)); got != want {
 			t.Errorf("mount at %q: %v", path, got)
 		}
+	}
+}
+
+func TestSHA1LoginsAreRefusedWhereTheyAreNotAccepted(t *testing.T) {
+	d, _ := auth.Build(auth.Access{Users: map[string]auth.UserEntry{"eva": {Password: auth.PlainPassword("hush")}}})
+	d.RefuseSHA1()
+	s := auth.NewStore(d)
+	if got := fmt.Sprint(s.LoginTypes(true)); strings.Contains(got, login.SHA1) || !strings.Contains(got, login.Plain) {
+		t.Errorf("types: %s", got)
+	}
+	for _, kind := range []string{login.SHA1, "", "unknown"} { // brokers treat any other type as SHA1
+		_, err := s.Check(nil, auth.Attempt{User: "eva", Password: login.Hash("1234", "hush"), Nonce: "1234", Type: kind})
+		if err == nil || !strings.Contains(auth.Reason(err), "SHA1 logins are not accepted") {
+			t.Errorf("type %q: %v", kind, err)
+		}
+	}
+	if _, err := s.Check(nil, auth.Attempt{User: "eva", Password: "hush", Type: login.Plain}); err != nil {
+		t.Errorf("PLAIN: %v", err)
 	}
 }

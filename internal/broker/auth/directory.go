@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
+	"shvtools/internal/shv/rpc"
 	"shvtools/internal/shv/shvpath"
 )
 
@@ -22,7 +24,12 @@ type Directory struct {
 	// dearest is the argon2id password that takes longest; zero if there is none. A
 	// PLAIN login of a user without one is made to take as long.
 	dearest Password
+	// refusesSHA1: a password has to be shown itself.
+	refusesSHA1 bool
 }
+
+// RefuseSHA1 makes a new directory, which nobody else has, refuse SHA1 logins.
+func (d *Directory) RefuseSHA1() { d.refusesSHA1 = true }
 
 // NewDirectory returns a directory of users without tokens, certificates and devices.
 func NewDirectory(users ...*User) *Directory {
@@ -143,3 +150,31 @@ func (d *Directory) DeviceMount(id string) (mountPoint string, ok bool) {
 	mountPoint, ok = d.devices[id]
 	return mountPoint, ok
 }
+
+// Administered returns until when somebody can log in who may change the rights of others by calls,
+// the zero time for ever; ok is false if nobody can now.
+func (d *Directory) Administered(now time.Time) (until time.Time, ok bool) {
+	external := make(map[*User]bool)
+	for _, u := range d.tokens {
+		external[u] = true
+	}
+	for _, u := range d.certificates {
+		external[u] = true
+	}
+	for _, u := range d.users {
+		switch {
+		case u.Password == (Password{}) && !external[u], u.Deactivated, !u.Expires.IsZero() && !now.Before(u.Expires),
+			slices.ContainsFunc(u.Networks, func(list []netip.Prefix) bool { return len(list) == 0 }),
+			u.Level([]byte(usersNode), []byte("setValue")) < rpc.AccessSuper:
+			continue
+		case u.Expires.IsZero():
+			return time.Time{}, true
+		case u.Expires.After(until):
+			until, ok = u.Expires, true
+		}
+	}
+	return until, ok
+}
+
+// usersNode is where calls change users.
+const usersNode = ".broker/access/users"

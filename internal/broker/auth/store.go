@@ -2,6 +2,7 @@ package auth
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/login"
 )
 
@@ -38,6 +40,20 @@ func (s *Store) Load() *Directory { return s.directory.Load() }
 // Swap puts another directory in force. The caller must check the logins that exist
 // (Login.Lost).
 func (s *Store) Swap(d *Directory) { s.directory.Store(d) }
+
+// LoginTypes returns the types of login that are accepted now (spec.md 5.2), with or without a client
+// certificate.
+func (s *Store) LoginTypes(certificate bool) (types []chainpack.Value) {
+	types = append(types, chainpack.String(login.Plain))
+	if !s.Load().refusesSHA1 {
+		types = append(types, chainpack.String(login.SHA1))
+	}
+	types = append(types, chainpack.String(login.Token))
+	if certificate {
+		types = append(types, chainpack.String(login.External))
+	}
+	return types
+}
 
 // Attempt is a login to be checked.
 type Attempt struct {
@@ -81,8 +97,8 @@ func (l Login) Lost(d *Directory, from netip.Addr, now time.Time) (*User, Loss) 
 	return u, Kept
 }
 
-// Check accepts or refuses an attempt. Its error wraps ErrLogin, which is for the peer;
-// the text is for the log. A PLAIN login may take some tens of milliseconds, and waits
+// Check accepts or refuses an attempt. Its error is for the log, and Reason what the peer
+// learns of it. A PLAIN login may take some tens of milliseconds, and waits
 // for its turn until done is closed.
 //
 // A connection that shows a certificate of users can log in only as one of them, with
@@ -95,6 +111,11 @@ func (s *Store) Check(done <-chan struct{}, a Attempt) (Login, error) {
 		return s.checkToken(d, a)
 	case login.External:
 		return checkCertificate(d, a)
+	case login.Plain:
+	default: // brokers treat any other type as SHA1
+		if d.refusesSHA1 {
+			return Login{}, errSHA1
+		}
 	}
 	u := d.users[a.User]
 	if d.forbids(a.Certificate, u) {
@@ -116,6 +137,21 @@ func (s *Store) Check(done <-chan struct{}, a Attempt) (Login, error) {
 		return Login{}, refusal("wrong password of user %s", u.Name)
 	}
 	return admit(Login{User: u, certificate: a.Certificate}, a)
+}
+
+// errSHA1 refuses a login of which nothing was checked.
+var errSHA1 = errors.New("SHA1 logins are not accepted by this broker; use one that sends the password over TLS or a " +
+	"local socket")
+
+// Reason returns what the peer may know of the error of Check.
+func Reason(err error) string {
+	switch {
+	case errors.Is(err, ErrCertificate):
+		return ErrCertificate.Error() + ": the broker's log has its names; one of them must be in certificates of the user"
+	case errors.Is(err, errSHA1):
+		return errSHA1.Error()
+	}
+	return ErrLogin.Error()
 }
 
 func admit(l Login, a Attempt) (Login, error) {

@@ -14,8 +14,14 @@ import (
 // part is the rights of one source.
 type part struct {
 	auth.Access
-	at      map[entryName]conf.Place // of the entries
-	removed map[entryName]bool       // entries of earlier sources that this one takes away
+	at map[entryName]conf.Place // of the entries
+	// Of the access file alone: the entries of the configuration that it takes away, and of each
+	// other one what kind it is and which fields it has; nil: all.
+	removed map[entryName]conf.Place
+	kinds   map[entryName]changeKind
+	fields  map[entryName][]string
+	// Of both together: where the entries stand of which calls changed fields.
+	changed map[entryName]conf.Place
 }
 
 type entryName struct {
@@ -34,7 +40,9 @@ func newPart() *part {
 			Users: make(map[string]auth.UserEntry), Roles: make(map[string]auth.RoleEntry),
 			Devices: make(map[string]auth.DeviceEntry),
 		},
-		at: make(map[entryName]conf.Place), removed: make(map[entryName]bool),
+		at: make(map[entryName]conf.Place), removed: make(map[entryName]conf.Place),
+		kinds: make(map[entryName]changeKind), fields: make(map[entryName][]string),
+		changed: make(map[entryName]conf.Place),
 	}
 }
 
@@ -50,27 +58,10 @@ func (p *part) entries(section auth.Section) []entryName {
 	return entries
 }
 
-// over returns p over an earlier source. The result must not be changed.
-func (p *part) over(base *part) *part {
-	if len(p.at) == 0 && len(p.removed) == 0 {
-		return base
-	}
-	sum := newPart()
-	for _, each := range []*part{base, p} {
-		for entry := range each.removed {
-			sum.remove(entry)
-		}
-		maps.Copy(sum.Users, each.Users)
-		maps.Copy(sum.Roles, each.Roles)
-		maps.Copy(sum.Devices, each.Devices)
-		maps.Copy(sum.at, each.at)
-	}
-	return sum
-}
-
 // clone is a copy of p that may be changed.
 func (p *part) clone() *part {
-	return &part{Access: p.Access.Clone(), at: maps.Clone(p.at), removed: maps.Clone(p.removed)}
+	return &part{Access: p.Access.Clone(), at: maps.Clone(p.at), removed: maps.Clone(p.removed),
+		kinds: maps.Clone(p.kinds), fields: maps.Clone(p.fields), changed: maps.Clone(p.changed)}
 }
 
 // remove takes an entry away, if it exists.
@@ -84,6 +75,9 @@ func (p *part) remove(entry entryName) {
 		delete(p.Devices, entry.name)
 	}
 	delete(p.at, entry)
+	delete(p.removed, entry)
+	delete(p.kinds, entry)
+	delete(p.fields, entry)
 }
 
 // has reports whether the entry exists.
@@ -92,28 +86,28 @@ func (p *part) has(entry entryName) bool {
 	return ok
 }
 
-// access reads users, roles and mounts into p. Only a source over another one may take
-// entries away, by null.
-func (in *reader) access(n *conf.Node, p *part, mayRemove bool) {
+// access reads users, roles and mounts into p.
+func (in *reader) access(n *conf.Node, p *part) {
 	section := func(s auth.Section) conf.Field[part] {
 		return conf.Field[part]{Name: string(s), Read: func(r *conf.Reader, n *conf.Node, p *part) {
-			r.Each(n, "{name: {…}}", func(e *conf.Node) { in.entry(entryName{s, e.Name()}, e, p, mayRemove) })
+			r.Each(n, "{name: {…}}", func(e *conf.Node) { in.entry(entryName{s, e.Name()}, e, p) })
 		}}
 	}
 	conf.ReadMap(&in.Reader, n, p, []conf.Field[part]{section(auth.Users), section(auth.Roles), section(auth.Devices)})
 }
 
-func (in *reader) entry(entry entryName, n *conf.Node, p *part, mayRemove bool) {
+// entry reads an entry. Only the access file may take one of the configuration away.
+func (in *reader) entry(entry entryName, n *conf.Node, p *part) {
 	if err := checkName(entry.name); err != nil {
 		in.FailKey(n, "%w", err)
 		return
 	}
-	if n.Kind() == conf.Null {
-		if mayRemove {
-			p.removed[entry] = true
-		} else {
-			in.FailKey(n, "no value (want a map)")
-		}
+	switch {
+	case in.ofChanges:
+		in.change(entry, n, p)
+		return
+	case n.Kind() == conf.Null:
+		in.FailKey(n, "no value (want a map)")
 		return
 	}
 	in.set(entry, n, p)

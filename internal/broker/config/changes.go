@@ -16,30 +16,62 @@ import (
 	"shvtools/internal/sys/conf"
 )
 
-// changes reads the file of rights that were changed at run time into p. One that does
-// not exist, or is not named, says nothing.
-func (in *reader) changes(file string, p *part) {
+// changes reads the file of rights that were changed at run time into p, and reports whether there
+// is one. One that is not named says nothing, and neither does one that was never written.
+func (in *reader) changes(file string, p *part) (found bool) {
 	if file == "" {
-		return
+		return false
 	}
 	data, err := conf.ReadFile(file)
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && !wasWritten(file):
 	case errors.Is(err, fs.ErrNotExist):
+		in.FailAt(conf.FilePlace(file), "the file is missing, and with it the rights that calls have taken away; restore "+
+			"it, or remove %s to begin without it", file+writtenSuffix)
 	case err != nil:
 		in.FailAt(conf.Place{}, "%w", err)
 	default:
 		in.changesText(file, data, p)
+		return true
 	}
+	return false
 }
 
 func (in *reader) changesText(file string, data []byte, p *part) {
 	in.size += len(data)
-	in.access(in.YAML(file, data).Named("access"), p, true)
+	by := conf.Programs
+	if !conf.Marked(data) {
+		by = conf.FormerPrograms
+	}
+	in.ofChanges = true
+	in.access(in.Whole(file, data, by).Named("access"), p)
+	in.ofChanges = false
 }
 
-const changesHead = `# Rights that were changed while shvbroker ran, by .broker/access. They take precedence over
-# the configuration; null removes an entry of it. shvbroker replaces this file as a
-# whole: change it by hand while the broker does not run, or reload right after.
+// writtenSuffix is that of a file beside the access file which says that the broker has had one.
+const writtenSuffix = ".written"
+
+// wasWritten reports whether the broker has had the access file before.
+func wasWritten(file string) bool {
+	_, err := os.Stat(file + writtenSuffix)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// noteWritten makes wasWritten true, also after a crash.
+func noteWritten(file string) error {
+	if wasWritten(file) {
+		return nil
+	}
+	return replace(file+writtenSuffix, []byte("shvbroker has kept rights in "+filepath.Base(file)+
+		". Without that file it does not start while this one is here.\n"))
+}
+
+const changesHead = conf.BeginMark + `
+# Rights that were changed while shvbroker ran, by .broker/access. An entry with change: added
+# was made by a call. One with change: overlay has fields that replace those of the entry in
+# the configuration; change: removed takes that entry away. Both end with it. shvbroker
+# replaces this file as a whole: change it by hand while the broker does not run, or reload
+# right after. The last line shows that nothing was cut off.
 `
 
 // changesText writes the changes, each entry in a line of its own.
@@ -50,12 +82,12 @@ func changesText(p *part) ([]byte, error) {
 		entries := make(map[string]any)
 		for entry := range p.removed {
 			if entry.section == section {
-				entries[entry.name] = nil
+				entries[entry.name] = map[string]string{changeKey: changeNames[changeRemoved]}
 			}
 		}
 		for entry := range p.at {
 			if entry.section == section {
-				entries[entry.name] = plain(p, entry)
+				entries[entry.name] = marked(p, entry)
 			}
 		}
 		if len(entries) == 0 {
@@ -74,7 +106,37 @@ func changesText(p *part) ([]byte, error) {
 			fmt.Fprintf(&b, "  %s: %s\n", key, value)
 		}
 	}
+	b.WriteString(conf.EndMark + "\n")
 	return []byte(b.String()), nil
+}
+
+// emptyFields are the values of fields that plain leaves out.
+var emptyFields = map[string]any{
+	"tokens": []string{}, "certificates": []string{}, "mount-points": []string{}, "allowed-ips": []string{},
+	"deactivated": false, "mount-by-device-id": false, "deactivated_reason": "", "description": "",
+}
+
+// marked is an entry of the access file, with its kind.
+func marked(p *part, entry entryName) map[string]any {
+	m := plain(p, entry)
+	kind := p.kinds[entry]
+	if kind == changeOverlay {
+		all := m
+		m = make(map[string]any)
+		for _, name := range p.fields[entry] {
+			value, ok := all[name]
+			if !ok {
+				value, ok = emptyFields[name]
+			}
+			if ok {
+				m[name] = value
+			}
+		}
+	}
+	if kind != changeUnmarked {
+		m[changeKey] = changeNames[kind]
+	}
+	return m
 }
 
 // jsonText is a value in one line of JSON, which is YAML too.

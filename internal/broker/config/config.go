@@ -9,10 +9,13 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"runtime/debug"
+	"slices"
 
 	"shvtools/internal/broker/auth"
 	"shvtools/internal/broker/limits"
@@ -28,8 +31,13 @@ type Sources struct {
 	File       string // must exist
 	Dir        string // of the C++ broker
 	AccessFile string // of run-time changes; takes precedence over the one that File names
+	// Reload says that what is read is to replace what is in force: a file that seems to be cut off
+	// is then a fault, and not a warning.
+	Reload bool
 	// Flag returns the values of a flag; nil: there are no flags.
 	Flag func(name string) (values []string, set bool)
+
+	before []string // files that were read for what is in force, and must not be missing
 }
 
 // Config is a configuration.
@@ -37,6 +45,8 @@ type Config struct {
 	Name           string
 	Listen         []Listen // empty: the caller's default
 	AllowPlaintext bool
+	SHA1Logins     bool   // are accepted
+	MinTLS         uint16 // of listeners, as crypto/tls has it
 	Limits         limits.Limits
 	Operation      Operation
 	Connections    []Connection    // to parent brokers
@@ -44,18 +54,24 @@ type Config struct {
 	AccessFile     string          // "": rights cannot be changed at run time
 	Access         auth.Access     // configuration and changes
 	Directory      *auth.Directory // of Access
-	Development    bool            // no users are configured: the development user may log in
+	Development    bool            // no file is read: the development user may log in
 	Warnings       []string        // each with its place
 
 	base    *part // without the access file
 	changes *part // the access file
 	sum     *part // both
 
+	hasChanges bool // there is an access file
+	rewrite    bool // it has entries that have ended
+	files      []string
+
 	sources          conf.Sources
+	saidAccessFile   string      // in the file
 	listening        []listening // as Listen
 	connectionLines  []conf.Line
 	advertiseSources []string
 	hasAccess        bool // the file is about rights
+	dir              bool // a directory is
 	size             int  // of all files, in bytes
 
 	// While the file is read:
@@ -102,8 +118,9 @@ func giveBack(read int) {
 // load is Load with the text of s.File.
 func load(s Sources, data []byte) (*Config, error) {
 	c := defaults()
-	c.AccessFile = s.AccessFile
+	c.AccessFile, c.dir = s.AccessFile, s.Dir != ""
 	in := newReader()
+	in.Reload = s.Reload
 	if s.File != "" {
 		in.file(s.File, data, c)
 	}
@@ -116,30 +133,58 @@ func load(s Sources, data []byte) (*Config, error) {
 			"access and policies: the rights come from --config-dir %s, and can come from one place only", s.Dir)
 	case s.Dir != "":
 		in.dir(s.Dir, c.base)
-	case !c.hasAccess:
+	case s.File == "" && c.AccessFile != "":
+		in.FailAt(c.sources["access-file"], "no configuration (want --config or --config-dir too: the development user "+
+			"changes no rights)")
+	case s.File == "":
 		c.development()
 	}
 	c.changes = newPart()
-	in.changes(c.AccessFile, c.changes)
+	if c.hasChanges = in.changes(c.AccessFile, c.changes); c.hasChanges {
+		in.files = append(in.files, c.AccessFile)
+	}
 	if s.Flag != nil {
 		table.Override(&in.Reader, s.Flag, func(string) (string, bool) { return "", false }, c, c.sources)
 		c.defaultPair(s.Flag)
 	}
+	for _, file := range s.before {
+		if !slices.Contains(in.files, file) && (file != c.AccessFile || !wasWritten(file)) {
+			in.FailAt(conf.FilePlace(file), "the file is missing, and was there before")
+		}
+	}
 	if err := in.Err(); err != nil {
 		return nil, err
 	}
+	c.checkAccessFile()
 	if err := c.combine(); err != nil {
 		return nil, err
 	}
+	if c.dir && len(c.base.Users) == 0 {
+		in.FailAt(conf.FilePlace(filepath.Join(s.Dir, "users.cpon")), "no users: nobody could log in")
+		return nil, in.Err()
+	}
 	c.Warnings = append(in.Warnings(), c.Warnings...)
-	c.size = in.size
+	c.size, c.files = in.size, in.files
 	return c, nil
+}
+
+// checkAccessFile warns of a directory in which no file can be kept.
+func (c *Config) checkAccessFile() {
+	if c.AccessFile == "" {
+		return
+	}
+	dir := filepath.Dir(c.AccessFile)
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		c.Warnings = append(c.Warnings, fmt.Sprintf("%s: rights cannot be changed: %s is not a directory that exists",
+			c.Where("access-file"), dir))
+	}
 }
 
 // file reads the file of the configuration.
 func (in *reader) file(file string, data []byte, c *Config) {
 	in.size += len(data)
-	root := in.YAML(file, data)
+	in.files = append(in.files, file)
+	root := in.Whole(file, data, conf.People)
 	c.in = in
 	table.Read(&in.Reader, root, c, c.sources)
 	c.in = nil
@@ -147,11 +192,29 @@ func (in *reader) file(file string, data []byte, c *Config) {
 		in.Fail(root.Child("limits"), "queue is above queue-total: %s and %s",
 			conf.Size.Show(int64(c.Limits.QueueBytes)), conf.Size.Show(int64(c.Limits.QueueTotal)))
 	}
+	if root.Kind() == conf.Map && !c.dir {
+		in.wantAccess(file, root)
+	}
 	if c.policies != nil {
 		in.readPolicies(c.policies, c.base)
 		c.policies = nil
 	} else if root.Kind() == conf.Map {
 		defaultPolicies(c.base)
+	}
+}
+
+// wantAccess wants a file to say who may log in.
+func (in *reader) wantAccess(file string, root *conf.Node) {
+	const want = "no access: nobody could log in (want access: {users: {…}, roles: {…}}; the development user is for a " +
+		"broker without a configuration)"
+	i := slices.IndexFunc(root.Items(), func(n *conf.Node) bool { return n.Name() == "access" })
+	switch {
+	case i < 0:
+		if in.Err() == nil { // a key with a fault may have been meant for it
+			in.FailAt(conf.FilePlace(file), want)
+		}
+	case root.Items()[i].Kind() == conf.Null && root.Items()[i].Text() != "": // no value at all is a fault already
+		in.FailKey(root.Items()[i], want)
 	}
 }
 
@@ -169,20 +232,39 @@ func (c *Config) development() {
 
 // combine puts the changes over the base.
 func (c *Config) combine() error {
-	c.sum = c.changes.over(c.base)
-	d, faults := auth.Build(c.sum.Access)
+	warnings, rewrite := c.changes.settle(c.base)
+	c.rewrite = rewrite
+	sum := c.changes.over(c.base)
 	var errs []error
-	for _, f := range faults {
-		errs = append(errs, c.sum.fault(f))
+	for _, f := range c.build(sum) {
+		errs = append(errs, sum.fault(f))
 	}
 	if errs != nil {
 		return errors.Join(errs...)
 	}
-	for _, f := range c.sum.Unknown() {
-		c.Warnings = append(c.Warnings, c.sum.fault(f).Error())
+	c.Warnings = append(c.Warnings, warnings...)
+	told := make(map[string]bool)
+	for _, p := range []*part{c.sum, c.base} { // what a call has changed hides faults of the configuration
+		for _, f := range p.Unknown() {
+			if text := p.fault(f).Error(); !told[text] {
+				told[text] = true
+				c.Warnings = append(c.Warnings, text)
+			}
+		}
 	}
-	c.Access, c.Directory = c.sum.Access, d
-	c.Development = c.Development && len(c.changes.at) == 0
+	return nil
+}
+
+// build makes the rights of sum those of the configuration, or returns their faults.
+func (c *Config) build(sum *part) []auth.Fault {
+	d, faults := auth.Build(sum.Access)
+	if len(faults) > 0 {
+		return faults
+	}
+	if !c.SHA1Logins {
+		d.RefuseSHA1()
+	}
+	c.sum, c.Access, c.Directory = sum, sum.Access, d
 	return nil
 }
 

@@ -40,6 +40,7 @@ func (in *reader) dir(dir string, p *part) {
 				continue
 			}
 			found = true
+			in.files = append(in.files, file)
 			if err != nil {
 				in.FailAt(conf.Place{}, "%w", err)
 				break
@@ -72,7 +73,7 @@ func (in *reader) cponFile(file string, data []byte, section auth.Section, p *pa
 				in.FailKey(e, "the entry is at %s already", p.at[entry])
 				return
 			}
-			in.entry(entry, e, p, false)
+			in.entry(entry, e, p)
 			return
 		}
 		role := p.Roles[e.Name()]

@@ -20,7 +20,12 @@ import (
 // entries say in the same words they share.
 type reader struct {
 	conf.Reader
-	size     int // of what was read, in bytes
+	size  int      // of what was read, in bytes
+	files []string // that were read
+	// ofChanges is set while the access file is read, and overlay while an entry of it that has
+	// only some fields.
+	ofChanges, overlay bool
+
 	patterns map[string]shvpath.Pattern
 	ris      map[string]shvpath.RI
 	lists    map[string][]string
@@ -52,6 +57,7 @@ func silent[T any](f conf.Field[T]) conf.Field[T] {
 }
 
 var userFields = []conf.Field[reading[auth.UserEntry]]{
+	changeField[auth.UserEntry](),
 	field("password", func(in *reader, n *conf.Node, u *auth.UserEntry) { u.Password = in.password(n) }),
 	silent(field("passwordFormat", func(*reader, *conf.Node, *auth.UserEntry) {})), // password asks for it
 	field("roles", func(in *reader, n *conf.Node, u *auth.UserEntry) { u.Roles = in.names(n) }),
@@ -88,13 +94,15 @@ func (in *reader) user(n *conf.Node, before auth.UserEntry) auth.UserEntry {
 	if n.Child("tokens") == nil {
 		u.Tokens = before.Tokens
 	}
-	if n.Kind() == conf.Map && u.Password == (auth.Password{}) && u.Tokens == nil && u.Certificates == nil && !given {
+	if n.Kind() == conf.Map && u.Password == (auth.Password{}) && u.Tokens == nil && u.Certificates == nil && !given &&
+		!in.overlay {
 		in.Fail(n, "no password (want password: %s)", passwordForms)
 	}
 	return u
 }
 
 var roleFields = []conf.Field[reading[auth.RoleEntry]]{
+	changeField[auth.RoleEntry](),
 	field("roles", func(in *reader, n *conf.Node, role *auth.RoleEntry) { role.Roles = in.names(n) }),
 	silent(field("grants", func(in *reader, n *conf.Node, role *auth.RoleEntry) { role.Roles = in.names(n) })),
 	field("access", func(in *reader, n *conf.Node, role *auth.RoleEntry) { role.Rules = in.rules(n) }),
@@ -126,6 +134,7 @@ func (in *reader) ignored(n *conf.Node) {
 }
 
 var deviceFields = []conf.Field[reading[auth.DeviceEntry]]{
+	changeField[auth.DeviceEntry](),
 	field("mountPoint",
 		func(in *reader, n *conf.Node, d *auth.DeviceEntry) { d.MountPoint, _ = conf.Path.Read(&in.Reader, n) }),
 	field("description",
@@ -142,7 +151,7 @@ func (in *reader) device(n *conf.Node) (d auth.DeviceEntry) {
 	} else if mountPoint := n.Child("mountPoint"); mountPoint != nil {
 		at = mountPoint
 	}
-	if d.MountPoint == "" && at.Kind() != conf.Faulty {
+	if d.MountPoint == "" && at.Kind() != conf.Faulty && (!in.overlay || at != n) {
 		in.Fail(at, "no mountPoint (want a path such as plant/pump7)")
 	}
 	return d

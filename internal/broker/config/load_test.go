@@ -193,20 +193,28 @@ access:
 	}
 }
 
-func TestWithoutAConfigurationTheDevelopmentUserServes(t *testing.T) {
-	for _, s := range []config.Sources{{}, {File: write(t, "f", "limits: {connections: 7}\n")}, {File: write(t, "f",
-		"# nothing\n")}} {
-		if c := load(t, s); !c.Development || !letsIn(c, login.DevelopmentUser, login.DevelopmentPassword, "127.0.0.1") {
-			t.Errorf("%+v", s)
-		}
+func TestTheDevelopmentUserServesOnlyWhereNoFileIsRead(t *testing.T) {
+	if c := load(t, config.Sources{}); !c.Development ||
+		!letsIn(c, login.DevelopmentUser, login.DevelopmentPassword, "127.0.0.1") {
+		t.Error("the development user does not serve")
 	}
 	if c := load(t, config.Sources{File: write(t, "f", "access: {users: {}}\n")}); c.Development ||
 		letsIn(c, login.DevelopmentUser, login.DevelopmentPassword, "127.0.0.1") {
 		t.Error("the development user serves beside configured ones")
 	}
+	for _, s := range []config.Sources{
+		{File: write(t, "f", "limits: {connections: 7}\n")}, {File: write(t, "f", "# nothing\n")},
+		{File: write(t, "f", "access: null\n")}, {File: write(t, "f", "access:\n")}, {File: write(t, "f", "access: ~\n")},
+		{AccessFile: write(t, "f", "users: {eva: {password: !Plain x}}\n")},
+		{AccessFile: filepath.Join(t.TempDir(), "none")},
+	} {
+		if c, err := config.Load(s); err == nil {
+			t.Errorf("%+v is loaded, development %v", s, c.Development)
+		}
+	}
 }
 
-func TestTheAccessFileGoesBeforeTheConfiguration(t *testing.T) {
+func TestTheAccessFileIsOverTheConfiguration(t *testing.T) {
 	changes := write(t, "access.yaml", `
 users:
   eva: {password: !Plain other, roles: [viewer]}
@@ -216,8 +224,11 @@ roles:
 mounts: {serial-7: }
 `)
 	c := load(t, config.Sources{File: "testdata/whole.yaml", AccessFile: changes})
-	if letsIn(c, "eva", "hush-eva", "10.1.1.1") || !letsIn(c, "eva", "other", "11.1.1.1") || !letsIn(c, "new", "new", "") {
+	if letsIn(c, "eva", "hush-eva", "10.1.1.1") || !letsIn(c, "eva", "other", "10.1.1.1") || !letsIn(c, "new", "new", "") {
 		t.Error("users are not those of the access file")
+	}
+	if letsIn(c, "eva", "other", "11.1.1.1") {
+		t.Error("an entry of the access file lifts a bound of the configuration")
 	}
 	if _, ok := c.Access.Roles["operator"]; ok || len(c.Access.Devices) != 0 {
 		t.Errorf("removed entries are there: %v", c.Access)
@@ -228,7 +239,7 @@ mounts: {serial-7: }
 		t.Error("an access file that is not there yet changes something")
 	}
 	broken := write(t, "access.yaml", "users:\n  eva: {password: x}\n")
-	if _, err := config.Load(config.Sources{AccessFile: broken}); err == nil ||
+	if _, err := config.Load(config.Sources{File: "testdata/whole.yaml", AccessFile: broken}); err == nil ||
 		!strings.Contains(err.Error(), broken+":2:19: ") {
 		t.Errorf("broken: %v", err)
 	}
@@ -355,7 +366,8 @@ func TestFaultsOfFileAndFlagsAreReportedTogether(t *testing.T) {
 }
 
 func TestFilesOfTrustWithoutTLSAreWarnedOf(t *testing.T) {
-	file := write(t, "f", "connections: [{name: up, enabled: true, client: {url: 'tcp://h', mount: a, ca: c}}]\n")
+	file := write(t, "f", "connections: [{name: up, enabled: true, client: {url: 'tcp://h', mount: a, ca: c}}]\n"+
+		"access: {}\n")
 	c := load(t, config.Sources{File: file})
 	if got := strings.Join(c.Warnings, "\n"); !strings.Contains(got,
 		`:1:49: connections[1].client: ca, cert, key and crl have no effect on tcp (want ssl or wss)`) {

@@ -30,7 +30,7 @@ func TestOperation(t *testing.T) {
 		{text: "metrics: {listen: \"127.0.0.1:65536\"}", fault: "invalid address"},
 		{text: "metrics: {port: 1}", fault: "1:11: metrics.port: unknown key (want listen)"},
 	} {
-		c, err := load(Sources{File: "x.yaml"}, []byte(tt.text))
+		c, err := load(Sources{File: "x.yaml"}, []byte(tt.text+"\naccess: {}\n"))
 		switch {
 		case tt.fault != "":
 			if err == nil || !strings.Contains(err.Error(), tt.fault) {

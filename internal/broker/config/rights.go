@@ -3,7 +3,9 @@ package config
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
+	"time"
 
 	"shvtools/internal/broker/auth"
 	"shvtools/internal/shv/chainpack"
@@ -13,9 +15,12 @@ import (
 // ErrReadOnly is the answer to a change if no file is named for changed rights.
 var ErrReadOnly = errors.New("rights cannot be changed here: the broker was started without access-file")
 
-// errDevelopment is the fault of a file that was emptied, or is read while it is written.
-var errDevelopment = errors.New("the configuration has no access any more: only a start, not a reload, lets the " +
-	"development user in")
+// Errors of changes that would go too far.
+var (
+	errLastAdministrator = errors.New("nobody could change rights any more: no user would be left who can log in and " +
+		"has su for .broker/access")
+	errNoEntry = errors.New("there is no such entry any more")
+)
 
 // Rights are those of a running broker: the configuration, and what calls have changed
 // since. All methods may be called concurrently; changes and reloads happen one after
@@ -55,27 +60,26 @@ func (r *Rights) held() Config {
 }
 
 // Reload reads all files again and puts their rights in force, all at once. On an
-// error everything stays as it was; a file without rights is one too. The file of changed rights stays the one
-// that the broker was started with. ready is called before, when all is fine: it may
-// refuse the reload too, and put in force what else belongs to it.
-func (r *Rights) Reload(ready func() error) (*Config, error) {
+// error everything stays as it was; a file that is missing, says nothing or seems to be cut
+// off is one too. The file of changed rights stays the one that the broker was started with.
+// ready is called before, when all is fine: it may refuse the reload too, and put in force
+// what else belongs to it.
+func (r *Rights) Reload(ready func(*Config) error) (*Config, error) {
 	r.changing.Lock()
 	defer r.changing.Unlock()
 	sources := r.sources
 	if file := r.held().AccessFile; file != "" {
 		sources.AccessFile = file
 	}
+	sources.Reload, sources.before = true, r.held().files
 	c, err := Load(sources)
 	if err != nil {
 		return nil, err
 	}
-	if c.Development && !r.held().Development {
-		return nil, errDevelopment
-	}
 	if err := r.check(c); err != nil {
 		return nil, err
 	}
-	if err := ready(); err != nil {
+	if err := ready(c); err != nil {
 		return nil, err
 	}
 	r.hold(c)
@@ -88,58 +92,106 @@ func (r *Rights) Reload(ready func() error) (*Config, error) {
 	return c, nil
 }
 
-// change edits an entry, in the file of changed rights and in force. It changes nothing
-// if that fails.
-func (r *Rights) change(entry entryName, edit func(in *reader, next *part)) error {
+// Keep writes the file of changed rights anew where what was read of it has ended, and notes that
+// it exists, so that it is missed when it is gone. The rights in force do not depend on it.
+func (r *Rights) Keep() error {
 	r.changing.Lock()
 	defer r.changing.Unlock()
 	c := r.held()
-	if c.AccessFile == "" {
-		return ErrReadOnly
+	if !c.hasChanges {
+		return nil
 	}
-	if err := checkName(entry.name); err != nil {
-		return err
+	if !c.rewrite {
+		return noteWritten(c.AccessFile)
 	}
-	// The edit sees the entry as it is now, wherever it comes from.
-	next := c.changes.clone()
-	delete(next.removed, entry)
-	if c.sum.has(entry) {
-		next.copyEntry(c.sum, entry)
+	err := write(c.AccessFile, c.changes)
+	if err == nil {
+		c.rewrite = false
+		r.hold(&c)
 	}
-	in := newReader()
-	edit(in, next)
-	if err := in.Err(); err != nil {
-		return err
-	}
-	if !next.has(entry) && c.base.has(entry) {
-		next.removed[entry] = true
-	}
-	after := next.over(c.base)
-	directory, faults := auth.Build(after.Access)
-	if len(faults) > 0 {
-		return faults[0]
-	}
-	changed := c
-	changed.Access, changed.Directory, changed.changes, changed.sum, changed.Development = after.Access, directory, next,
-		after, false
-	if err := r.check(&changed); err != nil {
-		return err
-	}
-	data, err := changesText(next)
+	return err
+}
+
+// write writes the changes and notes that there are some.
+func write(file string, changes *part) error {
+	data, err := changesText(changes)
 	if err != nil {
 		return err
 	}
 	// What cannot be read again must not get there.
 	again := newReader()
-	again.changesText(c.AccessFile, data, newPart())
+	again.changesText(file, data, newPart())
 	if err := again.Err(); err != nil {
 		return fmt.Errorf("the change cannot be kept: %w", err)
 	}
-	if err := replace(c.AccessFile, data); err != nil {
+	if err := replace(file, data); err != nil {
 		return fmt.Errorf("the change cannot be kept, and is not in force: %w", err)
 	}
+	_ = noteWritten(file) // the change is on disk; Keep tries again and reports it
+	return nil
+}
+
+// change edits an entry, in the file of changed rights and in force, and returns from what to what.
+// It changes nothing if that fails.
+func (r *Rights) change(entry entryName, edit func(in *reader, edited *part)) (what string, err error) {
+	r.changing.Lock()
+	defer r.changing.Unlock()
+	c := r.held()
+	if c.AccessFile == "" {
+		return "", ErrReadOnly
+	}
+	if err := checkName(entry.name); err != nil {
+		return "", err
+	}
+	// The edit sees the entry as it is now, wherever it comes from.
+	edited := newPart()
+	if c.sum.has(entry) {
+		edited.copyEntry(c.sum, entry)
+	}
+	in := newReader()
+	edit(in, edited)
+	if err := in.Err(); err != nil {
+		return "", err
+	}
+	if edited.has(entry) {
+		edited.at[entry] = conf.FilePlace(c.AccessFile)
+	}
+	next := c.changes.clone()
+	next.put(entry, edited, c.base)
+	if _, ok := next.removed[entry]; ok {
+		next.removed[entry] = conf.FilePlace(c.AccessFile)
+	}
+	after := next.over(c.base)
+	if err := after.lifts(entry, edited, c.base); err != nil {
+		return "", err
+	}
+	changed := c
+	changed.changes, changed.hasChanges, changed.rewrite = next, true, false
+	if faults := changed.build(after); len(faults) > 0 {
+		return "", faults[0]
+	}
+	if err := keepsAdministrator(c.Directory, changed.Directory, time.Now()); err != nil {
+		return "", err
+	}
+	if err := r.check(&changed); err != nil {
+		return "", err
+	}
+	if err := write(c.AccessFile, next); err != nil {
+		return "", err
+	}
 	r.hold(&changed)
-	r.apply(directory)
+	r.apply(changed.Directory)
+	return difference(entry, c.sum, after), nil
+}
+
+// keepsAdministrator refuses a change that leaves nobody who can change rights, or nobody who still
+// can one day.
+func keepsAdministrator(before, after *auth.Directory, now time.Time) error {
+	was, some := before.Administered(now)
+	is, still := after.Administered(now)
+	if some && (!still || was.IsZero() && !is.IsZero()) {
+		return errLastAdministrator
+	}
 	return nil
 }
 
@@ -197,9 +249,7 @@ func (t *Table) Value(name string) (v chainpack.Value, ok bool) {
 	if !sum.has(entry) {
 		return v, false
 	}
-	m := plain(sum, entry)
-	delete(m, "password")
-	delete(m, "tokens")
+	m := public(sum, entry)
 	if !t.shv2 || t.section != auth.Roles {
 		return toValue(m), true
 	}
@@ -218,28 +268,104 @@ func (t *Table) Value(name string) (v chainpack.Value, ok bool) {
 	return toValue(rules), true
 }
 
-// Set changes an entry, or removes it if the value is Null, in the file and in force. A
-// user that is set without password or tokens keeps the old ones. It waits for the
-// disk.
-func (t *Table) Set(name string, v chainpack.Value) error {
+// Set changes an entry, or removes it if the value is Null, in the file and in force, and returns
+// from what to what. A user that is set without password or tokens keeps the old ones. It waits for
+// the disk.
+func (t *Table) Set(name string, v chainpack.Value) (what string, err error) {
 	entry := entryName{t.section, name}
-	return t.rights.change(entry, func(in *reader, next *part) {
+	return t.rights.change(entry, func(in *reader, edited *part) {
 		n := in.Entry("access."+string(t.section), name, v)
 		switch {
 		case n.Kind() == conf.Faulty:
 			return
 		case t.shv2 && t.section == auth.Roles:
-			t.setRole(in, n, next, entry)
+			t.setRole(in, n, edited, entry)
 		case n.Kind() == conf.Null:
-			next.remove(entry)
+			edited.remove(entry)
 			return
 		default:
-			in.set(entry, n, next)
+			in.set(entry, n, edited)
 		}
-		if next.has(entry) || n.Kind() != conf.Null {
-			next.at[entry] = conf.FilePlace(t.rights.held().AccessFile)
+		if edited.has(entry) || n.Kind() != conf.Null {
+			edited.at[entry] = conf.Place{}
 		}
 	})
+}
+
+// Update is Set for some fields of an entry, a Map, which must exist. The others stay what they are
+// at that moment.
+func (t *Table) Update(name string, fields chainpack.Value) (what string, err error) {
+	entry := entryName{t.section, name}
+	return t.rights.change(entry, func(in *reader, edited *part) {
+		if !edited.has(entry) {
+			in.FailAt(conf.Place{}, "%w", errNoEntry)
+			return
+		}
+		all := public(edited, entry)
+		var entries []chainpack.Entry
+		for _, e := range fields.Entries() {
+			delete(all, e.Key.Str())
+			entries = append(entries, e)
+		}
+		entries = append(entries, toValue(all).Entries()...)
+		in.set(entry, in.Entry("access."+string(t.section), name, chainpack.Map(entries...)), edited)
+	})
+}
+
+// public is an entry without password and tokens.
+func public(p *part, entry entryName) map[string]any {
+	m := plain(p, entry)
+	delete(m, "password")
+	delete(m, "tokens")
+	return m
+}
+
+// difference says of an entry from what to what it has changed, without secrets.
+func difference(entry entryName, from, to *part) string {
+	before, after := map[string]any{}, map[string]any{}
+	if from.has(entry) {
+		before = plain(from, entry)
+	}
+	if to.has(entry) {
+		after = plain(to, entry)
+	}
+	var texts []string
+	for name := range after {
+		if _, ok := before[name]; !ok {
+			before[name] = nil
+		}
+	}
+	for _, name := range sortedKeys(before) {
+		was, errWas := jsonText(before[name])
+		is, errIs := jsonText(after[name])
+		switch {
+		case was == is && errWas == nil && errIs == nil:
+		case name == "password" || name == "tokens":
+			texts = append(texts, name+" changed")
+		default:
+			texts = append(texts, fmt.Sprintf("%s: %s -> %s", name, cut(was), cut(is)))
+		}
+	}
+	switch what := strings.Join(texts, "; "); {
+	case !from.has(entry):
+		return "added: " + what
+	case !to.has(entry):
+		return "removed: " + what
+	case what == "":
+		return "nothing"
+	default:
+		return what
+	}
+}
+
+// maxShown bounds the text of one value in a log, in bytes.
+const maxShown = 1000
+
+func cut(text string) string {
+	if len(text) > maxShown {
+		return strings.ToValidUTF8(text[:maxShown], "") + "…"
+	}
+	return text
 }
 
 // setRole changes the half of a role that the node shows.

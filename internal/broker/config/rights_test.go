@@ -44,7 +44,17 @@ access:
 
 func newFixture(t testing.TB, changes string) *fixture {
 	t.Helper()
-	f := &fixture{t: t, file: write(t, "shvbroker.yaml", base), changes: changes}
+	return fixtureOf(t, base, changes)
+}
+
+func newFixtureOf(t testing.TB, text string) *fixture {
+	t.Helper()
+	return fixtureOf(t, text, "")
+}
+
+func fixtureOf(t testing.TB, text, changes string) *fixture {
+	t.Helper()
+	f := &fixture{t: t, file: write(t, "shvbroker.yaml", text), changes: changes}
 	if changes == "" {
 		f.changes = filepath.Join(t.TempDir(), "access.yaml")
 	}
@@ -64,11 +74,17 @@ func newFixture(t testing.TB, changes string) *fixture {
 // set changes an entry to a value in CPON.
 func (f *fixture) set(table, name, value string) error {
 	f.t.Helper()
-	v, err := cpon.Parse([]byte(value), chainpack.Limits{})
+	_, err := f.tables[table].Set(name, valueOf(f.t, value))
+	return err
+}
+
+func valueOf(t testing.TB, text string) chainpack.Value {
+	t.Helper()
+	v, err := cpon.Parse([]byte(text), chainpack.Limits{})
 	if err != nil {
-		f.t.Fatal(err)
+		t.Fatal(err)
 	}
-	return f.tables[table].Set(name, v)
+	return v
 }
 
 func (f *fixture) value(table, name string) string {
@@ -213,9 +229,9 @@ func TestRefusedChangesChangeNothing(t *testing.T) {
 func TestWithoutAnAccessFileRightsAreReadOnly(t *testing.T) {
 	file := write(t, "f", base)
 	s := config.Sources{File: file}
-	r := config.NewRights(s, load(t, s), func(*config.Config) error { return nil },
+	r := config.NewRights(s, load(t, s), accept,
 		func(*auth.Directory) { t.Error("applied") })
-	if err := r.Tables()[users].Set("eva", chainpack.Null()); !errors.Is(err, config.ErrReadOnly) {
+	if _, err := r.Tables()[users].Set("eva", chainpack.Null()); !errors.Is(err, config.ErrReadOnly) {
 		t.Error(err)
 	}
 	if got := fmt.Sprint(r.Tables()[users].Names()); got != "[eva tom]" {
@@ -224,15 +240,15 @@ func TestWithoutAnAccessFileRightsAreReadOnly(t *testing.T) {
 }
 
 func TestReloadLetsNoDevelopmentUserIn(t *testing.T) {
-	for _, text := range []string{"", "access:\n", "name: plant\n"} {
+	for _, text := range []string{"", "access:\n", "access: null\n", "{}\n", "# x\n", "name: plant\n"} {
 		file := write(t, "f", base)
 		s := config.Sources{File: file}
-		r := config.NewRights(s, load(t, s), func(*config.Config) error { return nil },
+		r := config.NewRights(s, load(t, s), accept,
 			func(*auth.Directory) { t.Errorf("%q: applied", text) })
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := r.Reload(func() error { return nil }); err == nil || !strings.Contains(err.Error(), "development") {
+		if _, err := r.Reload(accept); err == nil {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
@@ -256,7 +272,7 @@ func TestReloadKeepsTheOldOnAnyError(t *testing.T) {
 		{f.changes, "users: {new: {}}\n", f.changes + ":1:14: "},
 	} {
 		rewrite(broken.file, broken.text)
-		if _, err := f.Reload(func() error { return nil }); err == nil || !strings.Contains(err.Error(), broken.want) {
+		if _, err := f.Reload(accept); err == nil || !strings.Contains(err.Error(), broken.want) {
 			t.Errorf("%s: %v", broken.text, err)
 		}
 		rewrite(f.file, base)
@@ -266,12 +282,12 @@ func TestReloadKeepsTheOldOnAnyError(t *testing.T) {
 		}
 	}
 	f.refuse = errors.New("too easy")
-	if _, err := f.Reload(func() error { return nil }); err == nil || f.applied != 1 {
+	if _, err := f.Reload(accept); err == nil || f.applied != 1 {
 		t.Error("what the program refuses is in force")
 	}
 	f.refuse = nil
 	rewrite(f.file, strings.Replace(base, "    tom:", "    tim:", 1))
-	if _, err := f.Reload(func() error { return nil }); err != nil || f.applied != 2 {
+	if _, err := f.Reload(accept); err != nil || f.applied != 2 {
 		t.Fatalf("%v, applied %d times", err, f.applied)
 	}
 	if f.inForce.User("tom") != nil || f.inForce.User("tim") == nil || f.inForce.User("new") == nil {
@@ -289,7 +305,7 @@ func TestChangesAndReloadsAtOnce(t *testing.T) {
 					t.Error(err)
 				}
 				f.value(users, "eva")
-				if _, err := f.Reload(func() error { return nil }); err != nil {
+				if _, err := f.Reload(accept); err != nil {
 					t.Error(err)
 				}
 			}

@@ -68,10 +68,10 @@ func TestManyUsersLoadQuicklyAndLeaveLittle(t *testing.T) {
 		t.Errorf("%d MiB are left of loading", live>>20)
 	}
 	inForce := c.Directory
-	rights := config.NewRights(s, c, func(*config.Config) error { return nil }, func(d *auth.Directory) { inForce = d })
+	rights := config.NewRights(s, c, accept, func(d *auth.Directory) { inForce = d })
 	for range 2 {
 		begun = processorTime(t)
-		if _, err := rights.Reload(func() error { return nil }); err != nil {
+		if _, err := rights.Reload(accept); err != nil {
 			t.Fatal(err)
 		}
 		if took := processorTime(t) - begun; took > longest {

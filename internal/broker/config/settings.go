@@ -1,6 +1,7 @@
 package config
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net"
 	"path/filepath"
@@ -31,7 +32,8 @@ const MetricsSocket = "socket:"
 func defaults() *Config {
 	nobody := newPart()
 	return &Config{
-		Limits:    limits.Default(),
+		Limits: limits.Default(),
+		MinTLS: tls.VersionTLS12, SHA1Logins: true,
 		Operation: Operation{Grace: 10 * time.Second},
 		base:      nobody,
 		sum:       nobody,
@@ -51,6 +53,10 @@ func newTable() *conf.Table[Config] {
 		conf.Value("allow-plaintext", "listen without TLS off loopback too, where everyone on the path can read along",
 			conf.Bool,
 			func(c *Config) *bool { return &c.AllowPlaintext }).OnFlag("allow-plaintext"),
+		conf.Value("min-tls", "the oldest TLS that listeners accept", tlsVersion,
+			func(c *Config) *uint16 { return &c.MinTLS }),
+		conf.Value("sha1-logins", "accept SHA1 logins, which show no password but can be guessed offline", conf.Bool,
+			func(c *Config) *bool { return &c.SHA1Logins }),
 		{Key: "connections",
 			About: "parent brokers that it connects to",
 			Read:  func(_ *conf.Reader, n *conf.Node, c *Config) { c.in.connections(n, c) },
@@ -108,6 +114,20 @@ func asks(n *conf.Node) bool {
 	return len(n.Items()) > 0
 }
 
+var tlsVersion = conf.Type[uint16]{
+	Name: "version of TLS", Want: "1.2 or 1.3",
+	Parse: func(text string) (uint16, error) {
+		switch text {
+		case "1.2":
+			return tls.VersionTLS12, nil
+		case "1.3":
+			return tls.VersionTLS13, nil
+		}
+		return 0, conf.ErrInvalid
+	},
+	Show: func(v uint16) string { return strings.TrimPrefix(tls.VersionName(v), "TLS ") },
+}
+
 var metricsAddress = conf.Type[string]{
 	Name: "address", Want: "a host and port such as 127.0.0.1:9375, or socket:NAME",
 	Parse: func(text string) (string, error) {
@@ -128,6 +148,7 @@ var metricsAddress = conf.Type[string]{
 
 func readAccessFile(r *conf.Reader, n *conf.Node, c *Config) {
 	file, ok := conf.Text.Read(r, n)
+	c.saidAccessFile = file
 	switch {
 	case !ok || c.AccessFile != "": // --access-file takes precedence
 	case !filepath.IsAbs(file):
@@ -139,7 +160,7 @@ func readAccessFile(r *conf.Reader, n *conf.Node, c *Config) {
 
 func readAccess(_ *conf.Reader, n *conf.Node, c *Config) {
 	c.hasAccess = true
-	c.in.access(n, c.base, false)
+	c.in.access(n, c.base)
 }
 
 func readAdvertise(r *conf.Reader, n *conf.Node, c *Config) {
@@ -176,7 +197,11 @@ func showAccess(c *Config) []conf.Line {
 			if err != nil {
 				text = err.Error()
 			}
-			lines = append(lines, conf.Line{Key: entry.String(), Text: text, Source: sourceText(c.sum.at[entry])})
+			source := sourceText(c.sum.at[entry])
+			if at, ok := c.sum.changed[entry]; ok {
+				source += ", changed by " + at.String()
+			}
+			lines = append(lines, conf.Line{Key: entry.String(), Text: text, Source: source})
 		}
 	}
 	return lines

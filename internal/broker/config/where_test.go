@@ -20,6 +20,7 @@ func TestFaultsThatAStartFindsHavePlaceAndKey(t *testing.T) {
 - {url: 'tcp://127.0.0.1', socket: shv}
 connections:
 - {name: up, enabled: true, client: {url: 'ssl://h?ca=/ca', ca: /shadowed, cert: c, key: k, mount: m, password-file: p}}
+access: {}
 `)
 	c, err := config.Load(config.Sources{File: file})
 	if err != nil {

@@ -42,7 +42,7 @@ func (t *tableOf) Value(name string) (chainpack.Value, bool) {
 	return v, err == nil
 }
 
-func (t *tableOf) Set(name string, v chainpack.Value) error {
+func (t *tableOf) Set(name string, v chainpack.Value) (what string, err error) {
 	if t.block != nil {
 		<-t.block
 	}
@@ -50,13 +50,24 @@ func (t *tableOf) Set(name string, v chainpack.Value) error {
 	defer t.mu.Unlock()
 	switch {
 	case name == "bad":
-		return errors.New("one fault\nanother")
+		return "", errors.New("one fault\nanother")
 	case v.IsNull():
 		delete(t.entries, name)
 	default:
 		t.entries[name] = cpon.String(v)
 	}
-	return nil
+	return "from this to that", nil
+}
+
+func (t *tableOf) Update(name string, fields chainpack.Value) (what string, err error) {
+	entry, _ := t.Value(name)
+	entries := fields.Entries()
+	for _, e := range entry.Entries() {
+		if _, given := fields.Get(e.Key.Str()); !given {
+			entries = append(entries, e)
+		}
+	}
+	return t.Set(name, chainpack.Map(entries...))
 }
 
 func withTables(t *testing.T, f func(t *testing.T, w *world.World, users *tableOf, super *world.Peer)) {
@@ -212,19 +223,23 @@ type storing struct {
 	fail bool
 }
 
-func (s *storing) Set(name string, v chainpack.Value) error {
+func (s *storing) Set(string, chainpack.Value) (what string, err error) {
 	if s.block != nil {
 		<-s.block
 	}
+	return "", nil
+}
+
+func (s *storing) Update(name string, v chainpack.Value) (what string, err error) {
 	if s.fail {
-		return errors.New("disk full")
+		return "", errors.New("disk full")
 	}
 	stored, _ := v.Get("password")
 	sum, _ := stored.Get("Sha1")
 	text, _ := sum.AsString()
 	secret, err := auth.SHA1Password(text)
 	if err != nil {
-		return err
+		return "", err
 	}
 	a := ownNodes()
 	entry := a.Users[name]
@@ -232,7 +247,7 @@ func (s *storing) Set(name string, v chainpack.Value) error {
 	a.Users[name] = entry
 	d, _ := auth.Build(a)
 	s.w.Apply(d)
-	return nil
+	return "password changed", nil
 }
 
 // ownNodes is access with the right of operators to change their own passwords.
@@ -262,11 +277,11 @@ func TestChangingOnesOwnPassword(t *testing.T) {
 			change(int64(10+i), param)
 			eva.ExpectError(int64(10+i), rpc.CodeInvalidParam, "the old and the new password")
 		}
-		change(20, `["wrong","new"]`)
+		change(20, `["wrong","new-secret"]`)
 		eva.ExpectError(20, rpc.CodeException, "old password is wrong")
 		// Guesses of one user take no place of other changes, however many come.
 		for id := int64(30); id < 30+2*core.MaxEdits; id++ {
-			change(id, `["wrong","new"]`)
+			change(id, `["wrong","new-secret"]`)
 			if id > 30 {
 				eva.ExpectError(id, rpc.CodeTryAgainLater, "is being changed")
 			}
@@ -283,17 +298,17 @@ func TestChangingOnesOwnPassword(t *testing.T) {
 		table.block = nil
 		eva.ExpectError(30, rpc.CodeException, "old password is wrong")
 		table.fail = true
-		change(21, fmt.Sprintf(`[%q,"new"]`, world.Password))
+		change(21, fmt.Sprintf(`[%q,"new-secret"]`, world.Password))
 		eva.ExpectError(21, rpc.CodeException, "disk full")
 		w.Apply(d) // nothing has changed for her
 		eva.Fence()
 		other.Fence()
 		table.fail = false
-		change(22, fmt.Sprintf(`[%q,"new"]`, world.Password))
+		change(22, fmt.Sprintf(`[%q,"new-secret"]`, world.Password))
 		eva.Expect(`<1:1,8:22>i{2:true}`)
 		other.Gone()
 		eva.Fence()
 		bob.Fence()
-		w.Connect().Login("eva", "new", "{}")
+		w.Connect().Login("eva", "new-secret", "{}")
 	})
 }

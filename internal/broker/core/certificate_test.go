@@ -22,6 +22,7 @@ type certified struct {
 	t         *testing.T
 	authority *certtest.Authority
 	listener  *transport.Listener
+	options   transport.ListenOptions
 }
 
 func openCertified(t *testing.T, options string) *certified {
@@ -32,12 +33,13 @@ func openCertified(t *testing.T, options string) *certified {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := transport.Listen(t.Context(), u, transport.ListenOptions{CertFile: own.Cert, KeyFile: own.Key})
+	files := transport.ListenOptions{CertFile: own.Cert, KeyFile: own.Key}
+	l, err := transport.Listen(t.Context(), u, files)
 	if err != nil {
 		t.Fatal(err)
 	}
 	o := core.Options{Users: auth.NewStore(withCertificate(t, "cn:eva")), Limits: core.Limits{FrameStall: time.Second}}
-	c := &certified{world.New(t, o), t, a, l}
+	c := &certified{world.New(t, o), t, a, l, files}
 	go func() { _ = c.Serve(l) }()
 	return c
 }
@@ -111,7 +113,7 @@ func TestWhoLosesACertificateIsDisconnectedAtOnce(t *testing.T) {
 // reload loads the listener's files again and checks the sessions against them.
 func (c *certified) reload() []core.Affected {
 	c.t.Helper()
-	use, err := c.listener.Reload()
+	use, err := c.listener.Reload(c.listener.URL(), c.options)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -157,7 +159,7 @@ func TestRevocationWhileItsClientLogsIn(t *testing.T) {
 	eva := c.show(c.authority.Issue(t, "eva", 3, later))
 	eva.Nonce()
 	c.authority.Revoke(t, crl, later, 3)
-	use, err := c.listener.Reload()
+	use, err := c.listener.Reload(c.listener.URL(), c.options)
 	if err != nil {
 		t.Fatal(err)
 	}

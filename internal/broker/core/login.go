@@ -3,7 +3,6 @@ package core
 import (
 	"cmp"
 	"crypto/rand"
-	"errors"
 	"math/big"
 	"time"
 
@@ -12,7 +11,6 @@ import (
 	"shvtools/internal/broker/auth"
 	"shvtools/internal/broker/internal/door"
 	"shvtools/internal/shv/chainpack"
-	"shvtools/internal/shv/login"
 	"shvtools/internal/shv/rpc"
 	"shvtools/internal/wire/link"
 )
@@ -64,10 +62,7 @@ func (s *session) beforeLogin(m *rpc.Message) {
 		}
 		s.answer(rpc.AppendResult(nil, from, chainpack.Map(chainpack.F("nonce", chainpack.String(s.login.nonce)))))
 	case len(m.Path()) == 0 && method == "workflows":
-		types := []chainpack.Value{chainpack.String(login.Plain), chainpack.String(login.SHA1), chainpack.String(login.Token)}
-		if s.certificate() != nil {
-			types = append(types, chainpack.String(login.External))
-		}
+		types := s.broker.opts.Users.LoginTypes(s.certificate() != nil)
 		s.answer(rpc.AppendResult(nil, from, chainpack.List(types...)))
 	case len(m.Path()) == 0 && method == "login":
 		s.tryLogin(m, from)
@@ -106,12 +101,7 @@ func refuse(answer *rpc.Error) *refusal { return &refusal{answer: answer, cause:
 
 // refuseGuess returns the refusal of a login with a wrong password, token or certificate.
 func refuseGuess(user string, cause error) *refusal {
-	reason := auth.ErrLogin.Error()
-	if errors.Is(cause, auth.ErrCertificate) {
-		reason = auth.ErrCertificate.Error() +
-			": the broker's log has its names; one of them must be in certificates of the user"
-	}
-	answer := rpc.Errorf(rpc.CodeException, "Invalid authentication for user: %s reason: %s", user, reason)
+	answer := rpc.Errorf(rpc.CodeException, "Invalid authentication for user: %s reason: %s", user, auth.Reason(cause))
 	return &refusal{answer, cause, true}
 }
 

@@ -92,12 +92,12 @@ func (b ownNodes) liveTunnel(number int64) *tunnel {
 
 func (b ownNodes) AnswerBrokersAbove(r *node.Request) error { return b.answerBrokersAbove(r) }
 
-func (b ownNodes) Later(r *node.Request, change func() error, names ...string) error {
+func (b ownNodes) Later(r *node.Request, change func() (string, error), names ...string) error {
 	return b.changeLater(r, change, names...)
 }
 
-func (b ownNodes) LaterForUser(r *node.Request, change func() error) error {
-	return b.changeLaterForUser(r, change)
+func (b ownNodes) LaterForUser(r *node.Request, change func() (string, error), names ...string) error {
+	return b.changeLaterForUser(r, change, names...)
 }
 
 func (t *tunnel) info() own.Tunnel {

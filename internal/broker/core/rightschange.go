@@ -7,6 +7,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"shvtools/internal/broker/auth"
+	"shvtools/internal/broker/internal/door"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/login"
 	"shvtools/internal/shv/node"
@@ -17,7 +18,7 @@ import (
 const maxEdits = 16
 
 // changeLater is own.Broker's Later.
-func (b *Broker) changeLater(r *node.Request, change func() error, names ...string) error {
+func (b *Broker) changeLater(r *node.Request, change func() (string, error), names ...string) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed || b.edits >= maxEdits {
@@ -30,7 +31,7 @@ func (b *Broker) changeLater(r *node.Request, change func() error, names ...stri
 
 // changeLaterForUser is own.Broker's LaterForUser. Its changes do not count against
 // maxEdits: guesses, which are held back, must not delay changes of rights.
-func (b *Broker) changeLaterForUser(r *node.Request, change func() error) error {
+func (b *Broker) changeLaterForUser(r *node.Request, change func() (string, error), names ...string) error {
 	user := r.Caller.(*session).Name()
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -38,30 +39,31 @@ func (b *Broker) changeLaterForUser(r *node.Request, change func() error) error 
 		return rpc.Errorf(rpc.CodeTryAgainLater, "the password of user %s is being changed", user)
 	}
 	b.renewing[user] = true
-	b.changeAsideLocked(r, change, func() { delete(b.renewing, user) })
+	b.changeAsideLocked(r, change, func() { delete(b.renewing, user) }, names...)
 	return node.ErrLater
 }
 
 // changeAsideLocked makes a change in a goroutine of its own, calls done under the
 // lock, and answers the call. The broker is not closed.
-func (b *Broker) changeAsideLocked(r *node.Request, change func() error, done func(), names ...string) {
+func (b *Broker) changeAsideLocked(r *node.Request, change func() (string, error), done func(), names ...string) {
 	s := r.Caller.(*session)
 	b.running.Go(func() {
-		err := b.change(change, done)
+		what, err := b.change(change, done)
 		about := func(e *zerolog.Event) *zerolog.Event {
 			return e.Str("path", r.Path).Str("method", r.Method).Strs("entry", names)
 		}
 		if err != nil {
 			about(s.log.Warn()).Err(err).Msg("change of rights refused")
-			s.answer(rpc.AppendError(nil, r.From, rpc.Errorf(rpc.CodeException, "%s", oneLine(err))))
+			s.answer(rpc.AppendError(nil, r.From, rpc.Errorf(rpc.CodeException, "%s",
+				strings.ReplaceAll(err.Error(), "\n", "; "))))
 			return
 		}
-		about(s.log.Info()).Msg("rights changed")
+		about(s.log.Info()).Str("change", what).Msg("rights changed")
 		s.answer(rpc.AppendResult(nil, r.From, chainpack.Bool(true)))
 	})
 }
 
-func (b *Broker) change(change func() error, done func()) error {
+func (b *Broker) change(change func() (string, error), done func()) (string, error) {
 	defer func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
@@ -70,16 +72,15 @@ func (b *Broker) change(change func() error, done func()) error {
 	return change()
 }
 
-// oneLine puts several faults into one line.
-func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
-
 // CheckPassword is a method of own.Client.
 func (s *session) CheckPassword(text string) error {
+	by := door.Attempt{Source: s.from.Source(), User: s.Name()} // a wrong one costs as a failed login
+	s.holdBack(s.broker.penalties.Held(by))
 	_, err := s.broker.opts.Users.Check(s.link.Done(), auth.Attempt{
 		User: s.Name(), Password: text, Type: login.Plain, From: s.from.Addr, Now: time.Now(),
 	})
 	if err != nil {
-		s.holdBack(s.broker.limits.LoginPenalty)
+		s.holdBack(s.broker.penalties.Failed(by))
 		return rpc.Errorf(rpc.CodeException, "the old password is wrong")
 	}
 	return nil

@@ -93,7 +93,8 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	files := newFileWatch(listeners, o.Log)
-	reload = reloading{b, rights, listeners, files, o.Notify, o.Log}
+	reload = reloading{b, rights, listeners, o.Listen, o.Config.Startup(), files, o.Notify, o.Log}
+	keepRights(rights, o.Log)
 	defer watchReload(reload)()
 	defer up.run(ctx)()
 	return serving{Options: o, broker: b, listeners: listeners, up: up, files: files, journal: file}.run(ctx)

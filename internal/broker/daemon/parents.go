@@ -81,6 +81,10 @@ func ParentLogin(c config.Connection) (cliapp.Login, error) {
 func newParents(connections []config.Connection, b *core.Broker, log zerolog.Logger) (all parents, err error) {
 	var faults []error
 	for _, c := range connections {
+		if err := checkParent(c); err != nil {
+			faults = append(faults, err)
+			continue
+		}
 		login, err := ParentLogin(c)
 		if err != nil {
 			faults = append(faults, err)

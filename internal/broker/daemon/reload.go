@@ -21,6 +21,8 @@ type reloading struct {
 	broker    *core.Broker
 	rights    *config.Rights
 	listeners []*transport.Listener
+	specs     []ListenSpec      // of the listeners
+	started   map[string]string // what the configuration said at start
 	files     *fileWatch
 	notify    *sdnotify.Notifier
 	log       zerolog.Logger
@@ -56,16 +58,15 @@ func watchReload(r reloading) (stop func()) {
 func (r reloading) reload() error {
 	_ = r.notify.Reloading() // the reload goes on without systemd
 	defer func() { _ = r.notify.Ready("serving") }()
-	var uses []func()
-	var faults []error
-	for _, l := range r.listeners {
-		use, err := l.Reload()
-		uses, faults = append(uses, use), append(faults, err)
-	}
-	wrong := errors.Join(faults...)
-	c, err := r.rights.Reload(func() error {
-		if wrong != nil {
-			return errListeners
+	c, err := r.rights.Reload(func(c *config.Config) error {
+		uses, err := r.readListeners(c)
+		for _, up := range c.Connections {
+			if fault := checkParent(up); fault != nil {
+				err = errors.Join(err, fault)
+			}
+		}
+		if err != nil {
+			return err
 		}
 		for _, use := range uses {
 			use()
@@ -73,24 +74,80 @@ func (r reloading) reload() error {
 		return nil
 	})
 	if err != nil {
-		if !errors.Is(err, errListeners) {
-			wrong = errors.Join(wrong, err)
-		}
-		for line := range strings.Lines(wrong.Error()) {
+		for line := range strings.Lines(err.Error()) {
 			r.log.Error().Str("fault", strings.TrimSpace(line)).
 				Msg("configuration not reloaded; the old rights and certificates stay in force")
 		}
-		return wrong
+		return err
 	}
 	r.broker.Rejudge()
 	for _, text := range c.Warnings {
 		r.log.Warn().Str("warning", text).Msg("configuration: warning")
 	}
+	keepRights(r.rights, r.log)
 	r.files.look(time.Now())
-	r.log.Info().Int("users", len(c.Access.Users)).
-		Msg("configuration reloaded: rights and certificates are in force; all else needs a restart")
+	waiting := c.Waiting(r.started)
+	for _, key := range waiting {
+		r.log.Warn().Str("key", key).Msg("configuration: changed, but in force only after a restart")
+	}
+	event := r.log.Info().Int("users", len(c.Access.Users))
+	if len(waiting) > 0 {
+		event.Strs("restartNeededFor", waiting)
+	}
+	event.Msg("configuration reloaded: rights and certificates are in force")
 	return nil
 }
 
-// errListeners refuses a reload because of the listeners' files.
-var errListeners = errors.New("files of listeners")
+// readListeners reads the files of all listeners, as c names them now.
+func (r reloading) readListeners(c *config.Config) (uses []func(), err error) {
+	var faults []error
+	for i, l := range r.listeners {
+		spec := r.specs[i]
+		spec.TLS.MinTLS = c.MinTLS
+		if entry, u, ok := listenerLike(spec, c); ok {
+			spec.Entry, spec.URL = entry, u
+			spec.TLS.CertFile, spec.TLS.KeyFile = entry.Cert, entry.Key
+		}
+		use, err := l.Reload(spec.URL, spec.TLS)
+		if err != nil {
+			faults = append(faults, spec.Entry.Fault(err))
+		}
+		uses = append(uses, use)
+	}
+	return uses, errors.Join(faults...)
+}
+
+// listenerLike returns the entry of a configuration that listens where s does.
+func listenerLike(s ListenSpec, c *config.Config) (entry config.Listen, u transport.URL, ok bool) {
+	was, err := s.Entry.Parsed()
+	if err != nil {
+		return entry, u, false
+	}
+	for _, entry = range c.Listen {
+		u, err := entry.Parsed()
+		if err == nil && place(u) == place(was) {
+			return entry, u, true
+		}
+	}
+	return entry, u, false
+}
+
+// place is where a URL listens, without what decides on trust.
+func place(u transport.URL) [5]string { return [...]string{u.Scheme, u.Host, u.Port, u.Path, u.Socket} }
+
+// checkParent returns an error for a parent broker that could not be connected to with the files
+// that are named for it.
+func checkParent(up config.Connection) error {
+	if err := transport.CheckDial(up.URL); err != nil {
+		return up.Fault(err)
+	}
+	_, err := ParentLogin(up)
+	return err
+}
+
+// keepRights brings the file of changed rights up to date.
+func keepRights(rights *config.Rights, log zerolog.Logger) {
+	if err := rights.Keep(); err != nil {
+		log.Warn().Err(err).Msg("rights: the access file cannot be written")
+	}
+}

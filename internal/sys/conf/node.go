@@ -23,6 +23,7 @@ type Node struct {
 	kind   Kind
 	named  bool  // it stands at a key of a map
 	free   bool  // its name was chosen by whoever wrote the file
+	bare   bool  // a Null of a YAML file that is not written at all
 	number int32 // of an item in its list, from 1
 	place  Place
 	key    Place // of the key, for a named one

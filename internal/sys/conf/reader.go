@@ -11,12 +11,16 @@ import (
 // Reader collects the faults and warnings of what it reads. It goes on after a fault,
 // so that all of them are reported at once.
 type Reader struct {
-	// NullIsNone makes a key without a value, or with null, the same as no such key,
-	// as in the Rust broker's files. Otherwise it is a fault.
+	// NullIsNone makes a key with null the same as no such key, as in the Rust broker's
+	// files. Otherwise it is a fault. A key without any value is one here too: the file may
+	// have been cut off there.
 	NullIsNone bool
 	// Tags makes a value with a tag, such as !Plain x, a map of that one key.
 	// Otherwise a tag is a fault.
 	Tags bool
+	// Reload says that what is read will replace what is in force. A file that seems to be cut
+	// off is then a fault, and not a warning.
+	Reload bool
 
 	faults, warnings []note
 }
@@ -167,7 +171,10 @@ func ReadMap[T any](r *Reader, n *Node, into *T, fields []Field[T]) bool {
 		case child.name == "" && child.kind == Faulty: // the key itself is
 		case i < 0:
 			r.unknown(child, fieldNames(fields))
-		case child.kind == Faulty, child.kind == Null && r.NullIsNone:
+		case child.kind == Faulty:
+		case child.bare && r.NullIsNone:
+			r.FailKey(child, "no value (want one, or no such key)")
+		case child.kind == Null && r.NullIsNone:
 		default:
 			fields[i].Read(r, child, into)
 		}

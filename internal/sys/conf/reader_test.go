@@ -193,8 +193,9 @@ func TestValuesAndTheirSources(t *testing.T) {
 func TestNullAndTagsAsInTheRustBrokersFiles(t *testing.T) {
 	r := conf.Reader{NullIsNone: true, Tags: true}
 	s, faults := read(&r, "name: null\nlimits:\nusers: {a: !Plain x, b: !Other}\n")
-	if faults != "f:3:12: users.\"a\": not a single value (want one text)\nf:3:25: users.\"b\": not a single value "+
-		"(want one text)" || s.name != "" {
+	if faults != "f:2:1: limits: no value (want one, or no such key)\n"+
+		"f:3:12: users.\"a\": not a single value (want one text)\n"+
+		"f:3:25: users.\"b\": not a single value (want one text)" || s.name != "" {
 		t.Errorf("%s, %+v", faults, s)
 	}
 	var in conf.Reader

@@ -125,7 +125,7 @@ func (c *converter) node(from *yaml.Node) *Node {
 		}
 	default:
 		if from.Tag == "!!null" {
-			n.text = from.Value
+			n.text, n.bare = from.Value, from.Value == ""
 			return n
 		}
 		text, err := scalarText(from)

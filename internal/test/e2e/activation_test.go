@@ -57,7 +57,7 @@ func TestBrokerServesSocketsFromSystemd(t *testing.T) {
 	p.add(t, "local", "unix", filepath.Join(w.dir, "broker.sock"))
 	file := w.newFile("shvbroker.yaml")
 	// The URL has all addresses, but the address of the socket counts.
-	w.configure(file, `listen:
+	w.configure(file, oneUser+`listen:
 - {url: 'tcp://0.0.0.0', socket: shv}
 - {url: 'unix:/elsewhere', socket: local}
 - {url: 'tcp://127.0.0.1:0'}

@@ -82,7 +82,7 @@ func TestFaultsOfClientCertificatesNameCauseAndRemedyOnBothSides(t *testing.T) {
 				[]string{forged, "CN=ca is not signed by it", "own list"}},
 		} {
 			t.Run(tls.VersionName(version)+" "+tt.name, func(t *testing.T) {
-				l := listen(t, "ssl://127.0.0.1:0?require-client-cert=true&client-ca="+a.CA+"&crl="+tt.crl,
+				l := listenLater(t, "ssl://127.0.0.1:0?require-client-cert=true&client-ca="+a.CA+"&crl="+tt.crl,
 					ListenOptions{CertFile: broker.Cert, KeyFile: broker.Key})
 				l.trust.Load().config.MaxVersion = version
 				if version == tls.VersionTLS12 && tt.name == "none" {
@@ -121,7 +121,7 @@ func TestFaultsOfTheBrokersCertificateNameCauseAndRemedy(t *testing.T) {
 		{"of no authority of the system", good, "", []string{"unknown authority", "add ca=FILE"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			l := listen(t, "ssl://127.0.0.1:0", ListenOptions{CertFile: tt.shown.Cert, KeyFile: tt.shown.Key})
+			l := listenLater(t, "ssl://127.0.0.1:0", ListenOptions{CertFile: tt.shown.Cert, KeyFile: tt.shown.Key})
 			handshakes := verifying(t, l)
 			u := l.URL()
 			u.CA = tt.ca

@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"os"
 )
 
 // OptionError is an error of what an option of a URL says, such as a file that cannot be read.
@@ -28,7 +27,7 @@ func ofOption(option string, err error) error {
 }
 
 // readPair reads a certificate and its private key, in PEM form.
-func readPair(certFile, keyFile string) (*tls.Certificate, error) {
+func (r *pemReader) readPair(certFile, keyFile string) (*tls.Certificate, error) {
 	switch {
 	case certFile == "" && keyFile == "":
 		return nil, errors.New("no certificate: a TLS listener needs cert=FILE and key=FILE in its URL")
@@ -37,13 +36,13 @@ func readPair(certFile, keyFile string) (*tls.Certificate, error) {
 	case certFile == "":
 		return nil, ofOption("key", fmt.Errorf("cannot use key=%s: no certificate; add cert=FILE to the URL", keyFile))
 	}
-	cert, err := os.ReadFile(certFile)
+	cert, _, err := r.read("cert", "certificate", certFile)
 	if err != nil {
-		return nil, ofOption("cert", fmt.Errorf("cannot read certificate: %w", err))
+		return nil, ofOption("cert", err)
 	}
-	key, err := os.ReadFile(keyFile)
+	key, _, err := r.read("key", "private key", keyFile)
 	if err != nil {
-		return nil, ofOption("key", fmt.Errorf("cannot read private key: %w", err))
+		return nil, ofOption("key", err)
 	}
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {

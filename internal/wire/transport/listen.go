@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"sync/atomic"
@@ -11,6 +12,7 @@ import (
 // ListenOptions are what a listener needs beyond its URL. Options in the URL take precedence.
 type ListenOptions struct {
 	CertFile, KeyFile string // files in PEM form, for the schemes with TLS
+	MinTLS            uint16 // the oldest version that is accepted; 0: TLS 1.2
 	// Socket, if set, is used instead of a new one, such as one that systemd opened. Its address
 	// takes precedence over that of the URL.
 	Socket net.Listener
@@ -23,7 +25,6 @@ type ListenOptions struct {
 type Listener struct {
 	net.Listener
 	url   URL
-	opts  ListenOptions
 	trust atomic.Pointer[trust] // nil without TLS
 }
 
@@ -34,7 +35,7 @@ func Listen(ctx context.Context, u URL, o ListenOptions) (*Listener, error) {
 	if err := checkPlain(u); err != nil {
 		return nil, err
 	}
-	l := &Listener{url: u, opts: o}
+	l := &Listener{url: u}
 	if o.Socket != nil {
 		var err error
 		if l.url, err = At(u, o.Socket.Addr()); err != nil {
@@ -48,6 +49,9 @@ func Listen(ctx context.Context, u URL, o ListenOptions) (*Listener, error) {
 	}
 	if u.IsEncrypted() {
 		t, err := readTrust(u, o)
+		if err == nil {
+			err = t.outdated(time.Now())
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -71,13 +75,17 @@ func Listen(ctx context.Context, u URL, o ListenOptions) (*Listener, error) {
 	return l, nil
 }
 
-// CheckListen reads the files that Listen would read. It returns the Notices of the listener at
-// time now, or errors of all files as Listen does. Both are OptionErrors where an option is at fault.
+// CheckListen reads the files that Listen and Reload would read. It returns the Notices of the
+// listener at time now, or errors of all files that one of them would refuse. Both are OptionErrors
+// where an option is at fault.
 func CheckListen(u URL, o ListenOptions, now time.Time) (notices []error, err error) {
 	if !u.IsEncrypted() {
 		return nil, checkPlain(u)
 	}
 	t, err := readTrust(u, o)
+	if err == nil {
+		err = errors.Join(append(t.unended, t.outdated(now))...)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -154,16 +162,22 @@ func (l *Listener) Accept() (net.Conn, error) {
 	return framed(conn, l.url.Scheme), nil
 }
 
-// Reload reads all files again: the certificate with its key, the authorities of clients, and the
-// revocation list, which must not be outdated. use puts them in force for TLSConn.Verify and for
-// handshakes from then on. An error names the file; use is then nil.
-func (l *Listener) Reload() (use func(), err error) {
-	if l.trust.Load() == nil {
-		return func() {}, nil
+// Reload reads all files again, those that the options of u and o name now: the certificate with
+// its key, the authorities of clients, and the revocation list. None may seem to be cut off, and
+// none may be outdated while the one in force is not. use puts them in force for TLSConn.Verify and
+// for handshakes from then on. An error names the file; use is then nil. All else of u and o is
+// ignored.
+func (l *Listener) Reload(u URL, o ListenOptions) (use func(), err error) {
+	old := l.trust.Load()
+	if old == nil {
+		return func() {}, checkPlain(u)
 	}
-	t, err := readTrust(l.url, l.opts)
-	if err == nil && t.revoked != nil {
-		err = t.revoked.current(time.Now())
+	t, err := readTrust(u, o)
+	if err == nil {
+		err = errors.Join(t.unended...)
+	}
+	if now := time.Now(); err == nil && old.outdated(now) == nil {
+		err = t.outdated(now)
 	}
 	if err != nil {
 		return nil, err

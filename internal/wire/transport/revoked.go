@@ -3,10 +3,8 @@ package transport
 import (
 	"bytes"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 )
 
@@ -25,17 +23,13 @@ type revoked struct {
 }
 
 // readRevoked reads lists in PEM form. It accepts outdated ones.
-func readRevoked(file string) (*revoked, error) {
-	text, err := os.ReadFile(file)
+func (r *pemReader) readRevoked(file string) (*revoked, error) {
+	_, blocks, err := r.read("crl", "revocation list", file)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read revocation list: %w", err)
+		return nil, err
 	}
-	r := &revoked{file: file}
-	for {
-		var block *pem.Block
-		if block, text = pem.Decode(text); block == nil {
-			break
-		}
+	lists := &revoked{file: file}
+	for _, block := range blocks {
 		if block.Type != "X509 CRL" {
 			continue
 		}
@@ -43,12 +37,12 @@ func readRevoked(file string) (*revoked, error) {
 		if err != nil {
 			return nil, fmt.Errorf("revocation list %s: %w", file, err)
 		}
-		r.lists = append(r.lists, list)
+		lists.lists = append(lists.lists, list)
 	}
-	if r.lists == nil {
+	if lists.lists == nil {
 		return nil, fmt.Errorf("revocation list %s: no list in PEM form", file)
 	}
-	return r, nil
+	return lists, nil
 }
 
 // current returns an error if a list is outdated.

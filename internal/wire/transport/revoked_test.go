@@ -31,8 +31,8 @@ func met(t *testing.T, u URL) error {
 }
 
 // reload reads the files of a listener again and puts them in force.
-func reload(l *Listener) error {
-	use, err := l.Reload()
+func reload(l *Listener, o ListenOptions) error {
+	use, err := l.Reload(l.URL(), o)
 	if err == nil {
 		use()
 	}
@@ -55,8 +55,8 @@ func TestCertificatesOfClientsAreVerified(t *testing.T) {
 	forged := certtest.NewAuthority(t, t.TempDir(), "ca").Issue(t, "eva", 3, later)
 	crl := dir + "/crl.pem"
 	a.Revoke(t, crl, later, 4)
-	l := listen(t, "ssl://127.0.0.1:0?require-client-cert=true&client-ca="+a.CA+"&crl="+crl,
-		ListenOptions{CertFile: broker.Cert, KeyFile: broker.Key})
+	files := ListenOptions{CertFile: broker.Cert, KeyFile: broker.Key}
+	l := listen(t, "ssl://127.0.0.1:0?require-client-cert=true&client-ca="+a.CA+"&crl="+crl, files)
 	echo(t, l, NewSlots(1))
 	try := func(f certtest.Files) error {
 		u := URL{Scheme: SSL, Host: "127.0.0.1", CA: a.CA, Cert: f.Cert, Key: f.Key}
@@ -71,10 +71,10 @@ func TestCertificatesOfClientsAreVerified(t *testing.T) {
 	wantMet(t, "another authority's of the same name", try(forged), "tls: ")
 
 	a.Revoke(t, crl, time.Now().Add(-time.Minute))
-	wantMet(t, "reload of an expired list", reload(l), "expired on")
+	wantMet(t, "reload of an expired list", reload(l, files), "expired on")
 	wantMet(t, "revoked, by the list before", try(lost), "bad certificate")
 	a.Revoke(t, crl, later, 3)
-	if err := reload(l); err != nil {
+	if err := reload(l, files); err != nil {
 		t.Fatal(err)
 	}
 	wantMet(t, "revoked by the new list", try(eva), "bad certificate")
@@ -88,8 +88,8 @@ func TestOutdatedListsRefuseCertificates(t *testing.T) {
 	broker, eva := a.Issue(t, "broker", 2, later), a.Issue(t, "eva", 3, later)
 	crl := dir + "/crl.pem"
 	a.Revoke(t, crl, time.Now().Add(-time.Minute))
-	l := listen(t, "ssl://127.0.0.1:0?client-ca="+a.CA+"&crl="+crl,
-		ListenOptions{CertFile: broker.Cert, KeyFile: broker.Key})
+	files := ListenOptions{CertFile: broker.Cert, KeyFile: broker.Key}
+	l := listenLater(t, "ssl://127.0.0.1:0?client-ca="+a.CA+"&crl="+crl, files)
 	echo(t, l, NewSlots(1))
 	u := l.URL()
 	u.CA, u.CRL = a.CA, ""
@@ -101,7 +101,7 @@ func TestOutdatedListsRefuseCertificates(t *testing.T) {
 		t.Errorf("notices: %s", got)
 	}
 	a.Revoke(t, crl, later)
-	if err := reload(l); err != nil {
+	if err := reload(l, files); err != nil {
 		t.Fatal(err)
 	}
 	wantMet(t, "with the new list", met(t, u), "")
@@ -187,7 +187,7 @@ func TestExpiredBrokersAreRefused(t *testing.T) {
 	dir := t.TempDir()
 	a := certtest.NewAuthority(t, dir, "ca")
 	broker := a.Issue(t, "broker", 2, time.Now().Add(-time.Hour))
-	l := listen(t, "ssl://127.0.0.1:0", ListenOptions{CertFile: broker.Cert, KeyFile: broker.Key})
+	l := listenLater(t, "ssl://127.0.0.1:0", ListenOptions{CertFile: broker.Cert, KeyFile: broker.Key})
 	echo(t, l, NewSlots(1))
 	u := l.URL()
 	u.CA = a.CA

@@ -8,12 +8,19 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"time"
 )
 
-// minTLS is the oldest version that is accepted and offered.
+// minTLS is the oldest version that is accepted and offered where nothing else is said.
 const minTLS = tls.VersionTLS12
+
+// suites are those of TLS 1.2 that are accepted and offered: with forward secrecy and authenticated
+// encryption, without CBC and SHA1. Those of TLS 1.3 are all of that kind.
+var suites = []uint16{
+	tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+	tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+	tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+}
 
 func dialTLS(ctx context.Context, u URL, stall time.Duration) (net.Conn, error) {
 	config, err := u.clientConfig()
@@ -46,12 +53,12 @@ func CheckDial(u URL) error {
 
 // clientConfig returns how to verify the certificate of the broker at u, and what to show it.
 func (u URL) clientConfig() (*tls.Config, error) {
-	c := &tls.Config{MinVersion: minTLS, ServerName: u.Host, InsecureSkipVerify: u.NoVerify}
+	c := &tls.Config{MinVersion: minTLS, CipherSuites: suites, ServerName: u.Host, InsecureSkipVerify: u.NoVerify}
 	if u.ServerName != "" {
 		c.ServerName = u.ServerName
 	}
 	if u.Cert != "" || u.Key != "" {
-		own, err := readPair(u.Cert, u.Key)
+		own, err := (*pemReader)(nil).readPair(u.Cert, u.Key)
 		if err != nil {
 			return nil, err
 		}
@@ -63,7 +70,7 @@ func (u URL) clientConfig() (*tls.Config, error) {
 		if u.NoVerify {
 			return nil, ofOption("crl", errors.New("option crl needs verification; remove verify=false from the URL"))
 		}
-		lists, err := readRevoked(u.CRL)
+		lists, err := (*pemReader)(nil).readRevoked(u.CRL)
 		if err == nil {
 			err = lists.current(time.Now())
 		}
@@ -73,7 +80,7 @@ func (u URL) clientConfig() (*tls.Config, error) {
 		c.VerifyConnection = func(state tls.ConnectionState) error { return lists.check(state.VerifiedChains, time.Now()) }
 	}
 	if u.CA != "" {
-		pool, err := readPool(u.CA)
+		pool, _, err := (*pemReader)(nil).readPool("ca", u.CA)
 		if err != nil {
 			return nil, ofOption("ca", err)
 		}
@@ -82,14 +89,27 @@ func (u URL) clientConfig() (*tls.Config, error) {
 	return c, nil
 }
 
-func readPool(file string) (*x509.CertPool, error) {
-	text, err := os.ReadFile(file)
+// readPool reads the certificates of authorities, in PEM form.
+func (r *pemReader) readPool(option, file string) (*x509.CertPool, []*x509.Certificate, error) {
+	_, blocks, err := r.read(option, "certificates to trust", file)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read certificates to trust: %w", err)
+		return nil, nil, err
 	}
 	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("cannot use certificates to trust: %s holds none in PEM form", file)
+	var all []*x509.Certificate
+	for _, block := range blocks {
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, nil, fmt.Errorf("cannot use certificates to trust: %s: %w", file, err)
+		}
+		pool.AddCert(cert)
+		all = append(all, cert)
 	}
-	return pool, nil
+	if all == nil {
+		return nil, nil, fmt.Errorf("cannot use certificates to trust: %s holds none in PEM form", file)
+	}
+	return pool, all, nil
 }

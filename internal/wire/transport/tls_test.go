@@ -52,6 +52,27 @@ func listen(t *testing.T, text string, o ListenOptions) *Listener {
 	return l
 }
 
+// listenLater is listen for files that were valid when the listener began, and are outdated now.
+func listenLater(t *testing.T, text string, o ListenOptions) *Listener {
+	t.Helper()
+	u, err := ParseURL(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := readTrust(u, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inner, err := new(net.ListenConfig).Listen(t.Context(), "tcp", u.Address())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &Listener{Listener: inner, url: u}
+	l.url.Host, l.url.Port, _ = net.SplitHostPort(inner.Addr().String())
+	l.trust.Store(files)
+	return l
+}
+
 // talk sends something and expects it back.
 func talk(t *testing.T, conn net.Conn) {
 	t.Helper()
@@ -159,7 +180,7 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 	echo(t, l, NewSlots(1))
 	fails := func(file string) {
 		t.Helper()
-		if err := reload(l); err == nil || !strings.Contains(err.Error(), file) {
+		if err := reload(l, ListenOptions{}); err == nil || !strings.Contains(err.Error(), file) {
 			t.Errorf("reload: %v, want one that names %s", err, file)
 		}
 		if got := shown(t, l); got != "old" {
@@ -172,7 +193,7 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 	fails(at.Cert)
 	put(next.Cert, at.Cert)
 	put(next.Key, at.Key)
-	if err := reload(l); err != nil {
+	if err := reload(l, ListenOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if got := shown(t, l); got != "next" {

@@ -12,21 +12,25 @@ import (
 // trust is what a listener shows of itself and how it verifies clients, from one reading of its
 // files. It is immutable.
 type trust struct {
-	certFile string
-	config   *tls.Config
-	revoked  *revoked // nil without a list
+	certFile    string
+	config      *tls.Config
+	caFile      string
+	authorities []*x509.Certificate
+	revoked     *revoked // nil without a list
+	unended     []error  // files that seem to be cut off
 }
 
 // readTrust reads the files of a listener at u, whose scheme has TLS. The error has a line for each
 // option at fault, as errors.Join has them.
 func readTrust(u URL, o ListenOptions) (*trust, error) {
-	t := &trust{certFile: cmp.Or(u.Cert, o.CertFile)}
-	pair, err := readPair(t.certFile, cmp.Or(u.Key, o.KeyFile))
+	t := &trust{certFile: cmp.Or(u.Cert, o.CertFile), caFile: u.ClientCA}
+	var r pemReader
+	pair, err := r.readPair(t.certFile, cmp.Or(u.Key, o.KeyFile))
 	faults := []error{err}
 	var pool *x509.CertPool
 	switch {
 	case u.ClientCA != "":
-		pool, err = readPool(u.ClientCA)
+		pool, t.authorities, err = r.readPool("client-ca", u.ClientCA)
 		faults = append(faults, ofOption("client-ca", err))
 	case u.CRL != "":
 		faults = append(faults, ofOption("crl", errNoClientCA))
@@ -34,14 +38,16 @@ func readTrust(u URL, o ListenOptions) (*trust, error) {
 		faults = append(faults, ofOption("require-client-cert", errNoClientCA))
 	}
 	if u.ClientCA != "" && u.CRL != "" {
-		t.revoked, err = readRevoked(u.CRL)
+		t.revoked, err = r.readRevoked(u.CRL)
 		faults = append(faults, ofOption("crl", err))
 	}
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
 	}
+	t.unended = r.unended
 	t.config = &tls.Config{
-		MinVersion:         minTLS,
+		MinVersion:         max(minTLS, o.MinTLS),
+		CipherSuites:       suites,
 		Certificates:       []tls.Certificate{*pair},
 		GetConfigForClient: admitHello,
 	}
@@ -84,23 +90,60 @@ func (t *trust) verify(shown []*x509.Certificate) error {
 	return t.revoked.check(chains, time.Time{})
 }
 
-// notices returns the Notices of a listener, each as an OptionError.
-func (t *trust) notices(now time.Time) (all []error) {
+// outdated returns an error, an OptionError in each line, for what has ended at time now, or does not
+// hold yet: the certificate, all authorities of clients, or a revocation list.
+func (t *trust) outdated(now time.Time) error {
+	var faults []error
 	if own := t.config.Certificates[0].Leaf; own != nil {
-		switch left := own.NotAfter.Sub(now); {
-		case left < 0:
-			all = append(all, ofOption("cert", fmt.Errorf(
-				"certificate %s expired on %s and clients reject it; replace it and reload", t.certFile, date(own.NotAfter))))
-		case left < own.NotAfter.Sub(own.NotBefore)/10:
-			all = append(all, ofOption("cert", fmt.Errorf(
-				"certificate %s expires on %s; replace it and reload", t.certFile, date(own.NotAfter))))
+		switch {
+		case now.After(own.NotAfter):
+			faults = append(faults, ofOption("cert", fmt.Errorf(
+				"certificate %s expired on %s and clients reject it; replace it", t.certFile, date(own.NotAfter))))
+		case now.Before(own.NotBefore):
+			faults = append(faults, ofOption("cert", fmt.Errorf(
+				"certificate %s is valid only from %s; check the clock, or replace it", t.certFile, date(own.NotBefore))))
 		}
+	}
+	if ended := t.ended(now); len(ended) > 0 && len(ended) == len(t.authorities) {
+		faults = append(faults, ended[0])
 	}
 	if t.revoked != nil {
 		if err := t.revoked.current(now); err != nil {
-			all = append(all, ofOption("crl", fmt.Errorf(
-				"%w and reload; until then, clients of that authority are rejected", err)))
+			faults = append(faults, ofOption("crl", fmt.Errorf("%w; until then, clients of that authority are rejected", err)))
 		}
+	}
+	return errors.Join(faults...)
+}
+
+// ended returns an OptionError for each authority of clients that is not valid at time now.
+func (t *trust) ended(now time.Time) (all []error) {
+	for _, ca := range t.authorities {
+		if now.After(ca.NotAfter) || now.Before(ca.NotBefore) {
+			all = append(all, ofOption("client-ca", fmt.Errorf("certificates to trust: %s: %s is valid from %s to %s only; "+
+				"clients of it are rejected", t.caFile, ca.Subject, date(ca.NotBefore), date(ca.NotAfter))))
+		}
+	}
+	return all
+}
+
+// notices returns the Notices of a listener, each as an OptionError.
+func (t *trust) notices(now time.Time) (all []error) {
+	all = append(all, t.unended...)
+	if own := t.config.Certificates[0].Leaf; own != nil && !now.After(own.NotAfter) &&
+		own.NotAfter.Sub(now) < own.NotAfter.Sub(own.NotBefore)/10 {
+		all = append(all, ofOption("cert", fmt.Errorf(
+			"certificate %s expires on %s; replace it and reload", t.certFile, date(own.NotAfter))))
+	}
+	switch err := t.outdated(now).(type) {
+	case nil:
+	case interface{ Unwrap() []error }:
+		for _, each := range err.Unwrap() {
+			option := each.(*OptionError)
+			all = append(all, ofOption(option.Option, fmt.Errorf("%w, and reload", option.Err)))
+		}
+	}
+	if ended := t.ended(now); len(ended) < len(t.authorities) {
+		all = append(all, ended...)
 	}
 	return all
 }

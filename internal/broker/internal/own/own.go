@@ -66,10 +66,10 @@ type Broker interface {
 	// Later makes a change of rights in the background, since the disk may be slow,
 	// then answers the call and logs what was changed, the entries of a table that
 	// are named. The error is node.ErrLater, or says that too much is going on.
-	Later(r *node.Request, change func() error, names ...string) error
+	Later(r *node.Request, change func() (what string, err error), names ...string) error
 	// LaterForUser is Later for what every user may call: each has one change at a
 	// time, which does not count against those of others.
-	LaterForUser(r *node.Request, change func() error) error
+	LaterForUser(r *node.Request, change func() (what string, err error), names ...string) error
 }
 
 // Client is a client of the broker: the caller of a request, or the one that it is

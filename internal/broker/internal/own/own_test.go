@@ -138,12 +138,15 @@ func (b *broker) CloseTunnel(number int64, by own.Client, reason string) {
 
 func (b *broker) AnswerBrokersAbove(*node.Request) error { return node.ErrLater }
 
-func (b *broker) Later(_ *node.Request, change func() error, names ...string) error {
+func (b *broker) Later(_ *node.Request, change func() (string, error), names ...string) error {
 	b.names = names
-	return change()
+	_, err := change()
+	return err
 }
 
-func (b *broker) LaterForUser(r *node.Request, change func() error) error { return b.Later(r, change) }
+func (b *broker) LaterForUser(r *node.Request, change func() (string, error), names ...string) error {
+	return b.Later(r, change, names...)
+}
 
 // table is a part of the rights.
 type table struct {
@@ -158,14 +161,28 @@ func (t *table) Value(name string) (chainpack.Value, bool) {
 	return v, ok
 }
 
-func (t *table) Set(name string, v chainpack.Value) error {
+func (t *table) Set(name string, v chainpack.Value) (what string, err error) {
 	if t.fails {
-		return errors.New("the disk is full")
+		return "", errors.New("the disk is full")
 	}
 	if t.entries[name] = v; v.IsNull() {
 		delete(t.entries, name)
 	}
-	return nil
+	return name + " set", nil
+}
+
+func (t *table) Update(name string, fields chainpack.Value) (what string, err error) {
+	entry, ok := t.entries[name]
+	if !ok {
+		return "", errors.New("there is no such entry")
+	}
+	entries := fields.Entries()
+	for _, e := range entry.Entries() {
+		if _, given := fields.Get(e.Key.Str()); !given {
+			entries = append(entries, e)
+		}
+	}
+	return t.Set(name, chainpack.Map(entries...))
 }
 
 // world is a broker's tree and who asks it.
@@ -397,7 +414,7 @@ func TestMethodsHaveTheirLevels(t *testing.T) {
 		{".broker/app", "subscribe", `{"path":"a"}`, rpc.AccessRead},
 		{".broker/app", "reloadConfig", "", rpc.AccessService},
 		{".broker/currentClient", "subscribe", `"a"`, rpc.AccessBrowse},
-		{".broker/currentClient", "changePassword", `["old","new"]`, rpc.AccessWrite},
+		{".broker/currentClient", "changePassword", `["old","new-secret"]`, rpc.AccessWrite},
 		{".broker/clients/12", "userName", "", rpc.AccessService},
 		{".broker/clients/12", "dropClient", "", rpc.AccessService},
 		{".broker/tunnels", "list", "", rpc.AccessSuperService},
@@ -490,25 +507,26 @@ func TestPasswordIsChanged(t *testing.T) {
 	users := &table{entries: map[string]chainpack.Value{"ann": mustValue(t, `{"password":"x","roles":["r"]}`)}}
 	w := newWorld(t, own.Options{Rights: map[string]own.RightsTable{".broker/access/users": users}})
 	change := func(param string) string { return w.ask(".broker/currentClient", "changePassword", param) }
-	for _, param := range []string{`"old"`, `["old"]`, `["old",7]`, `["old",""]`, `["old","new","newer"]`} {
+	for _, param := range []string{`"old"`, `["old"]`, `["old",7]`, `["old",""]`, `["old","new-secret","new-secret-2"]`} {
 		w.refuses(".broker/currentClient", "changePassword", param, rpc.CodeInvalidParam, "")
 	}
-	if got := change(`["guess","new"]`); !strings.Contains(got, "wrong") || w.caller.password != "old" {
+	w.refuses(own.CurrentClient, "changePassword", `["old","1234567"]`, rpc.CodeInvalidParam, "at least 8 characters")
+	if got := change(`["guess","new-secret"]`); !strings.Contains(got, "wrong") || w.caller.password != "old" {
 		t.Errorf("a wrong old password: %s", got)
 	}
 	users.fails = true
-	if got := change(`["old","new"]`); !strings.Contains(got, "disk is full") || w.caller.password != "old" {
+	if got := change(`["old","new-secret"]`); !strings.Contains(got, "disk is full") || w.caller.password != "old" {
 		t.Errorf("a full disk: %s, the password is %s", got, w.caller.password)
 	}
 	users.fails = false
-	if got := change(`["old","new"]`); strings.HasPrefix(got, "{3:") || w.caller.password != "new" {
+	if got := change(`["old","new-secret"]`); strings.HasPrefix(got, "{3:") || w.caller.password != "new-secret" {
 		t.Errorf("%s, the password is %s", got, w.caller.password)
 	}
-	if got := cpon.String(users.entries["ann"]); got != `{"password":"hash of new","roles":["r"]}` {
+	if got := cpon.String(users.entries["ann"]); got != `{"password":"hash of new-secret","roles":["r"]}` {
 		t.Errorf("stored: %s", got)
 	}
 	delete(users.entries, "ann")
-	if got := change(`["new","newer"]`); !strings.Contains(got, "no such user") {
+	if got := change(`["new-secret","new-secret-2"]`); !strings.Contains(got, "no such entry") {
 		t.Errorf("a user that is gone: %s", got)
 	}
 }

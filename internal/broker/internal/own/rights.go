@@ -2,6 +2,7 @@ package own
 
 import (
 	"errors"
+	"unicode/utf8"
 
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/node"
@@ -17,9 +18,13 @@ type RightsTable interface {
 	Names() []string
 	// Value returns an entry without its secrets.
 	Value(name string) (chainpack.Value, bool)
-	// Set changes an entry, or removes it if v is Null. When it returns, the change is
-	// on disk and in force, or neither. It may wait for the disk.
-	Set(name string, v chainpack.Value) error
+	// Set changes an entry, or removes it if v is Null, and returns from what to what.
+	// When it returns, the change is on disk and in force, or neither. It may wait for
+	// the disk.
+	Set(name string, v chainpack.Value) (what string, err error)
+	// Update is Set for some fields of an entry that exists, a Map. The others stay what
+	// they are at that moment.
+	Update(name string, fields chainpack.Value) (what string, err error)
 }
 
 // rights are the nodes of a table; users' entries have more methods.
@@ -54,7 +59,7 @@ func (n nodes) tableMethods(table RightsTable) []node.Method {
 					return chainpack.Value{}, rpc.Errorf(rpc.CodeInvalidParam,
 						"setValue takes a list of a name and a value, Null to remove the entry")
 				}
-				return n.edit(r, table, name, r.Param.At(1))
+				return n.edit(r, func() (string, error) { return table.Set(name, r.Param.At(1)) }, name)
 			}},
 	}
 }
@@ -70,10 +75,11 @@ func (n nodes) entryMethods(table RightsTable, name string, user bool) []node.Me
 	if !user {
 		return methods
 	}
+	update := func(r *node.Request, field string, v chainpack.Value) (chainpack.Value, error) {
+		return n.edit(r, func() (string, error) { return table.Update(name, chainpack.Map(chainpack.F(field, v))) }, name)
+	}
 	deactivated := func(off bool) func(r *node.Request) (chainpack.Value, error) {
-		return func(r *node.Request) (chainpack.Value, error) {
-			return n.edit(r, table, name, with(value(), "deactivated", chainpack.Bool(off)))
-		}
+		return func(r *node.Request) (chainpack.Value, error) { return update(r, "deactivated", chainpack.Bool(off)) }
 	}
 	return append(methods,
 		node.Method{Name: "activate", Result: "b", Access: rpc.AccessSuper, Call: deactivated(false)},
@@ -83,25 +89,14 @@ func (n nodes) entryMethods(table RightsTable, name string, user bool) []node.Me
 				if _, ok := r.Param.AsTime(); !ok && r.Param.Kind() != chainpack.KindNull {
 					return chainpack.Value{}, rpc.Errorf(rpc.CodeInvalidParam, "setExpiration takes a DateTime, or Null for never")
 				}
-				return n.edit(r, table, name, with(value(), "expires", r.Param))
+				return update(r, "expires", r.Param)
 			}},
 	)
 }
 
-// with is a map with one entry changed.
-func with(v chainpack.Value, name string, value chainpack.Value) chainpack.Value {
-	entries := []chainpack.Entry{chainpack.F(name, value)}
-	for _, e := range v.Entries() {
-		if e.Key.Str() != name {
-			entries = append(entries, e)
-		}
-	}
-	return chainpack.Map(entries...)
-}
-
-// edit changes an entry.
-func (n nodes) edit(r *node.Request, table RightsTable, name string, v chainpack.Value) (chainpack.Value, error) {
-	return chainpack.Value{}, n.broker.Later(r, func() error { return table.Set(name, v) }, name)
+// edit makes a change of an entry.
+func (n nodes) edit(r *node.Request, change func() (string, error), name string) (chainpack.Value, error) {
+	return chainpack.Value{}, n.broker.Later(r, change, name)
 }
 
 // reloadMethods is the one of .broker/app that reads the configuration again
@@ -111,11 +106,11 @@ func (n nodes) reloadMethods() []node.Method {
 	if n.options.Reload == nil {
 		return nil
 	}
-	reload := func() error {
+	reload := func() (string, error) {
 		if n.options.Reload() != nil {
-			return errNotReloaded
+			return "", errNotReloaded
 		}
-		return nil
+		return "", nil
 	}
 	return []node.Method{{Name: "reloadConfig", Result: "b", Access: rpc.AccessService,
 		Call: func(r *node.Request) (chainpack.Value, error) { return chainpack.Value{}, n.broker.Later(r, reload) }}}
@@ -139,26 +134,29 @@ func (n nodes) passwordMethods() []node.Method {
 				return chainpack.Value{}, rpc.Errorf(rpc.CodeInvalidParam,
 					"changePassword takes a list of the old and the new password")
 			}
+			if utf8.RuneCountInString(next) < minPassword {
+				return chainpack.Value{}, rpc.Errorf(rpc.CodeInvalidParam,
+					"the new password is too short (want at least %d characters)", minPassword)
+			}
 			c := caller(r)
-			return chainpack.Value{}, n.broker.LaterForUser(r, func() error { return changePassword(c, table, was, next) })
+			return chainpack.Value{}, n.broker.LaterForUser(r, func() (string, error) {
+				return changePassword(c, table, was, next)
+			}, c.Name())
 		}}}
 }
 
-// changePassword changes the password of the client's user. The client stays logged
-// in; other sessions of the user end.
-func changePassword(c Client, table RightsTable, was, next string) error {
+// minPassword is how many characters a new password has at least (NIST SP 800-63B, 5.1.1.1).
+const minPassword = 8
+
+// changePassword changes the password of the client's user, and nothing else of it. The
+// client stays logged in; other sessions of the user end.
+func changePassword(c Client, table RightsTable, was, next string) (what string, err error) {
 	if err := c.CheckPassword(was); err != nil {
-		return err
-	}
-	name := c.Name()
-	entry, ok := table.Value(name)
-	if !ok {
-		return rpc.Errorf(rpc.CodeException, "there is no such user any more")
+		return "", err
 	}
 	stored, undo := c.RenewPassword(next)
-	if err := table.Set(name, with(entry, "password", stored)); err != nil {
+	if what, err = table.Update(c.Name(), chainpack.Map(chainpack.F("password", stored))); err != nil {
 		undo()
-		return err
 	}
-	return nil
+	return what, err
 }

@@ -1,0 +1,174 @@
+package transport
+
+import (
+	"crypto/tls"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"shvtools/internal/test/certtest"
+)
+
+// TestNoDamagedFileOfTrustIsTaken tries each file of a listener cut at each place, empty, missing and
+// full of zero bytes, at a start, at a reload and for --check-config.
+func TestNoDamagedFileOfTrustIsTaken(t *testing.T) {
+	dir, later := t.TempDir(), time.Now().Add(time.Hour)
+	a, second := certtest.NewAuthority(t, dir, "ca"), certtest.NewAuthority(t, dir, "second")
+	own := a.Issue(t, "broker", 2, later)
+	crl := filepath.Join(dir, "crl.pem")
+	a.Revoke(t, crl, later, 4)
+	files := map[string][]byte{}
+	read := func(file string) []byte {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	for _, file := range []string{own.Cert, own.Key, crl} {
+		files[file] = read(file)
+	}
+	both := filepath.Join(dir, "both.crt")
+	files[both] = append(read(a.CA), read(second.CA)...)
+	put := func(file string, data []byte) {
+		t.Helper()
+		if err := os.WriteFile(file, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(both, files[both])
+	o := ListenOptions{CertFile: own.Cert, KeyFile: own.Key}
+	l := listen(t, "ssl://127.0.0.1:0?client-ca="+both+"&crl="+crl, o)
+	u := l.URL()
+	first := len(read(a.CA)) // of both: a cut there, at a line end, cannot be seen
+	for file, whole := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			states := [][]byte{make([]byte, len(whole)), []byte("\n"), []byte("# x\n"), []byte("{}\n"), nil}
+			for end := range whole {
+				if file != both || end != first {
+					states = append(states, whole[:end])
+				}
+			}
+			for _, data := range states {
+				put(file, data)
+				if data == nil {
+					_ = os.Remove(file)
+				}
+				if use, err := l.Reload(u, o); err == nil || use != nil || !strings.Contains(err.Error(), file) {
+					t.Errorf("reload of %d bytes: %v", len(data), err)
+				}
+				if _, err := CheckListen(u, o, time.Now()); err == nil || !strings.Contains(err.Error(), file) {
+					t.Errorf("check of %d bytes: %v", len(data), err)
+				}
+				unended := len(data) > 0 && strings.HasSuffix(string(data), "-----") // a whole block: a warning
+				if files, err := readTrust(u, o); err == nil && (!unended || len(files.notices(time.Now())) == 0) {
+					t.Errorf("a start with %d bytes", len(data))
+				}
+			}
+			put(file, whole)
+			if _, err := l.Reload(u, o); err != nil {
+				t.Errorf("the whole file: %v", err)
+			}
+		})
+	}
+}
+
+func TestNothingOutdatedReplacesWhatIsValid(t *testing.T) {
+	dir, later, past := t.TempDir(), time.Now().Add(time.Hour), time.Now().Add(-time.Hour)
+	a := certtest.NewAuthority(t, dir, "ca")
+	own, old := a.Issue(t, "broker", 2, later), a.Issue(t, "old", 3, past)
+	crl, oldCRL := filepath.Join(dir, "crl.pem"), filepath.Join(dir, "old.pem")
+	a.Revoke(t, crl, later)
+	a.Revoke(t, oldCRL, past)
+	good := ListenOptions{CertFile: own.Cert, KeyFile: own.Key}
+	bad := ListenOptions{CertFile: old.Cert, KeyFile: old.Key}
+	l := listen(t, "ssl://127.0.0.1:0?client-ca="+a.CA+"&crl="+crl, good)
+	u := l.URL()
+	withOld := u
+	withOld.CRL = oldCRL
+	for name, tt := range map[string]struct {
+		u URL
+		o ListenOptions
+	}{"certificate": {u, bad}, "list": {withOld, good}} {
+		if _, err := l.Reload(tt.u, tt.o); err == nil || !strings.Contains(err.Error(), "expired on") {
+			t.Errorf("%s: reloaded: %v", name, err)
+		}
+		if _, err := CheckListen(tt.u, tt.o, time.Now()); err == nil {
+			t.Errorf("%s: the check finds nothing", name)
+		}
+		tt.u.Port = "0"
+		if l, err := Listen(t.Context(), tt.u, tt.o); err == nil {
+			_ = l.Close()
+			t.Errorf("%s: a start takes it", name)
+		}
+	}
+	// Once what is in force is outdated too, a reload must not be held up: it may revoke rights.
+	late := listenLater(t, "ssl://127.0.0.1:0?client-ca="+a.CA+"&crl="+crl, bad)
+	if _, err := late.Reload(late.URL(), bad); err != nil {
+		t.Errorf("beside an expired one in force: %v", err)
+	}
+}
+
+func TestAReloadTakesOtherFilesOfTrust(t *testing.T) {
+	dir, later := t.TempDir(), time.Now().Add(time.Hour)
+	a, next := certtest.NewAuthority(t, dir, "ca"), certtest.NewAuthority(t, dir, "next")
+	own, eva, ida := a.Issue(t, "broker", 2, later), a.Issue(t, "eva", 3, later), next.Issue(t, "ida", 4, later)
+	crl := filepath.Join(dir, "crl.pem")
+	a.Revoke(t, crl, later, 3)
+	o := ListenOptions{CertFile: own.Cert, KeyFile: own.Key}
+	l := listen(t, "ssl://127.0.0.1:0?client-ca="+a.CA, o)
+	echo(t, l, NewSlots(1))
+	try := func(f certtest.Files) error {
+		u := l.URL()
+		u.ClientCA, u.CA, u.Cert, u.Key = "", a.CA, f.Cert, f.Key
+		return met(t, u)
+	}
+	change := func(edit func(u *URL)) {
+		t.Helper()
+		u := l.URL()
+		edit(&u)
+		use, err := l.Reload(u, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		use()
+	}
+	wantMet(t, "without a list", try(eva), "")
+	change(func(u *URL) { u.CRL = crl })
+	wantMet(t, "with a list", try(eva), "bad certificate")
+	change(func(u *URL) { u.ClientCA = next.CA })
+	wantMet(t, "of the authority before", try(eva), "unknown certificate authority")
+	wantMet(t, "of the next authority", try(ida), "")
+}
+
+func TestSuitesWithoutAuthenticatedEncryptionAreRefused(t *testing.T) {
+	own := certtest.Write(t, t.TempDir(), "broker", "127.0.0.1")
+	try := func(o ListenOptions, c *tls.Config) error {
+		o.CertFile, o.KeyFile = own.Cert, own.Key
+		l := listen(t, "ssl://127.0.0.1:0", o)
+		echo(t, l, NewSlots(1))
+		c.InsecureSkipVerify = true
+		conn, err := tls.Dial("tcp", l.Addr().String(), c)
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err
+	}
+	for _, suite := range append(tls.CipherSuites(), tls.InsecureCipherSuites()...) {
+		if strings.Contains(suite.Name, "_SHA") && !strings.Contains(suite.Name, "GCM") &&
+			!strings.Contains(suite.Name, "CHACHA20") {
+			c := &tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{suite.ID}}
+			if try(ListenOptions{}, c) == nil {
+				t.Errorf("%s is agreed on", suite.Name)
+			}
+		}
+	}
+	if err := try(ListenOptions{}, &tls.Config{MaxVersion: tls.VersionTLS12}); err != nil {
+		t.Errorf("TLS 1.2: %v", err)
+	}
+	if try(ListenOptions{MinTLS: tls.VersionTLS13}, &tls.Config{MaxVersion: tls.VersionTLS12}) == nil {
+		t.Error("TLS 1.2 below the least version is agreed on")
+	}
+}
