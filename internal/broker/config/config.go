@@ -147,6 +147,10 @@ func (in *reader) file(file string, data []byte, c *Config) {
 		in.Fail(root.Child("limits"), "queue is above queue-total: %s and %s",
 			conf.Size.Show(int64(c.Limits.QueueBytes)), conf.Size.Show(int64(c.Limits.QueueTotal)))
 	}
+	if c.Limits.MaxFrame > c.Limits.FramesTotal/2 {
+		in.Fail(root.Child("limits"), "frame is above half of frames-total: %s and %s",
+			conf.Size.Show(int64(c.Limits.MaxFrame)), conf.Size.Show(int64(c.Limits.FramesTotal)))
+	}
 	if c.policies != nil {
 		in.readPolicies(c.policies, c.base)
 		c.policies = nil

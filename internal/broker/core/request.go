@@ -41,6 +41,11 @@ func (s *session) request(m *rpc.Message, f *link.Frame) {
 	if s.ping(m, path) {
 		return
 	}
+	if refused := s.overShare(); refused != nil {
+		s.broker.stats.requestsRefused.Add(1)
+		s.answer(rpc.AppendError(nil, m.Address(), refused))
+		return
+	}
 	to, rest := s.broker.target(path)
 	if to == nil {
 		s.answerSelf(m, path, level)
@@ -96,15 +101,13 @@ func (s *session) ping(m *rpc.Message, path []byte) bool {
 
 // passRequest puts a request into the queue of its device.
 func (s *session) passRequest(m *rpc.Message, f *link.Frame, to *session, asked replyroutes.Call) *rpc.Error {
-	if s.broker.overloaded() {
-		return rpc.Errorf(rpc.CodeTryAgainLater, "the broker is overloaded: too much waits for peers that do not read")
-	}
 	if s.broker.draining.Load() && string(asked.Method) == launchMethod {
 		return rpc.Errorf(rpc.CodeTryAgainLater, stopping)
 	}
 	if !to.routes.Open(m.Callers(), asked, s.opener()) {
 		return rpc.Errorf(rpc.CodeTryAgainLater, "too many callers on one connection")
 	}
+	f.Charge(s.owner.Load())
 	err := s.forward(m, f, to, nil, false)
 	if err == nil {
 		return nil

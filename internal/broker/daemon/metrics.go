@@ -71,6 +71,7 @@ func families(s core.Stats, up []uplinkState, o own) []health.Family {
 		counter("bytes_total", "Bytes of all connections, without TLS.",
 			health.Of(t.BytesIn, direction, "in"), health.Of(t.BytesOut, direction, "out")),
 		gauge("queued_bytes", "Bytes queued for peers.", health.Of(s.Queued)),
+		gauge("unfinished_bytes", "Memory of messages that have not arrived as a whole.", health.Of(s.Begun)),
 		counter("messages_total", "Messages that were forwarded.",
 			health.Of(s.Requests, "kind", "request"), health.Of(s.Responses, "kind", "response"),
 			health.Of(s.Signals, "kind", "signal")),
@@ -81,7 +82,8 @@ func families(s core.Stats, up []uplinkState, o own) []health.Family {
 			health.Of(s.Unmounted, "reason", "unmounted"), health.Of(s.Missed, "reason", "subscriber too slow")),
 		counter("responses_lost_total", "Responses that were lost because the queue to another broker was full.",
 			health.Of(s.ResponsesLost)),
-		counter("requests_refused_total", "Requests that were refused because a queue was full.",
+		counter("requests_refused_total",
+			"Requests that were refused because a queue was full, or their user above its share of what waits.",
 			health.Of(s.RequestsRefused)),
 		counter("requests_denied_total", "Requests to paths where their user has no rights.", health.Of(s.RequestsDenied)),
 

@@ -119,12 +119,6 @@ func (t *Table) Enter(n Name, weight int) *Owner {
 	return o
 }
 
-// Again enters once more as o, which the caller has entered as.
-func (o *Owner) Again() *Owner {
-	o.refs.Add(1)
-	return o
-}
-
 // Leave ends one Enter. The owner is remembered as long as something is charged to it, so
 // that nobody gets rid of a debt by reconnecting.
 func (o *Owner) Leave() {
@@ -236,4 +230,18 @@ func (t *Table) Owners(k Kind) (count int, most *Owner) {
 // Heavier reports whether o uses more of its share than other.
 func (o *Owner) Heavier(k Kind, other *Owner) bool {
 	return o.used[k].Load()*other.weight > other.used[k].Load()*o.weight
+}
+
+// Queue charges o for bytes that wait for peers. With Begin, it makes o an account of
+// links.
+func (o *Owner) Queue(n int) { o.Add(Queued, int64(n)) }
+
+// Begin charges o for memory of unfinished frames, if it may take more; a negative n
+// gives back.
+func (o *Owner) Begin(n int) bool {
+	if n > 0 {
+		return o.Take(Begun, int64(n))
+	}
+	o.Add(Begun, int64(n))
+	return true
 }
