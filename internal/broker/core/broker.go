@@ -139,6 +139,7 @@ func New(o Options) *Broker {
 		runID:     rand.Text(),
 	}
 	b.often = provocable(&b.opts.Log)
+	b.topics.Exhausted = b.tooCostly
 	b.nodes = own.New(ownNodes{b}, own.Options{
 		Name: o.Name, Version: o.Version, Commit: o.Commit, Rights: o.Rights, Reload: o.Reload,
 	})

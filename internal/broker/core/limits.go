@@ -5,19 +5,12 @@ import (
 	"shvtools/internal/broker/limits"
 	"shvtools/internal/shv/rpc"
 	"shvtools/internal/wire/link"
+	"shvtools/internal/wire/transport"
 )
 
 // Limits keep one client from hurting another; see the package limits, which declares
 // them.
 type Limits = limits.Limits
-
-// Defaults of Limits that callers name.
-const (
-	DefaultLoginDeadline = limits.DefaultLoginDeadline
-	DefaultLoginPenalty  = limits.DefaultLoginPenalty
-	DefaultWriteStall    = limits.DefaultWriteStall
-	DefaultFrameStall    = limits.DefaultFrameStall
-)
 
 // ownerName returns whose share the peer uses now (design.md 15). Only the goroutine of
 // its login calls it, or whoever makes the session.
@@ -55,6 +48,16 @@ func (s *session) overShare() *rpc.Error {
 	}
 	return rpc.Errorf(rpc.CodeTryAgainLater,
 		"the broker is overloaded, and %s has more than an even part of what waits for peers that do not read", o.Name())
+}
+
+// tooCostly logs that an owner misses signals since comparing their subscriptions takes
+// too long.
+func (b *Broker) tooCostly(o *shares.Owner) {
+	p := provocation{"signals not delivered", "reason", "the user's subscriptions take too long to compare"}
+	if e := b.provoked(p, transport.Peer{}, o.Name().String()); e != nil {
+		e.Str("user", o.Name().User).Stringer("of", o.Name())
+		b.aside(func() { e.Msg(p.message) }) // others may wait for this goroutine
+	}
 }
 
 // accounts are all links, and who pays for them.

@@ -19,6 +19,10 @@ const launchMethod = "launchRexec"
 // request passes a request on to its device, or answers it (spec.md 7.1b).
 func (s *session) request(m *rpc.Message, f *link.Frame) {
 	path := shvpath.Clean(m.Path())
+	if len(path) > maxSignalPath || len(m.Method()) > maxSignalPath { // rules may be globs
+		s.tooLong(m, maxSignalPath, "bytes in a path or method")
+		return
+	}
 	var level rpc.Access
 	if s.parent != nil {
 		level = m.Access()
@@ -52,7 +56,7 @@ func (s *session) request(m *rpc.Message, f *link.Frame) {
 		return
 	}
 	if len(m.Callers()) >= maxStack {
-		s.tooDeep(m) // while the answer still has a reply route
+		s.tooLong(m, maxStack, "caller ids") // while the answer still has a reply route
 		return
 	}
 	asked := replyroutes.Call{ID: m.ID(), Path: path, Method: m.Method(), Level: level}

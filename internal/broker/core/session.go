@@ -233,7 +233,7 @@ func (s *session) message(m *rpc.Message, f *link.Frame) {
 		s.broker.opts.Journal.Received(s.id, f.Message(), s.isTunnelData(m))
 	}
 	if len(m.Callers()) > maxStack || len(m.RevCallers()) > maxStack {
-		s.tooDeep(m)
+		s.tooLong(m, maxStack, "caller ids")
 		return
 	}
 	if m.Has(rpc.TagRevCallerIDs) {
@@ -251,11 +251,11 @@ func (s *session) message(m *rpc.Message, f *link.Frame) {
 	}
 }
 
-// tooDeep refuses a message with more caller ids than any reply route has.
-func (s *session) tooDeep(m *rpc.Message) {
+// tooLong refuses a message that has more than n of something.
+func (s *session) tooLong(m *rpc.Message, n int, of string) {
 	s.broker.stats.malformed.Add(1)
 	if m.Kind() == rpc.Request {
-		s.answer(rpc.AppendError(nil, m.Address(), rpc.Errorf(rpc.CodeInvalidRequest, "more than %d caller ids", maxStack)))
+		s.answer(rpc.AppendError(nil, m.Address(), rpc.Errorf(rpc.CodeInvalidRequest, "more than %d %s", n, of)))
 	}
 }
 

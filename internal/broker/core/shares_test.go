@@ -1,13 +1,17 @@
 package core_test
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"shvtools/internal/broker/core"
+	"shvtools/internal/broker/limits"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/rpc"
 	"shvtools/internal/test/world"
@@ -209,7 +213,7 @@ func TestMessagesThatNeverEndTakeTheMemoryOfOneShare(t *testing.T) {
 			t.Error("a large message of another user does not arrive")
 		}
 		w.Client() // the attacker has rights still
-		time.Sleep(core.DefaultFrameStall * 2)
+		time.Sleep(limits.DefaultFrameStall * 2)
 		synctest.Wait()
 		if n := w.Stats().Begun; n != 0 {
 			t.Errorf("%d bytes are still counted", n)
@@ -233,5 +237,51 @@ func TestMessagesThatNeverEndBeforeALogin(t *testing.T) {
 		}
 		r := w.ConnectFrom("10.0.0.2:1").Login("ann", world.FarPassword, `{}`)
 		r.Fence()
+	})
+}
+
+// Comparing signals of everybody with the subscriptions of one user has a budget.
+func TestCostlySubscriptionsOfOneUserAreTheirsAlone(t *testing.T) {
+	var text bytes.Buffer
+	o := core.Options{Log: zerolog.New(&text)}
+	o.Limits = core.Limits{Work: 1_000_000, WorkPerUser: 100_000}
+	world.Run(t, o, func(t *testing.T, w *world.World) {
+		device, mal, eve := w.Device("test/a"), ann(w), w.As("eve", `{}`)
+		for i := range 300 {
+			mal.Subscribe(fmt.Sprintf(`"**/*[!%s]Z%d:*:*"`, strings.Repeat("b", 380), i))
+		}
+		mal.Subscribe(`"**:*:chng"`)
+		eve.Subscribe(`"**/*:*:chng"`)
+		for i := range 5 {
+			device.Send(`<1:1,9:"%s",10:"chng">i{1:%d}`, strings.Repeat("a", 100), i)
+			eve.Expect(`<1:1,9:"test/a/%s",10:"chng">i{1:%d}`, strings.Repeat("a", 100), i)
+		}
+		synctest.Wait()
+		if n := w.Stats().Skipped; n < 4 {
+			t.Errorf("%d signals were skipped", n)
+		}
+		time.Sleep(time.Second)
+		device.Send(`<1:1,9:"v",10:"chng">i{}`) // short, so that the budget is enough
+		eve.Expect(`<1:1,9:"test/a/v",10:"chng">i{}`)
+	})
+	if n := strings.Count(text.String(), "signals not delivered"); n == 0 || n > 6 {
+		t.Errorf("%d lines about it in %s", n, &text)
+	}
+	if !strings.Contains(text.String(), `"user":"ann"`) {
+		t.Errorf("no name in %s", &text)
+	}
+}
+
+// Rules are patterns, and are compared with what anybody calls.
+func TestLongPathsAndMethodsAreRefusedBeforeTheirRules(t *testing.T) {
+	world.Run(t, core.Options{}, func(t *testing.T, w *world.World) {
+		user, device := w.Client(), w.Device("test/a")
+		long := strings.Repeat("x", maxSignalPath+1)
+		for _, call := range []string{`9:"%s",10:"x"`, `9:"test/a",10:"%s"`} {
+			user.Send(`<1:1,8:3,`+call+`>i{}`, long)
+			user.ExpectError(3, rpc.CodeInvalidRequest, "more than 4096 bytes in a path or method")
+		}
+		rest := strings.Repeat("x", maxSignalPath-len("test/a/"))
+		user.Reaches("test/a/"+rest, device, rest)
 	})
 }

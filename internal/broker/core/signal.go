@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// maxSignalPath bounds the path of a signal, in bytes.
+	// maxSignalPath bounds the path of a signal or request, and the method of that, in bytes.
 	maxSignalPath = 4 << 10
 	// keptTargets is how large a list of subscribers a session keeps for reuse.
 	keptTargets = 1 << 10

@@ -47,7 +47,7 @@ type Stats struct {
 	Awaiting                       int    // calls that wait for a helper, and so for a tunnel
 	Queued, Begun                  int64  // bytes that wait for peers, and of unfinished frames
 	Requests, Responses, Signals   uint64 // that were passed on; signals without a subscriber too
-	Unmounted, Missed              uint64 // signals without a mount point; signals that a subscriber did not get
+	Unmounted, Missed, Skipped     uint64 // signals without a mount point, that a subscriber did not get, see topics
 	Unaddressed, Forged, Late, Bad uint64 // messages that were dropped
 	Misplaced                      uint64 // answers to calls of another device, which were dropped
 
@@ -131,6 +131,7 @@ func (b *Broker) Stats() Stats {
 		Signals:         b.stats.signals.Load(),
 		Unmounted:       b.stats.unmounted.Load(),
 		Missed:          b.stats.missed.Load(),
+		Skipped:         b.topics.Skipped(),
 		Unaddressed:     b.stats.unaddressed.Load(),
 		Forged:          b.stats.forged.Load(),
 		Misplaced:       b.stats.misplaced.Load(),

@@ -37,7 +37,8 @@ func TestMatchTakesNoMoreStepsThanItMay(t *testing.T) {
 func TestOrdinaryMatchTakesFewSteps(t *testing.T) {
 	for _, text := range []string{"site/*/status:*:chng", "**:*:*chng", "site/pump?/**"} {
 		left := shvpath.Steps(100)
-		if !mustRI(t, text).MatchSignalWithin([]byte("site/pump7/status"), []byte("get"), []byte("chng"), &left) || left < 60 {
+		found := mustRI(t, text).MatchSignalWithin([]byte("site/pump7/status"), []byte("get"), []byte("chng"), &left)
+		if !found || left < 50 {
 			t.Errorf("%s: %d left", text, left)
 		}
 	}
@@ -49,7 +50,9 @@ func TestOrdinaryMatchTakesFewSteps(t *testing.T) {
 
 func TestWhatMayMeanNothingThereIsSeenAtOnce(t *testing.T) {
 	for _, path := range []string{"", "a", "a/b", "a/b/c"} {
-		for _, text := range []string{"", "a", "a/b", "a/b/c", "a/*", "*/b", "**", "a/**", "a/b/**/c", "b", "ab", "a/c", `a\b/**`} {
+		for _, text := range []string{
+			"", "a", "a/b", "a/b/c", "a/*", "*/b", "**", "a/**", "a/b/**/c", "b", "ab", "a/c", `a\b/**`,
+		} {
 			ri := mustRI(t, text)
 			if len(ri.Below(path)) > 0 && !ri.MayMean(path) {
 				t.Errorf("%s at %s: it does", text, path)

@@ -181,25 +181,30 @@ func TestWorkIsBoundedForOneAndInAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		table := newTable(0)
 		mal := table.Enter(shares.Name{User: "mal"}, 1)
-		if left := mal.WorkLeft(); left != 50 { // 500 a second, in windows of 100 ms
+		if left := mal.WorkLeft(mal.Window()); left != 50 { // 500 a second, in windows of 100 ms
 			t.Errorf("%d left", left)
 		}
-		mal.Worked(50)
-		if left := mal.WorkLeft(); left != 0 {
+		mal.Worked(mal.Window(), 50)
+		if left := mal.WorkLeft(mal.Window()); left != 0 {
 			t.Errorf("%d left", left)
 		}
 		ann := table.Enter(shares.Name{User: "ann"}, 1)
-		ann.Worked(30)
-		if left := ann.WorkLeft(); left != 3 { // of an even part of 33
+		ann.Worked(ann.Window(), 30)
+		if left := ann.WorkLeft(ann.Window()); left != 3 { // of an even part of 33
 			t.Errorf("%d left", left)
 		}
 		eva := table.Enter(shares.Name{User: "eva"}, 1)
-		if left := eva.WorkLeft(); left != 25 { // an even part
+		if left := eva.WorkLeft(eva.Window()); left != 25 { // an even part
 			t.Errorf("%d left", left)
 		}
 		time.Sleep(100 * time.Millisecond)
-		if left := mal.WorkLeft(); left != 50 {
+		if left := mal.WorkLeft(mal.Window()); left != 50 {
 			t.Errorf("%d left in the next window", left)
+		}
+		time.Sleep(30 * 24 * time.Hour) // the numbers of windows have begun again
+		mal.Worked(mal.Window(), 50)
+		if left := mal.WorkLeft(mal.Window()); left != 0 {
+			t.Errorf("%d left after a month", left)
 		}
 	})
 }

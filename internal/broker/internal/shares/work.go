@@ -1,6 +1,7 @@
 package shares
 
 import (
+	"math"
 	"sync/atomic"
 	"time"
 )
@@ -16,38 +17,52 @@ func perWindow(n int64) int64 { return n / int64(time.Second/workWindow) }
 // bits, the count in the lower ones.
 type windowed struct{ v atomic.Uint64 }
 
-const countBits = 40
+const (
+	countBits  = 40
+	windowBits = 64 - countBits
+)
 
 // get returns the count in a window.
-func (w *windowed) get(window uint64) int64 {
+func (w *windowed) get(window Window) int64 {
 	v := w.v.Load()
-	if v>>countBits != window {
+	if Window(v>>countBits) != window {
 		return 0
 	}
 	return int64(v & (1<<countBits - 1))
 }
 
 // add adds n, and returns the count before. A count of an earlier window is forgotten.
-func (w *windowed) add(window uint64, n int64) (before int64) {
+func (w *windowed) add(window Window, n int64) (before int64) {
 	for {
 		v := w.v.Load()
-		if before = 0; v>>countBits == window {
+		if before = 0; Window(v>>countBits) == window {
 			before = int64(v & (1<<countBits - 1))
 		}
-		if w.v.CompareAndSwap(v, window<<countBits|uint64(min(before+n, 1<<countBits-1))) {
+		if w.v.CompareAndSwap(v, uint64(window)<<countBits|uint64(min(before+n, 1<<countBits-1))) {
 			return before
 		}
 	}
 }
 
-// window returns the number of the current window, never 0.
-func (t *Table) window() uint64 { return uint64(time.Since(t.began)/workWindow) + 1 }
+// Window is a time within which work is counted. Its numbers begin again after 19 days.
+type Window uint64
 
-// WorkLeft returns how many steps may be taken for o now: what is left of its own budget
+// Window returns the current one, to ask for it once. It is 0 for a nil owner.
+func (o *Owner) Window() Window {
+	if o == nil {
+		return 0
+	}
+	return Window(time.Since(o.table.began)/workWindow) & (1<<windowBits - 1)
+}
+
+// WorkLeft returns how many steps may be taken for o in a window: what is left of its own budget
 // and of the total, of which the last quarter is for owners below an even part. It is not
-// negative.
-func (o *Owner) WorkLeft() int64 {
-	t, window := o.table, o.table.window()
+// negative. A nil owner has no bound.
+func (o *Owner) WorkLeft(window Window) int64 {
+	if o == nil {
+		return math.MaxInt64
+	}
+	t := o.table
 	own := o.work.get(window)
 	left := perWindow(t.bounds.WorkEach)*o.weight - own
 	total := perWindow(t.bounds.Work)
@@ -62,11 +77,10 @@ func (o *Owner) WorkLeft() int64 {
 }
 
 // Worked says that n steps were taken for o.
-func (o *Owner) Worked(n int64) {
-	if n <= 0 {
+func (o *Owner) Worked(window Window, n int64) {
+	if n <= 0 || o == nil {
 		return
 	}
-	window := o.table.window()
 	if o.work.add(window, n) == 0 {
 		o.table.workers.add(window, o.weight)
 	}
