@@ -11,9 +11,10 @@ import (
 const settling = 50 * time.Millisecond
 
 // Relieve ends the link that holds the most of the owner that has the most of an exceeded
-// total, and waits until that is free. links are all links with those that pay for them.
+// total of bytes, and waits until that is free. links are all links with those that pay for
+// them.
 func (t *Table) Relieve(k Kind, links iter.Seq2[*Owner, *link.Link]) {
-	if !t.Exceeded(k) {
+	if k != Queued && k != Begun || !t.Exceeded(k) {
 		return
 	}
 	cause := link.TooMuchQueued
