@@ -162,7 +162,7 @@ func TestAPromiseTakesLittleMemory(t *testing.T) {
 	l := link.New(begun(1)["block"], link.Options{})
 	l.SetAccount(&a)
 	l.Run(handler{})
-	if most := a.most.Load(); most > 33<<10 {
+	if most := a.most.Load(); most > 66<<10 {
 		t.Errorf("%d bytes for a promise of 16 MiB", most)
 	}
 }

@@ -22,6 +22,10 @@ const (
 // a number that all share.
 var busyAbove = [kinds]int64{Queued: 16 << 10, Begun: 16 << 10, Connections: 0}
 
+// brokerWeight is how many times a broker counts: it stands for all behind it, as with
+// other limits of the connections of brokers.
+const brokerWeight = 20
+
 // Name is what tells owners apart. Only the fields that apply are set.
 type Name struct {
 	User   string
@@ -100,7 +104,8 @@ func New(b Bounds) *Table {
 }
 
 // Enter returns the owner with a name until Leave. Its even part is weight times that of an
-// owner with weight 1, the lowest; one that is known already keeps its weight.
+// owner with weight 1, the lowest, and 20 times as large for a broker; one that is known
+// already keeps its weight.
 func (t *Table) Enter(n Name, weight int) *Owner {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -110,6 +115,9 @@ func (t *Table) Enter(n Name, weight int) *Owner {
 	o := t.owners[n]
 	if o == nil {
 		o = &Owner{table: t, name: n, weight: int64(max(weight, 1))}
+		if n.Link != 0 {
+			o.weight *= brokerWeight
+		}
 		t.owners[n] = o
 		if n.Mount != "" {
 			t.devices[n.User]++

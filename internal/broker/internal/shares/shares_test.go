@@ -135,6 +135,17 @@ func TestWhoeverMakesALotOfOwnersIsToldAsTheOneThatExceeds(t *testing.T) {
 	}
 }
 
+func TestABrokerStandsForManyUsers(t *testing.T) {
+	table := newTable(256 * mib)
+	table.Enter(shares.Name{User: "mal"}, 1).Add(shares.Queued, 100*mib)
+	broker := table.Enter(shares.Name{Link: 7}, 1)
+	for broker.Used(shares.Queued) < 200*mib {
+		if !broker.Take(shares.Queued, mib) {
+			t.Fatalf("refused at %d", broker.Used(shares.Queued))
+		}
+	}
+}
+
 // The bound that holds even if nobody loses.
 func TestTakingNeverExceedsTwiceTheTotal(t *testing.T) {
 	table := newTable(64 * mib)
