@@ -42,6 +42,7 @@ type RoleEntry struct {
 	ByDeviceID  bool              // they may be mounted where Devices says
 	Networks    []netip.Prefix    // where its users may come from; empty: the role does not care
 	HasNetworks bool              // the list was given; an empty one admits no address
+	Share       int               // times the even part of others; 0: the role does not care
 }
 
 // DeviceEntry says where a device is mounted that gives only its id.

@@ -97,6 +97,7 @@ func (a Access) effective(name string, g *granted) *User {
 		Expires:     entry.Expires,
 		Mounts:      concat(entry.Mounts, g.mounts),
 		ByDeviceID:  entry.ByDeviceID || g.byDeviceID,
+		Share:       max(g.share, 1),
 	}
 	if len(entry.Networks) > 0 {
 		u.Networks = append(u.Networks, entry.Networks)
@@ -115,6 +116,7 @@ type granted struct {
 	byDeviceID bool
 	networks   []netip.Prefix // one of which the user must come from, if limited
 	limited    bool
+	share      int // the largest of the roles
 }
 
 func (a Access) granted(roles []string) *granted {
@@ -126,6 +128,7 @@ func (a Access) granted(roles []string) *granted {
 		g.byDeviceID = g.byDeviceID || role.ByDeviceID
 		g.networks = concat(g.networks, role.Networks)
 		g.limited = g.limited || role.HasNetworks
+		g.share = max(g.share, role.Share)
 	}
 	return g
 }

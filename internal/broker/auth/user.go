@@ -20,6 +20,10 @@ type User struct {
 	// ByDeviceID: a device of the user may be mounted where its id says.
 	ByDeviceID bool
 
+	// Share is how many times the even part of another user theirs is, at least 1
+	// (design.md 15).
+	Share int
+
 	Deactivated bool
 	Expires     time.Time // zero: never
 	// Networks are lists of which each must have the address that the user comes

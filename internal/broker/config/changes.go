@@ -180,6 +180,7 @@ func plain(p *part, entry entryName) map[string]any {
 		put("allowed-ips", texts(role.Networks), role.HasNetworks)
 		put("mount-points", texts(role.Mounts), len(role.Mounts) > 0)
 		put("mount-by-device-id", true, role.ByDeviceID)
+		put("share", role.Share, role.Share > 0)
 	case auth.Devices:
 		d := p.Devices[entry.name]
 		put("mountPoint", d.MountPoint, true)

@@ -195,6 +195,10 @@ func (in *reader) file(file string, data []byte, c *Config) {
 	if root.Kind() == conf.Map && !c.dir {
 		in.wantAccess(file, root)
 	}
+	if c.Limits.MaxFrame > c.Limits.FramesTotal/2 {
+		in.Fail(root.Child("limits"), "frame is above half of frames-total: %s and %s",
+			conf.Size.Show(int64(c.Limits.MaxFrame)), conf.Size.Show(int64(c.Limits.FramesTotal)))
+	}
 	if c.policies != nil {
 		in.readPolicies(c.policies, c.base)
 		c.policies = nil

@@ -101,6 +101,9 @@ func (in *reader) user(n *conf.Node, before auth.UserEntry) auth.UserEntry {
 	return u
 }
 
+// roleShare is how many times the even part of another user one of the role has.
+var roleShare = conf.Between(conf.Count, 1, 1000)
+
 var roleFields = []conf.Field[reading[auth.RoleEntry]]{
 	changeField[auth.RoleEntry](),
 	field("roles", func(in *reader, n *conf.Node, role *auth.RoleEntry) { role.Roles = in.names(n) }),
@@ -112,6 +115,10 @@ var roleFields = []conf.Field[reading[auth.RoleEntry]]{
 	}),
 	field("allowed-ips", func(in *reader, n *conf.Node, role *auth.RoleEntry) {
 		role.Networks, role.HasNetworks = in.networks(n), true
+	}),
+	field("share", func(in *reader, n *conf.Node, role *auth.RoleEntry) {
+		share, _ := roleShare.Read(&in.Reader, n)
+		role.Share = int(share)
 	}),
 	silent(field("profile", func(in *reader, n *conf.Node, _ *auth.RoleEntry) { in.ignored(n) })),
 	silent(field("weight", func(in *reader, n *conf.Node, _ *auth.RoleEntry) { in.ignored(n) })),

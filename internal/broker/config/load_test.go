@@ -55,9 +55,11 @@ func TestEveryKeyIsRead(t *testing.T) {
 	c := load(t, config.Sources{File: "testdata/whole.yaml"})
 	want := limits.Limits{
 		MaxFrame: 1 << 20, LoginFrame: 32 << 10, Connections: 100, Unauthenticated: 50, UnauthenticatedPerSource: 10,
-		Handshakes: 3, QueueBytes: 2 << 20, QueueTotal: 64 << 20, WriteStall: time.Minute, FrameStall: 7 * time.Second,
+		Handshakes: 3, QueueBytes: 2 << 20, QueueTotal: 64 << 20, FramesTotal: 32 << 20, DevicesPerUser: 500,
+		WriteStall: time.Minute, FrameStall: 7 * time.Second,
 		LoginDeadline: 5 * time.Second,
-		LoginPenalty:  limits.DefaultLoginPenalty, // no configuration sets it
+		// No configuration sets these.
+		LoginPenalty: limits.DefaultLoginPenalty, Work: limits.Default().Work, WorkPerUser: limits.Default().WorkPerUser,
 	}
 	if c.Limits != want || c.Name != "broker.local" || !c.AllowPlaintext ||
 		c.AccessFile != "/var/lib/shvbroker/access.yaml" || c.Development {
@@ -83,7 +85,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 		up.DeviceID, " ",
 		up.Root, " ", up.Heartbeat, " ", up.Reconnect, " ", up.At, " ", len(c.Connections), " ", c.Advertise,
 	); got != "headquarters ssl://hq.example.com:3756 plant-7 testdata/secret sites/plant7 serial-9 "+
-		"shv/plant 1m30s 30s testdata/whole.yaml:27:5 1 [tcp://plant.example.com:3755 ssl://plant.example.com:3756]" {
+		"shv/plant 1m30s 30s testdata/whole.yaml:29:5 1 [tcp://plant.example.com:3755 ssl://plant.example.com:3756]" {
 		t.Errorf("connections and addresses %s", got)
 	}
 	if up := up.URL; up.CA != "testdata/hq.pem" || up.Cert != "testdata/own.pem" ||
@@ -101,6 +103,9 @@ func TestEveryKeyIsRead(t *testing.T) {
 		if eva.MayMount([]byte(path)) != want {
 			t.Errorf("mount at %s: %v", path, !want)
 		}
+	}
+	if eva.Share != 4 {
+		t.Errorf("share %d", eva.Share)
 	}
 	if at, ok := c.Directory.DeviceMount("serial-7"); !ok || at != "plant/pump7" || !eva.ByDeviceID {
 		t.Errorf("device at %q", at)
@@ -266,7 +271,7 @@ func TestPrintShowsSourcesAndNoSecrets(t *testing.T) {
 		"allow-plaintext: true  # testdata/whole.yaml:12:1\n", "access-file: ",
 		"connections.\"headquarters\".ca: testdata/hq.pem  # ", "connections.\"headquarters\".verify: true  # default\n",
 		"connections.\"headquarters\".key: /etc/shv/of-the-url  # ", "connections.\"headquarters\".crl: testdata/hq.crl  # ",
-		"connections.\"headquarters\".password-file: testdata/secret  # testdata/whole.yaml:41:7\n",
+		"connections.\"headquarters\".password-file: testdata/secret  # testdata/whole.yaml:43:7\n",
 		"connections.\"headquarters\".exported_shv_root: shv/plant  # ",
 		"connections.\"headquarters\".heartbeat_interval: 1m30s  # ", "drain.grace: 10s  # default\n",
 		"metrics.listen: (none)  # default\n",

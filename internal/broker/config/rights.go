@@ -393,6 +393,8 @@ func toValue(v any) chainpack.Value {
 	switch v := v.(type) {
 	case string:
 		return chainpack.String(v)
+	case int:
+		return chainpack.Int(int64(v))
 	case bool:
 		return chainpack.Bool(v)
 	case []string:

@@ -32,7 +32,7 @@ func (b *Broker) start(conn net.Conn, e *listenerCounts) {
 		refuseConnection(conn, cause)
 		return
 	}
-	l := link.New(conn, link.Options{MaxFrame: b.limits.LoginFrame, QueueBytes: b.limits.QueueBytes, Gauge: &b.queued})
+	l := link.New(conn, link.Options{MaxFrame: b.limits.LoginFrame, QueueBytes: b.limits.QueueBytes})
 	s := b.newSession(l, from, transport.SecureOf(conn), slot, nil)
 	if s == nil {
 		b.connections.LoggedIn(slot)

@@ -18,6 +18,7 @@ import (
 	"shvtools/internal/broker/internal/mounts"
 	"shvtools/internal/broker/internal/own"
 	"shvtools/internal/broker/internal/replyroutes"
+	"shvtools/internal/broker/internal/shares"
 	"shvtools/internal/broker/internal/topics"
 	"shvtools/internal/broker/internal/tunnels"
 	"shvtools/internal/broker/journal"
@@ -68,7 +69,7 @@ type Broker struct {
 	connections *door.Connections
 	penalties   *door.Penalties // of failed logins
 	handshakes  transport.Slots
-	queued      link.Gauge // over all links
+	shares      *shares.Table
 	runID       string
 
 	running  sync.WaitGroup // sessions, Serve calls and the watch
@@ -120,6 +121,10 @@ func New(o Options) *Broker {
 		connections: door.NewConnections(door.Bounds{
 			Connections: limits.Connections, Pending: limits.Unauthenticated, PendingPerSource: limits.UnauthenticatedPerSource,
 		}),
+		shares: shares.New(shares.Bounds{
+			Totals:  shares.Totals(int64(limits.QueueTotal), int64(limits.FramesTotal), int64(limits.Connections)),
+			Devices: limits.DevicesPerUser, Work: int64(limits.Work), WorkEach: int64(limits.WorkPerUser),
+		}),
 		done: make(chan struct{}),
 		idle: make(chan struct{}, 1),
 
@@ -134,6 +139,7 @@ func New(o Options) *Broker {
 		runID:     rand.Text(),
 	}
 	b.often = provocable(&b.opts.Log)
+	b.topics.Exhausted = b.tooCostly
 	b.nodes = own.New(ownNodes{b}, own.Options{
 		Name: o.Name, Version: o.Version, Commit: o.Commit, Rights: o.Rights, Reload: o.Reload,
 	})

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"shvtools/internal/broker/core"
+	"shvtools/internal/broker/limits"
 	"shvtools/internal/shv/login"
 	"shvtools/internal/shv/rpc"
 	"shvtools/internal/test/world"
@@ -20,8 +21,8 @@ func refusedAtOnce(r *world.Peer, cause link.Cause) {
 }
 
 func TestConnectionsAreBounded(t *testing.T) {
-	limits := core.Limits{Connections: 6, Unauthenticated: 4, UnauthenticatedPerSource: 2}
-	world.Run(t, core.Options{Limits: limits}, func(t *testing.T, w *world.World) {
+	bounds := core.Limits{Connections: 6, Unauthenticated: 4, UnauthenticatedPerSource: 2}
+	world.Run(t, core.Options{Limits: bounds}, func(t *testing.T, w *world.World) {
 		one := w.ConnectFrom("10.0.0.1:1")
 		w.ConnectFrom("10.0.0.1:2")
 		refusedAtOnce(w.ConnectFrom("10.0.0.1:3"), link.TooManyFromSource)
@@ -36,7 +37,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 		one.Login("ann", world.FarPassword, "{}").Fence()
 		w.ConnectFrom("10.0.0.1:3")
 		refusedAtOnce(w.ConnectFrom("10.0.0.1:4"), link.TooManyFromSource)
-		time.Sleep(core.DefaultLoginDeadline + time.Second)
+		time.Sleep(limits.DefaultLoginDeadline + time.Second)
 		synctest.Wait()
 		if s := w.Stats(); s.Unauthenticated != 0 || s.Clients != 1 {
 			t.Errorf("%+v", s)
@@ -66,8 +67,8 @@ func TestConnectionsAreBounded(t *testing.T) {
 
 // A few sources that fill the table do not keep all others out.
 func TestCrowdGivesPlacesToOtherSources(t *testing.T) {
-	limits := core.Limits{Unauthenticated: 6, UnauthenticatedPerSource: 3}
-	world.Run(t, core.Options{Limits: limits}, func(t *testing.T, w *world.World) {
+	bounds := core.Limits{Unauthenticated: 6, UnauthenticatedPerSource: 3}
+	world.Run(t, core.Options{Limits: bounds}, func(t *testing.T, w *world.World) {
 		crowd := make(map[string][]*world.Peer)
 		for i := range 6 {
 			source := fmt.Sprintf("10.0.0.%d", i%2)
@@ -93,7 +94,7 @@ func TestCrowdGivesPlacesToOtherSources(t *testing.T) {
 			t.Errorf("%d wait, %d gave their places", s.Unauthenticated, s.Ended[link.TooManyLogins])
 		}
 		refusedAtOnce(w.ConnectFrom("10.0.1.6:2"), link.TooManyLogins)
-		time.Sleep(core.DefaultLoginDeadline)
+		time.Sleep(limits.DefaultLoginDeadline)
 		if n := w.Ended(link.LoginTimeout); n != 6 || w.Stats().Unauthenticated != 0 {
 			t.Errorf("%d ended, %d wait", n, w.Stats().Unauthenticated)
 		}
@@ -126,7 +127,7 @@ func TestCrowdThatSaysNothing(t *testing.T) {
 		}
 		good.Fence()
 		w.ConnectFrom("10.1.0.1:1").Login("ann", world.FarPassword, "{}").Fence()
-		time.Sleep(core.DefaultLoginDeadline)
+		time.Sleep(limits.DefaultLoginDeadline)
 		if n := w.Ended(link.LoginTimeout); n != 900 {
 			t.Errorf("%d ended", n)
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"shvtools/internal/broker/core"
+	"shvtools/internal/broker/limits"
 	"shvtools/internal/test/world"
 	"shvtools/internal/wire/link"
 )
@@ -18,7 +19,7 @@ func TestHealth(t *testing.T) {
 		// and the watch has its first look after lookEvery.
 		world.Run(t, core.Options{}, func(t *testing.T, w *world.World) {
 			healthy := func() bool {
-				ctx, cancel := context.WithTimeout(t.Context(), core.DefaultFrameStall/core.Looks/4)
+				ctx, cancel := context.WithTimeout(t.Context(), limits.DefaultFrameStall/core.Looks/4)
 				defer cancel()
 				return w.Healthy(ctx)
 			}

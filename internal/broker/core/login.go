@@ -2,8 +2,6 @@ package core
 
 import (
 	"cmp"
-	"crypto/rand"
-	"math/big"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -11,6 +9,7 @@ import (
 	"shvtools/internal/broker/auth"
 	"shvtools/internal/broker/internal/door"
 	"shvtools/internal/shv/chainpack"
+	"shvtools/internal/shv/login"
 	"shvtools/internal/shv/rpc"
 	"shvtools/internal/wire/link"
 )
@@ -25,11 +24,6 @@ const (
 	maxLoginItems = 256
 	// maxRefusal bounds the logged cause of a refused login, in bytes.
 	maxRefusal = 300
-	// longIdle is the watchdog of a client that asks for one of 0 seconds, as the C++
-	// helper and shvrsh do: they may be silent for hours (spec.md 6).
-	longIdle = 10 * time.Hour
-	// defaultIdle is the watchdog of a client that asks for none.
-	defaultIdle = 180 * time.Second
 )
 
 // loginState is what is known of a peer between its connection and its login.
@@ -58,7 +52,7 @@ func (s *session) beforeLogin(m *rpc.Message) {
 	switch method := string(m.Method()); {
 	case len(m.Path()) == 0 && method == "hello":
 		if s.login.nonce == "" {
-			s.login.nonce = newNonce()
+			s.login.nonce = login.NewNonce()
 		}
 		s.answer(rpc.AppendResult(nil, from, chainpack.Map(chainpack.F("nonce", chainpack.String(s.login.nonce)))))
 	case len(m.Path()) == 0 && method == "workflows":
@@ -69,15 +63,6 @@ func (s *session) beforeLogin(m *rpc.Message) {
 	default:
 		s.answer(rpc.AppendError(nil, from, rpc.Errorf(rpc.CodeLoginRequired, "login first: call hello, then login")))
 	}
-}
-
-// newNonce returns at least 10 decimal digits, as old and new clients expect.
-func newNonce() string {
-	n, err := rand.Int(rand.Reader, big.NewInt(9e15))
-	if err != nil {
-		panic(err) // never: crypto/rand ends the program by itself
-	}
-	return n.Add(n, big.NewInt(1e15)).String()
 }
 
 // loginCall is a login that a peer asks for.
@@ -130,10 +115,6 @@ func (s *session) readLogin(m *rpc.Message, from rpc.Address) (c loginCall, err 
 		return c, rpc.Errorf(rpc.CodeRequestInvalid, "no such request is running")
 	}
 	b := s.broker
-	if b.overloaded() {
-		b.stats.logins[LoginOverloaded].Add(1)
-		return c, rpc.Errorf(rpc.CodeTryAgainLater, "the broker is overloaded")
-	}
 	c = loginCall{from: from}
 	c.login, _ = content.Value.Get("login")
 	c.options, _ = content.Value.Get("options")
@@ -215,8 +196,9 @@ func (s *session) welcome(c loginCall) {
 	s.login.done = true
 	s.stopDeadline()
 	s.releaseSlot()
+	s.owe(s.ownerName())
 	s.link.SetMaxFrame(s.broker.limits.MaxFrame)
-	s.link.SetIdle(idleLimit(c.options))
+	s.link.SetIdle(login.IdleLimit(c.options))
 	s.answer(rpc.AppendResult(nil, c.from, s.admission(c.options)))
 	s.ready.Store(true)
 }
@@ -288,20 +270,4 @@ func stringField(v chainpack.Value, name string) string {
 	field, _ := v.Get(name)
 	text, _ := field.AsString()
 	return text
-}
-
-// idleLimit returns the watchdog that a login asks for (spec.md 5.4, 6).
-func idleLimit(options chainpack.Value) time.Duration {
-	asked, ok := options.Get("idleWatchDogTimeOut")
-	if !ok {
-		return defaultIdle
-	}
-	seconds, ok := asked.AsInt()
-	switch {
-	case !ok:
-		return defaultIdle
-	case seconds <= 0 || seconds > int64(longIdle/time.Second):
-		return longIdle
-	}
-	return time.Duration(seconds) * time.Second
 }

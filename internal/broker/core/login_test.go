@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"shvtools/internal/broker/core"
+	"shvtools/internal/broker/limits"
 	"shvtools/internal/shv/login"
 	"shvtools/internal/shv/rpc"
 	"shvtools/internal/test/world"
@@ -60,7 +61,7 @@ func TestGuessingPasswordsCostsTimeAndEndsTheLink(t *testing.T) {
 			r.ExpectError(int64(i+1), rpc.CodeException, "wrong password")
 		}
 		r.Gone()
-		if took := time.Since(begun); took != (1+2+4)*core.DefaultLoginPenalty+core.Lingering {
+		if took := time.Since(begun); took != (1+2+4)*limits.DefaultLoginPenalty+core.Lingering {
 			t.Errorf("%d guesses took %v", maxLogins, took)
 		}
 		w.Client().Fence()
@@ -82,7 +83,7 @@ func TestQueriesOfALoginAreNoGuesses(t *testing.T) {
 		for range 2 * maxLogins {
 			r.ExpectError(1, rpc.CodeRequestInvalid, "no such request")
 		}
-		if took := time.Since(begun); took != core.DefaultLoginPenalty {
+		if took := time.Since(begun); took != limits.DefaultLoginPenalty {
 			t.Errorf("one wrong password took %v", took)
 		}
 		r.Send(plainLogin, 2, world.Password, "PLAIN", "iot")
@@ -108,10 +109,10 @@ func TestResetsEvadeNeitherDeadlineNorPenaltyNorIDs(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			r := world.New(t, core.Options{}).Connect()
 			begun := time.Now()
-			time.Sleep(core.DefaultLoginDeadline - time.Second)
+			time.Sleep(limits.DefaultLoginDeadline - time.Second)
 			r.SendRaw(reset)
 			r.Gone()
-			if took := time.Since(begun); took != core.DefaultLoginDeadline {
+			if took := time.Since(begun); took != limits.DefaultLoginDeadline {
 				t.Errorf("ended after %v", took)
 			}
 		})
@@ -169,11 +170,11 @@ func TestLoginDeadline(t *testing.T) {
 		r.Nonce()
 		begun := time.Now()
 		r.Gone()
-		if took := time.Since(begun); took != core.DefaultLoginDeadline {
+		if took := time.Since(begun); took != limits.DefaultLoginDeadline {
 			t.Errorf("ended after %v", took)
 		}
 		in := w.Client()
-		time.Sleep(2 * core.DefaultLoginDeadline)
+		time.Sleep(2 * limits.DefaultLoginDeadline)
 		in.Fence()
 	})
 }

@@ -38,10 +38,10 @@ func (s *session) mount(path, deviceID string, welcome func()) *rpc.Error {
 		return rpc.Errorf(rpc.CodeException, "mount point %s is taken by another user's device", path)
 	}
 	// Under the lock, so that no request overtakes it. It does not wait.
+	s.mountPoint, s.deviceID = path, deviceID
 	welcome()
 	b.left.Return(path, s.Name(), &s.routes)
 	stale := b.mounts.Mount(s, path)
-	s.mountPoint, s.deviceID = path, deviceID
 	b.mu.Unlock()
 	for _, old := range stale {
 		old.link.Close(link.MountTaken)

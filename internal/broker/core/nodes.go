@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"shvtools/internal/broker/internal/own"
+	"shvtools/internal/broker/internal/shares"
 	"shvtools/internal/shv/node"
 	"shvtools/internal/shv/rpc"
 	"shvtools/internal/shv/shvpath"
@@ -116,6 +117,9 @@ func (s *session) ID() int64 { return s.id }
 
 // Owner tells topics whose subscriptions the peer's are.
 func (s *session) Owner() (user string, parent bool) { return s.Name(), s.parent != nil }
+
+// Payer tells topics whose budget comparing with them uses.
+func (s *session) Payer() *shares.Owner { return s.owner.Load() }
 
 func (s *session) HasTree() bool { return s.ticket == nil && s.parent == nil }
 

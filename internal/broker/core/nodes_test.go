@@ -287,7 +287,7 @@ func TestHostilePaths(t *testing.T) {
 		for _, path := range []string{
 			"..", "test/..", ".broker/../test", "test/../test/a", ".", "test/./a", `test\\a`, "test/a\\x00",
 			".broker/client/..", ".broker/client/../clients", ".broker/currentClient/..",
-			strings.Repeat("../", 20_000), strings.Repeat("n/", 32<<10),
+			strings.Repeat("../", 1000), strings.Repeat("n/", 2000),
 		} {
 			root.Send(`<1:1,8:5,9:"%s",10:"ls">i{}`, path)
 			root.ExpectError(5, rpc.CodeMethodNotFound, "")

@@ -34,7 +34,7 @@ type Parent struct {
 
 // LinkOptions returns the options of links to parent brokers.
 func (b *Broker) LinkOptions() link.Options {
-	return link.Options{MaxFrame: b.limits.MaxFrame, QueueBytes: b.limits.QueueBytes, Gauge: &b.queued}
+	return link.Options{MaxFrame: b.limits.MaxFrame, QueueBytes: b.limits.QueueBytes}
 }
 
 // AddParent registers the connection l to a parent broker, before anything is read from
@@ -141,23 +141,11 @@ func (b *Broker) cutFor(to *session, f *link.Frame) *link.Frame {
 	if m.Parse(f.Message()) != nil {
 		return nil
 	}
-	rest, ok := cutRoot(m.Path(), to.parent.Root)
+	rest, ok := shvpath.CutPrefix(m.Path(), to.parent.Root)
 	if !ok {
 		return nil
 	}
 	m.SetPath(rest)
 	r.head = append(m.AppendMeta(r.head[:0]), m.Body()...)
 	return link.NewMessage(r.head)
-}
-
-// cutRoot returns the rest of a clean path at or below another one.
-func cutRoot(path []byte, root string) (rest []byte, ok bool) {
-	if len(path) < len(root) || string(path[:len(root)]) != root {
-		return nil, false
-	}
-	rest = path[len(root):]
-	if len(rest) > 0 && rest[0] != '/' {
-		return nil, false
-	}
-	return bytes.TrimPrefix(rest, []byte("/")), true
 }

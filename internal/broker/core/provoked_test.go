@@ -18,8 +18,8 @@ import (
 // Peers without a login must not be able to fill the disk with log lines.
 func TestStrangersDoNotFillTheLog(t *testing.T) {
 	var text bytes.Buffer
-	limits := core.Limits{Unauthenticated: 1, Connections: 30}
-	o := core.Options{Log: zerolog.New(zerolog.SyncWriter(&text)).Level(zerolog.InfoLevel), Limits: limits}
+	bounds := core.Limits{Unauthenticated: 1, Connections: 30}
+	o := core.Options{Log: zerolog.New(zerolog.SyncWriter(&text)).Level(zerolog.InfoLevel), Limits: bounds}
 	world.Run(t, o, func(t *testing.T, w *world.World) {
 		pending := w.Connect()
 		synctest.Wait()
@@ -60,8 +60,8 @@ func TestStrangersDoNotFillTheLog(t *testing.T) {
 // What everybody can provoke does not hide lines of the same message for other reasons.
 func TestStrangersHideNoOtherReason(t *testing.T) {
 	var text bytes.Buffer
-	limits := core.Limits{UnauthenticatedPerSource: 1, Connections: 2}
-	o := core.Options{Log: zerolog.New(zerolog.SyncWriter(&text)).Level(zerolog.InfoLevel), Limits: limits}
+	bounds := core.Limits{UnauthenticatedPerSource: 1, Connections: 2}
+	o := core.Options{Log: zerolog.New(zerolog.SyncWriter(&text)).Level(zerolog.InfoLevel), Limits: bounds}
 	world.Run(t, o, func(t *testing.T, w *world.World) {
 		pending := w.ConnectFrom("10.0.0.1:1")
 		synctest.Wait()

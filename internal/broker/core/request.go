@@ -19,6 +19,10 @@ const launchMethod = "launchRexec"
 // request passes a request on to its device, or answers it (spec.md 7.1b).
 func (s *session) request(m *rpc.Message, f *link.Frame) {
 	path := shvpath.Clean(m.Path())
+	if len(path) > maxSignalPath || len(m.Method()) > maxSignalPath { // rules may be globs
+		s.tooLong(m, maxSignalPath, "bytes in a path or method")
+		return
+	}
 	var level rpc.Access
 	if s.parent != nil {
 		level = m.Access()
@@ -41,13 +45,18 @@ func (s *session) request(m *rpc.Message, f *link.Frame) {
 	if s.ping(m, path) {
 		return
 	}
+	if refused := s.overShare(); refused != nil {
+		s.broker.stats.requestsRefused.Add(1)
+		s.answer(rpc.AppendError(nil, m.Address(), refused))
+		return
+	}
 	to, rest := s.broker.target(path)
 	if to == nil {
 		s.answerSelf(m, path, level)
 		return
 	}
 	if len(m.Callers()) >= maxStack {
-		s.tooDeep(m) // while the answer still has a reply route
+		s.tooLong(m, maxStack, "caller ids") // while the answer still has a reply route
 		return
 	}
 	asked := replyroutes.Call{ID: m.ID(), Path: path, Method: m.Method(), Level: level}
@@ -96,15 +105,13 @@ func (s *session) ping(m *rpc.Message, path []byte) bool {
 
 // passRequest puts a request into the queue of its device.
 func (s *session) passRequest(m *rpc.Message, f *link.Frame, to *session, asked replyroutes.Call) *rpc.Error {
-	if s.broker.overloaded() {
-		return rpc.Errorf(rpc.CodeTryAgainLater, "the broker is overloaded: too much waits for peers that do not read")
-	}
 	if s.broker.draining.Load() && string(asked.Method) == launchMethod {
 		return rpc.Errorf(rpc.CodeTryAgainLater, stopping)
 	}
 	if !to.routes.Open(m.Callers(), asked, s.opener()) {
 		return rpc.Errorf(rpc.CodeTryAgainLater, "too many callers on one connection")
 	}
+	f.Charge(s.owner.Load())
 	err := s.forward(m, f, to, nil, false)
 	if err == nil {
 		return nil

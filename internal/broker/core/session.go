@@ -11,6 +11,7 @@ import (
 	"shvtools/internal/broker/internal/childbroker"
 	"shvtools/internal/broker/internal/door"
 	"shvtools/internal/broker/internal/replyroutes"
+	"shvtools/internal/broker/internal/shares"
 	"shvtools/internal/broker/internal/stall"
 	"shvtools/internal/shv/rpc"
 	"shvtools/internal/wire/link"
@@ -60,8 +61,9 @@ type session struct {
 	// user has the current rights; nil before the login and for a helper. Written under
 	// broker.mu.
 	user    atomic.Pointer[auth.User]
-	routes  replyroutes.Table // with which the peer may answer
-	watched stall.Watch       // of the watch alone
+	owner   atomic.Pointer[shares.Owner] // pays for what the peer causes; never nil
+	routes  replyroutes.Table            // with which the peer may answer
+	watched stall.Watch                  // of the watch alone
 
 	ready  atomic.Bool   // its login is answered
 	missed atomic.Uint64 // signals that it was too slow for
@@ -129,6 +131,7 @@ func (b *Broker) newSession(l *link.Link, from transport.Peer, secure *transport
 	}
 	s.log = sessionLog{to: &b.opts.Log, session: s}
 	b.sessions[s.id] = s
+	s.owe(s.ownerName())
 	if parent != nil {
 		s.parent, s.login.done = parent, true
 		b.parents[s] = struct{}{}
@@ -168,6 +171,7 @@ func (s *session) end(cause link.Cause) {
 		s.child.Stop()
 	}
 	b.topics.RemoveAll(s)
+	s.owner.Load().Leave()
 	b.tellMounts()
 	s.logEnd(cause, unmounted)
 	for _, n := range notices {
@@ -222,14 +226,14 @@ func (s *session) logEnd(cause link.Cause, unmounted string) {
 func (s *session) message(m *rpc.Message, f *link.Frame) {
 	if !s.login.done {
 		s.broker.opts.Journal.Received(s.id, f.Message(), false)
-		aside(func() { s.beforeLogin(m) })
+		link.Aside(func() { s.beforeLogin(m) })
 		return
 	}
 	if s.broker.opts.Journal != nil {
 		s.broker.opts.Journal.Received(s.id, f.Message(), s.isTunnelData(m))
 	}
 	if len(m.Callers()) > maxStack || len(m.RevCallers()) > maxStack {
-		s.tooDeep(m)
+		s.tooLong(m, maxStack, "caller ids")
 		return
 	}
 	if m.Has(rpc.TagRevCallerIDs) {
@@ -247,11 +251,11 @@ func (s *session) message(m *rpc.Message, f *link.Frame) {
 	}
 }
 
-// tooDeep refuses a message with more caller ids than any reply route has.
-func (s *session) tooDeep(m *rpc.Message) {
+// tooLong refuses a message that has more than n of something.
+func (s *session) tooLong(m *rpc.Message, n int, of string) {
 	s.broker.stats.malformed.Add(1)
 	if m.Kind() == rpc.Request {
-		s.answer(rpc.AppendError(nil, m.Address(), rpc.Errorf(rpc.CodeInvalidRequest, "more than %d caller ids", maxStack)))
+		s.answer(rpc.AppendError(nil, m.Address(), rpc.Errorf(rpc.CodeInvalidRequest, "more than %d %s", n, of)))
 	}
 }
 
@@ -303,6 +307,9 @@ func (s *session) forward(m *rpc.Message, f *link.Frame, to *session, t *tunnel,
 		return err
 	}
 	s.broker.opts.Journal.Sent(to.id, f.Message(), data)
+	if t != nil && to.isBroker() {
+		f.Charge(t.client.session.owner.Load()) // many share the link
+	}
 	flow := s.flowTo(to, t)
 	if s.ticket != nil {
 		return to.link.SendWait(f, flow, s.link)
@@ -375,24 +382,4 @@ func (s *session) Name() string {
 		return "parent broker " + s.parent.Name
 	}
 	return ""
-}
-
-// aside calls f on a stack of its own and waits for it. What happens once in the life of
-// a connection, such as its login, would otherwise leave the read loop with a stack twice
-// as large as it needs. A panic of f becomes one of the caller.
-func aside(f func()) {
-	done := make(chan *link.PanicError)
-	go func() {
-		var failed *link.PanicError
-		defer func() {
-			if p := recover(); p != nil {
-				failed = link.AsPanic(p)
-			}
-			done <- failed
-		}()
-		f()
-	}()
-	if failed := <-done; failed != nil {
-		panic(failed)
-	}
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"shvtools/internal/broker/auth"
+	"shvtools/internal/broker/internal/shares"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/rpc"
 	"shvtools/internal/shv/shvpath"
@@ -11,7 +12,7 @@ import (
 )
 
 const (
-	// maxSignalPath bounds the path of a signal, in bytes.
+	// maxSignalPath bounds the path of a signal or request, and the method of that, in bytes.
 	maxSignalPath = 4 << 10
 	// keptTargets is how large a list of subscribers a session keeps for reuse.
 	keptTargets = 1 << 10
@@ -139,7 +140,7 @@ func (b *Broker) publishUp(f *link.Frame, to, from *session) {
 		// The sender has its own queue space there, whatever waits of others.
 		flow := from.flowTo(to, nil)
 		waiting := to.link.QueuedIn(flow)
-		if waiting == 0 || waiting+own.Size() <= b.limits.QueueBytes/2 && !b.overloaded() {
+		if waiting == 0 || waiting+own.Size() <= b.limits.QueueBytes/2 && to.owner.Load().May(shares.Queued) {
 			err = to.link.Relay(own, flow, from.link)
 		} else {
 			err = link.ErrQueueFull
@@ -160,10 +161,10 @@ func (b *Broker) sendSignal(f *link.Frame, to, from *session) error {
 }
 
 // hasRoomFor reports whether a signal may wait for a subscriber: signals fill half of a
-// queue at most, and none of it while the broker is overloaded.
+// queue at most, and none of it while the subscriber is over its share.
 func (b *Broker) hasRoomFor(f *link.Frame, to *session) bool {
 	waiting := to.link.Queued()
-	return waiting == 0 || waiting+f.Size() <= b.limits.QueueBytes/2 && !b.overloaded()
+	return waiting == 0 || waiting+f.Size() <= b.limits.QueueBytes/2 && to.owner.Load().May(shares.Queued)
 }
 
 // emit sends a signal of the broker's own to all that may list its path. Its source is

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"shvtools/internal/broker/internal/shares"
+	"shvtools/internal/sys/health"
 	"shvtools/internal/wire/link"
 	"shvtools/internal/wire/transport"
 )
@@ -26,10 +28,7 @@ type counters struct {
 	responsesLost                   atomic.Uint64
 
 	logins    [LoginResults]atomic.Uint64
-	loginTime struct {
-		counts [len(latencyBounds) + 1]atomic.Uint64
-		sum    atomic.Int64 // nanoseconds
-	}
+	loginTime health.LatencyCounter
 
 	ended [link.Causes]atomic.Uint64 // connections, by the cause of their end
 }
@@ -46,9 +45,9 @@ type Stats struct {
 	Unauthenticated                int    // of the clients
 	Subscriptions                  int    // of clients and parent brokers
 	Awaiting                       int    // calls that wait for a helper, and so for a tunnel
-	Queued                         int64  // bytes that wait for peers
+	Queued, Begun                  int64  // bytes that wait for peers, and of unfinished frames
 	Requests, Responses, Signals   uint64 // that were passed on; signals without a subscriber too
-	Unmounted, Missed              uint64 // signals without a mount point; signals that a subscriber did not get
+	Unmounted, Missed, Skipped     uint64 // signals without a mount point, that a subscriber did not get, see topics
 	Unaddressed, Forged, Late, Bad uint64 // messages that were dropped
 	Misplaced                      uint64 // answers to calls of another device, which were dropped
 
@@ -61,7 +60,7 @@ type Stats struct {
 	TunnelBytesToClients uint64
 	TunnelBytesToHelpers uint64
 	Logins               [LoginResults]uint64
-	LoginTime            Latency // how long checking logins took, without what they are held back for
+	LoginTime            health.Latency // how long checking logins took, without what they are held back for
 	Listeners            []ListenerStats
 
 	// Ended counts connections by the cause of their end, including those that were
@@ -81,40 +80,23 @@ type LoginResult int
 
 // The results of a login.
 const (
-	LoginAccepted   LoginResult = iota
-	LoginOfHelper               // accepted, with the secret of a tunnel
-	LoginInvalid                // an unknown user, a wrong password, or not from there
-	LoginRefused                // for any other reason, such as a mount point that is taken
-	LoginOverloaded             // not checked, since too much waits for slow peers
-	LoginStopping               // not checked, since the broker stops
-	LoginResults    = int(iota)
+	LoginAccepted LoginResult = iota
+	LoginOfHelper             // accepted, with the secret of a tunnel
+	LoginInvalid              // an unknown user, a wrong password, or not from there
+	LoginRefused              // for any other reason, such as a mount point that is taken
+	LoginStopping             // not checked, since the broker stops
+	LoginResults  = int(iota)
 )
 
 // String returns the name of the result in the metrics.
 func (r LoginResult) String() string {
-	return [...]string{"accepted", "accepted helper", "invalid", "refused", "overloaded", "stopping"}[r]
-}
-
-// latencyBounds are the longest times of the classes of a Latency, except the last one.
-var latencyBounds = [...]time.Duration{
-	time.Millisecond, 5 * time.Millisecond, 10 * time.Millisecond, 25 * time.Millisecond,
-	50 * time.Millisecond, 100 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond,
-	time.Second, 2500 * time.Millisecond, 5 * time.Second, 10 * time.Second,
-}
-
-// Latency is a histogram of times.
-type Latency struct {
-	Bounds []time.Duration // the longest time of each class; the last one has none
-	Counts []uint64        // of the classes
-	Sum    time.Duration
+	return [...]string{"accepted", "accepted helper", "invalid", "refused", "stopping"}[r]
 }
 
 // loginDone counts a login, and how long checking it took.
 func (c *counters) loginDone(r LoginResult, took time.Duration) {
 	c.logins[r].Add(1)
-	class, _ := slices.BinarySearch(latencyBounds[:], took)
-	c.loginTime.counts[class].Add(1)
-	c.loginTime.sum.Add(int64(took))
+	c.loginTime.Add(took)
 }
 
 // listenerCounts are the connections of a listener.
@@ -142,12 +124,14 @@ func (b *Broker) Stats() Stats {
 		Unauthenticated: b.connections.Pending(),
 		Subscriptions:   b.topics.Len(),
 		Awaiting:        len(b.calls),
-		Queued:          b.queued.Bytes(),
+		Queued:          b.shares.Used(shares.Queued),
+		Begun:           b.shares.Used(shares.Begun),
 		Requests:        b.stats.requests.Load(),
 		Responses:       b.stats.responses.Load(),
 		Signals:         b.stats.signals.Load(),
 		Unmounted:       b.stats.unmounted.Load(),
 		Missed:          b.stats.missed.Load(),
+		Skipped:         b.topics.Skipped(),
 		Unaddressed:     b.stats.unaddressed.Load(),
 		Forged:          b.stats.forged.Load(),
 		Misplaced:       b.stats.misplaced.Load(),
@@ -158,7 +142,7 @@ func (b *Broker) Stats() Stats {
 		RequestsDenied:  b.stats.requestsDenied.Load(),
 		Traffic:         b.endedTotals.traffic,
 		TunnelsOpened:   uint64(b.lastTunnel),
-		LoginTime:       Latency{Bounds: latencyBounds[:], Sum: time.Duration(b.stats.loginTime.sum.Load())},
+		LoginTime:       b.stats.loginTime.Latency(),
 	}
 	for _, one := range b.sessions {
 		s.Traffic = s.Traffic.Plus(one.traffic())
@@ -175,9 +159,6 @@ func (b *Broker) Stats() Stats {
 	slices.SortFunc(s.Listeners, func(x, y ListenerStats) int { return cmp.Compare(x.URL, y.URL) })
 	for result := range s.Logins {
 		s.Logins[result] = b.stats.logins[result].Load()
-	}
-	for i := range b.stats.loginTime.counts {
-		s.LoginTime.Counts = append(s.LoginTime.Counts, b.stats.loginTime.counts[i].Load())
 	}
 	for cause := range s.Ended {
 		s.Ended[cause] = b.stats.ended[cause].Load()

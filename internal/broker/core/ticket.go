@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"time"
 
@@ -153,6 +154,7 @@ func (s *session) admitTunnel(secret string) *rpc.Error {
 	}
 	if redeemed {
 		t.helper, s.ticket = s, t
+		s.owe(cmp.Or(b.sessions[t.caller], t.agent).owner.Load().Name())
 		s.watchExpiryLocked(t.agent.user.Load())
 		t.timer = time.AfterFunc(b.opts.SecretLife, func() { b.hurry(t) })
 	}

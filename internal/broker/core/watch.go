@@ -24,6 +24,8 @@ func (b *Broker) watch() {
 			for s, cause := range b.stalled(now) {
 				s.link.Close(cause)
 			}
+		case k := <-b.shares.Over():
+			b.shares.Relieve(k, b.accounts)
 		case <-b.done:
 			return
 		}

@@ -123,11 +123,11 @@ func TestWebSocketFaultsHaveACause(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			limits := core.Limits{}
+			bounds := core.Limits{}
 			if tt.cause == link.LoginTimeout {
-				limits.LoginDeadline = hurried
+				bounds.LoginDeadline = hurried
 			}
-			d := openDoors(t, core.Options{Limits: limits})
+			d := openDoors(t, core.Options{Limits: bounds})
 			other := d.connect("ws").Login("iot", world.Password, "{}")
 			c := d.web(shv3)
 			told := make(chan string, 1)

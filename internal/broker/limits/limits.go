@@ -37,9 +37,16 @@ type Limits struct {
 	LoginPenalty time.Duration
 
 	// QueueBytes bounds what waits for one peer; what more means depends on the kind
-	// of message (docs/design.md). QueueTotal bounds what waits for all peers: beyond
-	// it no request and no login is accepted, and signals are dropped.
-	QueueBytes, QueueTotal int
+	// of message (docs/design.md). QueueTotal bounds what waits for all peers, and
+	// FramesTotal the memory of messages that have begun and are not complete. Each is
+	// divided into shares (package shares).
+	QueueBytes, QueueTotal, FramesTotal int
+	// DevicesPerUser is how many devices of one user have a share of their own.
+	DevicesPerUser int
+	// Work bounds the steps of comparing signals with patterns of subscriptions in a
+	// second, and WorkPerUser those for one user. Beyond it signals are dropped. No
+	// configuration sets them.
+	Work, WorkPerUser int
 	// WriteStall is how long a peer may take nothing of what waits for it; one that has
 	// a tunnel may for ever, since its user may be away. FrameStall is how long a
 	// peer may stop within a frame.
@@ -86,6 +93,12 @@ var declarations = []declaration{
 		unit: conf.Size, standard: link.DefaultQueueBytes, lowest: 64 << 10, highest: 1 << 30},
 	{key: "queue-total", about: "bytes that wait for all clients", size: func(l *Limits) *int { return &l.QueueTotal },
 		unit: conf.Size, standard: 256 << 20, lowest: 1 << 20, highest: 1 << 40},
+	{key: "frames-total", about: "memory of messages of all clients that have not arrived as a whole",
+		size: func(l *Limits) *int { return &l.FramesTotal },
+		unit: conf.Size, standard: 256 << 20, lowest: 1 << 20, highest: 1 << 40},
+	{key: "devices-per-user", about: "devices of one user that have a share of their own",
+		size: func(l *Limits) *int { return &l.DevicesPerUser },
+		unit: conf.Count, standard: 20_000, lowest: 1, highest: 1e6},
 	{key: "write-stall", about: "how long a client without a tunnel may leave unread what waits for it",
 		time:     func(l *Limits) *time.Duration { return &l.WriteStall },
 		standard: int64(DefaultWriteStall), lowest: int64(time.Second), highest: int64(time.Hour)},
@@ -95,6 +108,8 @@ var declarations = []declaration{
 	{key: "login-deadline", about: "how long a connection may take to log in",
 		time:     func(l *Limits) *time.Duration { return &l.LoginDeadline },
 		standard: int64(DefaultLoginDeadline), lowest: int64(time.Second), highest: int64(10 * time.Minute)},
+	{size: func(l *Limits) *int { return &l.Work }, standard: 50_000_000},
+	{size: func(l *Limits) *int { return &l.WorkPerUser }, standard: 10_000_000},
 	{time: func(l *Limits) *time.Duration { return &l.LoginPenalty }, standard: int64(DefaultLoginPenalty)},
 }
 

@@ -16,7 +16,7 @@ func TestEachFieldHasItsDefaultAndItsSetting(t *testing.T) {
 		}
 	}
 	settings := limits.Settings(func(l *limits.Limits) *limits.Limits { return l })
-	if got, want := len(settings), all.NumField()-1; got != want { // LoginPenalty has none
+	if got, want := len(settings), all.NumField()-3; got != want { // LoginPenalty, Work and WorkPerUser have none
 		t.Errorf("%d settings of %d fields", got, want)
 	}
 	given := limits.Limits{MaxFrame: 1, LoginDeadline: time.Minute}

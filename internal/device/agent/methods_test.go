@@ -155,8 +155,8 @@ func TestLevels(t *testing.T) {
 		{"sys/fs", rpc.AccessRead, "lsfiles"},
 		{"sys/fs", rpc.AccessWrite, "mkfile mkdir"},
 		{"sys/fs", rpc.AccessService, "rmdir"},
-		{"sys/fs/f", rpc.AccessBrowse, "size sizeCompressed"},
-		{"sys/fs/f", rpc.AccessRead, "stat crc sha1 read hash readCompressed"},
+		{"sys/fs/f", rpc.AccessBrowse, "size"},
+		{"sys/fs/f", rpc.AccessRead, "stat crc sha1 read hash sizeCompressed readCompressed"},
 		{"sys/fs/f", rpc.AccessWrite, "write truncate append"},
 		{"sys/fs/f", rpc.AccessService, "delete"},
 	} {

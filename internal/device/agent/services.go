@@ -30,8 +30,10 @@ const (
 	maxUserFileWaiting = 256
 	maxFileBytes       = 32 << 20
 	maxUserFileBytes   = 16 << 20
-	// fileTime is how long a request for a file may take.
-	fileTime = 10 * time.Minute
+	// fileTime is how long a request for a file may take, and filePatience how long it waits
+	// without a question of its caller.
+	fileTime     = 10 * time.Minute
+	filePatience = 30 * time.Second
 	// maxParamItems bounds the values in a request: in the memory of a small device they
 	// take many times their bytes. A runCmd with very many arguments has fewer.
 	maxParamItems = 64 << 10
@@ -91,7 +93,8 @@ func newServices(o Options, often *lograte.Lines) *services {
 		s.files = fsnode.New(o.Files)
 		s.fileJobs = asynccall.NewLane("file calls", asynccall.Limits{
 			Running: maxFileJobs, Waiting: maxFileWaiting, Bytes: maxFileBytes, Time: fileTime,
-			PerUser: asynccall.Share{Running: maxUserFileJobs, Waiting: maxUserFileWaiting, Bytes: maxUserFileBytes},
+			Patience: filePatience,
+			PerUser:  asynccall.Share{Running: maxUserFileJobs, Waiting: maxUserFileWaiting, Bytes: maxUserFileBytes},
 		})
 	}
 	return s

@@ -16,6 +16,9 @@ type Limits struct {
 	Bytes   int           // size of the requests of both
 	PerUser Share         // part of the above for one user
 	Time    time.Duration // that a call may run; 0: any
+	// Patience is how long a call may wait without a question of its caller, who may have
+	// left. When it would have its turn then, it is refused instead. 0: any time.
+	Patience time.Duration
 }
 
 // Share is the part of a lane that one user may have. A zero field means all of it. Each
@@ -50,6 +53,8 @@ type job struct {
 	order   string // "": none
 	size    int
 	run     func()
+	refuse  func(error) // answers it when it does not run
+	asked   time.Time   // when its caller last wanted it
 }
 
 // timeError is the cause for the end of a call that took too long.
@@ -112,6 +117,7 @@ func (l *Lane) add(j *job) error {
 	case share.Waiting > 0 && j.unnamed && l.unnamed.Waiting >= less(l.limits.Waiting, share.Waiting):
 		return l.tooManyUnnamed()
 	default:
+		j.asked = time.Now()
 		l.waiting = append(l.waiting, j)
 		l.countLocked(j, Share{Waiting: 1})
 	}
@@ -198,10 +204,37 @@ func (l *Lane) fillLocked() {
 			break
 		}
 		next := l.waiting[i]
+		if p := l.limits.Patience; p > 0 && time.Since(next.asked) > p {
+			l.forsakeLocked(next)
+			continue
+		}
 		l.waiting = slices.Delete(l.waiting, i, i+1)
 		l.countLocked(next, Share{Waiting: -1})
 		l.beginLocked(next)
 	}
+}
+
+// forsakeLocked refuses a waiting call that nobody wants any more, with all that were to
+// run after it: they must not run without it.
+func (l *Lane) forsakeLocked(j *job) {
+	why := rpc.Errorf(rpc.CodeTryAgainLater,
+		"the %s in progress on this device took too long, and nobody asked for this one meanwhile; try again later", l.what)
+	l.waiting = slices.DeleteFunc(l.waiting, func(w *job) bool {
+		if w != j && (j.order == "" || w.order != j.order) {
+			return false
+		}
+		l.bytes -= w.size
+		l.countLocked(w, Share{Waiting: -1, Bytes: -w.size})
+		go w.refuse(why) // it may wait for queue space
+		return true
+	})
+}
+
+// want says that the caller of j still waits for it.
+func (l *Lane) want(j *job) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	j.asked = time.Now()
 }
 
 // nextLocked returns the index of the waiting call whose turn it is, -1 for none.

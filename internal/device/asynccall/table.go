@@ -73,7 +73,7 @@ type Turn struct {
 func (t *Table) Start(lane *Lane, r *node.Request, turn Turn, run Func) (chainpack.Value, error) {
 	c := &call{key: keyOf(r.From), from: r.From, lane: lane}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
-	c.job = job{size: r.Size, run: func() { t.run(c, run) }}
+	c.job = job{size: r.Size, run: func() { t.run(c, run) }, refuse: func(why error) { t.refuse(c, why) }}
 	caller := string(r.From.Callers.AppendKey(nil))
 	if c.job.user = "user " + turn.User; turn.User == "" {
 		c.job.user, c.job.unnamed = "caller "+caller, true
@@ -87,6 +87,7 @@ func (t *Table) Start(lane *Lane, r *node.Request, turn Turn, run Func) (chainpa
 	case t.closed:
 		return chainpack.Value{}, ErrLost
 	case t.calls[c.key] != nil:
+		t.calls[c.key].want()
 		return chainpack.Value{}, node.ErrLater // repeated; the running one is answered
 	}
 	t.running.Add(1)
@@ -162,7 +163,25 @@ func (t *Table) Progress(from rpc.Address) (progress float64, ok bool) {
 	if c == nil {
 		return 0, false
 	}
+	c.want()
 	return math.Float64frombits(c.progress.Load()), true
+}
+
+// want says that the caller still waits for the answer.
+func (c *call) want() {
+	if c.lane != nil {
+		c.lane.want(&c.job)
+	}
+}
+
+// refuse answers a call that waited and does not run.
+func (t *Table) refuse(c *call, why error) {
+	defer t.running.Done()
+	if c.ctx.Err() == nil {
+		_ = t.send(rpc.AppendError(nil, c.from, rpc.AsError(why))) // fails at the end of the connection only
+	}
+	c.cancel(why)
+	t.forget(c)
 }
 
 // Abort ends the call with this address, without an answer. It implements node.Running.

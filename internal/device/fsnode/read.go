@@ -36,7 +36,7 @@ func (o *op) fileMethods() []node.Method {
 		{Name: "sha1", Flags: long, Param: part, Result: "b(20)", Access: rpc.AccessRead, Call: o.sha1},
 		{Name: "read", Flags: node.FlagLarge, Param: readPart, Result: "b", Access: rpc.AccessRead, Call: o.read},
 		{Name: "hash", Flags: long, Result: "s", Access: rpc.AccessRead, Call: o.hash},
-		{Name: "sizeCompressed", Flags: long, Param: "s|{?}|n", Result: "u", Access: rpc.AccessBrowse,
+		{Name: "sizeCompressed", Flags: long, Param: "s|{?}|n", Result: "u", Access: rpc.AccessRead,
 			Call: o.sizeCompressed},
 		{Name: "readCompressed", Flags: node.FlagLarge | long, Param: "{?}|n", Result: "b", Access: rpc.AccessRead,
 			Call: o.readCompressed},

@@ -61,7 +61,7 @@ func nextPlaces(names []string, at []int, name string) (next []int) {
 				add(i) // ** takes the name, or none
 				continue
 			}
-			if glob(names[i]).match([]byte(name)) {
+			if glob(names[i]).match([]byte(name), boundless()) {
 				add(i + 1)
 			}
 			break

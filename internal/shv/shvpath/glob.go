@@ -117,23 +117,28 @@ func decode[T ~string | ~[]byte](text T) (r rune, size int) {
 
 // match reports whether the glob matches a name. It goes back to the last * only, which is enough:
 // it takes at most the length of the pattern times that of the name. It does not allocate.
-func (g glob) match(name []byte) bool {
+func (g glob) match(name []byte, left *Steps) bool {
 	p, n := 0, 0
 	star, resume := -1, 0
 	for n < len(name) {
+		if !left.take(1) {
+			return false
+		}
 		if p < len(g) && g[p] == '*' {
 			star, resume = p, n
 			p++
 			continue
 		}
-		if used, size, ok := g[p:].one(name[n:]); ok {
+		used, size, ok := g[p:].one(name[n:])
+		left.take(used)
+		if ok {
 			p, n = p+used, n+size
 			continue
 		}
 		if star < 0 {
 			return false
 		}
-		_, size := decode(name[resume:])
+		_, size = decode(name[resume:])
 		resume += size
 		p, n = star+1, resume
 	}
@@ -175,7 +180,10 @@ func (g glob) set(r rune) (used int, ok bool) {
 	negated := at == 2
 	found := false
 	for first := true; at < len(text) && (text[at] != ']' || first); first = false {
-		low, size := setRune(text[at:])
+		low, size := rune(text[at]), 1
+		if low >= utf8.RuneSelf || low == '\\' {
+			low, size = setRune(text[at:])
+		}
 		at += size
 		high := low
 		if isRange(text[at:]) {

@@ -90,14 +90,16 @@ func (p Pattern) Stem(n int) string {
 
 // Match reports whether a clean path belongs to the set. It does not allocate, and takes at most
 // the length of the path times that of the pattern.
-func (p Pattern) Match(path []byte) bool {
+func (p Pattern) Match(path []byte) bool { return p.match(path, boundless()) }
+
+func (p Pattern) match(path []byte, left *Steps) bool {
 	switch p.kind {
 	case exact:
 		return string(path) == p.prefix
 	case subtree:
 		return isBelow(path, p.prefix)
 	}
-	return matchNames(p.names, path)
+	return matchNames(p.names, path, left)
 }
 
 // isBelow reports whether a clean path is at or below prefix, which is clean, too.
@@ -112,17 +114,20 @@ func isBelow(path []byte, prefix string) bool {
 }
 
 // matchNames goes back to the last ** only, which is enough. names is not empty.
-func matchNames(names []glob, path []byte) bool {
+func matchNames(names []glob, path []byte, left *Steps) bool {
 	var resume []byte // the path after the names that the last ** took
 	p, stars := 0, -1
 	for len(path) > 0 {
+		if !left.take(1) {
+			return false
+		}
 		if p < len(names) && names[p] == anyNames {
 			stars, resume = p, path
 			p++
 			continue
 		}
 		name, rest := cut(path)
-		if p < len(names) && names[p].match(name) {
+		if p < len(names) && names[p].match(name, left) {
 			p, path = p+1, rest
 			continue
 		}

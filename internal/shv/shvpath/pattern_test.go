@@ -124,7 +124,7 @@ func TestHostilePatternsTakeBoundedWork(t *testing.T) {
 	}
 }
 
-func mustRI(t *testing.T, text string) shvpath.RI {
+func mustRI(t testing.TB, text string) shvpath.RI {
 	t.Helper()
 	r, err := shvpath.ParseRI(text)
 	if err != nil {

@@ -66,14 +66,14 @@ func parseName(text string) (name, error) {
 	return name{glob: glob(text), kind: globs}, nil
 }
 
-func (n name) match(text []byte) bool {
+func (n name) match(text []byte, left *Steps) bool {
 	switch n.kind {
 	case exact:
 		return string(text) == string(n.glob)
 	case subtree:
 		return true
 	}
-	return n.glob.match(text)
+	return n.glob.match(text, left)
 }
 
 // String returns the identifier as it was given, without needless slashes.
@@ -107,13 +107,20 @@ func (r RI) Path() Pattern { return r.path }
 // MatchMethod reports whether r means a method at a clean path. An identifier with a SIGNAL means
 // signals only. It does not allocate.
 func (r RI) MatchMethod(path, method []byte) bool {
-	return (r.parts == 1 || r.parts == 2) && r.method.match(method) && r.path.Match(path)
+	return (r.parts == 1 || r.parts == 2) && r.method.match(method, boundless()) && r.path.Match(path)
 }
 
 // MatchSignal reports whether r means a signal of a clean path; source is the method that the
 // signal belongs to. It does not allocate.
 func (r RI) MatchSignal(path, source, signal []byte) bool {
-	return r.parts > 0 && r.signal.match(signal) && r.method.match(source) && r.path.Match(path)
+	return r.MatchSignalWithin(path, source, signal, boundless())
+}
+
+// MatchSignalWithin is MatchSignal that takes its steps from left, and returns false if there are
+// not enough.
+func (r RI) MatchSignalWithin(path, source, signal []byte, left *Steps) bool {
+	return left.take(1) && r.parts > 0 &&
+		r.signal.match(signal, left) && r.method.match(source, left) && r.path.match(path, left)
 }
 
 // Method returns the glob of the methods.

@@ -84,6 +84,7 @@ func leftovers(s core.Stats) (found []string) {
 	note("calls that wait for a tunnel", s.Awaiting)
 	note("subscriptions", s.Subscriptions)
 	note("bytes in queues", int(s.Queued))
+	note("bytes of unfinished messages", int(s.Begun))
 	for _, l := range s.Listeners {
 		note("connections of "+l.URL, l.Open)
 	}

@@ -7,6 +7,7 @@ import (
 	"go.uber.org/goleak"
 
 	"shvtools/internal/broker/core"
+	"shvtools/internal/broker/limits"
 	"shvtools/internal/wire/link"
 )
 
@@ -36,7 +37,7 @@ func TestWorldEndsWithItsTest(t *testing.T) {
 	t.Run("in a bubble", func(t *testing.T) {
 		Run(t, core.Options{}, func(t *testing.T, w *World) {
 			live(t, w)
-			time.Sleep(core.DefaultLoginDeadline)
+			time.Sleep(limits.DefaultLoginDeadline)
 			if n := w.Ended(link.LoginTimeout); n != 1 {
 				t.Errorf("%d ended before their login", n)
 			}

@@ -12,8 +12,10 @@ const (
 	WriteError                        // the connection failed while writing
 	ProtocolError                     // the peer sent something that is not a message
 	FrameTooLong                      // the peer declared a frame above the limit
+	TooMuchBegun                      // the unfinished frames of the user take too much memory
 	FrameStalled                      // the peer began a frame and did not finish it
 	SlowPeer                          // the queue has no space, since the peer is slow
+	TooMuchQueued                     // more waits for the user than for others, and too much in all
 	WriteStalled                      // the peer took nothing of the queue for too long
 	IdleTimeout                       // the peer was silent for longer than agreed
 	LoginTimeout                      // the peer did not log in in time
@@ -51,8 +53,10 @@ var causeTexts = [...]string{
 	WriteError:           "connection lost while writing",
 	ProtocolError:        "protocol error",
 	FrameTooLong:         "frame too long",
+	TooMuchBegun:         "too much memory in unfinished messages",
 	FrameStalled:         "frame not finished in time",
 	SlowPeer:             "peer too slow",
+	TooMuchQueued:        "too much waits for the user's connections",
 	WriteStalled:         "peer does not read",
 	IdleTimeout:          "idle for too long",
 	LoginTimeout:         "no login in time",

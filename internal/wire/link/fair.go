@@ -105,19 +105,6 @@ func (r *fair) take(frames []*Frame, size int) []*Frame {
 	return frames
 }
 
-// drop releases all frames.
-func (r *fair) drop() {
-	for _, list := range [][]*Flow{r.fresh, r.ring} {
-		for _, flow := range list {
-			for _, f := range flow.frames {
-				f.Release()
-			}
-			flow.frames, flow.bytes = nil, 0
-		}
-	}
-	r.fresh, r.ring = nil, nil
-}
-
 // QueuedIn returns how many bytes of a stream wait for the peer.
 func (l *Link) QueuedIn(flow *Flow) int {
 	l.out.mu.Lock()

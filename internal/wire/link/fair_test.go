@@ -135,7 +135,7 @@ func TestManySmallStreamsDoNotStarveALargeOne(t *testing.T) {
 		}
 		left = len(large.frames)
 	}
-	r.drop()
+	(&queue{fair: &r}).dropAllLocked()
 }
 
 // Full streams together leave queue space for the keystrokes of others.

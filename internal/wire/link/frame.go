@@ -31,7 +31,8 @@ type Frame struct {
 	buf   []byte
 	start int // of the payload, which begins with the protocol byte
 	end   int
-	wire  int // of the length prefix; 0: the frame is not ready to be sent
+	wire  int     // of the length prefix; 0: the frame is not ready to be sent
+	payer Account // while it waits; nil: that of the link
 	// gathers says that a queue made this frame of the bytes of small frames and may append more
 	// while it waits.
 	gathers bool
@@ -55,7 +56,7 @@ func NewFrame(capacity int) *Frame {
 			f = &Frame{class: i, buf: make([]byte, headroom+size+tailroom)}
 		}
 		f.refs.Store(1)
-		f.start, f.end, f.wire, f.gathers = headroom, headroom, 0, false
+		f.start, f.end, f.wire, f.payer, f.gathers = headroom, headroom, 0, nil, false
 		return f
 	}
 	f := &Frame{class: -1, buf: make([]byte, headroom+capacity+tailroom), start: headroom, end: headroom}

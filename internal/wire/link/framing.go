@@ -29,16 +29,16 @@ func framingOf(conn net.Conn) (framing, net.Conn) {
 }
 
 // writeFramed writes frames in order and releases those that are written.
-func (l *Link) writeFramed(frames []*Frame) error {
+func (l *Link) writeFramed(frames []*Frame) (written int, err error) {
 	for i, f := range frames {
 		if err := l.writeWire(f.wireBytes(), i+1 < len(frames)); err != nil {
-			return err
+			return i, err
 		}
-		l.account(f.Size())
+		l.account(f.Size(), frames[i:i+1])
 		f.Release()
 		frames[i] = nil
 	}
-	return nil
+	return len(frames), nil
 }
 
 // writeWire writes the whole frames that wire holds in the block framing. more says that others
@@ -60,12 +60,23 @@ func (l *Link) writeWire(wire []byte, more bool) error {
 
 // withSpace returns a frame with space for more bytes and the content of f: f itself, or a larger
 // one that replaces it. It serves frames whose length nobody declares.
-func (f *Frame) withSpace() *Frame {
+// With an error it is f, and the caller's account has no more memory.
+func (l *Link) withSpace(f *Frame) (*Frame, error) {
 	if f.end < len(f.buf)-tailroom {
-		return f
+		return f, nil
 	}
-	larger := NewFrame(2 * (f.end - f.start))
+	return l.grow(f, f.end-f.start)
+}
+
+// grow returns a frame with space for at least more bytes after the content of f, which it
+// releases. With an error it is f.
+func (l *Link) grow(f *Frame, more int) (*Frame, error) {
+	size := f.end - f.start + more
+	if err := l.reading.reserve(size); err != nil {
+		return f, err
+	}
+	larger := NewFrame(size)
 	larger.end += copy(larger.buf[larger.end:], f.Payload())
 	f.Release()
-	return larger
+	return larger, nil
 }

@@ -38,9 +38,8 @@ type Handler interface {
 
 // Options are the limits of a link. A zero field means its default.
 type Options struct {
-	MaxFrame   int    // bytes of a payload that is accepted; 0: DefaultMaxFrame
-	QueueBytes int    // bytes that may wait for the peer; 0: DefaultQueueBytes
-	Gauge      *Gauge // counts the queued bytes of several links together; nil: none
+	MaxFrame   int // bytes of a payload that is accepted; 0: DefaultMaxFrame
+	QueueBytes int // bytes that may wait for the peer; 0: DefaultQueueBytes
 }
 
 // Link is one connection. Run is called once; all other methods may be called concurrently.
@@ -70,6 +69,7 @@ type Link struct {
 
 	// Owned by the read loop.
 	in      input
+	reading reading
 	relayed []*Link       // the links that it relayed to and has not flushed yet
 	space   chan struct{} // capacity 1, gets a token for queue space; nil until it first waits
 }
@@ -92,7 +92,7 @@ func New(conn net.Conn, o Options) *Link {
 	l.try.init(raw)
 	l.in.init(l, raw)
 	l.maxFrame.Store(int64(o.MaxFrame))
-	l.out.gauge, l.out.limit = o.Gauge, o.QueueBytes
+	l.out.limit = o.QueueBytes
 	return l
 }
 

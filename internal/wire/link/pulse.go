@@ -87,25 +87,3 @@ func (l *Link) writePieces(b []byte) (n int, err error) {
 	}
 	return n, err
 }
-
-// Gauge counts the bytes that wait in the queues of many links. The zero value is ready.
-type Gauge struct{ bytes atomic.Int64 }
-
-// Bytes returns the current count.
-func (g *Gauge) Bytes() int64 { return g.bytes.Load() }
-
-// addLocked changes how many bytes wait.
-func (q *queue) addLocked(n int) {
-	q.bytes += n
-	if q.gauge != nil {
-		q.gauge.bytes.Add(int64(n))
-	}
-}
-
-// leaveGaugeLocked takes what the queue of an ended link still counts out of its gauge.
-func (q *queue) leaveGaugeLocked() {
-	if q.gauge != nil {
-		q.gauge.bytes.Add(int64(-q.bytes))
-		q.gauge = nil
-	}
-}

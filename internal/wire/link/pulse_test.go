@@ -46,8 +46,9 @@ func TestPulseSeesWhatTheSystemStillBrings(t *testing.T) {
 			if secure {
 				near, far = shakeHands(t, near, far)
 			}
-			gauge := new(link.Gauge)
-			l := link.New(near, link.Options{QueueBytes: 64 << 20, Gauge: gauge})
+			account := new(account)
+			l := link.New(near, link.Options{QueueBytes: 64 << 20})
+			l.SetAccount(account)
 			ended := make(chan struct{})
 			go func() { defer close(ended); l.Run(handler{}) }()
 			f := link.NewMessage(message(1, 32<<20))
@@ -56,8 +57,8 @@ func TestPulseSeesWhatTheSystemStillBrings(t *testing.T) {
 				t.Fatal(err)
 			}
 			still := settled(t, l)
-			if still.Queued == 0 || gauge.Bytes() != int64(still.Queued) {
-				t.Fatalf("%+v, gauge %d", still, gauge.Bytes())
+			if n := account.queued.Load(); still.Queued == 0 || n != int64(f.Size()) { // until the whole frame is written
+				t.Fatalf("%+v, charged %d", still, n)
 			}
 			if _, err := io.ReadFull(far, make([]byte, 16<<10)); err != nil {
 				t.Fatal(err)
@@ -70,8 +71,8 @@ func TestPulseSeesWhatTheSystemStillBrings(t *testing.T) {
 			}
 			l.Close(link.Done)
 			<-ended
-			if n := gauge.Bytes(); n != 0 {
-				t.Errorf("the gauge still counts %d bytes", n)
+			if n := account.queued.Load(); n != 0 {
+				t.Errorf("%d bytes are still charged", n)
 			}
 		})
 	}

@@ -18,11 +18,13 @@ type queue struct {
 	frames  []*Frame // waiting
 	spare   []*Frame // the slice that was written last, to be filled next
 	skip    int      // bytes of the first frame that are written already
-	bytes   int      // of frames waiting and being written; changed by addLocked
+	bytes   int      // of frames waiting and being written
 	own     int      // of the frames in frames, which on a shared link belong to no stream
-	gauge   *Gauge   // of many queues; nil: none, or no longer
+	account Account  // pays for frames without a payer; nil: nobody
+	charged int      // bytes of those, until they are written as a whole
 	busy    bool     // somebody writes
 	closed  bool
+	dropped bool              // what waited is dropped
 	last    bool              // no more is taken: the link ends when the rest is written
 	waiting []chan<- struct{} // each has capacity for a token, which it gets when bytes were written
 
@@ -104,14 +106,16 @@ func (q *queue) acceptLocked(flow *Flow, f *Frame) (first bool, err error) {
 		q.pushLocked(f)
 		return first, nil
 	}
-	q.addLocked(f.Size())
+	q.bytes += f.Size()
+	q.chargeLocked(f)
 	q.fair.push(f, flow)
 	return first, nil
 }
 
 // pushLocked appends f.
 func (q *queue) pushLocked(f *Frame) {
-	q.addLocked(f.Size())
+	q.bytes += f.Size()
+	q.chargeLocked(f)
 	q.own += f.Size()
 	q.frames = appendFrame(q.frames, f)
 }
@@ -123,9 +127,9 @@ func appendFrame(frames []*Frame, f *Frame) []*Frame {
 		return append(frames, f)
 	}
 	last := frames[len(frames)-1]
-	if !last.gathers || len(last.buf)-last.end < f.Size() {
+	if !last.gathers || last.payer != f.payer || len(last.buf)-last.end < f.Size() {
 		last = NewFrame(4 * copyBelow)
-		last.gathers, last.wire = true, last.start
+		last.gathers, last.wire, last.payer = true, last.start, f.payer
 		frames = append(frames, last)
 	}
 	last.end += copy(last.buf[last.end:], f.wireBytes())

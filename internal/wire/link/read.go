@@ -11,9 +11,6 @@ import (
 )
 
 const (
-	// trusted is how many bytes of memory a declared length gets at once; it gets more only as
-	// the bytes arrive.
-	trusted = 256 << 10
 	// maxLength is the size of the longest length prefix that is read, in bytes (spec.md 1.3).
 	maxLength = 18
 )
@@ -53,6 +50,7 @@ func (l *Link) readLoop(h Handler) (Cause, error) {
 
 // nextFrame reads one frame.
 func (l *Link) nextFrame(in *input) (*Frame, Cause, error) {
+	defer l.reading.done()
 	if l.framing != nil {
 		return l.framing.readFrame(l)
 	}
@@ -94,7 +92,11 @@ func (l *Link) readFrame(in *input) (*Frame, Cause, error) {
 	if uint64(in.buffered()) < length {
 		l.pulse.entered()
 	}
-	f := NewFrame(min(int(length), trusted))
+	first := min(int(length), firstReserved)
+	if err := l.reading.reserve(first); err != nil {
+		return nil, TooMuchBegun, err
+	}
+	f := NewFrame(first)
 	for remaining := int(length); ; {
 		n := min(remaining, len(f.buf)-tailroom-f.end)
 		if _, err := io.ReadFull(in, f.buf[f.end:f.end+n]); err != nil {
@@ -108,15 +110,11 @@ func (l *Link) readFrame(in *input) (*Frame, Cause, error) {
 		if remaining -= n; remaining == 0 {
 			return f, Open, nil
 		}
-		f.grow(min(remaining, f.end-f.start))
+		if f, err = l.grow(f, min(remaining, f.end-f.start)); err != nil {
+			f.Release()
+			return nil, TooMuchBegun, err
+		}
 	}
-}
-
-// grow adds n bytes of space.
-func (f *Frame) grow(n int) {
-	buf := make([]byte, f.end+n+tailroom)
-	copy(buf, f.buf[:f.end])
-	f.buf, f.class = buf, -1
 }
 
 // readLength reads a length prefix of any form (spec.md 1.3). An end before its first byte is
@@ -145,6 +143,8 @@ func (l *Link) readLength(in *input) (uint64, error) {
 func readCause(err error) Cause {
 	var syntax *chainpack.SyntaxError
 	switch {
+	case errors.Is(err, errMemory):
+		return TooMuchBegun
 	case errors.Is(err, io.EOF):
 		return PeerClosed
 	case errors.As(err, &syntax), isViolation(err):

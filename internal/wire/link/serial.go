@@ -56,7 +56,9 @@ func readSerial(l *Link, f *Frame) (*Frame, Cause, error) {
 		}
 		if !isSerial(c) {
 			in.from-- // takePlain moves it with the bytes after it
-			f = in.takePlain(f)
+			if f, err = in.takePlain(l, f); err != nil {
+				return f, readCause(err), err
+			}
 		}
 		switch c {
 		case serialStart:
@@ -81,7 +83,9 @@ func readSerial(l *Link, f *Frame) (*Frame, Cause, error) {
 			if low > 0x0f || !isSerial(c) {
 				return f, ProtocolError, fmt.Errorf("%w: %02x %02x at byte %d", errEscape, serialEscape, low, f.end-f.start)
 			}
-			f = f.withSpace()
+			if f, err = l.withSpace(f); err != nil {
+				return f, readCause(err), err
+			}
 			f.buf[f.end] = c
 			f.end++
 		}
@@ -118,9 +122,12 @@ func (in *input) within(l *Link) (byte, error) {
 }
 
 // takePlain moves the buffered bytes before the next control byte into f, as many as fit. It
-// returns f or the larger frame that replaced it.
-func (in *input) takePlain(f *Frame) *Frame {
-	f = f.withSpace()
+// returns f or the larger frame that replaced it, also with an error.
+func (in *input) takePlain(l *Link, f *Frame) (*Frame, error) {
+	f, err := l.withSpace(f)
+	if err != nil {
+		return f, err
+	}
 	b := in.buf[in.from:in.to]
 	b = b[:min(len(b), len(f.buf)-tailroom-f.end)]
 	n := 0
@@ -129,7 +136,7 @@ func (in *input) takePlain(f *Frame) *Frame {
 	}
 	f.end += copy(f.buf[f.end:], b[:n])
 	in.from += n
-	return f
+	return f, nil
 }
 
 func (s *serial) writeFrame(l *Link, wire []byte, payload int, more bool) error {

@@ -33,7 +33,10 @@ func (w webSocket) readFrame(l *Link) (*Frame, Cause, error) {
 	l.pulse.entered()
 	defer l.pulse.left()
 	for f, limit := NewFrame(classes[0]), l.maxFrame.Load(); ; {
-		f = f.withSpace()
+		if f, err = l.withSpace(f); err != nil {
+			f.Release()
+			return nil, readCause(err), err
+		}
 		n, err := payload.Read(f.buf[f.end : len(f.buf)-tailroom])
 		f.end += n
 		l.pulse.received.Add(uint64(n))

@@ -125,11 +125,12 @@ func (l *Link) SendNow(f *Frame) error {
 		return nil
 	}
 	q.busy = true
-	q.addLocked(f.Size())
+	q.bytes += f.Size()
+	q.chargeLocked(f)
 	q.mu.Unlock()
 
 	err := l.writeAlone(f)
-	l.account(f.Size())
+	l.account(f.Size(), []*Frame{f})
 	l.wrote(nil, 0)
 	if err != nil {
 		l.end(WriteError, err)
@@ -233,12 +234,13 @@ func (l *Link) writeLoop() {
 			return
 		}
 		var err error
+		var written int
 		if l.framing != nil {
-			err = l.writeFramed(frames)
+			written, err = l.writeFramed(frames)
 		} else {
-			_, _, err = l.writeFrames(frames, skip, l.writePieces)
+			written, skip, err = l.writeFrames(frames, skip, l.writePieces)
 		}
-		l.wrote(frames[:0], 0)
+		l.wrote(frames[written:], skip)
 		if err != nil {
 			l.end(WriteError, err)
 		}
@@ -292,7 +294,11 @@ func (l *Link) wrote(rest []*Frame, skip int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.busy = false
-	if len(rest) > 0 {
+	switch {
+	case len(rest) > 0 && q.dropped:
+		q.dropLocked(rest)
+		return
+	case len(rest) > 0:
 		// The peer's buffer is full, which is rare, so a new slice does no harm.
 		q.frames = append(append(make([]*Frame, 0, len(rest)+len(q.frames)), rest...), q.frames...)
 		for _, f := range rest {
@@ -324,18 +330,21 @@ func (l *Link) writeFrames(
 			b = gather(pooled.b[:0], frames[written:], skip)
 		}
 		n, err := write(b)
-		l.account(n)
 		short := n < len(b)
-		for n > 0 {
+		first, taken := written, n
+		for taken > 0 {
 			left := frames[written].Size() - skip
-			if n < left {
-				skip += n
+			if taken < left {
+				skip += taken
 				break
 			}
-			n -= left
-			frames[written].Release()
-			frames[written] = nil
+			taken -= left
 			written, skip = written+1, 0
+		}
+		l.account(n, frames[first:written])
+		for i := first; i < written; i++ {
+			frames[i].Release()
+			frames[i] = nil
 		}
 		if err != nil || short {
 			return written, skip, err
@@ -357,12 +366,13 @@ func gather(b []byte, frames []*Frame, skip int) []byte {
 	return b
 }
 
-// account takes n written bytes off the queue.
-func (l *Link) account(n int) {
+// account takes n written bytes off the queue, which were the last of whole frames.
+func (l *Link) account(n int, whole []*Frame) {
 	q := &l.out
 	l.pulse.sent.Add(uint64(n))
 	q.mu.Lock()
-	q.addLocked(-n)
+	q.bytes -= n
+	q.settleLocked(whole)
 	q.announceLocked()
 	q.mu.Unlock()
 }
@@ -371,12 +381,30 @@ func (l *Link) account(n int) {
 func (l *Link) dropQueued() {
 	l.out.mu.Lock()
 	defer l.out.mu.Unlock()
-	for _, f := range l.out.frames {
+	l.out.dropAllLocked()
+}
+
+// dropAllLocked drops what waits, and what is given back later.
+func (q *queue) dropAllLocked() {
+	q.dropped = true
+	q.dropLocked(q.frames)
+	q.frames = nil
+	if q.fair == nil {
+		return
+	}
+	for _, list := range [][]*Flow{q.fair.fresh, q.fair.ring} {
+		for _, flow := range list {
+			q.dropLocked(flow.frames)
+			flow.frames, flow.bytes = nil, 0
+		}
+	}
+	q.fair.fresh, q.fair.ring = nil, nil
+}
+
+// dropLocked releases frames that were never written.
+func (q *queue) dropLocked(frames []*Frame) {
+	q.settleLocked(frames)
+	for _, f := range frames {
 		f.Release()
 	}
-	l.out.frames = nil
-	if l.out.fair != nil {
-		l.out.fair.drop()
-	}
-	l.out.leaveGaugeLocked()
 }

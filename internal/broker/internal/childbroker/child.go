@@ -103,7 +103,7 @@ func (c *Child) Stop() {
 
 // concerns wakes run if a topic means something in the child's tree.
 func (c *Child) concerns(ri shvpath.RI) {
-	if len(ri.Below(c.options.Mount)) == 0 {
+	if !ri.MayMean(c.options.Mount) { // cheap, since whoever subscribes waits for it
 		return
 	}
 	select {

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"shvtools/internal/broker/internal/shares"
 	"shvtools/internal/shv/shvpath"
 )
 
@@ -13,6 +14,7 @@ type numbered struct{ id int64 }
 
 func (n *numbered) ID() int64             { return n.id }
 func (n *numbered) Owner() (string, bool) { return "ann", false }
+func (n *numbered) Payer() *shares.Owner  { return nil }
 
 func mustParse(t testing.TB, text string) shvpath.RI {
 	t.Helper()
@@ -50,7 +52,7 @@ func TestGlobsAreComparedWithoutTheLock(t *testing.T) {
 	for i, text := range []string{"**/x*", "a/**:*:c*", "a/b", "b/*/c"} {
 		_, _ = table.Add(&numbered{int64(i + 1)}, mustParse(t, text), time.Time{}, now)
 	}
-	got, topics, rest := table.findPlain(nil, []byte("a/b"), []byte("get"), []byte("chng"), now)
+	got, topics, rest, _ := table.findPlain(nil, []byte("a/b"), []byte("get"), []byte("chng"), now)
 	if topics != 1 || len(got) != 1 || rest == nil || len(*rest) != 2 {
 		t.Fatalf("%d topics of %d members were compared, and not these: %v", topics, len(got), rest)
 	}

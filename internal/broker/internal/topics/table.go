@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"shvtools/internal/broker/internal/shares"
 	"shvtools/internal/shv/rpc"
 	"shvtools/internal/shv/shvpath"
 )
@@ -24,6 +26,9 @@ const (
 	// take: the lengths of both, multiplied. Honest ones stay far below; longer ones
 	// do not match.
 	maxMatching = 64 << 10
+	// belowSteps is how many steps one byte of a topic costs that is looked at for a
+	// child broker: such a topic is taken apart and put together.
+	belowSteps = 8
 	// maxCandidates is how many places of a list of candidates are kept for reuse.
 	maxCandidates = 1 << 10
 )
@@ -36,6 +41,9 @@ type Member interface {
 	// Owner names the user that the member's topics count for, and reports whether
 	// the member is a parent broker, which is bounded by itself.
 	Owner() (user string, parent bool)
+	// Payer is whose budget the comparisons for the member use; nil: nobody's. It
+	// does not change while the member has subscriptions.
+	Payer() *shares.Owner
 }
 
 // Table holds the subscriptions of all members, clients of either generation in
@@ -47,9 +55,15 @@ type Table[M Member] struct {
 	total   int                               // subscriptions
 	members map[M]map[string]*subscription[M] // by resource identifier
 	topics  map[string]*topic[M]              // by resource identifier
-	stems   map[string][]*topic[M]            // the same, by what their paths begin with
+	stems   map[string][]*group[M]            // the same, by what their paths begin with
 	begun   map[string]int                    // how many of them there are, by the user who began them
-	pool    sync.Pool                         // of *[]*topic[M]: candidates to compare a signal with
+	pool    sync.Pool                         // of *[]candidate[M], to compare a signal with
+	skipped atomic.Uint64                     // see Skipped
+
+	// Exhausted is called, without a lock, for a signal that was not compared with the
+	// subscriptions of an owner whose budget is used up. nil: not called. It is set
+	// before the first subscription.
+	Exhausted func(*shares.Owner)
 
 	watching sync.Mutex // taken after mu
 	watchers map[*watcher]struct{}
@@ -65,12 +79,28 @@ type topic[M Member] struct {
 	globs   int    // the length of ri if it has globs, so that comparing takes time; else 0
 	by      string // the user who began it
 	members []*subscription[M]
+	in      *group[M] // of its stem
+}
+
+// group is the topics of a stem whose comparisons one owner pays for. Those that several
+// owners want are a group of their own: the first of them with a budget left pays.
+type group[M Member] struct {
+	payer  *shares.Owner
+	shared bool
+	topics []*topic[M]
+}
+
+// candidate is a topic with globs to compare a signal with, and who pays for that.
+type candidate[M Member] struct {
+	topic *topic[M]
+	payer *shares.Owner
 }
 
 // matches reports whether the topic means a signal. It gives up where comparing
 // would take too long.
-func (at *topic[M]) matches(path, source, signal []byte) bool {
-	return at.globs*(len(path)+len(source)+len(signal)) <= maxMatching && at.ri.MatchSignal(path, source, signal)
+func (at *topic[M]) matches(path, source, signal []byte, left *shvpath.Steps) bool {
+	return at.globs*(len(path)+len(source)+len(signal)) <= maxMatching &&
+		at.ri.MatchSignalWithin(path, source, signal, left)
 }
 
 // subscription is one member's wish for a topic.
@@ -110,6 +140,7 @@ func (t *Table[M]) Add(m M, ri shvpath.RI, until, now time.Time) (added bool, er
 	}
 	u := &subscription[M]{topic: t.topicLocked(ri, key, user), member: m, until: until}
 	u.topic.members = append(u.topic.members, u)
+	t.regroupLocked(u.topic)
 	t.total++
 	if wanted == nil {
 		wanted = make(map[string]*subscription[M])
@@ -142,7 +173,12 @@ func (t *Table[M]) RemoveMatching(m M, path, source, signal []byte) (removed boo
 		matching = append(matching, u)
 	}
 	t.mu.RUnlock()
-	matching = slices.DeleteFunc(matching, func(u *subscription[M]) bool { return !u.topic.matches(path, source, signal) })
+	var b budget
+	b.of(m.Payer())
+	matching = slices.DeleteFunc(matching, func(u *subscription[M]) bool {
+		return !u.topic.matches(path, source, signal, &b.left)
+	})
+	b.settle()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, u := range matching {
@@ -166,16 +202,23 @@ func (t *Table[M]) RemoveAll(m M) {
 // Find appends the members that want a signal, each once. It does not allocate if
 // dst has the capacity.
 func (t *Table[M]) Find(dst []M, path, source, signal []byte, now time.Time) []M {
-	dst, topics, rest := t.findPlain(dst, path, source, signal, now)
+	dst, topics, rest, skipped := t.findPlain(dst, path, source, signal, now)
 	if rest != nil {
-		matching := slices.DeleteFunc(*rest, func(at *topic[M]) bool { return !at.matches(path, source, signal) })
+		matching, exhausted := compare(*rest, path, source, signal)
 		topics += len(matching)
 		t.mu.RLock()
-		for _, at := range matching {
-			dst = at.appendMembersLocked(dst, now)
+		for _, c := range matching {
+			dst = c.topic.appendMembersLocked(dst, now)
 		}
 		t.mu.RUnlock()
 		t.giveBack(rest)
+		skipped = cmp.Or(skipped, exhausted)
+	}
+	if skipped != nil {
+		t.skipped.Add(1)
+		if t.Exhausted != nil {
+			t.Exhausted(skipped)
+		}
 	}
 	if topics < 2 {
 		return dst
@@ -184,15 +227,91 @@ func (t *Table[M]) Find(dst []M, path, source, signal []byte, now time.Time) []M
 	return slices.Compact(dst)
 }
 
+// Skipped returns how many signals were not compared with all subscriptions, since the
+// budget of an owner was used up.
+func (t *Table[M]) Skipped() uint64 { return t.skipped.Load() }
+
+// compare keeps the candidates that match. exhausted is an owner whose budget did not
+// last, nil for none.
+func compare[M Member](all []candidate[M], path, source, signal []byte) (
+	matching []candidate[M], exhausted *shares.Owner,
+) {
+	var b budget
+	matching = all[:0]
+	for i, c := range all {
+		if i == 0 || c.payer != b.payer {
+			b.settle()
+			b.of(c.payer)
+		}
+		if b.left <= 0 {
+			exhausted = c.payer
+			continue
+		}
+		if c.topic.matches(path, source, signal, &b.left) {
+			matching = append(matching, c)
+		} else if b.left < 0 {
+			exhausted = c.payer
+		}
+	}
+	b.settle()
+	return matching, exhausted
+}
+
+// budget is what is left of the work that is done for an owner.
+type budget struct {
+	payer  *shares.Owner
+	window shares.Window
+	began  shvpath.Steps
+	left   shvpath.Steps
+}
+
+// of begins the budget of another owner, in the same window.
+func (b *budget) of(o *shares.Owner) {
+	if b.window == 0 {
+		b.window = o.Window()
+	}
+	n := shvpath.Steps(o.WorkLeft(b.window))
+	b.payer, b.began, b.left = o, n, n
+}
+
+// settle charges the owner for the steps that were taken.
+func (b *budget) settle() { b.payer.Worked(b.window, int64(b.began-b.left)) }
+
+// payLocked begins the budget of the first of those who want a shared topic that has some
+// left, or of one that has none.
+func (at *topic[M]) payLocked(b *budget) {
+	for i, u := range at.members {
+		if p := u.member.Payer(); i == 0 || p != b.payer {
+			if b.of(p); b.left > 0 {
+				return
+			}
+		}
+	}
+}
+
 // Below returns what members other than m want below a clean path, in the words of
-// one whose root that path is.
+// one whose root that path is. What an owner wants whose budget is used up is missing.
 func (t *Table[M]) Below(m M, path string, now time.Time) (all []shvpath.RI) {
+	for _, c := range t.wantedBelow(m, path, now) {
+		window := c.payer.Window()
+		if c.payer.WorkLeft(window) > 0 {
+			below := c.topic.ri.Below(path)
+			c.payer.Worked(window, belowSteps*int64((1+len(below))*len(c.topic.ri.String())))
+			all = append(all, below...)
+		}
+	}
+	return all
+}
+
+// wantedBelow returns the topics of members other than m that may mean something there,
+// and who pays for looking.
+func (t *Table[M]) wantedBelow(m M, path string, now time.Time) (all []candidate[M]) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	for _, at := range t.topics {
 		wants := func(u *subscription[M]) bool { return u.member != m && !u.expired(now) }
-		if slices.ContainsFunc(at.members, wants) {
-			all = append(all, at.ri.Below(path)...)
+		if i := slices.IndexFunc(at.members, wants); i >= 0 && at.ri.MayMean(path) {
+			all = append(all, candidate[M]{at, at.members[i].member.Payer()})
 		}
 	}
 	return all
@@ -270,13 +389,47 @@ func (t *Table[M]) topicLocked(ri shvpath.RI, key, user string) *topic[M] {
 	if t.topics == nil {
 		t.members = make(map[M]map[string]*subscription[M])
 		t.topics = make(map[string]*topic[M])
-		t.stems = make(map[string][]*topic[M])
+		t.stems = make(map[string][]*group[M])
 		t.begun = make(map[string]int)
 	}
 	t.begun[user]++
 	t.topics[key] = at
-	t.stems[at.stem] = append(t.stems[at.stem], at)
 	return at
+}
+
+// regroupLocked puts a topic into the group of those who want it now, out of that of before.
+func (t *Table[M]) regroupLocked(at *topic[M]) {
+	var payer *shares.Owner
+	shared := false
+	for i, u := range at.members {
+		if p := u.member.Payer(); i == 0 {
+			payer = p
+		} else if p != payer {
+			payer, shared = nil, true
+			break
+		}
+	}
+	if at.in != nil && len(at.members) > 0 && at.in.payer == payer && at.in.shared == shared {
+		return
+	}
+	if g := at.in; g != nil {
+		if g.topics = without(g.topics, at); len(g.topics) == 0 {
+			if t.stems[at.stem] = without(t.stems[at.stem], g); len(t.stems[at.stem]) == 0 {
+				delete(t.stems, at.stem)
+			}
+		}
+		at.in = nil
+	}
+	if len(at.members) == 0 {
+		return
+	}
+	i := slices.IndexFunc(t.stems[at.stem], func(g *group[M]) bool { return g.payer == payer && g.shared == shared })
+	if i < 0 {
+		i = len(t.stems[at.stem])
+		t.stems[at.stem] = append(t.stems[at.stem], &group[M]{payer: payer, shared: shared})
+	}
+	at.in = t.stems[at.stem][i]
+	at.in.topics = append(at.in.topics, at)
 }
 
 // pruneLocked drops the subscriptions of a member that have expired.
@@ -296,6 +449,7 @@ func (t *Table[M]) dropLocked(u *subscription[M], key string) {
 	t.total--
 	at := u.topic
 	at.members = without(at.members, u)
+	t.regroupLocked(at)
 	t.notifyLocked(at)
 	if len(at.members) > 0 {
 		return
@@ -303,10 +457,6 @@ func (t *Table[M]) dropLocked(u *subscription[M], key string) {
 	delete(t.topics, key)
 	if t.begun[at.by]--; t.begun[at.by] == 0 {
 		delete(t.begun, at.by)
-	}
-	t.stems[at.stem] = without(t.stems[at.stem], at)
-	if len(t.stems[at.stem]) == 0 {
-		delete(t.stems, at.stem)
 	}
 }
 
@@ -336,28 +486,43 @@ func (t *Table[M]) notifyLocked(at *topic[M]) {
 }
 
 // findPlain is Find for the topics without globs, of which it returns the count. rest
-// are those with globs that may match too, nil for none.
+// are those with globs that may match too, nil for none. skipped is an owner whose budget
+// is used up, nil for none.
 func (t *Table[M]) findPlain(dst []M, path, source, signal []byte, now time.Time) (
-	_ []M, topics int, rest *[]*topic[M],
+	_ []M, topics int, rest *[]candidate[M], skipped *shares.Owner,
 ) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
+	var b budget
 	for end, names := 0, 0; ; names++ {
-		for _, at := range t.stems[string(path[:end])] {
-			if at.globs > 0 {
-				if rest == nil {
-					rest = t.candidates()
+		for _, g := range t.stems[string(path[:end])] {
+			b.of(g.payer)
+			for _, at := range g.topics {
+				if g.shared {
+					b.settle()
+					at.payLocked(&b)
 				}
-				*rest = append(*rest, at)
-				continue
+				switch {
+				case b.left <= 0:
+					skipped = b.payer
+				case at.globs > 0:
+					if rest == nil {
+						rest = t.candidates()
+					}
+					*rest = append(*rest, candidate[M]{at, b.payer})
+				case at.matches(path, source, signal, &b.left):
+					topics++
+					dst = at.appendMembersLocked(dst, now)
+				}
+				if b.left <= 0 && !g.shared {
+					skipped = b.payer
+					break // of all its topics
+				}
 			}
-			if at.matches(path, source, signal) {
-				topics++
-				dst = at.appendMembersLocked(dst, now)
-			}
+			b.settle()
 		}
 		if end == len(path) || names == maxStem {
-			return dst, topics, rest
+			return dst, topics, rest, skipped
 		}
 		end = shvpath.NameEnd(path, end)
 	}
@@ -374,14 +539,14 @@ func (at *topic[M]) appendMembersLocked(dst []M, now time.Time) []M {
 }
 
 // candidates is an empty list, which giveBack takes.
-func (t *Table[M]) candidates() *[]*topic[M] {
-	if list, ok := t.pool.Get().(*[]*topic[M]); ok {
+func (t *Table[M]) candidates() *[]candidate[M] {
+	if list, ok := t.pool.Get().(*[]candidate[M]); ok {
 		return list
 	}
-	return new([]*topic[M])
+	return new([]candidate[M])
 }
 
-func (t *Table[M]) giveBack(list *[]*topic[M]) {
+func (t *Table[M]) giveBack(list *[]candidate[M]) {
 	clear((*list)[:cap(*list)])
 	if *list = (*list)[:0]; cap(*list) <= maxCandidates {
 		t.pool.Put(list)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"shvtools/internal/broker/internal/shares"
 	"shvtools/internal/broker/internal/topics"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/rpc"
@@ -20,10 +21,12 @@ type member struct {
 	id     int64
 	user   string
 	parent bool
+	payer  *shares.Owner
 }
 
 func (m *member) ID() int64             { return m.id }
 func (m *member) Owner() (string, bool) { return m.user, m.parent }
+func (m *member) Payer() *shares.Owner  { return m.payer }
 
 func mustRI(t testing.TB, text string) shvpath.RI {
 	t.Helper()
