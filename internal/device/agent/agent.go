@@ -78,7 +78,7 @@ type agent struct {
 
 // Run serves until ctx ends and sessions and calls have ended or had their time, and
 // reconnects whenever a broker is lost. When it returns, all helpers and commands have
-// ended. An error is that of Options.Ready.
+// ended. An error is that of Options.Ready, or a *transport.PlaintextError.
 func Run(ctx context.Context, o Options) error {
 	if o.Heartbeat == 0 {
 		o.Heartbeat = config.DefaultHeartbeat
