@@ -229,7 +229,8 @@ func TestTimesAndLevels(t *testing.T) {
 func TestUnreadableSwitchIsRefused(t *testing.T) {
 	home(t, "")
 	t.Setenv("SHV_ALLOW_PLAINTEXT", "perhaps")
-	if _, err := settle(parsed(t, "a")); err == nil || !strings.Contains(err.Error(), `$SHV_ALLOW_PLAINTEXT: invalid value`) {
+	_, err := settle(parsed(t, "a"))
+	if err == nil || !strings.Contains(err.Error(), `$SHV_ALLOW_PLAINTEXT: invalid value`) {
 		t.Error(err)
 	}
 }

@@ -400,7 +400,8 @@ func TestConnectionsUpwardsStayOnThisMachineUnlessAllowed(t *testing.T) {
 				!strings.HasSuffix(err.Error(), "or set allow-plaintext: true beside the URL") {
 				t.Errorf("%s: %v, want %s", tt.url, err, tt.fault)
 			}
-		case err != nil, len(c.Warnings) > 0 != (tt.warning != ""), !strings.Contains(strings.Join(c.Warnings, "\n"), tt.warning):
+		case err != nil, len(c.Warnings) > 0 != (tt.warning != ""),
+			!strings.Contains(strings.Join(c.Warnings, "\n"), tt.warning):
 			t.Errorf("%s: %v, want %q", tt.url, err, tt.warning)
 		case c.Connections[0].URL.AllowPlaintext:
 			t.Errorf("%s is allowed", tt.url)
