@@ -63,9 +63,14 @@ func checkHost(args *sshargs.Args, host *config.Host) (warnings []string, fault 
 	if err := transport.CheckDial(u); err != nil {
 		warn(at, "url: %v", err)
 	}
-	if u.HasSecret() && conf.OthersCanRead(at.File) {
-		warn(at, "url: every user of this machine can read the password in %s; run chmod 600 on it, or use password-file",
-			at.File)
+	return append(warnings, readableSecret(host)...), nil
+}
+
+// readableSecret warns of a password in the URL of a host that every user can read.
+func readableSecret(host *config.Host) []string {
+	if at := host.URL.Source; host.URL.Value.HasSecret() && conf.OthersCanRead(at.File) {
+		return []string{fmt.Sprintf("%s: url: every user of this machine can read the password in it; run chmod 600 on the "+
+			"file, or use password-file", at)}
 	}
-	return warnings, nil
+	return nil
 }

@@ -132,7 +132,7 @@ func run(c *cli.Context, args *sshargs.Args) error {
 		return fmt.Errorf("cannot connect to %s: %w", set.url, err)
 	}
 	login, err := set.login.Credentials(set.url)
-	if !set.quiet {
+	if login.Warnings = append(set.warnings, login.Warnings...); !set.quiet {
 		login.Warn(c)
 	}
 	if err != nil {

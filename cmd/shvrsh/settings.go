@@ -39,6 +39,7 @@ type settings struct {
 	quiet          bool // no messages
 	silent         bool // no errors either
 	host           config.Host
+	warnings       []string // for stderr
 }
 
 // settle puts the settings together.
@@ -77,6 +78,9 @@ func settle(args *sshargs.Args) (*settings, error) {
 		PasswordFile: args.PasswordFile,
 		Batch:        args.BatchMode,
 		ListedURL:    args.URL != "" || args.ServerHost != "",
+	}
+	if !set.login.ListedURL && os.Getenv("SHV_URL") == "" {
+		set.warnings = readableSecret(&host)
 	}
 	if set.url.User == "" {
 		set.url.User = host.User.Value // behind the environment

@@ -103,17 +103,22 @@ func Run(ctx context.Context, o Options) error {
 	defer a.services.host.Guard.Close()
 	defer a.helpers.stop(stopGrace)
 	serving, finish := context.WithCancel(context.Background())
+	failed := make(chan struct{})
 	var draining sync.WaitGroup
 	draining.Go(func() {
-		<-ctx.Done()
+		select {
+		case <-ctx.Done():
+		case <-failed:
+			return
+		}
 		o.Status.stopping()
 		a.drain()
 		finish()
 	})
 	err := a.stayConnected(serving)
 	if err != nil {
-		return err
+		close(failed)
 	}
 	draining.Wait()
-	return nil
+	return err
 }

@@ -205,3 +205,79 @@ func TestSocketOfAStrangerIsNoBroker(t *testing.T) {
 	r := call(w, "shvrsh", "--url", owned, device, "echo out; exit 7")
 	r.wants(t, 7, "out\n", "")
 }
+
+// Root runs what its broker says, and any user may listen on a port that is free.
+func TestRootsAgentWarnsOfLoopback(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("it is about root")
+	}
+	w := setup{}.start(t)
+	const warning = "is open to every user of this machine while the broker is down"
+	w.agent.says(t, "WRN", w.url, warning, "unix:PATH?owner=USER")
+	r := call(w, "shvagent", "--url", w.url, "--check-config")
+	if r.code != 0 || !r.stderrHas(warning) || r.stdoutHas("fine") {
+		t.Errorf("%d, %s%s", r.code, r.stdout, r.stderr)
+	}
+}
+
+// A name is judged when it is looked up: the check can only warn.
+func TestCheckOfConfigurationsWarnsOfNames(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	agent, rsh, broker := w.newFile("agent.yaml"), w.newFile("rsh.yaml"), w.newFile("broker.yaml")
+	w.configure(agent, "connection: {url: [ssl://u:p@h, tcp://broker.test]}\n")
+	w.configure(rsh, "hosts: {a: {url: 'tcp://broker.test'}, b: {url: 'ssl://h'}}\n")
+	w.configure(broker, configured+"connections:\n- {enabled: true, client: {url: 'tcp://u:p@broker.test', mount: m}}\n")
+	for _, args := range [][]string{{"shvagent", "--config", agent}, {"shvrsh", "-F", rsh}, {"shvbroker", "--config", broker}} {
+		r := call(w, args[0], append(args[1:], "--check-config")...)
+		if r.code != 0 || !r.stderrHas("warning: ", "tcp://broker.test:3755 is not encrypted and refused whenever") ||
+			r.stdoutHas("fine") || !r.stdoutHas("the configuration can be used, with 1 warning") {
+			t.Errorf("%q: %d, %s%s", args, r.code, r.stdout, r.stderr)
+		}
+	}
+	w.configure(rsh, "hosts: {b: {url: 'ssl://h'}}\n")
+	if r := call(w, "shvrsh", "-F", rsh, "--check-config"); r.code != 0 || !r.stdoutHas("the configuration is fine") {
+		t.Errorf("%d, %s%s", r.code, r.stdout, r.stderr)
+	}
+}
+
+// Everybody on the machine reads command lines, and many read logs.
+func TestPasswordInAURLIsWarnedOfAndShownNowhere(t *testing.T) {
+	t.Parallel()
+	const password = "lub42DUB"
+	w := setup{noAgent: true}.start(t)
+	secret := strings.Replace(w.url, "tcp://", "tcp://iot:"+password+"@", 1)
+	w.startAgentAt("--url", secret)
+	w.agent.says(t, "WRN", "--url shows the password to everyone who lists processes")
+	r := call(w, "shvrsh", "--url", secret, device, "env")
+	if r.code != 0 || !r.stderrHas("warning: --url shows the password") || strings.Contains(r.all(), password) ||
+		strings.Contains(string(r.stdout), "SHV_") {
+		t.Errorf("%d, %s%s", r.code, r.stdout, r.stderr)
+	}
+	r = call(w, "shvagent", "--socket", w.socket(), "status", "--json")
+	if r.code != 0 || strings.Contains(r.all()+w.agent.log.String()+w.broker.log.String()+w.journal(), password) {
+		t.Errorf("the password is shown: %s", r.all())
+	}
+	file := w.newFile("config.yaml")
+	w.configure(file, fmt.Sprintf("hosts: {a: {url: %q, path: %s}}\n", secret, device))
+	for mode, warned := range map[os.FileMode]bool{0o600: false, 0o644: true} {
+		if err := os.Chmod(file, mode); err != nil {
+			t.Fatal(err)
+		}
+		r := call(w, "shvrsh", "-F", file, "a", "exit 7")
+		if r.code != 7 || r.stderrHas("every user of this machine can read the password") != warned {
+			t.Errorf("%o: %d, %s", mode, r.code, r.stderr)
+		}
+		config := w.newFile("agent.yaml")
+		w.configure(config, fmt.Sprintf("connection: {url: 'ssl://iot:%s@h'}\n", password))
+		if err := os.Chmod(config, mode); err != nil {
+			t.Fatal(err)
+		}
+		r = call(w, "shvagent", "--config", config, "--check-config")
+		if r.code != 0 || r.stderrHas("every user of this machine can read the password") != warned ||
+			strings.Contains(r.all(), password) {
+			t.Errorf("%o: %d, %s", mode, r.code, r.stderr)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 // Package transport turns SHV URLs into connections and listeners (spec.md 4.3 to 4.5): tcp, ssl,
 // tcps, ws, wss and unix. TLS is version 1.2 or newer. It separates the frames of a WebSocket and
-// knows what a connection shows of its peer. It does not read or write any other frame: package
+// knows what a connection shows of its peer. What is not encrypted stays on this machine unless the
+// caller allows it, and a Unix socket has an owner (Dial). The package does not read or write any other frame: package
 // link does.
 package transport
 
