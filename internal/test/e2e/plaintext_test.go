@@ -112,6 +112,11 @@ func TestPlaintextOffLoopbackWorksWhereItIsAllowed(t *testing.T) {
 	w.agent = w.launch(here.in(cmd))
 	w.agent.says(t, "WRN", "tcp://10.1.0.2:3755 is not encrypted", "allow-plaintext")
 	w.agent.says(t, "connected", "mount="+device)
+	// The option allows it too.
+	cmd = exec.Command(program("shvagent"), "--url", "tcp://device@10.1.0.2", "--allow-plaintext", "--mount", "test/other",
+		"--socket", "none")
+	cmd.Env = environment("SHV_PASSWORD=pw-device")
+	w.launch(here.in(cmd)).says(t, "connected", "mount=test/other")
 	for _, tt := range []struct {
 		args  []string
 		env   string
@@ -153,6 +158,11 @@ func TestAgentEndsWhenItsBrokersNameMovesToAnotherMachine(t *testing.T) {
 		"lub42DUB")
 	w.rsh("exit 7").wants(t, 7, "", "")
 	point(notThere)
+	named := "tcp://iot@broker.test" + w.url[strings.LastIndex(w.url, ":"):]
+	r := call(w, "shvrsh", "--url", named, "--password", "x", device, "true")
+	if r.code != 255 || !r.stderrHas(howToAllow...) {
+		t.Errorf("shvrsh: %d, %s", r.code, r.stderr)
+	}
 	w.kill(w.broker)
 	if code := w.agent.code(t); code != 255 {
 		t.Errorf("exit code %d", code)
