@@ -111,11 +111,11 @@ func ParseClientURL(text string) (URL, error) { return parse(text, clientOptions
 func parse(text string, known optionNames) (URL, error) {
 	full, err := withScheme(text)
 	if err != nil {
-		return URL{}, fmt.Errorf("URL %s: %w", redact(text), err)
+		return URL{}, fmt.Errorf("URL %s: %w", Redact(text), err)
 	}
 	parsed, err := url.Parse(full)
 	if err != nil {
-		return URL{}, fmt.Errorf("invalid URL %q (want ssl://[user@]host[:port])", redact(text))
+		return URL{}, fmt.Errorf("invalid URL %q (want ssl://[user@]host[:port])", Redact(text))
 	}
 	u := URL{Scheme: parsed.Scheme}
 	if u.Scheme == "" {
@@ -142,7 +142,7 @@ func parse(text string, known optionNames) (URL, error) {
 		err = u.setOptions(parsed.RawQuery, known)
 	}
 	if err != nil {
-		return URL{}, fmt.Errorf("URL %s: %w", redact(text), err)
+		return URL{}, fmt.Errorf("URL %s: %w", Redact(text), err)
 	}
 	return u, nil
 }
@@ -312,9 +312,9 @@ func (u *URL) setOptions(query string, known optionNames) error {
 	return nil
 }
 
-// redact removes everything from the text of a URL that may hold a password. Where a question mark
+// Redact removes everything from the text of a URL that may hold a password. Where a question mark
 // may be part of one, nothing but the scheme is left.
-func redact(text string) string {
+func Redact(text string) string {
 	scheme, rest, found := strings.Cut(text, "://")
 	if found {
 		scheme += "://"
