@@ -239,7 +239,9 @@ func TestCheckOfConfigurationsWarnsOfNames(t *testing.T) {
 	w.configure(agent, "connection: {url: [ssl://u:p@h, tcp://broker.test]}\n")
 	w.configure(rsh, "hosts: {a: {url: 'tcp://broker.test'}, b: {url: 'ssl://h'}}\n")
 	w.configure(broker, configured+"connections:\n- {enabled: true, client: {url: 'tcp://u:p@broker.test', mount: m}}\n")
-	for _, args := range [][]string{{"shvagent", "--config", agent}, {"shvrsh", "-F", rsh}, {"shvbroker", "--config", broker}} {
+	for _, args := range [][]string{
+		{"shvagent", "--config", agent}, {"shvrsh", "-F", rsh}, {"shvbroker", "--config", broker},
+	} {
 		r := call(w, args[0], append(args[1:], "--check-config")...)
 		if r.code != 0 || !r.stderrHas("warning: ", "tcp://broker.test:3755 is not encrypted and refused whenever") ||
 			r.stdoutHas("fine") || !r.stdoutHas("the configuration can be used, with 1 warning") {
