@@ -35,10 +35,11 @@ go on for --drain. A second signal ends them at once.
 
 Examples:
    shvagent
-   shvagent --url tcp://pump7@broker:3755 --mount test/pump7 --password-file /etc/shv/password
+   shvagent --url 'ssl://pump7@broker?ca=/etc/shv/ca.pem' --mount test/pump7 --password-file /etc/shv/password
    shvagent --url 'ssl://pump7@broker?ca=/etc/shv/ca.pem&devmount=test/pump7'
+   shvagent --url 'unix:/run/shvbroker/broker.sock?owner=shvbroker'     a broker on this machine
    shvagent --url 'ssl://broker?cert=pump7.pem&key=pump7.key' --mount test/pump7     no password
-   shvagent --url tcp://broker:3755 --url tcp://spare:3755
+   shvagent --url ssl://broker --url ssl://spare
    shvagent --sysfs-rootdir /srv/pump --fs-read-only
    shvagent --config shvagent.yaml --check-config
    shvagent status`
@@ -131,7 +132,13 @@ func run(c *cli.Context) error {
 	for _, text := range config.Warnings {
 		log.Warn().Str("warning", text).Msg("configuration: warning")
 	}
-	places, err := brokers(c, config)
+	if err := refused(config); err != nil {
+		return cliapp.ConfigError(c, err)
+	}
+	for _, text := range cautions(config, false) {
+		log.Warn().Str("warning", text).Msg("connection: warning")
+	}
+	places, err := brokers(c, config, func(text string) { log.Warn().Str("warning", text).Msg("connection: warning") })
 	if err != nil {
 		return err
 	}

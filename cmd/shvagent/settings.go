@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -16,6 +17,7 @@ import (
 	"shvtools/internal/device/policy"
 	"shvtools/internal/device/runas"
 	"shvtools/internal/sys/cliapp"
+	"shvtools/internal/sys/conf"
 	"shvtools/internal/wire/transport"
 )
 
@@ -45,13 +47,51 @@ func load(c *cli.Context) (*config.Config, error) {
 	return config, nil
 }
 
+// refused returns an error for each broker that the agent would refuse to connect to,
+// whatever look-ups say.
+func refused(config *config.Config) error {
+	var faults []error
+	for i, u := range config.URLs {
+		if err := transport.CheckPlaintext(u); err != nil {
+			faults = append(faults, fmt.Errorf("%s: connection.url[%d]: %s: %w", config.Source("connection.url"), i+1, u, err))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// cautions are warnings about who else could be the broker, or read the passwords of its
+// URLs. unjudged adds those about names that are judged when they are looked up.
+func cautions(config *config.Config, unjudged bool) (warnings []string) {
+	for i, u := range config.URLs {
+		warn := func(text string) {
+			warnings = append(warnings, fmt.Sprintf("connection.url[%d]: %s %s", i+1, u, text))
+		}
+		switch {
+		case u.IsEncrypted(), u.Scheme == transport.Unix:
+		case u.IsLocal() && os.Geteuid() == 0:
+			warn("is open to every user of this machine while the broker is down: they could be the broker and run " +
+				"commands as root; use unix:PATH?owner=USER, with USER as whom the broker runs")
+		case unjudged && u.MayLeave() && u.AllowPlaintext:
+			warn("is not encrypted: everyone on the path can read along and answer for the broker (allow-plaintext)")
+		case unjudged && u.MayLeave():
+			warn("is not encrypted and refused whenever the name leads to another machine; use ssl or wss")
+		}
+	}
+	if file := config.SecretFile(); file != "" && conf.OthersCanRead(file) {
+		warnings = append(warnings, fmt.Sprintf("connection.url: every user of this machine can read the password in %s; "+
+			"run chmod 600 on it, or use password-file", file))
+	}
+	return warnings
+}
+
 // brokers returns the brokers to connect to, each with its login. User, password and
 // mount point of a URL take precedence over the file.
-func brokers(c *cli.Context, config *config.Config) ([]agent.Broker, error) {
+func brokers(c *cli.Context, config *config.Config, warn func(text string)) ([]agent.Broker, error) {
 	var all []agent.Broker
+	warned := make(map[string]bool) // several URLs have the same password
 	for _, u := range config.URLs {
 		given := cliapp.GivenLogin{User: c.String(cliapp.FlagUser), Password: c.String(cliapp.FlagPassword),
-			PasswordFile: c.String(cliapp.FlagPasswordFile)}
+			PasswordFile: c.String(cliapp.FlagPasswordFile), ListedURL: c.IsSet(cliapp.FlagURL)}
 		if config.FromFile("connection.user") {
 			u.User = cmp.Or(u.User, config.User)
 		}
@@ -59,7 +99,13 @@ func brokers(c *cli.Context, config *config.Config) ([]agent.Broker, error) {
 			u.Password == "" && u.ShaPass == "" && u.Token == "" {
 			given.PasswordFile = config.PasswordFile
 		}
-		login, err := given.Credentials(c, u)
+		login, err := given.Credentials(u)
+		for _, text := range login.Warnings {
+			if !warned[text] {
+				warn(text)
+			}
+			warned[text] = true
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -100,6 +146,7 @@ func socketPath(config *config.Config) string {
 func show(c *cli.Context, config *config.Config) error {
 	return cliapp.ShowConfig(c, config.Print, config.Warnings, func() (warnings []string, faults error) {
 		warn := func(about, text any) { warnings = append(warnings, fmt.Sprintf("%s: %s", about, text)) }
+		warnings = append(warnings, cautions(config, true)...)
 		for i, u := range config.URLs {
 			if err := transport.CheckDial(u); err != nil {
 				warn(fmt.Sprintf("connection.url[%d]", i+1), err)
@@ -128,7 +175,7 @@ func show(c *cli.Context, config *config.Config) error {
 				warn(rule, text)
 			}
 		}
-		return warnings, nil
+		return warnings, refused(config)
 	})
 }
 

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -14,6 +15,7 @@ import (
 	"shvtools/internal/shell/sshargs"
 	"shvtools/internal/sys/cliapp"
 	"shvtools/internal/sys/tty"
+	"shvtools/internal/wire/transport"
 )
 
 const description = `PATH is the device's mount point, or the name of a host in the configuration. With
@@ -49,7 +51,7 @@ Examples:
    rsync -a -e shvrsh src/ test%2Fagent:/tmp/dst/
    scp -S shvrsh file test%2Fagent:/tmp/
    GIT_SSH=shvrsh git clone test%2Fagent:/srv/repo.git
-   shvrsh --url tcp://eva@broker:3755 test/pump7
+   shvrsh --url ssl://eva@broker test/pump7
    shvrsh --url 'ssl://eva@broker?ca=/etc/shv/ca.pem' test/pump7`
 
 func main() {
@@ -76,6 +78,8 @@ func main() {
 // ownFlags are for --help; package sshargs parses them.
 var ownFlags = []cli.Flag{
 	&cli.StringFlag{Name: "config", Usage: "read `FILE` instead of ~/.config/shvrsh/config.yaml"},
+	&cli.BoolFlag{Name: "check-config", DisableDefaultText: true,
+		Usage: "report what is wrong with the configuration and exit"},
 	&cli.BoolFlag{Name: "allow-unknown-status", DisableDefaultText: true,
 		Usage: "exit with 0 if the device is too old to report how a command ended"},
 	&cli.StringFlag{Name: "tunnel-method", Usage: "call `METHOD` on the device instead of launchRexec"},
@@ -109,6 +113,9 @@ func run(c *cli.Context, args *sshargs.Args) error {
 	for _, note := range args.Notes {
 		log.Debug().Msg(note.String())
 	}
+	if args.CheckConfig {
+		return checkConfig(c, args)
+	}
 	set, err := settle(args)
 	if err != nil {
 		return err
@@ -121,7 +128,13 @@ func run(c *cli.Context, args *sshargs.Args) error {
 	if terminal {
 		cliapp.ReexecWithTimerSlack()
 	}
-	login, err := set.login.Credentials(c, set.url)
+	if err := transport.CheckPlaintext(set.url); err != nil { // before a password is asked for
+		return fmt.Errorf("cannot connect to %s: %w", set.url, err)
+	}
+	login, err := set.login.Credentials(set.url)
+	if login.Warnings = append(set.warnings, login.Warnings...); !set.quiet {
+		login.Warn(c)
+	}
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"shvtools/internal/shell/config"
 	"shvtools/internal/shell/sshargs"
 	"shvtools/internal/sys/cliapp"
+	"shvtools/internal/sys/conf"
 	"shvtools/internal/wire/transport"
 )
 
@@ -38,6 +39,7 @@ type settings struct {
 	quiet          bool // no messages
 	silent         bool // no errors either
 	host           config.Host
+	warnings       []string // for stderr
 }
 
 // settle puts the settings together.
@@ -67,11 +69,18 @@ func settle(args *sshargs.Args) (*settings, error) {
 	if set.url, err = brokerURL(args, &host); err != nil {
 		return nil, err
 	}
+	if set.url.AllowPlaintext, err = allowPlaintext(args, &host); err != nil {
+		return nil, err
+	}
 	set.login = cliapp.GivenLogin{
 		User:         args.User.Value,
 		Password:     args.Password,
 		PasswordFile: args.PasswordFile,
 		Batch:        args.BatchMode,
+		ListedURL:    args.URL != "" || args.ServerHost != "",
+	}
+	if !set.login.ListedURL && os.Getenv("SHV_URL") == "" {
+		set.warnings = readableSecret(&host)
 	}
 	if set.url.User == "" {
 		set.url.User = host.User.Value // behind the environment
@@ -100,7 +109,11 @@ func loadConfig(named string) (*config.Config, error) {
 // brokerURL is where the broker is: of the command line, the environment, the
 // configuration, or the default.
 func brokerURL(args *sshargs.Args, host *config.Host) (u transport.URL, err error) {
-	switch text := firstOf(args.URL, args.ServerHost, os.Getenv("SHV_URL")); {
+	server := args.ServerHost
+	if args.ServerScheme != "" && server != "" && !strings.Contains(server, "://") {
+		server = args.ServerScheme + "://" + server
+	}
+	switch text := firstOf(args.URL, server, os.Getenv("SHV_URL")); {
 	case text != "":
 		u, err = transport.ParseClientURL(text)
 	case host.URL.Set:
@@ -115,6 +128,22 @@ func brokerURL(args *sshargs.Args, host *config.Host) (u transport.URL, err erro
 		u.Port = strconv.Itoa(args.Port.Value)
 	}
 	return u, nil
+}
+
+// allowPlaintext is whether the broker may be reached without encryption off loopback: as
+// the command line, the environment or the configuration says.
+func allowPlaintext(args *sshargs.Args, host *config.Host) (bool, error) {
+	if args.AllowPlaintext {
+		return true, nil
+	}
+	if text := os.Getenv(cliapp.EnvAllowPlaintext); text != "" {
+		allow, err := conf.Switch.Of(text)
+		if err != nil {
+			err = cliapp.Usagef("$%s: %w", cliapp.EnvAllowPlaintext, err)
+		}
+		return allow, err
+	}
+	return host.AllowPlaintext.Value, nil
 }
 
 func firstOf(texts ...string) string {
@@ -148,7 +177,8 @@ func (s *settings) env(environ []string, terminal bool) (offered []tunnel.EnvVar
 	}
 	for _, v := range environ {
 		name, value, _ := strings.Cut(v, "=")
-		if sshargs.EnvWanted(patterns, name) && !set[name] {
+		// SHV_* may be a password, and is about our programs.
+		if sshargs.EnvWanted(patterns, name) && !set[name] && !strings.HasPrefix(name, "SHV_") {
 			offered = append(offered, tunnel.EnvVar{Name: name, Value: value})
 		}
 	}
@@ -169,6 +199,7 @@ func (s *settings) print(w io.Writer) {
 		{"user", s.login.UserFor(s.url)},
 		{"passwordfile", firstOf(s.login.PasswordFile, os.Getenv("SHV_PASSWORD_FILE"), "none")},
 		{"url", s.url.String()},
+		{"allowplaintext", yesNo(s.url.AllowPlaintext)},
 		{"path", s.path},
 		{"shell", firstOf(s.shell, "none")},
 		{"batchmode", yesNo(s.login.Batch)},

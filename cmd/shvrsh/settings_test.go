@@ -17,7 +17,7 @@ import (
 func home(t *testing.T, config string) string {
 	t.Helper()
 	dir := t.TempDir()
-	for _, name := range []string{"SHV_URL", "SHV_USER", "SHV_PASSWORD", "SHV_PASSWORD_FILE"} {
+	for _, name := range []string{"SHV_URL", "SHV_USER", "SHV_PASSWORD", "SHV_PASSWORD_FILE", "SHV_ALLOW_PLAINTEXT"} {
 		t.Setenv(name, "")
 	}
 	t.Setenv("HOME", dir)
@@ -73,6 +73,12 @@ hosts:
   named: {url: "tcp://ulla@config"}
 `
 
+const plainConfig = `
+hosts:
+  plain: {url: "tcp://10.0.0.1", allow-plaintext: true}
+  safe: {url: "tcp://10.0.0.1"}
+`
+
 func TestSettingComesFromTheFirstThatHasIt(t *testing.T) {
 	type env = map[string]string
 	for _, tt := range []struct {
@@ -113,6 +119,21 @@ func TestSettingComesFromTheFirstThatHasIt(t *testing.T) {
 			map[string]string{"url": "tcp://env:11"}},
 		{"C++ host", someConfig, env{"SHV_URL": "tcp://env:9"}, []string{"--server-host", "old", "pump7"},
 			map[string]string{"hostname": "old"}},
+		{"C++ host is on ssl off loopback, as any without a scheme", "", nil, []string{"--server-host", "old:9", "a"},
+			map[string]string{"url": "ssl://old:9"}},
+		{"C++ host with its scheme", "", nil, []string{"--server-host", "old", "--server-scheme", "tcp", "a"},
+			map[string]string{"url": "tcp://old:3755", "allowplaintext": "no"}},
+		{"no scheme", "", env{"SHV_URL": "eva@broker"}, []string{"a"}, map[string]string{"url": "ssl://broker:3756"}},
+		{"no scheme on loopback", "", env{"SHV_URL": "localhost"}, []string{"a"},
+			map[string]string{"url": "tcp://localhost:3755"}},
+		{"plaintext by flag", plainConfig, env{"SHV_ALLOW_PLAINTEXT": "0"}, []string{"--allow-plaintext", "other"},
+			map[string]string{"allowplaintext": "yes"}},
+		{"plaintext by variable", plainConfig, env{"SHV_ALLOW_PLAINTEXT": "1"}, []string{"safe"},
+			map[string]string{"allowplaintext": "yes"}},
+		{"plaintext not by variable", plainConfig, env{"SHV_ALLOW_PLAINTEXT": "0"}, []string{"plain"},
+			map[string]string{"allowplaintext": "no"}},
+		{"plaintext by the host", plainConfig, nil, []string{"plain"}, map[string]string{"allowplaintext": "yes"}},
+		{"plaintext not of another host", plainConfig, nil, []string{"safe"}, map[string]string{"allowplaintext": "no"}},
 		{"encoded slash", someConfig, nil, []string{"test%2Fagent"}, map[string]string{"path": "test/agent"}},
 		{"keep-alive and batch", "", nil, []string{"-o", "ServerAliveInterval=7", "-o", "BatchMode=yes", "a"},
 			map[string]string{"serveraliveinterval": "7", "batchmode": "yes"}},
@@ -202,6 +223,24 @@ func TestTimesAndLevels(t *testing.T) {
 		if set := settled(t, "-o", "LogLevel="+level, "a"); set.quiet != want[0] || set.silent != want[1] {
 			t.Errorf("%s: quiet %v, silent %v", level, set.quiet, set.silent)
 		}
+	}
+}
+
+func TestUnreadableSwitchIsRefused(t *testing.T) {
+	home(t, "")
+	t.Setenv("SHV_ALLOW_PLAINTEXT", "perhaps")
+	_, err := settle(parsed(t, "a"))
+	if err == nil || !strings.Contains(err.Error(), `$SHV_ALLOW_PLAINTEXT: invalid value`) {
+		t.Error(err)
+	}
+}
+
+// A pattern that is too wide must not send a password to the device.
+func TestSettingsOfOurProgramsAreNotSent(t *testing.T) {
+	home(t, "defaults: {env: [SHV_*, '*']}")
+	set := settled(t, "-o", "SendEnv=SHV_PASSWORD *", "a")
+	if got := names(set.env([]string{"SHV_PASSWORD=x", "SHV_URL=ssl://u:x@h", "A=1"}, false)); got != "A=1" {
+		t.Errorf("offered: %s", got)
 	}
 }
 

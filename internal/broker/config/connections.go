@@ -28,7 +28,7 @@ type Connection struct {
 	origin origin // of the client
 }
 
-const connectionExample = `{name: up, enabled: true, client: {url: "tcp://broker", mount: sites/prague}}`
+const connectionExample = `{name: up, enabled: true, client: {url: "ssl://broker", mount: sites/prague}}`
 
 // connecting is an entry that is being read.
 type connecting struct {
@@ -95,6 +95,10 @@ var (
 		{Name: "cert", Read: trustFile(func(up *connecting) *string { return &up.trust.Cert })},
 		{Name: "key", Read: trustFile(func(up *connecting) *string { return &up.trust.Key })},
 		{Name: "crl", Read: trustFile(func(up *connecting) *string { return &up.trust.CRL })},
+		{Name: "allow-plaintext", Read: func(r *conf.Reader, n *conf.Node, up *connecting) {
+			up.trust.AllowPlaintext, _ = conf.Bool.Read(r, n)
+			up.origin.note(n)
+		}},
 		upText("mount", conf.Path, func(up *connecting) *string { return &up.MountPoint }),
 		upText("device_id", conf.Text, func(up *connecting) *string { return &up.DeviceID }),
 		upTime("heartbeat_interval", func(up *connecting) *time.Duration { return &up.Heartbeat }),
@@ -147,11 +151,16 @@ func (in *reader) connection(n *conf.Node) (up connecting) {
 		return up // it may name what we do not know
 	}
 	if up.url == nil {
-		in.Fail(up.client, "no url (want one such as tcp://broker)")
+		in.Fail(up.client, "no url (want one such as ssl://broker)")
 		return up
 	}
-	up.URL, _ = clientURL.Read(&in.Reader, up.url)
+	var readable bool
+	up.URL, readable = clientURL.Read(&in.Reader, up.url)
 	up.origin.inURL(up.URL)
+	up.URL.AllowPlaintext = up.trust.AllowPlaintext
+	if readable {
+		in.judgePlaintext(up.url, up.URL)
+	}
 	up.URL.CA, up.URL.CRL = cmp.Or(up.URL.CA, up.trust.CA), cmp.Or(up.URL.CRL, up.trust.CRL)
 	up.URL.Cert, up.URL.Key = cmp.Or(up.URL.Cert, up.trust.Cert), cmp.Or(up.URL.Key, up.trust.Key)
 	if (up.URL.Cert == "") != (up.URL.Key == "") {
@@ -176,6 +185,22 @@ func (in *reader) connection(n *conf.Node) (up connecting) {
 	return up
 }
 
+// judgePlaintext notes what the broker would refuse to connect to, or may. What is refused is an
+// error here and not of the exit code of clients, which end by it.
+func (in *reader) judgePlaintext(n *conf.Node, u transport.URL) {
+	if err := transport.CheckPlaintext(u); err != nil {
+		in.Fail(n, "%v, or set allow-plaintext: true beside the URL", err)
+		return
+	}
+	if u.MayLeave() && !u.AllowPlaintext {
+		in.Warn(n, "%s is not encrypted and refused whenever the name leads to another machine (want ssl or wss, or "+
+			"allow-plaintext: true beside the URL)", u)
+	}
+	if u.HasSecret() && n.Place().InFile() && conf.OthersCanRead(n.Place().File()) {
+		in.Warn(n, "every user of this machine can read the password in this file; run chmod 640 on it, or use password-file")
+	}
+}
+
 // shown are the lines of --print-config.
 func (up *connecting) shown() []conf.Line {
 	key := func(name string) string { return fmt.Sprintf("connections.%q.%s", up.Name, name) }
@@ -195,6 +220,6 @@ func (up *connecting) shown() []conf.Line {
 }
 
 var clientURL = conf.Type[transport.URL]{
-	Name: "URL", Want: "one such as tcp://broker",
+	Name: "URL", Want: "one such as ssl://broker",
 	Parse: transport.ParseClientURL, Show: transport.URL.String,
 }

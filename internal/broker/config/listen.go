@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"net/url"
-	"strings"
 
 	"shvtools/internal/sys/conf"
 	"shvtools/internal/wire/transport"
@@ -155,7 +154,7 @@ func showListen(c *Config) []conf.Line {
 // lines shows an entry with what decides on trust, set or not.
 func (l *listening) lines(number int) []conf.Line {
 	key := func(name string) string { return fmt.Sprintf("listen[%d].%s", number, name) }
-	lines := []conf.Line{{Key: key("url"), Text: shownURL(l.URL), Source: l.At}}
+	lines := []conf.Line{{Key: key("url"), Text: transport.Redact(l.URL), Source: l.At}}
 	u, err := l.Parsed()
 	if err != nil {
 		return lines
@@ -183,7 +182,7 @@ func (l *listening) lines(number int) []conf.Line {
 func checkListenURL(r *conf.Reader, n *conf.Node, text string) bool {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme == "" {
-		r.Fail(n, "invalid URL %s (want one such as tcp://127.0.0.1:3755)", shownURL(text))
+		r.Fail(n, "invalid URL %s (want one such as tcp://127.0.0.1:3755)", transport.Redact(text))
 		return true
 	}
 	switch u.Scheme {
@@ -192,21 +191,10 @@ func checkListenURL(r *conf.Reader, n *conf.Node, text string) bool {
 			r.Fail(n, "%w", err)
 		}
 	case "ssls", "unixs", "serial", "tty", "can":
-		r.Warn(n, "the broker does not listen on %s: the scheme %s is not supported", shownURL(text), u.Scheme)
+		r.Warn(n, "the broker does not listen on %s: the scheme %s is not supported", transport.Redact(text), u.Scheme)
 		return false
 	default:
-		r.Fail(n, "URL %s: scheme %q is not supported (want one of %s)", shownURL(text), u.Scheme, transport.Schemes)
+		r.Fail(n, "URL %s: scheme %q is not supported (want one of %s)", transport.Redact(text), u.Scheme, transport.Schemes)
 	}
 	return true
-}
-
-// shownURL leaves out of a URL what may be secret.
-func shownURL(text string) string {
-	text, _, _ = strings.Cut(text, "?")
-	if scheme, rest, ok := strings.Cut(text, "://"); ok {
-		if i := strings.LastIndex(rest, "@"); i >= 0 {
-			text = scheme + "://" + rest[i+1:]
-		}
-	}
-	return text
 }

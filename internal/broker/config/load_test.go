@@ -174,7 +174,7 @@ func TestTheCPlusPlusBrokersDirectory(t *testing.T) {
 
 func TestWhatHasNoEffectIsToldWithItsPlace(t *testing.T) {
 	c := load(t, config.Sources{File: write(t, "f",
-		`connections: [{name: up, enabled: true, connection_settings: {imported_shv_root: x}, client: {url: "tcp://h", `+
+		`connections: [{name: up, enabled: true, connection_settings: {imported_shv_root: x}, client: {url: "ssl://h", `+
 			`mount: m}}, {name: off, client: {url: "can:x"}}]
 tunnelling: {enabled: true}
 listen: [{url: "tcp://127.0.0.1:0"}, {url: "can://x:1"}]
@@ -377,5 +377,62 @@ func TestFilesOfTrustWithoutTLSAreWarnedOf(t *testing.T) {
 	if got := strings.Join(c.Warnings, "\n"); !strings.Contains(got,
 		`:1:49: connections[1].client: ca, cert, key and crl have no effect on tcp (want ssl or wss)`) {
 		t.Errorf("warnings: %q", got)
+	}
+}
+
+// Everyone on the path could be the parent broker, which may call everything here.
+func TestConnectionsUpwardsStayOnThisMachineUnlessAllowed(t *testing.T) {
+	const connection = "connections: [{name: up, enabled: true, client: {url: %q, mount: m%s}}]\n"
+	for _, tt := range []struct{ url, fault, warning string }{
+		{"tcp://10.0.0.1", "tcp is not encrypted, and 10.0.0.1 is not on this machine", ""},
+		{"ws://10.0.0.1", "ws is not encrypted", ""},
+		{"tcps://[2001:db8::1]", "tcps is not encrypted", ""},
+		{"tcp://0.0.0.0", "tcp is not encrypted", ""},
+		{"tcp://broker", "", "tcp://broker:3755 is not encrypted and refused whenever"},
+		{"ssl://10.0.0.1", "", ""},
+		{"10.0.0.1", "", ""}, // ssl
+		{"wss://broker", "", ""},
+		{"tcp://127.0.0.1", "", ""},
+		{"localhost", "", ""},
+		{"unix:/s?owner=root", "", ""},
+	} {
+		file := write(t, "f", fmt.Sprintf(connection, tt.url, ""))
+		c, err := config.Load(config.Sources{File: file})
+		const at = `f:1:55: connections[1].client.url: `
+		switch {
+		case tt.fault != "":
+			if err == nil || !strings.Contains(err.Error(), at+tt.fault) ||
+				!strings.HasSuffix(err.Error(), "or set allow-plaintext: true beside the URL") {
+				t.Errorf("%s: %v, want %s", tt.url, err, tt.fault)
+			}
+		case err != nil, len(c.Warnings) > 0 != (tt.warning != ""),
+			!strings.Contains(strings.Join(c.Warnings, "\n"), tt.warning):
+			t.Errorf("%s: %v, want %q", tt.url, err, tt.warning)
+		case c.Connections[0].URL.AllowPlaintext:
+			t.Errorf("%s is allowed", tt.url)
+		}
+		// The key of listeners is not one of connections.
+		all := "allow-plaintext: true\n" + fmt.Sprintf(connection, tt.url, "")
+		if _, err := config.Load(config.Sources{File: write(t, "f", all)}); (err == nil) != (tt.fault == "") {
+			t.Errorf("%s, with plaintext for listeners: %v", tt.url, err)
+		}
+		allowed := write(t, "f", fmt.Sprintf(connection, tt.url, ", allow-plaintext: true"))
+		if c := load(t, config.Sources{File: allowed}); !c.Connections[0].URL.AllowPlaintext || len(c.Warnings) > 0 {
+			t.Errorf("%s, allowed: %+v, %q", tt.url, c.Connections[0].URL, c.Warnings)
+		}
+	}
+}
+
+func TestPasswordThatEverybodyCanReadIsWarnedOf(t *testing.T) {
+	const connection = "connections: [{name: up, enabled: true, client: {url: 'ssl://eva:hush@h', mount: m}}]\n"
+	file := write(t, "f", connection)
+	for mode, warned := range map[os.FileMode]bool{0o640: false, 0o644: true} {
+		if err := os.Chmod(file, mode); err != nil {
+			t.Fatal(err)
+		}
+		c := load(t, config.Sources{File: file})
+		if len(c.Warnings) > 0 != warned || strings.Contains(fmt.Sprint(c.Warnings), "hush") {
+			t.Errorf("%o: %q", mode, c.Warnings)
+		}
 	}
 }

@@ -164,7 +164,7 @@ func readAccess(_ *conf.Reader, n *conf.Node, c *Config) {
 }
 
 func readAdvertise(r *conf.Reader, n *conf.Node, c *Config) {
-	r.EachItem(n, "[tcp://shv.example.com:3755]", func(item *conf.Node) {
+	r.EachItem(n, "[ssl://shv.example.com:3756]", func(item *conf.Node) {
 		if u, ok := anyURL.Read(r, item); ok {
 			c.Advertise = append(c.Advertise, u)
 			c.advertiseSources = append(c.advertiseSources, item.Place().String())
@@ -184,7 +184,7 @@ func showAdvertise(c *Config) []conf.Line {
 }
 
 var anyURL = conf.Type[transport.URL]{
-	Name: "URL", Want: "a URL such as tcp://shv.example.com:3755",
+	Name: "URL", Want: "a URL such as ssl://shv.example.com:3756",
 	Parse: transport.ParseURL, Show: transport.URL.String,
 }
 

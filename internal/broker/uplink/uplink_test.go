@@ -145,3 +145,19 @@ func TestLoopOfThreeIsFound(t *testing.T) {
 		return false
 	})
 }
+
+// A broker goes on serving its own devices when it must not connect upwards.
+func TestParentOnAnotherMachineIsRefusedWithoutEncryption(t *testing.T) {
+	child := start(t, "child", anyPort)
+	u, err := transport.ParseURL("tcp://192.0.2.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := connect(t, child, u, "", "secret")
+	const refused = "tcp is not encrypted, and 192.0.2.1 is not on this machine"
+	for end := time.Now().Add(patience); strings.Count(text.String(), refused) < 2; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("log: %s", text)
+		}
+	}
+}

@@ -78,7 +78,7 @@ type agent struct {
 
 // Run serves until ctx ends and sessions and calls have ended or had their time, and
 // reconnects whenever a broker is lost. When it returns, all helpers and commands have
-// ended. An error is that of Options.Ready.
+// ended. An error is that of Options.Ready, or a *transport.PlaintextError.
 func Run(ctx context.Context, o Options) error {
 	if o.Heartbeat == 0 {
 		o.Heartbeat = config.DefaultHeartbeat
@@ -103,17 +103,22 @@ func Run(ctx context.Context, o Options) error {
 	defer a.services.host.Guard.Close()
 	defer a.helpers.stop(stopGrace)
 	serving, finish := context.WithCancel(context.Background())
+	failed := make(chan struct{})
 	var draining sync.WaitGroup
 	draining.Go(func() {
-		<-ctx.Done()
+		select {
+		case <-ctx.Done():
+		case <-failed:
+			return
+		}
 		o.Status.stopping()
 		a.drain()
 		finish()
 	})
 	err := a.stayConnected(serving)
 	if err != nil {
-		return err
+		close(failed)
 	}
 	draining.Wait()
-	return nil
+	return err
 }

@@ -73,6 +73,8 @@ func TestMethodsThroughABroker(t *testing.T) {
 		{at, "dir", `"nosuch"`, `false`},
 		{at, "runCmd", `["sh",["-c","echo out; echo err >&2; exit 3"],1,2]`, `[3,"out\n","err\n"]`},
 		{at, "runCmd", `[1,"sh",["-c","echo $A$FROM_AGENT"],{"A":"b"}]`, `["b\n",0]`},
+		// What configures our programs, passwords too, is nobody else's matter.
+		{at, "runCmd", `[1,"sh",["-c","echo $FROM_AGENT; env | grep -c ^SHV_"]]`, `["yes\n0\n",1]`},
 		{at, "runCmd", `"nosuch"`, `error i{1:8,2:"Failed to start process (file not found, resource error)"}`},
 		{at, "runCmd", `["ls",7]`, `error i{1:8,2:"Invalid request parameter: 7"}`},
 		{at, "runScript", `["echo $1; exit 4",["argA"],1]`, `[4,"argA\n"]`},

@@ -18,20 +18,33 @@ func request(own transport.URL) rpc.TunnelCtl {
 }
 
 // judge returns an error, for the caller, if a helper must not connect to the address of the
-// answer: a session must not use a weaker transport than its agent.
+// answer: a session must not use a weaker transport than its agent, and not leave the device without
+// encryption where its agent may not. The helper judges what a name leads to.
 func judge(own transport.URL, find rpc.TunnelCtl) error {
-	if own.Scheme == transport.TCP {
-		return nil
+	if own.Scheme == transport.TCP && find.Offered() == "" {
+		plain := transport.URL{Scheme: transport.TCP, Host: find.Host, AllowPlaintext: own.AllowPlaintext}
+		return leaves(plain)
 	}
-	if u, err := transport.ParseURL(find.Offered()); err != nil || u.Scheme != own.Scheme {
+	u, err := transport.ParseURL(find.Offered())
+	if err != nil || u.Scheme != own.Scheme {
 		return rpc.Errorf(rpc.CodeException,
 			"cannot start a session: the device is connected by %s, and the broker offers no %s address for sessions",
 			own.Scheme, own.Scheme)
 	}
+	u.AllowPlaintext = own.AllowPlaintext
+	return leaves(u)
+}
+
+// leaves returns the error of an address that a helper must not connect to without encryption.
+func leaves(u transport.URL) error {
+	if err := transport.CheckPlaintext(u); err != nil {
+		return rpc.Errorf(rpc.CodeException, "cannot start a session: the broker's address for sessions: %v, "+
+			"or set allow-plaintext at shvagent", err)
+	}
 	return nil
 }
 
-// trust returns what a helper needs to verify the broker as its agent does.
+// trust returns what a helper needs to judge the broker as its agent does.
 func trust(own transport.URL) helperline.Trust {
 	switch {
 	case own.IsEncrypted():
@@ -39,7 +52,7 @@ func trust(own transport.URL) helperline.Trust {
 			CA: own.CA, CRL: own.CRL, Cert: own.Cert, Key: own.Key, NoVerify: own.NoVerify, Name: own.Host,
 		}
 	case own.Scheme == transport.Unix:
-		return helperline.Trust{Socket: own.Path}
+		return helperline.Trust{Socket: own.Path, Owner: own.Owner}
 	}
-	return helperline.Trust{}
+	return helperline.Trust{Plaintext: own.AllowPlaintext}
 }

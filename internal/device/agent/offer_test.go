@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"strings"
 	"testing"
 
 	"shvtools/internal/device/helperline"
@@ -37,13 +38,24 @@ func TestAnswersThatAnAgentActsOn(t *testing.T) {
 		own, find string
 		ok        bool
 	}{
-		{"tcp://h", `i{1:2,2:"h",3:1,4:"s"}`, true},
+		{"tcp://h", `i{1:2,2:"h",3:1,4:"s"}`, true}, // the helper judges names
+		{"tcp://h", `i{1:2,2:"127.0.0.1",3:1,4:"s"}`, true},
+		{"tcp://127.0.0.1", `i{1:2,2:"10.0.0.1",3:1,4:"s"}`, false},
+		{"tcp://127.0.0.1", `i{1:2,2:"2001:db8::1",3:1,4:"s"}`, false},
+		{"tcp://10.0.0.1 allowed", `i{1:2,2:"10.0.0.1",3:1,4:"s"}`, true},
+		{"tcps://127.0.0.1", `i{1:2,2:"h",3:1,4:"s",7:["tcps://10.0.0.1:1","s"]}`, false},
+		{"ws://127.0.0.1", `i{1:2,2:"h",3:1,4:"s",7:["ws://10.0.0.1:1","s"]}`, false},
+		{"ws://10.0.0.1 allowed", `i{1:2,2:"h",3:1,4:"s",7:["ws://10.0.0.1:1","s"]}`, true},
+		{"ssl://127.0.0.1", `i{1:2,2:"h",3:1,4:"s",7:["ssl://10.0.0.1:1","s"]}`, true},
+		// An agent on tcp asks for no other transport: it must not be led to a socket of the device.
+		{"tcp://127.0.0.1", `i{1:2,2:"127.0.0.1",3:1,4:"s",7:["unix:///run/x","s"]}`, false},
+		{"tcp://127.0.0.1", `i{1:2,2:"127.0.0.1",3:1,4:"s",7:["ssl://h:1","s"]}`, false},
 		{"ssl://h", `i{1:2,2:"h",3:1,4:"s"}`, false},
 		{"ssl://h", `i{1:2,2:"h",3:1,4:"s",7:["ssl://h:1","s"]}`, true},
 		{"ssl://h", `i{1:2,2:"h",3:1,4:"s",7:["ssl://h:1","x"]}`, false},
 		{"ssl://h", `i{1:2,2:"h",3:1,4:"s",7:["tcp://h:1","s"]}`, false},
-		{"ssl://h", `i{1:2,2:"h",3:1,4:"s",7:["h:1","s"]}`, false},
-		{"ssl://h", `i{1:2,2:"h",3:1,4:"s",7:["ssl://","s"]}`, false},
+		{"ssl://h", `i{1:2,2:"h",3:1,4:"s",7:["h:1","s"]}`, true},    // which is ssl
+		{"ssl://h", `i{1:2,2:"h",3:1,4:"s",7:["ssl://","s"]}`, true}, // on this machine
 		{"ssl://h", `i{1:2,2:"h",3:1,4:"s",7:["unix:/s","s"]}`, false},
 		{"wss://h", `i{1:2,2:"h",3:1,4:"s",7:["wss://h:1/x","s"]}`, true},
 		{"wss://h", `i{1:2,2:"h",3:1,4:"s",7:["ws://h:1","s"]}`, false},
@@ -56,7 +68,10 @@ func TestAnswersThatAnAgentActsOn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := judge(parseURL(t, tt.own), rpc.TunnelCtlFromValue(v)); (err == nil) != tt.ok {
+		text, allowed := strings.CutSuffix(tt.own, " allowed")
+		own := parseURL(t, text)
+		own.AllowPlaintext = allowed
+		if err := judge(own, rpc.TunnelCtlFromValue(v)); (err == nil) != tt.ok {
 			t.Errorf("%s, %s: %v", tt.own, tt.find, err)
 		}
 	}
@@ -71,10 +86,16 @@ func TestTrustIsTheAgentsOwn(t *testing.T) {
 		"wss://h/x?ca=/x&cert=/c&key=/k":   {CA: "/x", Cert: "/c", Key: "/k", Name: "h"},
 		"ws://h?ca=/x":                     {},
 		"unix:/s":                          {Socket: "/s"},
+		"unix:/s?owner=shvbroker":          {Socket: "/s", Owner: "shvbroker"},
 		"ssl://eva:secret@h?password=p&ca": {Name: "h"},
 	} {
 		if got := trust(parseURL(t, url)); got != want {
 			t.Errorf("%s: %+v, want %+v", url, got, want)
 		}
+	}
+	allowed := parseURL(t, "tcp://h")
+	allowed.AllowPlaintext = true
+	if got := trust(allowed); got != (helperline.Trust{Plaintext: true}) {
+		t.Errorf("%s, allowed: %+v", allowed, got)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"shvtools/internal/device/config"
 	"shvtools/internal/device/fsnode"
 	"shvtools/internal/device/policy"
+	"shvtools/internal/device/runas"
 	"shvtools/internal/device/runcmd"
 	"shvtools/internal/session/inband"
 	"shvtools/internal/shv/chainpack"
@@ -80,7 +81,7 @@ func newServices(o Options, often *lograte.Lines) *services {
 			Running: maxCommands, Bytes: maxCommandBytes, Time: o.Commands.Time,
 			PerUser: asynccall.Share{Bytes: maxUserCommandBytes},
 		}),
-		host:    runcmd.Host{Environ: o.Environ, Search: pathOf(o.Environ), Output: output, Guard: guard},
+		host:    runcmd.Host{Environ: runas.Inherited(o.Environ), Search: pathOf(o.Environ), Output: output, Guard: guard},
 		scripts: runcmd.NewScripts(o.ScriptDir, time.Now),
 	}
 	if o.Tester {

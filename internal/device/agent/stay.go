@@ -2,21 +2,24 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/rpc"
 	"shvtools/internal/wire/client"
+	"shvtools/internal/wire/transport"
 )
 
 // stayConnected keeps the agent connected until ctx ends. It tries each broker before it
 // waits, so that a broker that is down causes no wait while another is up. Names are looked
-// up each time.
+// up each time. It ends with an error if all brokers have to be refused, because nobody allows
+// connections without encryption.
 func (a *agent) stayConnected(ctx context.Context) error {
 	var backoff client.Backoff
 	for {
-		longest := time.Duration(0)
+		longest, refusals := time.Duration(0), 0
 		for i, b := range a.opts.Brokers {
 			began := time.Now()
 			err := a.serve(ctx, b)
@@ -25,6 +28,13 @@ func (a *agent) stayConnected(ctx context.Context) error {
 			}
 			if ctx.Err() != nil {
 				return nil
+			}
+			var refused *transport.PlaintextError
+			if errors.As(err, &refused) {
+				refusals++
+			}
+			if refusals == len(a.opts.Brokers) {
+				return err
 			}
 			longest = max(longest, time.Since(began))
 			a.opts.Status.failed(b.URL.String(), err)

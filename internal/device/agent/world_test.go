@@ -41,7 +41,7 @@ type brokerSide struct {
 func options(t *testing.T) agent.Options {
 	return agent.Options{
 		MountPoint: "test/agent",
-		Environ:    []string{"PATH=" + os.Getenv("PATH"), "FROM_AGENT=yes"},
+		Environ:    []string{"PATH=" + os.Getenv("PATH"), "FROM_AGENT=yes", "SHV_LOG_LEVEL=warn"},
 		Version:    "1.2.3",
 		GitCommit:  "abc",
 		ScriptDir:  filepath.Join(t.TempDir(), "scripts"),

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"shvtools/internal/device/policy"
@@ -40,6 +41,9 @@ type Config struct {
 	PerUser      int // 0: as many as Total
 	Policy       *policy.Policy
 	Warnings     []string // each with its place
+
+	allowPlaintext bool    // where an entry of connection.url does not say it
+	allow          []*bool // by URL; nil: it does not say it
 
 	sources         conf.Sources
 	defaults, rules *conf.Node // as they were read; rules is nil where there are none
@@ -105,6 +109,7 @@ func Load(s Sources) (*Config, error) {
 	if err := r.Err(); err != nil {
 		return nil, err
 	}
+	c.settlePlaintext()
 	c.Warnings = r.Warnings()
 	return c, nil
 }
@@ -112,6 +117,17 @@ func Load(s Sources) (*Config, error) {
 // FromFile reports whether a setting comes from the file, and not from a flag or the
 // environment.
 func (c *Config) FromFile(key string) bool { return c.sources[key].InFile() }
+
+// Source returns where a setting comes from, such as `f:2:8`, a flag, or default.
+func (c *Config) Source(key string) string { return c.sources.Of(key) }
+
+// SecretFile returns the file that holds a password in the URL of a broker, "" for none.
+func (c *Config) SecretFile() string {
+	if c.FromFile("connection.url") && slices.ContainsFunc(c.URLs, transport.URL.HasSecret) {
+		return c.sources["connection.url"].File()
+	}
+	return ""
+}
 
 // Print writes all settings in force, each with its source, and no secret. explain
 // adds what each of them means.

@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -125,14 +126,62 @@ func TestWhatDecidesOnTrustIsPrinted(t *testing.T) {
 		"connection.url[1].verify: false  # /",
 		"connection.url[1].cert: (none)  # default\n", "connection.url[1].key: (none)  # default\n",
 		"connection.url[1].crl: (none)  # default\n",
-		"connection.url[1].password: (hidden)  # /",
+		"connection.url[1].password: (hidden)  # /", "connection.url[2].allow-plaintext: false  # default\n",
 	} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in\n%s", want, &b)
 		}
 	}
-	if strings.Contains(b.String(), "hush-hush") || strings.Contains(b.String(), "url[2]") {
+	if strings.Contains(b.String(), "hush-hush") || strings.Contains(b.String(), "url[2].ca") {
 		t.Errorf("a secret, or too much, in\n%s", &b)
+	}
+}
+
+// Each broker has its own: what is allowed for one must not open another.
+func TestPlaintextIsAllowedForEachBrokerAlone(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		file, flag, env string
+		want            string // for a, b, c
+		fault           string
+	}{
+		{"connection: {url: ['tcp://a', {url: 'tcp://b', allow-plaintext: true}, {url: 'tcp://c'}]}", "", "",
+			"false true false", ""},
+		{"connection: {allow-plaintext: true, url: ['tcp://a', {url: 'tcp://b', allow-plaintext: false}, {url: 'tcp://c'}]}",
+			"", "", "true false true", ""},
+		{"connection: {url: ['tcp://a', {url: 'tcp://b', allow-plaintext: false}, 'tcp://c'], allow-plaintext: true}",
+			"", "", "true false true", ""},
+		{"connection: {url: ['tcp://a', {url: 'tcp://b', allow-plaintext: false}]}", "true", "", "true true", ""},
+		{"connection: {url: ['tcp://a', {url: 'tcp://b', allow-plaintext: true}]}", "", "0", "false false", ""},
+		{"connection: {url: ['tcp://a', {url: 'tcp://b', allow-plaintext: false}]}", "", "1", "true true", ""},
+		{"connection: {allow-plaintext: true, url: 'tcp://a'}", "false", "1", "false", ""},
+		{"connection: {allow-plaintext: true, url: 'tcp://a'}", "", "", "true", ""},
+		{"connection: {url: {url: 'tcp://a', allow-plaintext: true}}", "", "", "true", ""},
+		{"connection: {allow-plaintext: yes, url: 'tcp://a'}", "", "", "",
+			`1:31: connection.allow-plaintext: invalid value "yes" (want true or false)`},
+		{"connection: {url: [{allow-plaintext: true}]}", "", "", "", `1:20: connection.url[1]: no url`},
+		{"connection: {url: [{url: 'tcp://a', alow-plaintext: true}]}", "", "", "", `unknown key`},
+		{"connection: {url: 'tcp://a'}", "", "maybe", "", `$SHV_ALLOW_PLAINTEXT: invalid value "maybe"`},
+		{"allow-plaintext: true", "", "", "", "unknown key"},
+	} {
+		flags := map[string]string{}
+		if tt.flag != "" {
+			flags["allow-plaintext"] = tt.flag
+		}
+		c, err := config.Load(sources(write(t, tt.file+"\n"), flags, map[string]string{"SHV_ALLOW_PLAINTEXT": tt.env}))
+		if err != nil || tt.fault != "" {
+			if tt.fault == "" || err == nil || !strings.Contains(err.Error(), tt.fault) {
+				t.Errorf("%s: %v, want %s", tt.file, err, tt.fault)
+			}
+			continue
+		}
+		var got []string
+		for _, u := range c.URLs {
+			got = append(got, fmt.Sprint(u.AllowPlaintext))
+		}
+		if strings.Join(got, " ") != tt.want {
+			t.Errorf("%s, flag %q, variable %q: %v, want %s", tt.file, tt.flag, tt.env, got, tt.want)
+		}
 	}
 }
 

@@ -43,6 +43,10 @@ func newTable() *conf.Table[Config] {
 		conf.Setting[Config]{Key: "connection.url",
 			About: "the brokers, tried in this order", Read: readURLs, Lines: showURLs}.
 			OnFlag("url").OnEnv("SHV_URL").OnList(),
+		conf.Value(allowPlaintext, "connect without encryption off loopback too, where everyone on the path could read "+
+			"along and answer for the broker; an entry of url may say it for itself",
+			conf.Switch, func(c *Config) *bool { return &c.allowPlaintext }).
+			OnFlag("allow-plaintext").OnEnv("SHV_ALLOW_PLAINTEXT"),
 		conf.Value("connection.user", "the user to log in as", conf.Text, func(c *Config) *string { return &c.User }).
 			OnFlag("user").OnEnv("SHV_USER"),
 		conf.Value("connection.password-file", "the file with the password", conf.Text,
@@ -120,16 +124,71 @@ var mountPoint = conf.Type[string]{
 }
 
 var brokerURL = conf.Type[transport.URL]{
-	Name: "URL", Want: "a URL such as tcp://broker:3755",
+	Name: "URL", Want: "a URL such as ssl://broker:3756",
 	Parse: transport.ParseClientURL, Show: transport.URL.String,
 }
 
+// allowPlaintext is the key of what goes for all brokers.
+const allowPlaintext = "connection.allow-plaintext"
+
+// brokerEntry is an item of connection.url that says more than a URL.
+type brokerEntry struct {
+	url   transport.URL
+	named bool  // url is there
+	allow *bool // nil: as for all brokers
+}
+
+var brokerFields = []conf.Field[brokerEntry]{
+	{Name: "url", Read: func(r *conf.Reader, n *conf.Node, e *brokerEntry) {
+		e.url, _ = brokerURL.Read(r, n)
+		e.named = true
+	}},
+	{Name: "allow-plaintext", Read: func(r *conf.Reader, n *conf.Node, e *brokerEntry) {
+		if allow, ok := conf.Switch.Read(r, n); ok {
+			e.allow = &allow
+		}
+	}},
+}
+
 func readURLs(r *conf.Reader, n *conf.Node, c *Config) {
-	urls := brokerURL.ReadSome(r, n, "[tcp://broker:3755, tcp://spare:3755]")
-	if n.Kind() == conf.List && len(n.Items()) == 0 {
+	c.URLs, c.allow = nil, nil
+	read := func(item *conf.Node) {
+		var e brokerEntry
+		if item.Kind() != conf.Map {
+			var ok bool
+			if e.url, ok = brokerURL.Read(r, item); !ok {
+				return
+			}
+		} else if conf.ReadMap(r, item, &e, brokerFields); !e.named {
+			r.Fail(item, "no url (want {url: \"ssl://broker\"})")
+			return
+		}
+		c.URLs, c.allow = append(c.URLs, e.url), append(c.allow, e.allow)
+	}
+	if n.Kind() != conf.List {
+		read(n)
+		return
+	}
+	r.EachItem(n, `["ssl://broker", {url: "ssl://spare"}]`, read)
+	if len(n.Items()) == 0 {
 		r.Fail(n, "an empty list (want at least one URL)")
 	}
-	c.URLs = urls
+}
+
+// settlePlaintext gives each URL what is allowed for it: by a flag or the environment, its own
+// entry, or the key for all.
+func (c *Config) settlePlaintext() {
+	for i := range c.URLs {
+		if c.URLs[i].AllowPlaintext = c.allowPlaintext; c.ownAllow(i) {
+			c.URLs[i].AllowPlaintext = *c.allow[i]
+		}
+	}
+}
+
+// ownAllow reports whether the entry of a URL decides what is allowed for it.
+func (c *Config) ownAllow(i int) bool {
+	_, said := c.sources[allowPlaintext]
+	return i < len(c.allow) && c.allow[i] != nil && (!said || c.FromFile(allowPlaintext))
 }
 
 // showURLs shows all of them, and of each what decides on trust.
@@ -140,7 +199,10 @@ func showURLs(c *Config) []conf.Line {
 		texts[i] = u.String()
 		for _, o := range u.ShownForClient() {
 			line := conf.Line{Key: fmt.Sprintf("connection.url[%d].%s", i+1, o.Name), Text: o.Value}
-			if !o.Set {
+			switch {
+			case o.Name == "allow-plaintext" && !c.ownAllow(i):
+				line.Source = c.sources.Of(allowPlaintext)
+			case !o.Set && o.Name != "allow-plaintext":
 				line.Source = "default"
 			}
 			lines = append(lines, line)

@@ -62,6 +62,11 @@ type Trust struct {
 	Cert, Key string // files of the client certificate; "": none
 	Name      string // that a certificate must have if the address is an IP address
 	Socket    string // path of the broker's Unix socket as the agent sees it
+	Owner     string // user who may listen on it besides root and the agent's own user; "": none
+	Plaintext bool   // the session may leave the device without encryption
+	// Untold means that the agent, of C++ or before 1.1.0, says nothing of owners and plaintext: the
+	// helper then goes wherever the broker sends it.
+	Untold bool
 }
 
 // Line is the agent's first line to the helper.
@@ -98,9 +103,7 @@ func (l Line) Append(dst []byte) []byte {
 	if l.InBand {
 		entries = append(entries, chainpack.F("inband", chainpack.Bool(true)))
 	}
-	if l.Trust != (Trust{}) {
-		entries = append(entries, chainpack.F("trust", l.Trust.value()))
-	}
+	entries = append(entries, chainpack.F("trust", l.Trust.value()))
 	return append(cpon.Append(dst, chainpack.Map(entries...)), '\n')
 }
 
@@ -113,6 +116,8 @@ func (t Trust) value() chainpack.Value {
 		chainpack.F("crl", chainpack.String(t.CRL)),
 		chainpack.F("cert", chainpack.String(t.Cert)),
 		chainpack.F("key", chainpack.String(t.Key)),
+		chainpack.F("owner", chainpack.String(t.Owner)),
+		chainpack.F("plaintext", chainpack.Bool(t.Plaintext)),
 	)
 }
 
@@ -128,6 +133,10 @@ func trustOf(v chainpack.Value) (t Trust) {
 	verify, _ := v.Get("verify")
 	yes, ok := verify.AsBool()
 	t.NoVerify = ok && !yes
+	t.Owner = text("owner")
+	plaintext, told := v.Get("plaintext")
+	t.Plaintext, _ = plaintext.AsBool()
+	t.Untold = v.Kind() == chainpack.KindMap && !told
 	return t
 }
 
@@ -155,8 +164,11 @@ func ParseLine(text []byte) (Line, error) {
 	l.User, _ = user.AsString()
 	inBand, _ := v.Get("inband")
 	l.InBand, _ = inBand.AsBool()
-	trust, _ := v.Get("trust")
-	l.Trust = trustOf(trust)
+	if trust, ok := v.Get("trust"); ok {
+		l.Trust = trustOf(trust)
+	} else {
+		l.Trust.Untold = true
+	}
 	return l, nil
 }
 

@@ -65,8 +65,9 @@ func TestLineRoundTrip(t *testing.T) {
 			Call:   helperline.Call{Method: "runCmd", Params: chainpack.String("a\nb"), Ext: ext, Extended: true},
 			Policy: policy.Grant{Limits: policy.Limits{Env: []string{"TERM", "LC_*"}}}, User: "iot:\"broker\"\n", InBand: true,
 			Trust: helperline.Trust{CA: "/etc/c a.pem", CRL: "/l", Cert: "/c", Key: "/k", NoVerify: true, Name: "broker.example",
-				Socket: "/run/\"s"},
+				Socket: "/run/\"s", Owner: "shvbroker"},
 		},
+		{Find: rpc.TunnelCtl{State: rpc.FindTunnelResponse}, Trust: helperline.Trust{Plaintext: true}},
 		{Find: rpc.TunnelCtl{State: rpc.FindTunnelResponse}, Trust: helperline.Trust{Name: "h"}},
 	}
 	for _, l := range lines {
@@ -92,7 +93,7 @@ func TestClientCannotWritePolicy(t *testing.T) {
 		`"trust":{"verify":false},"findTunnelResponse":i{1:2},"x":1}`), chainpack.Limits{})
 	l := helperline.Line{Find: rpc.TunnelCtl{State: rpc.FindTunnelResponse}, Call: helperline.CallFromParam(param)}
 	if text := string(l.Append(nil)); strings.Contains(text, "LD_") || strings.Contains(text, "root") ||
-		strings.Contains(text, "trust") || strings.Contains(text, `"x"`) {
+		strings.Contains(text, `"verify":false`) || strings.Contains(text, `"x"`) {
 		t.Errorf("got %s", text)
 	}
 }
@@ -125,11 +126,18 @@ func TestCallThatCannotBeReadStaysEmpty(t *testing.T) {
 
 // An unreadable line must not extend trust.
 func TestUnreadableTrustTrustsNobodyMore(t *testing.T) {
-	for _, trust := range []string{`null`, `1`, `[]`, `{}`, `{"verify":null}`, `{"verify":"false"}`, `{"verify":0}`,
-		`{"ca":1,"name":[],"socket":null}`} {
-		if l := parse(t, `{"findTunnelResponse":<1:3>i{1:2},"trust":`+trust+`}`); l.Trust != (helperline.Trust{}) {
+	for trust, untold := range map[string]bool{`null`: false, `1`: false, `[]`: false, `{"plaintext":null}`: false,
+		`{"plaintext":1}`: false, `{"plaintext":"true"}`: false, `{"plaintext":false,"owner":1}`: false,
+		// Agents of earlier releases do not say it.
+		`{}`: true, `{"verify":null}`: true, `{"verify":"false"}`: true, `{"verify":0}`: true,
+		`{"ca":1,"name":[],"socket":null}`: true} {
+		l := parse(t, `{"findTunnelResponse":<1:3>i{1:2},"trust":`+trust+`}`)
+		if l.Trust != (helperline.Trust{Untold: untold}) {
 			t.Errorf("%s: %+v", trust, l.Trust)
 		}
+	}
+	if l := parse(t, cppLine); l.Trust != (helperline.Trust{Untold: true}) {
+		t.Errorf("C++: %+v", l.Trust)
 	}
 }
 

@@ -20,13 +20,15 @@ func address(line helperline.Line) (transport.URL, error) {
 		if find.Port == 0 {
 			port = transport.DefaultPort
 		}
-		return transport.URL{Scheme: transport.TCP, Host: find.Host, Port: port}, nil
+		return transport.URL{Scheme: transport.TCP, Host: find.Host, Port: port, AllowPlaintext: trust.Plaintext,
+			Unjudged: trust.Untold}, nil
 	}
 	offered, err := transport.ParseURL(text)
 	if err != nil {
 		return offered, fmt.Errorf("cannot use the address that the broker offers: %w", err)
 	}
-	u := transport.URL{Scheme: offered.Scheme, Host: offered.Host, Port: offered.Port, Path: offered.Path}
+	u := transport.URL{Scheme: offered.Scheme, Host: offered.Host, Port: offered.Port, Path: offered.Path,
+		Unjudged: trust.Untold}
 	switch {
 	case u.IsEncrypted():
 		u.CA, u.CRL, u.NoVerify = trust.CA, trust.CRL, trust.NoVerify
@@ -40,6 +42,9 @@ func address(line helperline.Line) (transport.URL, error) {
 		if trust.Socket != "" {
 			u.Path = trust.Socket // the broker may see it at another path
 		}
+		u.Owner = trust.Owner
+	default:
+		u.AllowPlaintext = trust.Plaintext
 	}
 	return u, nil
 }

@@ -42,6 +42,24 @@ func TestWhereAHelperConnects(t *testing.T) {
 			t.Errorf("%q: got %+v, %v, want %+v", tt.offer, got, err, tt.want)
 		}
 	}
+	// What the agent allows, and whether it says so at all, is judged where the helper connects.
+	for _, offer := range []string{"", "tcp://h", "ws://h", "tcps://h", "unix:///run/theirs"} {
+		find := rpc.TunnelCtl{Host: "h", Secret: "s"}
+		if offer != "" {
+			find.Offer(offer)
+		}
+		for _, told := range []helperline.Trust{{}, {Plaintext: true, Owner: "o"}, {Untold: true}} {
+			u, err := address(helperline.Line{Find: find, Trust: told})
+			want := told
+			if want.Owner = ""; u.Scheme == transport.Unix {
+				want.Owner, want.Plaintext = told.Owner, false
+			}
+			got := helperline.Trust{Plaintext: u.AllowPlaintext, Owner: u.Owner, Untold: u.Unjudged}
+			if err != nil || got != want {
+				t.Errorf("%q, %+v: got %+v, %v", offer, told, got, err)
+			}
+		}
+	}
 	find := rpc.TunnelCtl{Host: "h", Port: 1, Secret: "s"}
 	find.Offer("gopher://h")
 	if u, err := address(helperline.Line{Find: find}); err == nil {

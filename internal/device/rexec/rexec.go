@@ -138,7 +138,7 @@ func connect(ctx context.Context, line helperline.Line) (*client.Client, error) 
 	if err != nil {
 		return nil, err
 	}
-	return client.Dial(ctx, client.Options{
+	c, err := client.Dial(ctx, client.Options{
 		URL:   u,
 		Login: client.Login{Tunnel: line.Find.Secret},
 		Serve: serveTree(),
@@ -146,6 +146,11 @@ func connect(ctx context.Context, line helperline.Line) (*client.Client, error) 
 		Patient:  true,
 		Blocking: true,
 	})
+	var refused *transport.PlaintextError
+	if errors.As(err, &refused) {
+		err = fmt.Errorf("the settings of shvagent do not allow this session: %w", err)
+	}
+	return c, err
 }
 
 // serveTree returns what a helper serves to callers.

@@ -20,18 +20,30 @@ var kept = []string{"PATH", "LANG", "LC_*", "TZ"}
 // agent's without the variables that configure our programs; another user inherits only
 // a few of them, and gets those of Env.
 func (a Account) Environ(agentEnv []string) []string {
-	var env []string
-	for _, v := range agentEnv {
-		name, _, _ := strings.Cut(v, "=")
-		if !strings.HasPrefix(name, "SHV_") && (a.credential == nil || Matches(kept, name)) {
-			env = append(env, v)
-		}
+	env := Inherited(agentEnv)
+	if a.credential != nil {
+		env = slices.DeleteFunc(env, func(v string) bool {
+			name, _, _ := strings.Cut(v, "=")
+			return !Matches(kept, name)
+		})
 	}
 	if !slices.ContainsFunc(env, func(v string) bool { return strings.HasPrefix(v, "PATH=") }) {
 		env = append(env, "PATH="+defaultPath)
 	}
 	if a.credential != nil {
 		env = append(env, a.Env()...)
+	}
+	return env
+}
+
+// Inherited returns a copy of the agent's environment without the variables that configure our
+// programs, passwords among them.
+func Inherited(agentEnv []string) []string {
+	env := make([]string, 0, len(agentEnv))
+	for _, v := range agentEnv {
+		if !strings.HasPrefix(v, "SHV_") {
+			env = append(env, v)
+		}
 	}
 	return env
 }

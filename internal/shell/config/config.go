@@ -1,10 +1,10 @@
 // Package config reads the configuration of shvrsh, where a user gives devices
 // names and says how to reach them (design.md section 9):
 //
-//	defaults: {url: tcp://broker:3755, user: eva}
+//	defaults: {url: ssl://broker:3756, user: eva}
 //	hosts:
 //	  pump7: {path: test/pump7, shell: /bin/ash}
-//	  "site/**": {url: tcp://site-broker}
+//	  "site/**": {url: ssl://site-broker}
 //
 // It is strict: what it does not know is an error with file, line and column. It
 // looks up no environment, opens none of the files that the configuration names,
@@ -14,6 +14,8 @@ package config
 import (
 	"errors"
 	"io/fs"
+	"maps"
+	"slices"
 
 	"shvtools/internal/shell/sshargs"
 	"shvtools/internal/shv/shvpath"
@@ -55,6 +57,34 @@ func LoadNamed(path string) (*Config, error) {
 		return nil, err
 	}
 	return Parse(path, data)
+}
+
+// Entries returns the settings of each entry that names a broker or a password file, with what
+// it takes from patterns and defaults: the entries of names in their order, the patterns in
+// that of the file, and defaults.
+func (c *Config) Entries() (all []Host) {
+	if c == nil {
+		return nil
+	}
+	add := func(own *Host, host Host) {
+		if own.URL.Set || own.PasswordFile.Set || own.AllowPlaintext.Set {
+			all = append(all, host)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.exact)) {
+		add(&c.exact[name].Host, c.Lookup(name))
+	}
+	for _, e := range c.patterns {
+		host := e.Host
+		if c.defaults != nil {
+			host.fill(&c.defaults.Host)
+		}
+		add(&e.Host, host)
+	}
+	if c.defaults != nil {
+		add(&c.defaults.Host, c.defaults.Host)
+	}
+	return all
 }
 
 // Lookup returns the settings of a destination, which is without its `user@`. Each

@@ -11,17 +11,21 @@ import (
 func TestFaultsHaveTheirPlaceInOneLine(t *testing.T) {
 	for _, tt := range []struct{ name, text, want string }{
 		{"unknown key", "hosts:\n  pump7:\n    pth: x\n",
-			`f:3:5: hosts."pump7".pth: unknown key (want url, path, user, shell, password-file, escape, env or ` +
+			`f:3:5: hosts."pump7".pth: unknown key (want url, allow-plaintext, path, user, shell, ` +
+				`password-file, escape, env or ` +
 				`connect-timeout)`},
 		{"unknown key in defaults", "defaults: {usr: x}",
-			`f:1:12: defaults.usr: unknown key (want url, path, user, shell, password-file, escape, env or connect-timeout)`},
+			`f:1:12: defaults.usr: unknown key (want url, allow-plaintext, path, user, shell, ` +
+				`password-file, escape, env or ` +
+				"connect-timeout)"},
 		{"unknown key at the top", "hosts: {}\nhost: {}\n", `f:2:1: host: unknown key (want defaults or hosts)`},
 		{"password", "hosts: {a: {password: secret}}",
-			`f:1:13: hosts."a".password: unknown key (want url, path, user, shell, password-file, escape, env or ` +
+			`f:1:13: hosts."a".password: unknown key (want url, allow-plaintext, path, user, shell, ` +
+				`password-file, escape, env or ` +
 				`connect-timeout)`},
 		{"url", "hosts:\n  a:\n    url: ftp://eva:secret@x\n",
 			`f:3:10: hosts."a".url: URL ftp://x: scheme "ftp" is not supported (want one of tcp, ssl, tcps, ws, wss and unix)`},
-		{"url without host", "defaults: {url: 'tcp://'}", `f:1:17: defaults.url: URL tcp://: no host`},
+		{"url without host", "defaults: {url: ':1'}", `f:1:17: defaults.url: URL :1: no host`},
 		{"path", "hosts: {a: {path: //}}", `f:1:19: hosts."a".path: invalid path "//" (want an SHV path such as test/agent)`},
 		{"path that is a URL", "hosts: {a: {path: 'tcp://eva:secret@x/p'}}",
 			`f:1:19: hosts."a".path: a URL (want an SHV path such as test/agent; the broker's URL belongs to url)`},

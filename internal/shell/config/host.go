@@ -10,9 +10,10 @@ import (
 
 // Host is the settings of one destination.
 type Host struct {
-	URL  Value[transport.URL] // of the broker
-	Path Value[string]        // of the device, a clean SHV path
-	User Value[string]        // to log in as
+	URL            Value[transport.URL] // of the broker
+	AllowPlaintext Value[bool]          // connect to it without encryption off loopback too
+	Path           Value[string]        // of the device, a clean SHV path
+	User           Value[string]        // to log in as
 	// Shell on the device, as written.
 	Shell Value[string]
 	// PasswordFile is as written, but a relative one is beside the configuration unless

@@ -28,6 +28,8 @@ var keys []key
 func init() {
 	keys = []key{
 		newKey("url", func(h *Host) *Value[transport.URL] { return &h.URL }, scalar(url), url.Show),
+		newKey("allow-plaintext", func(h *Host) *Value[bool] { return &h.AllowPlaintext }, scalar(conf.Switch),
+			conf.Switch.Show),
 		onlyForOne(newKey("path", func(h *Host) *Value[string] { return &h.Path }, scalar(path), path.Show)),
 		newKey("user", func(h *Host) *Value[string] { return &h.User }, scalar(notEmpty), notEmpty.Show),
 		newKey("shell", func(h *Host) *Value[string] { return &h.Shell }, scalar(notEmpty), notEmpty.Show),
@@ -76,7 +78,7 @@ func scalar[T any](t conf.Type[T]) readFunc[T] {
 
 var (
 	url = conf.Type[transport.URL]{
-		Name: "URL", Want: "a URL such as tcp://broker:3755",
+		Name: "URL", Want: "a URL such as ssl://broker:3756",
 		Parse: transport.ParseClientURL, Show: transport.URL.String,
 	}
 	path = conf.Type[string]{

@@ -67,6 +67,8 @@ var longOptions = map[string]option{
 	"verbose":              flag((*parser).verbose),
 	"print-config":         flag(func(p *parser) { p.args.PrintConfig = true }),
 	"allow-unknown-status": flag(func(p *parser) { p.args.AllowUnknownStatus = true }),
+	"allow-plaintext":      flag(func(p *parser) { p.args.AllowPlaintext = true }),
+	"check-config":         flag(func(p *parser) { p.args.CheckConfig = true }),
 	"url":                  text(func(p *parser) *string { return &p.args.URL }),
 	"user":                 user(),
 	"password":             text(func(p *parser) *string { return &p.args.Password }),
@@ -83,7 +85,7 @@ var longOptions = map[string]option{
 	"rpc-time-out":   rpcTimeout(),
 	"rto":            rpcTimeout(),
 	// Another value would ask for more safety than shvrsh then gives.
-	"server-scheme": only("tcp"),
+	"server-scheme": {value: true, set: (*parser).setScheme},
 	"sec-type":      only("none"),
 	"security-type": only("none"),
 	"protocol-type": only("chainpack"),
@@ -176,6 +178,11 @@ func (p *parser) verbose() {
 func (p *parser) help() { p.args.Help, p.ended = true, true }
 
 func (p *parser) version() { p.args.Version, p.ended = true, true }
+
+func (p *parser) setScheme(name, value string) error {
+	p.args.ServerScheme = value
+	return only("tcp").set(p, name, value)
+}
 
 func (p *parser) setTunnelPath(name, value string) error {
 	if value == "" {

@@ -35,7 +35,7 @@ func (p *parser) run() error {
 		p.args.Command = p.rest
 	}
 	switch {
-	case p.args.PrintConfig:
+	case p.args.PrintConfig, p.args.CheckConfig:
 		return nil
 	case p.args.Alias == "":
 		return errNoPath

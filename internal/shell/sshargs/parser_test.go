@@ -71,10 +71,10 @@ func TestLongOptionsOfBothToolsInBothSpellings(t *testing.T) {
 	}{
 		{"ours",
 			words("--url tcp://b --user eva --password x --password-file f --log-level debug --log-format json " +
-				"--config c --allow-unknown-status --print-config --verbose p"),
+				"--config c --allow-unknown-status --allow-plaintext --print-config --verbose p"),
 			sshargs.Args{URL: "tcp://b", User: is("eva"), Password: "x", PasswordFile: "f", ShvLogLevel: "debug",
 				LogFormat: "json",
-				Config:    "c", AllowUnknownStatus: true, PrintConfig: true, LogLevel: is(sshargs.LogDebug)}},
+				Config:    "c", AllowUnknownStatus: true, AllowPlaintext: true, PrintConfig: true, LogLevel: is(sshargs.LogDebug)}},
 		{"attached", words("--url=tcp://b?x=y --user=eva --config= p"), sshargs.Args{URL: "tcp://b?x=y", User: is("eva")}},
 		{"behind the path", words("p --url tcp://b cmd --url"), sshargs.Args{URL: "tcp://b", Command: words("cmd --url")}},
 		{"the last counts", words("--url a --url b p"), sshargs.Args{URL: "b"}},
@@ -86,7 +86,7 @@ func TestLongOptionsOfBothToolsInBothSpellings(t *testing.T) {
 		{"C++, long names",
 			words("--tunnel-shvPath=p --rpc-time-out=7 --server-scheme tcp --sec-type none " +
 				"--protocol-type chainpack --lt SHA1 --hbi 60"),
-			sshargs.Args{RPCTimeout: is(7 * time.Second), Notes: notes("--lt", "SHA1", "--hbi", "60")}},
+			sshargs.Args{ServerScheme: "tcp", RPCTimeout: is(7 * time.Second), Notes: notes("--lt", "SHA1", "--hbi", "60")}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.want.Alias, tt.want.Path = "p", "p"

@@ -24,7 +24,7 @@ import (
 type Args struct {
 	// Alias is the destination as written, without "user@". Path is the SHV path that
 	// it stands for unless the configuration says otherwise; see DecodePath. Both are
-	// empty only with Help or Version, or for --print-config alone.
+	// empty only with Help or Version, or for --print-config or --check-config alone.
 	Alias, Path string
 	// Command holds the words of the command, unchanged. ssh joins them with spaces
 	// for the remote shell.
@@ -53,6 +53,7 @@ type Args struct {
 
 	URL          string // --url
 	ServerHost   string // --server-host of the C++ tool: a host, host:port or URL
+	ServerScheme string // --server-scheme of it: tcp or ""
 	Password     string
 	PasswordFile string
 	Config       string // -F, --config
@@ -62,6 +63,8 @@ type Args struct {
 	RPCTimeout   Opt[time.Duration] // --rpc-time-out, --rto
 
 	AllowUnknownStatus bool
+	AllowPlaintext     bool // connect without encryption off loopback too
+	CheckConfig        bool // --check-config: report what is wrong with the configuration
 
 	// Notes are the options that were ignored.
 	Notes []Note

@@ -47,16 +47,29 @@ func ShowConfig(c *cli.Context, print func(w io.Writer, explain bool) error, war
 	if err := print(c.App.Writer, explain); err != nil {
 		return err
 	}
+	if explain {
+		return Verdict(c, warnings)
+	}
+	return printWarnings(c, warnings)
+}
+
+// Verdict ends --check-config of a configuration without faults: it prints the warnings and
+// a last line that counts them.
+func Verdict(c *cli.Context, warnings []string) error {
+	if err := printWarnings(c, warnings); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(c.App.Writer, verdict(len(warnings)))
+	return err
+}
+
+func printWarnings(c *cli.Context, warnings []string) error {
 	for _, text := range warnings {
 		if _, err := fmt.Fprintf(stderrOf(c), "%s: warning: %s\n", c.App.Name, oneLine(text)); err != nil {
 			return err
 		}
 	}
-	if !explain {
-		return nil
-	}
-	_, err := fmt.Fprintln(c.App.Writer, verdict(len(warnings)))
-	return err
+	return nil
 }
 
 // verdict is the last line of --check-config of a configuration without faults.

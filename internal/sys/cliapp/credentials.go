@@ -20,6 +20,7 @@ const DefaultURL = "tcp://127.0.0.1:3755"
 type GivenLogin struct {
 	User, Password, PasswordFile string
 	Batch                        bool // do not ask for a password
+	ListedURL                    bool // the URL is a word of the command line
 }
 
 // UserFor returns the user that Credentials would return for the broker at u, "" for
@@ -30,11 +31,12 @@ func (in GivenLogin) UserFor(u transport.URL) string {
 }
 
 // Credentials returns the login for the broker at u, from in, the environment, u itself
-// and the terminal, in this order (loginInput.resolve). Warnings go to the
-// application's stderr.
-func (in GivenLogin) Credentials(c *cli.Context, u transport.URL) (Login, error) {
+// and the terminal, in this order (loginInput.resolve). Its warnings are for the caller to
+// show.
+func (in GivenLogin) Credentials(u transport.URL) (Login, error) {
 	input := loginInput{
 		URL:          u,
+		ListedURL:    in.ListedURL,
 		User:         in.User,
 		Password:     in.Password,
 		PasswordFile: in.PasswordFile,
@@ -45,11 +47,14 @@ func (in GivenLogin) Credentials(c *cli.Context, u transport.URL) (Login, error)
 	if in.Batch {
 		input.Prompt = func(string) (string, error) { return "", errors.New("batch mode") }
 	}
-	login, err := input.resolve()
-	for _, warning := range login.Warnings {
+	return input.resolve()
+}
+
+// Warn prints the warnings of the login, each as a line on the application's stderr.
+func (l Login) Warn(c *cli.Context) {
+	for _, warning := range l.Warnings {
 		_, _ = fmt.Fprintf(c.App.ErrWriter, "%s: warning: %s\n", c.App.Name, oneLine(warning))
 	}
-	return login, err
 }
 
 // Errors of ConfiguredLogin. Whoever calls it knows what the configuration could say.

@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"shvtools/internal/sys/visible"
+	"shvtools/internal/wire/transport"
 )
 
 // Exit is an error that chooses the program's exit code. Without Err nothing is
@@ -82,12 +83,23 @@ func defaultCodes() Codes { return Codes{Failure: 1, Usage: 2, Panic: 70} }
 // and other codes are the remote command's.
 func SSHCodes() Codes { return Codes{Failure: 255, Usage: 255, Panic: 255, Signal: 255} }
 
+// codePlaintext is the exit code of every program that would have to connect without encryption.
+const codePlaintext = 255
+
+// HowToAllow ends the text of a *transport.PlaintextError of a program with these settings.
+const HowToAllow = ", or allow it with --" + FlagAllowPlaintext + ", " + EnvAllowPlaintext +
+	"=1 or allow-plaintext: true in the configuration"
+
 // explain returns the exit code for err and the line that explains it, "" for none.
 func (c Codes) explain(program string, err error) (code int, line string) {
 	if err == nil {
 		return 0, ""
 	}
 	text := oneLine(err.Error())
+	var plaintext *transport.PlaintextError
+	if errors.As(err, &plaintext) {
+		return codePlaintext, text + HowToAllow
+	}
 	if code, ok := ownCode(err); ok {
 		var exit Exit
 		if errors.As(err, &exit) && exit.Err == nil {

@@ -12,7 +12,12 @@ const (
 	FlagPassword     = "password"
 	FlagPasswordFile = "password-file"
 	FlagReadyFile    = "ready-file"
+
+	FlagAllowPlaintext = "allow-plaintext"
 )
+
+// EnvAllowPlaintext is the environment variable of --allow-plaintext.
+const EnvAllowPlaintext = "SHV_ALLOW_PLAINTEXT"
 
 // The environment variables of the log.
 const (
@@ -47,8 +52,13 @@ func LoginFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{
 			Name: FlagURL, EnvVars: []string{"SHV_URL"},
-			Usage: "connect to the broker at `URL`: tcp://HOST, ssl://HOST?ca=FILE, tcps://HOST, ws://HOST, " +
-				"wss://HOST?ca=FILE or unix:PATH; without it, " + DefaultURL,
+			Usage: "connect to the broker at `URL`: ssl://HOST?ca=FILE, wss://HOST?ca=FILE, unix:PATH, or, without " +
+				"encryption, tcp://HOST, tcps://HOST, ws://HOST; without it, " + DefaultURL,
+		},
+		&cli.BoolFlag{
+			Name: FlagAllowPlaintext, DisableDefaultText: true,
+			Usage: "connect without encryption off loopback too, where everyone on the path can read along and answer " +
+				"for the broker [$" + EnvAllowPlaintext + "=1]",
 		},
 		&cli.StringFlag{
 			Name:  FlagUser,

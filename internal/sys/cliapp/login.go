@@ -20,14 +20,16 @@ const (
 type Login struct {
 	User     string
 	Password string
-	// Warnings are lines for stderr about how the password was given.
+	// Warnings are lines for stderr or a log about how the password was given, and about who
+	// could read it or answer for the broker.
 	Warnings []string
 }
 
 // loginInput holds all sources of a login. Empty texts count as not given, also those
 // of the environment.
 type loginInput struct {
-	URL transport.URL // the broker's
+	URL       transport.URL // the broker's
+	ListedURL bool          // it is a word of the command line
 
 	User         string // --user
 	Password     string // --password
@@ -47,6 +49,14 @@ func (in *loginInput) resolve() (Login, error) {
 	var l Login
 	if in.URL.IsEncrypted() && in.URL.NoVerify {
 		l.warn("%s: the broker's certificate is not verified (verify=false)", in.URL)
+	}
+	if in.URL.MayLeave() && in.URL.AllowPlaintext {
+		l.warn("%s is not encrypted: everyone on the path can read along and answer for the broker (%s)",
+			in.URL, FlagAllowPlaintext)
+	}
+	if in.ListedURL && in.URL.HasSecret() {
+		l.warn("--%s shows the password to everyone who lists processes; use %s, --%s or a configuration",
+			FlagURL, envPasswordFile, FlagPasswordFile)
 	}
 	l.User = in.user()
 	local := in.URL.IsLocal()

@@ -190,6 +190,38 @@ func TestUnverifiedTLSIsWarnedAbout(t *testing.T) {
 	}
 }
 
+// Everyone on the path could answer for the broker: whoever allows that is told each time.
+func TestPlaintextOffLoopbackIsWarnedAbout(t *testing.T) {
+	for url, warned := range map[string]bool{
+		"tcp://10.0.0.1": true, "tcp://broker": true, "ws://broker": true, "tcps://[2001:db8::1]": true,
+		"ssl://broker": false, "wss://broker": false, "tcp://127.0.0.1": false, "ws://localhost": false, "unix:/s": false,
+	} {
+		for _, allowed := range []bool{false, true} {
+			u := parseURL(t, url+"?user=u&token=t")
+			u.AllowPlaintext = allowed
+			l, err := (&loginInput{URL: u, LookupEnv: os.LookupEnv}).resolve()
+			if err != nil || len(l.Warnings) > 0 != (warned && allowed) {
+				t.Errorf("%s, allowed %v: %q, %v", url, allowed, l.Warnings, err)
+			}
+		}
+	}
+}
+
+// Everyone on a machine can read its command lines.
+func TestSecretOfAListedURLIsWarnedAbout(t *testing.T) {
+	for url, warned := range map[string]bool{
+		"ssl://eva:hush@h": true, "ssl://h?user=eva&password=hush": true, "ssl://h?user=eva&shapass=hush": true,
+		"ssl://h?token=hush": true, "ssl://eva@h?cert=c&key=k": false,
+	} {
+		for _, listed := range []bool{false, true} {
+			l, err := (&loginInput{URL: parseURL(t, url), ListedURL: listed, LookupEnv: os.LookupEnv}).resolve()
+			if err != nil || len(l.Warnings) > 0 != (warned && listed) || strings.Contains(fmt.Sprint(l.Warnings), "hush") {
+				t.Errorf("%s, listed %v: %q, %v", url, listed, l.Warnings, err)
+			}
+		}
+	}
+}
+
 func TestReadablePasswordFileIsWarnedAbout(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "password")
 	for mode, warned := range map[os.FileMode]bool{0o600: false, 0o640: false, 0o644: true} {

@@ -39,6 +39,12 @@ func readFile(path string) ([]byte, error) {
 	return data, err
 }
 
+// OthersCanRead reports whether every user of the machine can read a file.
+func OthersCanRead(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o004 != 0
+}
+
 // Beside returns a file name that a configuration gives: one that is not absolute is
 // beside the file of the configuration. "" stays empty.
 func Beside(at Place, name string) string {

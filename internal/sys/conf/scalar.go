@@ -99,6 +99,21 @@ var Bool = Type[bool]{
 	Show: strconv.FormatBool,
 }
 
+// Switch is a Bool that may also be written 1 or 0, as in the environment.
+var Switch = Type[bool]{
+	Name: "value", Want: "true or false",
+	Parse: func(text string) (bool, error) {
+		switch text {
+		case "1":
+			return true, nil
+		case "0":
+			return false, nil
+		}
+		return Bool.Parse(text)
+	},
+	Show: strconv.FormatBool,
+}
+
 // Text is any text.
 var Text = Type[string]{
 	Name: "text", Want: "one text",

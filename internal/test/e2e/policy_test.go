@@ -249,20 +249,21 @@ func TestAgentConfigurationOnTheCommandLine(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	file := w.newFile("shvagent.yaml")
-	w.configure(file, "connection: {mount: a/b}\nrules: [{name: x, level: su}]\n")
+	w.configure(file, "connection: {mount: a/b, url: 'ssl://h'}\nrules: [{name: x, level: su}]\n")
 	r := call(w, "shvagent", "--config", file, "--check-config")
 	mount := "connection.mount: a/b  # " + file + ":1:14; where the device is"
 	if r.code != 0 || !r.stdoutHas(mount, `rule "x" (shvagent.yaml:2): everybody with the level su`) ||
 		!strings.HasSuffix(string(r.stdout), "\nthe configuration is fine\n") {
 		t.Errorf("%d, %s%s", r.code, r.stdout, r.stderr)
 	}
-	w.configure(file, "rules: [{name: x, run-as: no-such-user}]\n")
+	const safe = "connection: {url: 'ssl://u:p@h'}\n" // root on tcp is warned of
+	w.configure(file, safe+"rules: [{name: x, run-as: no-such-user}]\n")
 	r = call(w, "shvagent", "--config", file, "--check-config")
-	if r.code != 0 || !r.stderrHas(`shvagent: warning: rule "x" (shvagent.yaml:1): cannot run as user "no-such-user"`) ||
+	if r.code != 0 || !r.stderrHas(`shvagent: warning: rule "x" (shvagent.yaml:2): cannot run as user "no-such-user"`) ||
 		!strings.HasSuffix(string(r.stdout), "\nthe configuration can be used, with 1 warning\n") {
 		t.Errorf("%d, %s%s", r.code, r.stdout, r.stderr)
 	}
-	w.configure(file, "connection: {url: 'tcp://127.0.0.1:1'}\nrules: [{users: []}]\n")
+	w.configure(file, "connection: {url: 'ssl://127.0.0.1:1'}\nrules: [{users: []}]\n")
 	const noEffect = ":2:17: rules[1].users: the rule has no effect: its list is empty ("
 	r = call(w, "shvagent", "--config", file, "--check-config")
 	if r.code != 0 || !r.stderrHas("shvagent: warning: "+file+noEffect) ||
@@ -274,7 +275,8 @@ func TestAgentConfigurationOnTheCommandLine(t *testing.T) {
 	if r.code != 0 || !r.stderrHas("shvagent: warning: connection.url[2]: ", "/no-such-ca: no such file") {
 		t.Errorf("%d, %s", r.code, r.stderr)
 	}
-	w.configure(file, "connection: {password-file: /no-such-password}\nfiles: {root: /no-such-directory}\n")
+	w.configure(file, "connection: {url: 'ssl://h', password-file: /no-such-password}\n"+
+		"files: {root: /no-such-directory}\n")
 	r = call(w, "shvagent", "--config", file, "--check-config")
 	const missing = "shvagent: warning: connection.password-file: " +
 		"password file /no-such-password: no such file or directory\n" +
@@ -282,7 +284,7 @@ func TestAgentConfigurationOnTheCommandLine(t *testing.T) {
 	if r.code != 0 || string(r.stderr) != missing {
 		t.Errorf("%d, %s", r.code, r.stderr)
 	}
-	r = call(w, "shvagent", "--shvrexec", "/etc/passwd", "--check-config")
+	r = call(w, "shvagent", "--url", "ssl://h", "--shvrexec", "/etc/passwd", "--check-config")
 	const denied = "shvagent: warning: --shvrexec: no session can begin: exec: \"/etc/passwd\": permission denied\n"
 	if r.code != 0 || string(r.stderr) != denied {
 		t.Errorf("%d, %s", r.code, r.stderr)

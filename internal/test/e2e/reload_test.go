@@ -195,10 +195,10 @@ func TestConfigurationsOnTheCommandLine(t *testing.T) {
 	}
 	above := w.newFile("above.yaml")
 	w.configure(above, configured+`connections:
-- {enabled: true, client: {url: tcp://u@h, mount: m, password-file: none}}
+- {enabled: true, client: {url: ssl://u@h, mount: m, password-file: none}}
 `)
 	r = call(w, "shvbroker", "--config", above, "--check-config")
-	if r.code != 1 || !r.stderrHas(above+`:13:69: connections."h:3755".client.password-file: `,
+	if r.code != 1 || !r.stderrHas(above+`:13:69: connections."h:3756".client.password-file: `,
 		w.dir+"/none: no such file") {
 		t.Errorf("no password file: %d, %s", r.code, r.stderr)
 	}
@@ -208,7 +208,7 @@ func TestConfigurationsOnTheCommandLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	r = call(w, "shvbroker", "--config", above, "--check-config")
-	if r.code != 0 || !r.stderrHas(`warning: `+above+`:13:`, `connections."h:3755"`, "can read it") ||
+	if r.code != 0 || !r.stderrHas(`warning: `+above+`:13:`, `connections."h:3756"`, "can read it") ||
 		r.stdoutHas("fine") {
 		t.Errorf("a password file for everybody: %d, %s, %s", r.code, r.stdout, r.stderr)
 	}
@@ -230,8 +230,8 @@ func TestConfigurationsOnTheCommandLine(t *testing.T) {
 - {url: 'ws://0.0.0.0:0'}
 - {url: 'ssl://127.0.0.1:0', cert: none, key: none}
 connections:
-- {name: up, enabled: true, client: {url: tcp://192.0.2.1, mount: m}}
-- {name: up2, enabled: true, client: {url: tcp://eva@192.0.2.1, mount: m}}
+- {name: up, enabled: true, client: {url: ssl://192.0.2.1, mount: m}}
+- {name: up2, enabled: true, client: {url: ssl://eva@192.0.2.1, mount: m}}
 `
 	w.configure(open, text)
 	const plain = ": not encrypted, so off loopback everyone on the path could read along; "

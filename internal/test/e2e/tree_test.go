@@ -48,9 +48,13 @@ func (w *world) startTreeBroker(b treeBroker) (*process, string) {
 	}
 	if b.up != "" {
 		w.configure(filepath.Join(w.dir, "kid"), "pw-kid\n")
+		allow := ""
+		if plain(b.up) != nil {
+			allow = ", allow-plaintext: true"
+		}
 		text += fmt.Sprintf(`connections:
-- {name: up, enabled: true, client: {url: %q, user: kid, password-file: kid, mount: %s, reconnect_interval: 1s}}
-`, b.up, b.mount)
+- {name: up, enabled: true, client: {url: %q, user: kid, password-file: kid, mount: %s, reconnect_interval: 1s%s}}
+`, b.up, b.mount, allow)
 	}
 	file := filepath.Join(w.dir, b.name+".yaml")
 	w.configure(file, text)
@@ -66,11 +70,20 @@ func (w *world) startTreeBroker(b treeBroker) (*process, string) {
 	return p, w.awaitReady(p, ready)
 }
 
+// plain is the environment that lets a client connect to a broker that is not on its machine
+// without encryption.
+func plain(url string) []string {
+	if strings.HasPrefix(url, "tcp://127.") {
+		return nil
+	}
+	return []string{"SHV_ALLOW_PLAINTEXT=1"}
+}
+
 func (w *world) startTreeAgent(ns namespace, url string) {
 	w.t.Helper()
 	ready := w.newFile("agent.ready")
 	cmd := exec.Command(program("shvagent"), "--url", url, "--user", "device", "--mount", device, "--ready-file", ready)
-	cmd.Env = append(environment("SHV_PASSWORD=pw-device"), w.shellSettings()...)
+	cmd.Env = append(append(environment("SHV_PASSWORD=pw-device"), w.shellSettings()...), plain(url)...)
 	w.agent = w.launch(ns.in(cmd))
 	w.awaitReady(w.agent, ready)
 }
@@ -78,7 +91,7 @@ func (w *world) startTreeAgent(ns namespace, url string) {
 // eva returns shvrsh of a user in a tree, not started.
 func (w *world) eva(ns namespace, args ...string) *exec.Cmd {
 	cmd := exec.Command(program("shvrsh"), args...)
-	cmd.Env = environment("SHV_URL="+w.url, "SHV_USER=eva", "SHV_PASSWORD=pw-eva")
+	cmd.Env = append(environment("SHV_URL="+w.url, "SHV_USER=eva", "SHV_PASSWORD=pw-eva"), plain(w.url)...)
 	return ns.in(cmd)
 }
 

@@ -63,7 +63,8 @@ func TestInvalidCommandLinesAreReported(t *testing.T) {
 		{[]string{"--url"}, "--url needs a value"},
 		{[]string{"--url", "gopher://host", device, "true"}, "gopher"},
 		{[]string{"--url", "tcp://host:99999", device, "true"}, "99999"},
-		{[]string{"--url", "tcp://host", device, "true"}, "no user"},
+		{[]string{"--url", "ssl://host", device, "true"}, "no user"},
+		{[]string{"--url", "tcp://127.0.0.1/test/agent", "true"}, "the path of a device is an argument of its own"},
 		{[]string{"--password-file", "/nonexistent/file", device, "true"}, "/nonexistent/file"},
 	} {
 		call(w, "shvrsh", tt.args...).wantsFailure(t, tt.why)

@@ -74,3 +74,22 @@ func CrowdedUser(t testing.TB) (room func()) {
 	}
 	return room
 }
+
+// AsUser runs f in a thread of another user, who needs no account. It waits for f. A socket that f
+// listens on is that user's for as long as it is open.
+func AsUser(t testing.TB, uid int, f func()) {
+	t.Helper()
+	ended := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // for good: the thread ends with this goroutine
+		if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, uintptr(uid), uintptr(uid), uintptr(uid)); errno != 0 {
+			ended <- errno
+			return
+		}
+		f()
+		ended <- nil
+	}()
+	if err := <-ended; err != nil {
+		t.Skipf("to be another user takes root: %v", err)
+	}
+}

@@ -24,6 +24,12 @@ func (u URL) ShownForClient() []Shown {
 			Shown{"verify", strconv.FormatBool(!u.NoVerify), u.NoVerify})
 		all = append(all, orElse("cert", u.Cert, none), orElse("key", u.Key, none), orElse("crl", u.CRL, none))
 	}
+	switch {
+	case u.Scheme == Unix:
+		all = append(all, orElse("owner", u.Owner, "(root or the program's own user)"))
+	case !u.IsEncrypted():
+		all = append(all, Shown{"allow-plaintext", strconv.FormatBool(u.AllowPlaintext), u.AllowPlaintext})
+	}
 	for _, each := range []struct {
 		name, value string
 		set         bool

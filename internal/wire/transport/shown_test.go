@@ -10,7 +10,7 @@ import (
 
 func TestShownOptionsDecideOnTrustAndHideSecrets(t *testing.T) {
 	for _, tt := range []struct{ url, client, listener string }{
-		{"tcp://u:hush@h", "user=u password=(hidden)", ""},
+		{"tcp://u:hush@h", "allow-plaintext=false user=u password=(hidden)", ""},
 		{"ssl://h", "ca=(the system's roots) verify=true cert=(none) key=(none) crl=(none)",
 			"client-ca=(none) crl=(none) require-client-cert=false"},
 		{"ssl://h?ca=a&verify=false&cert=c&key=k&crl=r&token=hush&devmount=m&devid=d",
@@ -19,8 +19,8 @@ func TestShownOptionsDecideOnTrustAndHideSecrets(t *testing.T) {
 		{"wss://h?client-ca=a&require-client-cert=true&origin=https://o&socket=s&shapass=hush",
 			"ca=(the system's roots) verify=true cert=(none) key=(none) crl=(none) shapass=(hidden)",
 			"client-ca=a crl=(none) require-client-cert=true origin=https://o socket=s"},
-		{"unix:/s", "", "mode=600"},
-		{"unix:/s?mode=660", "", "mode=660"},
+		{"unix:/s", "owner=(root or the program's own user)", "mode=600"},
+		{"unix:/s?mode=660&owner=shvbroker", "owner=shvbroker", "mode=660"},
 	} {
 		u, err := transport.ParseURL(tt.url)
 		if err != nil {

@@ -42,8 +42,13 @@ func dialTLS(ctx context.Context, u URL, stall time.Duration) (net.Conn, error) 
 	return newTLSClient(conn, u), nil
 }
 
-// CheckDial reads the files that Dial would read and returns the first error.
+// CheckDial reads the files that Dial would read, looks the owner of a socket up, and returns the
+// first error. CheckPlaintext finds what Dial would refuse.
 func CheckDial(u URL) error {
+	if u.Scheme == Unix && u.Owner != "" {
+		_, err := uidOfOwner(u.Owner)
+		return err
+	}
 	if !u.IsEncrypted() {
 		return nil
 	}

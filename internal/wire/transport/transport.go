@@ -1,6 +1,7 @@
 // Package transport turns SHV URLs into connections and listeners (spec.md 4.3 to 4.5): tcp, ssl,
 // tcps, ws, wss and unix. TLS is version 1.2 or newer. It separates the frames of a WebSocket and
-// knows what a connection shows of its peer. It does not read or write any other frame: package
+// knows what a connection shows of its peer. What is not encrypted stays on this machine unless the
+// caller allows it, and a Unix socket has an owner (Dial). The package does not read or write any other frame: package
 // link does.
 package transport
 
@@ -14,8 +15,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Dial connects to u and, over TLS, verifies the certificate of the broker. It gives up when ctx
-// ends. An error about a certificate is a *CertificateError.
+// Dial connects to u and, over TLS, verifies the certificate of the broker. Without encryption it
+// stays on this machine unless u.AllowPlaintext is set; otherwise its error is a *PlaintextError. A
+// Unix socket must be root's, ours or that of u.Owner. Dial gives up when ctx ends. An error about a
+// certificate is a *CertificateError.
 //
 // The system ends a TCP connection whose data stays unacknowledged for longer than stall; 0 leaves
 // that to the system's own, much longer limit. Linux counts a live peer that does not read as one
@@ -55,11 +58,14 @@ func dialSocket(ctx context.Context, u URL, stall time.Duration) (net.Conn, erro
 
 func dialPlain(ctx context.Context, u URL, stall time.Duration) (net.Conn, error) {
 	if u.Scheme == Unix {
-		return new(net.Dialer).DialContext(ctx, Unix, u.Path)
+		return dialUnix(ctx, u)
 	}
 	d := net.Dialer{KeepAliveConfig: keepAlive}
 	if stall > 0 {
 		d.Control = func(_, _ string, c syscall.RawConn) error { return setUserTimeout(c, stall) }
+	}
+	if u.isJudged() {
+		return dialLoopback(ctx, &d, u)
 	}
 	return d.DialContext(ctx, TCP, u.Address())
 }

@@ -8,12 +8,21 @@ import (
 func TestURLForms(t *testing.T) {
 	for text, want := range map[string]URL{
 		"tcp://host":                {Scheme: "tcp", Host: "host", Port: "3755"},
-		"host":                      {Scheme: "tcp", Host: "host", Port: "3755"},
-		"host:77":                   {Scheme: "tcp", Host: "host", Port: "77"},
-		"[2001:db8::1]":             {Scheme: "tcp", Host: "2001:db8::1", Port: "3755"},
+		"host":                      {Scheme: "ssl", Host: "host", Port: "3756"},
+		"host:77":                   {Scheme: "ssl", Host: "host", Port: "77"},
+		"eva@127.0.0.9":             {Scheme: "tcp", Host: "127.0.0.9", Port: "3755", User: "eva", HasUser: true},
+		"LocalHost:77":              {Scheme: "tcp", Host: "LocalHost", Port: "77"},
+		"[::1]":                     {Scheme: "tcp", Host: "::1", Port: "3755"},
+		"127.0.0.1.example":         {Scheme: "ssl", Host: "127.0.0.1.example", Port: "3756"},
+		"[2001:db8::1]":             {Scheme: "ssl", Host: "2001:db8::1", Port: "3756"},
+		"tcp:":                      {Scheme: "tcp", Host: "localhost", Port: "3755"},
+		"ssl:?ca=c":                 {Scheme: "ssl", Host: "localhost", Port: "3756", CA: "c"},
+		"tcp://root@:17755":         {Scheme: "tcp", Host: "localhost", Port: "17755", User: "root", HasUser: true},
+		"unix:run/b.sock":           {Scheme: "unix", Path: "run/b.sock"},
+		"unix:b?owner=shvbroker":    {Scheme: "unix", Path: "b", Owner: "shvbroker"},
 		"tcp://[fe80::1%25eth0]:77": {Scheme: "tcp", Host: "fe80::1%eth0", Port: "77"},
 		"tcp://[::1]:0":             {Scheme: "tcp", Host: "::1", Port: "0"},
-		"tcp://eva@host/ignored":    {Scheme: "tcp", Host: "host", Port: "3755", User: "eva", HasUser: true},
+		"tcp://eva@host/":           {Scheme: "tcp", Host: "host", Port: "3755", User: "eva", HasUser: true},
 		"tcp://h?user=e@x&password=a%26": {Scheme: "tcp", Host: "h", Port: "3755", User: "e@x", HasUser: true,
 			Password: "a&", HasPassword: true},
 		"ssl://host":                    {Scheme: "ssl", Host: "host", Port: "3756"},
@@ -27,8 +36,8 @@ func TestURLForms(t *testing.T) {
 		"unix:///run/a%20b.sock": {Scheme: "unix", Path: "/run/a b.sock"},
 		"unix:/run/s?mode=660&user=e": {Scheme: "unix", Path: "/run/s", Mode: 0o660, User: "e",
 			HasUser: true},
-		"h?shapass=ab&token=t": {Scheme: "tcp", Host: "h", Port: "3755", ShaPass: "ab", Token: "t"},
-		"h?devid=d&devmount=a/b": {Scheme: "tcp", Host: "h", Port: "3755", DeviceID: "d",
+		"h?shapass=ab&token=t": {Scheme: "ssl", Host: "h", Port: "3756", ShaPass: "ab", Token: "t"},
+		"h?devid=d&devmount=a/b": {Scheme: "ssl", Host: "h", Port: "3756", DeviceID: "d",
 			MountPoint: "a/b"},
 	} {
 		got, err := ParseURL(text)
@@ -39,14 +48,58 @@ func TestURLForms(t *testing.T) {
 }
 
 func TestBadURLIsRefusedWithoutShowingItsPassword(t *testing.T) {
-	for _, text := range []string{"wxs://eva:secret@host", "ws://eva:secret@h?origin=x", "ssl://eva:secret@?ca=x",
+	for _, text := range []string{"wxs://eva:secret@host", "ws://eva:secret@h?origin=x",
 		"unix://host/path?password=secret",
 		"ssl://h?password=secret&verify=perhaps", "ssl://h?password=secret&crl=", "unix:/a?password=secret&mode=8",
 		"unix:/a?password=secret&mode=0",
-		"tcp://h?password=secret&x=%zz", "tcp://eva:secret@", "tcp://eva:secret@host:port",
-		"tcp://eva:secret@2001:db8::5:1", "tcp://eva:secret@::1", "tcp://%zz?password=secret"} {
-		if _, err := ParseURL(text); err == nil || strings.Contains(err.Error(), "secret") {
+		"tcp://h?password=secret&x=%zz", "tcp://eva:secret@host:port",
+		"tcp://eva:secret@2001:db8::5:1", "tcp://eva:secret@::1", "tcp://%zz?password=secret",
+		"tcp://eva:se?cret@h", "tcp://eva?secret@h", "eva:secret?x@h", "tcp://eva:1/secret@h", "ws://eva:1/secret@h",
+		"tcp://eva:secret@h/p", "tcp://eva:secret@h#f", "tty:/dev/x?password=secret", "eva:secret@", ":1", "", "unix:"} {
+		if _, err := ParseClientURL(text); err == nil || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: %v", text, err)
+		}
+		if _, err := ParseURL(text); err != nil && strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+// Each of these would otherwise be a connection to something else than was meant.
+func TestURLsThatMeanSomethingElseAreRefused(t *testing.T) {
+	const device = "; the path of a device is an argument of its own"
+	for text, want := range map[string]string{
+		"unixs:/x":                       `URL unixs:/x: scheme "unixs" is not supported`,
+		"tty:/dev/ttyS0":                 `URL tty:/dev/ttyS0: scheme "tty" is not supported`,
+		"tty:///dev/ttyS0":               `URL tty:///dev/ttyS0: scheme "tty" is not supported`,
+		"serial:ttyS0":                   `scheme "serial" is not supported`,
+		"can:can0":                       `scheme "can" is not supported`,
+		"ssls:h":                         `scheme "ssls" is not supported`,
+		"ssls://h":                       `scheme "ssls" is not supported`,
+		"localsocket:/x":                 `scheme "localsocket" is not supported`,
+		"tcp:h":                          `no // after the scheme (want tcp://host)`,
+		"SSL:h":                          `no // after the scheme (want ssl://host)`,
+		"tcp://127.0.0.1/test/agent":     `URL tcp://127.0.0.1/test/agent: a path, which tcp does not have` + device,
+		"ssl://h/test/agent":             `a path, which ssl does not have` + device,
+		"h/test/agent":                   `a path, which ssl does not have` + device,
+		"tcps://h/x":                     `a path, which tcps does not have` + device,
+		"unix://run/b.sock":              `a socket is a path without a host`,
+		"ssl://h#?ca=c":                  `no fragment`,
+		"ssl://h?owner=root":             `option owner is for unix: only, not for ssl`,
+		"unix:/s?owner=":                 `option owner names no user`,
+		"ssl://eva:17/secret@h?verify=1": `an @ in the path`,
+	} {
+		if u, err := ParseClientURL(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %+v, %v, want %s", text, u, err, want)
+		}
+	}
+	for text, want := range map[string]string{
+		"ssl://0.0.0.0:3756/foo": "URL ssl://0.0.0.0:3756/foo: a path, which ssl does not have",
+		"tcp:":                   "URL tcp:: no host", "tcp://:3755": "URL tcp://:3755: no host",
+		"unix:/s?owner=root": `unknown option "owner" of a listener`,
+	} {
+		if u, err := ParseListenURL(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %+v, %v, want %s", text, u, err, want)
 		}
 	}
 }
@@ -150,7 +203,7 @@ func TestOnlyThisMachineIsLoopback(t *testing.T) {
 
 func TestURLTextIsReadAgain(t *testing.T) {
 	for _, text := range []string{"tcp://h:1", "ssl://[::1]:3756", "tcp://[fe80::1%25eth0]:77", "ws://h:1",
-		"wss://h:1/a%20b/", "unix:///run/a%20b%3Fc.sock"} {
+		"wss://h:1/a%20b/", "unix:///run/a%20b%3Fc.sock", "unix:run/a%20b"} {
 		u, err := ParseURL(text)
 		if err != nil || u.String() != text {
 			t.Errorf("%s became %s, %v", text, u, err)
@@ -189,7 +242,8 @@ func TestWhoIsTrusted(t *testing.T) {
 func FuzzParseURL(f *testing.F) {
 	for _, text := range []string{"tcp://eva:secret@h:1?password=secret", "ssl://[::1]?ca=/c&verify=0",
 		"unix:/run/s?mode=660", "wss://h/a/?origin=*", "ws://h", "h", "unix://h/p", "ssl://h?crl=1",
-		"ssl://h?client-ca=/a&require-client-cert=1", "%"} {
+		"ssl://h?client-ca=/a&require-client-cert=1", "%",
+		"tcp:", "tty:/x", "unix:a", "unix:a?owner=b", "tcp://h/p", "h#", "tcp://u:p?p@h"} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

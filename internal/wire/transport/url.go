@@ -61,6 +61,15 @@ type URL struct {
 	DeviceID       string // option devid
 	MountPoint     string // option devmount
 
+	// AllowPlaintext lets Dial leave this machine without encryption. No URL says it: it is a setting
+	// of whoever connects. Owner, an option of clients of a Unix socket, is the user who may listen
+	// there besides root and ourselves.
+	AllowPlaintext bool
+	Owner          string
+	// Unjudged makes Dial connect wherever the URL leads and whoever listens: for a helper whose
+	// agent, of C++ or an earlier release, does not say whom it trusts.
+	Unjudged bool
+
 	// Options of clients over TLS. CA is a file of certificates to trust instead of the system's;
 	// NoVerify skips the verification of the broker's certificate; ServerName, if set, is the name
 	// that this certificate must have instead of Host.
@@ -82,8 +91,13 @@ type URL struct {
 	Mode   fs.FileMode
 }
 
-// ParseURL parses `scheme://[user@]host[:port][?options]` or `unix:path[?options]`; without a
-// scheme it is tcp. Unknown options are ignored. Errors never contain a password.
+// notSupported are schemes of the standard and of C++ that these programs do not have (spec.md 4.4).
+// Without "//" they must not be taken for the name of a host.
+var notSupported = []string{"can", "localsocket", "serial", "serialport", "ssls", "tty", "unixs"}
+
+// ParseURL parses `scheme://[user@][host][:port][?options]` or `unix:path[?options]`. Without a host
+// it is localhost. Without a scheme it is tcp on loopback and ssl elsewhere, by the text of the host.
+// Unknown options are ignored. Errors never contain a password.
 func ParseURL(text string) (URL, error) { return parse(text, anyOptions) }
 
 // ParseListenURL is ParseURL for a listener. It refuses options that listeners do not have: a
@@ -95,18 +109,26 @@ func ParseListenURL(text string) (URL, error) { return parse(text, listenOptions
 func ParseClientURL(text string) (URL, error) { return parse(text, clientOptions) }
 
 func parse(text string, known optionNames) (URL, error) {
-	full := text
-	if !strings.Contains(text, "://") && !strings.HasPrefix(text, Unix+":") {
-		full = TCP + "://" + text
+	full, err := withScheme(text)
+	if err != nil {
+		return URL{}, fmt.Errorf("URL %s: %w", Redact(text), err)
 	}
 	parsed, err := url.Parse(full)
 	if err != nil {
-		return URL{}, fmt.Errorf("invalid URL %q (want tcp://[user@]host[:port])", redact(text))
+		return URL{}, fmt.Errorf("invalid URL %q (want ssl://[user@]host[:port])", Redact(text))
 	}
 	u := URL{Scheme: parsed.Scheme}
-	switch _, known := kinds[u.Scheme]; {
-	case known:
-		err = u.setHost(parsed)
+	if u.Scheme == "" {
+		u.Scheme = SSL
+		if isLoopbackHost(parsed.Hostname()) {
+			u.Scheme = TCP
+		}
+	}
+	switch _, overTCP := kinds[u.Scheme]; {
+	case strings.Contains(text, "#"):
+		err = errors.New("a URL of a broker has no fragment; write %23 for #")
+	case overTCP:
+		err = u.setHost(parsed, known.whose == listenOptions.whose)
 	case u.Scheme == Unix:
 		err = u.setPath(parsed)
 	default:
@@ -120,9 +142,32 @@ func parse(text string, known optionNames) (URL, error) {
 		err = u.setOptions(parsed.RawQuery, known)
 	}
 	if err != nil {
-		return URL{}, fmt.Errorf("URL %s: %w", redact(text), err)
+		return URL{}, fmt.Errorf("URL %s: %w", Redact(text), err)
 	}
 	return u, nil
+}
+
+// withScheme returns text in a form that url.Parse takes apart rightly: without a scheme, it begins
+// with "//".
+func withScheme(text string) (string, error) {
+	name, rest, found := strings.Cut(text, ":")
+	scheme := strings.ToLower(name)
+	_, overTCP := kinds[scheme]
+	switch {
+	case !found, strings.HasPrefix(rest, "//"):
+	case slices.Contains(notSupported, scheme):
+		return "", fmt.Errorf("scheme %q is not supported (want one of %s)", scheme, Schemes)
+	case overTCP && (rest == "" || rest[0] == '?'):
+		return scheme + "://" + rest, nil
+	case overTCP:
+		return "", fmt.Errorf("no // after the scheme (want %s://host)", scheme)
+	case scheme == Unix:
+		return text, nil
+	}
+	if strings.Contains(text, "://") {
+		return text, nil
+	}
+	return "//" + text, nil
 }
 
 // optionNames are the options that a kind of URL may have.
@@ -138,7 +183,7 @@ var (
 	// clientOptions are those of the standard, and those of other programs that mean nothing here
 	// (spec.md 4.4).
 	clientOptions = optionNames{"client", []string{"ca", "cert", "crl", "devid", "devmount", "key",
-		"password", "session", "shapass", "token", "user", "verify", "workflow"}}
+		"owner", "password", "session", "shapass", "token", "user", "verify", "workflow"}}
 )
 
 // check returns an error if an option is unknown, or is there twice: the second would have no effect.
@@ -150,8 +195,12 @@ func (o optionNames) check(options url.Values) error {
 	for _, name := range slices.Sorted(maps.Keys(options)) {
 		if !slices.Contains(o.names, name) {
 			last := len(o.names) - 1
-			return fmt.Errorf("unknown option %q of a %s (want %s or %s)", name, o.whose,
-				strings.Join(o.names[:last], ", "), o.names[last])
+			want := strings.Join(o.names[:last], ", ") + " or " + o.names[last]
+			if strings.Contains(name, "@") {
+				// The end of a password with a question mark, perhaps.
+				return fmt.Errorf("unknown option of a %s (want %s; write %%3F for ? in a password)", o.whose, want)
+			}
+			return fmt.Errorf("unknown option %q of a %s (want %s)", name, o.whose, want)
 		}
 		if len(options[name]) > 1 && name != "origin" {
 			return fmt.Errorf("option %q is there twice", name)
@@ -160,8 +209,11 @@ func (o optionNames) check(options url.Values) error {
 	return nil
 }
 
-func (u *URL) setHost(parsed *url.URL) error {
+func (u *URL) setHost(parsed *url.URL, listens bool) error {
 	u.Host, u.Port = parsed.Hostname(), parsed.Port()
+	if u.Host == "" && parsed.Scheme != "" && !listens { // whoever listens says where
+		u.Host = "localhost"
+	}
 	if u.Host == "" {
 		return errors.New("no host")
 	}
@@ -177,17 +229,28 @@ func (u *URL) setHost(parsed *url.URL) error {
 	if _, err := strconv.ParseUint(u.Port, 10, 16); err != nil {
 		return fmt.Errorf("port %s is out of range (want 0 to 65535)", u.Port)
 	}
-	if kinds[u.Scheme].web {
-		u.Path = "/" + strings.TrimPrefix(parsed.Path, "/")
+	switch path := strings.TrimPrefix(parsed.Path, "/"); {
+	case strings.Contains(path, "@"):
+		return errors.New("an @ in the path (write %2F for / in a password)")
+	case kinds[u.Scheme].web:
+		u.Path = "/" + path
+	case path != "" && listens:
+		return fmt.Errorf("a path, which %s does not have", u.Scheme)
+	case path != "":
+		return fmt.Errorf("a path, which %s does not have; the path of a device is an argument of its own", u.Scheme)
 	}
 	return nil
 }
 
 func (u *URL) setPath(parsed *url.URL) error {
-	if parsed.Host != "" || !strings.HasPrefix(parsed.Path, "/") {
-		return errors.New("the path of a socket must begin with a slash, such as unix:///run/shvbroker.sock")
+	path, err := parsed.Path, error(nil)
+	if parsed.Opaque != "" {
+		path, err = url.PathUnescape(parsed.Opaque) // relative
 	}
-	u.Path = parsed.Path
+	if parsed.Host != "" || path == "" || path == "/" || err != nil {
+		return errors.New("a socket is a path without a host, such as unix:/run/shvbroker.sock")
+	}
+	u.Path = path
 	return nil
 }
 
@@ -209,7 +272,14 @@ func (u *URL) setOptions(query string, known optionNames) error {
 	u.ShaPass, u.Token = options.Get("shapass"), options.Get("token")
 	u.DeviceID, u.MountPoint = options.Get("devid"), options.Get("devmount")
 	u.CA, u.Cert, u.Key = options.Get("ca"), options.Get("cert"), options.Get("key")
-	u.Socket = options.Get("socket")
+	u.Socket, u.Owner = options.Get("socket"), options.Get("owner")
+	switch {
+	case !options.Has("owner"):
+	case u.Scheme != Unix:
+		return fmt.Errorf("option owner is for unix: only, not for %s", u.Scheme)
+	case u.Owner == "":
+		return errors.New("option owner names no user")
+	}
 	u.CRL, u.ClientCA = options.Get("crl"), options.Get("client-ca")
 	if options.Has("crl") && u.CRL == "" {
 		return errors.New("option crl names no file")
@@ -242,17 +312,21 @@ func (u *URL) setOptions(query string, known optionNames) error {
 	return nil
 }
 
-// redact removes everything from the text of a URL that may hold a password.
-func redact(text string) string {
-	text, _, _ = strings.Cut(text, "?")
-	if at := strings.LastIndex(text, "@"); at >= 0 {
-		scheme, _, found := strings.Cut(text, "://")
-		if !found {
-			return text[at+1:]
-		}
-		return scheme + "://" + text[at+1:]
+// Redact removes everything from the text of a URL that may hold a password. Where a question mark
+// may be part of one, nothing but the scheme is left.
+func Redact(text string) string {
+	scheme, rest, found := strings.Cut(text, "://")
+	if found {
+		scheme += "://"
+	} else {
+		scheme, rest = "", text
 	}
-	return text
+	rest, options, _ := strings.Cut(rest, "?")
+	at := strings.LastIndex(rest, "@")
+	if strings.Contains(options, "@") && (at >= 0 || strings.Contains(rest, ":")) {
+		return scheme + "…"
+	}
+	return scheme + rest[at+1:]
 }
 
 // Address returns host:port, or the path of a socket.
@@ -265,6 +339,9 @@ func (u URL) Address() string {
 
 // String returns the URL without its options and its user.
 func (u URL) String() string {
+	if u.Scheme == Unix && !strings.HasPrefix(u.Path, "/") {
+		return Unix + ":" + (&url.URL{Path: u.Path}).EscapedPath()
+	}
 	if u.Scheme == Unix {
 		return (&url.URL{Scheme: Unix, Path: u.Path}).String()
 	}
@@ -278,11 +355,13 @@ func (u URL) String() string {
 // isLoopback reports whether the URL names this machine only: localhost or a loopback address.
 // Other names are not looked up: whoever answers the look-up would decide who gets the development
 // password.
-func (u URL) isLoopback() bool {
-	if strings.EqualFold(strings.TrimSuffix(u.Host, "."), "localhost") {
+func (u URL) isLoopback() bool { return isLoopbackHost(u.Host) }
+
+func isLoopbackHost(host string) bool {
+	if strings.EqualFold(strings.TrimSuffix(host, "."), "localhost") {
 		return true
 	}
-	addr, err := netip.ParseAddr(u.Host)
+	addr, err := netip.ParseAddr(host)
 	return err == nil && addr.Unmap().IsLoopback()
 }
 
@@ -293,8 +372,11 @@ func (u URL) IsLocal() bool { return u.Scheme == Unix || u.isLoopback() }
 // IsEncrypted reports whether the connection is encrypted.
 func (u URL) IsEncrypted() bool { return Encrypts(u.Scheme) }
 
+// HasSecret reports whether the URL itself holds a password or a token.
+func (u URL) HasSecret() bool { return u.Password != "" || u.ShaPass != "" || u.Token != "" }
+
 // IsTrusted reports whether the password itself may be sent: over TLS with verification, or on a
-// socket, whose owner the file system vouches for.
+// socket, whose owner Dial checks.
 func (u URL) IsTrusted() bool {
 	return u.Scheme == Unix || u.IsEncrypted() && !u.NoVerify
 }
