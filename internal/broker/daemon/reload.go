@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -101,13 +102,9 @@ func (r reloading) reload() error {
 // readListeners reads the files of all listeners, as c names them now.
 func (r reloading) readListeners(c *config.Config) (uses []func(), err error) {
 	var faults []error
+	specs := renewed(r.specs, c)
 	for i, l := range r.listeners {
-		spec := r.specs[i]
-		spec.TLS.MinTLS = c.MinTLS
-		if entry, u, ok := listenerLike(spec, c); ok {
-			spec.Entry, spec.URL = entry, u
-			spec.TLS.CertFile, spec.TLS.KeyFile = entry.Cert, entry.Key
-		}
+		spec := specs[i]
 		use, err := l.Reload(spec.URL, spec.TLS)
 		if err != nil {
 			faults = append(faults, spec.Entry.Fault(err))
@@ -117,19 +114,39 @@ func (r reloading) readListeners(c *config.Config) (uses []func(), err error) {
 	return uses, errors.Join(faults...)
 }
 
-// listenerLike returns the entry of a configuration that listens where s does.
-func listenerLike(s ListenSpec, c *config.Config) (entry config.Listen, u transport.URL, ok bool) {
-	was, err := s.Entry.Parsed()
-	if err != nil {
-		return entry, u, false
-	}
-	for _, entry = range c.Listen {
-		u, err := entry.Parsed()
-		if err == nil && place(u) == place(was) {
-			return entry, u, true
+// renewed returns specs with what the entries of a configuration say now that listen where they do:
+// of several at one place the first entry goes with the first, and so on.
+func renewed(specs []ListenSpec, c *config.Config) []ListenSpec {
+	next := slices.Clone(specs)
+	found := make(map[string]int) // entries of c, by those at the start
+	taken := make(map[int]bool)
+	for i := range next {
+		s := &next[i]
+		s.TLS.MinTLS = c.MinTLS
+		was, err := s.Entry.Parsed()
+		if err != nil {
+			continue
 		}
+		key := s.Entry.At + " " + s.Entry.URL // all entries of --listen are at that flag
+		at, known := found[key]               // several sockets of one entry share it
+		if !known {
+			at = -1
+			for j, entry := range c.Listen {
+				if u, err := entry.Parsed(); at < 0 && err == nil && !taken[j] && place(u) == place(was) {
+					at = j
+				}
+			}
+			found[key] = at
+		}
+		if at < 0 {
+			continue
+		}
+		taken[at] = true
+		s.Entry = c.Listen[at]
+		s.URL, _ = s.Entry.Parsed()
+		s.TLS.CertFile, s.TLS.KeyFile = s.Entry.Cert, s.Entry.Key
 	}
-	return entry, u, false
+	return next
 }
 
 // place is where a URL listens, without what decides on trust.
