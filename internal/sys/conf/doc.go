@@ -8,5 +8,7 @@
 // a program once: key, flag, environment variable, default, bounds and text; it
 // reads them, and prints them for --print-config and --check-config.
 //
+// Reader.Whole refuses a file that says nothing or shows that it was cut off.
+//
 // It knows no configuration of any program.
 package conf

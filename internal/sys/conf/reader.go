@@ -17,6 +17,9 @@ type Reader struct {
 	// Tags makes a value with a tag, such as !Plain x, a map of that one key.
 	// Otherwise a tag is a fault.
 	Tags bool
+	// Reload says that what is read will replace what is in force. A file that seems to be cut
+	// off is then a fault, and not a warning.
+	Reload bool
 
 	faults, warnings []note
 }
