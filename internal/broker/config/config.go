@@ -42,6 +42,7 @@ type Config struct {
 	Connections    []Connection    // to parent brokers
 	Advertise      []transport.URL // where helpers are told to connect; empty: where their agents did
 	AccessFile     string          // "": rights cannot be changed at run time
+	Accounts       string          // file of the accounts that --issue makes; "": none
 	Access         auth.Access     // configuration and changes
 	Directory      *auth.Directory // of Access
 	Development    bool            // no users are configured: the development user may log in
@@ -61,6 +62,7 @@ type Config struct {
 	// While the file is read:
 	in       *reader
 	policies *conf.Node
+	accounts *conf.Node
 }
 
 // Default returns the file that is read without being named, "" where it does not exist.
@@ -146,6 +148,10 @@ func (in *reader) file(file string, data []byte, c *Config) {
 	if c.Limits.QueueBytes > c.Limits.QueueTotal {
 		in.Fail(root.Child("limits"), "queue is above queue-total: %s and %s",
 			conf.Size.Show(int64(c.Limits.QueueBytes)), conf.Size.Show(int64(c.Limits.QueueTotal)))
+	}
+	if c.accounts != nil {
+		in.accounts(c.accounts, c)
+		c.accounts = nil
 	}
 	if c.policies != nil {
 		in.readPolicies(c.policies, c.base)

@@ -84,6 +84,10 @@ func (t *trust) verify(shown []*x509.Certificate) error {
 	return t.revoked.check(chains, time.Time{})
 }
 
+// maxNotice is how long before its end a certificate is warned of at most. One that is valid
+// since 1970, for devices whose clock is not set, would be warned of for years.
+const maxNotice = 60 * 24 * time.Hour
+
 // notices returns the Notices of a listener, each as an OptionError.
 func (t *trust) notices(now time.Time) (all []error) {
 	if own := t.config.Certificates[0].Leaf; own != nil {
@@ -91,7 +95,7 @@ func (t *trust) notices(now time.Time) (all []error) {
 		case left < 0:
 			all = append(all, ofOption("cert", fmt.Errorf(
 				"certificate %s expired on %s and clients reject it; replace it and reload", t.certFile, date(own.NotAfter))))
-		case left < own.NotAfter.Sub(own.NotBefore)/10:
+		case left < min(own.NotAfter.Sub(own.NotBefore)/10, maxNotice):
 			all = append(all, ofOption("cert", fmt.Errorf(
 				"certificate %s expires on %s; replace it and reload", t.certFile, date(own.NotAfter))))
 		}
