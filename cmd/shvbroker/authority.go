@@ -33,7 +33,8 @@ func authorityTask(c *cli.Context) (func() error, error) {
 		if !c.IsSet(task.flag) {
 			continue
 		}
-		allowed := append([]string{task.flag, cliapp.FlagLogLevel, cliapp.FlagLogFormat, cliapp.FlagVerbose, "v"}, task.with...)
+		allowed := append([]string{task.flag, cliapp.FlagLogLevel, cliapp.FlagLogFormat, cliapp.FlagVerbose, "v"},
+			task.with...)
 		for _, name := range c.FlagNames() {
 			if !slices.Contains(allowed, name) {
 				return nil, cliapp.Usagef("--%s does not go with --%s", name, task.flag)
@@ -82,7 +83,8 @@ next:
   shvbroker --dir %s --issue device:NAME
   shvbroker --dir %s --issue user:NAME
 keep %s where nobody else reads it: whoever has ca.key can be any device
-`, dir, strings.Join(made.Names, ", "), made.User, made.Password, pki.ConfigFile(dir), dir, dir, filepath.Join(dir, "ca"))
+`, dir, strings.Join(made.Names, ", "), made.User, made.Password, pki.ConfigFile(dir), dir, dir,
+		filepath.Join(dir, "ca"))
 	return err
 }
 
@@ -181,7 +183,8 @@ func sayIssued(c *cli.Context, i pki.Issued) error {
 		i.Until.Format(time.DateOnly))
 	for _, old := range i.Before {
 		if err == nil {
-			_, err = fmt.Fprintf(w, "the one before stays valid; when the new one is in use: shvbroker --revoke %s\n", old.Serial)
+			_, err = fmt.Fprintf(w, "the one before stays valid; when the new one is in use: shvbroker --revoke %s\n",
+				old.Serial)
 		}
 	}
 	if err != nil {
@@ -223,13 +226,14 @@ func revoke(c *cli.Context) error {
 			return fmt.Errorf("--revoke: %w", err)
 		}
 		for _, r := range revoked {
-			if _, err := fmt.Fprintf(c.App.Writer, "revoked the certificate of %s %s: %s\n", r.Kind, r.Name, r.Serial); err != nil {
+			_, err := fmt.Fprintf(c.App.Writer, "revoked the certificate of %s %s: %s\n", r.Kind, r.Name, r.Serial)
+			if err != nil {
 				return err
 			}
 		}
 	}
-	_, err = fmt.Fprintf(c.App.Writer, "for the broker: crl.pem and accounts.yaml in %s; it shuts them out when it reloads\n",
-		filepath.Dir(pki.ConfigFile(dir)))
+	_, err = fmt.Fprintf(c.App.Writer, "for the broker: crl.pem and accounts.yaml in %s; it shuts them out when it "+
+		"reloads\n", filepath.Dir(pki.ConfigFile(dir)))
 	return err
 }
 

@@ -77,7 +77,7 @@ type Authority struct {
 // it open, Open waits until ctx ends, at most for lockWait.
 func Open(ctx context.Context, dir string) (a *Authority, err error) {
 	ca := filepath.Join(dir, caDir)
-	if _, err := os.Stat(filepath.Join(ca, caKeyFile)); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(ca); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s: there is no authority here (want a directory that shvbroker --init has made)", dir)
 	}
 	unlock, err := lock(ctx, ca)
@@ -284,8 +284,8 @@ func (a *Authority) Revoke(target string) (revoked []Certificate, err error) {
 		revoked = append(revoked, c)
 	}
 	if revoked == nil {
-		return nil, fmt.Errorf("%q has no certificate of the authority in %s (want the name of a device or user, or a serial "+
-			"number of %d hex digits)", target, a.dir, serialDigits)
+		return nil, fmt.Errorf("%q has no certificate of the authority in %s (want the name of a device or user, or a "+
+			"serial number of %d hex digits)", target, a.dir, serialDigits)
 	}
 	if entries != nil {
 		if err := a.revoke(entries); err != nil {

@@ -216,7 +216,8 @@ func TestOnlyTheOwnerReadsKeysAndPasswords(t *testing.T) {
 		if mode != want {
 			t.Errorf("%s: %s, want %s", name, mode, want)
 		}
-		if yaml := filepath.Ext(name) == ".yaml"; yaml && (!conf.Marked([]byte(text)) || conf.Cut([]byte(text)) != nil) {
+		whole := conf.Marked([]byte(text)) && conf.Cut([]byte(text)) == nil
+		if filepath.Ext(name) == ".yaml" && !whole {
 			t.Errorf("%s could be cut off unseen:\n%s", name, text)
 		}
 		for line := range strings.Lines(text) {
@@ -371,7 +372,8 @@ func TestRenewalKeepsAccountPlaceAndFilesOfPeople(t *testing.T) {
 		t.Errorf("the broker: %v %v, renewed %v %v", old.DNSNames, old.IPAddresses, renewed.DNSNames, renewed.IPAddresses)
 	}
 	issue(t, dir, pki.Request{Kind: pki.Broker, Names: []string{"new.example"}})
-	if names := certificate(t, dir, "broker", "broker.pem").DNSNames; !slices.Equal(names, []string{"new.example", "localhost"}) {
+	names := certificate(t, dir, "broker", "broker.pem").DNSNames
+	if !slices.Equal(names, []string{"new.example", "localhost"}) {
 		t.Errorf("new names: %q", names)
 	}
 	issue(t, dir, pki.Request{Kind: pki.Device, Name: "pump9"})
@@ -556,7 +558,8 @@ func TestTheFirstPasswordIsTheAdministrators(t *testing.T) {
 }
 
 func FuzzNamesMakeAccountsThatTheBrokerReads(f *testing.F) {
-	for _, seed := range []string{"pump7", "true", "null", "1e3", "0x1", "a.b", "a-", "~", "..", "é", "<<", "=", "-", "y"} {
+	for _, seed := range []string{"pump7", "true", "null", "1e3", "0x1", "a.b", "a-", "~", "..",
+		"é", "<<", "=", "-", "y"} {
 		f.Add(seed)
 	}
 	dir := filepath.Join(f.TempDir(), "site")

@@ -41,8 +41,8 @@ access:
 
 // deviceConfig is the configuration of an agent.
 func deviceConfig(name, url, mount string) []byte {
-	return marked(`# The device ` + name + `, for /etc/shv/shvagent.yaml on it. shvbroker --issue has made this file, and it
-# is yours to change. All keys: docs/reference/agent.md. Files are looked up beside this one.
+	return marked(`# The device ` + name + `, for /etc/shv on it. shvbroker --issue has made this file, and it is
+# yours to change. All keys: docs/reference/agent.md. Files are looked up beside this one.
 connection:
   url: "` + url + `"
   mount: "` + mount + `"
@@ -55,8 +55,8 @@ connection:
 
 // userConfig is the configuration of shvrsh.
 func userConfig(name, url string) []byte {
-	return marked(`# For ` + name + `: put these files into ~/.config/shvrsh. shvbroker --issue has made this file, and it is
-# yours to change. All keys: docs/reference/shvrsh.md. Files are looked up beside this one.
+	return marked(`# For ` + name + `, in ~/.config/shvrsh. shvbroker --issue has made this file, and it is yours
+# to change. All keys: docs/reference/shvrsh.md. Files are looked up beside this one.
 defaults:
   url: "` + url + `"
 # hosts:
