@@ -100,10 +100,16 @@ func issue(c *cli.Context) error {
 		return err
 	}
 	defer a.Close()
+	var loaded *config.Config
 	for _, r := range requests {
 		if r.Kind != pki.Broker {
-			if err := fitIn(dir, &r); err != nil {
-				return cliapp.ConfigError(c, err)
+			if loaded == nil {
+				if loaded, err = config.Load(config.Sources{File: pki.ConfigFile(dir)}); err != nil {
+					return cliapp.ConfigError(c, err)
+				}
+			}
+			if err := fitIn(loaded, &r); err != nil {
+				return err
 			}
 		}
 		issued, err := a.Issue(r)
@@ -156,13 +162,9 @@ func requests(c *cli.Context) (all []pki.Request, err error) {
 	return all, nil
 }
 
-// fitIn checks a request against the configuration in the directory, so that the broker
-// will take its account, and tells it where the broker listens.
-func fitIn(dir string, r *pki.Request) error {
-	loaded, err := config.Load(config.Sources{File: pki.ConfigFile(dir)})
-	if err != nil {
-		return err
-	}
+// fitIn checks a request against the broker's configuration, so that the broker will take
+// its account, and tells it where the broker listens.
+func fitIn(loaded *config.Config, r *pki.Request) error {
 	if place := loaded.OwnUser(r.Name); place != "" {
 		return fmt.Errorf("%s: the user %q exists already; choose another name, or remove that user", place, r.Name)
 	}
@@ -199,7 +201,7 @@ func sayIssued(c *cli.Context, i pki.Issued) error {
 		_, err = fmt.Fprintf(w, "for the user: copy %s to their ~/.config/shvrsh; the role is %s\n", files(i), i.Role)
 	}
 	if err == nil && i.Kind != pki.Broker {
-		_, err = fmt.Fprintln(w, "for the broker: its accounts have changed; reload it")
+		_, err = fmt.Fprintf(w, "for the broker: %s has changed; reload it\n", i.Accounts)
 	}
 	return err
 }

@@ -127,17 +127,31 @@ func parseAccounts(path string, data []byte) (accounts, error) {
 	return all, r.Err()
 }
 
+// readAccounts reads the file of accounts, once. The caller may change what it returns, and
+// calls writeAccounts with that.
 func (a *Authority) readAccounts() (accounts, error) {
+	if a.all != nil {
+		return maps.Clone(a.all), nil
+	}
 	path := a.path(brokerDir, accountsFile)
 	data, err := conf.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("%w; copy it back from the broker", err)
 	}
-	return parseAccounts(path, data)
+	all, err := parseAccounts(path, data)
+	if err != nil {
+		return nil, err
+	}
+	a.all = all
+	return maps.Clone(all), nil
 }
 
 func (a *Authority) writeAccounts(all accounts) error {
-	return write(a.path(brokerDir, accountsFile), all.text(), openMode)
+	if err := write(a.path(brokerDir, accountsFile), all.text(), openMode); err != nil {
+		return err
+	}
+	a.all = all
+	return nil
 }
 
 // removeAccount ends an account, unless the name has become one of another kind.

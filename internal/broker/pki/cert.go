@@ -34,6 +34,18 @@ const (
 // the others, and its clock is right.
 var unsetClock = time.Unix(0, 0).UTC()
 
+// checkClock returns an error for a clock that was never set: certificates would begin and
+// end decades too early.
+func checkClock(now time.Time) error {
+	if now.Year() < firstYear {
+		return fmt.Errorf("the clock of this machine is not set: it is %s; set it", now.Format(time.RFC3339))
+	}
+	return nil
+}
+
+// firstYear is when this was written.
+const firstYear = 2026
+
 const (
 	serialBytes  = 16
 	serialDigits = 2 * serialBytes
@@ -123,6 +135,7 @@ func (a *Authority) sign(kind Kind, name string, hosts []string) (Issued, []file
 	if err := write(a.path(caDir, issuedDir, issued.Serial+".pem"), text, openMode); err != nil {
 		return Issued{}, nil, err
 	}
+	a.issued = append(a.issued, cert)
 	return issued, pairFiles(kind, text, keyText), nil
 }
 
@@ -190,10 +203,7 @@ func withLocal(hosts []string) (all []string) {
 // namesOf returns the names in a broker's certificate, the first one being that of its
 // subject.
 func namesOf(cert *x509.Certificate) []string {
-	names := []string{cert.Subject.CommonName}
-	for _, name := range cert.DNSNames {
-		names = append(names, name)
-	}
+	names := append([]string{cert.Subject.CommonName}, cert.DNSNames...)
 	for _, ip := range cert.IPAddresses {
 		names = append(names, ip.String())
 	}

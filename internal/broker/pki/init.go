@@ -28,6 +28,9 @@ func Init(dir string, names []string) (Made, error) {
 	if err := checkHosts(names); err != nil {
 		return Made{}, err
 	}
+	if err := checkClock(time.Now()); err != nil {
+		return Made{}, err
+	}
 	dir, err := emptyDir(dir)
 	if err != nil {
 		return Made{}, err

@@ -69,6 +69,8 @@ type Authority struct {
 	cert   *x509.Certificate
 	key    *ecdsa.PrivateKey
 	crl    *x509.RevocationList
+	issued []*x509.Certificate // by this authority; nil: they have not been read yet
+	all    accounts            // as in their file; nil: they have not been read yet
 	unlock func()
 	now    func() time.Time
 }
@@ -99,6 +101,9 @@ func Open(ctx context.Context, dir string) (a *Authority, err error) {
 	if !a.key.PublicKey.Equal(a.cert.PublicKey) {
 		return nil, fmt.Errorf("%s: %s is not the key of %s; restore both from a backup", ca, caKeyFile, caFile)
 	}
+	if err := checkClock(a.now()); err != nil {
+		return nil, err
+	}
 	if now := a.now(); !now.Before(a.cert.NotAfter) {
 		return nil, fmt.Errorf("%s: the authority expired on %s; make a new one with shvbroker --init",
 			filepath.Join(ca, caFile), a.cert.NotAfter.Format(time.DateOnly))
@@ -106,6 +111,10 @@ func Open(ctx context.Context, dir string) (a *Authority, err error) {
 	// Without the list, a new one would forget what was revoked.
 	if a.crl, err = readList(filepath.Join(ca, crlFile), a.cert); err != nil {
 		return nil, fmt.Errorf("%w; restore it from a backup, or copy %s of the broker there", err, crlFile)
+	}
+	if now := a.now(); now.Before(a.crl.ThisUpdate) {
+		return nil, fmt.Errorf("the clock of this machine is behind the revocation list %s: it is %s; set the clock",
+			filepath.Join(ca, crlFile), now.Format(time.RFC3339))
 	}
 	return a, nil
 }
@@ -143,6 +152,8 @@ type Issued struct {
 	Before []Certificate
 	// Kept is the configuration in Dir that existed already; "": it is new.
 	Kept string
+	// Accounts is the file of accounts, which has changed.
+	Accounts string
 }
 
 // Issue makes a certificate with a new key, or renews one, and the account that goes with
@@ -171,7 +182,7 @@ func (a *Authority) Issue(r Request) (Issued, error) {
 		return Issued{}, err
 	}
 	issued.Mount, issued.Role = account.mount(), account.role()
-	issued.Dir = a.path(string(r.Kind)+"s", r.Name)
+	issued.Dir, issued.Accounts = a.path(string(r.Kind)+"s", r.Name), a.path(brokerDir, accountsFile)
 	config := file{name: "shvagent.yaml", mode: openMode, keep: true}
 	url := clientURL(r, host)
 	if r.Kind == User {
@@ -227,24 +238,15 @@ type Certificate struct {
 
 // Certificates returns all that were issued, by kind, name and end.
 func (a *Authority) Certificates() ([]Certificate, error) {
-	dir := a.path(caDir, issuedDir)
-	entries, err := os.ReadDir(dir)
-	if err != nil {
+	if err := a.readIssued(); err != nil {
 		return nil, err
 	}
 	revoked := make(map[string]time.Time)
 	for _, entry := range a.crl.RevokedCertificateEntries {
 		revoked[serialText(entry.SerialNumber)] = entry.RevocationTime
 	}
-	var all []Certificate
-	for _, entry := range entries {
-		if filepath.Ext(entry.Name()) != ".pem" {
-			continue // what a crash has left
-		}
-		cert, err := readCert(filepath.Join(dir, entry.Name()))
-		if err != nil {
-			return nil, err
-		}
+	all := make([]Certificate, 0, len(a.issued))
+	for _, cert := range a.issued {
 		serial := serialText(cert.SerialNumber)
 		all = append(all, Certificate{kindOf(cert), cert.Subject.CommonName, serial, cert.NotAfter, revoked[serial], cert})
 	}
@@ -253,6 +255,31 @@ func (a *Authority) Certificates() ([]Certificate, error) {
 			cmp.Compare(x.Serial, y.Serial))
 	})
 	return all, nil
+}
+
+// readIssued reads the issued certificates, once.
+func (a *Authority) readIssued() error {
+	if a.issued != nil {
+		return nil
+	}
+	dir := a.path(caDir, issuedDir)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	issued := make([]*x509.Certificate, 0, len(entries))
+	for _, entry := range entries {
+		if filepath.Ext(entry.Name()) != ".pem" {
+			continue // what a crash has left
+		}
+		cert, err := readCert(filepath.Join(dir, entry.Name()))
+		if err != nil {
+			return err
+		}
+		issued = append(issued, cert)
+	}
+	a.issued = issued
+	return nil
 }
 
 // valid reports whether the certificate can be used.

@@ -21,6 +21,7 @@ import (
 	"shvtools/internal/broker/pki"
 	"shvtools/internal/shv/login"
 	"shvtools/internal/sys/conf"
+	"shvtools/internal/wire/transport"
 )
 
 // made returns a new directory of an authority.
@@ -576,4 +577,21 @@ func FuzzNamesMakeAccountsThatTheBrokerReads(f *testing.F) {
 		}
 		revoke(t, dir, name)
 	})
+}
+
+// It is valid since 1970, so a tenth of that time would be years.
+func TestTheBrokersCertificateIsWarnedOfWhenItEndsSoon(t *testing.T) {
+	dir := made(t)
+	c := load(t, dir)
+	u, err := c.Listen[0].Parsed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := transport.ListenOptions{CertFile: c.Listen[0].Cert, KeyFile: c.Listen[0].Key}
+	for days, want := range map[int]int{0: 0, 760: 0, 770: 1, 826: 1} {
+		notices, err := transport.CheckListen(u, files, time.Now().AddDate(0, 0, days))
+		if err != nil || len(notices) != want {
+			t.Errorf("after %d days: %v, %v", days, notices, err)
+		}
+	}
 }

@@ -76,8 +76,8 @@ func (s *site) reload() {
 // device starts the agent of a device from what that was handed.
 func (s *site) device(name string, options ...string) *process {
 	s.t.Helper()
-	cmd := exec.Command(program("shvagent"), "--config", filepath.Join("devices", name, "shvagent.yaml"), "--socket", "none")
-	cmd.Args = append(cmd.Args, options...)
+	file := filepath.Join("devices", name, "shvagent.yaml")
+	cmd := exec.Command(program("shvagent"), append([]string{"--config", file, "--socket", "none"}, options...)...)
 	cmd.Dir = s.dir // the name of the configuration is relative, and so are those in it
 	cmd.Env = append(environment(), s.shellSettings()...)
 	return s.launch(cmd)
@@ -86,7 +86,8 @@ func (s *site) device(name string, options ...string) *process {
 // asUser runs a command on a device as a person with what that was handed.
 func (s *site) asUser(name, path string, words ...string) result {
 	s.t.Helper()
-	cmd := exec.Command(program("shvrsh"), append([]string{"-F", filepath.Join("users", name, "config.yaml"), path}, words...)...)
+	file := filepath.Join("users", name, "config.yaml")
+	cmd := exec.Command(program("shvrsh"), append([]string{"-F", file, path}, words...)...)
 	cmd.Dir = s.dir
 	cmd.Env = environment()
 	return s.finish(cmd)
@@ -150,8 +151,8 @@ func TestEachDeviceIsItselfAndCanBeShutOut(t *testing.T) {
 	if r := s.asUser("eva", "site/b", "true"); r.code != 255 {
 		t.Errorf("eva is still let in: %d, %s", r.code, r.stderr)
 	}
-	want := regexp.MustCompile(`(?s)^broker\tlocalhost\t.*\nbroker\t.*device\ta\t.*revoked on .*device\ta\t.*revoked on .*` +
-		`device\tb\t[0-9a-f]{32}\tvalid until .*user\teva\t.*revoked on `)
+	want := regexp.MustCompile(`(?s)^broker\tlocalhost\t.*\nbroker\t.*device\ta\t.*revoked on .*device\ta\t.*` +
+		`revoked on .*device\tb\t[0-9a-f]{32}\tvalid until .*user\teva\t.*revoked on `)
 	if list := s.command("--issued"); !want.MatchString(list) {
 		t.Errorf("issued:\n%s", list)
 	}
@@ -187,7 +188,7 @@ func TestMistakesWithTheAuthorityAreToldInOneLine(t *testing.T) {
 		{[]string{"--issue", "device:x", "--issue", "device:y", "--mount", "a", "--dir", dir}, 2, "--mount goes with one"},
 		{[]string{"--issue", "device:x", "--mount", "a/*", "--dir", dir}, 1, `invalid mount point "a/*"`},
 		{[]string{"--issue", "device:x", "--mount", "site/pump7", "--dir", dir}, 1, `is the place of the device "pump7"`},
-		{[]string{"--issue", "device:x", "--listen", "tcp://127.0.0.1", "--dir", dir}, 2, "--listen does not go with --issue"},
+		{[]string{"--issue", "device:x", "--listen", "tcp://[::1]", "--dir", dir}, 2, "--listen does not go with --issue"},
 		{[]string{"--revoke", "pump8", "--dir", dir}, 1, `--revoke: "pump8" has no certificate`},
 		{[]string{"--dir", dir}, 2, "--dir goes with --init, --issue, --revoke or --issued"},
 	} {
@@ -266,5 +267,49 @@ func TestAFullDiskLeavesNoPartOfAnAuthority(t *testing.T) {
 	if r.code != 1 || strings.Count(string(r.stderr), "\n") != 1 || !r.stderrHas("no space left on device") ||
 		err != nil || len(entries) > 0 {
 		t.Errorf("%d, %s%s; left %v, %v", r.code, r.stdout, r.stderr, entries, err)
+	}
+}
+
+// Whenever a command is killed, the broker's files are good, and the command can be
+// repeated.
+func TestAKilledCommandOfTheAuthorityCanBeRepeated(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	dir := filepath.Join(w.dir, "site")
+	call(w, "shvbroker", "--init", dir, "--name", "h").wantsOK(t)
+	begun := time.Now()
+	call(w, "shvbroker", "--dir", dir, "--issue", "device:x").wantsOK(t)
+	whole := time.Since(begun)
+	const times = 8
+	for i := range times {
+		for _, args := range [][]string{{"--issue", "device:x"}, {"--issue", "device:y"}, {"--revoke", "x"}} {
+			cmd := exec.Command(program("shvbroker"), append([]string{"--dir", dir}, args...)...)
+			cmd.Env = environment()
+			p := w.launch(cmd)
+			select {
+			case <-p.Ended:
+			case <-time.After(whole * time.Duration(i) / times):
+				_ = cmd.Process.Kill()
+				<-p.Ended
+			}
+			r := call(w, "shvbroker", "--config", dir+"/broker/shvbroker.yaml", "--check-config")
+			if r.code != 0 || !r.stdoutHas("the configuration is fine") {
+				t.Fatalf("after a killed %q: %d, %s%s", args, r.code, r.stdout, r.stderr)
+			}
+			call(w, "shvbroker", append([]string{"--dir", dir}, args...)...).wantsOK(t)
+		}
+		if _, err := os.Stat(dir + "/devices/y/shvagent.yaml"); err != nil {
+			t.Fatal(err)
+		}
+		r := call(w, "shvagent", "--config", dir+"/devices/y/shvagent.yaml", "--check-config")
+		if r.code != 0 || !r.stdoutHas("the configuration is fine") {
+			t.Fatalf("the device's part: %d, %s%s", r.code, r.stdout, r.stderr)
+		}
+	}
+	list := call(w, "shvbroker", "--dir", dir, "--issued")
+	for line := range strings.Lines(string(list.stdout)) {
+		if strings.HasPrefix(line, "device\tx\t") && !strings.Contains(line, "revoked on") {
+			t.Errorf("not revoked: %s", line)
+		}
 	}
 }
