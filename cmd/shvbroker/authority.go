@@ -119,8 +119,21 @@ func issue(c *cli.Context) error {
 		if err := sayIssued(c, issued); err != nil {
 			return err
 		}
+		if !hasRole(loaded, issued.Role) {
+			_, _ = fmt.Fprintf(c.App.ErrWriter, "%s: warning: %s has no role %q; %s has no rights until the broker's has one\n",
+				c.App.Name, pki.ConfigFile(dir), issued.Role, issued.Name)
+		}
 	}
 	return nil
+}
+
+// hasRole reports whether a configuration has a role, or none is asked for.
+func hasRole(loaded *config.Config, name string) bool {
+	if name == "" {
+		return true
+	}
+	_, known := loaded.Access.Roles[name]
+	return known
 }
 
 func whom(r pki.Request) string {

@@ -197,6 +197,11 @@ func TestMistakesWithTheAuthorityAreToldInOneLine(t *testing.T) {
 			t.Errorf("%q: %d, %s%s; want %d, %s", tt.args, r.code, r.stdout, r.stderr, tt.code, tt.says)
 		}
 	}
+	r := call(w, "shvbroker", "--issue", "user:ida", "--role", "auditer", "--dir", dir)
+	if r.code != 0 || strings.Count(string(r.stderr), "\n") != 1 || !r.stderrHas(`warning: `, `has no role "auditer"`) {
+		t.Errorf("a mistyped role: %d, %s", r.code, r.stderr)
+	}
+	call(w, "shvbroker", "--issue", "user:ida", "--role", "admin", "--dir", dir).wantsOK(t)
 	// A configuration that the broker would not take is not added to.
 	file := filepath.Join(dir, "broker", "shvbroker.yaml")
 	text, err := os.ReadFile(file)
@@ -204,7 +209,7 @@ func TestMistakesWithTheAuthorityAreToldInOneLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.configure(file, strings.Replace(string(text), "accounts:", "acounts:", 1))
-	r := call(w, "shvbroker", "--issue", "device:x", "--dir", dir)
+	r = call(w, "shvbroker", "--issue", "device:x", "--dir", dir)
 	if r.code != 1 || !r.stderrHas("acounts: unknown key") {
 		t.Errorf("a fault of the configuration: %d, %s", r.code, r.stderr)
 	}
