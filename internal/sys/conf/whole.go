@@ -15,9 +15,9 @@ const (
 // Errors of files that are not whole.
 var (
 	errNothing  = errors.New("the file says nothing; it may have been cut off (want at least one key)")
-	errNoEnd    = errors.New("the file was cut off: it begins with --- and does not end with a line ... (want both or neither)")
+	errNoEnd    = errors.New("the file was cut off: it begins with --- and does not end with ... (want both or neither)")
 	errNoLine   = errors.New("the file seems to be cut off: its last line has no end (want a newline there)")
-	errUnmarked = errors.New("the file was cut off or is not ours: it does not begin with --- (want --- and ... around it)")
+	errUnmarked = errors.New("the file was cut off, or is not ours: no --- at its beginning (want --- and ... around it)")
 )
 
 // Writer says who writes a file, and so what is expected of it.
