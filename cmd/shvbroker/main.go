@@ -10,6 +10,7 @@ import (
 
 	"shvtools/internal/broker/config"
 	"shvtools/internal/broker/daemon"
+	"shvtools/internal/broker/pki"
 	"shvtools/internal/sys/cliapp"
 	"shvtools/internal/sys/sdlisten"
 	"shvtools/internal/sys/sdnotify"
@@ -29,6 +30,10 @@ Examples:
    shvbroker --config shvbroker.yaml --check-config
    shvbroker --config-dir /etc/shvbroker      users.cpon etc. of a C++ broker
    shvbroker --hash-password < password.txt
+   shvbroker --init site --name broker.example      an authority and a configuration
+   shvbroker --dir site --issue device:pump7        a certificate, for each device its own
+   shvbroker --dir site --issue user:eva
+   shvbroker --dir site --revoke pump7
    shvbroker --listen tcp://127.0.0.1:4000 --listen 'tcp://[::1]:4000'
    shvbroker --listen ssl://localhost --tls-cert broker.crt --tls-key broker.key
    shvbroker --listen 'ssl://[::]?client-ca=ca.crt&crl=crl.pem' …    verify certificates of clients
@@ -58,6 +63,39 @@ func main() {
 			&cli.BoolFlag{
 				Name: "hash-password", DisableDefaultText: true,
 				Usage: "read a password, print its argon2id hash for the configuration, and exit",
+			},
+			&cli.StringFlag{
+				Name: "init",
+				Usage: "make an authority, and a certificate and a configuration for the broker, in a new directory `DIR`, " +
+					"and exit",
+			},
+			&cli.StringSliceFlag{
+				Name: "issue",
+				Usage: "make or renew a certificate for `WHOM`: device:NAME, user:NAME or broker, and exit; reads --dir; " +
+					"repeatable",
+			},
+			&cli.StringSliceFlag{
+				Name: "revoke",
+				Usage: "revoke the certificates of a device or user `NAME`, or the one with that serial number, and exit; reads " +
+					"--dir; repeatable",
+			},
+			&cli.BoolFlag{
+				Name: "issued", DisableDefaultText: true,
+				Usage: "list the certificates that were issued, and exit; reads --dir",
+			},
+			&cli.StringFlag{
+				Name: "dir", Value: ".",
+				Usage: "the `DIR` that --init has made",
+			},
+			&cli.StringSliceFlag{
+				Name: "name",
+				Usage: "with --init and --issue broker: `HOST,…` by which devices and users reach the broker, names and " +
+					"addresses; default: this machine's name, or as before",
+			},
+			&cli.StringFlag{Name: "mount", Usage: "with --issue device:NAME: its mount point, instead of site/NAME"},
+			&cli.StringFlag{
+				Name: "role", DefaultText: pki.DefaultRole,
+				Usage: "with --issue user:NAME: a role in the broker's configuration",
 			},
 			&cli.StringSliceFlag{
 				Name: "listen",
@@ -107,6 +145,12 @@ func run(c *cli.Context) error {
 	}
 	if c.Bool("hash-password") {
 		return hashPassword(c)
+	}
+	if task, err := authorityTask(c); task != nil || err != nil {
+		if err == nil {
+			err = task()
+		}
+		return err
 	}
 	log, err := cliapp.LoggerFromFlags(c)
 	if err != nil {

@@ -52,6 +52,7 @@ type Config struct {
 	Connections    []Connection    // to parent brokers
 	Advertise      []transport.URL // where helpers are told to connect; empty: where their agents did
 	AccessFile     string          // "": rights cannot be changed at run time
+	Accounts       string          // file of the accounts that --issue makes; "": none
 	Access         auth.Access     // configuration and changes
 	Directory      *auth.Directory // of Access
 	Development    bool            // no file is read: the development user may log in
@@ -77,6 +78,7 @@ type Config struct {
 	// While the file is read:
 	in       *reader
 	policies *conf.Node
+	accounts *conf.Node
 }
 
 // Default returns the file that is read without being named, "" where it does not exist.
@@ -199,6 +201,10 @@ func (in *reader) file(file string, data []byte, c *Config) {
 		in.Fail(root.Child("limits"), "frame is above half of frames-total: %s and %s",
 			conf.Size.Show(int64(c.Limits.MaxFrame)), conf.Size.Show(int64(c.Limits.FramesTotal)))
 	}
+	if c.accounts != nil {
+		in.accounts(c.accounts, c)
+		c.accounts = nil
+	}
 	if c.policies != nil {
 		in.readPolicies(c.policies, c.base)
 		c.policies = nil
@@ -211,8 +217,11 @@ func (in *reader) file(file string, data []byte, c *Config) {
 func (in *reader) wantAccess(file string, root *conf.Node) {
 	const want = "no access: nobody could log in (want access: {users: {…}, roles: {…}}; the development user is for a " +
 		"broker without a configuration)"
-	i := slices.IndexFunc(root.Items(), func(n *conf.Node) bool { return n.Name() == "access" })
-	switch {
+	at := func(name string) int {
+		return slices.IndexFunc(root.Items(), func(n *conf.Node) bool { return n.Name() == name })
+	}
+	switch i := at("access"); {
+	case i < 0 && at("accounts") >= 0:
 	case i < 0:
 		if in.Err() == nil { // a key with a fault may have been meant for it
 			in.FailAt(conf.FilePlace(file), want)

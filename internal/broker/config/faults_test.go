@@ -26,7 +26,7 @@ func TestFaultsHaveTheirPlaceAndSayWhatWasExpected(t *testing.T) {
 		{"unknown key", "listen: []\nacess: {}\n",
 			`f:2:1: acess: unknown key (want name, listen, allow-plaintext, min-tls, sha1-logins, ` +
 				`connections, tunnel, limits, metrics, drain, ` +
-				`access-file or access)`},
+				`access-file, accounts or access)`},
 		{"key twice", "name: a\nname: b\n", `f:2:1: name: the key is in line 1 already`},
 		{"not YAML", "name: [\n", `f:1:7: not YAML: while parsing a flow node`},
 		{"anchor", "name: &a x\n", `anchors`},

@@ -100,6 +100,9 @@ func Load(s Sources) (*Config, error) {
 			return nil, err
 		}
 		table.Read(&r, r.YAML(s.File, data), c, c.sources)
+		for i := range c.URLs {
+			c.URLs[i] = c.URLs[i].Beside(filepath.Dir(s.File))
+		}
 		c.readPolicy(&r)
 		if err := r.Err(); err != nil {
 			return nil, err

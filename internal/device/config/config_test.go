@@ -364,3 +364,24 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+// A directory with a configuration and its certificates can be anywhere, in it no name changes.
+func TestFilesOfURLsAreBesideTheConfigurationThatHasThem(t *testing.T) {
+	file := write(t, "connection: {url: ['ssl://a?ca=ca.pem&cert=/own.pem', tcp://b]}\n")
+	c, err := config.Load(sources(file, nil, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if u := c.URLs[0]; u.CA != filepath.Join(filepath.Dir(file), "ca.pem") || u.Cert != "/own.pem" || c.URLs[1].CA != "" {
+		t.Errorf("ca %q, cert %q", u.CA, u.Cert)
+	}
+	for _, s := range []config.Sources{
+		sources(file, map[string]string{"url": "ssl://a?ca=ca.pem"}, nil),
+		sources(file, nil, map[string]string{"SHV_URL": "ssl://a?ca=ca.pem"}),
+	} {
+		c, err := config.Load(s)
+		if err != nil || c.URLs[0].CA != "ca.pem" {
+			t.Errorf("elsewhere: ca %q, %v", c.URLs[0].CA, err)
+		}
+	}
+}

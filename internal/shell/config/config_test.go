@@ -195,3 +195,10 @@ func TestFileIsReadFromItsPlace(t *testing.T) {
 		t.Errorf("password file %s", got)
 	}
 }
+
+func TestFilesOfURLsAreBesideTheConfiguration(t *testing.T) {
+	c := parse(t, "defaults: {url: 'ssl://h?ca=ca.pem&cert=/own.pem'}")
+	if u := c.Lookup("x").URL.Value; u.CA != "/etc/ca.pem" || u.Cert != "/own.pem" || u.Key != "" {
+		t.Errorf("ca %q, cert %q, key %q", u.CA, u.Cert, u.Key)
+	}
+}

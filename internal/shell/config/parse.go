@@ -1,6 +1,7 @@
 package config
 
 import (
+	"path/filepath"
 	"strings"
 
 	"shvtools/internal/shell/sshargs"
@@ -69,6 +70,7 @@ func readHost(r *conf.Reader, n *conf.Node, source Source, host *Host) {
 		}}
 	}
 	conf.ReadMap(r, n, host, fields)
+	host.URL.Value = host.URL.Value.Beside(filepath.Dir(source.File))
 }
 
 func isPattern(name string) bool { return strings.ContainsAny(name, `*?[\`) }

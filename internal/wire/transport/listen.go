@@ -187,7 +187,7 @@ func (l *Listener) Reload(u URL, o ListenOptions) (use func(), err error) {
 
 // Notices returns what an operator should know at time now about the files of the listener, one
 // line each: an outdated revocation list, or a certificate that has expired or has less than a
-// tenth of its lifetime left.
+// tenth of its lifetime left, at most maxNotice.
 func (l *Listener) Notices(now time.Time) (texts []string) {
 	t := l.trust.Load()
 	if t == nil {

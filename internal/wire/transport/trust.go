@@ -126,11 +126,15 @@ func (t *trust) ended(now time.Time) (all []error) {
 	return all
 }
 
+// maxNotice is how long before its end a certificate is warned of at most. One that is valid
+// since 1970, for devices whose clock is not set, would be warned of for years.
+const maxNotice = 60 * 24 * time.Hour
+
 // notices returns the Notices of a listener, each as an OptionError.
 func (t *trust) notices(now time.Time) (all []error) {
 	all = append(all, t.unended...)
 	if own := t.config.Certificates[0].Leaf; own != nil && !now.After(own.NotAfter) &&
-		own.NotAfter.Sub(now) < own.NotAfter.Sub(own.NotBefore)/10 {
+		own.NotAfter.Sub(now) < min(own.NotAfter.Sub(own.NotBefore)/10, maxNotice) {
 		all = append(all, ofOption("cert", fmt.Errorf(
 			"certificate %s expires on %s; replace it and reload", t.certFile, date(own.NotAfter))))
 	}
