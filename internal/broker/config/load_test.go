@@ -382,7 +382,8 @@ func TestFilesOfTrustWithoutTLSAreWarnedOf(t *testing.T) {
 
 // Everyone on the path could be the parent broker, which may call everything here.
 func TestConnectionsUpwardsStayOnThisMachineUnlessAllowed(t *testing.T) {
-	const connection = "connections: [{name: up, enabled: true, client: {url: %q, mount: m%s}}]\n"
+	const connection = "connections: [{name: up, enabled: true, client: {url: %q, mount: m%s}}]\n" +
+		"access: {}\n"
 	for _, tt := range []struct{ url, fault, warning string }{
 		{"tcp://10.0.0.1", "tcp is not encrypted, and 10.0.0.1 is not on this machine", ""},
 		{"ws://10.0.0.1", "ws is not encrypted", ""},
@@ -424,7 +425,8 @@ func TestConnectionsUpwardsStayOnThisMachineUnlessAllowed(t *testing.T) {
 }
 
 func TestPasswordThatEverybodyCanReadIsWarnedOf(t *testing.T) {
-	const connection = "connections: [{name: up, enabled: true, client: {url: 'ssl://eva:hush@h', mount: m}}]\n"
+	const connection = "connections: [{name: up, enabled: true, client: {url: 'ssl://eva:hush@h', mount: m}}]\n" +
+		"access: {}\n"
 	file := write(t, "f", connection)
 	for mode, warned := range map[os.FileMode]bool{0o640: false, 0o644: true} {
 		if err := os.Chmod(file, mode); err != nil {
