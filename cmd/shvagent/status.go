@@ -71,6 +71,9 @@ func reportText(r agent.Report) string {
 	} else {
 		fmt.Fprintf(&b, "not connected for %s\n", since)
 	}
+	if r.Replaced != "" {
+		fmt.Fprintf(&b, "not called: %s is mounted at %s too; give one of the two another mount point\n", r.Replaced, r.Mount)
+	}
 	if r.Stopping {
 		b.WriteString("stopping: no new sessions\n")
 	}

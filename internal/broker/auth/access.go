@@ -40,6 +40,7 @@ type RoleEntry struct {
 	Rules       []Rule
 	Mounts      []shvpath.Pattern // where devices of its users may mount themselves
 	ByDeviceID  bool              // they may be mounted where Devices says
+	MountInside bool              // and inside the devices of other users
 	Networks    []netip.Prefix    // where its users may come from; empty: the role does not care
 	HasNetworks bool              // the list was given; an empty one admits no address
 	Share       int               // times the even part of others; 0: the role does not care

@@ -98,6 +98,7 @@ func (a Access) effective(name string, g *granted) *User {
 		Mounts:      concat(entry.Mounts, g.mounts),
 		ByDeviceID:  entry.ByDeviceID || g.byDeviceID,
 		Share:       max(g.share, 1),
+		MountInside: g.inside,
 	}
 	if len(entry.Networks) > 0 {
 		u.Networks = append(u.Networks, entry.Networks)
@@ -114,6 +115,7 @@ type granted struct {
 	rules      []Rule
 	mounts     []shvpath.Pattern
 	byDeviceID bool
+	inside     bool
 	networks   []netip.Prefix // one of which the user must come from, if limited
 	limited    bool
 	share      int // the largest of the roles
@@ -126,6 +128,7 @@ func (a Access) granted(roles []string) *granted {
 		g.rules = concat(g.rules, role.Rules)
 		g.mounts = concat(g.mounts, role.Mounts)
 		g.byDeviceID = g.byDeviceID || role.ByDeviceID
+		g.inside = g.inside || role.MountInside
 		g.networks = concat(g.networks, role.Networks)
 		g.limited = g.limited || role.HasNetworks
 		g.share = max(g.share, role.Share)

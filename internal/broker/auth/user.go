@@ -14,11 +14,13 @@ import (
 type User struct {
 	Name     string
 	Password Password
-	Roles    []string // the named ones first, then those that they include
-	Rules    []Rule   // of all roles; the first that matches decides
-	Mounts   []shvpath.Pattern
+	Roles    []string          // the named ones first, then those that they include
+	Rules    []Rule            // of all roles; the first that matches decides
+	Mounts   []shvpath.Pattern // with variables, see Claim
 	// ByDeviceID: a device of the user may be mounted where its id says.
 	ByDeviceID bool
+	// MountInside: one may be mounted inside the device of another user.
+	MountInside bool
 
 	// Share is how many times the even part of another user theirs is, at least 1
 	// (design.md 15).
@@ -35,6 +37,9 @@ type User struct {
 // caller's own connection (spec.md 7.6).
 const ownNode = ".broker/currentClient"
 
+// ownLevel is what every user may do there.
+const ownLevel = rpc.AccessWrite
+
 // Level returns the level that the rules grant for a method at a clean path, AccessNone
 // if none matches. It does not allocate.
 func (u *User) Level(path, method []byte) rpc.Access {
@@ -44,14 +49,18 @@ func (u *User) Level(path, method []byte) rpc.Access {
 		}
 	}
 	if string(path) == ownNode {
-		return rpc.AccessWrite
+		return ownLevel
 	}
 	return rpc.AccessNone
 }
 
-// MayMount reports whether a device of the user may ask to be mounted at a clean path.
-func (u *User) MayMount(path []byte) bool {
-	return slices.ContainsFunc(u.Mounts, func(p shvpath.Pattern) bool { return p.Match(path) })
+// BrokerRoles are the roles whose users may log in as child brokers, as the other brokers call
+// them.
+var BrokerRoles = []string{"broker", "child-broker", "masterBroker"}
+
+// MayBeBroker reports whether the user, nil for none, may log in as a child broker.
+func (u *User) MayBeBroker() bool {
+	return u != nil && slices.ContainsFunc(BrokerRoles, func(role string) bool { return slices.Contains(u.Roles, role) })
 }
 
 // Loss is why a login that was accepted is no longer valid.

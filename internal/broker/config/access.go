@@ -140,7 +140,7 @@ var policyFields = []conf.Field[reading[auth.RoleEntry]]{
 			if !ok {
 				return
 			}
-			pattern, err := shvpath.ParsePattern(text + "/**") // a path means what is below it too
+			pattern, err := role.in.mountPattern(text + "/**") // a path means what is below it too
 			if err != nil {
 				r.Fail(item, "%w", err)
 				return

@@ -181,6 +181,7 @@ func plain(p *part, entry entryName) map[string]any {
 		put("mount-points", texts(role.Mounts), len(role.Mounts) > 0)
 		put("mount-by-device-id", true, role.ByDeviceID)
 		put("share", role.Share, role.Share > 0)
+		put("mount-inside", true, role.MountInside)
 	case auth.Devices:
 		d := p.Devices[entry.name]
 		put("mountPoint", d.MountPoint, true)

@@ -47,6 +47,7 @@ type Config struct {
 	AllowPlaintext bool
 	SHA1Logins     bool   // are accepted
 	MinTLS         uint16 // of listeners, as crypto/tls has it
+	RefuseTakeover bool
 	Limits         limits.Limits
 	Operation      Operation
 	Connections    []Connection    // to parent brokers
@@ -258,7 +259,7 @@ func (c *Config) combine() error {
 	c.Warnings = append(c.Warnings, warnings...)
 	told := make(map[string]bool)
 	for _, p := range []*part{c.sum, c.base} { // what a call has changed hides faults of the configuration
-		for _, f := range p.Unknown() {
+		for _, f := range append(p.Unknown(), p.Nameless()...) {
 			if text := p.fault(f).Error(); !told[text] {
 				told[text] = true
 				c.Warnings = append(c.Warnings, text)

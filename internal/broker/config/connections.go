@@ -3,8 +3,6 @@ package config
 import (
 	"cmp"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"shvtools/internal/shv/shvpath"
@@ -172,8 +170,10 @@ func (in *reader) connection(n *conf.Node) (up connecting) {
 	if up.MountPoint == "" && up.DeviceID == "" {
 		up.MountPoint, up.DeviceID = string(shvpath.Clean([]byte(up.URL.MountPoint))), up.URL.DeviceID
 	}
-	if names := strings.Split(up.MountPoint, "/"); slices.Contains(names, "..") || slices.Contains(names, ".") {
-		in.Fail(up.client, "invalid mount %q (want a path from the root such as sites/prague)", up.MountPoint)
+	if up.MountPoint != "" {
+		if err := checkMount(up.MountPoint); err != nil {
+			in.Fail(up.client, "%w", err)
+		}
 	}
 	if up.MountPoint == "" && up.DeviceID == "" {
 		in.Fail(up.client, "neither mount nor device_id: nobody would find this broker")

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"shvtools/internal/broker/auth"
+	"shvtools/internal/broker/internal/mounts"
 	"shvtools/internal/shv/rpc"
 	"shvtools/internal/shv/shvpath"
 	"shvtools/internal/sys/conf"
@@ -113,6 +114,9 @@ var roleFields = []conf.Field[reading[auth.RoleEntry]]{
 	field("mount-by-device-id", func(in *reader, n *conf.Node, role *auth.RoleEntry) {
 		role.ByDeviceID, _ = conf.Bool.Read(&in.Reader, n)
 	}),
+	field("mount-inside", func(in *reader, n *conf.Node, role *auth.RoleEntry) {
+		role.MountInside, _ = conf.Bool.Read(&in.Reader, n)
+	}),
 	field("allowed-ips", func(in *reader, n *conf.Node, role *auth.RoleEntry) {
 		role.Networks, role.HasNetworks = in.networks(n), true
 	}),
@@ -143,7 +147,7 @@ func (in *reader) ignored(n *conf.Node) {
 var deviceFields = []conf.Field[reading[auth.DeviceEntry]]{
 	changeField[auth.DeviceEntry](),
 	field("mountPoint",
-		func(in *reader, n *conf.Node, d *auth.DeviceEntry) { d.MountPoint, _ = conf.Path.Read(&in.Reader, n) }),
+		func(in *reader, n *conf.Node, d *auth.DeviceEntry) { d.MountPoint = in.mountPoint(n) }),
 	field("description",
 		func(in *reader, n *conf.Node, d *auth.DeviceEntry) { d.Description, _ = conf.Text.Read(&in.Reader, n) }),
 }
@@ -152,7 +156,9 @@ var deviceFields = []conf.Field[reading[auth.DeviceEntry]]{
 func (in *reader) device(n *conf.Node) (d auth.DeviceEntry) {
 	at := n
 	if n.Kind() == conf.Scalar { // a short form of the C++ broker
-		d.MountPoint, _ = conf.Path.Read(&in.Reader, n)
+		if d.MountPoint = in.mountPoint(n); d.MountPoint == "" {
+			return d
+		}
 	} else if !conf.ReadMap(&in.Reader, n, &reading[auth.DeviceEntry]{in, &d}, deviceFields) {
 		return d
 	} else if mountPoint := n.Child("mountPoint"); mountPoint != nil {
@@ -310,8 +316,45 @@ var grant = conf.Type[rpc.Access]{
 
 func (in *reader) mountPoints(n *conf.Node) []shvpath.Pattern {
 	pattern := conf.Pattern
-	pattern.Parse = in.pattern
-	return pattern.ReadList(&in.Reader, n, `["test/**"]`)
+	pattern.Parse = in.mountPattern
+	return pattern.ReadList(&in.Reader, n, `["site/{user}"]`)
+}
+
+// mountPattern is pattern for one of mount points. One that can match nothing is a fault.
+func (in *reader) mountPattern(text string) (shvpath.Pattern, error) {
+	if err := auth.CheckMountPattern(text); err != nil {
+		return shvpath.Pattern{}, err
+	}
+	p, err := in.pattern(text)
+	if err == nil && !auth.HasWildcard(p.String()) {
+		err = checkMount(strings.ReplaceAll(p.String(), `\`, "")) // the path that it means
+	}
+	return p, err
+}
+
+// mountPoint reads where a device of an id is mounted; "" after a fault.
+func (in *reader) mountPoint(n *conf.Node) string {
+	path, ok := conf.Path.Read(&in.Reader, n)
+	if !ok || path == "" {
+		return path
+	}
+	err := checkMount(path)
+	if err == nil && (strings.Contains(path, "{user}") || strings.Contains(path, "{cn}")) {
+		err = fmt.Errorf("invalid mount point %q: only mount-points have {user} and {cn}", path)
+	}
+	if err != nil {
+		in.Fail(n, "%w", err)
+		return ""
+	}
+	return path
+}
+
+// checkMount returns a fault if nothing can be mounted at a path.
+func checkMount(path string) error {
+	if err := mounts.Check(path); err != nil {
+		return fmt.Errorf("invalid mount point %q: %w (want a path such as site/pump7)", path, err)
+	}
+	return nil
 }
 
 // pattern and ri parse a text once.

@@ -25,7 +25,7 @@ func TestFaultsHaveTheirPlaceAndSayWhatWasExpected(t *testing.T) {
 		{"top", "- x\n", `f:1:1: not a map (want {name: …})`},
 		{"unknown key", "listen: []\nacess: {}\n",
 			`f:2:1: acess: unknown key (want name, listen, allow-plaintext, min-tls, sha1-logins, ` +
-				`connections, tunnel, limits, metrics, drain, ` +
+				`takeover, connections, tunnel, limits, metrics, drain, ` +
 				`access-file, accounts or access)`},
 		{"key twice", "name: a\nname: b\n", `f:2:1: name: the key is in line 1 already`},
 		{"not YAML", "name: [\n", `f:1:7: not YAML: while parsing a flow node`},
@@ -62,7 +62,8 @@ func TestFaultsHaveTheirPlaceAndSayWhatWasExpected(t *testing.T) {
 			`f:2:3: connections[1]: no client (want {name: up, enabled: true, client: {url: "ssl://broker",`},
 		{"connection without mount", "connections: [{enabled: true, client: {url: h}}]\n", `neither mount nor device_id`},
 		{"connection out of the tree", "connections: [{enabled: true, client: {url: h, mount: ../x}}]\n",
-			`f:1:39: connections[1].client: invalid mount "../x" (want a path from the root such as sites/prague)`},
+			`f:1:39: connections[1].client: invalid mount point "../x": a name is "." or ".." ` +
+				`(want a path such as site/pump7)`},
 		{"connection to nowhere", "connections: [{enabled: true, client: {url: 'can://x', mount: m}}]\n",
 			`f:1:45: connections[1].client.url: URL can://x: scheme "can" is not supported (want one of tcp, ssl,`},
 		{"connection without url", "connections: [{enabled: true, client: {mount: m}}]\n",

@@ -57,6 +57,8 @@ func newTable() *conf.Table[Config] {
 			func(c *Config) *uint16 { return &c.MinTLS }),
 		conf.Value("sha1-logins", "accept SHA1 logins, which show no password but can be guessed offline", conf.Bool,
 			func(c *Config) *bool { return &c.SHA1Logins }),
+		conf.Value("takeover", "whether a device may take the mount point of another one of its user that answers", takeover,
+			func(c *Config) *bool { return &c.RefuseTakeover }),
 		{Key: "connections",
 			About: "parent brokers that it connects to",
 			Read:  func(_ *conf.Reader, n *conf.Node, c *Config) { c.in.connections(n, c) },
@@ -130,6 +132,23 @@ var tlsVersion = conf.Type[uint16]{
 		return 0, conf.ErrInvalid
 	},
 	Show: func(v uint16) string { return strings.TrimPrefix(tls.VersionName(v), "TLS ") },
+}
+
+// takeover is true if a take-over is refused.
+var takeover = conf.Type[bool]{
+	Name: "takeover", Want: "newest or refuse-alive",
+	Parse: func(text string) (bool, error) {
+		if text != "newest" && text != "refuse-alive" {
+			return false, conf.ErrInvalid
+		}
+		return text == "refuse-alive", nil
+	},
+	Show: func(refuse bool) string {
+		if refuse {
+			return "refuse-alive"
+		}
+		return "newest"
+	},
 }
 
 var metricsAddress = conf.Type[string]{

@@ -49,7 +49,7 @@ func TestCallsAllocateNothing(t *testing.T) {
 	b := New(Options{Users: iot()})
 	caller, device := unread(t, b, nil), unread(t, b, nil)
 	parent := unread(t, b, &parentBroker{ParentOptions{Root: "test"}})
-	if refused := device.mount("test/a", "", func() {}); refused != nil {
+	if refused := device.mount(&auth.Claim{User: "iot", Path: "test/a"}, func() {}); refused != nil {
 		t.Fatal(refused)
 	}
 	for _, tt := range []struct {
@@ -112,7 +112,7 @@ func TestCallsWithManyIDsAllocateNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			device := unread(t, b, nil)
 			path := "test/" + name
-			if refused := device.mount(path, "", func() {}); refused != nil {
+			if refused := device.mount(&auth.Claim{User: "iot", Path: path}, func() {}); refused != nil {
 				t.Fatal(refused)
 			}
 			asked, limit := path, replyroutes.MaxIDs

@@ -33,6 +33,13 @@ func (b *Broker) Apply(d *auth.Directory) []Affected {
 			endings[s] = cause
 		}
 	}
+	for _, s := range b.mounts.Evict(d) {
+		s.mountPoint = ""
+		if endings[s] == link.Open {
+			endings[s] = link.MountLost
+			s.user.Store(&auth.User{Name: s.Name()})
+		}
+	}
 	return b.takeAwayAndUnlock(endings)
 }
 

@@ -46,6 +46,9 @@ type Options struct {
 	Commit     string          // that it was built from, answered by .broker/app:gitCommit
 	Advertise  Address         // where helpers connect over plain TCP; zero: where their agent did
 	SecretLife time.Duration   // of a tunnel secret that nobody redeems
+	// RefuseTakeover refuses a device whose mount point has another one of the same user
+	// that answers a ping.
+	RefuseTakeover bool
 	// AdvertiseURLs are offered to helpers instead of the address where their agent
 	// connected: the first with a scheme that the agent accepts.
 	AdvertiseURLs []transport.URL

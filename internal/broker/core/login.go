@@ -8,6 +8,7 @@ import (
 
 	"shvtools/internal/broker/auth"
 	"shvtools/internal/broker/internal/door"
+	"shvtools/internal/broker/internal/loginparam"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/login"
 	"shvtools/internal/shv/rpc"
@@ -67,11 +68,9 @@ func (s *session) beforeLogin(m *rpc.Message) {
 
 // loginCall is a login that a peer asks for.
 type loginCall struct {
-	from           rpc.Address // where the answer goes
-	login, options chainpack.Value
-	by             door.Attempt
-	secret         string // of a helper
-	helper         bool
+	loginparam.Param
+	from rpc.Address // where the answer goes
+	by   door.Attempt
 }
 
 // refusal is why a login is refused.
@@ -115,15 +114,12 @@ func (s *session) readLogin(m *rpc.Message, from rpc.Address) (c loginCall, err 
 		return c, rpc.Errorf(rpc.CodeRequestInvalid, "no such request is running")
 	}
 	b := s.broker
-	c = loginCall{from: from}
-	c.login, _ = content.Value.Get("login")
-	c.options, _ = content.Value.Get("options")
-	c.secret, c.helper = tunnelSecret(c.options)
-	if !c.helper && b.draining.Load() {
+	c = loginCall{Param: loginparam.Read(content.Value), from: from}
+	if !c.Helper && b.draining.Load() {
 		b.stats.logins[LoginStopping].Add(1)
 		return c, rpc.Errorf(rpc.CodeTryAgainLater, stopping)
 	}
-	c.by = door.Attempt{Source: s.from.Source(), User: stringField(c.login, "user")}
+	c.by = door.Attempt{Source: s.from.Source(), User: c.User}
 	return c, nil
 }
 
@@ -138,12 +134,12 @@ func (s *session) tryLogin(m *rpc.Message, from rpc.Address) {
 	b := s.broker
 	s.deadline.Stop() // what follows is not the peer's time
 	came := time.Now()
-	if !c.helper && !s.holdBack(b.penalties.Held(c.by)) {
+	if !c.Helper && !s.holdBack(b.penalties.Held(c.by)) {
 		return
 	}
 	began := time.Now()
 	refused := s.admit(c)
-	b.stats.loginDone(refused.result(c.helper), time.Since(began))
+	b.stats.loginDone(refused.result(c.Helper), time.Since(began))
 	if refused != nil {
 		s.refuseLogin(c, refused, came)
 	}
@@ -190,7 +186,7 @@ func (s *session) holdBack(d time.Duration) bool {
 
 // welcome answers an accepted login. It does not wait.
 func (s *session) welcome(c loginCall) {
-	if !c.helper { // the name that a helper gives proves nothing
+	if !c.Helper { // the name that a helper gives proves nothing
 		s.broker.penalties.Passed(c.by) // before the answer: the client may reconnect at once
 	}
 	s.login.done = true
@@ -198,16 +194,15 @@ func (s *session) welcome(c loginCall) {
 	s.releaseSlot()
 	s.owe(s.ownerName())
 	s.link.SetMaxFrame(s.broker.limits.MaxFrame)
-	s.link.SetIdle(login.IdleLimit(c.options))
-	s.answer(rpc.AppendResult(nil, c.from, s.admission(c.options)))
+	s.link.SetIdle(c.Idle)
+	s.answer(rpc.AppendResult(nil, c.from, s.admission(c.Session)))
 	s.ready.Store(true)
 }
 
 // admission returns the result of a login: a session token if the client asked for one.
 // A helper learns whether the loss of its client will be reported (docs/protocol.md).
-func (s *session) admission(options chainpack.Value) chainpack.Value {
-	wanted, _ := options.Get("session")
-	if token, _ := wanted.AsBool(); token && s.ticket == nil {
+func (s *session) admission(token bool) chainpack.Value {
+	if token && s.ticket == nil {
 		return chainpack.String(s.broker.opts.Users.Issue(s.admitted, time.Now()))
 	}
 	entries := []chainpack.Entry{chainpack.F("clientId", chainpack.Int(s.id))}
@@ -220,36 +215,35 @@ func (s *session) admission(options chainpack.Value) chainpack.Value {
 // admit checks a login, registers what it asks for, and answers it before the first
 // request can reach a device. It returns nil if it did.
 func (s *session) admit(c loginCall) *refusal {
-	if c.helper {
-		if refused := s.admitTunnel(c.secret); refused != nil {
+	if c.Helper {
+		if refused := s.admitTunnel(c.Secret); refused != nil {
 			return refuse(refused)
 		}
 		s.welcome(c)
 		s.log.Info().Msg("helper logged in")
 		return nil
 	}
-	if err := s.enter(c.login); err != nil {
+	if err := s.enter(c.Param); err != nil {
 		return refuseGuess(c.by.User, err)
 	}
-	name, loginType := s.Name(), stringField(c.login, "type")
-	if !s.from.IsLocal() && auth.WellKnownLogin(name, stringField(c.login, "password"), loginType, s.login.nonce) {
+	name := s.Name()
+	if !s.from.IsLocal() && auth.WellKnownLogin(name, c.Password, c.Type, s.login.nonce) {
 		s.leave()
 		return refuse(rpc.Errorf(rpc.CodeException,
 			"the password of user %s is one that everybody knows: it is good on the broker's own machine only", name))
 	}
 	s.log.user = name
-	device, _ := c.options.Get("device")
-	mountPoint, deviceID := s.place(device)
-	if mountPoint == "" {
+	claim := s.admitted.Claim(s.broker.opts.Users.Load(), c.DeviceID, c.MountPoint)
+	if claim.Path == "" {
 		s.welcome(c)
 		s.log.Info().Msg("client logged in")
 		return nil
 	}
 	// The Rust and the Python broker log in like devices: only their user shows it.
-	if isBroker(c.options) || mayBeBroker(s.user.Load()) {
-		s.setChild(s.newChild(mountPoint))
+	if c.Broker || s.user.Load().MayBeBroker() {
+		s.setChild(s.newChild(claim.Path))
 	}
-	if refused := s.mount(mountPoint, deviceID, func() { s.welcome(c) }); refused != nil {
+	if refused := s.mount(claim, func() { s.welcome(c) }); refused != nil {
 		s.setChild(nil)
 		s.leave()
 		return refuse(refused)
@@ -258,16 +252,4 @@ func (s *session) admit(c loginCall) *refusal {
 		s.startChild()
 	}
 	return nil
-}
-
-// tunnelSecret returns the secret of a helper; ok is false if the login is not a helper's.
-func tunnelSecret(options chainpack.Value) (secret string, ok bool) {
-	tunnel, _ := options.Get("tunnel")
-	return stringField(tunnel, "secret"), tunnel.Kind() == chainpack.KindMap
-}
-
-func stringField(v chainpack.Value, name string) string {
-	field, _ := v.Get(name)
-	text, _ := field.AsString()
-	return text
 }

@@ -110,7 +110,7 @@ func texts(list chainpack.Value) []string {
 func (b *Broker) answerBrokersAbove(r *node.Request) error {
 	s := r.Caller.(*session)
 	asking, limit := &b.curious, maxCurious
-	if mayBeBroker(s.user.Load()) && len(r.From.Callers) == 0 {
+	if s.user.Load().MayBeBroker() && len(r.From.Callers) == 0 {
 		asking, limit = &b.asking, maxAsking
 	}
 	b.mu.Lock()

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"shvtools/internal/broker/internal/mounts"
 	"shvtools/internal/broker/internal/own"
 	"shvtools/internal/broker/internal/shares"
 	"shvtools/internal/shv/node"
@@ -129,7 +130,7 @@ func (s *session) Info() own.Info {
 		SignalsMissed: s.missed.Load(),
 	}
 	if user := s.user.Load(); user != nil {
-		info.Roles = user.Roles
+		info.Roles, info.PasswordFixed = user.Roles, !user.MayChangePassword()
 	}
 	return info
 }
@@ -139,6 +140,9 @@ func (s *session) Subscriptions() map[string]time.Duration { return s.broker.top
 func (s *session) Silence() (silent, limit time.Duration) { return s.link.Silence() }
 
 func (s *session) Subscribe(ri shvpath.RI, ttl time.Duration) (added bool, err error) {
+	if ri.String() == mounts.TakeoverRI {
+		return s.watchTakeover(), nil
+	}
 	now := time.Now()
 	until := time.Time{}
 	if ttl > 0 {
@@ -151,6 +155,9 @@ func (s *session) Subscribe(ri shvpath.RI, ttl time.Duration) (added bool, err e
 }
 
 func (s *session) Unsubscribe(ri shvpath.RI) (removed bool, err error) {
+	if ri.String() == mounts.TakeoverRI {
+		return s.pings.Want(false), nil
+	}
 	if ri, err = s.rooted(ri); err != nil {
 		return false, err
 	}

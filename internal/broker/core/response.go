@@ -14,7 +14,7 @@ func (s *session) response(m *rpc.Message, f *link.Frame) {
 	stats := &s.broker.stats
 	state := m.Tunnel().State
 	with, allowed, misplaced := s.mayAnswer(m, state)
-	if s.child != nil && len(m.Callers()) == 0 && s.child.Answered(m) {
+	if len(m.Callers()) == 0 && (s.pings.Answered(m) || s.child != nil && s.child.Answered(m)) {
 		return
 	}
 	toID, ok := m.PopCaller()

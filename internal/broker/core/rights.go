@@ -4,26 +4,18 @@ import (
 	"time"
 
 	"shvtools/internal/broker/auth"
+	"shvtools/internal/broker/internal/loginparam"
 	"shvtools/internal/broker/internal/replyroutes"
-	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/rpc"
-	"shvtools/internal/shv/shvpath"
 	"shvtools/internal/wire/link"
 )
 
 // enter checks a login and gives the session its user. It may take some time.
-func (s *session) enter(login chainpack.Value) error {
+func (s *session) enter(c loginparam.Param) error {
 	b := s.broker
 	admitted, err := b.opts.Users.Check(s.link.Done(), auth.Attempt{
-		User:     stringField(login, "user"),
-		Password: stringField(login, "password"),
-		Token:    stringField(login, "token"),
-		Type:     stringField(login, "type"),
-		Nonce:    s.login.nonce,
-		From:     s.from.Addr,
-		Now:      time.Now(),
-
-		Certificate: auth.CertNames(s.certificate()),
+		User: c.User, Password: c.Password, Token: c.Token, Type: c.Type, Nonce: s.login.nonce,
+		From: s.from.Addr, Now: time.Now(), Certificate: auth.CertNames(s.certificate()),
 	})
 	if err != nil {
 		return err
@@ -52,28 +44,6 @@ func (s *session) leave() {
 	s.stopExpiryLocked()
 	s.admitted = auth.Login{}
 	s.user.Store(nil)
-}
-
-// place returns where a device that logs in is to be mounted, "" for nowhere: the mount
-// point of its id in the configuration, if its user may have that, otherwise the one that
-// it asks for (spec.md 7.2).
-func (s *session) place(device chainpack.Value) (path, deviceID string) {
-	if id := stringField(device, "deviceId"); id != "" {
-		at, known := s.broker.opts.Users.Load().DeviceMount(id)
-		if user := s.user.Load(); known && user.ByDeviceID {
-			return at, id
-		}
-	}
-	return string(shvpath.Clean([]byte(stringField(device, "mountPoint")))), ""
-}
-
-// mayBeMounted reports whether a device of the user may be mounted at a clean path.
-func (s *session) mayBeMounted(u *auth.User, d *auth.Directory, path, deviceID string) bool {
-	if deviceID == "" {
-		return u.MayMount([]byte(path))
-	}
-	at, known := d.DeviceMount(deviceID)
-	return known && at == path && u.ByDeviceID
 }
 
 // watchExpiryLocked ends the session when its user expires.
@@ -129,10 +99,10 @@ func (s *session) judgeLocked(d *auth.Directory, now time.Time) link.Cause {
 	}
 	user, loss := who.admitted.Lost(d, who.from.Addr, now)
 	cause := causes[loss]
-	if loss == auth.Kept && s.ticket == nil && s.mountPoint != "" && !s.mayBeMounted(user, d, s.mountPoint, s.deviceID) {
+	if loss == auth.Kept && s.ticket == nil && s.mountPoint != "" && !d.Standing(s.claim).May {
 		cause = link.MountDenied
 	}
-	if loss == auth.Kept && s.child != nil && !mayBeBroker(user) {
+	if loss == auth.Kept && s.child != nil && !user.MayBeBroker() {
 		cause = link.MountDenied
 	}
 	if cause != link.Open {

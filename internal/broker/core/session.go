@@ -10,6 +10,7 @@ import (
 	"shvtools/internal/broker/auth"
 	"shvtools/internal/broker/internal/childbroker"
 	"shvtools/internal/broker/internal/door"
+	"shvtools/internal/broker/internal/mounts"
 	"shvtools/internal/broker/internal/replyroutes"
 	"shvtools/internal/broker/internal/shares"
 	"shvtools/internal/broker/internal/stall"
@@ -65,6 +66,7 @@ type session struct {
 	routes  replyroutes.Table            // with which the peer may answer
 	watched stall.Watch                  // of the watch alone
 
+	pings  mounts.Pinger
 	ready  atomic.Bool   // its login is answered
 	missed atomic.Uint64 // signals that it was too slow for
 
@@ -72,7 +74,7 @@ type session struct {
 	admitted   auth.Login  // the login of user, as it was accepted
 	expiry     *time.Timer // nil: the user does not expire
 	mountPoint string
-	deviceID   string               // by which it is mounted; "": it asked for mountPoint
+	claim      *auth.Claim          // with which it was mounted; nil: it never was
 	tunnels    map[*tunnel]struct{} // of which either end is here
 	tickets    int                  // that this agent holds unredeemed
 }
@@ -163,7 +165,7 @@ func (s *session) end(cause link.Cause) {
 	delete(b.parents, s)
 	b.endedTotals.traffic = b.endedTotals.traffic.Plus(s.traffic())
 	s.stopExpiryLocked()
-	unmounted := b.unmountLocked(s)
+	unmounted, back := b.unmountLocked(s)
 	notices := b.endTunnelsOfLocked(s, cause)
 	notices = append(notices, b.endTicketsOfLocked(s)...)
 	b.mu.Unlock()
@@ -173,6 +175,9 @@ func (s *session) end(cause link.Cause) {
 	b.topics.RemoveAll(s)
 	s.owner.Load().Leave()
 	b.tellMounts()
+	if back != nil {
+		back.pings.Tell(back.send, 0, "")
+	}
 	s.logEnd(cause, unmounted)
 	for _, n := range notices {
 		n.send()

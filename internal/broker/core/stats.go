@@ -27,6 +27,8 @@ type counters struct {
 	requestsRefused, requestsDenied atomic.Uint64
 	responsesLost                   atomic.Uint64
 
+	takeoversAlive, takeoversRefused atomic.Uint64
+
 	logins    [LoginResults]atomic.Uint64
 	loginTime health.LatencyCounter
 
@@ -54,6 +56,9 @@ type Stats struct {
 	ResponsesLost   uint64 // the link of a broker had no space; the callers receive an error
 	RequestsRefused uint64 // the queue of the device, or the broker, was full
 	RequestsDenied  uint64 // the user has no access there
+
+	// Takeovers of mount points whose device still answered; those that were refused.
+	TakeoversAlive, TakeoversRefused uint64
 
 	Traffic              link.Traffic // of all connections
 	TunnelsOpened        uint64
@@ -143,6 +148,8 @@ func (b *Broker) Stats() Stats {
 		Traffic:         b.endedTotals.traffic,
 		TunnelsOpened:   uint64(b.lastTunnel),
 		LoginTime:       b.stats.loginTime.Latency(),
+
+		TakeoversAlive: b.stats.takeoversAlive.Load(), TakeoversRefused: b.stats.takeoversRefused.Load(),
 	}
 	for _, one := range b.sessions {
 		s.Traffic = s.Traffic.Plus(one.traffic())

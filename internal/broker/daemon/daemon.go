@@ -85,6 +85,8 @@ func Run(ctx context.Context, o Options) error {
 		Commit:  o.Commit,
 		Limits:  o.Limits,
 
+		RefuseTakeover: o.Config.RefuseTakeover,
+
 		Advertise:     o.Advertise,
 		AdvertiseURLs: o.AdvertiseURLs,
 	})

@@ -88,6 +88,8 @@ func families(s core.Stats, up []uplinkState, o own) []health.Family {
 			health.Of(s.RequestsRefused)),
 		counter("requests_denied_total", "Requests to paths where their user has no rights.", health.Of(s.RequestsDenied)),
 
+		counter("takeovers_total", "Devices that logged in at the mount point of another one of their user that answers.",
+			health.Of(s.TakeoversAlive, "result", "taken"), health.Of(s.TakeoversRefused, "result", "refused")),
 		gauge("mounts", "Mount points with a device.", health.Of(s.Mounts)),
 		gauge("subscriptions", "Subscriptions of all clients.", health.Of(s.Subscriptions)),
 		gauge("tunnels", "Open sessions on devices, each a shell or a command.", health.Of(s.Tunnels)),

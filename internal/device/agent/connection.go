@@ -41,6 +41,8 @@ type connection struct {
 	finding  searches
 	sessions map[string]*inband.Session // offered or running, by the name of their node
 	refusal  string                     // the broker's reason to disconnect this device; "": none
+	replaced string                     // what the broker calls instead of this device; "": it calls this one
+	takeover chan struct{}              // capacity 1: replaced has changed
 }
 
 // begun sets the client before any request comes.
@@ -56,7 +58,8 @@ func (c *connection) wait() {
 
 // serve connects to b and serves until the connection ends, and returns why it ended.
 func (a *agent) serve(ctx context.Context, b Broker) error {
-	conn := &connection{agent: a, broker: a.place(b), sessions: make(map[string]*inband.Session)}
+	conn := &connection{agent: a, broker: a.place(b), sessions: make(map[string]*inband.Session),
+		takeover: make(chan struct{}, 1)}
 	conn.finding = newSearches(a.opts.Sessions.Total + 1)
 	b = conn.broker
 	status := a.opts.Status
@@ -98,7 +101,7 @@ func (a *agent) serve(ctx context.Context, b Broker) error {
 	if refused := conn.refused(); refused != nil {
 		return refused
 	}
-	return err
+	return conn.replacedError(err)
 }
 
 // connected serves a mounted connection until it is lost or ctx ends.
@@ -112,12 +115,16 @@ func (a *agent) connected(ctx context.Context, conn *connection, c *client.Clien
 			a.readyErr = a.opts.Ready()
 		}
 	})
-	if a.readyErr == nil {
+	for a.readyErr == nil {
 		select {
+		case <-conn.takeover:
+			conn.tellTakeover()
+			continue
 		case <-c.Done():
 		case <-ctx.Done():
 			conn.farewell()
 		}
+		break
 	}
 	return c.Err()
 }

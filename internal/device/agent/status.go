@@ -31,8 +31,9 @@ type Report struct {
 	Stopping   bool      `json:"stopping"`
 	Broker     string    `json:"broker,omitempty"` // URL of the connection
 	ClientID   int64     `json:"clientId,omitempty"`
-	Since      time.Time `json:"since"`   // since when Connected has its value
-	For        float64   `json:"seconds"` // since then, by the monotonic clock
+	Since      time.Time `json:"since"`              // since when Connected has its value
+	For        float64   `json:"seconds"`            // since then, by the monotonic clock
+	Replaced   string    `json:"replaced,omitempty"` // what is called instead of this device; "": it is called
 	LastError  string    `json:"lastError,omitempty"`
 	LastBroker string    `json:"lastBroker,omitempty"` // URL of the broker with LastError
 	Sessions   []Session `json:"sessions"`
@@ -102,14 +103,25 @@ func (s *Status) connecting(b Broker) { s.told("connecting to " + b.URL.String()
 
 func (s *Status) connected(b Broker, id int64) {
 	s.update(func(r *Report) {
-		r.Connected, r.Broker, r.ClientID = true, b.URL.String(), id
+		r.Connected, r.Broker, r.ClientID, r.Replaced = true, b.URL.String(), id, ""
 		r.Mount, r.DeviceID = b.MountPoint, b.DeviceID
 	})
 	s.told(fmt.Sprintf("connected to %s as client %d, mounted at %s", b.URL, id, b.MountPoint))
 }
 
 func (s *Status) disconnected() {
-	s.update(func(r *Report) { r.Connected, r.Broker, r.ClientID = false, "", 0 })
+	s.update(func(r *Report) { r.Connected, r.Broker, r.ClientID, r.Replaced = false, "", 0, "" })
+}
+
+// replaced says what the broker calls instead of this device at its mount point; "": nothing
+// any more.
+func (s *Status) replaced(b Broker, by string) {
+	s.update(func(r *Report) { r.Replaced = by })
+	if by != "" {
+		s.told(fmt.Sprintf("connected to %s, but not called: %s is mounted at %s too", b.URL, by, b.MountPoint))
+		return
+	}
+	s.told(fmt.Sprintf("connected to %s, mounted at %s again", b.URL, b.MountPoint))
 }
 
 func (s *Status) failed(broker string, err error) {

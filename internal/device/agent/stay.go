@@ -36,7 +36,9 @@ func (a *agent) stayConnected(ctx context.Context) error {
 			if refusals == len(a.opts.Brokers) {
 				return err
 			}
-			longest = max(longest, time.Since(began))
+			if !errors.Is(err, errReplaced) { // otherwise several devices would displace each other for ever
+				longest = max(longest, time.Since(began))
+			}
 			a.opts.Status.failed(b.URL.String(), err)
 			if i < len(a.opts.Brokers)-1 {
 				a.opts.Log.Warn().Err(err).Stringer("broker", b.URL).Stringer("next", a.opts.Brokers[i+1].URL).
@@ -61,7 +63,12 @@ const disconnectSignal = "disconnectbybroker"
 
 // signalled takes a signal of the broker. It runs in the read loop.
 func (c *connection) signalled(m *rpc.Message) {
-	if string(m.Method()) != disconnectSignal {
+	switch string(m.Method()) {
+	case takeoverSignal:
+		c.takenOver(m)
+		return
+	case disconnectSignal:
+	default:
 		return
 	}
 	reason := "no reason given"
@@ -111,6 +118,9 @@ func (c *connection) mounted(ctx context.Context, cl *client.Client) error {
 		return nil
 	}
 	if text, ok := at.AsString(); !ok || text != "" {
+		if err == nil { // it knows the standard
+			c.wantTakeover(cl)
+		}
 		return nil
 	}
 	return fmt.Errorf("the broker accepted the login but did not mount this device at %s: its user may not mount there",

@@ -1,7 +1,7 @@
 // Package shvpath handles SHV paths (spec.md 3.10), patterns of paths, and resource identifiers
 // (spec.md 7.6). A path is names joined by slashes, without a slash at either end; the root is
 // empty. The package knows neither what is mounted at a path nor file systems: "." and ".." are
-// ordinary names.
+// ordinary names of a path, though CheckName refuses them where something is mounted.
 package shvpath
 
 import "bytes"

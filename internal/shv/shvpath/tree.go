@@ -1,6 +1,7 @@
 package shvpath
 
 import (
+	"iter"
 	"slices"
 )
 
@@ -109,6 +110,42 @@ func (t *Tree[T]) Children(path string) (names []string, ok bool) {
 
 // Leads reports whether a clean path has a value or leads to one.
 func (t *Tree[T]) Leads(path string) bool { return path == "" || t.find([]byte(path)) != nil }
+
+// Above returns the values at the beginnings of a clean path, without the one at the path itself.
+func (t *Tree[T]) Above(path string) iter.Seq[T] {
+	return func(yield func(T) bool) {
+		at := &t.root
+		for name, rest := cut([]byte(path)); len(name) > 0; name, rest = cut(rest) {
+			if at.set && !yield(at.value) {
+				return
+			}
+			if at = at.children[string(name)]; at == nil {
+				return
+			}
+		}
+	}
+}
+
+// Below returns the values at a clean path and below it, in no order.
+func (t *Tree[T]) Below(path string) iter.Seq[T] {
+	return func(yield func(T) bool) {
+		if at := t.find([]byte(path)); at != nil {
+			at.each(yield)
+		}
+	}
+}
+
+func (b *branch[T]) each(yield func(T) bool) bool {
+	if b.set && !yield(b.value) {
+		return false
+	}
+	for _, next := range b.children {
+		if !next.each(yield) {
+			return false
+		}
+	}
+	return true
+}
 
 // Len returns the number of values.
 func (t *Tree[T]) Len() int { return t.size }

@@ -24,6 +24,9 @@ type Peer struct {
 	In      *bufio.Reader // of Conn
 	ID      int64         // the client id that its login was answered with
 	Vouched bool          // the broker promised a helper to report the loss of its client
+	// Lives makes the peer answer the ping with which the broker asks a device that is taken
+	// over whether it lives. Otherwise it passes that over.
+	Lives bool
 
 	t      testing.TB
 	fences int64
@@ -56,6 +59,28 @@ func (r *Peer) SendRaw(b []byte) {
 // Read returns the next message without its protocol byte. An error is the end of the
 // connection.
 func (r *Peer) Read() ([]byte, error) {
+	for {
+		b, err := r.readMessage()
+		var m rpc.Message
+		if err != nil || m.Parse(b) != nil || !isTakeoverPing(&m) {
+			return b, err
+		}
+		if !r.Lives {
+			continue
+		}
+		if _, err := r.Conn.Write(Frame(rpc.AppendResult(nil, m.Address(), chainpack.Null()))); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// isTakeoverPing reports whether a message is the ping of a broker to a device whose mount
+// point another one takes. Its id is above those of all other messages of a test.
+func isTakeoverPing(m *rpc.Message) bool {
+	return m.Kind() == rpc.Request && m.ID() >= 1<<30 && string(m.Path()) == ".app" && string(m.Method()) == "ping"
+}
+
+func (r *Peer) readMessage() ([]byte, error) {
 	_ = r.Conn.SetReadDeadline(time.Now().Add(Patience))
 	head, err := r.In.Peek(1)
 	for n := 2; err == nil; n++ {

@@ -38,6 +38,7 @@ const (
 	CertificateUntrusted              // the client certificate is no longer trusted
 	CertificateTaken                  // the client certificate is no longer the user's
 	MountDenied                       // the device may no longer be mounted there
+	MountLost                         // the mount point belongs to another user's device
 	MountTaken                        // too many others took over the device's mount point
 	Dropped                           // a caller with the right to disconnected the client
 	Bug                               // this program failed on a message
@@ -79,6 +80,7 @@ var causeTexts = [...]string{
 	CertificateUntrusted: "certificate not trusted any more",
 	CertificateTaken:     "certificate not the user's any more",
 	MountDenied:          "mount point not allowed any more",
+	MountLost:            "mount point lost to another user's device",
 	MountTaken:           "mount point taken over too many times",
 	Dropped:              "disconnected by an administrator",
 	Bug:                  "internal error",

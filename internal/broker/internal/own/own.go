@@ -116,6 +116,7 @@ type Info struct {
 	Peer          string
 	Since         time.Time
 	SignalsMissed uint64
+	PasswordFixed bool // the user may not change the own password by a call
 }
 
 // Tunnel describes an open tunnel.

@@ -531,6 +531,19 @@ func TestPasswordIsChanged(t *testing.T) {
 	}
 }
 
+// The password is in all devices of the user: one of them could lock out all others.
+func TestPasswordOfDevicesIsNotChanged(t *testing.T) {
+	users := &table{entries: map[string]chainpack.Value{"ann": mustValue(t, `{"password":"x","roles":["r"]}`)}}
+	w := newWorld(t, own.Options{Rights: map[string]own.RightsTable{".broker/access/users": users}})
+	w.caller.info.PasswordFixed = true
+	for _, param := range []string{`["old","new"]`, `["guess","new"]`, `7`} { // no guess is told from another
+		w.refuses(".broker/currentClient", "changePassword", param, rpc.CodeException, "by an administrator only")
+	}
+	if w.caller.password != "old" {
+		t.Errorf("the password is %s", w.caller.password)
+	}
+}
+
 func TestParseID(t *testing.T) {
 	for text, want := range map[string]int64{
 		"1": 1, "42": 42, "999999999999999999": 999999999999999999,

@@ -128,6 +128,11 @@ func (n nodes) passwordMethods() []node.Method {
 	}
 	return []node.Method{{Name: "changePassword", Param: "[s:old,s:new]", Result: "b", Access: rpc.AccessWrite,
 		Call: func(r *node.Request) (chainpack.Value, error) {
+			c := caller(r)
+			if c.Info().PasswordFixed {
+				return chainpack.Value{}, rpc.Errorf(rpc.CodeException, "the password of user %s can be changed by an "+
+					"administrator only: it is in all devices of that user, which would be locked out", c.Name())
+			}
 			was, okOld := r.Param.At(0).AsString()
 			next, okNew := r.Param.At(1).AsString()
 			if r.Param.Kind() != chainpack.KindList || r.Param.Len() != 2 || !okOld || !okNew || next == "" {
@@ -138,7 +143,6 @@ func (n nodes) passwordMethods() []node.Method {
 				return chainpack.Value{}, rpc.Errorf(rpc.CodeInvalidParam,
 					"the new password is too short (want at least %d characters)", minPassword)
 			}
-			c := caller(r)
 			return chainpack.Value{}, n.broker.LaterForUser(r, func() (string, error) {
 				return changePassword(c, table, was, next)
 			}, c.Name())
