@@ -18,25 +18,26 @@ func (c Call) Wanted() (policy.Wanted, error) {
 	if err != nil {
 		return policy.Wanted{}, err
 	}
+	pty := c.Method == "runPtyCmd"
 	switch run := c.Ext.Run; run.Kind {
 	case tunnel.RunShell:
 		if run.Text == "" || policy.IsShell(run.Text) {
-			return policy.Wanted{Use: policy.Shell}, nil
+			return policy.Wanted{Use: policy.Shell, Pty: pty}, nil
 		}
-		return policy.Wanted{Use: policy.Commands, Argv: []string{run.Text}}, nil
+		return policy.Wanted{Use: policy.Commands, Argv: []string{run.Text}, Pty: pty}, nil
 	case tunnel.RunExec:
-		return policy.Wanted{Use: policy.Commands, Line: run.Text}, nil
+		return policy.Wanted{Use: policy.Commands, Line: run.Text, Pty: pty}, nil
 	case tunnel.RunSubsystem:
 		if run.Text != sftp {
 			return policy.Wanted{}, rpc.Errorf(rpc.CodeNotImplemented,
 				"subsystem '%s' is not available on this device", run.Text)
 		}
-		return policy.Wanted{Use: policy.SFTP}, nil
+		return policy.Wanted{Use: policy.SFTP, Pty: pty}, nil
 	}
-	if c.Method == "runPtyCmd" && len(argv) == 1 && policy.IsShell(argv[0]) {
-		return policy.Wanted{Use: policy.Shell}, nil
+	if pty && len(argv) == 1 && policy.IsShell(argv[0]) {
+		return policy.Wanted{Use: policy.Shell, Pty: true}, nil
 	}
-	return policy.Wanted{Use: policy.Commands, Argv: argv}, nil
+	return policy.Wanted{Use: policy.Commands, Argv: argv, Pty: pty}, nil
 }
 
 // Argv returns the program and arguments that method and params name, whatever the offer

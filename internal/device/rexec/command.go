@@ -35,8 +35,8 @@ func command(line helperline.Line, environ []string, self string) (spec ptyproc.
 	if err := program(&spec, line, wanted, me, self); err != nil {
 		return spec, nil, err
 	}
-	me.Apply(grant, &spec, self)
 	spec.Env = append(spec.Env, clientEnv(line.Call.Ext.Env, grant.Env)...)
+	me.Apply(grant, &spec, self)
 	if spec.Pty != nil {
 		spec.Env = withDefault(spec.Env, "TERM", "xterm")
 	}
