@@ -84,10 +84,14 @@ func (g *Grant) Check(w Wanted) error {
 	if !slices.ContainsFunc(g.Commands, func(c Command) bool { return c.fits(argv) }) {
 		return g.denied("does not allow the command %s", shown(argv))
 	}
-	if w.Pty && !g.Pty {
-		return g.denied("allows its commands without a terminal only; repeat the command without one (no -t)")
-	}
 	return nil
+}
+
+// Terminal reports whether w, which passed Check, gets the terminal that it asks for. A command
+// of a list runs without one, as with restrict in authorized_keys, since many a program lets
+// whoever types there start others.
+func (g *Grant) Terminal(w Wanted) bool {
+	return w.Pty && (g.Pty || w.Use != Commands || g.Commands == nil || g.Force != "")
 }
 
 // SecureEnv is the environment of a command of a list. It keeps pagers and editors that the

@@ -186,8 +186,13 @@ func TestCommandsOfAListGetPagersThatStartNothing(t *testing.T) {
 	}
 	call.Method, call.Params = "runPtyCmd", chainpack.List(list("git"), chainpack.Int(80), chainpack.Int(24))
 	grant.Commands = []policy.Command{c}
-	if _, _, err = command(helperline.Line{Call: call, Policy: grant}, agent, self); err == nil ||
-		!strings.Contains(err.Error(), "without a terminal only") {
-		t.Errorf("with a terminal: %v", err)
+	spec, missing, err := command(helperline.Line{Call: call, Policy: grant}, agent, self)
+	if err != nil || spec.Pty != nil || len(missing) != 1 || !strings.Contains(missing[0], "gives its commands no terminal") {
+		t.Errorf("with a terminal: %+v, %q, %v", spec, missing, err)
+	}
+	grant.Pty = true
+	if spec, missing, err = command(helperline.Line{Call: call, Policy: grant}, agent, self); err != nil ||
+		spec.Pty == nil || missing != nil {
+		t.Errorf("with pty: true: %+v, %q, %v", spec, missing, err)
 	}
 }
