@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"os/signal"
@@ -170,7 +171,7 @@ func run(c *cli.Context) error {
 		Environ:    helperEnviron(os.Environ()),
 		Version:    cliapp.Version(),
 		Policy:     config.Policy,
-		Sessions:   agent.Sessions{Total: config.Total, PerUser: config.PerUser},
+		Sessions:   sessions(config),
 		Drain:      config.Drain,
 		Cut:        cut,
 		Status:     told,
@@ -186,6 +187,16 @@ func run(c *cli.Context) error {
 		return err
 	}
 	return agent.Run(c.Context, o)
+}
+
+// sessions are the limits of sessions. Those of one user by default ask nobody for a user
+// id; those that the file sets do.
+func sessions(config *config.Config) agent.Sessions {
+	limits := agent.Sessions{Total: config.Total, PerUser: config.PerUser}
+	if !config.NeedsUser() {
+		limits.PerUser, limits.Reserve = 0, config.Total-cmp.Or(config.PerUser, config.Total)
+	}
+	return limits
 }
 
 // tell serves the status of the agent. Failing to do so is no reason to end.

@@ -141,42 +141,70 @@ func socketPath(config *config.Config) string {
 	return ""
 }
 
-// show prints the configuration instead of using it. A file that is missing on this
-// machine now is a warning: it may exist where the configuration is for.
+// show prints the configuration instead of using it. What would keep this device from its
+// brokers is a fault; what would refuse some of its users, who can be helped by the next
+// change, is a warning.
 func show(c *cli.Context, config *config.Config) error {
 	return cliapp.ShowConfig(c, config.Print, config.Warnings, func() (warnings []string, faults error) {
-		warn := func(about, text any) { warnings = append(warnings, fmt.Sprintf("%s: %s", about, text)) }
-		warnings = append(warnings, cautions(config, true)...)
-		for i, u := range config.URLs {
-			if err := transport.CheckDial(u); err != nil {
-				warn(fmt.Sprintf("connection.url[%d]", i+1), err)
-			}
-		}
-		if config.FromFile("connection.password-file") {
-			if err := cliapp.CheckPasswordFile(config.PasswordFile); err != nil {
-				warn("connection.password-file", err)
-			}
-		}
-		if dir := config.Files.Root; dir != "" {
-			if err := fsnode.Check(dir); err != nil {
-				warn("files.root", err)
-			}
-		}
-		helper, err := helperPath(c.String("shvrexec"))
-		if err == nil {
-			err = checkHelper(helper)
-		}
-		if err != nil {
-			warn("--shvrexec", err)
-		}
-		for i := range config.Policy.Rules {
-			rule := &config.Policy.Rules[i]
-			for _, text := range runas.Check(&policy.Grant{Rule: rule.String(), Limits: rule.Limits}) {
-				warn(rule, text)
-			}
-		}
-		return warnings, refused(config)
+		warnings = append(cautions(config, true), checkUsers(c, config)...)
+		return warnings, errors.Join(refused(config), checkReach(config))
 	})
+}
+
+// checkReach returns what would keep the device off the air.
+func checkReach(config *config.Config) error {
+	var faults []error
+	check := func(key string, err error) {
+		if err != nil {
+			faults = append(faults, config.Fault(key, err))
+		}
+	}
+	check("connection.mount", checkedMount(config.Mount))
+	for i, u := range config.URLs {
+		key := fmt.Sprintf("connection.url[%d]", i+1)
+		check(key, transport.CheckDial(u))
+		check(key, checkedMount(u.MountPoint))
+	}
+	if config.PasswordFile != "" {
+		check("connection.password-file", cliapp.CheckPasswordFile(config.PasswordFile))
+	}
+	return errors.Join(faults...)
+}
+
+func checkedMount(path string) error {
+	if err := config.CheckMount(path); err != nil {
+		return fmt.Errorf("mount point %w", err)
+	}
+	return nil
+}
+
+// checkUsers returns what would refuse users, or give them more than it says.
+func checkUsers(c *cli.Context, config *config.Config) (warnings []string) {
+	warn := func(about, text any) { warnings = append(warnings, fmt.Sprintf("%s: %s", about, text)) }
+	if dir := config.Files.Root; dir != "" {
+		if err := fsnode.Check(dir); err != nil {
+			warn("files.root", err)
+		}
+	}
+	helper, err := helperPath(c.String("shvrexec"))
+	if err == nil {
+		err = checkHelper(helper)
+	}
+	if err != nil {
+		warn("--shvrexec", err)
+	}
+	for i := range config.Policy.Rules {
+		rule := &config.Policy.Rules[i]
+		for _, text := range runas.Check(&policy.Grant{Rule: rule.String(), Commands: rule.Commands, Limits: rule.Limits}) {
+			warn(rule, text)
+		}
+		for _, command := range rule.Commands {
+			if command.RunsOthers() {
+				warn(rule, fmt.Sprintf("commands: %q can start other programs or write files, as its users ask", command))
+			}
+		}
+	}
+	return warnings
 }
 
 // helperPath returns the shvrexec to start. The agent runs without it, too: callers get

@@ -61,7 +61,8 @@ type Broker struct {
 // Sessions limits the sessions that are open at once. Calls of runCmd and runScript count.
 type Sessions struct {
 	Total   int // 0: config.DefaultSessions
-	PerUser int // 0: no limit but Total
+	PerUser int // of one user, whose id is then required; 0: no such limit
+	Reserve int // the last of Total, for users who have none; without a user id nobody gets them
 }
 
 // agent is a running agent.

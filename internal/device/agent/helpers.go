@@ -146,6 +146,14 @@ func (h *helpers) admitLocked(owner string) error {
 	case all >= limits.Total:
 		return rpc.Errorf(rpc.CodeTryAgainLater,
 			"%d sessions are open on this device, no more are allowed (sessions.total)", all)
+	case all >= limits.Total-limits.Reserve && owner == "":
+		return rpc.Errorf(rpc.CodeUserIDRequired,
+			"the last %d sessions of this device are for users who have none, and the call has no user id; "+
+				"repeat it with one", limits.Reserve)
+	case all >= limits.Total-limits.Reserve && own > 0:
+		return rpc.Errorf(rpc.CodeTryAgainLater,
+			"%d sessions are open on this device, and the last %d are for users who have none (sessions.per-user)",
+			all, limits.Reserve)
 	case limits.PerUser > 0 && own >= limits.PerUser:
 		return rpc.Errorf(rpc.CodeTryAgainLater,
 			"%d sessions of user %q are open on this device, no more are allowed (sessions.per-user)", own, owner)

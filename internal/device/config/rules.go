@@ -116,7 +116,8 @@ var ruleFields = []field[policy.Rule]{
 	newField("deny", "true: what matches is refused, whatever the rules below say",
 		func(r *conf.Reader, n *conf.Node, rule *policy.Rule) { rule.Deny, _ = conf.Bool.Read(r, n) }),
 	newField("commands", "the only commands that may run, without a shell. * is one word, ** at the end any number; "+
-		"*, ? and […] in a word match as in file names. Only -*, -** and others that begin with - match options", readCommands),
+		"*, ? and […] in a word match as in file names. Options match only -*, -** and what else begins with -",
+		readCommands),
 	newField("pty", "true: the commands of the list may have a terminal; default: they have none",
 		func(r *conf.Reader, n *conf.Node, rule *policy.Rule) { rule.Pty, _ = conf.Bool.Read(r, n) }),
 	newField("force", "a command line that runs instead of whatever is asked for, which is in $"+policy.OriginalEnv,

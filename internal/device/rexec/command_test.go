@@ -187,7 +187,7 @@ func TestCommandsOfAListGetPagersThatStartNothing(t *testing.T) {
 	call.Method, call.Params = "runPtyCmd", chainpack.List(list("git"), chainpack.Int(80), chainpack.Int(24))
 	grant.Commands = []policy.Command{c}
 	spec, missing, err := command(helperline.Line{Call: call, Policy: grant}, agent, self)
-	if err != nil || spec.Pty != nil || len(missing) != 1 || !strings.Contains(missing[0], "gives its commands no terminal") {
+	if err != nil || spec.Pty != nil || len(missing) != 1 || !strings.Contains(missing[0], "no terminal") {
 		t.Errorf("with a terminal: %+v, %q, %v", spec, missing, err)
 	}
 	grant.Pty = true
