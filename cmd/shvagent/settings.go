@@ -23,12 +23,21 @@ import (
 
 // load reads the configuration that the flags name, or the default one.
 func load(c *cli.Context) (*config.Config, error) {
+	config, err := config.Load(sources(c))
+	if err != nil {
+		return nil, cliapp.ConfigError(c, err)
+	}
+	return config, nil
+}
+
+// sources are the file, the flags and the environment.
+func sources(c *cli.Context) config.Sources {
 	file := c.String("config")
 	if file == "" {
 		userDir, _ := os.UserConfigDir() // none without a home
 		file = config.Default(userDir)
 	}
-	config, err := config.Load(config.Sources{
+	return config.Sources{
 		File: file,
 		Flag: func(name string) ([]string, bool) {
 			if !c.IsSet(name) {
@@ -40,11 +49,7 @@ func load(c *cli.Context) (*config.Config, error) {
 			return []string{c.String(name)}, true
 		},
 		LookupEnv: os.LookupEnv,
-	})
-	if err != nil {
-		return nil, cliapp.ConfigError(c, err)
 	}
-	return config, nil
 }
 
 // refused returns an error for each broker that the agent would refuse to connect to,
@@ -85,13 +90,15 @@ func cautions(config *config.Config, unjudged bool) (warnings []string) {
 }
 
 // brokers returns the brokers to connect to, each with its login. User, password and
-// mount point of a URL take precedence over the file.
-func brokers(c *cli.Context, config *config.Config, warn func(text string)) ([]agent.Broker, error) {
+// mount point of a URL take precedence over the file. batch keeps it from asking for a
+// password.
+func brokers(c *cli.Context, config *config.Config, batch bool, warn func(text string)) ([]agent.Broker, error) {
 	var all []agent.Broker
 	warned := make(map[string]bool) // several URLs have the same password
 	for _, u := range config.URLs {
 		given := cliapp.GivenLogin{User: c.String(cliapp.FlagUser), Password: c.String(cliapp.FlagPassword),
-			PasswordFile: c.String(cliapp.FlagPasswordFile), ListedURL: c.IsSet(cliapp.FlagURL)}
+			PasswordFile: c.String(cliapp.FlagPasswordFile), ListedURL: c.IsSet(cliapp.FlagURL),
+			Batch: batch}
 		if config.FromFile("connection.user") {
 			u.User = cmp.Or(u.User, config.User)
 		}
@@ -121,6 +128,16 @@ func brokers(c *cli.Context, config *config.Config, warn func(text string)) ([]a
 		all = append(all, b)
 	}
 	return all, nil
+}
+
+// passwordFileUnused warns of a password file of the configuration that the environment hides;
+// "" if it does not.
+func passwordFileUnused(config *config.Config) string {
+	if !config.FromFile("connection.password-file") || os.Getenv("SHV_PASSWORD") == "" {
+		return ""
+	}
+	return config.Fault("connection.password-file",
+		errors.New("not used: SHV_PASSWORD in the environment takes precedence")).Error()
 }
 
 // noSocket turns the status socket off.
@@ -181,6 +198,9 @@ func checkedMount(path string) error {
 // checkUsers returns what would refuse users, or give them more than it says.
 func checkUsers(c *cli.Context, config *config.Config) (warnings []string) {
 	warn := func(about, text any) { warnings = append(warnings, fmt.Sprintf("%s: %s", about, text)) }
+	if text := passwordFileUnused(config); text != "" {
+		warnings = append(warnings, text)
+	}
 	if dir := config.Files.Root; dir != "" {
 		if err := fsnode.Check(dir); err != nil {
 			warn("files.root", err)

@@ -22,7 +22,7 @@ func (c *connection) launchRexec(r *node.Request) (chainpack.Value, error) {
 		// another helper may understand more than this agent.
 		wanted = policy.Wanted{Use: policy.Commands, Argv: []string{""}}
 	}
-	grant, err := c.agent.allow(r, wanted)
+	permit, err := c.agent.allow(r, wanted)
 	if err != nil {
 		return chainpack.Value{}, err
 	}
@@ -32,8 +32,7 @@ func (c *connection) launchRexec(r *node.Request) (chainpack.Value, error) {
 		from:   r.From,
 		user:   policy.UserChain(r.UserID),
 		owner:  rpc.UserOf(r.UserID),
-		use:    wanted.Use,
-		grant:  grant,
+		permit: permit,
 		answer: make(chan rpc.TunnelCtl, 1),
 	}
 	if call.Extended && slices.Contains(call.Ext.Features, inband.Feature) {

@@ -41,6 +41,7 @@ type Config struct {
 	Total        int // sessions at once
 	PerUser      int // 0: as many as Total
 	Policy       *policy.Policy
+	File         string   // "": none
 	Warnings     []string // each with its place
 
 	allowPlaintext bool    // where an entry of connection.url does not say it
@@ -106,7 +107,7 @@ func Reload(old *Config, s Sources) (*Config, error) {
 
 func load(r *conf.Reader, s Sources, old *Config) (*Config, error) {
 	c := defaults()
-	c.sources = make(conf.Sources)
+	c.File, c.sources = s.File, make(conf.Sources)
 	if s.File != "" {
 		data, err := conf.ReadFile(s.File)
 		if err != nil {

@@ -1,7 +1,10 @@
 package e2e_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"shvtools/internal/shv/chainpack"
@@ -57,4 +60,103 @@ func TestATerminalThatIsNotGivenLeavesTheUsersAsItIs(t *testing.T) {
 	if code := term.shell.code(t); code == 0 {
 		t.Errorf("exit code %d", code)
 	}
+}
+
+// reloaded changes the agent's configuration and waits for what its log says of that.
+func (w *world) reloaded(file, text, want string) {
+	w.t.Helper()
+	seen := len(w.agent.log.String())
+	w.configure(file, text)
+	w.agent.signal(w.t, syscall.SIGHUP)
+	eventually(w.t, patience, "the agent says "+want, func() bool {
+		return strings.Contains(w.agent.log.String()[seen:], want)
+	})
+}
+
+// Revoking a right must not end the sessions of everybody, nor leave that of whoever lost it.
+func TestHangupPutsThePolicyInForceAndEndsWhatItForbids(t *testing.T) {
+	t.Parallel()
+	w := withPolicy(t, "rules: [{name: all}]\n", "--state-dir", t.TempDir())
+	file := filepath.Join(w.dir, "shvagent.yaml")
+	evas, _ := w.awaitReadyLine(w.as("eva", "echo ready; exec sleep 60"))
+	bobs, _ := w.awaitReadyLine(w.as("bob", "echo ready; exec sleep 60"))
+	runs := w.newFile("runs")
+	answers := make(chan string, 2)
+	for _, call := range [][2]string{
+		{"runCmd", `["sh",["-c","echo >>` + runs + `; exec sleep 60"]]`}, {"runScript", `"echo >>` + runs + `; exec sleep 60"`},
+	} {
+		c := w.logIn("eva")
+		go func() { answers <- w.answerTo(c, device, call[0], call[1]) }()
+	}
+	eventually(t, patience, "both calls run", func() bool {
+		text, _ := os.ReadFile(runs)
+		return len(text) == 2
+	})
+	w.reloaded(file, "rules: [{name: out, users: [eva], deny: true}, {name: all}]\n", "configuration reloaded")
+	if line := w.agent.log.String(); !strings.Contains(line, `added=["out"]`) || !strings.Contains(line, "ended=3") {
+		t.Errorf("the log does not say what changed: %s", line)
+	}
+	if code := evas.codeWithin(t, patience); code != 255 {
+		t.Errorf("eva's session ended with %d", code)
+	}
+	const why = `the policy of this device changed: rule "all" (shvagent.yaml:1) no longer allows this session: ` +
+		`rule "out" (shvagent.yaml:1) denies `
+	wantsLine(t, evas.log.String(), device, why+"commands")
+	for range 2 {
+		if got := <-answers; !strings.HasPrefix(got, "error: "+why) {
+			t.Errorf("the caller of a running call gets %s", got)
+		}
+	}
+	w.finish(w.as("eva", "true")).wantsFailure(t, device, `rule "out" (shvagent.yaml:1) denies commands`)
+	if !bobs.Running() {
+		t.Error("bob's session ended, too")
+	}
+	w.finish(w.as("bob", "echo fine")).wants(t, 0, "fine\n", "")
+	eventually(t, patience, "only bob's session is left", func() bool { return len(w.helpers()) == 1 })
+	bobs.Stop(t)
+}
+
+// A half-written file must not take a policy away, and must not go unnoticed.
+func TestHangupWithAFileThatIsNotWholeKeepsThePolicy(t *testing.T) {
+	t.Parallel()
+	const guarded = "rules:\n- {name: few, users: [eva], commands: [echo **]}\n"
+	w := withPolicy(t, guarded)
+	file := filepath.Join(w.dir, "shvagent.yaml")
+	const kept = "configuration not reloaded; the old policy stays in force"
+	for _, text := range []string{
+		"", "# x\n", "{}\n", "---\n" + guarded, guarded[:len(guarded)-1], "rules:\n", "drain: 1s\n", "rules: [{usres: [a]}]\n",
+		"\x00\x00\x00",
+	} {
+		w.reloaded(file, text, kept)
+		w.finish(w.as("eva", "id")).wantsFailure(t, device, `rule "few" (shvagent.yaml:2) does not allow`)
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	seen := len(w.agent.log.String())
+	w.agent.signal(t, syscall.SIGHUP)
+	eventually(t, patience, "the missing file is told", func() bool {
+		text := w.agent.log.String()[seen:]
+		return strings.Contains(text, kept) && strings.Contains(text, file+": no such file")
+	})
+	w.finish(w.as("eva", "id")).wantsFailure(t, device, `rule "few" (shvagent.yaml:2) does not allow`)
+	w.reloaded(file, "connection: {heartbeat: 7s}\n"+guarded+"- {users: [bob]}\n", `needs a restart key=connection.heartbeat`)
+	w.finish(w.as("bob", "echo fine")).wants(t, 0, "fine\n", "")
+}
+
+// The end of a session in band, which has no tunnel, must have its reason, too.
+func TestHangupEndsSessionsInBand(t *testing.T) {
+	throughForeign(t, func(t *testing.T, w *world) {
+		config := w.newFile("shvagent.yaml")
+		w.configure(config, "rules: [{name: all}]\n")
+		w.agent.Stop(t)
+		w.setup.agentOptions = []string{"--config", config}
+		w.startAgent()
+		p, _ := w.started("echo ready; exec sleep 60")
+		w.reloaded(config, "rules: [{name: files, use: [files]}]\n", "configuration reloaded")
+		if code := p.codeWithin(t, patience); code != 255 {
+			t.Errorf("exit code %d", code)
+		}
+		wantsLine(t, p.log.String(), device, `the policy of this device changed: rule "all" (shvagent.yaml:1) no longer allows`)
+	})
 }
