@@ -52,6 +52,7 @@ Examples:
 const spareThreads = 16
 
 func main() {
+	cliapp.KeepPrivate()
 	cliapp.ReexecWithTimerSlack() // otherwise each heartbeat wakes the monitor thread some fifty times
 	app := &cli.App{
 		Name:        "shvagent",
@@ -282,5 +283,7 @@ func helperEnviron(environ []string) []string {
 // ofService are the variables by which systemd talks to one service (systemd.exec(5)).
 var ofService = []string{
 	"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "MAINPID", "INVOCATION_ID", "JOURNAL_STREAM", "SYSTEMD_EXEC_PID",
-	"STATE_DIRECTORY", "RUNTIME_DIRECTORY", "CREDENTIALS_DIRECTORY", "MEMORY_PRESSURE_WATCH", "MEMORY_PRESSURE_WRITE",
+	"STATE_DIRECTORY", "CACHE_DIRECTORY", "LOGS_DIRECTORY", "CONFIGURATION_DIRECTORY", "RUNTIME_DIRECTORY",
+	"CREDENTIALS_DIRECTORY", "MEMORY_PRESSURE_WATCH", "MEMORY_PRESSURE_WRITE",
+	"LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS", "LISTEN_FDNAMES", "FDSTORE",
 }

@@ -11,8 +11,8 @@ import (
 // Whoever changes a policy must see that what they meant has changed, and what waits.
 func TestWhatAReloadChanges(t *testing.T) {
 	t.Parallel()
-	const before = "connection: {url: 'tcp://u:one@h', mount: a}\ndrain: 1s\nsessions: {total: 3}\ndefaults: {umask: 027}\n" +
-		"rules:\n- {name: a, users: [eva]}\n- {name: b, deny: true}\n- {name: c}\n"
+	const before = "connection: {url: 'tcp://u:one@h', mount: a}\ndrain: 1s\nsessions: {total: 3}\n" +
+		"defaults: {umask: 027}\nrules:\n- {name: a, users: [eva]}\n- {name: b, deny: true}\n- {name: c}\n"
 	old, err := config.Load(sources(write(t, before), nil, nil))
 	if err != nil {
 		t.Fatal(err)

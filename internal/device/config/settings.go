@@ -26,7 +26,7 @@ func defaults() *Config {
 		Mount:      "test/agent",
 		Heartbeat:  DefaultHeartbeat,
 		Timeout:    10 * time.Second,
-		StatusFile: "/tmp/shvagent/conn-status.txt", // the C++ agent's
+		StatusFile: "/run/shvagent/conn-status.txt", // others can prepare the C++ agent's /tmp/shvagent
 		Files:      Files{Max: 1 << 30},
 		Commands:   Commands{Time: DefaultCommandTime, Output: DefaultCommandOutput},
 		Total:      DefaultSessions,
