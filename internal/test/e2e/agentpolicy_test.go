@@ -160,3 +160,69 @@ func TestHangupEndsSessionsInBand(t *testing.T) {
 		wantsLine(t, p.log.String(), device, `the policy of this device changed: rule "all" (shvagent.yaml:1) no longer allows`)
 	})
 }
+
+// One user, or one broken script of theirs, must not keep all others from the device.
+func TestOneUserLeavesSessionsToOthers(t *testing.T) {
+	t.Parallel()
+	w := withPolicy(t, "sessions: {total: 4}\nrules: [{}]\n")
+	var open []*process
+	begin := func(user string) {
+		p, _ := w.awaitReadyLine(w.as(user, "echo ready; exec sleep 60"))
+		open = append(open, p)
+	}
+	begin("eva")
+	begin("eva")
+	w.finish(w.as("eva", "true")).wantsFailure(t, device,
+		"2 sessions are open on this device, and the last 2 are for users who have none (sessions.per-user)")
+	_, err := callOf(w.logIn("eva"), device, "runCmd", `"true"`)
+	if err == nil || !strings.Contains(err.Error(), "repeat it with one") {
+		t.Errorf("without a user id: %v", err)
+	}
+	begin("bob")
+	w.finish(w.as("bob", "true")).wantsFailure(t, device, "the last 2 are for users who have none")
+	begin("root")
+	w.finish(w.as("root", "true")).wantsFailure(t, device, "4 sessions are open on this device, no more are allowed")
+	for _, p := range open {
+		p.Stop(t)
+	}
+	eventually(t, patience, "there is room again", func() bool { return w.finish(w.as("eva", "true")).code == 0 })
+	// A user id is not needed as long as there is room.
+	if got, err := callOf(w.logIn("eva"), device, "runCmd", `["echo",["a"],1]`); err != nil {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
+// A device whose password changes must come back without a visit, and without the end of its
+// sessions.
+func TestHangupReadsThePasswordAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	broker := w.configuredBroker(configured)
+	password, config := w.newFile("password"), w.newFile("shvagent.yaml")
+	write(t, password, []byte("pw-device\n"), 0o600)
+	w.configure(config, "connection: {user: device, password-file: "+password+"}\nrules: [{}]\n")
+	w.setup.agentOptions = []string{"--config", config}
+	w.startAgent()
+	w.configure(broker, strings.Replace(configured, "pw-device", "pw-new", 1))
+	w.broker.signal(t, syscall.SIGHUP)
+	eventually(t, patience, "the device is refused", func() bool { return w.status().stdoutHas("not connected") })
+	write(t, password, []byte("pw-new\n"), 0o600)
+	w.agent.signal(t, syscall.SIGHUP)
+	eventually(t, patience, "the device is back", func() bool { return w.finish(w.as("eva", "true")).code == 0 })
+	if err := os.Remove(password); err != nil {
+		t.Fatal(err)
+	}
+	w.reloaded(config, "connection: {user: device, password-file: "+password+"}\nrules: [{}]\n",
+		"configuration: password not read; the old one stays in use")
+	w.finish(w.as("eva", "true")).wants(t, 0, "", "")
+}
+
+// A password in the environment hides that of the file, and nobody sees why logins fail.
+func TestAPasswordFileThatIsNotUsedIsTold(t *testing.T) {
+	t.Parallel()
+	w := withPolicy(t, "connection: {password-file: /no-such-file}\nrules: []\n")
+	const want = "/shvagent.yaml:1:14: connection.password-file: not used: SHV_PASSWORD in the environment takes precedence"
+	if !strings.Contains(w.agent.log.String(), want) {
+		t.Errorf("no %q in %s", want, w.agent.log)
+	}
+}
