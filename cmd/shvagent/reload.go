@@ -69,6 +69,12 @@ func (r *reloading) reload() {
 	for _, text := range c.Warnings {
 		r.log.Warn().Str("warning", text).Msg("configuration: warning")
 	}
+	// Of what only a restart takes, a fault must not hold up the policy.
+	if err := checkReach(c); err != nil {
+		for line := range strings.Lines(err.Error()) {
+			r.log.Warn().Str("warning", strings.TrimSpace(line)).Msg("configuration: warning")
+		}
+	}
 	for _, key := range c.WaitingFrom(r.started) {
 		r.log.Warn().Str("key", key).Msg("configuration: a change needs a restart")
 	}

@@ -182,7 +182,7 @@ func checkReach(config *config.Config) error {
 		check(key, transport.CheckDial(u))
 		check(key, checkedMount(u.MountPoint))
 	}
-	if config.PasswordFile != "" {
+	if config.PasswordFile != "" && passwordFileUnused(config) == "" {
 		check("connection.password-file", cliapp.CheckPasswordFile(config.PasswordFile))
 	}
 	return errors.Join(faults...)

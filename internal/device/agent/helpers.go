@@ -156,7 +156,7 @@ func (h *helpers) spawn(j job) (*helper, error) {
 	if err != nil {
 		return nil, rpc.AsError(err) // the policy has changed since the call came
 	}
-	stdout, err := p.launch(h.opts, j.socket)
+	stdout, err := p.launch(h.opts, j)
 	if err != nil {
 		leave()
 		return nil, err
@@ -170,12 +170,15 @@ func (h *helpers) spawn(j job) (*helper, error) {
 }
 
 // launch starts the process, and returns what it writes.
-func (p *helper) launch(o Options, socket *os.File) (stdout io.Reader, err error) {
+func (p *helper) launch(o Options, j job) (stdout io.Reader, err error) {
 	p.cmd = exec.Command(o.Helper)
 	p.cmd.Env = o.Environ
+	if j.permit.grant.Commands != nil { // an older or C++ helper does not set it itself
+		p.cmd.Env = append(slices.Clip(o.Environ), policy.SecureEnv()...)
+	}
 	p.cmd.Stderr = os.Stderr
-	if socket != nil {
-		p.cmd.ExtraFiles = []*os.File{socket} // helperline.InBandFD
+	if j.socket != nil {
+		p.cmd.ExtraFiles = []*os.File{j.socket} // helperline.InBandFD
 	}
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C for the agent is not for it
 	pipe, err := p.cmd.StdinPipe()

@@ -26,6 +26,9 @@ func (c *connection) launchRexec(r *node.Request) (chainpack.Value, error) {
 	if err != nil {
 		return chainpack.Value{}, err
 	}
+	if wanted.Pty && !permit.grant.Terminal(wanted) {
+		call = call.WithoutTerminal()
+	}
 	s := &search{
 		method: call.Method,
 		param:  chainpack.Append(nil, call.Value()),

@@ -44,7 +44,7 @@ func command(line helperline.Line, environ []string, self string) (spec ptyproc.
 	if grant.Dir == "" && (spec.Dir == "/" || wanted.Use == policy.Shell) {
 		missing = me.Missing
 	}
-	if wanted.Pty && spec.Pty == nil {
+	if line.Call.NoTerminal || wanted.Pty && spec.Pty == nil {
 		missing = append(missing, fmt.Sprintf("%s gives its commands no terminal", grant.Rule))
 	}
 	return spec, missing, nil

@@ -83,7 +83,8 @@ func TestHangupPutsThePolicyInForceAndEndsWhatItForbids(t *testing.T) {
 	runs := w.newFile("runs")
 	answers := make(chan string, 2)
 	for _, call := range [][2]string{
-		{"runCmd", `["sh",["-c","echo >>` + runs + `; exec sleep 60"]]`}, {"runScript", `"echo >>` + runs + `; exec sleep 60"`},
+		{"runCmd", `["sh",["-c","echo >>` + runs + `; exec sleep 60"]]`},
+		{"runScript", `"echo >>` + runs + `; exec sleep 60"`},
 	} {
 		c := w.logIn("eva")
 		go func() { answers <- w.answerTo(c, device, call[0], call[1]) }()
@@ -124,8 +125,8 @@ func TestHangupWithAFileThatIsNotWholeKeepsThePolicy(t *testing.T) {
 	file := filepath.Join(w.dir, "shvagent.yaml")
 	const kept = "configuration not reloaded; the old policy stays in force"
 	for _, text := range []string{
-		"", "# x\n", "{}\n", "---\n" + guarded, guarded[:len(guarded)-1], "rules:\n", "drain: 1s\n", "rules: [{usres: [a]}]\n",
-		"\x00\x00\x00",
+		"", "# x\n", "{}\n", "---\n" + guarded, guarded[:len(guarded)-1], "rules:\n", "drain: 1s\n",
+		"rules: [{usres: [a]}]\n", "\x00\x00\x00",
 	} {
 		w.reloaded(file, text, kept)
 		w.finish(w.as("eva", "id")).wantsFailure(t, device, `rule "few" (shvagent.yaml:2) does not allow`)
@@ -140,7 +141,8 @@ func TestHangupWithAFileThatIsNotWholeKeepsThePolicy(t *testing.T) {
 		return strings.Contains(text, kept) && strings.Contains(text, file+": no such file")
 	})
 	w.finish(w.as("eva", "id")).wantsFailure(t, device, `rule "few" (shvagent.yaml:2) does not allow`)
-	w.reloaded(file, "connection: {heartbeat: 7s}\n"+guarded+"- {users: [bob]}\n", `needs a restart key=connection.heartbeat`)
+	w.reloaded(file, "connection: {heartbeat: 7s}\n"+guarded+"- {users: [bob]}\n",
+		"configuration: a change needs a restart key=connection.heartbeat")
 	w.finish(w.as("bob", "echo fine")).wants(t, 0, "fine\n", "")
 }
 
@@ -157,7 +159,8 @@ func TestHangupEndsSessionsInBand(t *testing.T) {
 		if code := p.codeWithin(t, patience); code != 255 {
 			t.Errorf("exit code %d", code)
 		}
-		wantsLine(t, p.log.String(), device, `the policy of this device changed: rule "all" (shvagent.yaml:1) no longer allows`)
+		wantsLine(t, p.log.String(), device,
+			`the policy of this device changed: rule "all" (shvagent.yaml:1) no longer allows`)
 	})
 }
 
@@ -214,6 +217,10 @@ func TestHangupReadsThePasswordAgain(t *testing.T) {
 	}
 	w.reloaded(config, "connection: {user: device, password-file: "+password+"}\nrules: [{}]\n",
 		"configuration: password not read; the old one stays in use")
+	if what := ":1:29: connection.password-file: password file " + password + ": no such file"; !strings.Contains(
+		w.agent.log.String(), what) {
+		t.Errorf("what the next restart would meet is not told: no %q in %s", what, w.agent.log)
+	}
 	w.finish(w.as("eva", "true")).wants(t, 0, "", "")
 }
 
@@ -221,7 +228,8 @@ func TestHangupReadsThePasswordAgain(t *testing.T) {
 func TestAPasswordFileThatIsNotUsedIsTold(t *testing.T) {
 	t.Parallel()
 	w := withPolicy(t, "connection: {password-file: /no-such-file}\nrules: []\n")
-	const want = "/shvagent.yaml:1:14: connection.password-file: not used: SHV_PASSWORD in the environment takes precedence"
+	const want = "/shvagent.yaml:1:14: connection.password-file: " +
+		"not used: SHV_PASSWORD in the environment takes precedence"
 	if !strings.Contains(w.agent.log.String(), want) {
 		t.Errorf("no %q in %s", want, w.agent.log)
 	}
