@@ -217,7 +217,7 @@ func TestHangupReadsThePasswordAgain(t *testing.T) {
 	}
 	w.reloaded(config, "connection: {user: device, password-file: "+password+"}\nrules: [{}]\n",
 		"configuration: password not read; the old one stays in use")
-	if what := ":1:29: connection.password-file: password file " + password + ": no such file"; !strings.Contains(
+	if what := ":1:28: connection.password-file: password file " + password + ": no such file"; !strings.Contains(
 		w.agent.log.String(), what) {
 		t.Errorf("what the next restart would meet is not told: no %q in %s", what, w.agent.log)
 	}
