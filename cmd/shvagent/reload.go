@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"os/signal"
 	"strings"
@@ -70,7 +71,7 @@ func (r *reloading) reload() {
 		r.log.Warn().Str("warning", text).Msg("configuration: warning")
 	}
 	// Of what only a restart takes, a fault must not hold up the policy.
-	if err := checkReach(c); err != nil {
+	if err := errors.Join(refused(c), checkReach(c)); err != nil {
 		for line := range strings.Lines(err.Error()) {
 			r.log.Warn().Str("warning", strings.TrimSpace(line)).Msg("configuration: warning")
 		}

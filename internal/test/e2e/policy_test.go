@@ -270,7 +270,8 @@ func TestAgentConfigurationOnTheCommandLine(t *testing.T) {
 		!strings.HasSuffix(string(r.stdout), "\nthe configuration can be used, with 1 warning\n") {
 		t.Errorf("%d, %s%s", r.code, r.stdout, r.stderr)
 	}
-	w.configure(file, "connection: {url: 'ssl://h'}\nfiles: {root: /no-such-directory}\nrules: [{commands: [less **, uptime]}]\n")
+	w.configure(file, "connection: {url: 'ssl://h'}\nfiles: {root: /no-such-directory}\n"+
+		"rules: [{commands: [less **, uptime]}]\n")
 	r = call(w, "shvagent", "--config", file, "--shvrexec", "/etc/passwd", "--check-config")
 	const missing = "shvagent: warning: files.root: open /no-such-directory: no such file or directory\n" +
 		"shvagent: warning: --shvrexec: no session can begin: exec: \"/etc/passwd\": permission denied\n" +
