@@ -146,10 +146,6 @@ func parseURL(text string) (transport.URL, error) {
 	switch {
 	case u.Scheme != transport.Unix && strings.Trim(u.Port, "0") == "":
 		return u, fmt.Errorf("%s: port 0 (want 1 to 65535)", u)
-	case u.Cert != "" && u.Key == "":
-		return u, fmt.Errorf("%s: cert=%s without its private key (want key=FILE too)", u, u.Cert)
-	case u.Key != "" && u.Cert == "":
-		return u, fmt.Errorf("%s: key=%s without its certificate (want cert=FILE too)", u, u.Key)
 	case u.MountPoint != "":
 		if err := checkMount(u.MountPoint); err != nil {
 			return u, fmt.Errorf("%s: devmount: %w", u, err)
