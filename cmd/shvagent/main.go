@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"os/signal"
@@ -19,7 +20,6 @@ import (
 	"shvtools/internal/device/config"
 	"shvtools/internal/device/ptyproc"
 	"shvtools/internal/sys/cliapp"
-	"shvtools/internal/sys/sdnotify"
 )
 
 const description = `Without arguments it mounts this machine as test/agent at the broker on
@@ -29,6 +29,9 @@ The configuration is read from --config, else from ` + config.DefaultFile + ` or
 ~/.config/shv/shvagent.yaml if one of them exists. It says who may do what, and
 within which limits. A flag takes precedence over the environment, and that over
 the file.
+
+HUP puts a changed policy (rules, defaults, sessions, drain) in force: sessions that it
+no longer allows end. A file with a fault changes nothing.
 
 TERM and INT end the agent: it refuses new sessions and calls, and running ones may
 go on for --drain. A second signal ends them at once.
@@ -49,6 +52,7 @@ Examples:
 const spareThreads = 16
 
 func main() {
+	cliapp.KeepPrivate()
 	cliapp.ReexecWithTimerSlack() // otherwise each heartbeat wakes the monitor thread some fifty times
 	app := &cli.App{
 		Name:        "shvagent",
@@ -122,6 +126,7 @@ func run(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	hups := hangups()
 	config, err := load(c)
 	if err != nil {
 		return err
@@ -132,13 +137,17 @@ func run(c *cli.Context) error {
 	for _, text := range config.Warnings {
 		log.Warn().Str("warning", text).Msg("configuration: warning")
 	}
+	if text := passwordFileUnused(config); text != "" {
+		log.Warn().Str("warning", text).Msg("configuration: warning")
+	}
 	if err := refused(config); err != nil {
 		return cliapp.ConfigError(c, err)
 	}
 	for _, text := range cautions(config, false) {
 		log.Warn().Str("warning", text).Msg("connection: warning")
 	}
-	places, err := brokers(c, config, func(text string) { log.Warn().Str("warning", text).Msg("connection: warning") })
+	warn := func(text string) { log.Warn().Str("warning", text).Msg("connection: warning") }
+	places, err := brokers(c, config, false, warn)
 	if err != nil {
 		return err
 	}
@@ -156,12 +165,15 @@ func run(c *cli.Context) error {
 	cliapp.SpareThreads(spareThreads)
 	told, stopTelling := tell(c.Context, config, log)
 	defer stopTelling()
-	defer notify(c.Context, told, config.Drain, log)()
+	inForce := agent.NewInForce(terms(config, places))
+	systemd, stopNotifying := notify(c.Context, told, inForce, log)
+	defer stopNotifying()
+	reloads := &reloading{command: c, started: config, now: config, inForce: inForce, systemd: systemd, log: log}
+	defer reloads.watch(hups)()
 	cut, stopWatching := secondSignal()
 	defer stopWatching()
 	ptyproc.DefaultSignals() // of commands
 	o := agent.Options{
-		Brokers:    places,
 		MountPoint: config.Mount,
 		DeviceID:   config.DeviceID,
 		Heartbeat:  config.Heartbeat,
@@ -169,9 +181,7 @@ func run(c *cli.Context) error {
 		Helper:     helper,
 		Environ:    helperEnviron(os.Environ()),
 		Version:    cliapp.Version(),
-		Policy:     config.Policy,
-		Sessions:   agent.Sessions{Total: config.Total, PerUser: config.PerUser},
-		Drain:      config.Drain,
+		InForce:    inForce,
 		Cut:        cut,
 		Status:     told,
 		Log:        log,
@@ -186,6 +196,16 @@ func run(c *cli.Context) error {
 		return err
 	}
 	return agent.Run(c.Context, o)
+}
+
+// sessions are the limits of sessions. Those of one user by default ask nobody for a user
+// id; those that the file sets do.
+func sessions(config *config.Config) agent.Sessions {
+	limits := agent.Sessions{Total: config.Total, PerUser: config.PerUser}
+	if !config.NeedsUser() {
+		limits.PerUser, limits.Reserve = 0, config.Total-cmp.Or(config.PerUser, config.Total)
+	}
+	return limits
 }
 
 // tell serves the status of the agent. Failing to do so is no reason to end.
@@ -213,41 +233,6 @@ func tell(ctx context.Context, config *config.Config, log zerolog.Logger) (*agen
 		cancel()
 		writing.Wait()
 		stopSocket()
-	}
-}
-
-// endWait is how long the agent may take to end after --drain.
-const endWait = 20 * time.Second
-
-// notify reports the agent's state to systemd, if that wants it, until stop is called.
-// An agent without a broker counts as ready: units that wait for it must not wait for
-// the network.
-func notify(ctx context.Context, told *agent.Status, drain time.Duration, log zerolog.Logger) (stop func()) {
-	systemd := sdnotify.FromEnviron(os.Getenv)
-	begun := false
-	told.Tell(func(text string) {
-		tell := systemd.Status
-		if !begun {
-			begun, tell = true, systemd.Ready
-		}
-		if err := tell(text); err != nil {
-			log.Warn().Err(err).Msg("systemd: notification failed")
-		}
-	})
-	said := make(chan struct{})
-	unregister := context.AfterFunc(ctx, func() {
-		defer close(said)
-		_ = systemd.Stopping("stopping", drain+endWait)
-	})
-	watch, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	var watching sync.WaitGroup
-	watching.Go(func() { systemd.Watch(watch, told.Healthy) })
-	return func() {
-		if !unregister() {
-			<-said
-		}
-		cancel()
-		watching.Wait()
 	}
 }
 
@@ -298,5 +283,7 @@ func helperEnviron(environ []string) []string {
 // ofService are the variables by which systemd talks to one service (systemd.exec(5)).
 var ofService = []string{
 	"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "MAINPID", "INVOCATION_ID", "JOURNAL_STREAM", "SYSTEMD_EXEC_PID",
-	"STATE_DIRECTORY", "RUNTIME_DIRECTORY", "CREDENTIALS_DIRECTORY", "MEMORY_PRESSURE_WATCH", "MEMORY_PRESSURE_WRITE",
+	"STATE_DIRECTORY", "CACHE_DIRECTORY", "LOGS_DIRECTORY", "CONFIGURATION_DIRECTORY", "RUNTIME_DIRECTORY",
+	"CREDENTIALS_DIRECTORY", "MEMORY_PRESSURE_WATCH", "MEMORY_PRESSURE_WRITE",
+	"LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS", "LISTEN_FDNAMES", "FDSTORE",
 }

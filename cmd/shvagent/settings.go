@@ -23,12 +23,21 @@ import (
 
 // load reads the configuration that the flags name, or the default one.
 func load(c *cli.Context) (*config.Config, error) {
+	config, err := config.Load(sources(c))
+	if err != nil {
+		return nil, cliapp.ConfigError(c, err)
+	}
+	return config, nil
+}
+
+// sources are the file, the flags and the environment.
+func sources(c *cli.Context) config.Sources {
 	file := c.String("config")
 	if file == "" {
 		userDir, _ := os.UserConfigDir() // none without a home
 		file = config.Default(userDir)
 	}
-	config, err := config.Load(config.Sources{
+	return config.Sources{
 		File: file,
 		Flag: func(name string) ([]string, bool) {
 			if !c.IsSet(name) {
@@ -40,11 +49,7 @@ func load(c *cli.Context) (*config.Config, error) {
 			return []string{c.String(name)}, true
 		},
 		LookupEnv: os.LookupEnv,
-	})
-	if err != nil {
-		return nil, cliapp.ConfigError(c, err)
 	}
-	return config, nil
 }
 
 // refused returns an error for each broker that the agent would refuse to connect to,
@@ -85,13 +90,15 @@ func cautions(config *config.Config, unjudged bool) (warnings []string) {
 }
 
 // brokers returns the brokers to connect to, each with its login. User, password and
-// mount point of a URL take precedence over the file.
-func brokers(c *cli.Context, config *config.Config, warn func(text string)) ([]agent.Broker, error) {
+// mount point of a URL take precedence over the file. batch keeps it from asking for a
+// password.
+func brokers(c *cli.Context, config *config.Config, batch bool, warn func(text string)) ([]agent.Broker, error) {
 	var all []agent.Broker
 	warned := make(map[string]bool) // several URLs have the same password
 	for _, u := range config.URLs {
 		given := cliapp.GivenLogin{User: c.String(cliapp.FlagUser), Password: c.String(cliapp.FlagPassword),
-			PasswordFile: c.String(cliapp.FlagPasswordFile), ListedURL: c.IsSet(cliapp.FlagURL)}
+			PasswordFile: c.String(cliapp.FlagPasswordFile), ListedURL: c.IsSet(cliapp.FlagURL),
+			Batch: batch}
 		if config.FromFile("connection.user") {
 			u.User = cmp.Or(u.User, config.User)
 		}
@@ -123,6 +130,16 @@ func brokers(c *cli.Context, config *config.Config, warn func(text string)) ([]a
 	return all, nil
 }
 
+// passwordFileUnused warns of a password file of the configuration that the environment hides;
+// "" if it does not.
+func passwordFileUnused(config *config.Config) string {
+	if !config.FromFile("connection.password-file") || os.Getenv("SHV_PASSWORD") == "" {
+		return ""
+	}
+	return config.Fault("connection.password-file",
+		errors.New("not used: SHV_PASSWORD in the environment takes precedence")).Error()
+}
+
 // noSocket turns the status socket off.
 const noSocket = "none"
 
@@ -141,42 +158,73 @@ func socketPath(config *config.Config) string {
 	return ""
 }
 
-// show prints the configuration instead of using it. A file that is missing on this
-// machine now is a warning: it may exist where the configuration is for.
+// show prints the configuration instead of using it. What would keep this device from its
+// brokers is a fault; what would refuse some of its users, who can be helped by the next
+// change, is a warning.
 func show(c *cli.Context, config *config.Config) error {
 	return cliapp.ShowConfig(c, config.Print, config.Warnings, func() (warnings []string, faults error) {
-		warn := func(about, text any) { warnings = append(warnings, fmt.Sprintf("%s: %s", about, text)) }
-		warnings = append(warnings, cautions(config, true)...)
-		for i, u := range config.URLs {
-			if err := transport.CheckDial(u); err != nil {
-				warn(fmt.Sprintf("connection.url[%d]", i+1), err)
-			}
-		}
-		if config.FromFile("connection.password-file") {
-			if err := cliapp.CheckPasswordFile(config.PasswordFile); err != nil {
-				warn("connection.password-file", err)
-			}
-		}
-		if dir := config.Files.Root; dir != "" {
-			if err := fsnode.Check(dir); err != nil {
-				warn("files.root", err)
-			}
-		}
-		helper, err := helperPath(c.String("shvrexec"))
-		if err == nil {
-			err = checkHelper(helper)
-		}
-		if err != nil {
-			warn("--shvrexec", err)
-		}
-		for i := range config.Policy.Rules {
-			rule := &config.Policy.Rules[i]
-			for _, text := range runas.Check(&policy.Grant{Rule: rule.String(), Limits: rule.Limits}) {
-				warn(rule, text)
-			}
-		}
-		return warnings, refused(config)
+		warnings = append(cautions(config, true), checkUsers(c, config)...)
+		return warnings, errors.Join(refused(config), checkReach(config))
 	})
+}
+
+// checkReach returns what would keep the device off the air.
+func checkReach(config *config.Config) error {
+	var faults []error
+	check := func(key string, err error) {
+		if err != nil {
+			faults = append(faults, config.Fault(key, err))
+		}
+	}
+	check("connection.mount", checkedMount(config.Mount))
+	for i, u := range config.URLs {
+		key := fmt.Sprintf("connection.url[%d]", i+1)
+		check(key, transport.CheckDial(u))
+		check(key, checkedMount(u.MountPoint))
+	}
+	if config.PasswordFile != "" && passwordFileUnused(config) == "" {
+		check("connection.password-file", cliapp.CheckPasswordFile(config.PasswordFile))
+	}
+	return errors.Join(faults...)
+}
+
+func checkedMount(path string) error {
+	if err := config.CheckMount(path); err != nil {
+		return fmt.Errorf("mount point %w", err)
+	}
+	return nil
+}
+
+// checkUsers returns what would refuse users, or give them more than it says.
+func checkUsers(c *cli.Context, config *config.Config) (warnings []string) {
+	warn := func(about, text any) { warnings = append(warnings, fmt.Sprintf("%s: %s", about, text)) }
+	if text := passwordFileUnused(config); text != "" {
+		warnings = append(warnings, text)
+	}
+	if dir := config.Files.Root; dir != "" {
+		if err := fsnode.Check(dir); err != nil {
+			warn("files.root", err)
+		}
+	}
+	helper, err := helperPath(c.String("shvrexec"))
+	if err == nil {
+		err = checkHelper(helper)
+	}
+	if err != nil {
+		warn("--shvrexec", err)
+	}
+	for i := range config.Policy.Rules {
+		rule := &config.Policy.Rules[i]
+		for _, text := range runas.Check(&policy.Grant{Rule: rule.String(), Commands: rule.Commands, Limits: rule.Limits}) {
+			warn(rule, text)
+		}
+		for _, command := range rule.Commands {
+			if command.RunsOthers() {
+				warn(rule, fmt.Sprintf("commands: %q can start other programs or write files, as its users ask", command))
+			}
+		}
+	}
+	return warnings
 }
 
 // helperPath returns the shvrexec to start. The agent runs without it, too: callers get

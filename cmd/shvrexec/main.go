@@ -19,6 +19,7 @@ import (
 )
 
 func main() {
+	cliapp.KeepPrivate() // not of what it starts
 	if len(os.Args) > 1 && os.Args[1] == "--"+runas.LimitedFlag {
 		limited(os.Args[2:])
 	}

@@ -23,7 +23,7 @@ import (
 // stopGrace is how long helpers may take to end when the agent stops.
 const stopGrace = 7 * time.Second
 
-// Options of an agent. Brokers, MountPoint and Helper are required.
+// Options of an agent. Brokers, unless InForce has them, MountPoint and Helper are required.
 type Options struct {
 	Brokers    []Broker // are tried in this order; at least one
 	MountPoint string   // SHV path of the device
@@ -41,13 +41,15 @@ type Options struct {
 	Tester    bool   // serve the nodes tester/prop1 … prop4
 	Device    Device
 	Files     fsnode.Options // served as sys/fs if its Dir is set
-	Policy    *policy.Policy // nil: policy.Default
-	Sessions  Sessions
-	Drain     time.Duration   // how long sessions and calls may go on after ctx has ended
-	Cut       <-chan struct{} // ends Drain early when it is closed; may be nil
-	Status    *Status         // is updated; may be nil
-	Log       zerolog.Logger
-	Ready     func() error // called once, after the first login; its error ends Run; may be nil
+	// Policy, Sessions and Drain are the terms without InForce.
+	Policy   *policy.Policy
+	Sessions Sessions
+	Drain    time.Duration
+	InForce  *InForce        // terms that may be replaced while the agent runs; may be nil
+	Cut      <-chan struct{} // ends Drain early when it is closed; may be nil
+	Status   *Status         // is updated; may be nil
+	Log      zerolog.Logger
+	Ready    func() error // called once, after the first login; its error ends Run; may be nil
 }
 
 // Broker is where the agent connects, with its login there.
@@ -61,7 +63,8 @@ type Broker struct {
 // Sessions limits the sessions that are open at once. Calls of runCmd and runScript count.
 type Sessions struct {
 	Total   int // 0: config.DefaultSessions
-	PerUser int // 0: no limit but Total
+	PerUser int // of one user, whose id is then required; 0: no such limit
+	Reserve int // the last of Total, for users who have none; without a user id nobody gets them
 }
 
 // agent is a running agent.
@@ -83,18 +86,19 @@ func Run(ctx context.Context, o Options) error {
 	if o.Heartbeat == 0 {
 		o.Heartbeat = config.DefaultHeartbeat
 	}
-	if o.Policy == nil {
-		o.Policy = policy.Default()
-	}
-	if o.Sessions.Total == 0 {
-		o.Sessions.Total = config.DefaultSessions
+	if o.InForce == nil {
+		o.InForce = NewInForce(Terms{Policy: o.Policy, Sessions: o.Sessions, Drain: o.Drain, Brokers: o.Brokers})
 	}
 	if o.Status == nil {
 		o.Status = NewStatus(time.Now)
 	}
 	o.Commands.setDefaults()
 	often := lograte.New(func(message string, times int, latest string) {
-		o.Log.Warn().Int("times", times).Str("latest", latest).Msg(message + ", again and again")
+		line := o.Log.Warn()
+		if message == userIDAsked {
+			line = o.Log.Info()
+		}
+		line.Int("times", times).Str("latest", latest).Msg(message + ", again and again")
 	})
 	defer often.Close()
 	a := &agent{opts: o, often: often, services: newServices(o, often)}

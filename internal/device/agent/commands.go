@@ -45,7 +45,7 @@ func (c *connection) run(r *node.Request, use policy.Use, run runner) (chainpack
 	if use == policy.Commands {
 		wanted.Argv = append([]string{call.Text}, call.Args...)
 	}
-	grant, err := c.agent.allow(r, wanted)
+	permit, err := c.agent.allow(r, wanted)
 	if err != nil {
 		return chainpack.Value{}, err
 	}
@@ -56,11 +56,16 @@ func (c *connection) run(r *node.Request, use policy.Use, run runner) (chainpack
 			return chainpack.Value{}, err
 		}
 		defer leave()
-		host, err := c.agent.host(grant, &call)
+		ctx, over, err := c.agent.opts.InForce.during(ctx, permit)
 		if err != nil {
 			return chainpack.Value{}, err
 		}
-		ctx, cancel := limitTime(ctx, grant)
+		defer over()
+		host, err := c.agent.host(permit.grant, &call)
+		if err != nil {
+			return chainpack.Value{}, err
+		}
+		ctx, cancel := limitTime(ctx, permit.grant)
 		defer cancel()
 		result, err := run(ctx, host, call)
 		var notStarted *runcmd.StartError

@@ -60,7 +60,7 @@ func (c *connection) wait() {
 func (a *agent) serve(ctx context.Context, b Broker) error {
 	conn := &connection{agent: a, broker: a.place(b), sessions: make(map[string]*inband.Session),
 		takeover: make(chan struct{}, 1)}
-	conn.finding = newSearches(a.opts.Sessions.Total + 1)
+	conn.finding = newSearches(a.opts.InForce.now().Sessions.Total + 1)
 	b = conn.broker
 	status := a.opts.Status
 	status.connecting(b)

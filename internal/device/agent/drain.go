@@ -7,10 +7,10 @@ import (
 	"shvtools/internal/shv/rpc"
 )
 
-// drain refuses new sessions and calls, and waits for running ones: for Options.Drain, or
+// drain refuses new sessions and calls, and waits for running ones: for Terms.Drain, or
 // until Options.Cut is closed.
 func (a *agent) drain() {
-	limit := a.opts.Drain
+	limit := a.opts.InForce.Drain()
 	sessions, none := a.helpers.refuse()
 	calls, ends := 0, []<-chan struct{}{none}
 	for _, lane := range a.services.lanes() {

@@ -16,16 +16,21 @@ import (
 func (c *connection) fileNodes(tree *node.Tree) func(*node.Request, string) (chainpack.Value, error) {
 	s := c.agent.services
 	return func(r *node.Request, rest string) (chainpack.Value, error) {
-		grant, err := c.agent.allow(r, policy.Wanted{Use: policy.Files})
+		permit, err := c.agent.allow(r, policy.Wanted{Use: policy.Files})
 		if err != nil {
 			return chainpack.Value{}, err
 		}
 		serve := func(ctx context.Context, progress func(float64)) (chainpack.Value, error) {
-			files, err := filesUnder(s.files, grant)
+			ctx, over, err := c.agent.opts.InForce.during(ctx, permit)
 			if err != nil {
 				return chainpack.Value{}, err
 			}
-			ctx, cancel := limitTime(ctx, grant)
+			defer over()
+			files, err := filesUnder(s.files, permit.grant)
+			if err != nil {
+				return chainpack.Value{}, err
+			}
+			ctx, cancel := limitTime(ctx, permit.grant)
 			defer cancel()
 			return files.Serve(ctx, progress, tree, r, rest)
 		}

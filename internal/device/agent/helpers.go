@@ -25,8 +25,12 @@ import (
 // groupGrace is the time between HUP and KILL for the processes of a killed helper.
 const groupGrace = 5 * time.Second
 
-// lineWait is how long a helper may take to read its line.
-const lineWait = 5 * time.Second
+const (
+	// lineWait is how long a helper may take to read its line.
+	lineWait = 5 * time.Second
+	// orderWait is how long it may take to read an order.
+	orderWait = time.Second
+)
 
 // stoppedText is the reason that users get when their session ends with the agent.
 const stoppedText = "the agent on the device was stopped"
@@ -59,13 +63,18 @@ type helper struct {
 	use   policy.Use
 	since time.Time    // has a monotonic clock reading
 	group atomic.Int64 // process group of the session; 0: not started
+
+	mu      sync.Mutex
+	told    bool        // it has its line, or will never have it
+	over    string      // why it must end as soon as it has its line; "": it need not
+	killing *time.Timer // kills it; nil: it need not end
 }
 
 // job is what a helper is started for.
 type job struct {
 	line   helperline.Line
 	owner  string // the user whose quota counts
-	use    policy.Use
+	permit permit
 	socket *os.File // for an in-band session; nil: none; start does not close it
 	// failed is called if the helper ends before its session begins and has not told the
 	// caller why.
@@ -90,7 +99,49 @@ func (h *helpers) start(j job) error {
 	if _, err := p.stdin.Write(text); errors.Is(err, os.ErrDeadlineExceeded) {
 		_ = p.cmd.Process.Kill()
 	}
+	p.hasLine()
 	return nil
+}
+
+// hasLine lets the helper end if it had to before it had its line.
+func (p *helper) hasLine() {
+	p.mu.Lock()
+	p.told = true
+	over := p.over
+	p.mu.Unlock()
+	if over != "" {
+		p.end(errors.New(over))
+	}
+}
+
+// end ends the session, and its user reads why. A helper that does not end is killed.
+func (p *helper) end(why error) {
+	p.mu.Lock()
+	p.over = why.Error()
+	told := p.told
+	if told {
+		p.killing = time.AfterFunc(stopGrace, func() { _ = p.cmd.Process.Kill() })
+	}
+	p.mu.Unlock()
+	if told {
+		p.order(why.Error())
+	}
+}
+
+// order orders the helper to stop. A helper that knows no orders ends with its stdin.
+func (p *helper) order(why string) {
+	_ = p.stdin.SetWriteDeadline(time.Now().Add(orderWait))
+	_, _ = p.stdin.Write(helperline.Order{Stop: why}.Append(nil))
+	_ = p.stdin.Close()
+}
+
+// ended stops what would kill the helper.
+func (p *helper) ended() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.killing != nil {
+		p.killing.Stop()
+	}
 }
 
 // spawn starts the program.
@@ -100,14 +151,37 @@ func (h *helpers) spawn(j job) (*helper, error) {
 	if err := h.admitLocked(j.owner); err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(h.opts.Helper)
-	cmd.Env = h.opts.Environ
-	cmd.Stderr = os.Stderr
-	if j.socket != nil {
-		cmd.ExtraFiles = []*os.File{j.socket} // helperline.InBandFD
+	p := &helper{user: j.owner, use: j.permit.ask.Use, since: time.Now()}
+	leave, err := h.opts.InForce.begin(j.permit, p.end)
+	if err != nil {
+		return nil, rpc.AsError(err) // the policy has changed since the call came
 	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C for the agent is not for it
-	pipe, err := cmd.StdinPipe()
+	stdout, err := p.launch(h.opts, j)
+	if err != nil {
+		leave()
+		return nil, err
+	}
+	h.running[p] = struct{}{}
+	h.waiter.Go(func() {
+		defer leave()
+		h.watch(p, stdout, j.failed)
+	})
+	return p, nil
+}
+
+// launch starts the process, and returns what it writes.
+func (p *helper) launch(o Options, j job) (stdout io.Reader, err error) {
+	p.cmd = exec.Command(o.Helper)
+	p.cmd.Env = o.Environ
+	if j.permit.grant.Commands != nil { // an older or C++ helper does not set it itself
+		p.cmd.Env = append(slices.Clip(o.Environ), policy.SecureEnv()...)
+	}
+	p.cmd.Stderr = os.Stderr
+	if j.socket != nil {
+		p.cmd.ExtraFiles = []*os.File{j.socket} // helperline.InBandFD
+	}
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C for the agent is not for it
+	pipe, err := p.cmd.StdinPipe()
 	if err != nil {
 		return nil, err
 	}
@@ -115,17 +189,14 @@ func (h *helpers) spawn(j job) (*helper, error) {
 	if !ok {
 		return nil, errors.ErrUnsupported
 	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
+	p.stdin = stdin
+	if stdout, err = p.cmd.StdoutPipe(); err != nil {
 		return nil, err
 	}
-	if err := timerslack.Start(timerslack.Calm, cmd.Start); err != nil {
+	if err := timerslack.Start(timerslack.Calm, p.cmd.Start); err != nil {
 		return nil, fmt.Errorf("cannot start a session on the device: %w", err)
 	}
-	p := &helper{cmd: cmd, stdin: stdin, user: j.owner, use: j.use, since: time.Now()}
-	h.running[p] = struct{}{}
-	h.waiter.Go(func() { h.watch(p, stdout, j.failed) })
-	return p, nil
+	return stdout, nil
 }
 
 // admitLocked returns an error, for the caller, if owner may not have one more session.
@@ -142,10 +213,18 @@ func (h *helpers) admitLocked(owner string) error {
 			own++
 		}
 	}
-	switch limits := h.opts.Sessions; {
+	switch limits := h.opts.InForce.now().Sessions; {
 	case all >= limits.Total:
 		return rpc.Errorf(rpc.CodeTryAgainLater,
 			"%d sessions are open on this device, no more are allowed (sessions.total)", all)
+	case all >= limits.Total-limits.Reserve && owner == "":
+		return rpc.Errorf(rpc.CodeUserIDRequired,
+			"the last %d sessions of this device are for users who have none, and the call has no user id; "+
+				"repeat it with one", limits.Reserve)
+	case all >= limits.Total-limits.Reserve && own > 0:
+		return rpc.Errorf(rpc.CodeTryAgainLater,
+			"%d sessions are open on this device, and the last %d are for users who have none (sessions.per-user)",
+			all, limits.Reserve)
 	case limits.PerUser > 0 && own >= limits.PerUser:
 		return rpc.Errorf(rpc.CodeTryAgainLater,
 			"%d sessions of user %q are open on this device, no more are allowed (sessions.per-user)", own, owner)
@@ -179,6 +258,7 @@ func (h *helpers) watch(p *helper, stdout io.Reader, failed func(error)) {
 	}
 	_, _ = io.Copy(io.Discard, stdout) // after a line that is too long, so that the helper does not block
 	err := p.cmd.Wait()
+	p.ended()
 	_ = p.stdin.Close()
 	h.mu.Lock()
 	delete(h.running, p)
@@ -203,7 +283,7 @@ func (h *helpers) watch(p *helper, stdout io.Reader, failed func(error)) {
 // orderLocked writes a line to all helpers.
 func (h *helpers) orderLocked(o helperline.Order) {
 	for p := range h.running {
-		_ = p.stdin.SetWriteDeadline(time.Now().Add(time.Second))
+		_ = p.stdin.SetWriteDeadline(time.Now().Add(orderWait))
 		_, _ = p.stdin.Write(o.Append(nil)) // a helper that does not read ends with its stdin
 	}
 }

@@ -37,7 +37,7 @@ func (c *connection) carry(s *search) {
 	ours, theirs, err := transport.Pair()
 	if err == nil {
 		err = c.agent.helpers.start(job{
-			line: s.inBandLine(), owner: s.owner, use: s.use, socket: theirs, failed: s.session.Refuse,
+			line: s.inBandLine(), owner: s.owner, permit: s.permit, socket: theirs, failed: s.session.Refuse,
 		})
 		_ = theirs.Close()
 		if err != nil {

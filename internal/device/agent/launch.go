@@ -22,9 +22,12 @@ func (c *connection) launchRexec(r *node.Request) (chainpack.Value, error) {
 		// another helper may understand more than this agent.
 		wanted = policy.Wanted{Use: policy.Commands, Argv: []string{""}}
 	}
-	grant, err := c.agent.allow(r, wanted)
+	permit, err := c.agent.allow(r, wanted)
 	if err != nil {
 		return chainpack.Value{}, err
+	}
+	if wanted.Pty && !permit.grant.Terminal(wanted) {
+		call = call.WithoutTerminal()
 	}
 	s := &search{
 		method: call.Method,
@@ -32,8 +35,7 @@ func (c *connection) launchRexec(r *node.Request) (chainpack.Value, error) {
 		from:   r.From,
 		user:   policy.UserChain(r.UserID),
 		owner:  rpc.UserOf(r.UserID),
-		use:    wanted.Use,
-		grant:  grant,
+		permit: permit,
 		answer: make(chan rpc.TunnelCtl, 1),
 	}
 	if call.Extended && slices.Contains(call.Ext.Features, inband.Feature) {

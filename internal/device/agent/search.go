@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"shvtools/internal/device/helperline"
-	"shvtools/internal/device/policy"
 	"shvtools/internal/session/inband"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/node"
@@ -25,8 +24,7 @@ type search struct {
 	from     rpc.Address
 	user     string // chain of the calling users, for logs
 	owner    string // the user whose quota counts
-	use      policy.Use
-	grant    *policy.Grant
+	permit   permit
 	answer   chan rpc.TunnelCtl // capacity 1: the broker's FindTunnelResponse
 	find     rpc.TunnelCtl      // that response, once it has come
 	answered func()             // the call no longer runs
@@ -88,7 +86,7 @@ func (c *connection) search(cl *client.Client, s *search) {
 		err = c.agent.helpers.start(job{
 			line:   s.line(trust(c.broker.URL)),
 			owner:  s.owner,
-			use:    s.use,
+			permit: s.permit,
 			failed: func(why error) { _ = cl.Send(rpc.AppendError(nil, s.from, rpc.AsError(why))) },
 		})
 	}
@@ -161,7 +159,7 @@ func (c *connection) find(cl *client.Client, s *search) (inBand bool, err error)
 func (s *search) line(trust helperline.Trust) helperline.Line {
 	v, _, _ := chainpack.Decode(s.param, chainpack.Limits{}) // cannot fail: launchRexec encoded it
 	call := helperline.CallFromParam(v)
-	return helperline.Line{Find: s.find, Call: call, Policy: *s.grant, User: s.user, Trust: trust}
+	return helperline.Line{Find: s.find, Call: call, Policy: *s.permit.grant, User: s.user, Trust: trust}
 }
 
 // findWait is how long the brokers may take to offer a tunnel.

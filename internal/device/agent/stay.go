@@ -20,7 +20,8 @@ func (a *agent) stayConnected(ctx context.Context) error {
 	var backoff client.Backoff
 	for {
 		longest, refusals := time.Duration(0), 0
-		for i, b := range a.opts.Brokers {
+		brokers := a.opts.InForce.Brokers()
+		for i, b := range brokers {
 			began := time.Now()
 			err := a.serve(ctx, b)
 			if a.readyErr != nil {
@@ -33,15 +34,15 @@ func (a *agent) stayConnected(ctx context.Context) error {
 			if errors.As(err, &refused) {
 				refusals++
 			}
-			if refusals == len(a.opts.Brokers) {
+			if refusals == len(brokers) {
 				return err
 			}
 			if !errors.Is(err, errReplaced) { // otherwise several devices would displace each other for ever
 				longest = max(longest, time.Since(began))
 			}
 			a.opts.Status.failed(b.URL.String(), err)
-			if i < len(a.opts.Brokers)-1 {
-				a.opts.Log.Warn().Err(err).Stringer("broker", b.URL).Stringer("next", a.opts.Brokers[i+1].URL).
+			if i < len(brokers)-1 {
+				a.opts.Log.Warn().Err(err).Stringer("broker", b.URL).Stringer("next", brokers[i+1].URL).
 					Msg("not connected to the broker")
 				continue
 			}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"shvtools/internal/device/policy"
@@ -40,6 +41,7 @@ type Config struct {
 	Total        int // sessions at once
 	PerUser      int // 0: as many as Total
 	Policy       *policy.Policy
+	File         string   // "": none
 	Warnings     []string // each with its place
 
 	allowPlaintext bool    // where an entry of connection.url does not say it
@@ -48,6 +50,10 @@ type Config struct {
 	sources         conf.Sources
 	defaults, rules *conf.Node // as they were read; rules is nil where there are none
 }
+
+// NeedsUser reports whether the file limits the sessions of each user. Callers must then say
+// which user they are; the default limit asks nobody.
+func (c *Config) NeedsUser() bool { _, set := c.sources[perUser]; return set && c.PerUser > 0 }
 
 // Files is what is served below sys/fs.
 type Files struct {
@@ -89,32 +95,83 @@ func Default(userDir string) string {
 
 // Load reads the file, the environment and the flags. The error has a line for each
 // fault, each a *conf.Fault; those of flags and the environment are reported only where
-// the file has none.
-func Load(s Sources) (*Config, error) {
+// the file has none. A file that says nothing is a fault: its rules would be gone.
+func Load(s Sources) (*Config, error) { return load(new(conf.Reader), s, nil) }
+
+// Reload is Load for a running agent with the configuration old. Whatever shows that the
+// file was cut off is a fault, and so is a file without the rules or defaults that old has:
+// nobody may gain a right because something is missing.
+func Reload(old *Config, s Sources) (*Config, error) {
+	return load(&conf.Reader{Reload: true}, s, old)
+}
+
+func load(r *conf.Reader, s Sources, old *Config) (*Config, error) {
 	c := defaults()
-	c.sources = make(conf.Sources)
-	var r conf.Reader
+	c.File, c.sources = s.File, make(conf.Sources)
 	if s.File != "" {
 		data, err := conf.ReadFile(s.File)
 		if err != nil {
 			return nil, err
 		}
-		table.Read(&r, r.YAML(s.File, data), c, c.sources)
+		root := r.Whole(s.File, data, conf.People)
+		for _, section := range root.Items() {
+			if section.Kind() == conf.Null && isSection(section.Name()) {
+				r.Is(section, conf.Map, "a map; remove the key if it says nothing")
+			}
+		}
+		table.Read(r, root, c, c.sources)
 		for i := range c.URLs {
 			c.URLs[i] = c.URLs[i].Beside(filepath.Dir(s.File))
 		}
-		c.readPolicy(&r)
+		c.readPolicy(r)
+		if old != nil && r.Err() == nil {
+			c.keepsWhatGuards(r, s.File, old)
+		}
 		if err := r.Err(); err != nil {
 			return nil, err
 		}
 	}
-	table.Override(&r, s.Flag, s.LookupEnv, c, c.sources)
+	table.Override(r, s.Flag, s.LookupEnv, c, c.sources)
 	if err := r.Err(); err != nil {
 		return nil, err
 	}
 	c.settlePlaintext()
+	if _, set := c.sources[perUser]; !set {
+		c.PerUser = max(c.Total-reserve, 1)
+	}
 	c.Warnings = r.Warnings()
+	if !c.has("rules") {
+		c.Warnings = append(c.Warnings, noRules(s.File))
+	}
 	return c, nil
+}
+
+// keepsWhatGuards finds what limited callers before and is missing now.
+func (c *Config) keepsWhatGuards(r *conf.Reader, file string, old *Config) {
+	for _, key := range [][2]string{{"defaults", "{}: no limits"}, {"rules", "[{}]: everybody may do everything"}} {
+		if old.has(key[0]) && !c.has(key[0]) {
+			r.FailAt(conf.FilePlace(file), "%s: missing, and the configuration in force has it (want it, or %s)",
+				key[0], key[1])
+		}
+	}
+}
+
+// has reports whether the file has a key.
+func (c *Config) has(key string) bool { return c.FromFile(key) }
+
+func noRules(file string) string {
+	where := "no configuration file"
+	if file != "" {
+		where = file + ": rules: none"
+	}
+	return where + "; every caller that the broker admits may do everything (want rules, such as [{level: su}])"
+}
+
+// isSection reports whether a key of the file has keys of its own.
+func isSection(name string) bool {
+	return name == "defaults" || slices.ContainsFunc(table.Settings, func(s conf.Setting[Config]) bool {
+		return strings.HasPrefix(s.Key, name+".")
+	})
 }
 
 // FromFile reports whether a setting comes from the file, and not from a flag or the
@@ -130,6 +187,12 @@ func (c *Config) SecretFile() string {
 		return c.sources["connection.url"].File()
 	}
 	return ""
+}
+
+// Fault returns err as a fault of a setting, with its place.
+func (c *Config) Fault(key string, err error) error {
+	name, _, _ := strings.Cut(key, "[")
+	return &conf.Fault{Place: c.sources[name], Key: key, Err: err}
 }
 
 // Print writes all settings in force, each with its source, and no secret. explain

@@ -38,6 +38,9 @@ func ruleText(r *policy.Rule) string {
 			texts[i] = fmt.Sprintf("%q", command.String())
 		}
 		fmt.Fprintf(&b, "; commands only %s (rules below decide on other uses)", strings.Join(texts, ", "))
+		if r.Pty {
+			b.WriteString(", with a terminal if wanted")
+		}
 	}
 	if r.Force != "" {
 		fmt.Fprintf(&b, "; what runs is always %q, and files are refused", r.Force)

@@ -77,6 +77,9 @@ func complete(r *conf.Reader, n *conf.Node, rule *policy.Rule) {
 			r.FailKey(n.Child("commands"), "the list limits nothing in a rule that allows %s too", use)
 		}
 	}
+	if n.Child("pty") != nil && rule.Commands == nil {
+		r.FailKey(n.Child("pty"), "only a rule with commands has it: what others allow gets a terminal if it wants one")
+	}
 	switch {
 	case rule.Commands != nil && rule.Force != "":
 		r.FailKey(n.Child("force"), "a rule has either commands or force")
@@ -112,8 +115,11 @@ var ruleFields = []field[policy.Rule]{
 		func(r *conf.Reader, n *conf.Node, rule *policy.Rule) { rule.Uses = use.ReadSome(r, n, "[shell, sftp]") }),
 	newField("deny", "true: what matches is refused, whatever the rules below say",
 		func(r *conf.Reader, n *conf.Node, rule *policy.Rule) { rule.Deny, _ = conf.Bool.Read(r, n) }),
-	newField("commands", "the only commands that may run, without a shell: * is one word, ** at the end any number of "+
-		"words", readCommands),
+	newField("commands", "the only commands that may run, without a shell. * is one word, ** at the end any number; "+
+		"*, ? and […] in a word match as in file names. Options match only -*, -** and what else begins with -",
+		readCommands),
+	newField("pty", "true: the commands of the list may have a terminal; default: they have none",
+		func(r *conf.Reader, n *conf.Node, rule *policy.Rule) { rule.Pty, _ = conf.Bool.Read(r, n) }),
 	newField("force", "a command line that runs instead of whatever is asked for, which is in $"+policy.OriginalEnv,
 		func(r *conf.Reader, n *conf.Node, rule *policy.Rule) { rule.Force, _ = forced.Read(r, n) }),
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -25,10 +26,11 @@ func defaults() *Config {
 		Mount:      "test/agent",
 		Heartbeat:  DefaultHeartbeat,
 		Timeout:    10 * time.Second,
-		StatusFile: "/tmp/shvagent/conn-status.txt", // the C++ agent's
+		StatusFile: "/run/shvagent/conn-status.txt", // others can prepare the C++ agent's /tmp/shvagent
 		Files:      Files{Max: 1 << 30},
 		Commands:   Commands{Time: DefaultCommandTime, Output: DefaultCommandOutput},
 		Total:      DefaultSessions,
+		PerUser:    DefaultSessions - reserve,
 		Policy:     policy.Default(),
 	}
 }
@@ -91,8 +93,8 @@ func newTable() *conf.Table[Config] {
 		conf.Int("sessions.total", "sessions at once, including running calls of runCmd and runScript",
 			conf.Between(conf.Count, 1, mostSessions),
 			func(c *Config) *int { return &c.Total }),
-		conf.Int("sessions.per-user", "those of one user, whose user id is then required; 0: as many as in total",
-			conf.Between(conf.Count, 0, mostSessions),
+		conf.Int(perUser, "those of one user, whose user id is then required; 0: as many as in total; default: all but the "+
+			"last two, which are for users who have none", conf.Between(conf.Count, 0, mostSessions),
 			func(c *Config) *int { return &c.PerUser }),
 		conf.Setting[Config]{Key: "defaults",
 			About: "limits of all rules", Read: func(_ *conf.Reader, n *conf.Node, c *Config) { c.defaults = n }},
@@ -110,22 +112,46 @@ func newTable() *conf.Table[Config] {
 	return t
 }
 
-const mostSessions = 10000
+const (
+	mostSessions = 10000
+	perUser      = "sessions.per-user"
+	// reserve is how many sessions one user leaves to others by default.
+	reserve = 2
+)
 
 var mountPoint = conf.Type[string]{
 	Name: "mount point", Want: "a path such as test/agent",
-	Parse: func(text string) (string, error) {
-		if strings.Trim(text, "/") == "" {
-			return "", conf.ErrInvalid
-		}
-		return text, nil
-	},
-	Show: func(path string) string { return path },
+	Parse: func(text string) (string, error) { return text, checkMount(text) },
+	Show:  func(path string) string { return path },
 }
 
 var brokerURL = conf.Type[transport.URL]{
 	Name: "URL", Want: "a URL such as ssl://broker:3756",
-	Parse: transport.ParseClientURL, Show: transport.URL.String,
+	Parse: parseURL, Show: transport.URL.String,
+}
+
+// parseURL finds what would keep the device from its broker whatever the files hold.
+func parseURL(text string) (transport.URL, error) {
+	u, err := transport.ParseClientURL(text)
+	if err != nil {
+		return u, err
+	}
+	_, query, _ := strings.Cut(text, "?")
+	options, _ := url.ParseQuery(query)
+	for _, name := range []string{"ca", "cert", "key"} {
+		if options.Has(name) && options.Get(name) == "" { // such as ca=$CA, which would trust the system's authorities
+			return u, fmt.Errorf("%s: option %s names no file", u, name)
+		}
+	}
+	switch {
+	case u.Scheme != transport.Unix && strings.Trim(u.Port, "0") == "":
+		return u, fmt.Errorf("%s: port 0 (want 1 to 65535)", u)
+	case u.MountPoint != "":
+		if err := checkMount(u.MountPoint); err != nil {
+			return u, fmt.Errorf("%s: devmount: %w", u, err)
+		}
+	}
+	return u, nil
 }
 
 // allowPlaintext is the key of what goes for all brokers.

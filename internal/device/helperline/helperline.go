@@ -28,7 +28,24 @@ type Call struct {
 	Params   chainpack.Value
 	Ext      tunnel.Ext
 	Extended bool // the caller offered Ext
+	// NoTerminal says that the caller asked for a terminal, which the policy refuses.
+	NoTerminal bool
 }
+
+// WithoutTerminal returns c as a call for the same command without a terminal. A helper that
+// knows no policy gives none then, too.
+func (c Call) WithoutTerminal() Call {
+	if c.Method == runPty {
+		c.Method, c.Params, c.NoTerminal = run, c.Params.At(0), true
+	}
+	return c
+}
+
+// The methods of a Call.
+const (
+	run    = "runCmd"
+	runPty = "runPtyCmd"
+)
 
 // CallFromParam reads the param of launchRexec. What cannot be read stays empty; the
 // helper reports that to the caller.
@@ -37,6 +54,9 @@ func CallFromParam(param chainpack.Value) Call {
 	method, _ := param.Get("method")
 	c.Method, _ = method.AsString()
 	c.Params, _ = param.Get("params")
+	terminal, _ := param.Get("terminal")
+	given, said := terminal.AsBool()
+	c.NoTerminal = said && !given
 	c.Ext, c.Extended = tunnel.ExtOf(param)
 	return c
 }
@@ -49,6 +69,9 @@ func (c Call) Value() chainpack.Value {
 	}
 	if c.Extended {
 		entries = append(entries, chainpack.F("ext", c.Ext.Value()))
+	}
+	if c.NoTerminal {
+		entries = append(entries, chainpack.F("terminal", chainpack.Bool(false)))
 	}
 	return chainpack.Map(entries...)
 }

@@ -18,38 +18,39 @@ func (c Call) Wanted() (policy.Wanted, error) {
 	if err != nil {
 		return policy.Wanted{}, err
 	}
-	switch run := c.Ext.Run; run.Kind {
+	pty := c.Method == runPty
+	switch offer := c.Ext.Run; offer.Kind {
 	case tunnel.RunShell:
-		if run.Text == "" || policy.IsShell(run.Text) {
-			return policy.Wanted{Use: policy.Shell}, nil
+		if offer.Text == "" || policy.IsShell(offer.Text) {
+			return policy.Wanted{Use: policy.Shell, Pty: pty}, nil
 		}
-		return policy.Wanted{Use: policy.Commands, Argv: []string{run.Text}}, nil
+		return policy.Wanted{Use: policy.Commands, Argv: []string{offer.Text}, Pty: pty}, nil
 	case tunnel.RunExec:
-		return policy.Wanted{Use: policy.Commands, Line: run.Text}, nil
+		return policy.Wanted{Use: policy.Commands, Line: offer.Text, Pty: pty}, nil
 	case tunnel.RunSubsystem:
-		if run.Text != sftp {
+		if offer.Text != sftp {
 			return policy.Wanted{}, rpc.Errorf(rpc.CodeNotImplemented,
-				"subsystem '%s' is not available on this device", run.Text)
+				"subsystem '%s' is not available on this device", offer.Text)
 		}
-		return policy.Wanted{Use: policy.SFTP}, nil
+		return policy.Wanted{Use: policy.SFTP, Pty: pty}, nil
 	}
-	if c.Method == "runPtyCmd" && len(argv) == 1 && policy.IsShell(argv[0]) {
-		return policy.Wanted{Use: policy.Shell}, nil
+	if pty && len(argv) == 1 && policy.IsShell(argv[0]) {
+		return policy.Wanted{Use: policy.Shell, Pty: true}, nil
 	}
-	return policy.Wanted{Use: policy.Commands, Argv: argv}, nil
+	return policy.Wanted{Use: policy.Commands, Argv: argv, Pty: pty}, nil
 }
 
 // Argv returns the program and arguments that method and params name, whatever the offer
 // is. Its errors are for the caller.
 func (c Call) Argv() ([]string, error) {
 	switch c.Method {
-	case "runPtyCmd":
+	case runPty:
 		if c.Params.Kind() != chainpack.KindList || c.Params.Len() == 0 {
 			return nil, rpc.Errorf(rpc.CodeInvalidParam,
 				"launchRexec: invalid params of runPtyCmd (want [command, columns, rows])")
 		}
 		return argvOf(c.Params.At(0))
-	case "runCmd":
+	case run:
 		return argvOf(c.Params)
 	case "":
 		return nil, rpc.Errorf(rpc.CodeInvalidParam,

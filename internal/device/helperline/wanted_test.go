@@ -13,7 +13,8 @@ import (
 // Every way in must be judged as what it does.
 func TestWhatACallWants(t *testing.T) {
 	commands := func(words ...string) policy.Wanted { return policy.Wanted{Use: policy.Commands, Argv: words} }
-	shell := policy.Wanted{Use: policy.Shell}
+	shell := policy.Wanted{Use: policy.Shell, Pty: true}
+	onPty := func(w policy.Wanted) policy.Wanted { w.Pty = true; return w }
 	for _, tt := range []struct {
 		param string
 		want  policy.Wanted
@@ -21,16 +22,19 @@ func TestWhatACallWants(t *testing.T) {
 	}{
 		{`{"method":"runPtyCmd","params":["/bin/bash",80,24]}`, shell, false},
 		{`{"method":"runPtyCmd","params":[["sh"],80,24]}`, shell, false},
-		{`{"method":"runPtyCmd","params":["/tmp/bash",80,24]}`, commands("/tmp/bash"), false},
-		{`{"method":"runPtyCmd","params":[["/bin/bash","-c","reboot"],80,24]}`, commands("/bin/bash", "-c", "reboot"), false},
-		{`{"method":"runPtyCmd","params":["top"]}`, commands("top"), false},
+		{`{"method":"runPtyCmd","params":["/tmp/bash",80,24]}`, onPty(commands("/tmp/bash")), false},
+		{`{"method":"runPtyCmd","params":[["/bin/bash","-c","reboot"],80,24]}`,
+			onPty(commands("/bin/bash", "-c", "reboot")), false},
+		{`{"method":"runPtyCmd","params":["top"]}`, onPty(commands("top")), false},
 		{`{"method":"runCmd","params":"ls -l"}`, commands("ls -l"), false},
 		{`{"method":"runCmd","params":["nice",5]}`, commands("nice", "5"), false},
 		{`{"method":"runCmd","params":["sh"]}`, commands("sh"), false},
 		{`{"method":"runPtyCmd","params":["true"],"ext":{"version":1,"run":{"shell":null}}}`, shell, false},
 		{`{"method":"runPtyCmd","params":["true"],"ext":{"version":1,"run":{"shell":"/bin/ash"}}}`, shell, false},
 		{`{"method":"runPtyCmd","params":["true"],"ext":{"version":1,"run":{"shell":"/usr/bin/python3"}}}`,
-			commands("/usr/bin/python3"), false},
+			onPty(commands("/usr/bin/python3")), false},
+		{`{"method":"runPtyCmd","params":["true"],"ext":{"version":1,"run":{"exec":"top"}}}`,
+			policy.Wanted{Use: policy.Commands, Line: "top", Pty: true}, false},
 		{`{"method":"runCmd","params":["true"],"ext":{"version":1,"run":{"exec":"reboot"}}}`,
 			policy.Wanted{Use: policy.Commands, Line: "reboot"}, false},
 		{`{"method":"runCmd","params":["true"],"ext":{"version":1,"run":{"subsystem":"sftp"}}}`,

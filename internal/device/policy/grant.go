@@ -58,6 +58,7 @@ type Grant struct {
 	Uses     []Use
 	Commands []Command // allowed commands; nil: any
 	Force    string    // shell command that runs instead of what was asked for; "": none
+	Pty      bool      // commands of the list may have a terminal
 	Limits
 }
 
@@ -80,12 +81,27 @@ func (g *Grant) Check(w Wanted) error {
 	if err != nil {
 		return g.denied("does not allow this command: %v", err)
 	}
-	for _, c := range g.Commands {
-		if c.fits(argv) {
-			return nil
-		}
+	if !slices.ContainsFunc(g.Commands, func(c Command) bool { return c.fits(argv) }) {
+		return g.denied("does not allow the command %s", shown(argv))
 	}
-	return g.denied("does not allow the command %s", shown(argv))
+	return nil
+}
+
+// Terminal reports whether w, which passed Check, gets the terminal that it asks for. A command
+// of a list runs without one, as with restrict in authorized_keys, since many a program lets
+// whoever types there start others.
+func (g *Grant) Terminal(w Wanted) bool {
+	return w.Pty && (g.Pty || w.Use != Commands || g.Commands == nil || g.Force != "")
+}
+
+// SecureEnv is the environment of a command of a list. It keeps pagers and editors that the
+// command may start from starting other programs.
+func SecureEnv() []string {
+	return []string{
+		"LESSSECURE=1", "SYSTEMD_PAGERSECURE=1",
+		"PAGER=cat", "GIT_PAGER=cat", "SYSTEMD_PAGER=cat", "MANPAGER=cat",
+		"EDITOR=/bin/false", "VISUAL=/bin/false", "GIT_EDITOR=/bin/false", "SYSTEMD_EDITOR=/bin/false",
+	}
 }
 
 // words returns the command as words; a line is cut by Words.

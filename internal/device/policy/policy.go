@@ -19,6 +19,7 @@ type Rule struct {
 
 	Commands []Command // allowed commands; nil: any
 	Force    string    // shell command that runs instead of what was asked for; "": none
+	Pty      bool      // commands of the list may have a terminal
 	Limits   Limits
 }
 
@@ -71,7 +72,7 @@ func (p *Policy) Judge(a Ask) (*Grant, error) {
 			if r.Deny {
 				return nil, rpc.Errorf(rpc.CodeException, "refused: %s denies %s", r, a.Use)
 			}
-			g := &Grant{Rule: r.String(), Uses: r.Uses, Commands: r.Commands, Force: r.Force, Limits: r.Limits}
+			g := &Grant{Rule: r.String(), Uses: r.Uses, Commands: r.Commands, Force: r.Force, Pty: r.Pty, Limits: r.Limits}
 			return g, g.Check(a.Wanted)
 		}
 	}
@@ -97,7 +98,7 @@ func userNeeded(r *Rule) error {
 // eased reports whether nobody for whom r would decide gains anything when o decides.
 func (r *Rule) eased(o *Rule) bool {
 	return !r.Deny && (r.Force == o.Force || r.Force == "" && r.Commands == nil) &&
-		(r.Commands == nil || slices.EqualFunc(r.Commands, o.Commands, slices.Equal[Command])) &&
+		(r.Commands == nil || (r.Pty || !o.Pty) && slices.EqualFunc(r.Commands, o.Commands, slices.Equal[Command])) &&
 		r.Limits.eased(&o.Limits)
 }
 

@@ -59,7 +59,8 @@ func TestJudge(t *testing.T) {
 			`rule "few" (f:2) does not allow the command "systemctl status"`, false},
 		{"ops-1", rpc.AccessCommand, argv("systemctl", "status", "a", "b"), "does not allow", false},
 		{"ops-1", rpc.AccessCommand, argv("log"), `rule "few"`, true},
-		{"ops-1", rpc.AccessCommand, argv("log", "-f", "x"), `rule "few"`, true},
+		{"ops-1", rpc.AccessCommand, argv("log", "f", "x"), `rule "few"`, true},
+		{"ops-1", rpc.AccessCommand, argv("log", "-f", "x"), `does not allow the command "log -f x"`, false},
 		{"ops-1", rpc.AccessCommand, argv("uptime -x"), "does not allow", false},
 		{"ops-1", rpc.AccessSuper, argv("reboot"), `rule "few"`, false}, // the first that fits decides
 		{"ops-1", rpc.AccessCommand, shell, `rule "all" (f:4) requires access level srv`, false},
@@ -249,7 +250,8 @@ func TestListedCommandsAreNoWayOut(t *testing.T) {
 
 func TestPatternsThatAreNone(t *testing.T) {
 	t.Parallel()
-	for _, text := range []string{"", " ", "*", "** a", "a ** b", "a 'b", `"a b" *`} {
+	for _, text := range []string{"", " ", "*", "** a", "a ** b", "a 'b", `"a b" *`, "-*", "-**", "a -** b", "a [",
+		"a [!b]", "a [-b]"} {
 		if c, err := policy.ParseCommand(text); err == nil {
 			t.Errorf("%q: %q", text, c)
 		}

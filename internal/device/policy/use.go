@@ -53,4 +53,5 @@ type Wanted struct {
 	Use  Use
 	Argv []string // Commands: a program and its arguments
 	Line string   // Commands: a line for the shell
+	Pty  bool     // on a terminal
 }

@@ -36,6 +36,7 @@ func (g *Grant) Value() chainpack.Value {
 		commands = append(commands, texts(c))
 	}
 	add("commands", chainpack.List(commands...), g.Commands != nil)
+	add("pty", chainpack.Bool(true), g.Pty)
 	var resources []chainpack.Entry
 	for _, name := range ResourceNames() {
 		if n, ok := g.Resources[name]; ok {
@@ -89,6 +90,10 @@ func GrantFromValue(v chainpack.Value) Grant {
 		for _, item := range commands.Items() {
 			g.Commands = append(g.Commands, Command(listOf(item)))
 		}
+	}
+	if pty, there := v.Get("pty"); there {
+		yes, ok := pty.AsBool()
+		g.Pty, bad = yes, bad || !ok
 	}
 	resources, _ := v.Get("resources")
 	for _, e := range resources.Entries() {

@@ -8,11 +8,24 @@ import (
 	"strings"
 )
 
-// rest matches any number of further words.
-const rest = "**"
+// The words of a Command that match any others. Those without a dash match no option: a
+// word that begins with - may make a program do something else than its rule is about.
+const (
+	one       = "*"
+	oneOption = "-*"
+	rest      = "**"
+	restAny   = "-**"
+)
 
-// Command is a pattern of commands. Each word matches itself; * matches any one word, and
-// ** at the end any number of them.
+// Command is a pattern of commands. Its first word is the program. Each further word matches
+// itself, and as a pattern of path.Match others. These are special:
+//
+//	"*"    any one word
+//	"-*"   any one word that begins with -
+//	"**"   at the end: any number of words
+//	"-**"  at the end: any number of words, whatever they begin with
+//
+// Only a pattern that begins with - itself matches words that do.
 type Command []string
 
 // ParseCommand reads a pattern as Words reads a line.
@@ -35,11 +48,19 @@ func NewCommand(words []string) (Command, error) {
 	if len(words) == 0 || words[0] == "" {
 		return nil, errors.New("it names no program")
 	}
-	if words[0] == "*" || words[0] == rest {
+	if slices.Contains([]string{one, oneOption, rest, restAny}, words[0]) {
 		return nil, errors.New("it matches any program; leave the list out to allow that")
 	}
-	if i := slices.Index(words, rest); i >= 0 && i < len(words)-1 {
-		return nil, fmt.Errorf("%s may only be the last word", rest)
+	for i, word := range words[1:] {
+		if (word == rest || word == restAny) && i < len(words)-2 {
+			return nil, fmt.Errorf("%s may only be the last word", word)
+		}
+		if _, err := path.Match(word, ""); err != nil {
+			return nil, fmt.Errorf("%q is not a pattern of words", word)
+		}
+		if strings.Contains(word, "[!") { // path.Match would take the ! for a member of the set
+			return nil, fmt.Errorf("%q: a set of all other characters begins with [^", word)
+		}
 	}
 	return Command(words), nil
 }
@@ -47,16 +68,61 @@ func NewCommand(words []string) (Command, error) {
 // String returns the words with blanks between them.
 func (c Command) String() string { return strings.Join(c, " ") }
 
+func isOption(word string) bool { return strings.HasPrefix(word, "-") }
+
 func (c Command) fits(argv []string) bool {
 	for i, word := range c {
 		switch {
-		case word == rest:
+		case word == restAny:
 			return true
-		case i >= len(argv), word != "*" && word != argv[i]:
+		case word == rest:
+			return i >= len(argv) || !slices.ContainsFunc(argv[i:], isOption)
+		case i >= len(argv), i == 0 && word != argv[0], i > 0 && !fitsWord(word, argv[i]):
 			return false
 		}
 	}
 	return len(argv) == len(c)
+}
+
+func fitsWord(pattern, word string) bool {
+	switch {
+	case pattern == word:
+		return true
+	case isOption(word) && !isOption(pattern):
+		return false
+	case pattern == one:
+		return true
+	case pattern == oneOption:
+		return isOption(word)
+	}
+	ok, err := path.Match(pattern, word)
+	return ok && err == nil
+}
+
+// starters are programs that can start others or write files, as their users ask: by a key,
+// an option, an argument or a file that they read. sudoers(5) warns of them too.
+var starters = []string{
+	// pagers and editors
+	"less", "more", "most", "man", "info", "vi", "vim", "view", "vimdiff", "nvim", "ex", "ed", "red", "emacs", "nano",
+	"pico", "joe", "mcedit", "mc",
+	// what runs what it is given
+	"awk", "gawk", "mawk", "nawk", "sed", "find", "xargs", "parallel", "tar", "bsdtar", "cpio", "zip", "rsync", "make",
+	"git", "hg", "svn", "env", "nice", "ionice", "nohup", "setsid", "timeout", "stdbuf", "time", "watch", "script",
+	"expect", "tmux", "screen", "chroot", "unshare", "nsenter", "systemd-run", "start-stop-daemon", "run-parts",
+	"flock", "taskset", "chrt", "busybox", "toybox", "crontab", "at", "dpkg", "rpm", "apt", "apt-get", "opkg", "pip",
+	"docker", "podman", "kubectl", "ip", "tcpdump", "nmap", "gdb", "strace", "ltrace", "perf",
+	// other users and machines
+	"sudo", "doas", "su", "runuser", "setpriv", "pkexec", "ssh", "scp", "sftp", "shvrsh", "telnet", "ftp", "lftp", "nc",
+	"ncat", "netcat", "socat", "mysql", "psql", "sqlite3",
+	// interpreters
+	"python", "python2", "python3", "perl", "ruby", "lua", "luajit", "node", "php", "tclsh", "wish", "irb", "ghci",
+}
+
+// RunsOthers reports whether the program of a command is known to start other programs for
+// its users. The list of such programs is never complete.
+func (c Command) RunsOthers() bool {
+	name := path.Base(c[0])
+	return slices.Contains(starters, name) || slices.Contains(shells, name)
 }
 
 var (

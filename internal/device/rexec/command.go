@@ -1,6 +1,7 @@
 package rexec
 
 import (
+	"fmt"
 	"math"
 	"path/filepath"
 	"strings"
@@ -17,7 +18,7 @@ const SFTPFlag = "sftp-server"
 
 // command returns what to start for a call. The agent has checked the call against its
 // policy; the grant in its line is checked again. self is the path of shvrexec. missing
-// is what users should know about the account. Errors are for the caller.
+// is what users should know of what they do not get. Errors are for the caller.
 func command(line helperline.Line, environ []string, self string) (spec ptyproc.Spec, missing []string, err error) {
 	wanted, err := line.Call.Wanted()
 	if err != nil {
@@ -35,13 +36,16 @@ func command(line helperline.Line, environ []string, self string) (spec ptyproc.
 	if err := program(&spec, line, wanted, me, self); err != nil {
 		return spec, nil, err
 	}
-	me.Apply(grant, &spec, self)
 	spec.Env = append(spec.Env, clientEnv(line.Call.Ext.Env, grant.Env)...)
+	me.Apply(grant, &spec, self)
 	if spec.Pty != nil {
 		spec.Env = withDefault(spec.Env, "TERM", "xterm")
 	}
-	if spec.Dir == "/" || wanted.Use == policy.Shell {
+	if grant.Dir == "" && (spec.Dir == "/" || wanted.Use == policy.Shell) {
 		missing = me.Missing
+	}
+	if line.Call.NoTerminal || wanted.Pty && spec.Pty == nil {
+		missing = append(missing, fmt.Sprintf("%s gives its commands no terminal", grant.Rule))
 	}
 	return spec, missing, nil
 }
@@ -55,7 +59,7 @@ func program(spec *ptyproc.Spec, line helperline.Line, wanted policy.Wanted, me 
 	if err != nil {
 		return err
 	}
-	if line.Call.Method == "runPtyCmd" {
+	if line.Policy.Terminal(wanted) {
 		spec.Pty = terminalSize(line.Call)
 	}
 	run, force := line.Call.Ext.Run, line.Policy.Force

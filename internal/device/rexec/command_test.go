@@ -153,3 +153,46 @@ func TestEnvironmentOfASession(t *testing.T) {
 		}
 	}
 }
+
+// A pager or an editor that an allowed command starts is a way to all others.
+func TestCommandsOfAListGetPagersThatStartNothing(t *testing.T) {
+	t.Parallel()
+	c, err := policy.ParseCommand("git log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	offered := []tunnel.EnvVar{{Name: "PAGER", Value: "evil"}, {Name: "EDITOR", Value: "evil"}, {Name: "LANG", Value: "C"}}
+	call := helperline.Call{Method: "runCmd", Params: list("git"), Extended: true,
+		Ext: tunnel.Ext{Version: 1, Run: tunnel.Run{Kind: tunnel.RunExec, Text: "git log"}, Env: offered}}
+	grant := policy.Grant{Uses: policy.Uses(), Commands: []policy.Command{c},
+		Limits: policy.Limits{Env: []string{"*"}, Umask: -1}}
+	agent := []string{"GIT_PAGER=evil", "LESSSECURE=0", "VISUAL=evil", "KEPT=1"}
+	spec, _, err := command(helperline.Line{Call: call, Policy: grant}, agent, self)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range append(policy.SecureEnv(), "KEPT=1", "LANG=C") {
+		if !slices.Contains(spec.Env, want) {
+			t.Errorf("no %s in %q", want, spec.Env)
+		}
+	}
+	if text := strings.Join(spec.Env, "\n"); strings.Contains(text, "evil") || strings.Contains(text, "LESSSECURE=0") {
+		t.Errorf("%q", spec.Env)
+	}
+	grant.Commands = nil
+	if spec, _, err = command(helperline.Line{Call: call, Policy: grant}, agent, self); err != nil ||
+		!slices.Contains(spec.Env, "PAGER=evil") || slices.Contains(spec.Env, "LESSSECURE=1") {
+		t.Errorf("without a list: %q, %v", spec.Env, err)
+	}
+	call.Method, call.Params = "runPtyCmd", chainpack.List(list("git"), chainpack.Int(80), chainpack.Int(24))
+	grant.Commands = []policy.Command{c}
+	spec, missing, err := command(helperline.Line{Call: call, Policy: grant}, agent, self)
+	if err != nil || spec.Pty != nil || len(missing) != 1 || !strings.Contains(missing[0], "no terminal") {
+		t.Errorf("with a terminal: %+v, %q, %v", spec, missing, err)
+	}
+	grant.Pty = true
+	if spec, missing, err = command(helperline.Line{Call: call, Policy: grant}, agent, self); err != nil ||
+		spec.Pty == nil || missing != nil {
+		t.Errorf("with pty: true: %+v, %q, %v", spec, missing, err)
+	}
+}

@@ -130,7 +130,8 @@ func (s *session) create(ctx context.Context) error {
 	var key int64
 	var result chainpack.Value
 	if s.line.Call.Extended {
-		answer := tunnel.Ext{Version: tunnel.Version, Window: s.window(), Session: fmt.Sprintf("s%d", os.Getpid())}
+		answer := tunnel.Ext{Version: tunnel.Version, Window: s.window(), Session: fmt.Sprintf("s%d", os.Getpid()),
+			NoTerminal: s.line.Call.NoTerminal || s.line.Call.Method == "runPtyCmd" && s.spec.Pty == nil}
 		key, result = rpc.KeyResult, chainpack.Map(chainpack.F("ext", answer.Value()))
 	}
 	err := s.client.Send(rpc.AppendTunnel(nil, s.caller, rpc.Meta{WantRevCallers: true, Tunnel: &ctl}, key, result))

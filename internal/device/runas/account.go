@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -138,6 +140,10 @@ func Check(g *policy.Grant) (faults []string) {
 	if g.User != "" {
 		faults = account.Missing
 	}
+	// Commands of a list run without a shell.
+	if slices.Contains(refusingShells, path.Base(account.Shell)) && g.Commands == nil {
+		faults = append(faults, fmt.Sprintf("the shell %s lets nobody in (want shell: /bin/sh, or another)", account.Shell))
+	}
 	if g.Shell != "" && !runnable(g.Shell) {
 		faults = append(faults, fmt.Sprintf("the shell %s cannot be run", g.Shell))
 	}
@@ -148,6 +154,9 @@ func Check(g *policy.Grant) (faults []string) {
 	}
 	return faults
 }
+
+// refusingShells are the login shells of accounts that nobody shall log in to.
+var refusingShells = []string{"nologin", "false"}
 
 func runnable(file string) bool {
 	info, err := os.Stat(file)

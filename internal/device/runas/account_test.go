@@ -38,6 +38,8 @@ func TestWhatOfAGrantCannotBeHad(t *testing.T) {
 		{policy.Limits{Dir: "/", Shell: "/bin/sh"}, nil},
 		{policy.Limits{Dir: "/nonexistent"},
 			[]string{"the directory /nonexistent does not exist, so no session can start in it"}},
+		{policy.Limits{Shell: "/bin/false"},
+			[]string{"the shell /bin/false lets nobody in (want shell: /bin/sh, or another)"}},
 		{policy.Limits{Shell: "/etc/passwd"}, []string{"the shell /etc/passwd cannot be run"}},
 		{policy.Limits{User: "no-such-user", Dir: "/nonexistent"}, []string{`cannot run as user "no-such-user", ` +
 			"as the policy of this device requires: user: unknown user no-such-user"}},

@@ -48,6 +48,15 @@ func Inherited(agentEnv []string) []string {
 	return env
 }
 
+// withVariables returns an environment with variables instead of those of the same names.
+func withVariables(env, variables []string) []string {
+	kept := slices.DeleteFunc(slices.Clone(env), func(v string) bool {
+		name, _, _ := strings.Cut(v, "=")
+		return slices.ContainsFunc(variables, func(o string) bool { return strings.HasPrefix(o, name+"=") })
+	})
+	return append(kept, variables...)
+}
+
 // Matches reports whether a name matches one of the patterns, as path.Match does.
 func Matches(patterns []string, name string) bool {
 	return slices.ContainsFunc(patterns, func(pattern string) bool {
@@ -56,10 +65,13 @@ func Matches(patterns []string, name string) bool {
 	})
 }
 
-// Apply puts the process of spec under the grant. helper is the path of shvrexec, which
-// sets the limits that only a process itself can set.
+// Apply puts the process of spec, with its whole environment, under the grant. helper is the
+// path of shvrexec, which sets the limits that only a process itself can set.
 func (a Account) Apply(g *policy.Grant, spec *ptyproc.Spec, helper string) {
 	spec.Credential = a.credential
+	if g.Commands != nil {
+		spec.Env = withVariables(spec.Env, policy.SecureEnv())
+	}
 	switch {
 	case g.Dir == "~":
 		spec.Dir = a.Home

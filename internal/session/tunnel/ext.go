@@ -39,6 +39,9 @@ type Ext struct {
 	Session string   // the name of the session in logs and lists
 
 	Features []string // optional features by name
+
+	// NoTerminal says that the helper gives no terminal although the call asks for one.
+	NoTerminal bool
 }
 
 // EnvVar is one variable of the environment.
@@ -66,6 +69,9 @@ func (e Ext) Value() chainpack.Value {
 			features[i] = chainpack.String(name)
 		}
 		entries = append(entries, chainpack.F("features", chainpack.List(features...)))
+	}
+	if e.NoTerminal {
+		entries = append(entries, chainpack.F("terminal", chainpack.Bool(false)))
 	}
 	if e.Session != "" {
 		entries = append(entries, chainpack.F("session", chainpack.String(e.Session)))
@@ -114,6 +120,9 @@ func extFromValue(v chainpack.Value) (e Ext, ok bool) {
 			e.Features = append(e.Features, name)
 		}
 	}
+	terminal, _ := v.Get("terminal")
+	given, said := terminal.AsBool()
+	e.NoTerminal = said && !given
 	session, _ := v.Get("session")
 	e.Session, _ = session.AsString()
 	return e, true

@@ -147,6 +147,9 @@ func (s *session) create(m *rpc.Message, content rpc.Content) {
 func (s *session) makeEnd(carrier tunnel.Carrier, to rpc.Address, answer chainpack.Value) {
 	ext, extended := tunnel.ExtOf(answer)
 	s.extended = extended
+	if ext.NoTerminal {
+		s.local, s.opts.TTY = false, false
+	}
 	watch := s.opts.Watch
 	if s.local {
 		watch.Stuck = s.stuck

@@ -285,7 +285,7 @@ func TestAgentThatStopsInBand(t *testing.T) {
 func TestPolicyInBand(t *testing.T) {
 	throughForeign(t, func(t *testing.T, w *world) {
 		config := w.newFile("shvagent.yaml")
-		w.configure(config, "sessions: {total: 1}\nrules: [{name: few, commands: [echo **, sh **]}]\n")
+		w.configure(config, "sessions: {total: 1}\nrules: [{name: few, commands: [echo **, sh -**]}]\n")
 		w.agent.Stop(t)
 		w.setup.agentOptions = []string{"--config", config}
 		w.startAgent()

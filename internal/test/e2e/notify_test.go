@@ -76,6 +76,9 @@ func TestAgentReportsItsStateToSystemd(t *testing.T) {
 	// systemd would accept messages of a session as those of the agent.
 	w.rsh("echo $NOTIFY_SOCKET$WATCHDOG_USEC").wants(t, 0, "\n", "")
 	systemd.hears("WATCHDOG=1")
+	w.agent.signal(t, syscall.SIGHUP)
+	systemd.hears("RELOADING=1", "MONOTONIC_USEC=")
+	systemd.hears("READY=1", "STATUS=connected to "+url)
 	w.agent.signal(t, syscall.SIGTERM)
 	systemd.hears("STOPPING=1", "EXTEND_TIMEOUT_USEC=80000000")
 	w.agent.code(t)

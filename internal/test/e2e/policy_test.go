@@ -270,23 +270,14 @@ func TestAgentConfigurationOnTheCommandLine(t *testing.T) {
 		!strings.HasSuffix(string(r.stdout), "\nthe configuration can be used, with 1 warning\n") {
 		t.Errorf("%d, %s%s", r.code, r.stdout, r.stderr)
 	}
-	w.configure(file, "connection: {url: ['tcp://u@h', 'ssl://u@h?ca=/no-such-ca']}\n")
-	r = call(w, "shvagent", "--config", file, "--check-config")
-	if r.code != 0 || !r.stderrHas("shvagent: warning: connection.url[2]: ", "/no-such-ca: no such file") {
-		t.Errorf("%d, %s", r.code, r.stderr)
-	}
-	w.configure(file, "connection: {url: 'ssl://h', password-file: /no-such-password}\n"+
-		"files: {root: /no-such-directory}\n")
-	r = call(w, "shvagent", "--config", file, "--check-config")
-	const missing = "shvagent: warning: connection.password-file: " +
-		"password file /no-such-password: no such file or directory\n" +
-		"shvagent: warning: files.root: open /no-such-directory: no such file or directory\n"
+	w.configure(file, "connection: {url: 'ssl://h'}\nfiles: {root: /no-such-directory}\n"+
+		"rules: [{commands: [less **, uptime]}]\n")
+	r = call(w, "shvagent", "--config", file, "--shvrexec", "/etc/passwd", "--check-config")
+	const missing = "shvagent: warning: files.root: open /no-such-directory: no such file or directory\n" +
+		"shvagent: warning: --shvrexec: no session can begin: exec: \"/etc/passwd\": permission denied\n" +
+		"shvagent: warning: rule \"1\" (shvagent.yaml:3): commands: \"less **\" can start other programs or write files, " +
+		"as its users ask\n"
 	if r.code != 0 || string(r.stderr) != missing {
-		t.Errorf("%d, %s", r.code, r.stderr)
-	}
-	r = call(w, "shvagent", "--url", "ssl://h", "--shvrexec", "/etc/passwd", "--check-config")
-	const denied = "shvagent: warning: --shvrexec: no session can begin: exec: \"/etc/passwd\": permission denied\n"
-	if r.code != 0 || string(r.stderr) != denied {
 		t.Errorf("%d, %s", r.code, r.stderr)
 	}
 	r = call(w, "shvagent", "--config", file, "--mount", "c", "--print-config")
