@@ -95,6 +95,7 @@ func flags() []cli.Flag {
 			DefaultText: config.DefaultText("conn-status-update-interval"),
 			Usage:       "write --conn-status-file every `TIME`; 0: never",
 		},
+		cliapp.AuditFlag(),
 		cliapp.ReadyFileFlag(),
 	}...)
 }
@@ -185,6 +186,12 @@ func run(c *cli.Context) error {
 	if err := setServices(c, config, &o); err != nil {
 		return err
 	}
+	trail, closeTrail, err := cliapp.OpenAudit(c.Context, "shvagent", config.Audit, log)
+	if err != nil {
+		return err
+	}
+	defer closeTrail()
+	o.Audit = trail
 	return agent.Run(c.Context, o)
 }
 

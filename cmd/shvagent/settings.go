@@ -162,6 +162,12 @@ func show(c *cli.Context, config *config.Config) error {
 				warn("files.root", err)
 			}
 		}
+		warning, faults := cliapp.CheckAudit(config.Audit)
+		if warning != "" {
+			warn("audit.file", warning)
+		} else if faults != nil {
+			faults = fmt.Errorf("audit.file: %w", faults)
+		}
 		helper, err := helperPath(c.String("shvrexec"))
 		if err == nil {
 			err = checkHelper(helper)
@@ -175,7 +181,7 @@ func show(c *cli.Context, config *config.Config) error {
 				warn(rule, text)
 			}
 		}
-		return warnings, refused(config)
+		return warnings, errors.Join(faults, refused(config))
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"shvtools/internal/broker/auth"
+	"shvtools/internal/broker/internal/record"
 	"shvtools/internal/broker/internal/replyroutes"
 	"shvtools/internal/wire/link"
 	"shvtools/internal/wire/transport"
@@ -142,7 +143,7 @@ func (b *Broker) endForbiddenLocked(endings map[*session]link.Cause) (notices []
 			continue
 		}
 		why := lost(t.with, endings[client])
-		b.forgetLocked(t)
+		b.forgetLocked(t, record.How{Cause: why})
 		notices = append(notices, t.closing(t.client, why), t.closing(t.helper, why))
 		affected = append(affected, Affected{client.id, client.Name(), "tunnel closed: " + why})
 	}

@@ -11,6 +11,7 @@ import (
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/login"
 	"shvtools/internal/shv/rpc"
+	"shvtools/internal/sys/audit"
 	"shvtools/internal/wire/link"
 )
 
@@ -162,6 +163,7 @@ func (s *session) refuseLogin(c loginCall, r *refusal, came time.Time) {
 		e.Str(zerolog.ErrorFieldName, text[:min(len(text), maxRefusal)]).Stringer("heldBack", penalty)
 	})
 	s.log.user = ""
+	s.broker.book.Write(s, audit.Record{Event: audit.LoginRefused, User: c.by.User, Cause: r.cause.Error()})
 	if !s.holdBack(penalty - time.Since(came)) {
 		return
 	}
@@ -192,6 +194,7 @@ func (s *session) holdBack(d time.Duration) bool {
 func (s *session) welcome(c loginCall) {
 	if !c.helper { // the name that a helper gives proves nothing
 		s.broker.penalties.Passed(c.by) // before the answer: the client may reconnect at once
+		s.broker.book.Write(s, audit.Record{Event: audit.Login})
 	}
 	s.login.done = true
 	s.stopDeadline()

@@ -8,6 +8,7 @@ import (
 	"shvtools/internal/broker/internal/mounts"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/rpc"
+	"shvtools/internal/sys/audit"
 	"shvtools/internal/wire/link"
 )
 
@@ -51,6 +52,10 @@ func (s *session) mount(path, deviceID string, welcome func()) *rpc.Error {
 	}
 	b.tellMounts()
 	s.log.Info().Str("mount", path).Bool("takenOver", taken).Msg("device mounted")
+	s.broker.book.Write(s, audit.Record{Event: audit.Mount, Path: path})
+	if taken {
+		b.book.TakenOver(s, path, before)
+	}
 	return nil
 }
 

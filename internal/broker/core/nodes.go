@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"shvtools/internal/broker/internal/own"
+	"shvtools/internal/broker/internal/record"
 	"shvtools/internal/broker/internal/shares"
 	"shvtools/internal/shv/node"
 	"shvtools/internal/shv/rpc"
@@ -81,7 +82,8 @@ func (b ownNodes) CloseTunnel(number int64, by own.Client, reason string) {
 	if reason != "" {
 		why += ": " + reason
 	}
-	by.(*session).log.Warn().Int64("tunnel", number).Str("reason", reason).Msg("tunnel closed by hand")
+	by.(*session).log.Warn().Int64("tunnel", number).Str("session", t.account.Name()).Str("of", t.client.session.Name()).
+		Str("path", t.with.Path).Str("reason", reason).Msg("tunnel closed by hand")
 	b.closeTunnel(t, why)
 }
 
@@ -114,6 +116,12 @@ func (t *tunnel) info() own.Tunnel {
 // The methods of own.Client, and of topics.Member.
 
 func (s *session) ID() int64 { return s.id }
+
+// Who is the method of record.Client.
+func (s *session) Who() record.Who {
+	return record.Who{ID: s.id, User: s.Name(), Peer: s.from.String(), Source: s.from.Source(),
+		LoggedIn: s.user.Load() != nil, Open: &s.recorded}
+}
 
 // Owner tells topics whose subscriptions the peer's are.
 func (s *session) Owner() (user string, parent bool) { return s.Name(), s.parent != nil }

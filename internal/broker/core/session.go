@@ -10,6 +10,7 @@ import (
 	"shvtools/internal/broker/auth"
 	"shvtools/internal/broker/internal/childbroker"
 	"shvtools/internal/broker/internal/door"
+	"shvtools/internal/broker/internal/record"
 	"shvtools/internal/broker/internal/replyroutes"
 	"shvtools/internal/broker/internal/shares"
 	"shvtools/internal/broker/internal/stall"
@@ -67,6 +68,8 @@ type session struct {
 
 	ready  atomic.Bool   // its login is answered
 	missed atomic.Uint64 // signals that it was too slow for
+
+	recorded atomic.Int32 // calls of the peer in broker.book
 
 	// Guarded by broker.mu.
 	admitted   auth.Login  // the login of user, as it was accepted
@@ -173,6 +176,7 @@ func (s *session) end(cause link.Cause) {
 	b.topics.RemoveAll(s)
 	s.owner.Load().Leave()
 	b.tellMounts()
+	b.book.Gone(s.id, cause)
 	s.logEnd(cause, unmounted)
 	for _, n := range notices {
 		n.send()
@@ -219,7 +223,8 @@ func (s *session) logEnd(cause link.Cause, unmounted string) {
 	if unmounted != "" {
 		event = event.Str("mount", unmounted)
 	}
-	event.Msg("client gone")
+	event.Str("closedBy", record.ClosedBy(cause)).Msg("client gone")
+	s.broker.book.LoggedOut(s, unmounted, cause.String(), time.Since(s.since), s.traffic())
 }
 
 // message handles a message of the peer.

@@ -18,6 +18,7 @@ import (
 	"shvtools/internal/device/policy"
 	"shvtools/internal/device/ptyproc"
 	"shvtools/internal/shv/rpc"
+	"shvtools/internal/sys/audit"
 	"shvtools/internal/sys/lograte"
 	"shvtools/internal/sys/timerslack"
 )
@@ -59,6 +60,9 @@ type helper struct {
 	use   policy.Use
 	since time.Time    // has a monotonic clock reading
 	group atomic.Int64 // process group of the session; 0: not started
+
+	begun  chan struct{} // closed when the session may begin, or was refused
+	record *account      // set before begun is closed; nil: the session was refused
 }
 
 // job is what a helper is started for.
@@ -66,7 +70,8 @@ type job struct {
 	line   helperline.Line
 	owner  string // the user whose quota counts
 	use    policy.Use
-	socket *os.File // for an in-band session; nil: none; start does not close it
+	record audit.Record // of its start, as far as the caller knows it
+	socket *os.File     // for an in-band session; nil: none; start does not close it
 	// failed is called if the helper ends before its session begins and has not told the
 	// caller why.
 	failed func(error)
@@ -84,6 +89,13 @@ func (h *helpers) start(j job) error {
 	if err != nil {
 		return err
 	}
+	// The helper does nothing before it has its line, and gets none if the session must not begin.
+	p.record, err = begin(h.opts.Audit, j.started(), &j.line.Policy)
+	close(p.begun)
+	if err != nil {
+		_ = p.cmd.Process.Kill()
+		return err
+	}
 	// A helper that does not read its line has ended, or is ended here; watch tells the
 	// caller then.
 	_ = p.stdin.SetWriteDeadline(time.Now().Add(lineWait))
@@ -91,6 +103,19 @@ func (h *helpers) start(j job) error {
 		_ = p.cmd.Process.Kill()
 	}
 	return nil
+}
+
+// started returns the record of the start of the session.
+func (j *job) started() audit.Record {
+	r := j.record
+	r.Session, r.Use = j.line.Session, j.use.String()
+	if wanted, err := j.line.Call.Wanted(); err == nil {
+		r.Command = wanted.Line
+		if wanted.Line == "" && len(wanted.Argv) > 0 {
+			r.Command = audit.CommandText(wanted.Argv)
+		}
+	}
+	return r
 }
 
 // spawn starts the program.
@@ -122,7 +147,7 @@ func (h *helpers) spawn(j job) (*helper, error) {
 	if err := timerslack.Start(timerslack.Calm, cmd.Start); err != nil {
 		return nil, fmt.Errorf("cannot start a session on the device: %w", err)
 	}
-	p := &helper{cmd: cmd, stdin: stdin, user: j.owner, use: j.use, since: time.Now()}
+	p := &helper{cmd: cmd, stdin: stdin, user: j.owner, use: j.use, since: time.Now(), begun: make(chan struct{})}
 	h.running[p] = struct{}{}
 	h.waiter.Go(func() { h.watch(p, stdout, j.failed) })
 	return p, nil
@@ -172,9 +197,13 @@ func (h *helpers) enter(owner string) (leave func(), err error) {
 
 // watch reads the helper's lines, waits for its end and cleans up after it.
 func (h *helpers) watch(p *helper, stdout io.Reader, failed func(error)) {
+	var ended *helperline.Ended
 	for lines := bufio.NewScanner(stdout); lines.Scan(); {
 		if group, ok := helperline.ParseStarted(lines.Bytes()); ok {
 			p.group.Store(int64(group))
+		}
+		if e, ok := helperline.ParseEnded(lines.Bytes()); ok {
+			ended = &e
 		}
 	}
 	_, _ = io.Copy(io.Discard, stdout) // after a line that is too long, so that the helper does not block
@@ -187,6 +216,11 @@ func (h *helpers) watch(p *helper, stdout io.Reader, failed func(error)) {
 		h.none = nil
 	}
 	h.mu.Unlock()
+	<-p.begun
+	if p.record == nil {
+		return // the caller knows
+	}
+	p.record.reported(ended, err)
 	if err == nil {
 		return // also the C++ helper returns 0 after its session
 	}

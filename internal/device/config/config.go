@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"shvtools/internal/device/policy"
+	"shvtools/internal/sys/audit"
 	"shvtools/internal/sys/conf"
 	"shvtools/internal/wire/transport"
 )
@@ -40,6 +41,7 @@ type Config struct {
 	Total        int // sessions at once
 	PerUser      int // 0: as many as Total
 	Policy       *policy.Policy
+	Audit        audit.Settings
 	Warnings     []string // each with its place
 
 	allowPlaintext bool    // where an entry of connection.url does not say it

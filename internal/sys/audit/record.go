@@ -49,15 +49,15 @@ type Record struct {
 	Method  string
 	Session string // the name of the session, which is the same at the broker and the device
 	Use     string // shell, commands, scripts, files or sftp
-	Command string // as a whole; the trail shortens it as it is configured
+	Command string // as a whole, unless Short; the trail shortens it as it is configured
+	Short   bool   // Shorten was called
 	Rule    string // that allowed it on the device
 	RunAs   string // the account on the device
 	Cause   string
-	Entry   string // of rights.changed: the entry, and what it was and is, without secrets
-	Was     string
-	Now     string
-	End     *End // of session.end and logout
-	Count   int  // how many records this one stands for, if it is more than one
+	Entry   string // of rights.changed
+	Change  string // of that entry: from what to what, without secrets
+	End     *End   // of session.end and logout
+	Count   int    // how many records this one stands for, if it is more than one
 
 	// Source is what refusals are limited by, beside the user.
 	Source string
@@ -95,8 +95,7 @@ type line struct {
 	Rule     string   `json:"rule,omitempty"`
 	RunAs    string   `json:"runAs,omitempty"`
 	Entry    string   `json:"entry,omitempty"`
-	Was      string   `json:"was,omitempty"`
-	Now      string   `json:"now,omitempty"`
+	Change   string   `json:"change,omitempty"`
 	Exit     *int     `json:"exit,omitempty"`
 	Signal   string   `json:"signal,omitempty"`
 	BytesIn  *int64   `json:"bytesIn,omitempty"`
@@ -133,7 +132,9 @@ func (r Record) bounded(form CommandForm) (Record, []string) {
 		r.User = note("user", r.User[from:], true)
 	}
 	r.User = strings.ToValidUTF8(r.User, "\uFFFD")
-	r.Command = form.of(r.Command)
+	if !r.Short {
+		r.Command = form.of(r.Command)
+	}
 	head(&r.Command, "command", maxCommand)
 	head(&r.Path, "path", maxPath)
 	for _, each := range []struct {
@@ -145,8 +146,7 @@ func (r Record) bounded(form CommandForm) (Record, []string) {
 	} {
 		head(each.text, each.key, maxText)
 	}
-	head(&r.Was, "was", maxPath)
-	head(&r.Now, "now", maxPath)
+	head(&r.Change, "change", maxPath)
 	if r.End != nil {
 		end := *r.End
 		head(&end.Signal, "signal", maxText)
@@ -174,7 +174,7 @@ func appendLine(dst []byte, program string, at time.Time, r Record, cut []string
 	l := line{
 		Time: at.UTC().Format(timeForm), Program: program, Event: r.Event, User: r.User, Peer: r.Peer, Client: r.Client,
 		Path: r.Path, Method: r.Method, Session: r.Session, Use: r.Use, Command: r.Command, Rule: r.Rule, RunAs: r.RunAs,
-		Entry: r.Entry, Was: r.Was, Now: r.Now, Cause: r.Cause, Count: r.Count, Cut: cut,
+		Entry: r.Entry, Change: r.Change, Cause: r.Cause, Count: r.Count, Cut: cut,
 	}
 	if r.End != nil {
 		seconds := float64(r.End.Took.Round(time.Millisecond)) / float64(time.Second)

@@ -121,6 +121,13 @@ func Open(o Options) (*Trail, error) {
 	return t, nil
 }
 
+// Shorten shortens the command of a record that somebody keeps until it is written.
+func (t *Trail) Shorten(r *Record) {
+	if t != nil && !r.Short {
+		r.Command, r.Short = t.opts.Command.of(r.Command), true
+	}
+}
+
 // Write takes a record. It does not wait; a record that finds no space is lost and
 // counted.
 func (t *Trail) Write(r Record) {
@@ -246,8 +253,8 @@ func (t *Trail) wakeLocked() {
 
 // size is what a record takes while it waits.
 func (r *Record) size() int {
-	return overhead + len(r.User) + len(r.Peer) + len(r.Path) + len(r.Method) + len(r.Command) + len(r.Rule) + len(r.Cause) +
-		len(r.Entry) + len(r.Was) + len(r.Now)
+	return overhead + len(r.User) + len(r.Peer) + len(r.Path) + len(r.Method) + len(r.Command) + len(r.Rule) +
+		len(r.Cause) + len(r.Entry) + len(r.Change)
 }
 
 // drain writes until nothing waits.
