@@ -15,7 +15,7 @@ const (
 	// late is after what time a record that is not written counts as one that cannot be.
 	late = time.Second
 	// maxWaiting bounds the records that wait to be written, in bytes.
-	maxWaiting = 4 << 20
+	maxWaiting = 16 << 20
 	// overhead is what a record that waits takes beside its texts, about, in bytes.
 	overhead = 512
 	// fewRefusals of one user and source are recorded one by one in a minute, and as many

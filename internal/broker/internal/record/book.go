@@ -1,9 +1,9 @@
 package record
 
 import (
+	"container/list"
 	"fmt"
 	"hash/maphash"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -51,7 +51,7 @@ type Book struct {
 
 // client is a client with calls in the book.
 type client struct {
-	calls []*call // the oldest first
+	calls list.List // of *call, the oldest first
 	bytes int
 }
 
@@ -64,6 +64,7 @@ type call struct {
 	session *Session
 	launch  bool   // it asks for a session, which has not begun
 	node    string // of an in-band session; "": it is none
+	at      *list.Element
 	body    uint64 // a hash of the body: a repeated request has the same
 }
 
@@ -298,7 +299,7 @@ func ofNode(w Who, m *rpc.Message, path, id string) audit.Record {
 // inBand takes a call of an in-band session: input, or its end by the user.
 func (b *Book) inBand(client int64, node string, kind kind, size int) {
 	b.mu.Lock()
-	calls := slices.Clone(b.callsLocked(client))
+	calls := b.callsLocked(client)
 	b.mu.Unlock()
 	for _, each := range calls {
 		if each.node != node {
@@ -316,7 +317,7 @@ func (b *Book) inBand(client int64, node string, kind kind, size int) {
 func (b *Book) Gone(id int64, cause link.Cause) {
 	b.mu.Lock()
 	var ended []*call
-	for _, each := range slices.Clone(b.callsLocked(id)) {
+	for _, each := range b.callsLocked(id) {
 		b.dropLocked(each)
 		ended = append(ended, each)
 	}
@@ -334,11 +335,14 @@ func (b *Book) Gone(id int64, cause link.Cause) {
 	}
 }
 
-func (b *Book) callsLocked(id int64) []*call {
+// callsLocked returns the calls of a client, the oldest first.
+func (b *Book) callsLocked(id int64) (calls []*call) {
 	if at := b.clients[id]; at != nil {
-		return at.calls
+		for e := at.calls.Front(); e != nil; e = e.Next() {
+			calls = append(calls, e.Value.(*call))
+		}
 	}
-	return nil
+	return calls
 }
 
 // add puts a call into the book; false: it is there already, so the request is a repeated one.
@@ -359,12 +363,13 @@ func (b *Book) add(c *call) bool {
 		at = new(client)
 		b.clients[c.client] = at
 	}
-	for len(at.calls) > 0 && (len(at.calls) >= maxCalls || at.bytes+c.size() > maxCallBytes) {
-		pushed = append(pushed, at.calls[0])
-		b.dropLocked(at.calls[0])
+	for at.calls.Len() > 0 && (at.calls.Len() >= maxCalls || at.bytes+c.size() > maxCallBytes) {
+		oldest := at.calls.Front().Value.(*call)
+		pushed = append(pushed, oldest)
+		b.dropLocked(oldest)
 	}
 	b.clients[c.client] = at // it may have been dropped with its last call
-	at.calls = append(at.calls, c)
+	c.at = at.calls.PushBack(c)
 	at.bytes += c.size()
 	b.calls[c.key] = c
 	if b.devices[c.device] == nil {
@@ -403,8 +408,7 @@ func (b *Book) dropLocked(c *call) {
 	}
 	at := b.clients[c.client]
 	at.bytes -= c.size()
-	at.calls = slices.DeleteFunc(at.calls, func(each *call) bool { return each == c })
-	if len(at.calls) == 0 {
+	if at.calls.Remove(c.at); at.calls.Len() == 0 {
 		delete(b.clients, c.client)
 	}
 	c.open.Add(-1)
