@@ -107,7 +107,7 @@ func (t *tunnel) info() own.Tunnel {
 	client := t.client.session
 	return own.Tunnel{
 		Number: t.number, User: client.userName(), ClientID: client.id, ClientPeer: client.from.String(),
-		Path: t.with.Path, Method: t.with.Method,
+		Path: t.with.Path, Method: t.with.Method, Session: t.account.Name(),
 		AgentID: t.agent.id, AgentMountPoint: t.agentAt, AgentPeer: t.agent.from.String(), HelperID: t.helper.session.id,
 		Since: t.since, BytesToDevice: t.toHelper.Load(), BytesToClient: t.toClient.Load(),
 	}
