@@ -264,10 +264,12 @@ func (b *Broker) endTunnelsOfLocked(s *session, cause link.Cause) (notices []not
 		if s != t.client.session {
 			why, other = "the device restarted or lost its connection: "+cause.String(), t.client
 		}
-		b.forgetLocked(t, record.How{Cause: why})
-		if !b.closed {
+		if b.closed {
+			why = stopping
+		} else {
 			notices = append(notices, t.closing(other, why))
 		}
+		b.forgetLocked(t, record.How{Cause: why})
 	}
 	return notices
 }

@@ -331,6 +331,9 @@ func (b *Book) Gone(id int64, cause link.Cause) {
 		if each.client == id {
 			why = "the user has gone: "
 		}
+		if cause == link.Shutdown {
+			why = "the broker is stopping: "
+		}
 		each.session.End(How{Cause: why + cause.String()})
 	}
 }
