@@ -60,7 +60,8 @@ func TestEachEndOfATunnelIsRecorded(t *testing.T) {
 		"the broker stops": {func(w *world.World, _ *world.Tunnel) {
 			w.Drain(context.Background(), core.Drain{})
 		}, `"cause":"the broker is stopping"`},
-		"the broker is closed": {func(w *world.World, _ *world.Tunnel) { w.Broker.Close() }, `"cause":"the broker is stopping"`},
+		"the broker is closed": {func(w *world.World, _ *world.Tunnel) { w.Broker.Close() },
+			`"cause":"the broker is stopping"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o, file := audited(t, audit.Settings{})

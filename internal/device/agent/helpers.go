@@ -58,6 +58,7 @@ type helper struct {
 	stdin deadlineWriter // its end tells the helper that the agent is lost
 	user  string         // whose session it is
 	use   policy.Use
+	name  string       // of the session
 	since time.Time    // has a monotonic clock reading
 	group atomic.Int64 // process group of the session; 0: not started
 
@@ -147,7 +148,8 @@ func (h *helpers) spawn(j job) (*helper, error) {
 	if err := timerslack.Start(timerslack.Calm, cmd.Start); err != nil {
 		return nil, fmt.Errorf("cannot start a session on the device: %w", err)
 	}
-	p := &helper{cmd: cmd, stdin: stdin, user: j.owner, use: j.use, since: time.Now(), begun: make(chan struct{})}
+	p := &helper{cmd: cmd, stdin: stdin, user: j.owner, use: j.use, name: j.line.Session, since: time.Now(),
+		begun: make(chan struct{})}
 	h.running[p] = struct{}{}
 	h.waiter.Go(func() { h.watch(p, stdout, j.failed) })
 	return p, nil
@@ -309,7 +311,7 @@ func (h *helpers) list() []Session {
 	all := make([]Session, 0, len(h.running))
 	for p := range h.running {
 		all = append(all, Session{
-			User: p.user, Use: p.use.String(), Helper: p.cmd.Process.Pid, For: time.Since(p.since),
+			User: p.user, Use: p.use.String(), Name: p.name, Helper: p.cmd.Process.Pid, For: time.Since(p.since),
 		})
 	}
 	slices.SortFunc(all, func(a, b Session) int { return cmp.Compare(b.For, a.For) })
