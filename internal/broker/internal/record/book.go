@@ -152,7 +152,21 @@ func chain(m *rpc.Message, user string) string {
 // be recorded. Requests that are no sessions cost next to nothing.
 func (b *Book) Called(c Client, m *rpc.Message, path []byte, device int64) *rpc.Error {
 	kind := kindOf(path, m.Method())
-	if kind == none || isQuery(m.Body()) {
+	if kind == none {
+		return nil
+	}
+	return b.called(c, m, path, device, kind)
+}
+
+// called is Called for a call that is a session, or belongs to one. It has a stack of its own: that of
+// a read loop is small, and most calls are no sessions.
+func (b *Book) called(c Client, m *rpc.Message, path []byte, device int64, kind kind) (refused *rpc.Error) {
+	link.Aside(func() { refused = b.take(c, m, path, device, kind) })
+	return refused
+}
+
+func (b *Book) take(c Client, m *rpc.Message, path []byte, device int64, kind kind) *rpc.Error {
+	if isQuery(m.Body()) {
 		return nil
 	}
 	w := c.Who()

@@ -76,7 +76,7 @@ func (b *book) records() string {
 	return strings.Join(all, "\n")
 }
 
-func message(t *testing.T, text string, args ...any) *rpc.Message {
+func message(t testing.TB, text string, args ...any) *rpc.Message {
 	t.Helper()
 	v, err := cpon.Parse(fmt.Appendf(nil, text, args...), chainpack.Limits{})
 	if err != nil {
@@ -359,4 +359,13 @@ func FuzzWhatALaunchAsksFor(f *testing.F) {
 			t.Error("a call is left")
 		}
 	})
+}
+
+func BenchmarkOrdinaryCall(b *testing.B) {
+	book, c := record.New(nil), eva()
+	m, path := message(b, `<1:1,8:3,9:"dev/temperature",10:"get",11:7>i{}`), []byte("dev/temperature")
+	b.ReportAllocs()
+	for b.Loop() {
+		book.Called(c, m, path, 9)
+	}
 }
