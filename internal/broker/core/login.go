@@ -11,7 +11,6 @@ import (
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/login"
 	"shvtools/internal/shv/rpc"
-	"shvtools/internal/sys/audit"
 	"shvtools/internal/wire/link"
 )
 
@@ -119,12 +118,12 @@ func (s *session) readLogin(m *rpc.Message, from rpc.Address) (c loginCall, err 
 	c = loginCall{from: from}
 	c.login, _ = content.Value.Get("login")
 	c.options, _ = content.Value.Get("options")
-	c.secret, c.helper = tunnelSecret(c.options)
+	c.secret, c.helper = login.TunnelSecret(c.options)
 	if !c.helper && b.draining.Load() {
 		b.stats.logins[LoginStopping].Add(1)
 		return c, rpc.Errorf(rpc.CodeTryAgainLater, stopping)
 	}
-	c.by = door.Attempt{Source: s.from.Source(), User: stringField(c.login, "user")}
+	c.by = door.Attempt{Source: s.from.Source(), User: login.Field(c.login, "user")}
 	return c, nil
 }
 
@@ -163,7 +162,7 @@ func (s *session) refuseLogin(c loginCall, r *refusal, came time.Time) {
 		e.Str(zerolog.ErrorFieldName, text[:min(len(text), maxRefusal)]).Stringer("heldBack", penalty)
 	})
 	s.log.user = ""
-	s.broker.book.Write(s, audit.Record{Event: audit.LoginRefused, User: c.by.User, Cause: r.cause.Error()})
+	s.broker.book.LoginRefused(s, c.by.User, r.cause.Error())
 	if !s.holdBack(penalty - time.Since(came)) {
 		return
 	}
@@ -194,7 +193,7 @@ func (s *session) holdBack(d time.Duration) bool {
 func (s *session) welcome(c loginCall) {
 	if !c.helper { // the name that a helper gives proves nothing
 		s.broker.penalties.Passed(c.by) // before the answer: the client may reconnect at once
-		s.broker.book.Write(s, audit.Record{Event: audit.Login})
+		s.broker.book.LoggedIn(s)
 	}
 	s.login.done = true
 	s.stopDeadline()
@@ -234,8 +233,8 @@ func (s *session) admit(c loginCall) *refusal {
 	if err := s.enter(c.login); err != nil {
 		return refuseGuess(c.by.User, err)
 	}
-	name, loginType := s.Name(), stringField(c.login, "type")
-	if !s.from.IsLocal() && auth.WellKnownLogin(name, stringField(c.login, "password"), loginType, s.login.nonce) {
+	name, loginType := s.Name(), login.Field(c.login, "type")
+	if !s.from.IsLocal() && auth.WellKnownLogin(name, login.Field(c.login, "password"), loginType, s.login.nonce) {
 		s.leave()
 		return refuse(rpc.Errorf(rpc.CodeException,
 			"the password of user %s is one that everybody knows: it is good on the broker's own machine only", name))
@@ -261,16 +260,4 @@ func (s *session) admit(c loginCall) *refusal {
 		s.startChild()
 	}
 	return nil
-}
-
-// tunnelSecret returns the secret of a helper; ok is false if the login is not a helper's.
-func tunnelSecret(options chainpack.Value) (secret string, ok bool) {
-	tunnel, _ := options.Get("tunnel")
-	return stringField(tunnel, "secret"), tunnel.Kind() == chainpack.KindMap
-}
-
-func stringField(v chainpack.Value, name string) string {
-	field, _ := v.Get(name)
-	text, _ := field.AsString()
-	return text
 }

@@ -8,7 +8,6 @@ import (
 	"shvtools/internal/broker/internal/mounts"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/rpc"
-	"shvtools/internal/sys/audit"
 	"shvtools/internal/wire/link"
 )
 
@@ -52,10 +51,7 @@ func (s *session) mount(path, deviceID string, welcome func()) *rpc.Error {
 	}
 	b.tellMounts()
 	s.log.Info().Str("mount", path).Bool("takenOver", taken).Msg("device mounted")
-	s.broker.book.Write(s, audit.Record{Event: audit.Mount, Path: path})
-	if taken {
-		b.book.TakenOver(s, path, before)
-	}
+	b.book.Mounted(s, path, taken, before)
 	return nil
 }
 

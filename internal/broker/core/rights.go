@@ -6,19 +6,20 @@ import (
 	"shvtools/internal/broker/auth"
 	"shvtools/internal/broker/internal/replyroutes"
 	"shvtools/internal/shv/chainpack"
+	"shvtools/internal/shv/login"
 	"shvtools/internal/shv/rpc"
 	"shvtools/internal/shv/shvpath"
 	"shvtools/internal/wire/link"
 )
 
 // enter checks a login and gives the session its user. It may take some time.
-func (s *session) enter(login chainpack.Value) error {
+func (s *session) enter(call chainpack.Value) error {
 	b := s.broker
 	admitted, err := b.opts.Users.Check(s.link.Done(), auth.Attempt{
-		User:     stringField(login, "user"),
-		Password: stringField(login, "password"),
-		Token:    stringField(login, "token"),
-		Type:     stringField(login, "type"),
+		User:     login.Field(call, "user"),
+		Password: login.Field(call, "password"),
+		Token:    login.Field(call, "token"),
+		Type:     login.Field(call, "type"),
 		Nonce:    s.login.nonce,
 		From:     s.from.Addr,
 		Now:      time.Now(),
@@ -58,13 +59,13 @@ func (s *session) leave() {
 // point of its id in the configuration, if its user may have that, otherwise the one that
 // it asks for (spec.md 7.2).
 func (s *session) place(device chainpack.Value) (path, deviceID string) {
-	if id := stringField(device, "deviceId"); id != "" {
+	if id := login.Field(device, "deviceId"); id != "" {
 		at, known := s.broker.opts.Users.Load().DeviceMount(id)
 		if user := s.user.Load(); known && user.ByDeviceID {
 			return at, id
 		}
 	}
-	return string(shvpath.Clean([]byte(stringField(device, "mountPoint")))), ""
+	return string(shvpath.Clean([]byte(login.Field(device, "mountPoint")))), ""
 }
 
 // mayBeMounted reports whether a device of the user may be mounted at a clean path.
@@ -106,16 +107,6 @@ func (s *session) expire() {
 	}
 }
 
-// causes are those of links that end for a loss.
-var causes = map[auth.Loss]link.Cause{
-	auth.Removed:          link.UserRemoved,
-	auth.Deactivated:      link.UserDeactivated,
-	auth.Expired:          link.UserExpired,
-	auth.PasswordChanged:  link.PasswordChanged,
-	auth.AddressDenied:    link.AddressDenied,
-	auth.CertificateTaken: link.CertificateTaken,
-}
-
 // judgeLocked gives the session its rights of a directory and returns link.Open. If the
 // session must end, it takes all its rights and returns the cause with which the caller
 // closes the link. A helper must end when its agent must.
@@ -128,7 +119,7 @@ func (s *session) judgeLocked(d *auth.Directory, now time.Time) link.Cause {
 		return link.Open // not logged in yet
 	}
 	user, loss := who.admitted.Lost(d, who.from.Addr, now)
-	cause := causes[loss]
+	cause := loss.Cause()
 	if loss == auth.Kept && s.ticket == nil && s.mountPoint != "" && !s.mayBeMounted(user, d, s.mountPoint, s.deviceID) {
 		cause = link.MountDenied
 	}

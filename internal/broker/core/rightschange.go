@@ -12,7 +12,6 @@ import (
 	"shvtools/internal/shv/login"
 	"shvtools/internal/shv/node"
 	"shvtools/internal/shv/rpc"
-	"shvtools/internal/sys/audit"
 )
 
 // maxEdits bounds the changes of rights that wait for the disk.
@@ -50,9 +49,9 @@ func (b *Broker) changeAsideLocked(r *node.Request, change func() (string, error
 	s := r.Caller.(*session)
 	b.running.Go(func() {
 		what, err := b.change(change, done)
-		b.book.Changed(s, audit.Record{Path: r.Path, Method: r.Method, Entry: strings.Join(names, " "), Change: what}, err)
+		b.book.Changed(s, r, what, err, names)
 		about := func(e *zerolog.Event) *zerolog.Event {
-			return e.Str("path", r.Path).Str("method", r.Method).Str("entry", strings.Join(names, " "))
+			return e.Str("path", r.Path).Str("method", r.Method).Strs("entry", names)
 		}
 		if err != nil {
 			about(s.log.Warn()).Err(err).Msg("change of rights refused")

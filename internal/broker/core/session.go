@@ -66,10 +66,9 @@ type session struct {
 	routes  replyroutes.Table            // with which the peer may answer
 	watched stall.Watch                  // of the watch alone
 
-	ready  atomic.Bool   // its login is answered
-	missed atomic.Uint64 // signals that it was too slow for
-
-	recorded atomic.Int32 // calls of the peer in broker.book
+	ready    atomic.Bool   // its login is answered
+	missed   atomic.Uint64 // signals that it was too slow for
+	recorded atomic.Int32  // calls of the peer in broker.book
 
 	// Guarded by broker.mu.
 	admitted   auth.Login  // the login of user, as it was accepted

@@ -129,9 +129,7 @@ func (b *Broker) create(s *session, m *rpc.Message, toID int64) (*session, *tunn
 		return nil, nil, dropQuietly
 	}
 	var with replyroutes.Right
-	var may bool
-	var name string
-	agent := s
+	may, name, agent := false, "", s
 	if s.ticket != nil {
 		with, agent, may, name = s.ticket.with, s.ticket.agent, !s.ticket.tunnelled, rpc.SessionNameOf(s.ticket.key)
 	} else {

@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"fmt"
 	"hash/maphash"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -111,8 +112,20 @@ func (b *Book) NodeDenied(r *node.Request, why *rpc.Error) {
 	}
 }
 
-// TakenOver records that a device took the mount point of another one.
-func (b *Book) TakenOver(c Client, path string, before Client) {
+// LoggedIn records a login.
+func (b *Book) LoggedIn(c Client) { b.Write(c, audit.Record{Event: audit.Login}) }
+
+// LoginRefused records that a login was refused; user is the name that the peer gave.
+func (b *Book) LoginRefused(c Client, user, why string) {
+	b.Write(c, audit.Record{Event: audit.LoginRefused, User: user, Cause: why})
+}
+
+// Mounted records that a device was mounted, and whose mount point it has taken, if it has.
+func (b *Book) Mounted(c Client, path string, taken bool, before Client) {
+	b.Write(c, audit.Record{Event: audit.Mount, Path: path})
+	if !taken {
+		return
+	}
 	w := before.Who()
 	b.Write(c, audit.Record{
 		Event: audit.Takeover, Path: path, Cause: fmt.Sprintf("from client %d of %s at %s", w.ID, w.User, w.Peer),
@@ -431,16 +444,19 @@ func (b *Book) dropLocked(c *call) {
 	c.open.Add(-1)
 }
 
-// Changed records a change of rights that a client has asked for, or why there was none.
-func (b *Book) Changed(c Client, r audit.Record, err error) {
-	r.Event = audit.RightsChanged
+// Changed records what a call has changed of rights, and in which entries of a table, or why it has
+// not. A call that names none reads the configuration again.
+func (b *Book) Changed(c Client, r *node.Request, what string, err error, entries []string) {
+	record := audit.Record{
+		Event: audit.RightsChanged, Path: r.Path, Method: r.Method, Entry: strings.Join(entries, " "), Change: what,
+	}
 	switch {
 	case err != nil:
-		r.Event, r.Cause = audit.CallDenied, "refused: "+err.Error()
-	case r.Entry == "" && r.Change == "":
-		r.Event = audit.Reload
+		record.Event, record.Cause = audit.CallDenied, "refused: "+err.Error()
+	case len(entries) == 0:
+		record.Event = audit.Reload
 	}
-	b.Write(c, r)
+	b.Write(c, record)
 }
 
 // text returns a value for a record.

@@ -15,6 +15,7 @@ import (
 	"shvtools/internal/broker/internal/tunnels"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/cpon"
+	"shvtools/internal/shv/node"
 	"shvtools/internal/shv/rpc"
 	"shvtools/internal/sys/audit"
 	"shvtools/internal/wire/link"
@@ -65,7 +66,7 @@ func (b *book) records() string {
 			b.t.Fatal(err)
 		}
 		short := fmt.Sprint(r["event"])
-		for _, key := range []string{"user", "path", "method", "session", "use", "command", "exit", "signal", "bytesIn",
+		for _, key := range []string{"user", "path", "method", "entry", "change", "session", "use", "command", "exit", "signal", "bytesIn",
 			"bytesOut", "cause"} {
 			if v, ok := r[key]; ok {
 				short += fmt.Sprintf(" %s=%v", key, v)
@@ -312,21 +313,25 @@ func TestCallThatCannotBeRecordedIsRefused(t *testing.T) {
 func TestOtherEvents(t *testing.T) {
 	b, c := newBook(t, audit.Settings{}), eva()
 	b.Denied(c, message(t, `<1:1,8:3,10:"get",16:"ida">i{}`), []byte("dev"), "no rule")
-	b.Changed(c, audit.Record{Path: "users", Method: "setValue", Entry: "mal", Was: "1", Now: "2"}, nil)
-	b.Changed(c, audit.Record{Path: "users", Method: "setValue", Entry: "mal", Was: "1", Now: "1"}, nil)
-	b.Changed(c, audit.Record{Path: "users", Method: "setValue", Entry: "mal"}, errors.New("read-only"))
-	b.Changed(c, audit.Record{Path: "app", Method: "reloadConfig"}, nil)
+	set, reload := &node.Request{Path: "users", Method: "setValue"}, &node.Request{Path: "app", Method: "reloadConfig"}
+	b.Changed(c, set, "roles: a -> b", nil, []string{"mal"})
+	b.Changed(c, set, "", errors.New("read-only"), []string{"mal"})
+	b.Changed(c, reload, "", nil, nil)
 	b.LoggedOut(c, "dev", "idle", 0, link.Traffic{BytesIn: 3, BytesOut: 4})
-	b.TakenOver(c, "dev", eva())
+	b.Mounted(c, "dev", true, eva())
+	b.Mounted(c, "other", false, nil)
+	b.LoginRefused(c, "mal", "wrong")
 	b.expect(
 		"call.denied user=ida;eva path=dev method=get cause=no rule",
-		"rights.changed user=eva path=users method=setValue",
-		"rights.changed user=eva path=users method=setValue cause=passwords and tokens are not shown",
-		"call.denied user=eva path=users method=setValue cause=refused: read-only",
+		"rights.changed user=eva path=users method=setValue entry=mal change=roles: a -> b",
+		"call.denied user=eva path=users method=setValue entry=mal cause=refused: read-only",
 		"reload user=eva path=app method=reloadConfig",
 		"unmount user=eva path=dev cause=idle",
 		"logout user=eva bytesIn=3 bytesOut=4 cause=idle",
+		"mount user=eva path=dev",
 		"takeover user=eva path=dev cause=from client 7 of eva at 10.0.0.1:5",
+		"mount user=eva path=other",
+		"login.refused user=mal cause=wrong",
 	)
 	stranger := &someone{}
 	b = newBook(t, audit.Settings{})
