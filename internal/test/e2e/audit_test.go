@@ -260,8 +260,8 @@ func TestRefusalsAndLoginsAreRecorded(t *testing.T) {
 	want := []string{
 		"login user=device", "mount path=test/agent", "login.refused user=eva cause=unknown user or wrong password",
 		"call.denied user=eva path=.broker/access/users method=value",
-		`rights.changed user=root entry=mal was= now={"roles":["operators"]}`,
-		`rights.changed user=root entry=mal was={"roles":["operators"]} now={"deactivated":true`,
+		"rights.changed user=root entry=mal change=added",
+		"rights.changed user=root entry=mal change=deactivated: null -> true",
 		"logout user=eva",
 	}
 	expectEvents(t, w.atBroker, want...)
@@ -270,7 +270,7 @@ func TestRefusalsAndLoginsAreRecorded(t *testing.T) {
 		[]byte("Plain")) {
 		t.Error("a password is in the record")
 	}
-	w.broker.says(t, "rights changed", "entry=mal", "now=")
+	w.broker.says(t, "rights changed", "mal", "change=")
 	w.broker.says(t, "client gone", "user=eva", "closedBy=peer")
 }
 
@@ -319,7 +319,7 @@ func (e event) has(text string) bool {
 	return true
 }
 
-var fieldNames = []string{"user", "path", "method", "entry", "was", "now", "cause", "use"}
+var fieldNames = []string{"user", "path", "method", "entry", "change", "cause", "use"}
 
 // logrotate moves the files away and sends HUP, while sessions go on.
 func TestRotatedRecordsGoOn(t *testing.T) {
