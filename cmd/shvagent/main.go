@@ -99,6 +99,7 @@ func flags() []cli.Flag {
 			DefaultText: config.DefaultText("conn-status-update-interval"),
 			Usage:       "write --conn-status-file every `TIME`; 0: never",
 		},
+		cliapp.AuditFlag(),
 		cliapp.ReadyFileFlag(),
 	}...)
 }
@@ -165,10 +166,17 @@ func run(c *cli.Context) error {
 	cliapp.SpareThreads(spareThreads)
 	told, stopTelling := tell(c.Context, config, log)
 	defer stopTelling()
+	trail, closeTrail, err := cliapp.OpenAudit(c.Context, "shvagent", config.Audit, log)
+	if err != nil {
+		return err
+	}
+	defer closeTrail()
 	inForce := agent.NewInForce(terms(config, places))
 	systemd, stopNotifying := notify(c.Context, told, inForce, log)
 	defer stopNotifying()
-	reloads := &reloading{command: c, started: config, now: config, inForce: inForce, systemd: systemd, log: log}
+	reloads := &reloading{
+		command: c, started: config, now: config, inForce: inForce, systemd: systemd, audit: trail, log: log,
+	}
 	defer reloads.watch(hups)()
 	cut, stopWatching := secondSignal()
 	defer stopWatching()
@@ -184,6 +192,7 @@ func run(c *cli.Context) error {
 		InForce:    inForce,
 		Cut:        cut,
 		Status:     told,
+		Audit:      trail,
 		Log:        log,
 		Ready: func() error {
 			if file := c.String(cliapp.FlagReadyFile); file != "" {

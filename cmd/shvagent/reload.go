@@ -13,6 +13,7 @@ import (
 
 	"shvtools/internal/device/agent"
 	"shvtools/internal/device/config"
+	"shvtools/internal/sys/audit"
 )
 
 // reloading holds what a reload changes.
@@ -22,6 +23,7 @@ type reloading struct {
 	now     *config.Config // the last one whose policy was put in force
 	inForce *agent.InForce
 	systemd *supervisor
+	audit   *audit.Trail
 	log     zerolog.Logger
 }
 
@@ -65,6 +67,7 @@ func (r *reloading) reload() {
 			r.log.Error().Str("fault", strings.TrimSpace(line)).
 				Msg("configuration not reloaded; the old policy stays in force")
 		}
+		r.audit.Write(audit.Record{Event: audit.Reload, Cause: "refused: " + strings.ReplaceAll(err.Error(), "\n", "; ")})
 		return
 	}
 	for _, text := range c.Warnings {
@@ -83,6 +86,7 @@ func (r *reloading) reload() {
 	ended := r.inForce.Replace(t)
 	rules := c.RulesFrom(r.now)
 	r.now = c
+	r.audit.Write(audit.Record{Event: audit.Reload})
 	r.log.Info().Int("rules", len(c.Policy.Rules)).Strs("added", rules.Added).Strs("removed", rules.Removed).
 		Strs("changed", rules.Changed).Int("ended", ended).
 		Msg("configuration reloaded: the policy is in force")

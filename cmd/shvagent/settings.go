@@ -23,7 +23,11 @@ import (
 
 // load reads the configuration that the flags name, or the default one.
 func load(c *cli.Context) (*config.Config, error) {
-	config, err := config.Load(sources(c))
+	read := config.Load
+	if c.Bool(cliapp.FlagCheckConfig) {
+		read = config.Check
+	}
+	config, err := read(sources(c))
 	if err != nil {
 		return nil, cliapp.ConfigError(c, err)
 	}
@@ -164,7 +168,13 @@ func socketPath(config *config.Config) string {
 func show(c *cli.Context, config *config.Config) error {
 	return cliapp.ShowConfig(c, config.Print, config.Warnings, func() (warnings []string, faults error) {
 		warnings = append(cautions(config, true), checkUsers(c, config)...)
-		return warnings, errors.Join(refused(config), checkReach(config))
+		warning, faults := cliapp.CheckAudit(config.Audit)
+		if warning != "" {
+			warnings = append(warnings, "audit.file: "+warning)
+		} else if faults != nil {
+			faults = fmt.Errorf("audit.file: %w", faults)
+		}
+		return warnings, errors.Join(refused(config), checkReach(config), faults)
 	})
 }
 

@@ -86,7 +86,8 @@ func reportText(r agent.Report) string {
 		if user == "" {
 			user = "(no user id)"
 		}
-		fmt.Fprintf(&b, "  %s: %s for %v, process %d\n", visible.String(user), s.Use, seconds(s.For.Seconds()), s.Helper)
+		fmt.Fprintf(&b, "  %s: %s for %v, process %d, session %s\n", visible.String(user), s.Use,
+			seconds(s.For.Seconds()), s.Helper, s.Name)
 	}
 	return b.String()
 }

@@ -119,6 +119,7 @@ func main() {
 				Name: "journal-unsafe", DisableDefaultText: true,
 				Usage: "show everything in the journal, also passwords and keystrokes",
 			},
+			cliapp.AuditFlag(),
 			&cli.StringFlag{
 				Name: "metrics-listen",
 				Usage: "serve /metrics, /healthz and /readyz over HTTP on `HOST:PORT`, such as 127.0.0.1:9375, or on " +
@@ -175,6 +176,11 @@ func run(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	trail, closeTrail, err := cliapp.OpenAudit(c.Context, "shvbroker", s.config.Audit, log)
+	if err != nil {
+		return err
+	}
+	defer closeTrail()
 	address, urls := advertised(s.config.Advertise)
 	cliapp.OutliveReaders()
 	err = daemon.Run(c.Context, daemon.Options{
@@ -189,6 +195,7 @@ func run(c *cli.Context) error {
 		AdvertiseURLs: urls,
 
 		Journal:   journal,
+		Audit:     trail,
 		ReadyFile: c.String(cliapp.FlagReadyFile),
 
 		Version: cliapp.Version(),

@@ -184,6 +184,13 @@ func (s *settings) checkFiles() (warnings []string, err error) {
 			warnings = append(warnings, c.Where("")+": "+text)
 		}
 	}
+	warning, err := cliapp.CheckAudit(s.config.Audit)
+	if warning != "" {
+		warnings = append(warnings, "audit.file: "+warning)
+	}
+	if err != nil {
+		faults = append(faults, fmt.Errorf("audit.file: %w", err))
+	}
 	return warnings, errors.Join(faults...)
 }
 

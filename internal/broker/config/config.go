@@ -19,6 +19,7 @@ import (
 
 	"shvtools/internal/broker/auth"
 	"shvtools/internal/broker/limits"
+	"shvtools/internal/sys/audit"
 	"shvtools/internal/sys/conf"
 	"shvtools/internal/wire/transport"
 )
@@ -50,6 +51,7 @@ type Config struct {
 	RefuseTakeover bool
 	Limits         limits.Limits
 	Operation      Operation
+	Audit          audit.Settings
 	Connections    []Connection    // to parent brokers
 	Advertise      []transport.URL // where helpers are told to connect; empty: where their agents did
 	AccessFile     string          // "": rights cannot be changed at run time

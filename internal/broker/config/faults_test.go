@@ -25,7 +25,7 @@ func TestFaultsHaveTheirPlaceAndSayWhatWasExpected(t *testing.T) {
 		{"top", "- x\n", `f:1:1: not a map (want {name: …})`},
 		{"unknown key", "listen: []\nacess: {}\n",
 			`f:2:1: acess: unknown key (want name, listen, allow-plaintext, min-tls, sha1-logins, ` +
-				`takeover, connections, tunnel, limits, metrics, drain, ` +
+				`takeover, connections, tunnel, limits, audit, metrics, drain, ` +
 				`access-file, accounts or access)`},
 		{"key twice", "name: a\nname: b\n", `f:2:1: name: the key is in line 1 already`},
 		{"not YAML", "name: [\n", `f:1:7: not YAML: while parsing a flow node`},

@@ -11,6 +11,7 @@ import (
 
 	"shvtools/internal/broker/auth"
 	"shvtools/internal/broker/limits"
+	"shvtools/internal/sys/audit"
 	"shvtools/internal/sys/conf"
 	"shvtools/internal/wire/transport"
 )
@@ -35,6 +36,7 @@ func defaults() *Config {
 		Limits: limits.Default(),
 		MinTLS: tls.VersionTLS12, SHA1Logins: true,
 		Operation: Operation{Grace: 10 * time.Second},
+		Audit:     audit.Settings{Command: audit.FirstWord},
 		base:      nobody,
 		sum:       nobody,
 		sources:   make(conf.Sources),
@@ -69,6 +71,7 @@ func newTable() *conf.Table[Config] {
 	}
 	settings = append(settings, limits.Settings(func(c *Config) *limits.Limits { return &c.Limits })...)
 	drain := conf.Between(conf.Duration, 0, maxDrain)
+	settings = append(settings, audit.Declare(func(c *Config) *audit.Settings { return &c.Audit })...)
 	settings = append(settings,
 		conf.Value("metrics.listen", "where metrics and health are served", metricsAddress,
 			func(c *Config) *string { return &c.Operation.Metrics }).OnFlag("metrics-listen"),

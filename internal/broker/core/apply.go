@@ -2,14 +2,12 @@ package core
 
 import (
 	"context"
-	"crypto/x509"
-	"errors"
 	"time"
 
 	"shvtools/internal/broker/auth"
+	"shvtools/internal/broker/internal/record"
 	"shvtools/internal/broker/internal/replyroutes"
 	"shvtools/internal/wire/link"
-	"shvtools/internal/wire/transport"
 )
 
 // Affected is a client that lost something by a change of rights.
@@ -57,7 +55,7 @@ func (b *Broker) Rejudge() []Affected {
 	found := make(map[*session]link.Cause)
 	for _, s := range certified { // this takes a while
 		if err := s.secure.Verify(); err != nil {
-			found[s] = certificateCause(err)
+			found[s] = auth.CertificateCause(err)
 			// Not by s.log: the session may be logging in at this moment.
 			b.opts.Log.Info().Int64("client", s.id).Stringer("peer", s.from).Err(err).
 				Msg("client certificate no longer valid")
@@ -75,18 +73,6 @@ func (b *Broker) Rejudge() []Affected {
 		}
 	}
 	return b.takeAwayAndUnlock(endings)
-}
-
-// certificateCause returns why a certificate is no longer valid.
-func certificateCause(err error) link.Cause {
-	var invalid x509.CertificateInvalidError
-	switch {
-	case errors.Is(err, transport.ErrRevoked):
-		return link.CertificateRevoked
-	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return link.CertificateExpired
-	}
-	return link.CertificateUntrusted
 }
 
 // takeAwayAndUnlock ends the sessions in endings, which have no rights any more, and the
@@ -149,7 +135,7 @@ func (b *Broker) endForbiddenLocked(endings map[*session]link.Cause) (notices []
 			continue
 		}
 		why := lost(t.with, endings[client])
-		b.forgetLocked(t)
+		b.forgetLocked(t, record.How{Cause: why})
 		notices = append(notices, t.closing(t.client, why), t.closing(t.helper, why))
 		affected = append(affected, Affected{client.id, client.Name(), "tunnel closed: " + why})
 	}

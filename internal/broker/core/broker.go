@@ -17,12 +17,14 @@ import (
 	"shvtools/internal/broker/internal/door"
 	"shvtools/internal/broker/internal/mounts"
 	"shvtools/internal/broker/internal/own"
+	"shvtools/internal/broker/internal/record"
 	"shvtools/internal/broker/internal/replyroutes"
 	"shvtools/internal/broker/internal/shares"
 	"shvtools/internal/broker/internal/topics"
 	"shvtools/internal/broker/internal/tunnels"
 	"shvtools/internal/broker/journal"
 	"shvtools/internal/shv/node"
+	"shvtools/internal/sys/audit"
 	"shvtools/internal/sys/lograte"
 	"shvtools/internal/wire/link"
 	"shvtools/internal/wire/transport"
@@ -53,6 +55,7 @@ type Options struct {
 	// connected: the first with a scheme that the agent accepts.
 	AdvertiseURLs []transport.URL
 	Limits        Limits
+	Audit         *audit.Trail // takes the record of who did what; may be nil
 }
 
 // Address is a host and a port for helpers to connect to.
@@ -68,6 +71,7 @@ type Broker struct {
 	nodes  *node.Tree
 	stats  counters
 	often  *lograte.Lines
+	book   *record.Book // of the sessions, for the record of who did what
 
 	connections *door.Connections
 	penalties   *door.Penalties // of failed logins
@@ -140,12 +144,14 @@ func New(o Options) *Broker {
 		renewing:  make(map[string]bool),
 		parents:   make(map[*session]struct{}),
 		runID:     rand.Text(),
+		book:      record.New(o.Audit),
 	}
 	b.often = provocable(&b.opts.Log)
 	b.topics.Exhausted = b.tooCostly
 	b.nodes = own.New(ownNodes{b}, own.Options{
 		Name: o.Name, Version: o.Version, Commit: o.Commit, Rights: o.Rights, Reload: o.Reload,
 	})
+	b.nodes.Denied = b.book.NodeDenied
 	return b
 }
 

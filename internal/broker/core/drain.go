@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"shvtools/internal/broker/internal/record"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/rpc"
 	"shvtools/internal/wire/link"
@@ -103,7 +104,7 @@ func (b *Broker) endTunnels() (notices []notice) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, t := range b.tunnels {
-		if b.forgetLocked(t) { // each occurs twice
+		if b.forgetLocked(t, record.How{Cause: stopping}) { // each occurs twice
 			notices = append(notices, t.closing(t.client, stopping), t.closing(t.helper, stopping))
 		}
 	}

@@ -29,7 +29,7 @@ func (s *session) findTunnel(m *rpc.Message, toID int64, with replyroutes.Right)
 	}
 	if s.child != nil {
 		b.mu.Lock()
-		b.expected.Add(tunnels.NewKey(toID, m.ID(), m.Callers()), s.id, with, time.Now())
+		b.expected.Add(tunnels.NewKey(toID, m.ID(), m.Callers()), s.id, with, rpc.SessionName(m.Tunnel().Secret), time.Now())
 		b.mu.Unlock()
 	}
 	back := append(rpc.CallerIDs(nil), m.RevCallers()...)

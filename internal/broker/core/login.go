@@ -158,6 +158,7 @@ func (s *session) refuseLogin(c loginCall, r *refusal, came time.Time) {
 		e.Str(zerolog.ErrorFieldName, text[:min(len(text), maxRefusal)]).Stringer("heldBack", penalty)
 	})
 	s.log.user = ""
+	s.broker.book.LoginRefused(s, c.by.User, r.cause.Error())
 	if !s.holdBack(penalty - time.Since(came)) {
 		return
 	}
@@ -188,6 +189,7 @@ func (s *session) holdBack(d time.Duration) bool {
 func (s *session) welcome(c loginCall) {
 	if !c.Helper { // the name that a helper gives proves nothing
 		s.broker.penalties.Passed(c.by) // before the answer: the client may reconnect at once
+		s.broker.book.LoggedIn(s)
 	}
 	s.login.done = true
 	s.stopDeadline()

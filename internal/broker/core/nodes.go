@@ -9,6 +9,7 @@ import (
 
 	"shvtools/internal/broker/internal/mounts"
 	"shvtools/internal/broker/internal/own"
+	"shvtools/internal/broker/internal/record"
 	"shvtools/internal/broker/internal/shares"
 	"shvtools/internal/shv/node"
 	"shvtools/internal/shv/rpc"
@@ -82,7 +83,8 @@ func (b ownNodes) CloseTunnel(number int64, by own.Client, reason string) {
 	if reason != "" {
 		why += ": " + reason
 	}
-	by.(*session).log.Warn().Int64("tunnel", number).Str("reason", reason).Msg("tunnel closed by hand")
+	by.(*session).log.Warn().Int64("tunnel", number).Str("session", t.account.Name()).Str("of", t.client.session.Name()).
+		Str("path", t.with.Path).Str("reason", reason).Msg("tunnel closed by hand")
 	b.closeTunnel(t, why)
 }
 
@@ -106,7 +108,7 @@ func (t *tunnel) info() own.Tunnel {
 	client := t.client.session
 	return own.Tunnel{
 		Number: t.number, User: client.userName(), ClientID: client.id, ClientPeer: client.from.String(),
-		Path: t.with.Path, Method: t.with.Method,
+		Path: t.with.Path, Method: t.with.Method, Session: t.account.Name(),
 		AgentID: t.agent.id, AgentMountPoint: t.agentAt, AgentPeer: t.agent.from.String(), HelperID: t.helper.session.id,
 		Since: t.since, BytesToDevice: t.toHelper.Load(), BytesToClient: t.toClient.Load(),
 	}
@@ -115,6 +117,12 @@ func (t *tunnel) info() own.Tunnel {
 // The methods of own.Client, and of topics.Member.
 
 func (s *session) ID() int64 { return s.id }
+
+// Who is the method of record.Client.
+func (s *session) Who() record.Who {
+	return record.Who{ID: s.id, User: s.Name(), Peer: s.from.String(), Source: s.from.Source(),
+		LoggedIn: s.user.Load() != nil, Open: &s.recorded}
+}
 
 // Owner tells topics whose subscriptions the peer's are.
 func (s *session) Owner() (user string, parent bool) { return s.Name(), s.parent != nil }

@@ -38,8 +38,9 @@ func (s *session) request(m *rpc.Message, f *link.Frame) {
 	}
 	if level == rpc.AccessNone {
 		s.broker.stats.requestsDenied.Add(1)
-		s.answer(rpc.AppendError(nil, m.Address(), rpc.Errorf(rpc.CodeException,
-			"Access to SHV path '%s' not granted for user '%s'", path, s.Name())))
+		denied := rpc.Errorf(rpc.CodeException, "Access to SHV path '%s' not granted for user '%s'", path, s.Name())
+		s.broker.book.Denied(s, m, path, denied.Message)
+		s.answer(rpc.AppendError(nil, m.Address(), denied))
 		return
 	}
 	if s.ping(m, path) {
@@ -74,6 +75,7 @@ func (s *session) request(m *rpc.Message, f *link.Frame) {
 	}
 	s.broker.stats.requestsRefused.Add(1)
 	m.PopCaller()
+	s.broker.book.Refused(s, m, asked.Path, refused)
 	s.answer(rpc.AppendError(nil, m.Address(), refused))
 }
 
@@ -107,6 +109,9 @@ func (s *session) ping(m *rpc.Message, path []byte) bool {
 func (s *session) passRequest(m *rpc.Message, f *link.Frame, to *session, asked replyroutes.Call) *rpc.Error {
 	if s.broker.draining.Load() && string(asked.Method) == launchMethod {
 		return rpc.Errorf(rpc.CodeTryAgainLater, stopping)
+	}
+	if err := s.broker.book.Called(s, m, asked.Path, to.id); err != nil {
+		return err
 	}
 	if !to.routes.Open(m.Callers(), asked, s.opener()) {
 		return rpc.Errorf(rpc.CodeTryAgainLater, "too many callers on one connection")

@@ -3,6 +3,7 @@ package core
 import (
 	"github.com/rs/zerolog"
 
+	"shvtools/internal/broker/internal/record"
 	"shvtools/internal/broker/internal/replyroutes"
 	"shvtools/internal/shv/rpc"
 	"shvtools/internal/wire/link"
@@ -95,6 +96,12 @@ func (s *session) pass(m *rpc.Message, f *link.Frame, toID int64, state rpc.Tunn
 		b.stats.forged.Add(1) // no honest peer needs that many reply routes
 		return
 	}
+	if t != nil && state == rpc.CreateTunnelRequest {
+		if err := t.account.Begin(); err != nil {
+			b.closeTunnel(t, err.Error())
+			return
+		}
+	}
 	switch err := s.forward(m, f, to, t, t != nil && state == rpc.NoTunnel); err {
 	case nil:
 		b.stats.responses.Add(1)
@@ -123,8 +130,11 @@ func (s *session) pass(m *rpc.Message, f *link.Frame, toID int64, state rpc.Tunn
 	}
 	switch {
 	case t != nil && state == rpc.CloseTunnel:
-		b.tunnelClosed(t)
+		b.tunnelClosed(t, record.Closed(m, s == t.helper.session))
 	case t == nil && s.ticket != nil:
 		b.settle(s.ticket) // the helper has answered the call by itself
+	}
+	if t == nil && to.recorded.Load() > 0 {
+		b.book.Answered(toID, m)
 	}
 }

@@ -76,16 +76,6 @@ func (s *session) expire() {
 	}
 }
 
-// causes are those of links that end for a loss.
-var causes = map[auth.Loss]link.Cause{
-	auth.Removed:          link.UserRemoved,
-	auth.Deactivated:      link.UserDeactivated,
-	auth.Expired:          link.UserExpired,
-	auth.PasswordChanged:  link.PasswordChanged,
-	auth.AddressDenied:    link.AddressDenied,
-	auth.CertificateTaken: link.CertificateTaken,
-}
-
 // judgeLocked gives the session its rights of a directory and returns link.Open. If the
 // session must end, it takes all its rights and returns the cause with which the caller
 // closes the link. A helper must end when its agent must.
@@ -98,7 +88,7 @@ func (s *session) judgeLocked(d *auth.Directory, now time.Time) link.Cause {
 		return link.Open // not logged in yet
 	}
 	user, loss := who.admitted.Lost(d, who.from.Addr, now)
-	cause := causes[loss]
+	cause := loss.Cause()
 	if loss == auth.Kept && s.ticket == nil && s.mountPoint != "" && !d.Standing(s.claim).May {
 		cause = link.MountDenied
 	}

@@ -49,6 +49,7 @@ func (b *Broker) changeAsideLocked(r *node.Request, change func() (string, error
 	s := r.Caller.(*session)
 	b.running.Go(func() {
 		what, err := b.change(change, done)
+		b.book.Changed(s, r, what, err, names)
 		about := func(e *zerolog.Event) *zerolog.Event {
 			return e.Str("path", r.Path).Str("method", r.Method).Strs("entry", names)
 		}

@@ -11,6 +11,7 @@ import (
 	"shvtools/internal/broker/internal/childbroker"
 	"shvtools/internal/broker/internal/door"
 	"shvtools/internal/broker/internal/mounts"
+	"shvtools/internal/broker/internal/record"
 	"shvtools/internal/broker/internal/replyroutes"
 	"shvtools/internal/broker/internal/shares"
 	"shvtools/internal/broker/internal/stall"
@@ -66,9 +67,10 @@ type session struct {
 	routes  replyroutes.Table            // with which the peer may answer
 	watched stall.Watch                  // of the watch alone
 
-	pings  mounts.Pinger
-	ready  atomic.Bool   // its login is answered
-	missed atomic.Uint64 // signals that it was too slow for
+	pings    mounts.Pinger
+	ready    atomic.Bool   // its login is answered
+	missed   atomic.Uint64 // signals that it was too slow for
+	recorded atomic.Int32  // calls of the peer in broker.book
 
 	// Guarded by broker.mu.
 	admitted   auth.Login  // the login of user, as it was accepted
@@ -178,6 +180,7 @@ func (s *session) end(cause link.Cause) {
 	if back != nil {
 		back.pings.Tell(back.send, 0, "")
 	}
+	b.book.Gone(s.id, cause)
 	s.logEnd(cause, unmounted)
 	for _, n := range notices {
 		n.send()
@@ -224,7 +227,8 @@ func (s *session) logEnd(cause link.Cause, unmounted string) {
 	if unmounted != "" {
 		event = event.Str("mount", unmounted)
 	}
-	event.Msg("client gone")
+	event.Str("closedBy", record.ClosedBy(cause)).Msg("client gone")
+	s.broker.book.LoggedOut(s, unmounted, cause.String(), time.Since(s.since), s.traffic())
 }
 
 // message handles a message of the peer.

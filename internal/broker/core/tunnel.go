@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"shvtools/internal/broker/internal/record"
 	"shvtools/internal/broker/internal/replyroutes"
 	"shvtools/internal/broker/internal/tunnels"
 	"shvtools/internal/shv/rpc"
@@ -19,6 +20,7 @@ type tunnel struct {
 	agent          *session          // that asked for it
 	agentAt        string            // its mount point then
 	since          time.Time
+	account        *record.Session // for the record of who did what
 
 	toClient, toHelper         atomic.Int64 // bytes of bodies that were passed on
 	clientStream, helperStream link.Flow    // towards either, where its link is shared
@@ -127,12 +129,11 @@ func (b *Broker) create(s *session, m *rpc.Message, toID int64) (*session, *tunn
 		return nil, nil, dropQuietly
 	}
 	var with replyroutes.Right
-	var may bool
-	agent := s
+	may, name, agent := false, "", s
 	if s.ticket != nil {
-		with, agent, may = s.ticket.with, s.ticket.agent, !s.ticket.tunnelled
+		with, agent, may, name = s.ticket.with, s.ticket.agent, !s.ticket.tunnelled, rpc.SessionNameOf(s.ticket.key)
 	} else {
-		with, may = b.expected.Take(tunnels.NewKey(toID, m.ID(), m.Callers()), s.id, time.Now())
+		with, name, may = b.expected.Take(tunnels.NewKey(toID, m.ID(), m.Callers()), s.id, time.Now())
 	}
 	if !may || !m.Has(rpc.TagRevCallerIDs) || !to.holds(with) {
 		return to, nil, dropForged
@@ -158,6 +159,7 @@ func (b *Broker) create(s *session, m *rpc.Message, toID int64) (*session, *tunn
 	b.lastTunnel++
 	t.number = b.lastTunnel
 	b.numbered[t.number] = t
+	t.account = b.book.Opened(t.client.key(), name, to, with.Path, with.Method)
 	for _, end := range []tunnelEnd{t.client, t.helper} {
 		b.tunnels[end.key()] = t
 		end.session.tunnels[t] = struct{}{}
@@ -184,8 +186,9 @@ func (s *session) mayHaveTunnelLocked() bool {
 	return len(s.tunnels) < limit
 }
 
-// forgetLocked drops the record of a tunnel; false if that was done before.
-func (b *Broker) forgetLocked(t *tunnel) bool {
+// forgetLocked drops the record of a tunnel, which has ended somehow; false if that was done
+// before.
+func (b *Broker) forgetLocked(t *tunnel, how record.How) bool {
 	if b.tunnels[t.client.key()] != t {
 		return false
 	}
@@ -197,6 +200,8 @@ func (b *Broker) forgetLocked(t *tunnel) bool {
 	}
 	b.endedTotals.toClient += t.toClient.Load()
 	b.endedTotals.toHelper += t.toHelper.Load()
+	t.account.Count(t.toHelper.Load(), t.toClient.Load())
+	t.account.End(how)
 	b.rememberLocked(t)
 	b.noteIdleLocked()
 	return true
@@ -229,9 +234,9 @@ func (b *Broker) reuse(s *session, m *rpc.Message) {
 }
 
 // tunnelClosed ends the record of a tunnel after a CloseTunnel was passed on.
-func (b *Broker) tunnelClosed(t *tunnel) {
+func (b *Broker) tunnelClosed(t *tunnel, how record.How) {
 	b.mu.Lock()
-	b.forgetLocked(t)
+	b.forgetLocked(t, how)
 	b.mu.Unlock()
 	t.helper.session.linger()
 }
@@ -239,7 +244,7 @@ func (b *Broker) tunnelClosed(t *tunnel) {
 // closeTunnel ends a tunnel and sends the reason to both ends.
 func (b *Broker) closeTunnel(t *tunnel, why string) {
 	b.mu.Lock()
-	forgotten := b.forgetLocked(t)
+	forgotten := b.forgetLocked(t, record.How{Cause: why})
 	b.mu.Unlock()
 	if !forgotten {
 		return
@@ -253,15 +258,16 @@ func (b *Broker) closeTunnel(t *tunnel, why string) {
 // well, and a notice that came first would blame the peer.
 func (b *Broker) endTunnelsOfLocked(s *session, cause link.Cause) (notices []notice) {
 	for t := range s.tunnels {
-		b.forgetLocked(t)
+		why, other := "the user has gone: "+cause.String(), t.helper
+		if s != t.client.session {
+			why, other = "the device restarted or lost its connection: "+cause.String(), t.client
+		}
 		if b.closed {
-			continue
-		}
-		if s == t.client.session {
-			notices = append(notices, t.closing(t.helper, "the user has gone: "+cause.String()))
+			why = stopping
 		} else {
-			notices = append(notices, t.closing(t.client, "the device restarted or lost its connection: "+cause.String()))
+			notices = append(notices, t.closing(other, why))
 		}
+		b.forgetLocked(t, record.How{Cause: why})
 	}
 	return notices
 }

@@ -14,6 +14,7 @@ import (
 	"shvtools/internal/broker/auth"
 	"shvtools/internal/broker/config"
 	"shvtools/internal/broker/core"
+	"shvtools/internal/sys/audit"
 	"shvtools/internal/sys/sdnotify"
 	"shvtools/internal/wire/transport"
 )
@@ -32,7 +33,8 @@ type Options struct {
 	AdvertiseURLs []transport.URL // and elsewhere
 
 	Journal   Journal
-	ReadyFile string // written when all listeners are open; "": none
+	Audit     *audit.Trail // the record of who did what
+	ReadyFile string       // written when all listeners are open; "": none
 
 	Version, Commit string
 	Notify          *sdnotify.Notifier
@@ -80,6 +82,7 @@ func Run(ctx context.Context, o Options) error {
 		Reload:  func() error { return reload.reload() },
 		Log:     o.Log,
 		Journal: records,
+		Audit:   o.Audit,
 		Name:    o.Config.Name,
 		Version: o.Version,
 		Commit:  o.Commit,
@@ -95,7 +98,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	files := newFileWatch(listeners, o.Log)
-	reload = reloading{b, rights, listeners, o.Listen, o.Config.Startup(), files, o.Notify, o.Log}
+	reload = reloading{b, rights, listeners, o.Listen, o.Config.Startup(), files, o.Notify, o.Log, o.Audit}
 	keepRights(rights, o.Log)
 	defer watchReload(reload)()
 	defer up.run(ctx)()

@@ -10,8 +10,8 @@ import (
 
 // own is what metrics say of the program itself.
 type own struct {
-	version, commit      string
-	logLost, journalLost uint64
+	version, commit                 string
+	logLost, journalLost, auditLost uint64
 }
 
 // families are the metrics of a broker.
@@ -54,6 +54,8 @@ func families(s core.Stats, up []uplinkState, o own) []health.Family {
 			health.Of(o.logLost)),
 		counter("journal_messages_lost_total", "Messages that the journal lacks, since it could not be written in time.",
 			health.Of(o.journalLost)),
+		counter("audit_records_lost_total", "Records of who did what that were lost, since they could not be written.",
+			health.Of(o.auditLost)),
 
 		gauge("clients", "Connections, logged in or not, those to parent brokers included.", health.Of(s.Clients)),
 		gauge("unauthenticated_clients", "Connections that have not logged in.", health.Of(s.Unauthenticated)),

@@ -13,6 +13,7 @@ import (
 
 	"shvtools/internal/broker/config"
 	"shvtools/internal/broker/core"
+	"shvtools/internal/sys/audit"
 	"shvtools/internal/sys/sdnotify"
 	"shvtools/internal/wire/transport"
 )
@@ -27,6 +28,7 @@ type reloading struct {
 	files     *fileWatch
 	notify    *sdnotify.Notifier
 	log       zerolog.Logger
+	audit     *audit.Trail
 }
 
 // watchReload reloads at each HUP and USR1 until stop is called.
@@ -79,8 +81,10 @@ func (r reloading) reload() error {
 			r.log.Error().Str("fault", strings.TrimSpace(line)).
 				Msg("configuration not reloaded; the old rights and certificates stay in force")
 		}
+		r.audit.Write(audit.Record{Event: audit.Reload, Cause: "refused: " + strings.ReplaceAll(err.Error(), "\n", "; ")})
 		return err
 	}
+	r.audit.Write(audit.Record{Event: audit.Reload})
 	r.broker.Rejudge()
 	for _, text := range c.Warnings {
 		r.log.Warn().Str("warning", text).Msg("configuration: warning")

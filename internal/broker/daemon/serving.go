@@ -85,7 +85,10 @@ func (s serving) run(ctx context.Context) error {
 
 // own returns what metrics say beside the state of the broker.
 func (s serving) own() own {
-	return own{version: s.Version, commit: s.Commit, logLost: s.LogLost(), journalLost: s.journal.messagesLost()}
+	return own{
+		version: s.Version, commit: s.Commit, logLost: s.LogLost(), journalLost: s.journal.messagesLost(),
+		auditLost: s.Audit.Lost(),
+	}
 }
 
 func (s serving) listenMetrics(ctx context.Context) (*health.Server, error) {

@@ -16,6 +16,7 @@ import (
 	"shvtools/internal/device/config"
 	"shvtools/internal/device/fsnode"
 	"shvtools/internal/device/policy"
+	"shvtools/internal/sys/audit"
 	"shvtools/internal/sys/lograte"
 	"shvtools/internal/wire/transport"
 )
@@ -48,8 +49,10 @@ type Options struct {
 	InForce  *InForce        // terms that may be replaced while the agent runs; may be nil
 	Cut      <-chan struct{} // ends Drain early when it is closed; may be nil
 	Status   *Status         // is updated; may be nil
-	Log      zerolog.Logger
-	Ready    func() error // called once, after the first login; its error ends Run; may be nil
+	// Audit takes the record of who did what; nil: sessions are in Log alone. Run does not close it.
+	Audit *audit.Trail
+	Log   zerolog.Logger
+	Ready func() error // called once, after the first login; its error ends Run; may be nil
 }
 
 // Broker is where the agent connects, with its login there.
@@ -93,6 +96,14 @@ func Run(ctx context.Context, o Options) error {
 		o.Status = NewStatus(time.Now)
 	}
 	o.Commands.setDefaults()
+	if o.Audit == nil {
+		trail, err := audit.Open(audit.Options{Program: "shvagent", Log: o.Log})
+		if err != nil {
+			return err
+		}
+		defer trail.Close()
+		o.Audit = trail
+	}
 	often := lograte.New(func(message string, times int, latest string) {
 		line := o.Log.Warn()
 		if message == userIDAsked {

@@ -18,7 +18,8 @@ const (
 )
 
 // allow returns the policy's permit for a request. Its errors are for the caller.
-func (a *agent) allow(r *node.Request, w policy.Wanted) (permit, error) {
+func (c *connection) allow(r *node.Request, w policy.Wanted) (permit, error) {
+	a := c.agent
 	ask := policy.Ask{User: rpc.UserOf(r.UserID), Level: r.Access, Wanted: w}
 	terms := a.opts.InForce.now()
 	grant, err := terms.Policy.Judge(ask)
@@ -31,6 +32,8 @@ func (a *agent) allow(r *node.Request, w policy.Wanted) (permit, error) {
 		level, message := zerolog.WarnLevel, callRefused
 		if told := (*rpc.Error)(nil); errors.As(err, &told) && told.Code == rpc.CodeUserIDRequired {
 			level, message = zerolog.InfoLevel, userIDAsked
+		} else {
+			c.denied(r, w.Use.String(), err)
 		}
 		if user := policy.UserChain(r.UserID); a.often.Pass(message, user) {
 			a.opts.Log.WithLevel(level).Err(err).Str("user", user).Stringer("access", r.Access).Stringer("use", w.Use).

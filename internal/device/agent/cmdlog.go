@@ -37,7 +37,7 @@ func (c *connection) logCall(r *node.Request, m node.Method) {
 		chainpack.F("domain", chainpack.String("cmdlog")),
 		chainpack.F("epochMsec", chainpack.Int(now.UnixMilli())),
 		chainpack.F("timestamp", chainpack.Time(now)),
-		chainpack.F("userId", chainpack.String(policy.EndOfChain(cpon.String(r.UserID)))),
+		chainpack.F("userId", chainpack.String(policy.UserChain(r.UserID))),
 		chainpack.F("value", chainpack.String(r.Method+"("+cpon.String(shown(r.Method, r.Param))+")")),
 		chainpack.F("valueFlags", chainpack.UInt(spontaneous)),
 	).WithMeta(chainpack.N(rpc.TagMetaType, chainpack.Int(typeJournalEntry))))

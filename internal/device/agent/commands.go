@@ -14,6 +14,7 @@ import (
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/node"
 	"shvtools/internal/shv/rpc"
+	"shvtools/internal/sys/audit"
 )
 
 // runner runs a call on a host.
@@ -45,7 +46,7 @@ func (c *connection) run(r *node.Request, use policy.Use, run runner) (chainpack
 	if use == policy.Commands {
 		wanted.Argv = append([]string{call.Text}, call.Args...)
 	}
-	permit, err := c.agent.allow(r, wanted)
+	permit, err := c.allow(r, wanted)
 	if err != nil {
 		return chainpack.Value{}, err
 	}
@@ -61,13 +62,23 @@ func (c *connection) run(r *node.Request, use policy.Use, run runner) (chainpack
 			return chainpack.Value{}, err
 		}
 		defer over()
+		command := call.Text
+		if use == policy.Commands {
+			command = audit.CommandText(append([]string{call.Text}, call.Args...))
+		}
 		host, err := c.agent.host(permit.grant, &call)
 		if err != nil {
 			return chainpack.Value{}, err
 		}
+		recorded, err := c.begin(r, use, permit.grant, command)
+		if err != nil {
+			return chainpack.Value{}, err
+		}
+		host.Ended = recorded.exited
 		ctx, cancel := limitTime(ctx, permit.grant)
 		defer cancel()
 		result, err := run(ctx, host, call)
+		recorded.over(int64(r.Size), causeOf(ctx, err))
 		var notStarted *runcmd.StartError
 		if errors.As(err, &notStarted) && c.agent.often.Pass("command not started", user) {
 			// Callers get the text of the C++ agent, without a reason.

@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"shvtools/internal/device/asynccall"
+	"shvtools/internal/device/policy"
 	"shvtools/internal/device/runcmd"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/node"
@@ -53,7 +54,14 @@ func (c *connection) reset(r *node.Request) (chainpack.Value, error) {
 	reset := runcmd.Call{Text: "/bin/sh", Args: []string{"-c", c.agent.opts.Device.Reset}}
 	s := c.agent.services
 	run := func(ctx context.Context, _ func(float64)) (chainpack.Value, error) {
-		code, err := s.host.Exit(ctx, reset)
+		recorded, err := c.begin(r, policy.Commands, nil, c.agent.opts.Device.Reset)
+		if err != nil {
+			return chainpack.Value{}, err
+		}
+		host := s.host
+		host.Ended = recorded.exited
+		code, err := host.Exit(ctx, reset)
+		recorded.over(int64(r.Size), causeOf(ctx, err))
 		switch {
 		case err != nil:
 			return chainpack.Value{}, err

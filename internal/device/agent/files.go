@@ -16,7 +16,7 @@ import (
 func (c *connection) fileNodes(tree *node.Tree) func(*node.Request, string) (chainpack.Value, error) {
 	s := c.agent.services
 	return func(r *node.Request, rest string) (chainpack.Value, error) {
-		permit, err := c.agent.allow(r, policy.Wanted{Use: policy.Files})
+		permit, err := c.allow(r, policy.Wanted{Use: policy.Files})
 		if err != nil {
 			return chainpack.Value{}, err
 		}
@@ -32,7 +32,7 @@ func (c *connection) fileNodes(tree *node.Tree) func(*node.Request, string) (cha
 			}
 			ctx, cancel := limitTime(ctx, permit.grant)
 			defer cancel()
-			return files.Serve(ctx, progress, tree, r, rest)
+			return c.recorded(files, permit.grant).Serve(ctx, progress, tree, r, rest)
 		}
 		// Calls of one caller for one file run one after the other, so that writes are
 		// done in the order in which they were sent.

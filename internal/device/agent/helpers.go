@@ -18,6 +18,7 @@ import (
 	"shvtools/internal/device/policy"
 	"shvtools/internal/device/ptyproc"
 	"shvtools/internal/shv/rpc"
+	"shvtools/internal/sys/audit"
 	"shvtools/internal/sys/lograte"
 	"shvtools/internal/sys/timerslack"
 )
@@ -61,8 +62,12 @@ type helper struct {
 	stdin deadlineWriter // its end tells the helper that the agent is lost
 	user  string         // whose session it is
 	use   policy.Use
+	name  string       // of the session
 	since time.Time    // has a monotonic clock reading
 	group atomic.Int64 // process group of the session; 0: not started
+
+	begun  chan struct{} // closed when the session may begin, or was refused
+	record *account      // set before begun is closed; nil: the session was refused
 
 	mu      sync.Mutex
 	told    bool        // it has its line, or will never have it
@@ -75,7 +80,8 @@ type job struct {
 	line   helperline.Line
 	owner  string // the user whose quota counts
 	permit permit
-	socket *os.File // for an in-band session; nil: none; start does not close it
+	record audit.Record // of its start, as far as the caller knows it
+	socket *os.File     // for an in-band session; nil: none; start does not close it
 	// failed is called if the helper ends before its session begins and has not told the
 	// caller why.
 	failed func(error)
@@ -91,6 +97,13 @@ func (h *helpers) start(j job) error {
 	}
 	p, err := h.spawn(j)
 	if err != nil {
+		return err
+	}
+	// The helper does nothing before it has its line, and gets none if the session must not begin.
+	p.record, err = begin(h.opts.Audit, j.started(), &j.line.Policy)
+	close(p.begun)
+	if err != nil {
+		_ = p.cmd.Process.Kill()
 		return err
 	}
 	// A helper that does not read its line has ended, or is ended here; watch tells the
@@ -144,6 +157,19 @@ func (p *helper) ended() {
 	}
 }
 
+// started returns the record of the start of the session.
+func (j *job) started() audit.Record {
+	r := j.record
+	r.Session, r.Use = j.line.Session, j.permit.ask.Use.String()
+	if wanted, err := j.line.Call.Wanted(); err == nil {
+		r.Command = wanted.Line
+		if wanted.Line == "" && len(wanted.Argv) > 0 {
+			r.Command = audit.CommandText(wanted.Argv)
+		}
+	}
+	return r
+}
+
 // spawn starts the program.
 func (h *helpers) spawn(j job) (*helper, error) {
 	h.mu.Lock()
@@ -151,7 +177,9 @@ func (h *helpers) spawn(j job) (*helper, error) {
 	if err := h.admitLocked(j.owner); err != nil {
 		return nil, err
 	}
-	p := &helper{user: j.owner, use: j.permit.ask.Use, since: time.Now()}
+	p := &helper{
+		user: j.owner, use: j.permit.ask.Use, name: j.line.Session, since: time.Now(), begun: make(chan struct{}),
+	}
 	leave, err := h.opts.InForce.begin(j.permit, p.end)
 	if err != nil {
 		return nil, rpc.AsError(err) // the policy has changed since the call came
@@ -251,9 +279,13 @@ func (h *helpers) enter(owner string) (leave func(), err error) {
 
 // watch reads the helper's lines, waits for its end and cleans up after it.
 func (h *helpers) watch(p *helper, stdout io.Reader, failed func(error)) {
+	var ended *helperline.Ended
 	for lines := bufio.NewScanner(stdout); lines.Scan(); {
 		if group, ok := helperline.ParseStarted(lines.Bytes()); ok {
 			p.group.Store(int64(group))
+		}
+		if e, ok := helperline.ParseEnded(lines.Bytes()); ok {
+			ended = &e
 		}
 	}
 	_, _ = io.Copy(io.Discard, stdout) // after a line that is too long, so that the helper does not block
@@ -267,6 +299,11 @@ func (h *helpers) watch(p *helper, stdout io.Reader, failed func(error)) {
 		h.none = nil
 	}
 	h.mu.Unlock()
+	<-p.begun
+	if p.record == nil {
+		return // the caller knows
+	}
+	p.record.reported(ended, err)
 	if err == nil {
 		return // also the C++ helper returns 0 after its session
 	}
@@ -355,7 +392,7 @@ func (h *helpers) list() []Session {
 	all := make([]Session, 0, len(h.running))
 	for p := range h.running {
 		all = append(all, Session{
-			User: p.user, Use: p.use.String(), Helper: p.cmd.Process.Pid, For: time.Since(p.since),
+			User: p.user, Use: p.use.String(), Name: p.name, Helper: p.cmd.Process.Pid, For: time.Since(p.since),
 		})
 	}
 	slices.SortFunc(all, func(a, b Session) int { return cmp.Compare(b.For, a.For) })

@@ -5,6 +5,7 @@ import (
 	"shvtools/internal/session/inband"
 	"shvtools/internal/shv/node"
 	"shvtools/internal/shv/rpc"
+	"shvtools/internal/sys/audit"
 	"shvtools/internal/wire/client"
 	"shvtools/internal/wire/transport"
 )
@@ -38,6 +39,7 @@ func (c *connection) carry(s *search) {
 	if err == nil {
 		err = c.agent.helpers.start(job{
 			line: s.inBandLine(), owner: s.owner, permit: s.permit, socket: theirs, failed: s.session.Refuse,
+			record: c.recordOf(audit.SessionStart, s.user, "launchRexec"),
 		})
 		_ = theirs.Close()
 		if err != nil {
@@ -54,7 +56,7 @@ func (c *connection) carry(s *search) {
 
 // inBandLine returns the line for the helper of an in-band session.
 func (s *search) inBandLine() helperline.Line {
-	line := s.line(helperline.Trust{})
+	line := s.line(helperline.Trust{}, rpc.SessionName(s.inBandID))
 	line.Find = rpc.TunnelCtl{State: rpc.FindTunnelResponse, RequestID: s.from.ID}
 	line.InBand = true
 	return line

@@ -22,7 +22,7 @@ func (c *connection) launchRexec(r *node.Request) (chainpack.Value, error) {
 		// another helper may understand more than this agent.
 		wanted = policy.Wanted{Use: policy.Commands, Argv: []string{""}}
 	}
-	permit, err := c.agent.allow(r, wanted)
+	permit, err := c.allow(r, wanted)
 	if err != nil {
 		return chainpack.Value{}, err
 	}

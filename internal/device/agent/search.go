@@ -11,6 +11,7 @@ import (
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/node"
 	"shvtools/internal/shv/rpc"
+	"shvtools/internal/sys/audit"
 	"shvtools/internal/wire/client"
 )
 
@@ -84,9 +85,10 @@ func (c *connection) search(cl *client.Client, s *search) {
 	}
 	if err == nil {
 		err = c.agent.helpers.start(job{
-			line:   s.line(trust(c.broker.URL)),
+			line:   s.line(trust(c.broker.URL), rpc.SessionName(s.find.Secret)),
 			owner:  s.owner,
 			permit: s.permit,
+			record: c.recordOf(audit.SessionStart, s.user, "launchRexec"),
 			failed: func(why error) { _ = cl.Send(rpc.AppendError(nil, s.from, rpc.AsError(why))) },
 		})
 	}
@@ -156,10 +158,12 @@ func (c *connection) find(cl *client.Client, s *search) (inBand bool, err error)
 }
 
 // line returns the line for the helper.
-func (s *search) line(trust helperline.Trust) helperline.Line {
+func (s *search) line(trust helperline.Trust, session string) helperline.Line {
 	v, _, _ := chainpack.Decode(s.param, chainpack.Limits{}) // cannot fail: launchRexec encoded it
 	call := helperline.CallFromParam(v)
-	return helperline.Line{Find: s.find, Call: call, Policy: *s.permit.grant, User: s.user, Trust: trust}
+	return helperline.Line{
+		Find: s.find, Call: call, Policy: *s.permit.grant, User: s.user, Session: session, Trust: trust,
+	}
 }
 
 // findWait is how long the brokers may take to offer a tunnel.

@@ -44,6 +44,7 @@ type Report struct {
 type Session struct {
 	User   string        `json:"user"`        // "": without a user id
 	Use    string        `json:"use"`         // as in the policy
+	Name   string        `json:"session"`     // as in logs and records
 	Helper int           `json:"helper"`      // process id of its shvrexec
 	For    time.Duration `json:"nanoseconds"` // since it was opened
 }

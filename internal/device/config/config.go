@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"shvtools/internal/device/policy"
+	"shvtools/internal/sys/audit"
 	"shvtools/internal/sys/conf"
 	"shvtools/internal/wire/transport"
 )
@@ -41,7 +42,8 @@ type Config struct {
 	Total        int // sessions at once
 	PerUser      int // 0: as many as Total
 	Policy       *policy.Policy
-	File         string   // "": none
+	File         string // "": none
+	Audit        audit.Settings
 	Warnings     []string // each with its place
 
 	allowPlaintext bool    // where an entry of connection.url does not say it
@@ -97,6 +99,10 @@ func Default(userDir string) string {
 // fault, each a *conf.Fault; those of flags and the environment are reported only where
 // the file has none. A file that says nothing is a fault: its rules would be gone.
 func Load(s Sources) (*Config, error) { return load(new(conf.Reader), s, nil) }
+
+// Check is Load for --check-config. It finds what a reload would refuse, too: a file that seems
+// to be cut off is a fault.
+func Check(s Sources) (*Config, error) { return load(&conf.Reader{Reload: true}, s, nil) }
 
 // Reload is Load for a running agent with the configuration old. Whatever shows that the
 // file was cut off is a fault, and so is a file without the rules or defaults that old has:

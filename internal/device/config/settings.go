@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"shvtools/internal/device/policy"
+	"shvtools/internal/sys/audit"
 	"shvtools/internal/sys/conf"
 	"shvtools/internal/wire/transport"
 )
@@ -32,6 +33,7 @@ func defaults() *Config {
 		Total:      DefaultSessions,
 		PerUser:    DefaultSessions - reserve,
 		Policy:     policy.Default(),
+		Audit:      audit.Settings{Command: audit.WholeCommand},
 	}
 }
 
@@ -41,7 +43,7 @@ const day = 24 * time.Hour
 var table = newTable()
 
 func newTable() *conf.Table[Config] {
-	t := conf.NewTable(defaults(),
+	settings := []conf.Setting[Config]{
 		conf.Setting[Config]{Key: "connection.url",
 			About: "the brokers, tried in this order", Read: readURLs, Lines: showURLs}.
 			OnFlag("url").OnEnv("SHV_URL").OnList(),
@@ -96,12 +98,16 @@ func newTable() *conf.Table[Config] {
 		conf.Int(perUser, "those of one user, whose user id is then required; 0: as many as in total; default: all but the "+
 			"last two, which are for users who have none", conf.Between(conf.Count, 0, mostSessions),
 			func(c *Config) *int { return &c.PerUser }),
+	}
+	settings = append(settings, audit.Declare(func(c *Config) *audit.Settings { return &c.Audit })...)
+	settings = append(settings,
 		conf.Setting[Config]{Key: "defaults",
 			About: "limits of all rules", Read: func(_ *conf.Reader, n *conf.Node, c *Config) { c.defaults = n }},
 		conf.Setting[Config]{Key: "rules",
 			About: "the first rule that matches user, level and use decides; what none matches is refused",
 			Read:  func(_ *conf.Reader, n *conf.Node, c *Config) { c.rules = n }, Lines: showRules},
 	)
+	t := conf.NewTable(defaults(), settings...)
 	t.Notes = append(t.Notes, "Keys of a rule; those from env on can be in defaults too, for all rules:")
 	for _, f := range ruleFields {
 		t.Notes = append(t.Notes, fmt.Sprintf("  %s: %s", f.Name, f.about))

@@ -46,15 +46,26 @@ type Options struct {
 
 // FS serves a directory. Its methods may be called concurrently.
 type FS struct {
-	opts  Options
-	umask fs.FileMode
+	opts   Options
+	umask  fs.FileMode
+	around Around // nil: nothing
+}
+
+// Around makes a change: it calls change, or returns an error for the caller instead.
+type Around func(r *node.Request, change func() (chainpack.Value, error)) (chainpack.Value, error)
+
+// Around returns an FS that makes each change through around, however it is asked for.
+func (f *FS) Around(around Around) *FS {
+	within := *f
+	within.around = around
+	return &within
 }
 
 // usualUmask applies to new files in addition to the umask of the process.
 const usualUmask = 0o022
 
 // New returns an FS for the directory of o, which need not exist all the time.
-func New(o Options) *FS { return &FS{o, usualUmask} }
+func New(o Options) *FS { return &FS{opts: o, umask: usualUmask} }
 
 // Within returns an FS for the same directory under the limits of a caller: a umask
 // (negative: the usual one), and the size to which files may grow, in bytes (negative:
@@ -112,6 +123,15 @@ func (f *FS) Serve(
 	methods, err := o.methods(r)
 	if err != nil {
 		return chainpack.Value{}, err
+	}
+	for i := range methods {
+		// The levels of the methods that only read are lower.
+		if m := &methods[i]; f.around != nil && m.Access >= rpc.AccessWrite {
+			change := m.Call
+			m.Call = func(r *node.Request) (chainpack.Value, error) {
+				return f.around(r, func() (chainpack.Value, error) { return change(r) })
+			}
+		}
 	}
 	result, err := tree.Serve(r, methods, o.ls)
 	if err != nil {

@@ -98,6 +98,8 @@ type Line struct {
 	Call   Call
 	Policy policy.Grant
 	User   string // chain of the calling users, for logs
+	// Session is the name of the session (rpc.SessionName); "": the agent has none.
+	Session string
 	// InBand says that there is no tunnel to log in to: the agent carries the session
 	// on a socket, which the helper has as file descriptor InBandFD.
 	InBand bool
@@ -122,6 +124,9 @@ func (l Line) Append(dst []byte) []byte {
 		chainpack.F("onConnectedCall", l.Call.Value()),
 		chainpack.F("policy", l.Policy.Value()),
 		chainpack.F("caller", chainpack.Map(chainpack.F("user", chainpack.String(l.User)))),
+	}
+	if l.Session != "" {
+		entries = append(entries, chainpack.F("session", chainpack.String(l.Session)))
 	}
 	if l.InBand {
 		entries = append(entries, chainpack.F("inband", chainpack.Bool(true)))
@@ -185,6 +190,8 @@ func ParseLine(text []byte) (Line, error) {
 	caller, _ := v.Get("caller")
 	user, _ := caller.Get("user")
 	l.User, _ = user.AsString()
+	session, _ := v.Get("session")
+	l.Session, _ = session.AsString()
 	inBand, _ := v.Get("inband")
 	l.InBand, _ = inBand.AsBool()
 	if trust, ok := v.Get("trust"); ok {

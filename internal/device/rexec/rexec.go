@@ -38,7 +38,7 @@ const (
 // Options of a helper. All are required.
 type Options struct {
 	In      io.Reader // the agent's lines; the end of input means that the agent is lost
-	Out     io.Writer // for the line that names the process group
+	Out     io.Writer // for the lines about the process group and the end of the session
 	Environ []string  // environment that the process inherits, within the policy
 	Self    string    // path of shvrexec, which serves SFTP and sets limits
 	Log     zerolog.Logger
@@ -113,12 +113,14 @@ func readLine(in *bufio.Reader) ([]byte, error) {
 func open(ctx context.Context, o Options, line helperline.Line, notices <-chan string) error {
 	c, err := connect(ctx, line)
 	if err != nil {
+		_, _ = o.Out.Write(helperline.Ended{Cause: err.Error()}.Append(nil))
 		return err
 	}
 	defer c.Close()
 	s := newSession(o, c, line)
 	s.notices = notices
 	if err := s.prepare(); err != nil {
+		s.ended(helperline.Ended{Cause: err.Error()})
 		s.refuse(err)
 		return nil
 	}

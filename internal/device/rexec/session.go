@@ -1,10 +1,10 @@
 package rexec
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -61,6 +61,7 @@ func (s *session) prepare() (err error) {
 // run creates the tunnel and runs the process in it.
 func (s *session) run(ctx context.Context) error {
 	if err := s.create(ctx); err != nil {
+		s.ended(helperline.Ended{Cause: err.Error()})
 		return err
 	}
 	proc, err := ptyproc.Start(s.spec)
@@ -94,7 +95,22 @@ func (s *session) run(ctx context.Context) error {
 	}
 	s.client.Close()
 	hangup.Wait()
+	if cause == nil {
+		cause = errUserClosed
+	}
+	s.ended(helperline.Ended{Cause: cause.Error()})
 	return nil
+}
+
+// errUserClosed is the end of a session that the user closes without a reason.
+var errUserClosed = errors.New("closed by the user")
+
+// ended reports the end of the session to the agent, with what was carried.
+func (s *session) ended(e helperline.Ended) {
+	if s.end != nil {
+		e.In, e.Out = s.end.Received(tunnel.Stdin), s.end.Sent(tunnel.Stdout)+s.end.Sent(tunnel.Stderr)
+	}
+	_, _ = s.opts.Out.Write(e.Append(nil))
 }
 
 // whyStopped returns, in words for users, why the session was stopped.
@@ -130,7 +146,7 @@ func (s *session) create(ctx context.Context) error {
 	var key int64
 	var result chainpack.Value
 	if s.line.Call.Extended {
-		answer := tunnel.Ext{Version: tunnel.Version, Window: s.window(), Session: fmt.Sprintf("s%d", os.Getpid()),
+		answer := tunnel.Ext{Version: tunnel.Version, Window: s.window(), Session: s.name(),
 			NoTerminal: s.line.Call.NoTerminal || s.line.Call.Method == "runPtyCmd" && s.spec.Pty == nil}
 		key, result = rpc.KeyResult, chainpack.Map(chainpack.F("ext", answer.Value()))
 	}
@@ -154,6 +170,10 @@ func (s *session) create(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 }
+
+// name is the name of the session in logs. An agent that gives none is one of the base protocol, which
+// knows no in-band sessions.
+func (s *session) name() string { return cmp.Or(s.line.Session, rpc.SessionName(s.line.Find.Secret)) }
 
 // refuse answers the call with an error, before there is a tunnel.
 func (s *session) refuse(cause error) {
@@ -226,6 +246,11 @@ const endOfFile = 4
 
 // report closes the tunnel after the process ended by itself.
 func (s *session) report(exit ptyproc.Exit) error {
+	ended := helperline.Ended{Signal: exit.Name()}
+	if exit.Signal == 0 {
+		ended.Exit = &exit.Code
+	}
+	defer s.ended(ended)
 	select {
 	case <-s.end.Closed(): // the client is lost
 		return nil
@@ -256,6 +281,7 @@ func (s *session) notStarted(err error) error {
 	if errors.As(err, &start) {
 		code = start.Code
 	}
+	defer s.ended(helperline.Ended{Exit: &code, Cause: err.Error()})
 	if s.line.Call.Extended {
 		exit := tunnel.Exit{Code: code, Message: err.Error(), Sent: s.sent()}
 		_ = s.client.SendNow(tunnel.CloseWithExit(s.peer(), exit))

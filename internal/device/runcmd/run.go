@@ -32,6 +32,8 @@ type Host struct {
 	Foreign bool
 	// Under, if set, puts a process that is about to start under a policy.
 	Under func(*ptyproc.Spec)
+	// Ended, if set, is told how the program of a call ended, and how many bytes it has written.
+	Ended func(exit ptyproc.Exit, out int)
 	Guard *Guard // ends the programs if this process is killed; nil: nothing does
 }
 
@@ -102,6 +104,9 @@ func (h Host) run(
 			"the output is longer than %d bytes, the limit on this device; the program was ended", h.Output)
 	}
 	exit := p.Wait()
+	if h.Ended != nil {
+		h.Ended(exit, len(out.stdout)+len(out.stderr))
+	}
 	if exit.Signal != 0 {
 		return chainpack.Value{}, errCrashed
 	}

@@ -40,3 +40,16 @@ func IdleLimit(options chainpack.Value) time.Duration {
 	}
 	return time.Duration(seconds) * time.Second
 }
+
+// TunnelSecret returns the secret of a helper; ok is false if the login is not a helper's.
+func TunnelSecret(options chainpack.Value) (secret string, ok bool) {
+	tunnel, _ := options.Get("tunnel")
+	return Field(tunnel, "secret"), tunnel.Kind() == chainpack.KindMap
+}
+
+// Field returns a String of a login or its options; "" if there is none.
+func Field(v chainpack.Value, name string) string {
+	field, _ := v.Get(name)
+	text, _ := field.AsString()
+	return text
+}

@@ -91,6 +91,8 @@ type Tree struct {
 	// Panicked, if set, is called where serving a request panicked, with the cause and the stack of
 	// the panic; the caller gets an error. Nil: the panic is the caller's of Answer.
 	Panicked func(r *Request, cause any, stack []byte)
+	// Denied, if set, is called for each request that is refused for the level of its caller.
+	Denied func(*Request, *rpc.Error)
 }
 
 // Add puts a node with methods at a clean path. The nodes above it exist from then on, too.
@@ -137,7 +139,7 @@ func (t *Tree) guarded(r *Request) (result chainpack.Value, err error) {
 // call serves a request. Its errors are RPC errors, or ErrLater.
 func (t *Tree) call(r *Request) (chainpack.Value, error) {
 	if floor, _, ok := t.floors.Lookup([]byte(r.Path)); ok && r.Access < floor {
-		return chainpack.Value{}, rpc.Denied(r.Method, r.Path, r.Access, floor)
+		return chainpack.Value{}, t.denied(r, floor)
 	}
 	if s, rest, ok := t.servers.Lookup([]byte(r.Path)); ok {
 		return s(r, string(rest))
@@ -161,7 +163,7 @@ func (t *Tree) Serve(
 	}
 	m := methods[i]
 	if r.Access < m.Access {
-		return chainpack.Value{}, rpc.Denied(r.Method, r.Path, r.Access, m.Access)
+		return chainpack.Value{}, t.denied(r, m.Access)
 	}
 	switch m.Name {
 	case "ls":
@@ -173,6 +175,15 @@ func (t *Tree) Serve(
 		t.Calling(r, m)
 	}
 	return m.Call(r)
+}
+
+// denied returns the error for a caller whose level is too low.
+func (t *Tree) denied(r *Request, needed rpc.Access) *rpc.Error {
+	err := rpc.Denied(r.Method, r.Path, r.Access, needed)
+	if t.Denied != nil {
+		t.Denied(r, err)
+	}
+	return err
 }
 
 // place is what is known of a path.

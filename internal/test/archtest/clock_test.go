@@ -16,6 +16,7 @@ var steady = []string{
 	"internal/session/tunnel", "internal/broker/uplink", "internal/broker/core",
 	"internal/broker/internal/replyroutes", "internal/broker/internal/door",
 	"internal/broker/internal/childbroker", "internal/broker/internal/tunnels", "internal/broker/internal/stall",
+	"internal/broker/internal/record", "internal/sys/audit",
 }
 
 var stripping = []string{"Unix", "UnixMilli", "UnixMicro", "UnixNano", "UTC", "Local", "In", "AddDate"}
@@ -24,6 +25,7 @@ var stripping = []string{"Unix", "UnixMilli", "UnixMicro", "UnixNano", "UTC", "L
 // elsewhere, and no duration is made of it.
 var shown = map[string]string{
 	"internal/device/agent/cmdlog.go": "the time of the signal",
+	"internal/sys/audit/record.go":    "the time of a record",
 	"internal/device/agent/status.go": "since when, for people; how long is told apart",
 }
 

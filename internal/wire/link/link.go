@@ -55,7 +55,9 @@ type Link struct {
 
 	endOnce sync.Once
 	cause   Cause // set before done is closed
-	detail  error
+	// finishing is the cause with which Finish ends the link; Open before.
+	finishing atomic.Int32
+	detail    error
 
 	idle  idleWatch
 	pulse pulse
@@ -139,6 +141,9 @@ func (l *Link) Close(cause Cause) { l.end(cause, nil) }
 
 func (l *Link) end(cause Cause, err error) {
 	l.endOnce.Do(func() {
+		if ours := Cause(l.finishing.Load()); ours != Open && cause == PeerClosed {
+			cause, err = ours, nil
+		}
 		l.cause, l.detail = cause, err
 		close(l.done)
 		l.idle.stop()

@@ -157,14 +157,14 @@ func (l *Link) Queued() int {
 
 // Finish ends the link in good order, within ctx: it takes no more frames, writes what is queued
 // and tells the peer that no more comes. What the peer still sends goes to the Handler until the
-// peer closes too; the cause then is PeerClosed, and otherwise the given one. The read loop must be
-// running.
+// peer closes too, which is an answer: the cause is the given one. The read loop must be running.
 //
 // No frame is taken after the last one because its write would fail and could take the last one
 // along. The link waits for the peer's close because a close before that could lose our last
 // frames.
 func (l *Link) Finish(ctx context.Context, cause Cause) {
 	defer l.Close(cause)
+	l.finishing.Store(int32(cause))
 	l.out.finish()
 	if !l.Flush(ctx) {
 		return

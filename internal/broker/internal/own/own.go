@@ -126,6 +126,7 @@ type Tunnel struct {
 	ClientID, AgentID, HelperID            int64
 	ClientPeer, AgentPeer, AgentMountPoint string
 	Path, Method                           string // of the call that asked for it
+	Session                                string // its name in logs and records
 	Since                                  time.Time
 	BytesToDevice, BytesToClient           int64
 }

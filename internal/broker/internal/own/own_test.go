@@ -204,7 +204,7 @@ func newWorld(t *testing.T, o own.Options) *world {
 	b := &broker{clients: map[int64]*client{1: caller, 12: device, 3: helper}, tunnels: []own.Tunnel{{
 		Number: 4, User: "ann", ClientID: 1, AgentID: 12, HelperID: 3,
 		ClientPeer: "c", AgentPeer: "d", AgentMountPoint: "test/a",
-		Path: "test/a/.rexec", Method: "launchRexec", Since: since, BytesToDevice: 5, BytesToClient: 6,
+		Path: "test/a/.rexec", Method: "launchRexec", Session: "s-1", Since: since, BytesToDevice: 5, BytesToClient: 6,
 	}}}
 	o.Name, o.Version, o.Commit = "name", "1.2", "abc"
 	return &world{t, b, own.New(b, o), caller, rpc.AccessSuper}
@@ -384,7 +384,7 @@ func TestTunnels(t *testing.T) {
 	w := newWorld(t, own.Options{})
 	const info = `{"id":4,"user":"ann","clientId":1,"peer":"c","path":"test/a/.rexec","method":"launchRexec",` +
 		`"agent":{"clientId":12,"mountPoint":"test/a","peer":"d"},"helperId":3,"since":d"2026-01-02T03:04:05Z",` +
-		`"bytesToDevice":5,"bytesToClient":6}`
+		`"bytesToDevice":5,"bytesToClient":6,"session":"s-1"}`
 	w.answers(".broker/tunnels", "list", "", "{2:["+info+"]}")
 	w.answers(".broker/tunnels/4", "info", "", "{2:"+info+"}")
 	w.answers(".broker/tunnels", "close", "4", `{2:null}`)

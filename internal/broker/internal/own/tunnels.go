@@ -65,6 +65,7 @@ func (t Tunnel) info() chainpack.Value {
 		chainpack.F("since", chainpack.Time(t.Since)),
 		chainpack.F("bytesToDevice", chainpack.Int(t.BytesToDevice)),
 		chainpack.F("bytesToClient", chainpack.Int(t.BytesToClient)),
+		chainpack.F("session", chainpack.String(t.Session)),
 	)
 }
 

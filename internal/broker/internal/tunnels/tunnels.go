@@ -49,12 +49,13 @@ type Expected struct {
 type expectedCall struct {
 	child int64
 	with  replyroutes.Right
+	name  string
 	at    time.Time
 }
 
 // Add expects the tunnel of a call, which was made with a right, from the session of a
-// child. Beyond MaxExpected it does nothing, and the tunnel will not be made.
-func (e *Expected) Add(c Key, child int64, with replyroutes.Right, now time.Time) {
+// child. name is that of its session in records. Beyond MaxExpected it does nothing, and the tunnel will not be made.
+func (e *Expected) Add(c Key, child int64, with replyroutes.Right, name string, now time.Time) {
 	if e.calls == nil {
 		e.calls = make(map[Key]expectedCall)
 		e.count = make(map[int64]int)
@@ -71,20 +72,20 @@ func (e *Expected) Add(c Key, child int64, with replyroutes.Right, now time.Time
 		e.forget(c, before)
 	}
 	if e.count[child] < MaxExpected {
-		e.calls[c] = expectedCall{child, with, now}
+		e.calls[c] = expectedCall{child, with, name, now}
 		e.count[child]++
 	}
 }
 
-// Take returns the right that a call was made with, if the session of a child may make its
+// Take returns the right that a call was made with and the name of its session, if the session of a child may make its
 // tunnel. It may not make it again.
-func (e *Expected) Take(c Key, child int64, now time.Time) (with replyroutes.Right, ok bool) {
+func (e *Expected) Take(c Key, child int64, now time.Time) (with replyroutes.Right, name string, ok bool) {
 	of, ok := e.calls[c]
 	if !ok || of.child != child || now.Sub(of.at) > ExpectFor {
-		return replyroutes.Right{}, false
+		return replyroutes.Right{}, "", false
 	}
 	e.forget(c, of)
-	return of.with, true
+	return of.with, of.name, true
 }
 
 // Len returns how many tunnels are expected, including those that come too late now.

@@ -29,30 +29,30 @@ func TestKeysDiffer(t *testing.T) {
 func TestExpectedTunnelsAreMadeOnce(t *testing.T) {
 	var e tunnels.Expected
 	now := time.Now()
-	if _, ok := e.Take(key(1), 5, now); ok {
+	if _, _, ok := e.Take(key(1), 5, now); ok {
 		t.Error("an empty table expects something")
 	}
 	right := replyroutes.Right{Path: "test/a", Method: "launchRexec", Level: rpc.AccessSuper}
-	e.Add(key(1), 5, right, now)
-	if _, ok := e.Take(key(1), 6, now); ok {
+	e.Add(key(1), 5, right, "s-1", now)
+	if _, _, ok := e.Take(key(1), 6, now); ok {
 		t.Error("another child makes it")
 	}
-	if _, ok := e.Take(key(2), 5, now); ok {
+	if _, _, ok := e.Take(key(2), 5, now); ok {
 		t.Error("another tunnel is made")
 	}
-	if with, ok := e.Take(key(1), 5, now); !ok || with != right {
+	if with, name, ok := e.Take(key(1), 5, now); !ok || with != right || name != "s-1" {
 		t.Errorf("%v, %v", with, ok)
 	}
-	if _, ok := e.Take(key(1), 5, now); ok {
+	if _, _, ok := e.Take(key(1), 5, now); ok {
 		t.Error("it is made twice")
 	}
 	// The child that asked last is the one that may.
-	e.Add(key(1), 5, right, now)
-	e.Add(key(1), 6, right, now)
-	if _, ok := e.Take(key(1), 5, now); ok {
+	e.Add(key(1), 5, right, "s-1", now)
+	e.Add(key(1), 6, right, "", now)
+	if _, _, ok := e.Take(key(1), 5, now); ok {
 		t.Error("the first child makes it")
 	}
-	if _, ok := e.Take(key(1), 6, now); !ok || e.Len() != 0 {
+	if _, _, ok := e.Take(key(1), 6, now); !ok || e.Len() != 0 {
 		t.Errorf("the second child does not make it, or %d are left", e.Len())
 	}
 }
@@ -61,24 +61,24 @@ func TestExpectedTunnelsAreBoundedAndFair(t *testing.T) {
 	var e tunnels.Expected
 	now := time.Now()
 	for n := range int64(3 * tunnels.MaxExpected) {
-		e.Add(key(n), 1, replyroutes.Right{}, now)
+		e.Add(key(n), 1, replyroutes.Right{}, "", now)
 	}
 	if n := e.Len(); n != tunnels.MaxExpected {
 		t.Errorf("%d are expected of one child", n)
 	}
-	e.Add(key(-1), 2, replyroutes.Right{}, now)
-	if _, ok := e.Take(key(-1), 2, now); !ok {
+	e.Add(key(-1), 2, replyroutes.Right{}, "", now)
+	if _, _, ok := e.Take(key(-1), 2, now); !ok {
 		t.Error("the tunnel of another child is not expected")
 	}
 	late := now.Add(tunnels.ExpectFor + time.Second)
-	if _, ok := e.Take(key(1), 1, late); ok {
+	if _, _, ok := e.Take(key(1), 1, late); ok {
 		t.Error("it is expected for ever")
 	}
-	if _, ok := e.Take(key(2), 1, now.Add(tunnels.ExpectFor)); !ok {
+	if _, _, ok := e.Take(key(2), 1, now.Add(tunnels.ExpectFor)); !ok {
 		t.Error("it is not expected any more")
 	}
-	e.Add(key(7), 1, replyroutes.Right{}, late)
-	if _, ok := e.Take(key(7), 1, late); !ok || e.Len() != 0 {
+	e.Add(key(7), 1, replyroutes.Right{}, "", late)
+	if _, _, ok := e.Take(key(7), 1, late); !ok || e.Len() != 0 {
 		t.Errorf("what comes too late takes space: %d", e.Len())
 	}
 }
