@@ -1,11 +1,14 @@
 package e2e_test
 
 import (
+	"crypto/tls"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -143,7 +146,6 @@ func TestFaultsOfCertificatesAreReportedInOneLine(t *testing.T) {
 
 	// The faults of brokers, each at a listener of one broker.
 	own := map[string]certtest.Files{
-		"CN=old expired on":                    w.authority.Issue(t, "old", 15, before, "localhost"),
 		"CN=lost was revoked":                  w.authority.Issue(t, "lost", 16, later, "localhost"),
 		"it is valid for broker.example, not":  w.authority.Issue(t, "elsewhere", 17, later, "broker.example"),
 		"does not hold the certificate of its": strange.Issue(t, "stranger", 18, later, "localhost"),
@@ -163,12 +165,48 @@ func TestFaultsOfCertificatesAreReportedInOneLine(t *testing.T) {
 		w.url = w.as(certtest.Files{}) + "&crl=" + w.crl
 		w.rsh("true").wantsFailure(t, "the broker's certificate: ", wants[i], "; ")
 	}
+
+	// No broker of ours starts with an expired one, but one that runs goes on with it.
+	w.base = expiredListener(t, w.authority.Issue(t, "old", 15, before, "localhost"))
+	w.url = w.as(certtest.Files{})
+	w.rsh("true").wantsFailure(t, "the broker's certificate: ", "CN=old expired on", "; ")
+}
+
+// expiredListener shows a certificate to whoever connects, and returns its URL.
+func expiredListener(t *testing.T, files certtest.Files) (base string) {
+	t.Helper()
+	pair, err := tls.LoadX509KeyPair(files.Cert, files.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{pair}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = conn.Read(make([]byte, 1)) // the handshake; the client ends it
+			_ = conn.Close()
+		}
+	})
+	t.Cleanup(func() {
+		_ = l.Close()
+		serving.Wait()
+	})
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	return "ssl://localhost:" + port
 }
 
 func TestBrokersConnectUpwardsByCertificate(t *testing.T) {
 	t.Parallel()
 	w := newCertified(t)
 	w.configure(filepath.Join(w.dir, "kid.yaml"), fmt.Sprintf(`listen: [{url: 'tcp://127.0.0.1:0'}]
+access: {}
 connections:
 - name: up
   enabled: true

@@ -46,9 +46,10 @@ func comparable(lines []string) []string {
 }
 
 // leftOut matches messages that the recorded session does not have: pings, the control
-// channel, the signal with which newer agents announce a call (spec.md 9.4), and the
-// call with which our agent asks where it is mounted.
-var leftOut = regexp.MustCompile(`method:"(ping|cmdlog|info)"|i\{result:(\[3,|\{"clientId":\d+,"userName")`)
+// channel, the signal with which newer agents announce a call (spec.md 9.4), the call with
+// which our agent asks where it is mounted, and its subscription to takeover.
+var leftOut = regexp.MustCompile(
+	`method:"(ping|cmdlog|info)"|:takeover"|i\{result:(\[3,|true\}|\{"clientId":\d+,"userName")`)
 
 // The recorded session lacks its end, which is compared with a capture instead.
 func TestJournalMatchesTheRecordedCppSession(t *testing.T) {
