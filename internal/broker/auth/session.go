@@ -3,6 +3,7 @@ package auth
 import (
 	"crypto/rand"
 	"crypto/sha256"
+	"slices"
 	"sync"
 	"time"
 )
@@ -73,6 +74,29 @@ func (s *sessions) drop(i int) {
 	}
 	delete(s.byKey, key)
 	s.order = append(s.order[:i], s.order[i+1:]...)
+}
+
+// revoke forgets a token; it returns false if there is none.
+func (s *sessions) revoke(text string) bool {
+	key := tokenKey(sha256.Sum256([]byte(text)))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.byKey[key]; !ok {
+		return false
+	}
+	s.drop(slices.Index(s.order, key))
+	return true
+}
+
+// keep forgets the tokens of all other logins.
+func (s *sessions) keep(good func(Login) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := len(s.order) - 1; i >= 0; i-- {
+		if !good(s.byKey[s.order[i]].login) {
+			s.drop(i)
+		}
+	}
 }
 
 func (s *sessions) find(text string, now time.Time) (Login, bool) {

@@ -38,8 +38,16 @@ func NewStore(d *Directory) *Store {
 func (s *Store) Load() *Directory { return s.directory.Load() }
 
 // Swap puts another directory in force. The caller must check the logins that exist
-// (Login.Lost).
-func (s *Store) Swap(d *Directory) { s.directory.Store(d) }
+// (Login.Lost). Session tokens of logins that are lost with it end: they are not good again
+// when a user is activated again.
+func (s *Store) Swap(d *Directory) {
+	s.directory.Store(d)
+	now := time.Now()
+	s.sessions.keep(func(l Login) bool {
+		_, loss := l.standing(d, now)
+		return loss == Kept
+	})
+}
 
 // LoginTypes returns the types of login that are accepted now (spec.md 5.2), with or without a client
 // certificate.
@@ -75,11 +83,21 @@ type Login struct {
 	token       tokenKey   // of a static token; zero for others
 	certificate []CertName // of the connection
 	external    bool       // it stood for a password
+	shown       string     // the token of a TOKEN login, without a prefix; "" for others
 }
 
 // Lost judges a login against another directory. Where nothing is lost it gives
 // the user of now.
 func (l Login) Lost(d *Directory, from netip.Addr, now time.Time) (*User, Loss) {
+	u, loss := l.standing(d, now)
+	if loss == Kept && !u.admits(from) {
+		return nil, AddressDenied
+	}
+	return u, loss
+}
+
+// standing is Lost wherever the peer comes from.
+func (l Login) standing(d *Directory, now time.Time) (*User, Loss) {
 	u := d.users[l.User.Name]
 	switch {
 	case u == nil:
@@ -91,7 +109,7 @@ func (l Login) Lost(d *Directory, from netip.Addr, now time.Time) (*User, Loss) 
 		l.token == tokenKey{} && u.Password != l.User.Password:
 		return nil, PasswordChanged
 	}
-	if loss := u.barred(from, now); loss != Kept {
+	if loss := u.ended(now); loss != Kept {
 		return nil, loss
 	}
 	return u, Kept
@@ -206,14 +224,18 @@ func (s *Store) checkToken(d *Directory, a Attempt) (Login, error) {
 	if text == "" {
 		return Login{}, refusal("an empty token")
 	}
+	bare := strings.TrimPrefix(text, tokenPrefix)
 	key := tokenKey(sha256.Sum256([]byte(text)))
+	if d.tokens[key] == nil {
+		key = sha256.Sum256([]byte(bare))
+	}
 	if u := d.tokens[key]; u != nil {
 		if d.forbids(a.Certificate, u) {
 			return Login{}, notYours(a, u.Name)
 		}
-		return admit(Login{User: u, token: key, certificate: a.Certificate}, a)
+		return admit(Login{User: u, token: key, certificate: a.Certificate, shown: bare}, a)
 	}
-	login, ok := s.sessions.find(strings.TrimPrefix(text, tokenPrefix), a.Now)
+	login, ok := s.sessions.find(bare, a.Now)
 	if !ok {
 		return Login{}, refusal("an unknown token, or one that is too old")
 	}
@@ -221,17 +243,32 @@ func (s *Store) checkToken(d *Directory, a Attempt) (Login, error) {
 		return Login{}, foreign("a session token of user %s is good beside the certificate that it was made with",
 			login.User.Name)
 	}
-	login.certificate = a.Certificate
+	login.certificate, login.shown = a.Certificate, bare
 	u, loss := login.Lost(d, a.From, a.Now)
-	if loss != Kept {
-		return Login{}, refusal("user %s: %s", login.User.Name, loss)
+	switch loss {
+	case Kept:
+		login.User = u
+		return login, nil
+	case AddressDenied:
+	default:
+		s.Revoke(bare) // for good
 	}
-	login.User = u
-	return login, nil
+	return Login{}, refusal("user %s: %s", login.User.Name, loss)
 }
 
-// Issue makes a session token for a login (spec.md 5.4). For SessionLife it replaces the
-// password of the login.
+// Issue returns a session token for a login (spec.md 5.4). For SessionLife it replaces the password of
+// the login. A login that showed a token gets that one back, which ends when it always would. All
+// have a prefix, by which they are known as secrets.
 func (s *Store) Issue(l Login, now time.Time) string {
+	if l.shown != "" {
+		return tokenPrefix + l.shown
+	}
 	return tokenPrefix + s.sessions.add(l, now)
+}
+
+// Revoke ends a session token, which nobody logs in with any more (spec.md 5.2); false if there is no
+// such token. It does not tell the tokens of the configuration, which only their file takes away, from
+// texts that are no token.
+func (s *Store) Revoke(token string) bool {
+	return s.sessions.revoke(strings.TrimPrefix(token, tokenPrefix))
 }

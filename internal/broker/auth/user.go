@@ -97,13 +97,22 @@ func (l Loss) String() string {
 
 // barred returns why the user may not log in now, Kept if they may.
 func (u *User) barred(from netip.Addr, now time.Time) Loss {
+	if loss := u.ended(now); loss != Kept {
+		return loss
+	}
+	if !u.admits(from) {
+		return AddressDenied
+	}
+	return Kept
+}
+
+// ended is barred wherever they come from.
+func (u *User) ended(now time.Time) Loss {
 	switch {
 	case u.Deactivated:
 		return Deactivated
 	case !u.Expires.IsZero() && !now.Before(u.Expires):
 		return Expired
-	case !u.admits(from):
-		return AddressDenied
 	}
 	return Kept
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"shvtools/internal/broker/internal/mounts"
 	"shvtools/internal/shv/shvpath"
 	"shvtools/internal/sys/conf"
 	"shvtools/internal/wire/transport"
@@ -19,6 +20,7 @@ type Connection struct {
 	MountPoint   string // that it is asked for
 	DeviceID     string
 	Root         string        // clean path of what it sees; "": everything
+	Manage       bool          // it may change our rights
 	Heartbeat    time.Duration // 0: the default
 	Reconnect    time.Duration // the longest wait between two tries; 0: the default
 	At           string        // file, line and column
@@ -79,6 +81,10 @@ var (
 	}
 	exportFields = []conf.Field[connecting]{
 		upText("exported_shv_root", conf.Path, func(up *connecting) *string { return &up.Root }),
+		{Name: "manage", Read: func(r *conf.Reader, n *conf.Node, up *connecting) {
+			up.Manage, _ = conf.Bool.Read(r, n)
+			up.note(n, "manage", conf.Bool.Show(up.Manage))
+		}},
 		{Name: "imported_shv_root", Silent: true, Read: unused}, {Name: "mount_point", Silent: true, Read: unused},
 		{Name: "exported_root_user", Silent: true, Read: unused},
 	}
@@ -177,6 +183,14 @@ func (in *reader) connection(n *conf.Node) (up connecting) {
 	}
 	if up.MountPoint == "" && up.DeviceID == "" {
 		in.Fail(up.client, "neither mount nor device_id: nobody would find this broker")
+	}
+	if up.Root != "" {
+		if err := mounts.Check(up.Root); err != nil {
+			in.Fail(up.client, "invalid exported_shv_root %q: %w (want a place for devices, such as plant)", up.Root, err)
+		}
+	}
+	if up.Root != "" && up.Manage {
+		in.Warn(up.client, "manage has no effect beside exported_shv_root: the parent reaches nothing but what is exported")
 	}
 	if up.Name == "" {
 		up.Name = up.URL.Address()

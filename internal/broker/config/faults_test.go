@@ -64,6 +64,9 @@ func TestFaultsHaveTheirPlaceAndSayWhatWasExpected(t *testing.T) {
 		{"connection out of the tree", "connections: [{enabled: true, client: {url: h, mount: ../x}}]\n",
 			`f:1:39: connections[1].client: invalid mount point "../x": a name is "." or ".." ` +
 				`(want a path such as site/pump7)`},
+		{"connection that exports our own nodes",
+			"connections: [{enabled: true, connection_settings: {exported_shv_root: .broker/x}, client: {url: h, mount: m}}]\n",
+			`invalid exported_shv_root ".broker/x": `},
 		{"connection to nowhere", "connections: [{enabled: true, client: {url: 'can://x', mount: m}}]\n",
 			`f:1:45: connections[1].client.url: URL can://x: scheme "can" is not supported (want one of tcp, ssl,`},
 		{"connection without url", "connections: [{enabled: true, client: {mount: m}}]\n",

@@ -59,9 +59,9 @@ func TestUserIDs(t *testing.T) {
 		user, agent := w.Client(), w.Device("test/a")
 		for _, tt := range []struct{ sent, want string }{
 			{``, ``},
-			{`,16:""`, `,16:"iot"`},
-			{`,16:"joe"`, `,16:"joe;iot"`},
-			{`,16:{"shvUser":"x"}`, `,16:"{\"shvUser\":\"x\"};iot"`},
+			{`,16:""`, `,16:"iot:broker.local"`},
+			{`,16:"joe"`, `,16:"joe;iot:broker.local"`},
+			{`,16:{"shvUser":"x"}`, `,16:"{\"shvUser\":\"x\"};iot:broker.local"`},
 			{`,16:null`, `,16:null`},
 		} {
 			user.Send(`<1:1,8:3,9:"test/a",10:"x"%s>i{}`, tt.sent)

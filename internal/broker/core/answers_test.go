@@ -29,7 +29,7 @@ type station struct {
 func atStation(t *testing.T, f func(s *station)) {
 	t.Helper()
 	world.Run(t, core.Options{}, func(t *testing.T, w *world.World) {
-		s := &station{t: t, w: w, hmi: w.Client(), signal: w.Device("test/signal"), toy: w.Device("test/toy")}
+		s := &station{t: t, w: w, hmi: w.Admin(), signal: w.Device("test/signal"), toy: w.Device("test/toy")}
 		s.ask("test/toy", 1, s.toy)
 		s.answered(s.toy, 1)
 		s.ask("test/signal", 2, s.signal)

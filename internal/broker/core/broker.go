@@ -148,9 +148,7 @@ func New(o Options) *Broker {
 	}
 	b.often = provocable(&b.opts.Log)
 	b.topics.Exhausted = b.tooCostly
-	b.nodes = own.New(ownNodes{b}, own.Options{
-		Name: o.Name, Version: o.Version, Commit: o.Commit, Rights: o.Rights, Reload: o.Reload,
-	})
+	b.nodes = own.New(ownNodes{b}, b.ownOptions())
 	b.nodes.Denied = b.book.NodeDenied
 	return b
 }

@@ -125,7 +125,7 @@ func TestValuesWithoutNumberAreNotDecoded(t *testing.T) {
 		// What is not decoded must not reach a device as somebody's name.
 		user.Send(`<1:1,8:5,9:"test/a",10:"x",16:{"shvUser":"eva","x":%s}>i{}`, many(2000))
 		v, err := agent.Next().MetaValue(rpc.TagUserID)
-		if name, _ := v.AsString(); err != nil || name != "iot" {
+		if name, _ := v.AsString(); err != nil || name != "iot:broker.local" {
 			t.Errorf("the user is %.100q, %v", name, err)
 		}
 		user.Send(`<1:1,8:6,11:7,15:i{1:2,9:%s}>i{}`, many(2000))

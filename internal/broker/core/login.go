@@ -59,11 +59,24 @@ func (s *session) beforeLogin(m *rpc.Message) {
 	case len(m.Path()) == 0 && method == "workflows":
 		types := s.broker.opts.Users.LoginTypes(s.certificate() != nil)
 		s.answer(rpc.AppendResult(nil, from, chainpack.List(types...)))
+	case len(m.Path()) == 0 && method == "revokeToken":
+		s.revokeToken(m, from)
 	case len(m.Path()) == 0 && method == "login":
 		s.tryLogin(m, from)
 	default:
 		s.answer(rpc.AppendError(nil, from, rpc.Errorf(rpc.CodeLoginRequired, "login first: call hello, then login")))
 	}
+}
+
+// revokeToken ends a session token, so that a web client can log out.
+func (s *session) revokeToken(m *rpc.Message, from rpc.Address) {
+	content, err := m.ContentWithin(maxLoginItems)
+	token, ok := content.Value.AsString()
+	if err != nil || content.Key == rpc.KeyAbort || !ok {
+		s.answer(rpc.AppendError(nil, from, rpc.Errorf(rpc.CodeInvalidParam, "the param must be a token, a String")))
+		return
+	}
+	s.answer(rpc.AppendResult(nil, from, chainpack.Bool(s.broker.opts.Users.Revoke(token))))
 }
 
 // loginCall is a login that a peer asks for.

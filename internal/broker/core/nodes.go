@@ -26,6 +26,11 @@ type RightsTable = own.RightsTable
 // ownNodes is the broker as its own nodes see it; see own.Broker.
 type ownNodes struct{ *Broker }
 
+func (b *Broker) ownOptions() own.Options {
+	o := &b.opts
+	return own.Options{Name: o.Name, Version: o.Version, Commit: o.Commit, Rights: o.Rights, Reload: o.Reload}
+}
+
 func (b ownNodes) Client(id int64) (own.Client, bool) {
 	s := b.loggedIn(id)
 	return s, s != nil
@@ -143,7 +148,13 @@ func (s *session) Info() own.Info {
 	return info
 }
 
-func (s *session) Subscriptions() map[string]time.Duration { return s.broker.topics.Of(s, time.Now()) }
+func (s *session) Subscriptions() map[string]time.Duration {
+	all := s.broker.topics.Of(s, time.Now())
+	if s.parent != nil {
+		return own.Unrooted(all, s.parent.Root)
+	}
+	return all
+}
 
 func (s *session) Silence() (silent, limit time.Duration) { return s.link.Silence() }
 

@@ -1,12 +1,12 @@
 package core
 
 import (
-	"bytes"
 	"context"
 	"sync"
 
 	"shvtools/internal/broker/internal/own"
 	"shvtools/internal/shv/chainpack"
+	"shvtools/internal/shv/node"
 	"shvtools/internal/shv/rpc"
 	"shvtools/internal/shv/shvpath"
 	"shvtools/internal/wire/link"
@@ -18,8 +18,12 @@ import (
 type ParentOptions struct {
 	Name string // of the connection
 	Root string // the path that the parent sees as our root; "": everything
+	// Manage: the parent may change our rights. With a Root it never may.
+	Manage bool
 	// Call calls a method of the parent.
 	Call func(ctx context.Context, path, method string, param chainpack.Value) (chainpack.Value, error)
+
+	nodes *node.Tree // of ours, as the parent sees them
 }
 
 // parentBroker is what the session of a parent broker has.
@@ -41,6 +45,7 @@ func (b *Broker) LinkOptions() link.Options {
 // it. The error is ErrClosed.
 func (b *Broker) AddParent(l *link.Link, from transport.Peer, o ParentOptions) (*Parent, error) {
 	o.Root = string(shvpath.Clean([]byte(o.Root)))
+	o.nodes = own.ForParent(ownNodes{b}, b.ownOptions(), o.Root, o.Manage)
 	s := b.newSession(l, from, nil, nil, &parentBroker{o})
 	if s == nil {
 		return nil, ErrClosed
@@ -75,28 +80,24 @@ func (p *Parent) End() {
 	})
 }
 
-// asksByItself reports whether a parent broker calls a node of ours on its own behalf.
-// The Python broker then sends no access level, and would subscribe to nothing here.
-func (s *session) asksByItself(m *rpc.Message, path []byte) bool {
-	if len(m.Callers()) > 0 || m.Has(rpc.TagAccess) || m.Has(rpc.TagAccessLevel) {
-		return false
+// fromAbove returns the clean path here of one that a parent asked for, and the level. With an
+// exported root, it is below that, and "" for nodes of ours. A request on the parent's own behalf
+// without a level may browse: the Python broker sends none, and would subscribe to nothing here.
+func (s *session) fromAbove(m *rpc.Message, path []byte) (here []byte, level rpc.Access) {
+	level = m.Access()
+	if len(m.Callers()) == 0 && !m.Has(rpc.TagAccess) && !m.Has(rpc.TagAccessLevel) {
+		switch string(path) {
+		case "", ".app", ".broker", own.CurrentClient:
+			level = rpc.AccessBrowse
+		}
 	}
-	switch string(path) {
-	case "", ".app", ".broker", own.CurrentClient:
-		return true
+	switch {
+	case s.parent.Root != "" && own.IsOwn(path):
+		return nil, level
+	case level < own.AdminLevel && own.NamesID(path):
+		return path, rpc.AccessNone
 	}
-	return false
-}
-
-// fromAbove returns the clean path here of one that a parent asked for: .broker is this
-// broker's own, everything else is below the exported root.
-func (s *session) fromAbove(m *rpc.Message, path []byte) []byte {
-	if s.parent.Root == "" || string(path) == ".broker" || bytes.HasPrefix(path, []byte(".broker/")) {
-		return path
-	}
-	path = s.rootedPath(path)
-	m.SetPath(path)
-	return path
+	return s.rootedPath(path), level
 }
 
 // rootedPath returns a clean path of the peer, from our root. It is valid until the next

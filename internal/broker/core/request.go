@@ -1,12 +1,9 @@
 package core
 
 import (
-	"bytes"
-
 	"shvtools/internal/broker/internal/own"
 	"shvtools/internal/broker/internal/replyroutes"
 	"shvtools/internal/shv/chainpack"
-	"shvtools/internal/shv/cpon"
 	"shvtools/internal/shv/node"
 	"shvtools/internal/shv/rpc"
 	"shvtools/internal/shv/shvpath"
@@ -19,17 +16,14 @@ const launchMethod = "launchRexec"
 // request passes a request on to its device, or answers it (spec.md 7.1b).
 func (s *session) request(m *rpc.Message, f *link.Frame) {
 	path := shvpath.Clean(m.Path())
+	here := path
 	if len(path) > maxSignalPath || len(m.Method()) > maxSignalPath { // rules may be globs
 		s.tooLong(m, maxSignalPath, "bytes in a path or method")
 		return
 	}
 	var level rpc.Access
 	if s.parent != nil {
-		level = m.Access()
-		if s.asksByItself(m, path) {
-			level = rpc.AccessBrowse
-		}
-		path = s.fromAbove(m, path)
+		here, level = s.fromAbove(m, path)
 	} else {
 		level = s.Level(path, m.Method())
 		if asked := m.Access(); asked > rpc.AccessNone || m.Has(rpc.TagAccessLevel) {
@@ -37,10 +31,8 @@ func (s *session) request(m *rpc.Message, f *link.Frame) {
 		}
 	}
 	if level == rpc.AccessNone {
-		s.broker.stats.requestsDenied.Add(1)
-		denied := rpc.Errorf(rpc.CodeException, "Access to SHV path '%s' not granted for user '%s'", path, s.Name())
-		s.broker.book.Denied(s, m, path, denied.Message)
-		s.answer(rpc.AppendError(nil, m.Address(), denied))
+		s.deny(m, path, rpc.Errorf(rpc.CodeException,
+			"Access to SHV path '%s' not granted for user '%s'", path, s.Name()))
 		return
 	}
 	if s.ping(m, path) {
@@ -51,19 +43,23 @@ func (s *session) request(m *rpc.Message, f *link.Frame) {
 		s.answer(rpc.AppendError(nil, m.Address(), refused))
 		return
 	}
-	to, rest := s.broker.target(path)
+	to, rest := s.broker.target(here)
 	if to == nil {
-		s.answerSelf(m, path, level)
+		s.answerSelf(m, here, level)
+		return
+	}
+	if own.OfCaller(rest, m.Method(), level) {
+		s.deny(m, path, rpc.NotFound(string(m.Method()), string(path)))
 		return
 	}
 	if len(m.Callers()) >= maxStack {
 		s.tooLong(m, maxStack, "caller ids") // while the answer still has a reply route
 		return
 	}
-	asked := replyroutes.Call{ID: m.ID(), Path: path, Method: m.Method(), Level: level}
+	asked := replyroutes.Call{ID: m.ID(), Path: own.ByMount(ownNodes{s.broker}, here), Method: m.Method(), Level: level}
 	m.SetPath(rest)
 	m.SetAccess(level)
-	s.extendUserID(m)
+	m.AddUser(s.userName(), s.broker.opts.Name, s.parent != nil)
 	if to.isBroker() {
 		s.broker.reuse(s, m)
 	}
@@ -77,6 +73,13 @@ func (s *session) request(m *rpc.Message, f *link.Frame) {
 	m.PopCaller()
 	s.broker.book.Refused(s, m, asked.Path, refused)
 	s.answer(rpc.AppendError(nil, m.Address(), refused))
+}
+
+// deny answers a request that the caller may not make.
+func (s *session) deny(m *rpc.Message, path []byte, why *rpc.Error) {
+	s.broker.stats.requestsDenied.Add(1)
+	s.broker.book.Denied(s, m, path, why.Message)
+	s.answer(rpc.AppendError(nil, m.Address(), why))
 }
 
 // ping answers the heartbeat of a client of either generation, as the nodes would; it
@@ -131,30 +134,6 @@ func (s *session) passRequest(m *rpc.Message, f *link.Frame, to *session, asked 
 	return rpc.Errorf(rpc.CodeException, "the device has just gone")
 }
 
-// extendUserID adds our user to the chain of users if the caller asked for one
-// (spec.md 3.8).
-func (s *session) extendUserID(m *rpc.Message) {
-	if !m.Has(rpc.TagUserID) || s.parent != nil {
-		return // a parent broker has named its user
-	}
-	v, err := m.MetaValue(rpc.TagUserID)
-	text, ok := v.AsString()
-	switch {
-	case err != nil:
-		text = "" // nobody behind us is to read what we cannot
-	case !ok && v.Len() == 0:
-		return // it names nobody
-	case !ok:
-		// A C++ broker's Map, or a forged value. A device cannot tell them apart, and
-		// would take it for the caller.
-		text = cpon.String(v)
-	}
-	if text != "" {
-		text += ";"
-	}
-	m.SetUserID(chainpack.String(text + s.Name()))
-}
-
 // answerSelf answers a request for one of the broker's own nodes.
 func (s *session) answerSelf(m *rpc.Message, path []byte, level rpc.Access) {
 	if s.ticket != nil && string(m.Method()) != "ping" {
@@ -163,7 +142,11 @@ func (s *session) answerSelf(m *rpc.Message, path []byte, level rpc.Access) {
 		s.answer(rpc.AppendError(nil, m.Address(), denied))
 		return
 	}
-	answer := node.Answer(s.broker.nodes, m, level, s)
+	nodes := s.broker.nodes
+	if s.parent != nil {
+		nodes = s.parent.nodes
+	}
+	answer := node.Answer(nodes, m, level, s)
 	if answer == nil { // it comes later
 		s.opener().AsksBroker(m.Callers(), s.id, m.ID())
 		return
@@ -182,26 +165,12 @@ func (b *Broker) target(path []byte) (to *session, rest []byte) {
 	if to, rest = b.mountedAt(path); to != nil || len(path) == 0 || path[0] != '.' {
 		return to, rest
 	}
-	if below, ok := bytes.CutPrefix(path, []byte(own.ClientNode+"/")); ok {
-		return b.clientAt(below)
-	}
-	below, ok := bytes.CutPrefix(path, []byte(own.OldClientNode+"/"))
+	id, rest, ok := own.TreeOf(path)
 	if !ok {
 		return nil, nil
 	}
-	to, rest = b.clientAt(below)
-	app, rest, _ := bytes.Cut(rest, []byte("/"))
-	if string(app) != own.OldApp {
-		return nil, nil
-	}
-	return to, rest
-}
-
-// clientAt returns the client whose id a path begins with. Helpers are not called, since
-// they serve their tunnel, nor are parent brokers.
-func (b *Broker) clientAt(path []byte) (to *session, rest []byte) {
-	text, rest, _ := bytes.Cut(path, []byte("/"))
-	if to = b.loggedIn(own.ParseID(text)); to == nil || !to.HasTree() {
+	// Helpers are not called, since they serve their tunnel, nor are parent brokers.
+	if to = b.loggedIn(id); to == nil || !to.HasTree() {
 		return nil, nil
 	}
 	return to, rest

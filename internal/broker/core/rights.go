@@ -5,6 +5,7 @@ import (
 
 	"shvtools/internal/broker/auth"
 	"shvtools/internal/broker/internal/loginparam"
+	"shvtools/internal/broker/internal/own"
 	"shvtools/internal/broker/internal/replyroutes"
 	"shvtools/internal/shv/rpc"
 	"shvtools/internal/wire/link"
@@ -116,10 +117,10 @@ func (b *Broker) mayTunnelLocked(t *ticket) bool {
 func (s *session) holds(r replyroutes.Right) bool { return s.parent != nil || r.HeldBy(s.user.Load()) }
 
 // Level returns what the session may do now with a method at a clean path. It does not
-// allocate.
+// allocate, unless the path names a client by its id.
 func (s *session) Level(path, method []byte) rpc.Access {
 	if user := s.user.Load(); user != nil {
-		return user.Level(path, method)
+		return own.Level(ownNodes{s.broker}, user, path, method)
 	}
 	if s.parent != nil {
 		return rpc.AccessSuper // the parent broker has checked

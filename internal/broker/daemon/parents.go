@@ -107,7 +107,8 @@ func newParents(connections []config.Connection, b *core.Broker, log zerolog.Log
 			Link:        b.LinkOptions(),
 			Attach: func(cl *client.Client) (uplink.Session, error) {
 				from := transport.PeerAt(c.URL.Scheme, cl.Link().RemoteAddr())
-				p, err := b.AddParent(cl.Link(), from, core.ParentOptions{Name: c.Name, Root: c.Root, Call: cl.Call})
+				p, err := b.AddParent(cl.Link(), from,
+					core.ParentOptions{Name: c.Name, Root: c.Root, Manage: c.Manage, Call: cl.Call})
 				if err != nil {
 					return nil, err
 				}

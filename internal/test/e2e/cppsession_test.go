@@ -26,7 +26,7 @@ var mayDiffer = []struct {
 	{"secret", regexp.MustCompile(`"secret":"[0-9a-f]{40}"`), `"secret":"S"`},
 	{"secret in a message to a client", regexp.MustCompile(`Secret:"([0-9a-f]{40})?"`), `Secret:"S"`},
 	{"protocol", regexp.MustCompile(`,protocol:1u`), ``},
-	{"user id", regexp.MustCompile(`,userId:"\w*"`), ``},
+	{"user id", regexp.MustCompile(`,userId:"[\w.:]*"`), ``},
 	{"access", regexp.MustCompile(`,(grant:"\w+"|accessLevel:\d+)`), ``},
 	{"what the broker vouches for", regexp.MustCompile(`,"ext":\{"vouches":true\}`), ``},
 	{"offer", regexp.MustCompile(`,"ext":\{([^{}]|\{[^{}]*\})*\}\}\}$`), `}}`},

@@ -21,10 +21,12 @@ access:
     kid: {password: !Plain pw-kid, roles: [broker]}
     device: {password: !Plain pw-device, roles: [devices]}
     eva: {password: !Plain pw-eva, roles: [operators]}
+    boss: {password: !Plain pw-boss, roles: [bosses]}
   roles:
     broker: {access: [{shvRI: "**", grant: bws}], mount-points: ["**"]}
     devices: {access: [{shvRI: "**", grant: bws}], mount-points: ["test/**"]}
     operators: {access: [{shvRI: "**", grant: cmd}]}
+    bosses: {access: [{shvRI: "test/**", grant: none}, {shvRI: "**", grant: su}]}
 `
 
 // treeBroker is a broker in a tree.
@@ -35,6 +37,7 @@ type treeBroker struct {
 	advertise string // "": nothing is advertised
 	up        string // URL of the parent broker; "": none
 	mount     string // mount point at the parent
+	export    string // the root that the parent sees; "": everything
 	options   []string
 	released  bool // by the program of the last release
 }
@@ -53,8 +56,11 @@ func (w *world) startTreeBroker(b treeBroker) (*process, string) {
 			allow = ", allow-plaintext: true"
 		}
 		text += fmt.Sprintf(`connections:
-- {name: up, enabled: true, client: {url: %q, user: kid, password-file: kid, mount: %s, reconnect_interval: 1s%s}}
-`, b.up, b.mount, allow)
+- name: up
+  enabled: true
+  connection_settings: {exported_shv_root: %q}
+  client: {url: %q, user: kid, password-file: kid, mount: %s, reconnect_interval: 1s%s}
+`, b.export, b.up, b.mount, allow)
 	}
 	file := filepath.Join(w.dir, b.name+".yaml")
 	w.configure(file, text)
@@ -149,6 +155,40 @@ func TestSessionsThroughThreeBrokers(t *testing.T) {
 	r := w.finish(cmd)
 	if r.code != 7 || !bytes.Equal(r.stdout, data) || string(r.stderr) != "err\n" {
 		t.Errorf("exit code %d, %d bytes, stderr %q", r.code, len(r.stdout), r.stderr)
+	}
+}
+
+// Through an exported root, and past a rule that forbids a mount point, nobody gets a shell by a
+// number, whatever else they may do.
+func TestNoShellByANumber(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ns := newNamespace(t, "exporting")
+	top := treeBroker{name: "top", ns: ns, listen: "tcp://127.0.0.1:1001"}
+	below := treeBroker{name: "below", ns: ns, listen: "tcp://127.0.0.1:1002", up: "tcp://127.0.0.1:1001", mount: "m",
+		export: "test"}
+	_, w.url = w.startTreeBroker(top)
+	_, url := w.startTreeBroker(below)
+	w.startTreeAgent(ns, url)
+	exported := "m/" + strings.TrimPrefix(device, "test/")
+	w.awaitTree(ns, exported)
+	boss := func(url, path string) result {
+		cmd := exec.Command(program("shvrsh"), path, "echo in")
+		cmd.Env = environment("SHV_URL="+url, "SHV_USER=boss", "SHV_PASSWORD=pw-boss")
+		return w.finish(ns.in(cmd))
+	}
+	if r := boss(w.url, exported); r.code != 0 || string(r.stdout) != "in\n" {
+		t.Fatalf("what is exported: %d, %s%s", r.code, r.stdout, r.stderr)
+	}
+	for id := 1; id < 6; id++ {
+		for _, format := range []string{".broker/client/%d", ".broker/clients/%d/app"} {
+			path := fmt.Sprintf(format, id)
+			for url, path := range map[string]string{w.url: "m/" + path, url: path} {
+				if r := boss(url, path); r.code != 255 || len(r.stdout) > 0 {
+					t.Errorf("%s at %s: %d, %s%s", path, url, r.code, r.stdout, r.stderr)
+				}
+			}
+		}
 	}
 }
 

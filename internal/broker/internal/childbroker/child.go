@@ -22,7 +22,8 @@ import (
 
 const (
 	// Refresh is how often what is wanted is looked at without a reason, since
-	// subscriptions end with their time too.
+	// subscriptions end with their time too, and is subscribed again, since somebody may
+	// have ended it at the child.
 	Refresh = time.Minute
 	// Retry is when a call is repeated that failed, and CallWait how long one may
 	// take.
@@ -69,6 +70,8 @@ type Child struct {
 
 	// Of run.
 	known bool                       // which API it has
+	fresh map[string]bool            // those of have that were subscribed since then
+	since time.Time                  // when all was to be subscribed again
 	old   bool                       // that of SHV 2
 	have  map[string]chainpack.Value // the params that it is subscribed with
 }
@@ -180,16 +183,22 @@ func (c *Child) sync() error {
 	want := c.params(c.options.Wanted())
 	var calls []call
 	var done []func()
+	if now := time.Now(); now.Sub(c.since) >= Refresh {
+		c.since, c.fresh = now, make(map[string]bool)
+	}
 	for key, param := range want {
-		if _, ok := c.have[key]; !ok {
+		if !c.fresh[key] {
 			calls = append(calls, call{node, "subscribe", param})
-			done = append(done, func() { c.have[key] = param })
+			done = append(done, func() { c.have[key], c.fresh[key] = param, true })
 		}
 	}
 	for key, param := range c.have {
 		if _, ok := want[key]; !ok {
 			calls = append(calls, call{node, "unsubscribe", param})
-			done = append(done, func() { delete(c.have, key) })
+			done = append(done, func() {
+				delete(c.have, key)
+				delete(c.fresh, key)
+			})
 		}
 	}
 	var failed error

@@ -175,6 +175,26 @@ func TestChildIsSubscribedToWhatIsWanted(t *testing.T) {
 	})
 }
 
+// Somebody who reached the child's node by another way has ended a subscription: it is made again.
+func TestSubscriptionsHeal(t *testing.T) {
+	withPeer(t, func(t *testing.T, p *peer) {
+		p.wanted = []string{"a", "b"}
+		p.child.Start()
+		p.expect(`["client","currentClient"]`, ls)
+		p.expect("true", `.broker/currentClient:subscribe "a"`, `.broker/currentClient:subscribe "b"`)
+		p.want("a", "b")
+		p.expect("true") // not with each change of others
+		for range 3 {
+			time.Sleep(childbroker.Refresh)
+			p.expect("false", `.broker/currentClient:subscribe "a"`, `.broker/currentClient:subscribe "b"`)
+		}
+		p.want()
+		p.expect("true", `.broker/currentClient:unsubscribe "a"`, `.broker/currentClient:unsubscribe "b"`)
+		time.Sleep(childbroker.Refresh)
+		p.expect("true")
+	})
+}
+
 // The API of SHV 2 knows a path and all below, without globs: at least what is wanted.
 func TestOldChildIsSubscribedToAtLeastThat(t *testing.T) {
 	withPeer(t, func(t *testing.T, p *peer) {

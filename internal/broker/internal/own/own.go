@@ -139,8 +139,8 @@ func New(b Broker, o Options) *node.Tree {
 	tree.Add("")
 	tree.Add(".app", node.App("shvbroker", o.Version, time.Now)...)
 	tree.Add(".broker", n.brokerMethods()...)
-	tree.Add(".broker/app", append(n.oldAppMethods(), n.reloadMethods()...)...)
-	tree.Add(CurrentClient, append(n.currentClientMethods(), n.passwordMethods()...)...)
+	tree.Add(".broker/app", direct(append(n.oldAppMethods(), n.reloadMethods()...))...)
+	tree.Add(CurrentClient, direct(append(n.currentClientMethods(), n.passwordMethods()...))...)
 	tree.AddDynamic(ClientNode, n.clients)
 	tree.AddDynamic(OldClientNode, n.oldClients)
 	tree.AddDynamic(".broker/mounts", n.mounts)
@@ -150,6 +150,12 @@ func New(b Broker, o Options) *node.Tree {
 	tree.MaxItems = MaxParamItems
 	tree.Hidden = map[string]bool{
 		OldClientNode: true, ".broker/mounts": true, ".broker/tunnels": true, ".broker/etc": true, ".broker/access": true,
+	}
+	// They name clients, and lead to them, whatever the rules say of their mount points.
+	for path, level := range map[string]rpc.Access{
+		ClientNode: AdminLevel, OldClientNode: rpc.AccessService, ".broker/mounts": AdminLevel, ".broker/tunnels": AdminLevel,
+	} {
+		tree.Restrict(path, level)
 	}
 	for path, table := range o.Rights {
 		// All of it takes su, ls and dir too: they tell the names of users.

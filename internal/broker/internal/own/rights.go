@@ -143,6 +143,9 @@ func (n nodes) passwordMethods() []node.Method {
 				return chainpack.Value{}, rpc.Errorf(rpc.CodeInvalidParam,
 					"the new password is too short (want at least %d characters)", minPassword)
 			}
+			if c.Info().User == "" {
+				return chainpack.Value{}, rpc.NotFound(r.Method, r.Path) // a parent broker
+			}
 			return chainpack.Value{}, n.broker.LaterForUser(r, func() (string, error) {
 				return changePassword(c, table, was, next)
 			}, c.Name())
