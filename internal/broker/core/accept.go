@@ -7,6 +7,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"shvtools/internal/broker/internal/peerlog"
 	"shvtools/internal/shv/rpc"
 	"shvtools/internal/wire/link"
 	"shvtools/internal/wire/transport"
@@ -24,10 +25,10 @@ func (b *Broker) start(conn net.Conn, e *listenerCounts) {
 	slot, cause := b.connections.Enter(from.Source())
 	if cause != link.Open {
 		b.stats.ended[cause].Add(1)
-		p := provocation{"connection refused", "cause", cause.String()}
-		if e := b.provoked(p, from, ""); e != nil {
+		line := peerlog.Line{Message: "connection refused", Field: "cause", Reason: cause.String(), Peer: from}
+		if e := b.peerLog.Refused(line); e != nil {
 			e.Stringer("peer", from)
-			b.aside(func() { e.Msg(p.message) }) // others want to connect
+			b.aside(func() { e.Msg(line.Message) }) // others want to connect
 		}
 		refuseConnection(conn, cause)
 		return
@@ -36,7 +37,6 @@ func (b *Broker) start(conn net.Conn, e *listenerCounts) {
 	s := b.newSession(l, from, transport.SecureOf(conn), slot, nil)
 	if s == nil {
 		b.connections.LoggedIn(slot)
-		b.connections.Leave()
 		l.Close(link.Shutdown)
 		return
 	}
@@ -50,7 +50,6 @@ func (b *Broker) start(conn net.Conn, e *listenerCounts) {
 		p := &peer{session: s}
 		cause := s.run(p, conn)
 		p.session.end(cause)
-		b.connections.Leave()
 		b.stats.ended[cause].Add(1)
 	}()
 }
@@ -62,7 +61,8 @@ func (s *session) run(p *peer, conn net.Conn) link.Cause {
 			s.link.Close(link.HandshakeFailed)
 			var refused *transport.CertificateError
 			if errors.As(err, &refused) {
-				s.log.Provoked("client certificate refused", "", func(e *zerolog.Event) { e.Err(err) })
+				line := peerlog.Line{Message: "client certificate refused", Error: err.Error()}
+				s.log.refused(line, func(e *zerolog.Event) { e.Err(err) })
 			} else {
 				s.log.Debug().Err(err).Msg("handshake failed")
 			}
