@@ -29,6 +29,7 @@ func TestUserWithManyConnectionsKeepsNobodyOut(t *testing.T) {
 		more := w.Connect()
 		more.SendLogin(1, "PLAIN", "eve", world.Password, `{}`)
 		more.ExpectError(1, rpc.CodeTryAgainLater, "too many connections: user eve has an even part")
+		more.Close()
 		// A fleet of one account comes, and is as large as all that was there.
 		devices := make([]*world.Peer, all/4*3)
 		for i := range devices {
