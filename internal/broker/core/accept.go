@@ -3,22 +3,17 @@ package core
 import (
 	"errors"
 	"net"
-	"time"
 
 	"github.com/rs/zerolog"
 
+	"shvtools/internal/broker/internal/door"
 	"shvtools/internal/broker/internal/peerlog"
-	"shvtools/internal/shv/rpc"
 	"shvtools/internal/wire/link"
 	"shvtools/internal/wire/transport"
 )
 
-// hintWait bounds the time to tell a refused peer why. A new connection of the
-// operating system never takes it, since its buffer is empty.
-const hintWait = 10 * time.Millisecond
-
 // start gives a new connection a session and runs it, or closes it at once. It waits
-// for hintWait at most.
+// for 10 ms at most.
 func (b *Broker) start(conn net.Conn, e *listenerCounts) {
 	from := transport.PeerOf(conn)
 	e.accepted.Add(1)
@@ -30,7 +25,7 @@ func (b *Broker) start(conn net.Conn, e *listenerCounts) {
 			e.Stringer("peer", from)
 			b.aside(func() { e.Msg(line.Message) }) // others want to connect
 		}
-		refuseConnection(conn, cause)
+		door.RefuseConnection(conn, cause)
 		return
 	}
 	l := link.New(conn, link.Options{MaxFrame: b.limits.LoginFrame, QueueBytes: b.limits.QueueBytes})
@@ -69,19 +64,4 @@ func (s *session) run(p *peer, conn net.Conn) link.Cause {
 		}
 	}
 	return s.link.Run(p)
-}
-
-// refuseConnection closes a connection. A peer that can read it first receives the
-// reason, as the answer to what is the first request of most clients.
-func refuseConnection(conn net.Conn, cause link.Cause) {
-	if _, ok := conn.(transport.Handshaker); ok {
-		_ = conn.Close()
-		return
-	}
-	_ = conn.SetWriteDeadline(time.Now().Add(hintWait))
-	l := link.New(conn, link.Options{}) // for its framing
-	defer l.Close(cause)
-	f := link.NewMessage(rpc.AppendError(nil, rpc.Address{ID: 1}, rpc.Errorf(rpc.CodeTryAgainLater, "%s", cause)))
-	defer f.Release()
-	_ = l.SendNow(f)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"shvtools/internal/broker/core"
+	"shvtools/internal/broker/internal/door"
 	"shvtools/internal/shv/rpc"
 	"shvtools/internal/test/world"
 	"shvtools/internal/wire/link"
@@ -168,10 +169,10 @@ func TestGuessesOfOneUserAreCheckedAFewAtATime(t *testing.T) {
 		time.Sleep(4500 * time.Millisecond)
 		synctest.Wait()
 		after := w.Stats().Logins
-		if n := after[core.LoginInvalid] - before[core.LoginInvalid]; n != 10 {
+		if n := after[door.Invalid] - before[door.Invalid]; n != 10 {
 			t.Errorf("%d were checked", n)
 		}
-		if n := after[core.LoginRefused] - before[core.LoginRefused]; n != 140 {
+		if n := after[door.Refused] - before[door.Refused]; n != 140 {
 			t.Errorf("%d were told that there are too many", n)
 		}
 	})

@@ -22,9 +22,6 @@ const (
 	// before it is logged in.
 	maxLogins      = 3
 	maxBeforeLogin = 32
-	// maxLoginItems bounds the values in a login. Decoded, it takes many times its bytes,
-	// and it is kept while its answer is held back.
-	maxLoginItems = 256
 )
 
 // loginState is what is known of a peer between its connection and its login.
@@ -86,38 +83,15 @@ type loginCall struct {
 	by   door.Attempt
 }
 
-// resultOf returns how a login is counted; r is nil if it was accepted.
-func resultOf(r *door.Refusal, helper bool) LoginResult {
-	switch {
-	case r == nil && helper:
-		return LoginOfHelper
-	case r == nil:
-		return LoginAccepted
-	case r.Guess:
-		return LoginInvalid
-	}
-	return LoginRefused
-}
-
 // readLogin reads a login. The error is the answer to one that is not checked at all.
 func (s *session) readLogin(m *rpc.Message, from rpc.Address) (c loginCall, err *rpc.Error) {
-	content, unreadable := m.ContentWithin(maxLoginItems)
-	if unreadable != nil {
-		return c, rpc.Errorf(rpc.CodeInvalidParam, "unreadable login: %v", unreadable)
-	}
-	if content.Key == rpc.KeyAbort {
-		// A client that waits for a held back answer asks whether its login is still being
-		// worked at. That is not a guess, and was read after the answer.
-		return c, rpc.Errorf(rpc.CodeRequestInvalid, "no such request is running")
-	}
-	b := s.broker
-	c = loginCall{Param: loginparam.Read(content.Value), from: from}
-	if !c.Helper && b.draining.Load() {
-		b.stats.logins[LoginStopping].Add(1)
-		return c, rpc.Errorf(rpc.CodeTryAgainLater, stopping)
+	c.from = from
+	if c.Param, err = door.Read(m); err == nil && !c.Helper && s.broker.draining.Load() {
+		s.broker.stats.logins[door.Stopping].Add(1)
+		err = rpc.Errorf(rpc.CodeTryAgainLater, stopping)
 	}
 	c.by = door.Attempt{Source: s.from.Source(), User: c.User}
-	return c, nil
+	return c, err
 }
 
 // tryLogin answers a login. A refused one is answered late, and so is one after others
@@ -137,14 +111,14 @@ func (s *session) tryLogin(m *rpc.Message, from rpc.Address) {
 		case door.Gone:
 			return
 		case door.Lost:
-			b.stats.logins[LoginRefused].Add(1)
+			b.stats.logins[door.Refused].Add(1)
 			s.endLogin(c, door.Crowded(held).Answer, true)
 			return
 		}
 	}
 	began := time.Now()
 	refused := s.admit(c)
-	b.stats.loginDone(resultOf(refused, c.Helper), time.Since(began))
+	b.stats.loginDone(refused.Result(c.Helper), time.Since(began))
 	if refused != nil {
 		s.refuseLogin(c, refused, came)
 	}

@@ -65,7 +65,7 @@ func TestFailedLoginsAreHeldBackEverLonger(t *testing.T) {
 		if took, in := guess(w, here, "ann", world.FarPassword); took != 0 || !in {
 			t.Errorf("right password again: %v, let in: %v", took, in)
 		}
-		if n := w.Stats().Logins[core.LoginInvalid]; n != 9 {
+		if n := w.Stats().Logins[door.Invalid]; n != 9 {
 			t.Errorf("%d refused", n)
 		}
 	})

@@ -2,11 +2,18 @@ package door
 
 import (
 	"errors"
+	"net"
 	"time"
 
 	"shvtools/internal/broker/auth"
 	"shvtools/internal/shv/rpc"
+	"shvtools/internal/wire/link"
+	"shvtools/internal/wire/transport"
 )
+
+// hintWait bounds the time to tell a refused peer why. A new connection of the
+// operating system never takes it, since its buffer is empty.
+const hintWait = 10 * time.Millisecond
 
 // Refusal is why a login is refused.
 type Refusal struct {
@@ -45,4 +52,19 @@ func (r *Refusal) Later(p Penalty) *rpc.Error {
 	answer := *r.Answer
 	answer.Message += "; too many failed logins"
 	return answer.After(p.Wait)
+}
+
+// RefuseConnection closes a connection. A peer that can read it first receives the
+// reason, as the answer to what is the first request of most clients.
+func RefuseConnection(conn net.Conn, cause link.Cause) {
+	if _, ok := conn.(transport.Handshaker); ok {
+		_ = conn.Close()
+		return
+	}
+	_ = conn.SetWriteDeadline(time.Now().Add(hintWait))
+	l := link.New(conn, link.Options{}) // for its framing
+	defer l.Close(cause)
+	f := link.NewMessage(rpc.AppendError(nil, rpc.Address{ID: 1}, rpc.Errorf(rpc.CodeTryAgainLater, "%s", cause)))
+	defer f.Release()
+	_ = l.SendNow(f)
 }
