@@ -67,7 +67,7 @@ func (s *session) beforeLogin(m *rpc.Message) {
 
 // revokeToken ends a session token, so that a web client can log out.
 func (s *session) revokeToken(m *rpc.Message, from rpc.Address) {
-	content, err := m.ContentWithin(maxLoginItems)
+	content, err := m.ContentWithin(door.MaxItems)
 	token, ok := content.Value.AsString()
 	if err != nil || content.Key == rpc.KeyAbort || !ok {
 		s.answer(rpc.AppendError(nil, from, rpc.Errorf(rpc.CodeInvalidParam, "the param must be a token, a String")))
