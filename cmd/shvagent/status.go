@@ -80,6 +80,9 @@ func reportText(r agent.Report) string {
 	if r.LastError != "" {
 		fmt.Fprintf(&b, "last error: %s\n", visible.Within(r.LastError, maxError))
 	}
+	if r.LastRefusal != "" && r.LastRefusal != r.LastError {
+		fmt.Fprintf(&b, "last refusal: %s\n", visible.Within(r.LastRefusal, maxError))
+	}
 	fmt.Fprintf(&b, "sessions: %d\n", len(r.Sessions))
 	for _, s := range r.Sessions {
 		user := s.User

@@ -3,40 +3,35 @@ package core
 import (
 	"errors"
 	"net"
-	"time"
 
 	"github.com/rs/zerolog"
 
-	"shvtools/internal/shv/rpc"
+	"shvtools/internal/broker/internal/door"
+	"shvtools/internal/broker/internal/peerlog"
 	"shvtools/internal/wire/link"
 	"shvtools/internal/wire/transport"
 )
 
-// hintWait bounds the time to tell a refused peer why. A new connection of the
-// operating system never takes it, since its buffer is empty.
-const hintWait = 10 * time.Millisecond
-
 // start gives a new connection a session and runs it, or closes it at once. It waits
-// for hintWait at most.
+// for 10 ms at most.
 func (b *Broker) start(conn net.Conn, e *listenerCounts) {
 	from := transport.PeerOf(conn)
 	e.accepted.Add(1)
 	slot, cause := b.connections.Enter(from.Source())
 	if cause != link.Open {
 		b.stats.ended[cause].Add(1)
-		p := provocation{"connection refused", "cause", cause.String()}
-		if e := b.provoked(p, from, ""); e != nil {
+		line := peerlog.Line{Message: "connection refused", Field: "cause", Reason: cause.String(), Peer: from}
+		if e := b.peerLog.Refused(line); e != nil {
 			e.Stringer("peer", from)
-			b.aside(func() { e.Msg(p.message) }) // others want to connect
+			b.aside(func() { e.Msg(line.Message) }) // others want to connect
 		}
-		refuseConnection(conn, cause)
+		door.RefuseConnection(conn, cause)
 		return
 	}
 	l := link.New(conn, link.Options{MaxFrame: b.limits.LoginFrame, QueueBytes: b.limits.QueueBytes})
 	s := b.newSession(l, from, transport.SecureOf(conn), slot, nil)
 	if s == nil {
 		b.connections.LoggedIn(slot)
-		b.connections.Leave()
 		l.Close(link.Shutdown)
 		return
 	}
@@ -50,7 +45,6 @@ func (b *Broker) start(conn net.Conn, e *listenerCounts) {
 		p := &peer{session: s}
 		cause := s.run(p, conn)
 		p.session.end(cause)
-		b.connections.Leave()
 		b.stats.ended[cause].Add(1)
 	}()
 }
@@ -62,26 +56,12 @@ func (s *session) run(p *peer, conn net.Conn) link.Cause {
 			s.link.Close(link.HandshakeFailed)
 			var refused *transport.CertificateError
 			if errors.As(err, &refused) {
-				s.log.Provoked("client certificate refused", "", func(e *zerolog.Event) { e.Err(err) })
+				line := peerlog.Line{Message: "client certificate refused", Error: err.Error()}
+				s.log.refused(line, func(e *zerolog.Event) { e.Err(err) })
 			} else {
 				s.log.Debug().Err(err).Msg("handshake failed")
 			}
 		}
 	}
 	return s.link.Run(p)
-}
-
-// refuseConnection closes a connection. A peer that can read it first receives the
-// reason, as the answer to what is the first request of most clients.
-func refuseConnection(conn net.Conn, cause link.Cause) {
-	if _, ok := conn.(transport.Handshaker); ok {
-		_ = conn.Close()
-		return
-	}
-	_ = conn.SetWriteDeadline(time.Now().Add(hintWait))
-	l := link.New(conn, link.Options{}) // for its framing
-	defer l.Close(cause)
-	f := link.NewMessage(rpc.AppendError(nil, rpc.Address{ID: 1}, rpc.Errorf(rpc.CodeTryAgainLater, "%s", cause)))
-	defer f.Release()
-	_ = l.SendNow(f)
 }

@@ -17,6 +17,7 @@ import (
 	"shvtools/internal/broker/internal/door"
 	"shvtools/internal/broker/internal/mounts"
 	"shvtools/internal/broker/internal/own"
+	"shvtools/internal/broker/internal/peerlog"
 	"shvtools/internal/broker/internal/record"
 	"shvtools/internal/broker/internal/replyroutes"
 	"shvtools/internal/broker/internal/shares"
@@ -25,7 +26,6 @@ import (
 	"shvtools/internal/broker/journal"
 	"shvtools/internal/shv/node"
 	"shvtools/internal/sys/audit"
-	"shvtools/internal/sys/lograte"
 	"shvtools/internal/wire/link"
 	"shvtools/internal/wire/transport"
 )
@@ -66,12 +66,12 @@ type Address struct {
 
 // Broker serves connections. All methods may be called concurrently.
 type Broker struct {
-	opts   Options
-	limits Limits
-	nodes  *node.Tree
-	stats  counters
-	often  *lograte.Lines
-	book   *record.Book // of the sessions, for the record of who did what
+	opts    Options
+	limits  Limits
+	nodes   *node.Tree
+	stats   counters
+	peerLog *peerlog.Log // of lines that peers can provoke
+	book    *record.Book // of the sessions, for the record of who did what
 
 	connections *door.Connections
 	penalties   *door.Penalties // of failed logins
@@ -126,7 +126,7 @@ func New(o Options) *Broker {
 		penalties:  door.NewPenalties(limits.LoginPenalty),
 		handshakes: transport.NewSlots(limits.Handshakes),
 		connections: door.NewConnections(door.Bounds{
-			Connections: limits.Connections, Pending: limits.Unauthenticated, PendingPerSource: limits.UnauthenticatedPerSource,
+			Pending: limits.Unauthenticated, PendingPerSource: limits.UnauthenticatedPerSource,
 		}),
 		shares: shares.New(shares.Bounds{
 			Totals:  shares.Totals(int64(limits.QueueTotal), int64(limits.FramesTotal), int64(limits.Connections)),
@@ -146,7 +146,7 @@ func New(o Options) *Broker {
 		runID:     rand.Text(),
 		book:      record.New(o.Audit),
 	}
-	b.often = provocable(&b.opts.Log)
+	b.peerLog = peerlog.New(&b.opts.Log)
 	b.topics.Exhausted = b.tooCostly
 	b.nodes = own.New(ownNodes{b}, b.ownOptions())
 	b.nodes.Denied = b.book.NodeDenied
@@ -239,5 +239,5 @@ func (b *Broker) Close() {
 		l.Close(link.Shutdown)
 	}
 	b.running.Wait()
-	b.often.Close()
+	b.peerLog.Close()
 }

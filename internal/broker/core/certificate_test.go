@@ -8,6 +8,7 @@ import (
 
 	"shvtools/internal/broker/auth"
 	"shvtools/internal/broker/core"
+	"shvtools/internal/broker/internal/door"
 	"shvtools/internal/shv/rpc"
 	"shvtools/internal/test/certtest"
 	"shvtools/internal/test/world"
@@ -165,7 +166,7 @@ func TestRevocationWhileItsClientLogsIn(t *testing.T) {
 	}
 	use()
 	eva.Send(externalLogin, "bob")
-	c.Eventually("the login is refused", func() bool { return c.Stats().Logins[core.LoginInvalid] == 1 })
+	c.Eventually("the login is refused", func() bool { return c.Stats().Logins[door.Invalid] == 1 })
 	if lost := c.Rejudge(); len(lost) != 1 { // the race detector sees what it must not read
 		t.Errorf("lost: %+v", lost)
 	}

@@ -21,7 +21,7 @@ func refusedAtOnce(r *world.Peer, cause link.Cause) {
 }
 
 func TestConnectionsAreBounded(t *testing.T) {
-	bounds := core.Limits{Connections: 6, Unauthenticated: 4, UnauthenticatedPerSource: 2}
+	bounds := core.Limits{Connections: 8, Unauthenticated: 4, UnauthenticatedPerSource: 2}
 	world.Run(t, core.Options{Limits: bounds}, func(t *testing.T, w *world.World) {
 		one := w.ConnectFrom("10.0.0.1:1")
 		w.ConnectFrom("10.0.0.1:2")
@@ -45,7 +45,11 @@ func TestConnectionsAreBounded(t *testing.T) {
 		for i := range 5 {
 			w.ConnectFrom(fmt.Sprintf("10.0.1.%d:1", i)).Login("ann", world.FarPassword, "{}").Fence()
 		}
-		refusedAtOnce(w.ConnectFrom("10.0.0.9:1"), link.TooManyConnections)
+		more := w.ConnectFrom("10.0.0.9:1")
+		more.Send(plainLogin, 1, world.FarPassword, "PLAIN", "ann")
+		more.ExpectError(1, rpc.CodeTryAgainLater, "too many connections: user ann has an even part")
+		more.Close()
+		w.Client().Close() // another user has less
 		one.Fence()
 		// A reset counts as a connection without a login again.
 		one.SendRaw([]byte{1, 0})
@@ -55,7 +59,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 		}
 		one.Close()
 		for cause, want := range map[link.Cause]uint64{
-			link.TooManyFromSource: 3, link.TooManyConnections: 1, link.LoginTimeout: 4, link.PeerClosed: 1,
+			link.TooManyFromSource: 3, link.TooManyConnections: 0, link.LoginTimeout: 4, link.PeerClosed: 3,
 		} {
 			if got := w.Ended(cause); got != want {
 				t.Errorf("%v: %d, want %d", cause, got, want)

@@ -17,7 +17,6 @@ const (
 	MaxBeforeLogin = maxBeforeLogin // messages before a login
 	MaxCurious     = maxCurious     // other clients that ask that, at once
 	MaxEdits       = maxEdits       // changes of rights at once
-	MaxLoginItems  = maxLoginItems  // values in a login
 	MaxTickets     = maxTickets     // secrets of a device that nobody has redeemed
 	MaxTunnels     = maxTunnels     // of a client
 )

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 
 	"shvtools/internal/broker/core"
+	"shvtools/internal/broker/internal/door"
 	"shvtools/internal/broker/internal/own"
 	"shvtools/internal/broker/internal/replyroutes"
 	"shvtools/internal/shv/chainpack"
@@ -114,7 +115,7 @@ func TestValuesWithoutNumberAreNotDecoded(t *testing.T) {
 		w := world.New(t, core.Options{})
 		many := func(n int) string { return "[" + strings.Repeat("1,", n) + "1]" }
 		stranger := w.Connect()
-		stranger.SendLogin(3, "SHA1", "iot", "x", fmt.Sprintf(`{"device":%s}`, many(core.MaxLoginItems)))
+		stranger.SendLogin(3, "SHA1", "iot", "x", fmt.Sprintf(`{"device":%s}`, many(door.MaxItems)))
 		stranger.ExpectError(3, rpc.CodeInvalidParam, "unreadable login")
 		user, agent := w.Client(), w.Device("test/a")
 		user.Send(`<1:1,8:4,9:".broker/app",10:"echo">i{1:%s}`, many(own.MaxParamItems))

@@ -1,11 +1,11 @@
 package core
 
 import (
+	"shvtools/internal/broker/internal/peerlog"
 	"shvtools/internal/broker/internal/shares"
 	"shvtools/internal/broker/limits"
 	"shvtools/internal/shv/rpc"
 	"shvtools/internal/wire/link"
-	"shvtools/internal/wire/transport"
 )
 
 // Limits keep one client from hurting another; see the package limits, which declares
@@ -53,19 +53,46 @@ func (s *session) overShare() *rpc.Error {
 // tooCostly logs that an owner misses signals since comparing their subscriptions takes
 // too long.
 func (b *Broker) tooCostly(o *shares.Owner) {
-	p := provocation{"signals not delivered", "reason", "the user's subscriptions take too long to compare"}
-	if e := b.provoked(p, transport.Peer{}, o.Name().String()); e != nil {
+	line := peerlog.Line{
+		Message: "signals not delivered", Field: "reason", Reason: "the user's subscriptions take too long to compare",
+		User: o.Name().String(),
+	}
+	if e := b.peerLog.Refused(line); e != nil {
 		e.Str("user", o.Name().User).Stringer("of", o.Name())
-		b.aside(func() { e.Msg(p.message) }) // others may wait for this goroutine
+		b.aside(func() { e.Msg(line.Message) }) // others may wait for this goroutine
 	}
 }
 
+// makeSpace returns why there is no space for one more connection of the user, mounted at a
+// place ("": nowhere) or as a child broker; nil if there is. A device that comes back while
+// its last connection is not known to be dead takes the place of that.
+func (s *session) makeSpace(mount string, child bool) *rpc.Error {
+	b, user := s.broker, s.user.Load()
+	n := shares.Name{User: user.Name, Mount: mount}
+	if child {
+		n = shares.Name{Link: s.id}
+	}
+	o := b.shares.Enter(n, user.Share)
+	defer o.Leave()
+	if o.Fits(shares.Connections) {
+		return nil
+	}
+	if o.Name().Mount != "" {
+		if old := o.Oldest(b.accounts); old != nil {
+			old.Close(link.TooManyConnections)
+			return nil
+		}
+	}
+	return rpc.Errorf(rpc.CodeTryAgainLater, "too many connections: %s has an even part of limits.connections", o.Name())
+}
+
 // accounts are all links, and who pays for them.
-func (b *Broker) accounts(yield func(*shares.Owner, *link.Link) bool) {
+func (b *Broker) accounts(yield func(shares.Account) bool) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	for _, s := range b.sessions {
-		if !yield(s.owner.Load(), s.link) {
+		in := s.ready.Load() && s.parent == nil
+		if !yield(shares.Account{Owner: s.owner.Load(), Link: s.link, ID: s.id, LoggedIn: in}) {
 			return
 		}
 	}

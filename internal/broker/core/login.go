@@ -9,6 +9,8 @@ import (
 	"shvtools/internal/broker/auth"
 	"shvtools/internal/broker/internal/door"
 	"shvtools/internal/broker/internal/loginparam"
+	"shvtools/internal/broker/internal/peerlog"
+	"shvtools/internal/broker/internal/shares"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/login"
 	"shvtools/internal/shv/rpc"
@@ -20,11 +22,6 @@ const (
 	// before it is logged in.
 	maxLogins      = 3
 	maxBeforeLogin = 32
-	// maxLoginItems bounds the values in a login. Decoded, it takes many times its bytes,
-	// and it is kept while its answer is held back.
-	maxLoginItems = 256
-	// maxRefusal bounds the logged cause of a refused login, in bytes.
-	maxRefusal = 300
 )
 
 // loginState is what is known of a peer between its connection and its login.
@@ -70,7 +67,7 @@ func (s *session) beforeLogin(m *rpc.Message) {
 
 // revokeToken ends a session token, so that a web client can log out.
 func (s *session) revokeToken(m *rpc.Message, from rpc.Address) {
-	content, err := m.ContentWithin(maxLoginItems)
+	content, err := m.ContentWithin(door.MaxItems)
 	token, ok := content.Value.AsString()
 	if err != nil || content.Key == rpc.KeyAbort || !ok {
 		s.answer(rpc.AppendError(nil, from, rpc.Errorf(rpc.CodeInvalidParam, "the param must be a token, a String")))
@@ -86,54 +83,15 @@ type loginCall struct {
 	by   door.Attempt
 }
 
-// refusal is why a login is refused.
-type refusal struct {
-	answer *rpc.Error // for the peer
-	cause  error      // for the log alone: it may say more
-	guess  bool       // it counts as a failed login of the user
-}
-
-// refuse returns a refusal with the same text for the peer and the log.
-func refuse(answer *rpc.Error) *refusal { return &refusal{answer: answer, cause: answer} }
-
-// refuseGuess returns the refusal of a login with a wrong password, token or certificate.
-func refuseGuess(user string, cause error) *refusal {
-	answer := rpc.Errorf(rpc.CodeException, "Invalid authentication for user: %s reason: %s", user, auth.Reason(cause))
-	return &refusal{answer, cause, true}
-}
-
-// result returns how a login is counted; r is nil if it was accepted.
-func (r *refusal) result(helper bool) LoginResult {
-	switch {
-	case r == nil && helper:
-		return LoginOfHelper
-	case r == nil:
-		return LoginAccepted
-	case r.guess:
-		return LoginInvalid
-	}
-	return LoginRefused
-}
-
 // readLogin reads a login. The error is the answer to one that is not checked at all.
 func (s *session) readLogin(m *rpc.Message, from rpc.Address) (c loginCall, err *rpc.Error) {
-	content, unreadable := m.ContentWithin(maxLoginItems)
-	if unreadable != nil {
-		return c, rpc.Errorf(rpc.CodeInvalidParam, "unreadable login: %v", unreadable)
-	}
-	if content.Key == rpc.KeyAbort {
-		// A client that waits for a held back answer asks whether its login is still being
-		// worked at. That is not a guess, and was read after the answer.
-		return c, rpc.Errorf(rpc.CodeRequestInvalid, "no such request is running")
-	}
-	b := s.broker
-	c = loginCall{Param: loginparam.Read(content.Value), from: from}
-	if !c.Helper && b.draining.Load() {
-		b.stats.logins[LoginStopping].Add(1)
-		return c, rpc.Errorf(rpc.CodeTryAgainLater, stopping)
+	c.from = from
+	if c.Param, err = door.Read(m); err == nil && !c.Helper && s.broker.draining.Load() {
+		s.broker.stats.logins[door.Stopping].Add(1)
+		err = rpc.Errorf(rpc.CodeTryAgainLater, stopping)
 	}
 	c.by = door.Attempt{Source: s.from.Source(), User: c.User}
-	return c, nil
+	return c, err
 }
 
 // tryLogin answers a login. A refused one is answered late, and so is one after others
@@ -147,55 +105,62 @@ func (s *session) tryLogin(m *rpc.Message, from rpc.Address) {
 	b := s.broker
 	s.deadline.Stop() // what follows is not the peer's time
 	came := time.Now()
-	if !c.Helper && !s.holdBack(b.penalties.Held(c.by)) {
-		return
+	if !c.Helper {
+		held := b.penalties.Held(c.by)
+		switch s.hold(c, held, false) {
+		case door.Gone:
+			return
+		case door.Lost:
+			b.stats.logins[door.Refused].Add(1)
+			s.endLogin(c, door.Crowded(held).Answer, true)
+			return
+		}
 	}
 	began := time.Now()
 	refused := s.admit(c)
-	b.stats.loginDone(refused.result(c.Helper), time.Since(began))
+	b.stats.loginDone(refused.Result(c.Helper), time.Since(began))
 	if refused != nil {
 		s.refuseLogin(c, refused, came)
 	}
 }
 
+// hold waits while a login, or the answer to a checked one, is held back.
+func (s *session) hold(c loginCall, d time.Duration, checked bool) door.Outcome {
+	return s.broker.connections.Hold(s.slot, s.link, c.by.Short().User, checked, d)
+}
+
 // refuseLogin answers a refused login that came at a time, once its penalty is over.
-func (s *session) refuseLogin(c loginCall, r *refusal, came time.Time) {
-	s.login.failures++
-	penalty := s.broker.limits.LoginPenalty
-	if r.guess {
+func (s *session) refuseLogin(c loginCall, r *door.Refusal, came time.Time) {
+	penalty := door.Penalty{Held: s.broker.limits.LoginPenalty}
+	if r.Guess {
 		penalty = s.broker.penalties.Failed(c.by)
 	}
 	s.log.user = cmp.Or(s.log.user, c.by.Short().User) // the name that the peer gave
-	s.log.Provoked("login refused", "", func(e *zerolog.Event) {
-		text := r.cause.Error() // it may hold the name again, at its full length
-		e.Str(zerolog.ErrorFieldName, text[:min(len(text), maxRefusal)]).Stringer("heldBack", penalty)
+	text := peerlog.Short(r.Cause.Error())             // it may hold the name again, at its full length
+	s.log.refused(peerlog.Line{Message: "login refused", Error: text}, func(e *zerolog.Event) {
+		e.Str(zerolog.ErrorFieldName, text).Stringer("heldBack", penalty.Held).Stringer("wait", penalty.Wait)
 	})
 	s.log.user = ""
-	s.broker.book.LoginRefused(s, c.by.User, r.cause.Error())
-	if !s.holdBack(penalty - time.Since(came)) {
-		return
+	s.broker.book.LoginRefused(s, c.by.User, r.Cause.Error())
+	outcome := s.hold(c, penalty.Held-time.Since(came), true)
+	if outcome != door.Gone {
+		s.endLogin(c, r.Later(penalty), outcome == door.Lost)
 	}
-	s.answer(rpc.AppendError(nil, c.from, r.answer))
+}
+
+// endLogin answers a refused login. The link ends if that was its last one, or if it has lost
+// its place to another.
+func (s *session) endLogin(c loginCall, answer *rpc.Error, lost bool) {
+	s.login.failures++
+	if lost {
+		s.login.failures = maxLogins
+	}
+	s.answer(rpc.AppendError(nil, c.from, answer))
 	if s.login.failures >= maxLogins {
 		time.AfterFunc(lingering, func() { s.link.Close(link.LoginFailed) }) // so that the answer arrives
 		return
 	}
 	s.deadline.Reset(s.broker.limits.LoginDeadline)
-}
-
-// holdBack waits; it returns false if the link has ended meanwhile.
-func (s *session) holdBack(d time.Duration) bool {
-	if d <= 0 {
-		return true
-	}
-	wait := time.NewTimer(d)
-	defer wait.Stop()
-	select {
-	case <-wait.C:
-		return true
-	case <-s.link.Done():
-		return false
-	}
 }
 
 // welcome answers an accepted login. It does not wait.
@@ -212,6 +177,7 @@ func (s *session) welcome(c loginCall) {
 	s.link.SetIdle(c.Idle)
 	s.answer(rpc.AppendResult(nil, c.from, s.admission(c.Session)))
 	s.ready.Store(true)
+	s.owner.Load().Add(shares.Connections, 1)
 }
 
 // admission returns the result of a login: a session token if the client asked for one.
@@ -229,39 +195,44 @@ func (s *session) admission(token bool) chainpack.Value {
 
 // admit checks a login, registers what it asks for, and answers it before the first
 // request can reach a device. It returns nil if it did.
-func (s *session) admit(c loginCall) *refusal {
+func (s *session) admit(c loginCall) *door.Refusal {
 	if c.Helper {
 		if refused := s.admitTunnel(c.Secret); refused != nil {
-			return refuse(refused)
+			return door.Refuse(refused)
 		}
 		s.welcome(c)
-		s.log.Info().Msg("helper logged in")
+		s.log.Visit("helper logged in", "").Msg("helper logged in")
 		return nil
 	}
 	if err := s.enter(c.Param); err != nil {
-		return refuseGuess(c.by.User, err)
+		return door.RefuseGuess(c.by.User, err)
 	}
 	name := s.Name()
 	if !s.from.IsLocal() && auth.WellKnownLogin(name, c.Password, c.Type, s.login.nonce) {
 		s.leave()
-		return refuse(rpc.Errorf(rpc.CodeException,
+		return door.Refuse(rpc.Errorf(rpc.CodeException,
 			"the password of user %s is one that everybody knows: it is good on the broker's own machine only", name))
 	}
 	s.log.user = name
 	claim := s.admitted.Claim(s.broker.opts.Users.Load(), c.DeviceID, c.MountPoint)
+	child := claim.Path != "" && (c.Broker || s.user.Load().MayBeBroker())
+	if refused := s.makeSpace(claim.Path, child); refused != nil {
+		s.leave()
+		return door.Refuse(refused)
+	}
 	if claim.Path == "" {
 		s.welcome(c)
-		s.log.Info().Msg("client logged in")
+		s.log.Visit("client logged in", "").Msg("client logged in")
 		return nil
 	}
 	// The Rust and the Python broker log in like devices: only their user shows it.
-	if c.Broker || s.user.Load().MayBeBroker() {
+	if child {
 		s.setChild(s.newChild(claim.Path))
 	}
 	if refused := s.mount(claim, func() { s.welcome(c) }); refused != nil {
 		s.setChild(nil)
 		s.leave()
-		return refuse(refused)
+		return door.Refuse(refused)
 	}
 	if s.child != nil {
 		s.startChild()

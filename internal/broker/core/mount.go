@@ -71,7 +71,7 @@ func (s *session) mount(c *auth.Claim, welcome func()) *rpc.Error {
 		o.Before.displaced(s)
 	}
 	b.tellMounts()
-	s.log.Info().Str("mount", c.Path).Bool("takenOver", o.Taken).Msg("device mounted")
+	s.log.Visit("device mounted", c.Path).Str("mount", c.Path).Bool("takenOver", o.Taken).Msg("device mounted")
 	b.book.Mounted(s, c.Path, o.Taken, o.Before)
 	return nil
 }

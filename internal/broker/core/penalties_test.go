@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,12 +24,28 @@ func guess(w *world.World, from, user, text string) (took time.Duration, in bool
 	return time.Since(began), in
 }
 
+// guessWrong tries a wrong password. It returns how long the answer took, and the time to wait.
+func guessWrong(t *testing.T, w *world.World, from, user string) (took, wait time.Duration) {
+	r := w.ConnectFrom(from)
+	defer r.Close()
+	began := time.Now()
+	r.Send(plainLogin, 1, "guess", "PLAIN", user)
+	content, _ := r.ExpectError(1, rpc.CodeException, "unknown user or wrong password").Content()
+	took, wait = time.Since(began), content.Error.RetryIn()
+	text := fmt.Sprintf("; too many failed logins, next try in %.0f s", wait.Seconds())
+	if has := strings.HasSuffix(content.Error.Message, text); has != (wait > 0) {
+		t.Errorf("told %q", content.Error.Message)
+	}
+	return took, wait
+}
+
 func TestFailedLoginsAreHeldBackEverLonger(t *testing.T) {
 	world.Run(t, core.Options{}, func(t *testing.T, w *world.World) {
 		const here = "10.0.0.1:1"
-		for i, want := range []time.Duration{1, 2, 4, 8, 16, 32, 60, 60} {
-			if took, in := guess(w, here, "ann", "guess"); took != want*time.Second || in {
-				t.Errorf("guess %d: %v, let in: %v", i, took, in)
+		for i, want := range []string{"1 0", "2 0", "4 0", "4 4", "4 12", "4 28", "4 56", "4 56"} {
+			took, wait := guessWrong(t, w, here, "ann")
+			if got := fmt.Sprint(took.Seconds(), " ", wait.Seconds()); got != want {
+				t.Errorf("guess %d took and is told to wait %s s, want %s", i, got, want)
 			}
 		}
 		// Elsewhere, and for others, nothing of it shows: no guesser keeps a user out.
@@ -42,13 +59,13 @@ func TestFailedLoginsAreHeldBackEverLonger(t *testing.T) {
 		}
 		// The right password is answered while its client still waits, and clears
 		// the user's name.
-		if took, in := guess(w, here, "ann", world.FarPassword); took != door.MaxHeld*time.Second || !in {
+		if took, in := guess(w, here, "ann", world.FarPassword); took != door.Patience*time.Second || !in {
 			t.Errorf("right password: %v, let in: %v", took, in)
 		}
 		if took, in := guess(w, here, "ann", world.FarPassword); took != 0 || !in {
 			t.Errorf("right password again: %v, let in: %v", took, in)
 		}
-		if n := w.Stats().Logins[core.LoginInvalid]; n != 9 {
+		if n := w.Stats().Logins[door.Invalid]; n != 9 {
 			t.Errorf("%d refused", n)
 		}
 	})
@@ -69,7 +86,7 @@ func TestHelperClearsNobodysFailures(t *testing.T) {
 		if !isResult(helper.Next()) {
 			t.Fatal("the helper is not let in")
 		}
-		if took, in := guess(w, here, "ann", "guess"); took != 8*time.Second || in {
+		if took, in := guess(w, here, "ann", "guess"); took != 4*time.Second || in {
 			t.Errorf("%v, let in: %v", took, in)
 		}
 	})
@@ -82,8 +99,8 @@ func TestFailuresAreForgotten(t *testing.T) {
 			guess(w, here, "ann", "guess")
 		}
 		time.Sleep(door.Forgiven - 10*time.Second) // it is looked at 4 s after it comes
-		if took, _ := guess(w, here, "ann", "guess"); took != 8*time.Second {
-			t.Errorf("just before: %v", took)
+		if took, wait := guessWrong(t, w, here, "ann"); took != 4*time.Second || wait != took {
+			t.Errorf("just before: %v, %v", took, wait)
 		}
 		time.Sleep(door.Forgiven)
 		if took, _ := guess(w, here, "ann", "guess"); took != time.Second {
@@ -99,7 +116,7 @@ func TestHeldBackLoginOutlivesTheDeadline(t *testing.T) {
 		for range 4 {
 			guess(w, here, "ann", "guess")
 		}
-		if took, in := guess(w, here, "ann", world.FarPassword); took != door.MaxHeld*time.Second || !in {
+		if took, in := guess(w, here, "ann", world.FarPassword); took != door.Patience*time.Second || !in {
 			t.Errorf("%v, let in: %v", took, in)
 		}
 		r := w.ConnectFrom(here)

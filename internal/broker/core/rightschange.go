@@ -75,16 +75,20 @@ func (b *Broker) change(change func() (string, error), done func()) (string, err
 
 // CheckPassword is a method of own.Client.
 func (s *session) CheckPassword(text string) error {
+	b, came := s.broker, time.Now()
 	by := door.Attempt{Source: s.from.Source(), User: s.Name()} // a wrong one costs as a failed login
-	s.holdBack(s.broker.penalties.Held(by))
-	_, err := s.broker.opts.Users.Check(s.link.Done(), auth.Attempt{
+	door.Wait(s.link, b.penalties.Held(by))
+	_, err := b.opts.Users.Check(s.link.Done(), auth.Attempt{
 		User: s.Name(), Password: text, Type: login.Plain, From: s.from.Addr, Now: time.Now(),
 	})
-	if err != nil {
-		s.holdBack(s.broker.penalties.Failed(by))
-		return rpc.Errorf(rpc.CodeException, "the old password is wrong")
+	if err == nil {
+		b.penalties.Passed(by)
+		return nil
 	}
-	return nil
+	penalty := b.penalties.Failed(by)
+	door.Wait(s.link, penalty.Held-time.Since(came))
+	refused := door.Refusal{Answer: rpc.Errorf(rpc.CodeException, "the old password is wrong"), Guess: true}
+	return refused.Later(penalty)
 }
 
 // RenewPassword is a method of own.Client.

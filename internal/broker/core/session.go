@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"shvtools/internal/broker/auth"
 	"shvtools/internal/broker/internal/childbroker"
 	"shvtools/internal/broker/internal/door"
@@ -175,6 +177,9 @@ func (s *session) end(cause link.Cause) {
 		s.child.Stop()
 	}
 	b.topics.RemoveAll(s)
+	if s.ready.Load() && s.parent == nil {
+		s.owner.Load().Add(shares.Connections, -1)
+	}
 	s.owner.Load().Leave()
 	b.tellMounts()
 	if back != nil {
@@ -212,14 +217,18 @@ func (s *session) stopDeadline() {
 }
 
 func (s *session) logEnd(cause link.Cause, unmounted string) {
-	event := s.log.Info()
-	if s.user.Load() == nil && s.ticket == nil && s.parent == nil {
-		event = s.log.Debug()
-	}
+	var event *zerolog.Event
 	var bug *link.PanicError
-	if err := s.link.Err(); errors.As(err, &bug) {
+	err := s.link.Err()
+	switch {
+	case errors.As(err, &bug):
 		event = s.log.Error().Err(err).Bytes("stack", bug.Stack)
-	} else if err != nil {
+	case s.user.Load() == nil && s.ticket == nil && s.parent == nil:
+		event = s.log.Debug()
+	default:
+		event = s.log.Visit("client gone", unmounted)
+	}
+	if err != nil {
 		event = event.AnErr("cause", err)
 	} else {
 		event = event.Stringer("cause", cause)

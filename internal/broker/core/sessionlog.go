@@ -1,56 +1,12 @@
 package core
 
 import (
-	"strings"
+	"cmp"
 
 	"github.com/rs/zerolog"
 
-	"shvtools/internal/sys/lograte"
-	"shvtools/internal/wire/transport"
+	"shvtools/internal/broker/internal/peerlog"
 )
-
-// provocation is a line that peers can provoke: its message and one of the reasons that
-// the broker gives for it, which is "" or the value of a field. The lines of each reason
-// are limited by themselves: what everybody can provoke must not hide the rest.
-type provocation struct{ message, field, reason string }
-
-func (p provocation) key() string { return p.message + "\x00" + p.field + "\x00" + p.reason }
-
-// provocable limits the lines that peers can provoke.
-func provocable(log *zerolog.Logger) *lograte.Lines {
-	return lograte.New(func(key string, times int, latest string) {
-		message, reason, _ := strings.Cut(key, "\x00")
-		e := log.Warn()
-		if field, text, _ := strings.Cut(reason, "\x00"); text != "" {
-			e = e.Str(field, text)
-		}
-		e.Int("times", times).Str("latest", latest).Msg(message + ", again and again")
-	})
-}
-
-// provoked begins a line that a peer at from can provoke; user is its name or "". It
-// returns nil, and counts, if there were many of that reason lately. At debug level all
-// are written.
-func (b *Broker) provoked(p provocation, from transport.Peer, user string) *zerolog.Event {
-	if b.opts.Log.GetLevel() <= zerolog.DebugLevel {
-		return p.begin(b.opts.Log.Warn())
-	}
-	latest := from.String()
-	if user != "" {
-		latest = user + " at " + latest
-	}
-	if !b.often.Pass(p.key(), latest) {
-		return nil
-	}
-	return p.begin(b.opts.Log.Warn())
-}
-
-func (p provocation) begin(e *zerolog.Event) *zerolog.Event {
-	if p.reason == "" {
-		return e
-	}
-	return e.Str(p.field, p.reason)
-}
 
 // sessionLog logs what happens to a session, with the fields that identify it. A logger
 // with these fields would take more memory than everything else of a quiet session.
@@ -73,11 +29,24 @@ func (l sessionLog) Warn() *zerolog.Event { return l.with(l.to.Warn()) }
 // Provoked writes a line that the peer can provoke; about adds fields. Of many with the
 // same message and reason ("": there is but one), only the first few are written.
 func (l sessionLog) Provoked(message, reason string, about func(*zerolog.Event)) {
-	p := provocation{message, "reason", reason}
-	if e := l.with(l.session.broker.provoked(p, l.session.from, l.user)); e != nil {
+	l.refused(peerlog.Line{Message: message, Field: "reason", Reason: reason}, about)
+}
+
+// refused writes a line that the peer can provoke; about adds fields.
+func (l sessionLog) refused(line peerlog.Line, about func(*zerolog.Event)) {
+	line.Peer, line.User = l.session.from, l.user
+	if e := l.with(l.session.broker.peerLog.Refused(line)); e != nil {
 		about(e)
-		e.Msg(message)
+		e.Msg(line.Message)
 	}
+}
+
+// Visit begins a line about a login, or the end of one, of a device mounted at place, ""
+// for others. Of many of one user and place only some are written.
+func (l sessionLog) Visit(message, place string) *zerolog.Event {
+	s := l.session
+	user := cmp.Or(l.user, s.owner.Load().Name().User)
+	return l.with(s.broker.peerLog.Visit(peerlog.Line{Message: message, Peer: s.from, User: user, Place: place}))
 }
 
 // Error begins a line.

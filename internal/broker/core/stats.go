@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"shvtools/internal/broker/internal/door"
 	"shvtools/internal/broker/internal/shares"
 	"shvtools/internal/sys/health"
 	"shvtools/internal/wire/link"
@@ -29,7 +30,7 @@ type counters struct {
 
 	takeoversAlive, takeoversRefused atomic.Uint64
 
-	logins    [LoginResults]atomic.Uint64
+	logins    [door.Results]atomic.Uint64
 	loginTime health.LatencyCounter
 
 	ended [link.Causes]atomic.Uint64 // connections, by the cause of their end
@@ -64,7 +65,7 @@ type Stats struct {
 	TunnelsOpened        uint64
 	TunnelBytesToClients uint64
 	TunnelBytesToHelpers uint64
-	Logins               [LoginResults]uint64
+	Logins               [door.Results]uint64
 	LoginTime            health.Latency // how long checking logins took, without what they are held back for
 	Listeners            []ListenerStats
 
@@ -80,26 +81,8 @@ type ListenerStats struct {
 	Accepted uint64 // connections, including those that were then refused
 }
 
-// LoginResult is how a login ended.
-type LoginResult int
-
-// The results of a login.
-const (
-	LoginAccepted LoginResult = iota
-	LoginOfHelper             // accepted, with the secret of a tunnel
-	LoginInvalid              // an unknown user, a wrong password, or not from there
-	LoginRefused              // for any other reason, such as a mount point that is taken
-	LoginStopping             // not checked, since the broker stops
-	LoginResults  = int(iota)
-)
-
-// String returns the name of the result in the metrics.
-func (r LoginResult) String() string {
-	return [...]string{"accepted", "accepted helper", "invalid", "refused", "stopping"}[r]
-}
-
 // loginDone counts a login, and how long checking it took.
-func (c *counters) loginDone(r LoginResult, took time.Duration) {
+func (c *counters) loginDone(r door.Result, took time.Duration) {
 	c.logins[r].Add(1)
 	c.loginTime.Add(took)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"shvtools/internal/broker/core"
+	"shvtools/internal/broker/internal/door"
 	"shvtools/internal/test/world"
 )
 
@@ -75,8 +76,8 @@ func TestLoginsAndRequestsAreCountedByWhatBecameOfThem(t *testing.T) {
 		p.User.Launch(p.Agent, 60)
 		p.Agent.Secret(p.User.ID, 60)
 		s := w.Stats()
-		want := [core.LoginResults]uint64{
-			core.LoginAccepted: 3, core.LoginOfHelper: 1, core.LoginInvalid: 1, core.LoginRefused: 1,
+		want := [door.Results]uint64{
+			door.Accepted: 3, door.Helper: 1, door.Invalid: 1, door.Refused: 1,
 		}
 		if s.Logins != want || s.RequestsDenied != 1 || s.Subscriptions != 1 || s.Awaiting != 1 {
 			t.Errorf("logins %v, want %v; %+v", s.Logins, want, s)

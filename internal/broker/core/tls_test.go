@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"shvtools/internal/broker/core"
+	"shvtools/internal/broker/internal/door"
 	"shvtools/internal/shv/rpc"
 	"shvtools/internal/test/world"
 	"shvtools/internal/wire/link"
@@ -190,5 +191,24 @@ func TestManyHandshakesAtOnce(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// While an answer is held back nothing reads the connection. Its end is seen all the same,
+// over each scheme, so that places are not taken by who is gone.
+func TestPlaceOfAGuesserWhoLeavesIsFreeAtOnce(t *testing.T) {
+	d := openDoors(t, core.Options{Limits: core.Limits{LoginPenalty: time.Hour}})
+	refused := uint64(0)
+	for scheme := range d.urls {
+		r := d.connect(scheme)
+		r.Send(plainLogin, 1, "guess", "PLAIN", "ann"+scheme)
+		refused++
+		d.Eventually("the login is refused over "+scheme,
+			func() bool { return d.Stats().Logins[door.Invalid] == refused })
+		if n := d.Stats().Unauthenticated; n != 1 {
+			t.Errorf("%s: %d are there", scheme, n)
+		}
+		r.Close()
+		d.Eventually("the place is free over "+scheme, func() bool { return d.Stats().Unauthenticated == 0 })
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"runtime"
 
 	"shvtools/internal/broker/core"
+	"shvtools/internal/broker/internal/door"
 	"shvtools/internal/sys/health"
 	"shvtools/internal/wire/link"
 )
@@ -34,7 +35,7 @@ func families(s core.Stats, up []uplinkState, o own) []health.Family {
 		ended = append(ended, health.Of(s.Ended[cause], "cause", cause.String()))
 	}
 	for result, count := range s.Logins {
-		logins = append(logins, health.Of(count, "result", core.LoginResult(result).String()))
+		logins = append(logins, health.Of(count, "result", door.Result(result).String()))
 	}
 	for _, u := range up {
 		is := 0

@@ -20,9 +20,9 @@ type Limits struct {
 	// one ends its link unread.
 	MaxFrame, LoginFrame int
 
-	// Connections bounds all connections; of those, Unauthenticated bounds the ones
-	// without a login, and UnauthenticatedPerSource those of one IPv4 address, IPv6 /64
-	// or local user. One more is closed at once.
+	// Connections bounds the connections that are logged in, in shares. Unauthenticated
+	// bounds those without a login, and UnauthenticatedPerSource those of one IPv4
+	// address, IPv6 /64 or local user. One more of these is closed at once.
 	Connections, Unauthenticated, UnauthenticatedPerSource int
 	// Handshakes bounds the TLS handshakes that compute at once. Those that wait are
 	// connections without a login, and bounded as such.
@@ -31,9 +31,9 @@ type Limits struct {
 	// LoginDeadline is how long a connection may take to log in, TLS handshake
 	// included. It does not run while the broker holds an answer back.
 	LoginDeadline time.Duration
-	// LoginPenalty is how long the answer to a first failed login is held back. It
-	// doubles with each further failure of the same user from the same source, up to
-	// 60 times as much. No configuration sets it.
+	// LoginPenalty is that of a first failed login. It doubles with each further failure
+	// of the same user from the same source, up to 60 times as much, of which the answer
+	// is held back for 4 times at most (package door). No configuration sets it.
 	LoginPenalty time.Duration
 
 	// QueueBytes bounds what waits for one peer; what more means depends on the kind
@@ -78,7 +78,7 @@ var declarations = []declaration{
 		unit: conf.Size, standard: link.DefaultMaxFrame, lowest: 64 << 10, highest: 256 << 20},
 	{key: "login-frame", about: "the size of a message before login", size: func(l *Limits) *int { return &l.LoginFrame },
 		unit: conf.Size, standard: link.LoginMaxFrame, lowest: 4 << 10, highest: 1 << 20},
-	{key: "connections", about: "all connections", size: func(l *Limits) *int { return &l.Connections },
+	{key: "connections", about: "connections that are logged in", size: func(l *Limits) *int { return &l.Connections },
 		unit: conf.Count, standard: 20_000, lowest: 1, highest: 1e6},
 	{key: "unauthenticated", about: "connections that are not logged in",
 		size: func(l *Limits) *int { return &l.Unauthenticated },

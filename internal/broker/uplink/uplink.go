@@ -78,7 +78,7 @@ func (o *Options) keep(ctx context.Context, connection func(context.Context) err
 		if ctx.Err() != nil {
 			return
 		}
-		wait := backoff.Next(time.Since(began))
+		wait := max(backoff.Next(time.Since(began)), client.RetryIn(err))
 		if errors.Is(err, ErrLoop) {
 			wait += loopWait
 		}

@@ -76,7 +76,7 @@ type agent struct {
 	helpers  helpers
 	services *services
 	memory   memory         // used by the heartbeat
-	often    *lograte.Lines // limits log lines that callers can provoke
+	often    *lograte.Lines // limits log lines that callers can provoke; see provoked
 
 	readyOnce sync.Once
 	readyErr  error
@@ -104,12 +104,16 @@ func Run(ctx context.Context, o Options) error {
 		defer trail.Close()
 		o.Audit = trail
 	}
-	often := lograte.New(func(message string, times int, latest string) {
-		line := o.Log.Warn()
-		if message == userIDAsked {
-			line = o.Log.Info()
+	often := lograte.New(loggedLines, func(s lograte.Summary) {
+		e := o.Log.Warn()
+		if s.Cause == userIDAsked {
+			e = o.Log.Info()
 		}
-		line.Int("times", times).Str("latest", latest).Msg(message + ", again and again")
+		e = e.Int("times", s.Times).Int("users", s.Users).Str("latest", s.Latest)
+		if s.Error != "" {
+			e = e.Str(zerolog.ErrorFieldName, s.Error)
+		}
+		e.Msg(s.Cause + ", again and again")
 	})
 	defer often.Close()
 	a := &agent{opts: o, often: often, services: newServices(o, often)}

@@ -35,7 +35,7 @@ func (c *connection) allow(r *node.Request, w policy.Wanted) (permit, error) {
 		} else {
 			c.denied(r, w.Use.String(), err)
 		}
-		if user := policy.UserChain(r.UserID); a.often.Pass(message, user) {
+		if user := policy.UserChain(r.UserID); a.often.Pass(provoked(message, user, err)) {
 			a.opts.Log.WithLevel(level).Err(err).Str("user", user).Stringer("access", r.Access).Stringer("use", w.Use).
 				Msg(message)
 		}

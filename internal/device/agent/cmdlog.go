@@ -41,7 +41,8 @@ func (c *connection) logCall(r *node.Request, m node.Method) {
 		chainpack.F("value", chainpack.String(r.Method+"("+cpon.String(shown(r.Method, r.Param))+")")),
 		chainpack.F("valueFlags", chainpack.UInt(spontaneous)),
 	).WithMeta(chainpack.N(rpc.TagMetaType, chainpack.Int(typeJournalEntry))))
-	if user := policy.UserChain(r.UserID); err != nil && c.agent.often.Pass("cmdlog: signal not sent", user) {
+	user := policy.UserChain(r.UserID)
+	if err != nil && c.agent.often.Pass(provoked("cmdlog: signal not sent", user, err)) {
 		c.agent.opts.Log.Warn().Err(err).Str("method", r.Method).Str("user", user).Msg("cmdlog: signal not sent")
 	}
 }

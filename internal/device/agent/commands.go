@@ -80,7 +80,7 @@ func (c *connection) run(r *node.Request, use policy.Use, run runner) (chainpack
 		result, err := run(ctx, host, call)
 		recorded.over(int64(r.Size), causeOf(ctx, err))
 		var notStarted *runcmd.StartError
-		if errors.As(err, &notStarted) && c.agent.often.Pass("command not started", user) {
+		if errors.As(err, &notStarted) && c.agent.often.Pass(provoked("command not started", user, notStarted)) {
 			// Callers get the text of the C++ agent, without a reason.
 			c.agent.opts.Log.Warn().Err(notStarted).Str("method", method).Str("user", user).Msg("command not started")
 		}

@@ -307,7 +307,7 @@ func (h *helpers) watch(p *helper, stdout io.Reader, failed func(error)) {
 	if err == nil {
 		return // also the C++ helper returns 0 after its session
 	}
-	if h.often.Pass("shvrexec failed", p.user) {
+	if h.often.Pass(provoked("shvrexec failed", p.user, err)) {
 		h.opts.Log.Warn().Err(err).Int("pid", p.cmd.Process.Pid).Str("user", p.user).Msg("shvrexec failed")
 	}
 	if group := int(p.group.Load()); group != 0 {

@@ -100,7 +100,7 @@ func (c *connection) search(cl *client.Client, s *search) {
 
 // noSession logs that no session could be started for a call.
 func (a *agent) noSession(s *search, err error) {
-	if a.often.Pass("session not started", s.user) {
+	if a.often.Pass(provoked("session not started", s.user, err)) {
 		a.opts.Log.Warn().Err(err).Str("user", s.user).Msg("session not started")
 	}
 }

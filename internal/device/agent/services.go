@@ -71,7 +71,7 @@ type services struct {
 
 func newServices(o Options, often *lograte.Lines) *services {
 	guard := runcmd.NewGuard(o.Helper, o.Environ, func(err error) {
-		if often.Pass("command not guarded", err.Error()) {
+		if often.Pass(provoked("command not guarded", "", err)) {
 			o.Log.Warn().Err(err).Msg("command not guarded")
 		}
 	})

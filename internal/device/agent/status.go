@@ -1,10 +1,13 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"sync"
 	"time"
+
+	"shvtools/internal/wire/client"
 )
 
 // Status collects the state of an agent for its status socket, its connection status file
@@ -36,8 +39,11 @@ type Report struct {
 	Replaced   string    `json:"replaced,omitempty"` // what is called instead of this device; "": it is called
 	LastError  string    `json:"lastError,omitempty"`
 	LastBroker string    `json:"lastBroker,omitempty"` // URL of the broker with LastError
-	Sessions   []Session `json:"sessions"`
-	Goroutines int       `json:"goroutines"` // in the program
+	// LastRefusal is the last answer of a broker that refused the login, "" once connected. A
+	// later LastError, such as a timeout, does not say what is wrong.
+	LastRefusal string    `json:"lastRefusal,omitempty"`
+	Sessions    []Session `json:"sessions"`
+	Goroutines  int       `json:"goroutines"` // in the program
 }
 
 // Session is an open session.
@@ -104,7 +110,7 @@ func (s *Status) connecting(b Broker) { s.told("connecting to " + b.URL.String()
 
 func (s *Status) connected(b Broker, id int64) {
 	s.update(func(r *Report) {
-		r.Connected, r.Broker, r.ClientID, r.Replaced = true, b.URL.String(), id, ""
+		r.Connected, r.Broker, r.ClientID, r.Replaced, r.LastRefusal = true, b.URL.String(), id, "", ""
 		r.Mount, r.DeviceID = b.MountPoint, b.DeviceID
 	})
 	s.told(fmt.Sprintf("connected to %s as client %d, mounted at %s", b.URL, id, b.MountPoint))
@@ -129,7 +135,12 @@ func (s *Status) failed(broker string, err error) {
 	if err == nil {
 		return
 	}
-	s.update(func(r *Report) { r.LastBroker, r.LastError = broker, err.Error() })
+	s.update(func(r *Report) {
+		r.LastBroker, r.LastError = broker, err.Error()
+		if errors.Is(err, client.ErrRefused) {
+			r.LastRefusal = err.Error()
+		}
+	})
 	s.told("not connected: " + err.Error())
 }
 

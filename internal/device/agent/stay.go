@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
+
+	"github.com/rs/zerolog"
 
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/shv/rpc"
@@ -18,10 +21,19 @@ import (
 // connections without encryption.
 func (a *agent) stayConnected(ctx context.Context) error {
 	var backoff client.Backoff
+	due := make(map[string]time.Time) // when each broker may be tried again, by its URL
 	for {
 		longest, refusals := time.Duration(0), 0
+		var last error
+		var at Broker
 		brokers := a.opts.InForce.Brokers()
-		for i, b := range brokers {
+		for _, b := range brokers {
+			if time.Now().Before(due[b.URL.String()]) {
+				continue
+			}
+			if last != nil {
+				a.notConnected(at, last).Stringer("next", b.URL).Msg("not connected to the broker")
+			}
 			began := time.Now()
 			err := a.serve(ctx, b)
 			if a.readyErr != nil {
@@ -41,22 +53,32 @@ func (a *agent) stayConnected(ctx context.Context) error {
 				longest = max(longest, time.Since(began))
 			}
 			a.opts.Status.failed(b.URL.String(), err)
-			if i < len(brokers)-1 {
-				a.opts.Log.Warn().Err(err).Stringer("broker", b.URL).Stringer("next", brokers[i+1].URL).
-					Msg("not connected to the broker")
-				continue
-			}
-			wait := backoff.Next(longest)
-			a.opts.Status.within(wait)
-			a.opts.Log.Warn().Err(err).Stringer("broker", b.URL).Str("retryIn", wait.Round(time.Millisecond).String()).
-				Msg("not connected to the broker")
-			select {
-			case <-time.After(wait):
-			case <-ctx.Done():
-				return nil
-			}
+			due[b.URL.String()] = time.Now().Add(client.RetryIn(err))
+			last, at = err, b
+		}
+		first := slices.MinFunc(brokers, func(x, y Broker) int {
+			return due[x.URL.String()].Compare(due[y.URL.String()])
+		})
+		wait := max(backoff.Next(longest), time.Until(due[first.URL.String()]))
+		a.opts.Status.within(wait)
+		a.notConnected(at, last).Str("retryIn", wait.Round(time.Millisecond).String()).Msg("not connected to the broker")
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return nil
 		}
 	}
+}
+
+// notConnected begins a line about a connection that failed or was lost. If the error does
+// not say so itself, it repeats why a broker has refused this device since it was last
+// connected.
+func (a *agent) notConnected(b Broker, err error) *zerolog.Event {
+	e := a.opts.Log.Warn().Err(err).Stringer("broker", b.URL)
+	if refusal := a.opts.Status.Report().LastRefusal; refusal != "" && !errors.Is(err, client.ErrRefused) {
+		e = e.Str("lastRefusal", refusal)
+	}
+	return e
 }
 
 // disconnectSignal is the signal with which the Rust broker refuses a device (spec.md 7.2).

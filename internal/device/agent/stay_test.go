@@ -36,6 +36,38 @@ func (r *record) String() string {
 	return r.text.String()
 }
 
+// A broker says when the next login makes sense, and one that then says nothing does not hide
+// what is wrong.
+func TestRefusedAgentWaitsAsLongAsItIsToldAndKeepsTheRefusal(t *testing.T) {
+	o, log := options(t), new(record)
+	o.Status, o.Log, o.Timeout = agent.NewStatus(time.Now), zerolog.New(log), time.Second
+	w := started(t, o)
+	w.greet()
+	refused := time.Now()
+	w.Send(`<1:1,8:2>i{3:i{1:8,2:"wrong password; too many failed logins, next try in 2 s",3:{"retryIn":2}}}`)
+	w.greet()
+	if waited := time.Since(refused); waited < 2*time.Second {
+		t.Errorf("tried again after %v", waited)
+	}
+	// The second login is not answered.
+	world.Eventually(t, "the timeout is the last error",
+		func() bool { return strings.Contains(o.Status.Report().LastError, "no answer within") })
+	if r := o.Status.Report(); !strings.Contains(r.LastRefusal, "wrong password") {
+		t.Errorf("status %+v", r)
+	}
+	world.Eventually(t, "the log has both", func() bool {
+		for line := range strings.Lines(log.String()) {
+			if strings.Contains(line, "no answer within") && strings.Contains(line, `"lastRefusal":`) {
+				return true
+			}
+		}
+		return false
+	})
+	w.accept()
+	world.Eventually(t, "a connection ends it",
+		func() bool { r := o.Status.Report(); return r.Connected && r.LastRefusal == "" })
+}
+
 // A broker that does not mount a device says so in one of four ways. The agent
 // must not hammer at it, and must say what is wrong where people look.
 func TestMountThatIsRefused(t *testing.T) {

@@ -1,6 +1,7 @@
 package health
 
 import (
+	"container/list"
 	"errors"
 	"io"
 	"log"
@@ -12,7 +13,7 @@ import (
 
 // Bounds of the server, so that its clients cost the program little.
 const (
-	maxConnections = 16
+	maxConnections = 64
 	maxHeader      = 8 << 10
 	patience       = 10 * time.Second // for a request, an answer, an idle connection
 )
@@ -33,7 +34,7 @@ type Server struct {
 // On returns a server for an open listener, which Close closes. It answers once Serve runs.
 func On(l net.Listener, s Sources) *Server {
 	return &Server{
-		listener: &bounded{Listener: l, slots: make(chan struct{}, maxConnections)},
+		listener: &bounded{Listener: l},
 		http: &http.Server{
 			Handler:        handler(s),
 			ReadTimeout:    patience,
@@ -92,38 +93,57 @@ func handler(s Sources) http.Handler {
 	return mux
 }
 
-// bounded is a listener that closes connections above a number at once.
+// bounded is a listener with a number of connections at most. One more ends the oldest:
+// an answer takes milliseconds, so clients that are slow do not keep out a probe.
 type bounded struct {
 	net.Listener
-	slots chan struct{}
+
+	mu   sync.Mutex
+	open list.List // of *slot, the oldest in front
 }
 
 func (b *bounded) Accept() (net.Conn, error) {
-	for {
-		c, err := b.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		select {
-		case b.slots <- struct{}{}:
-			return &slot{Conn: c, slots: b.slots, once: make(chan struct{}, 1)}, nil
-		default:
-			_ = c.Close()
-		}
+	c, err := b.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	s := &slot{Conn: c, of: b}
+	if oldest := b.add(s); oldest != nil {
+		_ = oldest.Close()
+	}
+	return s, nil
+}
+
+// add counts a connection. It returns the one that is to be closed for it, nil for none.
+func (b *bounded) add(s *slot) (oldest *slot) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.open.Len() >= maxConnections {
+		oldest = b.open.Front().Value.(*slot)
+		b.removeLocked(oldest)
+	}
+	s.at = b.open.PushBack(s)
+	return oldest
+}
+
+// removeLocked removes a connection, once.
+func (b *bounded) removeLocked(s *slot) {
+	if s.at != nil {
+		b.open.Remove(s.at)
+		s.at = nil
 	}
 }
 
-// slot is a connection that frees its slot when it is first closed.
+// slot is a connection that counts until it is first closed.
 type slot struct {
 	net.Conn
-	slots, once chan struct{}
+	of *bounded
+	at *list.Element // guarded by of.mu; nil: not counted
 }
 
 func (s *slot) Close() error {
-	select {
-	case s.once <- struct{}{}:
-		<-s.slots
-	default:
-	}
+	s.of.mu.Lock()
+	s.of.removeLocked(s)
+	s.of.mu.Unlock()
 	return s.Conn.Close()
 }

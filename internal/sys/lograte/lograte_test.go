@@ -9,6 +9,9 @@ import (
 	"time"
 )
 
+// few lines of a key pass in these tests.
+const few = 5
+
 // log is what was written, with the second of each line.
 type log struct {
 	began time.Time
@@ -43,7 +46,7 @@ func (l *log) wants(t *testing.T, want ...string) {
 func bubble(t *testing.T, test func(l *Lines, written *log)) {
 	synctest.Test(t, func(t *testing.T) {
 		written := &log{began: time.Now()}
-		l := New(func(cause string, times int, latest string) { written.add("%s %d times, %s", cause, times, latest) })
+		l := New(Limits{Each: few}, func(s Summary) { written.add("%s %d times, %s", s.Cause, s.Times, s.Latest) })
 		test(l, written)
 		l.Close()
 	})
@@ -51,7 +54,7 @@ func bubble(t *testing.T, test func(l *Lines, written *log)) {
 
 // line provokes a line.
 func (l *Lines) line(written *log, cause string, n int) {
-	if latest := fmt.Sprint("no ", n); l.Pass(cause, latest) {
+	if latest := fmt.Sprint("no ", n); l.Pass(Line{Cause: cause, Latest: latest}) {
 		written.add("%s %s", cause, latest)
 	}
 }
@@ -99,13 +102,13 @@ func TestCausesDoNotHideEachOther(t *testing.T) {
 func TestReportHoldsUpNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		stalled := make(chan struct{})
-		l := New(func(string, int, string) { <-stalled })
+		l := New(Limits{Each: few}, func(Summary) { <-stalled })
 		for range few + 1 {
-			l.Pass("guess", "")
+			l.Pass(Line{Cause: "guess"})
 		}
 		time.Sleep(window) // it is being reported
 		synctest.Wait()
-		if !l.Pass("other", "") {
+		if !l.Pass(Line{Cause: "other"}) {
 			t.Error("the first line of a cause does not pass")
 		}
 		closed := make(chan struct{})
@@ -135,5 +138,94 @@ func TestCloseTellsTheRest(t *testing.T) {
 		l.line(written, "guess", 8)
 		time.Sleep(time.Hour)
 		written.wants(t, "0s guess 2 times, no 6")
+	})
+}
+
+// One broken device that retries for ever, or one that makes names up, hides nobody.
+func TestOnePeerHidesNoOther(t *testing.T) {
+	for name, user := range map[string]func(int) string{
+		"one user": func(int) string { return "old" }, "made up": func(n int) string { return fmt.Sprint("user", n) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var told []Summary
+				l := New(Limits{Each: few, Group: 20, All: 200}, func(s Summary) { told = append(told, s) })
+				flood := func(n int) bool {
+					return l.Pass(Line{Cause: "refused", Key: Key{Peer: "far", User: user(n)}, Latest: "old", Error: "no"})
+				}
+				passed := 0
+				for n := range 6000 {
+					if flood(n) {
+						passed++
+					}
+					time.Sleep(15 * time.Millisecond)
+				}
+				if passed > 40 { // two windows
+					t.Errorf("%d lines passed", passed)
+				}
+				mistyped := Line{Cause: "refused", Key: Key{Peer: "near", User: "ann"}, Latest: "ann", Error: "wrong password"}
+				for range few {
+					if !l.Pass(mistyped) {
+						t.Fatal("another peer's line does not pass")
+					}
+				}
+				l.Pass(mistyped)
+				time.Sleep(window)
+				synctest.Wait()
+				if len(told) != 2 || told[1].Peers != 2 || told[1].Users < 2 || told[1].Error == "" || told[1].Latest == "" {
+					t.Errorf("told %+v", told)
+				}
+				l.Close()
+			})
+		})
+	}
+}
+
+// Many peers may be one attacker: all of them together write a bounded number of lines,
+// and are remembered in bounded memory.
+func TestManyPeersAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told []Summary
+		l := New(Limits{Each: few, Group: 20, All: 200}, func(s Summary) { told = append(told, s) })
+		passed := 0
+		for n := range 5 * maxKeys {
+			key := Key{Peer: fmt.Sprint("peer", n), User: fmt.Sprint("user", n)}
+			if l.Pass(Line{Cause: "refused", Key: key}) {
+				passed++
+			}
+		}
+		if passed != 200 {
+			t.Errorf("%d passed", passed)
+		}
+		if n := len(l.causes["refused"].keys); n > maxKeys+1 {
+			t.Errorf("%d keys are remembered", n)
+		}
+		time.Sleep(window)
+		synctest.Wait()
+		if len(told) != 1 || told[0].Peers != MaxCounted || told[0].Users != MaxCounted || told[0].Times != 5*maxKeys-200 {
+			t.Errorf("told %+v", told)
+		}
+		if !l.Pass(Line{Cause: "refused", Key: Key{Peer: "one more"}}) {
+			t.Error("nothing passes in the next minute")
+		}
+		l.Close()
+	})
+}
+
+func TestGroupsAreThoseOfUsers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(Limits{Group: 3, ByUser: true}, func(Summary) {})
+		passed := map[string]int{}
+		for n := range 10 {
+			for _, user := range []string{"ann", "bob"} {
+				if l.Pass(Line{Cause: "in", Key: Key{Peer: fmt.Sprint(n), User: user}}) {
+					passed[user]++
+				}
+			}
+		}
+		if passed["ann"] != 3 || passed["bob"] != 3 {
+			t.Error(passed)
+		}
+		l.Close()
 	})
 }

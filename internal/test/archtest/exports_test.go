@@ -11,7 +11,7 @@ import (
 // with their length. Tests see a package from outside: such a file may only shrink.
 var exports = map[string]int{
 	"internal/broker/config/export_test.go": 4,
-	"internal/broker/core/export_test.go":   60,
+	"internal/broker/core/export_test.go":   59,
 }
 
 func TestExportsForTestsOnlyShrink(t *testing.T) {

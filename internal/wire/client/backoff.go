@@ -2,8 +2,11 @@ package client
 
 import (
 	"cmp"
+	"errors"
 	"math/rand/v2"
 	"time"
+
+	"shvtools/internal/shv/rpc"
 )
 
 // Backoff returns how long to wait before the next attempt to connect: 1 s at first, twice as long
@@ -20,6 +23,15 @@ const (
 	// healthy is how long a connection must have lasted to count as a success.
 	healthy = time.Minute
 )
+
+// RetryIn returns how long the broker asks to wait before the next attempt, in the answer to a
+// login that it refused; 0 if err is none of those.
+func RetryIn(err error) time.Duration {
+	if e, ok := errors.AsType[*rpc.Error](err); ok && errors.Is(err, ErrRefused) {
+		return e.RetryIn()
+	}
+	return 0
+}
 
 // Next is called after an attempt, or a connection that lasted for the given time. It returns the
 // wait, at least 0.1 s.

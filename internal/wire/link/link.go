@@ -8,6 +8,9 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"syscall"
+
+	"golang.org/x/sys/unix"
 
 	"shvtools/internal/shv/rpc"
 )
@@ -203,6 +206,32 @@ func (e *EndError) Unwrap() error { return e.Err }
 func (l *Link) PeerGone() bool {
 	c, ok := l.conn.(interface{ PeerClosed() bool })
 	return ok && c.PeerClosed()
+}
+
+// HungUp is PeerGone for connections of Go's poller, also below TLS and WebSockets. It is false for
+// others.
+func (l *Link) HungUp() bool {
+	below := l.conn
+	for {
+		c, ok := below.(interface{ NetConn() net.Conn })
+		if !ok {
+			return hungUp(rawOf(below))
+		}
+		below = c.NetConn()
+	}
+}
+
+// hungUp reports whether the peer of a socket has closed it; false for nil.
+func hungUp(raw syscall.RawConn) (gone bool) {
+	if raw == nil {
+		return false
+	}
+	_ = raw.Control(func(fd uintptr) {
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
+		n, err := unix.Poll(fds, 0)
+		gone = err == nil && n > 0
+	})
+	return gone
 }
 
 // AckNow makes the system acknowledge what was read at once, if the connection supports that. A

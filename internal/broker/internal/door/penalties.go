@@ -19,9 +19,10 @@ const (
 	Forgiven = 15 * time.Minute
 	// MaxDoubled is the longest penalty, in first penalties.
 	MaxDoubled = 60
-	// MaxHeld is how long a login is held back at most before its password is looked
-	// at, in first penalties: a right one has to be answered while its client waits.
-	MaxHeld = 5
+	// Patience is how long a login is held back at most, in first penalties, before its
+	// password is looked at, and how long its answer is: a right one is answered, and a
+	// wrong one told to wait, while the client waits.
+	Patience = 4
 )
 
 // Attempt is who tries to log in, and from where. A user is never held back for what
@@ -62,14 +63,19 @@ func (p *Penalties) Held(a Attempt) time.Duration {
 	defer p.mu.Unlock()
 	p.forgetLocked()
 	if at := p.findLocked(a); at != nil {
-		return min(p.penalty(at.Value.(*failures).count), MaxHeld*p.first)
+		return min(p.penalty(at.Value.(*failures).count), Patience*p.first)
 	}
 	return 0
 }
 
-// Failed notes a failed login. It returns how long the answer is to be held back,
-// counted from when the login came.
-func (p *Penalties) Failed(a Attempt) time.Duration {
+// Penalty is what a failed login costs.
+type Penalty struct {
+	Held time.Duration // how long the answer is held back, counted from when the login came
+	Wait time.Duration // how long the peer should then wait before the next login
+}
+
+// Failed notes a failed login, and returns its penalty.
+func (p *Penalties) Failed(a Attempt) Penalty {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.forgetLocked()
@@ -81,7 +87,9 @@ func (p *Penalties) Failed(a Attempt) time.Duration {
 	entry.count++
 	entry.last = time.Now()
 	p.latest.MoveToFront(at)
-	return p.penalty(entry.count)
+	all := p.penalty(entry.count)
+	held := min(all, Patience*p.first)
+	return Penalty{held, all - held}
 }
 
 // Passed forgets the failures before a login that was accepted.

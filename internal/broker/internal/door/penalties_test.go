@@ -17,10 +17,11 @@ func TestPenaltyDoubles(t *testing.T) {
 		t.Errorf("held back %v before any failure", d)
 	}
 	for i, want := range []time.Duration{1, 2, 4, 8, 16, 32, door.MaxDoubled, door.MaxDoubled} {
-		if d := p.Failed(ann); d != want*time.Second {
-			t.Errorf("failure %d: %v", i, d)
+		held := min(want, door.Patience) * time.Second
+		if got := p.Failed(ann); got != (door.Penalty{Held: held, Wait: want*time.Second - held}) {
+			t.Errorf("failure %d: %v", i, got)
 		}
-		if d := p.Held(ann); d != min(want, door.MaxHeld)*time.Second {
+		if d := p.Held(ann); d != min(want, door.Patience)*time.Second {
 			t.Errorf("held back %v after failure %d", d, i)
 		}
 	}
@@ -31,7 +32,7 @@ func TestPenaltyDoubles(t *testing.T) {
 		}
 	}
 	p.Passed(door.Attempt{Source: "there", User: "ann"})
-	if d := p.Held(ann); d != door.MaxHeld*time.Second {
+	if d := p.Held(ann); d != door.Patience*time.Second {
 		t.Errorf("a login from elsewhere leaves %v", d)
 	}
 	p.Passed(ann)
@@ -50,11 +51,11 @@ func TestFailuresAreForgiven(t *testing.T) {
 		p.Failed(ann)
 		p.Failed(ann)
 		time.Sleep(door.Forgiven - time.Nanosecond)
-		if d := p.Failed(ann); d != 4*time.Second {
+		if d := p.Failed(ann); d.Held+d.Wait != 4*time.Second {
 			t.Errorf("just before: %v", d)
 		}
 		time.Sleep(door.Forgiven)
-		if d := p.Failed(ann); d != time.Second {
+		if d := p.Failed(ann); d.Held+d.Wait != time.Second {
 			t.Errorf("after: %v", d)
 		}
 	})
@@ -63,7 +64,10 @@ func TestFailuresAreForgiven(t *testing.T) {
 func TestFailuresAreBoundedAndFair(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := door.NewPenalties(time.Second)
-		fail := func(source, user string) time.Duration { return p.Failed(door.Attempt{Source: source, User: user}) }
+		fail := func(source, user string) time.Duration {
+			d := p.Failed(door.Attempt{Source: source, User: user})
+			return d.Held + d.Wait
+		}
 		fail("far", "ann")
 		fail("far", "ann")
 		// A source that makes names up shares one entry beyond some of them, and
@@ -77,7 +81,7 @@ func TestFailuresAreBoundedAndFair(t *testing.T) {
 		if d := fail("flood", "one more"); d != door.MaxDoubled*time.Second {
 			t.Errorf("one more name: %v", d)
 		}
-		if d := p.Held(door.Attempt{Source: "flood", User: "a good one"}); d != door.MaxHeld*time.Second {
+		if d := p.Held(door.Attempt{Source: "flood", User: "a good one"}); d != door.Patience*time.Second {
 			t.Errorf("a good user from there: %v", d)
 		}
 		if d := fail("far", "ann"); d != 4*time.Second {

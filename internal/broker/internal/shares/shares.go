@@ -18,9 +18,9 @@ const (
 )
 
 // busyAbove is the use above which an owner counts in the even part. It keeps the many
-// that have next to nothing from making that part small, and their messages from changing
-// a number that all share.
-var busyAbove = [kinds]int64{Queued: 16 << 10, Begun: 16 << 10, Connections: 0}
+// that have next to nothing from making that part small, as the devices of a fleet with one
+// connection each, and their messages from changing a number that all share.
+var busyAbove = [kinds]int64{Queued: 16 << 10, Begun: 16 << 10, Connections: 4}
 
 // brokerWeight is how many times a broker counts: it stands for all behind it, as with
 // other limits of the connections of brokers.
@@ -191,7 +191,7 @@ func (o *Owner) Add(k Kind, n int64) {
 func (o *Owner) May(k Kind) bool {
 	p, total := &o.table.pools[k], o.table.bounds.Totals[k]
 	all := p.used.Load()
-	if total == 0 || all < total/4*3 {
+	if total == 0 || all < total-total/4 { // a small total has no last quarter
 		return true
 	}
 	used, weights := o.used[k].Load(), p.weights.Load()+1
@@ -199,6 +199,20 @@ func (o *Owner) May(k Kind) bool {
 		weights += o.weight // as if it were busy
 	}
 	return all < 2*total && used < total*o.weight/weights
+}
+
+// Fits reports whether o may take one more of a total of which each one lasts, such as
+// connections: o may take more, and if nothing is left, another owner has more for its weight
+// than o would have then, so that it is the one to lose.
+func (o *Owner) Fits(k Kind) bool {
+	if !o.May(k) {
+		return false
+	}
+	if total := o.table.bounds.Totals[k]; total == 0 || o.table.Used(k) < total {
+		return true
+	}
+	_, most := o.table.Owners(k)
+	return most.used[k].Load()*o.weight > (o.used[k].Load()+1)*most.weight
 }
 
 // Take charges n to o if it may take more.
