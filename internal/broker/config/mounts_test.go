@@ -134,7 +134,8 @@ func TestPlacesByCertificateWantAListenerThatVerifiesThem(t *testing.T) {
 		{"", `site/\{cn}`, false},
 	} {
 		for _, entry := range []string{
-			"access: {roles: {d: {mount-points: ['%s']}}}\n", "access: {users: {d: {password: !Plain x, mount-points: ['%s']}}}\n",
+			"access: {roles: {d: {mount-points: ['%s']}}}\n",
+			"access: {users: {d: {password: !Plain x, mount-points: ['%s']}}}\n",
 			"access: {roles: {d: {}}}\npolicies: {d: {allowed_mounts: ['%s']}}\n",
 		} {
 			c, err := config.Load(config.Sources{File: write(t, "f", tt.listen+fmt.Sprintf(entry, tt.pattern))})

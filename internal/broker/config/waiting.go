@@ -31,11 +31,13 @@ func (c *Config) Startup() map[string]string {
 	}
 	for i, l := range c.listening { // the text of the URL has options that a reload takes, too
 		if u, err := l.Parsed(); err == nil {
-			all[fmt.Sprintf("listen[%d].url", i+1)] = transport.URL{Scheme: u.Scheme, Host: u.Host, Port: u.Port, Path: u.Path}.String()
+			at := transport.URL{Scheme: u.Scheme, Host: u.Host, Port: u.Port, Path: u.Path}
+			all[fmt.Sprintf("listen[%d].url", i+1)] = at.String()
 		}
 	}
 	for _, up := range c.Connections { // lines hide secrets; nobody is shown these texts
-		all[fmt.Sprintf("connections.%q.url", up.Name)] += fmt.Sprintf("%q\n", []string{up.URL.Password, up.URL.ShaPass, up.URL.Token})
+		secrets := fmt.Sprintf("%q\n", []string{up.URL.Password, up.URL.ShaPass, up.URL.Token})
+		all[fmt.Sprintf("connections.%q.url", up.Name)] += secrets
 	}
 	return all
 }

@@ -104,7 +104,8 @@ func TestEachKeyIsInForceAfterAReloadOrIsSaidToWait(t *testing.T) {
 	}
 	try := func(t *testing.T, key, before, after string, waits bool) {
 		t.Helper()
-		first, second := load(t, config.Sources{File: write(t, "f", before)}), load(t, config.Sources{File: write(t, "f", after)})
+		first := load(t, config.Sources{File: write(t, "f", before)})
+		second := load(t, config.Sources{File: write(t, "f", after)})
 		said := second.Waiting(first.Startup())
 		if before == after {
 			t.Errorf("%q is no change", before)

@@ -167,7 +167,8 @@ func TestMissingFileIsAnErrorOnlyWhenNamed(t *testing.T) {
 			t.Errorf("%q: %v, %v", path, c, err)
 		}
 	}
-	if _, err := (config.File{Path: missing, Named: true}).Load(); !errors.Is(err, fs.ErrNotExist) || strings.Count(err.Error(), missing) != 1 {
+	_, err := config.File{Path: missing, Named: true}.Load()
+	if !errors.Is(err, fs.ErrNotExist) || strings.Count(err.Error(), missing) != 1 {
 		t.Errorf("named: %v", err)
 	}
 	if _, err := (config.File{Path: "", Named: true}).Load(); err == nil {
