@@ -49,7 +49,8 @@ SMOKE := ^Test(Shell|Exit|Streams|Scp|CommandsInBand|TenMegabytes)
 
 # Devices have 32 bits, and a length or a time that fits into 64 is found here only.
 .PHONY: test-32bit
-test-32bit: ## run the tests of all that reads the wire, and sessions, with 32-bit programs
+test-32bit: ## vet all and run the tests of all that reads the wire, and sessions, with 32-bit programs
+	GOARCH=386 CGO_ENABLED=0 go vet ./...
 	GOARCH=386 CGO_ENABLED=0 go test -timeout 20m ./internal/shv/... ./internal/session/... ./internal/wire/... \
 		./internal/device/... ./internal/broker/core
 	GOARCH=386 CGO_ENABLED=0 go test -timeout 20m -run '$(SMOKE)' ./internal/test/e2e

@@ -17,7 +17,7 @@ import (
 // checkConfig is --check-config: it reports what would keep shvrsh from connecting to the
 // brokers of the configuration.
 func checkConfig(c *cli.Context, args *sshargs.Args) error {
-	all, err := loadConfig(args.Config)
+	all, err := loadConfig(args.Config, true)
 	if err != nil {
 		return cliapp.PrintFaults(os.Stderr, "shvrsh", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -44,7 +45,7 @@ type settings struct {
 
 // settle puts the settings together.
 func settle(args *sshargs.Args) (*settings, error) {
-	config, err := loadConfig(args.Config)
+	config, err := loadConfig(args.Config, false)
 	if err != nil {
 		return nil, cliapp.PrintFaults(os.Stderr, "shvrsh", err)
 	}
@@ -82,6 +83,9 @@ func settle(args *sshargs.Args) (*settings, error) {
 	if !set.login.ListedURL && os.Getenv("SHV_URL") == "" {
 		set.warnings = readableSecret(&host)
 	}
+	if config != nil {
+		set.warnings = append(slices.Clone(config.Warnings), set.warnings...)
+	}
 	if set.url.User == "" {
 		set.url.User = host.User.Value // behind the environment
 	}
@@ -92,7 +96,7 @@ func settle(args *sshargs.Args) (*settings, error) {
 }
 
 // loadConfig reads the file that -F names, or the user's own if there is one.
-func loadConfig(named string) (*config.Config, error) {
+func loadConfig(named string, check bool) (*config.Config, error) {
 	switch named {
 	case "none":
 		return nil, nil
@@ -101,9 +105,9 @@ func loadConfig(named string) (*config.Config, error) {
 		if err != nil {
 			return nil, nil // without a home there is no configuration
 		}
-		return config.Load(filepath.Join(dir, "shvrsh", "config.yaml"))
+		return config.File{Path: filepath.Join(dir, "shvrsh", "config.yaml"), Check: check}.Load()
 	}
-	return config.LoadNamed(named)
+	return config.File{Path: named, Named: true, Check: check}.Load()
 }
 
 // brokerURL is where the broker is: of the command line, the environment, the

@@ -14,7 +14,7 @@ func TestUnlistedIsANameThatNoHostHas(t *testing.T) {
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	c, err := config.LoadNamed(file)
+	c, err := config.File{Path: file, Named: true}.Load()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -188,6 +188,26 @@ func (a Access) Nameless() (faults []Fault) {
 	return faults
 }
 
+// NeedCommonNames lists the users and roles that have a pattern with {cn}, with which nothing can be
+// mounted where no connection has a client certificate.
+func (a Access) NeedCommonNames() (faults []Fault) {
+	note := func(of Section, name string, patterns []shvpath.Pattern) {
+		for _, p := range patterns {
+			if text, _ := expand(p.String(), &Claim{User: "user"}); text == "" {
+				faults = append(faults, Fault{of, name, fmt.Errorf("mount-points %q: nothing can be mounted, since no listener "+
+					"verifies client certificates, which {cn} is taken from (want client-ca in an entry of listen)", p)})
+			}
+		}
+	}
+	for _, name := range sorted(a.Users) {
+		note(Users, name, a.Users[name].Mounts)
+	}
+	for _, name := range sorted(a.Roles) {
+		note(Roles, name, a.Roles[name].Mounts)
+	}
+	return faults
+}
+
 // passwordRI is the resource identifier of the call by which users change their own password.
 const passwordRI = ownNode + ":changePassword"
 

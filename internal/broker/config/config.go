@@ -261,7 +261,11 @@ func (c *Config) combine() error {
 	c.Warnings = append(c.Warnings, warnings...)
 	told := make(map[string]bool)
 	for _, p := range []*part{c.sum, c.base} { // what a call has changed hides faults of the configuration
-		for _, f := range append(p.Unknown(), p.Nameless()...) {
+		faults := append(p.Unknown(), p.Nameless()...)
+		if !c.verifiesClients() {
+			faults = append(faults, p.NeedCommonNames()...)
+		}
+		for _, f := range faults {
 			if text := p.fault(f).Error(); !told[text] {
 				told[text] = true
 				c.Warnings = append(c.Warnings, text)
@@ -269,6 +273,14 @@ func (c *Config) combine() error {
 		}
 	}
 	return nil
+}
+
+// verifiesClients reports whether a listener takes client certificates.
+func (c *Config) verifiesClients() bool {
+	return slices.ContainsFunc(c.Listen, func(l Listen) bool {
+		u, err := l.Parsed()
+		return err == nil && u.IsEncrypted() && u.ClientCA != ""
+	})
 }
 
 // build makes the rights of sum those of the configuration, or returns their faults.

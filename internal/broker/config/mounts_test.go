@@ -116,3 +116,39 @@ policies: {tester: {allowed_mounts: ["test/{user}"]}}
 		t.Error("take-overs are refused by default")
 	}
 }
+
+// Devices whose place is by their certificate can never mount where nobody shows one.
+func TestPlacesByCertificateWantAListenerThatVerifiesThem(t *testing.T) {
+	const tls = "url: 'ssl://[::]', cert: a, key: b"
+	for _, tt := range []struct {
+		listen, pattern string
+		warned          bool
+	}{
+		{"", "site/{cn}", true},
+		{"listen: [{" + tls + "}]\n", "site/{cn}", true},
+		{"listen: [{" + tls + "}, {url: 'tcp://127.0.0.1:1', client-ca: c}]\n", "site/{cn}", true},
+		{"listen: [{url: 'tcp://127.0.0.1:1'}, {" + tls + ", client-ca: c}]\n", "site/{cn}", false},
+		{"listen: [{url: 'ssl://[::]?client-ca=/c', cert: a, key: b}]\n", "site/{cn}", false},
+		{"", "{user}/x-{cn}/**", true},
+		{"", "site/{user}", false},
+		{"", `site/\{cn}`, false},
+	} {
+		for _, entry := range []string{
+			"access: {roles: {d: {mount-points: ['%s']}}}\n",
+			"access: {users: {d: {password: !Plain x, mount-points: ['%s']}}}\n",
+			"access: {roles: {d: {}}}\npolicies: {d: {allowed_mounts: ['%s']}}\n",
+		} {
+			c, err := config.Load(config.Sources{File: write(t, "f", tt.listen+fmt.Sprintf(entry, tt.pattern))})
+			if err != nil {
+				if tt.listen == "" || !strings.Contains(tt.listen, "tcp://127.0.0.1:1', client-ca") {
+					t.Errorf("%s%s: %v", tt.listen, entry, err)
+				}
+				continue
+			}
+			got := strings.Join(c.Warnings, "\n")
+			if (strings.Count(got, "want client-ca in an entry of listen") == 1) != tt.warned {
+				t.Errorf("%s%s %s: warned %q, want %v", tt.listen, entry, tt.pattern, got, tt.warned)
+			}
+		}
+	}
+}

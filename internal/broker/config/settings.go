@@ -138,21 +138,7 @@ var tlsVersion = conf.Type[uint16]{
 }
 
 // takeover is true if a take-over is refused.
-var takeover = conf.Type[bool]{
-	Name: "takeover", Want: "newest or refuse-alive",
-	Parse: func(text string) (bool, error) {
-		if text != "newest" && text != "refuse-alive" {
-			return false, conf.ErrInvalid
-		}
-		return text == "refuse-alive", nil
-	},
-	Show: func(refuse bool) string {
-		if refuse {
-			return "refuse-alive"
-		}
-		return "newest"
-	},
-}
+var takeover = conf.Either("takeover", "newest", "refuse-alive")
 
 var metricsAddress = conf.Type[string]{
 	Name: "address", Want: "a host and port such as 127.0.0.1:9375, or socket:NAME",

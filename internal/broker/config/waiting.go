@@ -1,12 +1,15 @@
 package config
 
 import (
+	"fmt"
 	"slices"
 	"strings"
+
+	"shvtools/internal/wire/transport"
 )
 
 // atReload are the settings that a reload puts in force.
-var atReload = []string{"access", "policies", "allow-plaintext", "min-tls", "sha1-logins"}
+var atReload = []string{"access", "accounts", "policies", "allow-plaintext", "min-tls", "sha1-logins"}
 
 // listenAtReload are those of an entry of listen, as long as it listens at the same place.
 var listenAtReload = []string{".cert", ".key", ".client-ca", ".crl", ".require-client-cert"}
@@ -22,9 +25,19 @@ func (c *Config) Startup() map[string]string {
 		for _, line := range s.Lines(c) {
 			ofTrust := slices.ContainsFunc(listenAtReload, func(end string) bool { return strings.HasSuffix(line.Key, end) })
 			if s.Key != "listen" || !ofTrust {
-				all[line.Key] = line.Text
+				all[line.Key] += line.Text + "\n" // two connections may have one name
 			}
 		}
+	}
+	for i, l := range c.listening { // the text of the URL has options that a reload takes, too
+		if u, err := l.Parsed(); err == nil {
+			at := transport.URL{Scheme: u.Scheme, Host: u.Host, Port: u.Port, Path: u.Path}
+			all[fmt.Sprintf("listen[%d].url", i+1)] = at.String()
+		}
+	}
+	for _, up := range c.Connections { // lines hide secrets; nobody is shown these texts
+		secrets := fmt.Sprintf("%q\n", []string{up.URL.Password, up.URL.ShaPass, up.URL.Token})
+		all[fmt.Sprintf("connections.%q.url", up.Name)] += secrets
 	}
 	return all
 }

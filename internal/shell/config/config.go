@@ -15,6 +15,7 @@ import (
 	"errors"
 	"io/fs"
 	"maps"
+	"os"
 	"slices"
 
 	"shvtools/internal/shell/sshargs"
@@ -24,6 +25,8 @@ import (
 
 // Config is a configuration. The zero Config and nil are empty.
 type Config struct {
+	Warnings []string // each with its place
+
 	defaults *entry
 	exact    map[string]*entry
 	patterns []*entry // in the order of the file
@@ -35,28 +38,32 @@ type entry struct {
 	pattern shvpath.Pattern
 }
 
-// Load reads the file at path. If it does not exist, or path is empty, the configuration
-// is empty.
-func Load(path string) (*Config, error) {
-	if path == "" {
-		return new(Config), nil
-	}
-	c, err := LoadNamed(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return new(Config), nil
-	}
-	return c, err
+// File is where a configuration is.
+type File struct {
+	Path  string // "": nowhere
+	Named bool   // the user named it, so it must exist and say something
+	// Check finds what may be wrong: a file that says nothing or seems to be cut off is then a fault
+	// and not a warning.
+	Check bool
 }
 
-// LoadNamed is Load for a file that the user named, so that it must exist.
+// Load reads the configuration, which is empty if the file is not named and does not exist. One
+// that says nothing is a fault if it is named, because the user counts on it; os.DevNull is the
+// name for none.
 //
 // The error has one line for each fault, and unwraps to them as errors.Join has it.
-func LoadNamed(path string) (*Config, error) {
-	data, err := conf.ReadFile(path)
-	if err != nil {
+func (f File) Load() (*Config, error) {
+	if f.Path == "" && !f.Named {
+		return new(Config), nil
+	}
+	data, err := conf.ReadFile(f.Path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && !f.Named, err == nil && f.Path == os.DevNull:
+		return new(Config), nil
+	case err != nil:
 		return nil, err
 	}
-	return Parse(path, data)
+	return f.Parse(data)
 }
 
 // Entries returns the settings of each entry that names a broker or a password file, with what

@@ -34,7 +34,7 @@ hosts:
 
 func parse(t *testing.T, text string) *config.Config {
 	t.Helper()
-	c, err := config.Parse("/etc/config.yaml", []byte(text))
+	c, err := (config.File{Path: "/etc/config.yaml"}).Parse([]byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,20 +163,21 @@ func TestNothingConfiguredIsNoError(t *testing.T) {
 func TestMissingFileIsAnErrorOnlyWhenNamed(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "none", "config.yaml")
 	for _, path := range []string{"", missing, os.DevNull} {
-		if c, err := config.Load(path); err != nil || c == nil {
+		if c, err := (config.File{Path: path}).Load(); err != nil || c == nil {
 			t.Errorf("%q: %v, %v", path, c, err)
 		}
 	}
-	if _, err := config.LoadNamed(missing); !errors.Is(err, fs.ErrNotExist) || strings.Count(err.Error(), missing) != 1 {
+	_, err := config.File{Path: missing, Named: true}.Load()
+	if !errors.Is(err, fs.ErrNotExist) || strings.Count(err.Error(), missing) != 1 {
 		t.Errorf("named: %v", err)
 	}
-	if _, err := config.LoadNamed(""); err == nil {
+	if _, err := (config.File{Path: "", Named: true}).Load(); err == nil {
 		t.Error("the empty name is no file")
 	}
-	if _, err := config.Load(t.TempDir()); err == nil {
+	if _, err := (config.File{Path: t.TempDir()}).Load(); err == nil {
 		t.Error("a directory is no configuration")
 	}
-	if _, err := config.Load("/dev/zero"); err == nil {
+	if _, err := (config.File{Path: "/dev/zero"}).Load(); err == nil {
 		t.Error("read a file without an end")
 	}
 }
@@ -187,7 +188,7 @@ func TestFileIsReadFromItsPlace(t *testing.T) {
 	if err := os.WriteFile(path, []byte("defaults: {password-file: pw}"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c, err := config.Load(path)
+	c, err := (config.File{Path: path}).Load()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,5 +201,41 @@ func TestFilesOfURLsAreBesideTheConfiguration(t *testing.T) {
 	c := parse(t, "defaults: {url: 'ssl://h?ca=ca.pem&cert=/own.pem'}")
 	if u := c.Lookup("x").URL.Value; u.CA != "/etc/ca.pem" || u.Cert != "/own.pem" || u.Key != "" {
 		t.Errorf("ca %q, cert %q, key %q", u.CA, u.Cert, u.Key)
+	}
+}
+
+// A file that was cut off must not pass for one that says less.
+func TestCutFilesAreFoundWhereTheyCount(t *testing.T) {
+	const fine, warned, failed = "fine", "warned", "failed"
+	for _, tt := range []struct{ text, found, named, checked string }{
+		{"---\nhosts: {a: {user: x}}\n...\n", fine, fine, fine},
+		{"hosts: {a: {user: x}}\n", fine, fine, fine},
+		{"hosts: {a: {user: x}}", warned, warned, failed},
+		{"---\nhosts: {a: {user: x}}\n", warned, warned, failed},
+		{"", warned, failed, failed},
+		{"---\n", warned, failed, failed},
+		{"# hosts: {}\n", warned, failed, failed},
+		{"\x00\x00\n", failed, failed, failed},
+	} {
+		path := filepath.Join(t.TempDir(), "config.yaml")
+		if err := os.WriteFile(path, []byte(tt.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for want, file := range map[*string]config.File{
+			&tt.found: {Path: path}, &tt.named: {Path: path, Named: true}, &tt.checked: {Path: path, Check: true},
+		} {
+			got := fine
+			if c, err := file.Load(); err != nil {
+				got = failed
+			} else if len(c.Warnings) > 0 {
+				got = warned
+			}
+			if got != *want {
+				t.Errorf("%q, named=%v, check=%v: %s, want %s", tt.text, file.Named, file.Check, got, *want)
+			}
+		}
+	}
+	if c, err := (config.File{Path: os.DevNull, Named: true, Check: true}).Load(); err != nil || len(c.Warnings) > 0 {
+		t.Errorf("no configuration: %v", err)
 	}
 }

@@ -83,7 +83,7 @@ func TestFaultsHaveTheirPlaceInOneLine(t *testing.T) {
 		{"latin-1", "hosts:\n  caf\xe9: {}\n", `f:2:6: not UTF-8`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := config.Parse("f", []byte(tt.text))
+			_, err := config.File{Path: "f"}.Parse([]byte(tt.text))
 			switch {
 			case err == nil:
 				t.Fatal("no error")
@@ -99,7 +99,7 @@ func TestFaultsHaveTheirPlaceInOneLine(t *testing.T) {
 }
 
 func TestAllFaultsAreToldAtOnce(t *testing.T) {
-	_, err := config.Parse("f", []byte("defaults: {usr: x}\nhosts:\n  a: {escape: ab, path: a}\n  b: 1\n"))
+	_, err := config.File{Path: "f"}.Parse([]byte("defaults: {usr: x}\nhosts:\n  a: {escape: ab, path: a}\n  b: 1\n"))
 	if err == nil {
 		t.Fatal("no error")
 	}
@@ -125,7 +125,7 @@ func FuzzParseNeverPanics(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		c, err := config.Parse("f", []byte(text))
+		c, err := config.File{Path: "f"}.Parse([]byte(text))
 		if err != nil {
 			for line := range strings.SplitSeq(err.Error(), "\n") {
 				if !strings.HasPrefix(line, "f:") || strings.ContainsFunc(line, unicode.IsControl) {

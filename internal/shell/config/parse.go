@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"path/filepath"
 	"strings"
 
@@ -9,21 +10,25 @@ import (
 	"shvtools/internal/sys/conf"
 )
 
-// Parse reads a configuration; file is its name in errors and sources. The error is as
-// that of LoadNamed.
-func Parse(file string, data []byte) (*Config, error) {
-	var r conf.Reader
+// Parse reads the text of the file, as Load does.
+func (f File) Parse(data []byte) (*Config, error) {
+	r := conf.Reader{Reload: f.Check}
 	c := new(Config)
-	conf.ReadMap(&r, r.YAML(file, data), c, []conf.Field[Config]{
+	conf.ReadMap(&r, r.Whole(f.Path, data, conf.People), c, []conf.Field[Config]{
 		{Name: "defaults", Read: func(r *conf.Reader, n *conf.Node, c *Config) {
 			c.defaults = new(entry)
-			readHost(r, n, Source{File: file}, &c.defaults.Host)
+			readHost(r, n, Source{File: f.Path}, &c.defaults.Host)
 		}},
 		{Name: "hosts", Read: readHosts},
 	})
-	if err := r.Err(); err != nil {
+	err := r.Err()
+	switch {
+	case errors.Is(err, conf.ErrNothing) && !f.Named && !f.Check:
+		return &Config{Warnings: []string{err.Error()}}, nil
+	case err != nil:
 		return nil, err
 	}
+	c.Warnings = r.Warnings()
 	return c, nil
 }
 

@@ -25,21 +25,7 @@ func Declare[C any](of func(*C) *Settings) []conf.Setting[C] {
 }
 
 // unwritable is read as whether sessions are refused.
-var unwritable = conf.Type[bool]{
-	Name: "value", Want: "warn or refuse",
-	Parse: func(text string) (bool, error) {
-		if text != "warn" && text != "refuse" {
-			return false, conf.ErrInvalid
-		}
-		return text == "refuse", nil
-	},
-	Show: func(refuse bool) string {
-		if refuse {
-			return "refuse"
-		}
-		return "warn"
-	},
-}
+var unwritable = conf.Either("value", "warn", "refuse")
 
 var commandForm = conf.Type[CommandForm]{
 	Name: "value", Want: "whole, first-word, hash or none",

@@ -143,7 +143,7 @@ func (l *Login) warn(format string, args ...any) {
 func passwordLine(text string) (string, error) {
 	text = strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r")
 	switch {
-	case text == "":
+	case strings.TrimSpace(text) == "": // it may have been cut off; other cuts make a wrong password
 		return "", errors.New("it is empty")
 	case strings.ContainsAny(text, "\r\n"):
 		return "", errors.New("it has more than one line")

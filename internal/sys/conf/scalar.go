@@ -243,3 +243,22 @@ var Pattern = Type[shvpath.Pattern]{
 	Parse: shvpath.ParsePattern,
 	Show:  shvpath.Pattern.String,
 }
+
+// Either is the type of a choice between two words; its value says whether it is the second one.
+func Either(name, first, second string) Type[bool] {
+	return Type[bool]{
+		Name: name, Want: first + " or " + second,
+		Parse: func(text string) (bool, error) {
+			if text != first && text != second {
+				return false, ErrInvalid
+			}
+			return text == second, nil
+		},
+		Show: func(isSecond bool) string {
+			if isSecond {
+				return second
+			}
+			return first
+		},
+	}
+}

@@ -12,9 +12,11 @@ const (
 	EndMark   = "..."
 )
 
+// ErrNothing is the error of a file without a key.
+var ErrNothing = errors.New("the file says nothing; it may have been cut off (want at least one key)")
+
 // Errors of files that are not whole.
 var (
-	errNothing  = errors.New("the file says nothing; it may have been cut off (want at least one key)")
 	errNoEnd    = errors.New("the file was cut off: it begins with --- and does not end with ... (want both or neither)")
 	errNoLine   = errors.New("the file seems to be cut off: its last line has no end (want a newline there)")
 	errUnmarked = errors.New("the file was cut off, or is not ours: no --- at its beginning (want --- and ... around it)")
@@ -50,24 +52,11 @@ func (r *Reader) Whole(file string, data []byte, by Writer) *Node {
 	case by == Programs && err == nil && !Marked(data):
 		r.FailAt(FilePlace(file), "%w", errUnmarked)
 	case nothing && (by != Programs || err != nil):
-		r.FailAt(FilePlace(file), "%w", errNothing)
+		r.FailAt(FilePlace(file), "%w", ErrNothing)
 	case err != nil:
 		r.cut(FilePlace(file), err, by)
 	}
 	return n
-}
-
-// WholeText is Whole for a file that is not YAML, such as one of passwords: it reports whether it
-// says something and noted faults.
-func (r *Reader) WholeText(file string, data []byte, by Writer) bool {
-	if len(bytes.TrimSpace(data)) == 0 {
-		r.FailAt(FilePlace(file), "the file is empty; it may have been cut off")
-		return false
-	}
-	if data[len(data)-1] != '\n' {
-		r.cut(FilePlace(file), errNoLine, by)
-	}
-	return true
 }
 
 func (r *Reader) cut(at Place, err error, by Writer) {

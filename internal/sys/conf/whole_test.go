@@ -1,7 +1,6 @@
 package conf_test
 
 import (
-	"strings"
 	"testing"
 
 	"shvtools/internal/sys/conf"
@@ -78,26 +77,6 @@ func TestNoPrefixOfAMarkedFileIsTakenAtAReload(t *testing.T) {
 		for end := range len(text) {
 			if got := whole(text[:end], by, true); got != failed {
 				t.Errorf("%q: %s, want %s", text[:end], got, failed)
-			}
-		}
-	}
-}
-
-func TestAPasswordFileOfNothingIsAFault(t *testing.T) {
-	for _, tt := range []struct{ text, start, reload string }{
-		{"secret\n", fine, fine}, {"secret", warned, failed}, {"", failed, failed}, {" \n\n", failed, failed},
-	} {
-		for reload, want := range map[bool]string{false: tt.start, true: tt.reload} {
-			r := conf.Reader{Reload: reload}
-			said := r.WholeText("f", []byte(tt.text), conf.People)
-			got := fine
-			if r.Err() != nil {
-				got = failed
-			} else if len(r.Warnings()) > 0 {
-				got = warned
-			}
-			if got != want || said != (strings.TrimSpace(tt.text) != "") {
-				t.Errorf("%q, reload=%v: %s, want %s; said %v", tt.text, reload, got, want, said)
 			}
 		}
 	}

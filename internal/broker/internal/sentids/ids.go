@@ -2,6 +2,7 @@ package sentids
 
 import (
 	"hash/maphash"
+	"math/bits"
 	"sync"
 )
 
@@ -16,6 +17,11 @@ const (
 	lists    = 2
 
 	firstIDs = 8 // for which there is space at first
+
+	// Tables consist of chunks, so that no call copies one or makes a large one: that took 44 ms
+	// of the processor for the last doubling of a broker's table.
+	chunkBits = 12
+	chunkSize = 1 << chunkBits // entries
 )
 
 // seed keeps peers from choosing stacks with the same hash.
@@ -31,8 +37,9 @@ type IDs struct {
 	gone    bool
 	stacks  map[uint64]*Stack // by their hashes
 	highest int64             // of stacks that were dropped from the map
-	entries []entry           // lists, then one for each id; without pointers
-	heads   []uint32          // hash table of chains of entries; a power of two, or empty
+	entries [][]entry         // chunks: lists, then one for each id; without pointers
+	heads   [][]uint32        // chunks: a hash table of chains of entries; it has as many chains as entries
+	size    uint32            // how many entries are used, with lists; 0: none
 	last    uint32            // the entry that the latest Sent made; 0: none
 }
 
@@ -49,6 +56,9 @@ type entry struct {
 	newer, older uint32 // in its list, which is a ring
 	chain        uint32 // the next one of the chain; 0: none
 }
+
+// entry returns an entry that is used.
+func (s *IDs) entry(i uint32) *entry { return &s.entries[i>>chunkBits][i&(chunkSize-1)] }
 
 // New returns the IDs of a connection. The highest id is known for the latest maxStacks
 // stacks at least.
@@ -91,8 +101,8 @@ func (s *IDs) Sent(stack *Stack, id int64, to *Places) {
 		return
 	}
 	devices := 0
-	for i := s.head(key); i != 0; i = s.entries[i].chain {
-		e := &s.entries[i]
+	for i := s.head(key); i != 0; i = s.entry(i).chain {
+		e := s.entry(i)
 		if e.key != key || e.at == nobody {
 			continue
 		}
@@ -108,7 +118,8 @@ func (s *IDs) Sent(stack *Stack, id int64, to *Places) {
 		return
 	}
 	s.last = s.slot()
-	s.entries[s.last].key, s.entries[s.last].at = key, to.current()
+	e := s.entry(s.last)
+	e.key, e.at = key, to.current()
 	s.enchain(s.last)
 	s.list(s.last, open)
 }
@@ -119,8 +130,8 @@ func (s *IDs) TakeBack() {
 	defer s.mu.Unlock()
 	if s.last != 0 && !s.gone {
 		s.unlist(s.last)
-		s.list(s.last, s.entries[answered].newer) // as the first to go
-		s.entries[s.last].at = nobody
+		s.list(s.last, s.entry(answered).newer) // as the first to go
+		s.entry(s.last).at = nobody
 		s.last = 0
 	}
 }
@@ -136,8 +147,8 @@ func (s *IDs) MayAnswer(stack *Stack, id int64, link *Places) bool {
 		return true // nobody is there to be deceived
 	}
 	here, elsewhere := false, false
-	for i := s.head(key); i != 0; i = s.entries[i].chain {
-		e := &s.entries[i]
+	for i := s.head(key); i != 0; i = s.entry(i).chain {
+		e := s.entry(i)
 		if e.key != key || e.at == nobody {
 			continue
 		}
@@ -156,20 +167,20 @@ func (s *IDs) MayAnswer(stack *Stack, id int64, link *Places) bool {
 func (s *IDs) Forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.gone, s.stacks, s.entries, s.heads = true, nil, nil, nil
+	s.gone, s.stacks, s.entries, s.heads, s.size = true, nil, nil, nil, 0
 }
 
 // Len returns how many ids are remembered, each once for each device.
 func (s *IDs) Len() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return max(0, len(s.entries)-lists)
+	return max(0, int(s.size)-lists)
 }
 
 // letAnyone lets anyone answer a call that went to MaxPlaces devices.
 func (s *IDs) letAnyone(key uint64) {
-	for i := s.head(key); i != 0; i = s.entries[i].chain {
-		if e := &s.entries[i]; e.key == key && e.at != nobody {
+	for i := s.head(key); i != 0; i = s.entry(i).chain {
+		if e := s.entry(i); e.key == key && e.at != nobody {
 			e.at = anyone
 			s.unlist(i)
 			s.list(i, open)
@@ -192,76 +203,119 @@ func (k *Stack) key(id int64) uint64 {
 
 // slot returns an entry for a new id, which is in no list and no chain.
 func (s *IDs) slot() uint32 {
-	if len(s.entries) == lists+s.limit {
-		oldest := s.entries[answered].newer
+	if s.size == 0 {
+		s.add() // open
+		s.add() // answered
+		s.entry(answered).newer, s.entry(answered).older = answered, answered
+	}
+	if s.size == uint32(lists+s.limit) {
+		oldest := s.entry(answered).newer
 		if oldest == answered {
-			oldest = s.entries[open].newer
+			oldest = s.entry(open).newer
 		}
 		s.unlist(oldest)
 		s.unchain(oldest)
 		return oldest
 	}
-	if len(s.entries) == cap(s.entries) {
-		s.grow()
-	}
-	s.entries = s.entries[:len(s.entries)+1]
-	return uint32(len(s.entries) - 1)
+	return s.add()
 }
 
-// grow doubles the space, up to the limit.
+// add adds an entry, and a chain to the hash table. That takes its entries from one other
+// chain (linear hashing, Litwin 1980), so the table grows without being made anew.
+func (s *IDs) add() uint32 {
+	i := s.size
+	s.grow()
+	s.size++
+	if i == 0 {
+		return i
+	}
+	top := uint32(1) << (bits.Len32(i) - 1)
+	from, to := s.chain(i&^top), s.chain(i)
+	for *from != 0 {
+		e := s.entry(*from)
+		if uint32(e.key)&(2*top-1) == i {
+			moved := *from
+			*from, e.chain, *to = e.chain, *to, moved
+		} else {
+			from = &e.chain
+		}
+	}
+	return i
+}
+
+// grow makes space for one more entry. The first chunk begins small and doubles.
 func (s *IDs) grow() {
-	space := min(max(firstIDs, 2*(cap(s.entries)-lists)), s.limit)
-	grown := make([]entry, max(lists, len(s.entries)), lists+space)
-	if copy(grown, s.entries) == 0 {
-		grown[answered].newer, grown[answered].older = answered, answered
+	at := int(s.size >> chunkBits)
+	used := int(s.size & (chunkSize - 1))
+	most := min(chunkSize, lists+s.limit-at*chunkSize)
+	switch {
+	case at == len(s.entries):
+		space := most
+		if at == 0 {
+			space = min(most, lists+firstIDs)
+		}
+		s.entries = append(s.entries, make([]entry, space))
+		s.heads = append(s.heads, make([]uint32, space))
+	case used == len(s.entries[at]):
+		space := min(most, 2*used)
+		s.entries[at] = grown(s.entries[at], space)
+		s.heads[at] = grown(s.heads[at], space)
 	}
-	s.entries = grown
-	if space <= len(s.heads) {
-		return
-	}
-	size := firstIDs
-	for size < space {
-		size *= 2
-	}
-	s.heads = make([]uint32, size)
-	for i := lists; i < len(s.entries); i++ {
-		s.enchain(uint32(i))
-	}
+}
+
+func grown[T any](old []T, size int) []T {
+	larger := make([]T, size)
+	copy(larger, old)
+	return larger
 }
 
 // head returns the first entry of the chain of a key, 0 if there is none.
 func (s *IDs) head(key uint64) uint32 {
-	if len(s.heads) == 0 {
+	if s.size == 0 {
 		return 0
 	}
-	return s.heads[key&uint64(len(s.heads)-1)]
+	return *s.chainOf(key)
 }
 
+// chainOf returns the chain of a key.
+func (s *IDs) chainOf(key uint64) *uint32 {
+	mask := uint32(1)<<bits.Len32(s.size-1) - 1
+	i := uint32(key) & mask
+	if i >= s.size { // there is no such chain yet
+		i &= mask >> 1
+	}
+	return s.chain(i)
+}
+
+func (s *IDs) chain(i uint32) *uint32 { return &s.heads[i>>chunkBits][i&(chunkSize-1)] }
+
 func (s *IDs) enchain(i uint32) {
-	first := &s.heads[s.entries[i].key&uint64(len(s.heads)-1)]
-	s.entries[i].chain = *first
-	*first = i
+	e := s.entry(i)
+	first := s.chainOf(e.key)
+	e.chain, *first = *first, i
 }
 
 func (s *IDs) unchain(i uint32) {
-	at := &s.heads[s.entries[i].key&uint64(len(s.heads)-1)]
+	e := s.entry(i)
+	at := s.chainOf(e.key)
 	for *at != i {
-		at = &s.entries[*at].chain
+		at = &s.entry(*at).chain
 	}
-	*at = s.entries[i].chain
+	*at = e.chain
 }
 
 // list puts an entry into the list of another one, as the next older one than that. So it
 // becomes the newest of a list whose name is given.
 func (s *IDs) list(i, newer uint32) {
-	older := s.entries[newer].older
-	s.entries[i].older, s.entries[i].newer = older, newer
-	s.entries[older].newer = i
-	s.entries[newer].older = i
+	e, next := s.entry(i), s.entry(newer)
+	older := next.older
+	e.older, e.newer = older, newer
+	s.entry(older).newer = i
+	next.older = i
 }
 
 func (s *IDs) unlist(i uint32) {
-	e := &s.entries[i]
-	s.entries[e.older].newer = e.newer
-	s.entries[e.newer].older = e.older
+	e := s.entry(i)
+	s.entry(e.older).newer = e.newer
+	s.entry(e.newer).older = e.older
 }

@@ -4,6 +4,9 @@ import (
 	"math"
 	"runtime"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"shvtools/internal/broker/internal/sentids"
 )
@@ -250,4 +253,49 @@ func BenchmarkCall(b *testing.B) {
 			}
 		})
 	}
+}
+
+// A call that makes or copies a whole table of a broker stalls its read loop.
+func TestNoCallMakesALargeTable(t *testing.T) {
+	const calls, most = 64, 256 << 10 // bytes in so many calls
+	ids := sentids.New(100_000, 1)
+	stack, to := ids.Stack(nil), device()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for id := range int64(120_000) {
+		ids.Sent(stack, id, to)
+		if id%calls != 0 {
+			continue
+		}
+		runtime.ReadMemStats(&after)
+		if bytes := after.TotalAlloc - before.TotalAlloc; bytes > most {
+			t.Fatalf("calls up to %d made tables of %d bytes, want %d at most", id, bytes, most)
+		}
+		before = after
+	}
+}
+
+// BenchmarkSlowestCallOfAFillingTable measures the processor's time, so that other programs do not count.
+func BenchmarkSlowestCallOfAFillingTable(b *testing.B) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	now := func() time.Duration {
+		var t unix.Timespec
+		if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t); err != nil {
+			b.Fatal(err)
+		}
+		return time.Duration(t.Nano())
+	}
+	const limit = 20 * 65_536
+	var slowest time.Duration
+	for b.Loop() {
+		ids := sentids.New(limit, 1)
+		stack, to := ids.Stack(nil), device()
+		for id := range int64(limit) {
+			began := now()
+			ids.Sent(stack, id, to)
+			slowest = max(slowest, now()-began)
+		}
+	}
+	b.ReportMetric(float64(slowest.Microseconds()), "slowest-µs")
 }
