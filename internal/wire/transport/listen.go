@@ -164,7 +164,8 @@ func (l *Listener) Accept() (net.Conn, error) {
 
 // Reload reads all files again, those that the options of u and o name now: the certificate with
 // its key, the authorities of clients, and the revocation list. None may seem to be cut off, and
-// none may be outdated while the one in force is not. use puts them in force for TLSConn.Verify and
+// none may be outdated while the one in force is not. A revocation list may be no older than the one
+// in force, nor missing beside others. use puts them in force for TLSConn.Verify and
 // for handshakes from then on. An error names the file; use is then nil. All else of u and o is
 // ignored.
 func (l *Listener) Reload(u URL, o ListenOptions) (use func(), err error) {
@@ -176,8 +177,8 @@ func (l *Listener) Reload(u URL, o ListenOptions) (use func(), err error) {
 	if err == nil {
 		err = errors.Join(t.unended...)
 	}
-	if now := time.Now(); err == nil && old.outdated(now) == nil {
-		err = t.outdated(now)
+	if err == nil {
+		err = t.replaces(old, time.Now())
 	}
 	if err != nil {
 		return nil, err
