@@ -188,6 +188,15 @@ func TestACallKeepsNoAddressThatTheConfigurationTakesAway(t *testing.T) {
 	}
 }
 
+func TestAConfigurationWithoutUsersIsWarnedOf(t *testing.T) {
+	for text, want := range map[string]bool{"access: {}\n": true, "access: {users: {}, roles: {}}\n": true, overlaid: false} {
+		c := load(t, config.Sources{File: write(t, "shvbroker.yaml", text)})
+		if got := strings.Contains(strings.Join(c.Warnings, "\n"), "nobody can log in"); got != want {
+			t.Errorf("%q: %q", text, c.Warnings)
+		}
+	}
+}
+
 // A right that only a field of a role gives can be taken away by a call, and stays away.
 func TestEachFieldOfARoleCanBeTakenAwayByACall(t *testing.T) {
 	const full = "    full: {access: [{shvRI: '**:*', grant: cmd}], roles: [viewer], mount-points: [site/*], " +

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"sync/atomic"
 	"time"
 )
@@ -80,7 +82,12 @@ func Listen(ctx context.Context, u URL, o ListenOptions) (*Listener, error) {
 // where an option is at fault.
 func CheckListen(u URL, o ListenOptions, now time.Time) (notices []error, err error) {
 	if !u.IsEncrypted() {
-		return nil, checkPlain(u)
+		if dir := filepath.Dir(u.Path); u.Scheme == Unix && u.Socket == "" {
+			if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+				notices = append(notices, ofOption("url", fmt.Errorf("cannot listen on %s: %s is not a directory that exists", u, dir)))
+			}
+		}
+		return notices, checkPlain(u)
 	}
 	t, err := readTrust(u, o)
 	if err == nil {

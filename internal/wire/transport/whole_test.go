@@ -148,6 +148,24 @@ func TestAReloadTakesOtherFilesOfTrust(t *testing.T) {
 	wantMet(t, "of the next authority", try(ida), "")
 }
 
+// The check finds it before a start fails; a service may make the directory only then.
+func TestTheDirectoryOfASocketIsChecked(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]int{dir + "/s": 0, dir + "/none/s": 1, file + "/s": 1, dir + "/none/s?socket=shv": 0} {
+		u, err := ParseListenURL("unix:" + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if notices, err := CheckListen(u, ListenOptions{}, time.Now()); err != nil || len(notices) != want {
+			t.Errorf("%s: %v, %v, want %d", path, notices, err, want)
+		}
+	}
+}
+
 // A list from a backup, or of somebody else, would let revoked devices in again.
 func TestNoReloadForgetsWhatWasRevoked(t *testing.T) {
 	dir, later := t.TempDir(), time.Now().Add(time.Hour)
