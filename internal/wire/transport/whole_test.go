@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"shvtools/internal/test/certtest"
 )
 
@@ -146,6 +148,27 @@ func TestAReloadTakesOtherFilesOfTrust(t *testing.T) {
 	change(func(u *URL) { u.ClientCA = next.CA })
 	wantMet(t, "of the authority before", try(eva), "unknown certificate authority")
 	wantMet(t, "of the next authority", try(ida), "")
+}
+
+// A reload that waits for a pipe, or reads a device, is the last one.
+func TestPipesAndDevicesAreNoCertificates(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]string{pipe: "is empty", "/dev/zero": "is longer than", "/dev/null": "is empty"} {
+		done := make(chan error, 1)
+		go func() {
+			_, err := CheckListen(URL{Scheme: SSL, Host: "h", Cert: file, Key: file}, ListenOptions{}, time.Now())
+			done <- err
+		}()
+		select {
+		case err := <-done:
+			wantMet(t, file, err, want)
+		case <-time.After(patience):
+			t.Errorf("%s: it waits", file)
+		}
+	}
 }
 
 // The check finds it before a start fails; a service may make the directory only then.
