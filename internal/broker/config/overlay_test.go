@@ -149,7 +149,8 @@ func TestACallCannotLiftABoundOfTheConfiguration(t *testing.T) {
 		{users, "eva", `{"deactivated":true,"allowed-ips":["10.0.0.0/8"]}`, "expires"},
 		{users, "eva", `{"deactivated":true,"expires":"2030-01-01"}`, "allowed-ips"},
 		{users, "eva", `{"deactivated":true,"expires":"2030-01-01","allowed-ips":["0.0.0.0/0"]}`, "allowed-ips"},
-		{users, "eva", `{"deactivated":true,"expires":"2030-01-01","allowed-ips":["10.1.0.0/16","11.0.0.0/8"]}`, "allowed-ips"},
+		{users, "eva", `{"deactivated":true,"expires":"2030-01-01","allowed-ips":["10.1.0.0/16","11.0.0.0/8"]}`,
+			"allowed-ips"},
 		{users, "eva", `{"deactivated":true,"expires":"2030-01-01","allowed-ips":["::/0"]}`, "allowed-ips"},
 		{roles, "operator", `{"access":[]}`, "allowed-ips"},
 		{roles, "operator", `{"access":[],"allowed-ips":["0.0.0.0/0"]}`, "allowed-ips"},
@@ -189,7 +190,9 @@ func TestACallKeepsNoAddressThatTheConfigurationTakesAway(t *testing.T) {
 }
 
 func TestAConfigurationWithoutUsersIsWarnedOf(t *testing.T) {
-	for text, want := range map[string]bool{"access: {}\n": true, "access: {users: {}, roles: {}}\n": true, overlaid: false} {
+	for text, want := range map[string]bool{
+		"access: {}\n": true, "access: {users: {}, roles: {}}\n": true, overlaid: false,
+	} {
 		c := load(t, config.Sources{File: write(t, "shvbroker.yaml", text)})
 		if got := strings.Contains(strings.Join(c.Warnings, "\n"), "nobody can log in"); got != want {
 			t.Errorf("%q: %q", text, c.Warnings)

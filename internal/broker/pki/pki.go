@@ -229,7 +229,8 @@ func (a *Authority) checkOther(r Request) error {
 	}
 	for _, c := range all {
 		if c.Name == r.Name && c.Kind != r.Kind && c.Kind != Broker && c.valid(a.now()) {
-			return fmt.Errorf("%q has a valid certificate as a %s (%s); revoke it, or choose another name", r.Name, c.Kind, c.Serial)
+			return fmt.Errorf("%q has a valid certificate as a %s (%s); revoke it, or choose another name",
+				r.Name, c.Kind, c.Serial)
 		}
 	}
 	return nil

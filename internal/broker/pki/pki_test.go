@@ -325,12 +325,12 @@ func TestEachDeviceIsOneUserWithOnePlace(t *testing.T) {
 	a := open(t, dir)
 	defer a.Close()
 	for want, r := range map[string]pki.Request{
-		"site/pump7 is the place of the device \"pump7\"":                {Kind: pki.Device, Name: "thief", Mount: "site/pump7"},
-		"site/pump7/x and site/pump7, the place of the device \"pump7\"": {Kind: pki.Device, Name: "in", Mount: "site/pump7/x"},
-		"plant/hall and plant/hall/8, the place of the device":           {Kind: pki.Device, Name: "out", Mount: "plant/hall"},
-		"\"pump7\" is a device already":                                  {Kind: pki.User, Name: "pump7"},
-		"\"eva\" is a user already":                                      {Kind: pki.Device, Name: "eva"},
-		"invalid role \"a b\"":                                           {Kind: pki.User, Name: "bob", Role: "a b"},
+		"site/pump7 is the place of the device \"pump7\"": {Kind: pki.Device, Name: "thief", Mount: "site/pump7"},
+		"site/pump7/x and site/pump7, the place of":       {Kind: pki.Device, Name: "in", Mount: "site/pump7/x"},
+		"plant/hall and plant/hall/8, the place of":       {Kind: pki.Device, Name: "out", Mount: "plant/hall"},
+		"\"pump7\" is a device already":                   {Kind: pki.User, Name: "pump7"},
+		"\"eva\" is a user already":                       {Kind: pki.Device, Name: "eva"},
+		"invalid role \"a b\"":                            {Kind: pki.User, Name: "bob", Role: "a b"},
 	} {
 		if _, err := a.Issue(r); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v, want %s", r, err, want)

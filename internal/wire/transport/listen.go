@@ -84,7 +84,8 @@ func CheckListen(u URL, o ListenOptions, now time.Time) (notices []error, err er
 	if !u.IsEncrypted() {
 		if dir := filepath.Dir(u.Path); u.Scheme == Unix && u.Socket == "" {
 			if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-				notices = append(notices, ofOption("url", fmt.Errorf("cannot listen on %s: %s is not a directory that exists", u, dir)))
+				notices = append(notices, ofOption("url",
+					fmt.Errorf("cannot listen on %s: %s is not a directory that exists", u, dir)))
 			}
 		}
 		return notices, checkPlain(u)

@@ -178,7 +178,9 @@ func TestTheDirectoryOfASocketIsChecked(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for path, want := range map[string]int{dir + "/s": 0, dir + "/none/s": 1, file + "/s": 1, dir + "/none/s?socket=shv": 0} {
+	for path, want := range map[string]int{
+		dir + "/s": 0, dir + "/none/s": 1, file + "/s": 1, dir + "/none/s?socket=shv": 0,
+	} {
 		u, err := ParseListenURL("unix:" + path)
 		if err != nil {
 			t.Fatal(err)
@@ -192,7 +194,8 @@ func TestTheDirectoryOfASocketIsChecked(t *testing.T) {
 // A list from a backup, or of somebody else, would let revoked devices in again.
 func TestNoReloadForgetsWhatWasRevoked(t *testing.T) {
 	dir, later := t.TempDir(), time.Now().Add(time.Hour)
-	a, b, strange := certtest.NewAuthority(t, dir, "a"), certtest.NewAuthority(t, dir, "b"), certtest.NewAuthority(t, dir, "c")
+	a, b := certtest.NewAuthority(t, dir, "a"), certtest.NewAuthority(t, dir, "b")
+	strange := certtest.NewAuthority(t, dir, "c")
 	own := a.Issue(t, "broker", 2, later)
 	path := func(name string) string { return filepath.Join(dir, name) }
 	join := func(name string, files ...string) string {
@@ -258,7 +261,8 @@ func TestAReloadVerifiesThoseWhoCameBefore(t *testing.T) {
 	}{
 		{"nothing", certtest.Files{}, func(*URL) {}, ""},
 		{"nothing, with a certificate", eva, func(*URL) {}, ""},
-		{"a certificate is required", certtest.Files{}, func(u *URL) { u.RequireClientCert = true }, "requires a certificate now"},
+		{"a certificate is required", certtest.Files{}, func(u *URL) { u.RequireClientCert = true },
+			"requires a certificate now"},
 		{"one is required, and shown", eva, func(u *URL) { u.RequireClientCert = true }, ""},
 		{"no authority", eva, func(u *URL) { u.ClientCA = "" }, "no client-ca any more"},
 		{"no authority, and none shown", certtest.Files{}, func(u *URL) { u.ClientCA = "" }, ""},
