@@ -113,7 +113,8 @@ func changesText(p *part) ([]byte, error) {
 // emptyFields are the values of fields that plain leaves out.
 var emptyFields = map[string]any{
 	"tokens": []string{}, "certificates": []string{}, "mount-points": []string{}, "allowed-ips": []string{},
-	"deactivated": false, "mount-by-device-id": false, "deactivated_reason": "", "description": "",
+	"deactivated": false, "mount-by-device-id": false, "mount-inside": false, "share": 1, "deactivated_reason": "",
+	"description": "",
 }
 
 // marked is an entry of the access file, with its kind.

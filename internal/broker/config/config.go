@@ -168,6 +168,9 @@ func load(s Sources, data []byte) (*Config, error) {
 		in.FailAt(conf.FilePlace(filepath.Join(s.Dir, "users.cpon")), "no users: nobody could log in")
 		return nil, in.Err()
 	}
+	if len(c.Access.Users) == 0 && len(c.Connections) == 0 {
+		c.Warnings = append(c.Warnings, fmt.Sprintf("%s: no users: nobody can log in", s.File))
+	}
 	c.Warnings = append(in.Warnings(), c.Warnings...)
 	c.size, c.files = in.size, in.files
 	return c, nil

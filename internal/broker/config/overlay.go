@@ -126,6 +126,8 @@ var roleParts = []entryField[auth.RoleEntry]{
 		func(to, from *auth.RoleEntry) { to.Networks, to.HasNetworks = from.Networks, from.HasNetworks }},
 	entryFieldOf("mount-points", func(r *auth.RoleEntry) *[]shvpath.Pattern { return &r.Mounts }, sameTexts),
 	entryFieldOf("mount-by-device-id", func(r *auth.RoleEntry) *bool { return &r.ByDeviceID }, same),
+	entryFieldOf("mount-inside", func(r *auth.RoleEntry) *bool { return &r.MountInside }, same),
+	entryFieldOf("share", func(r *auth.RoleEntry) *int { return &r.Share }, same),
 }
 
 var deviceParts = []entryField[auth.DeviceEntry]{
@@ -188,17 +190,49 @@ func (p *part) tighten(entry entryName, base *part) {
 		if !by.Expires.IsZero() && (u.Expires.IsZero() || by.Expires.Before(u.Expires)) {
 			u.Expires = by.Expires
 		}
-		if len(u.Networks) == 0 {
+		if u.Networks = within(u.Networks, by.Networks); len(u.Networks) == 0 { // which means anywhere
 			u.Networks = by.Networks
 		}
 		p.Users[entry.name] = u
 	case auth.Roles:
 		role, by := p.Roles[entry.name], base.Roles[entry.name]
-		if !role.HasNetworks {
-			role.Networks, role.HasNetworks = by.Networks, by.HasNetworks
+		switch {
+		case by.HasNetworks && role.HasNetworks:
+			role.Networks = narrowed(role.Networks, by.Networks)
+		case by.HasNetworks:
+			role.Networks, role.HasNetworks = by.Networks, true
 		}
 		p.Roles[entry.name] = role
 	}
+}
+
+// within is narrowed for lists of which an empty one means everything.
+func within(networks, bounds []netip.Prefix) []netip.Prefix {
+	if len(bounds) == 0 {
+		return networks
+	}
+	return narrowed(networks, bounds)
+}
+
+// narrowed are the parts of networks that are inside one of bounds.
+func narrowed(networks, bounds []netip.Prefix) (all []netip.Prefix) {
+	add := func(p netip.Prefix) {
+		if !slices.Contains(all, p) {
+			all = append(all, p)
+		}
+	}
+	for _, network := range networks {
+		for _, bound := range bounds {
+			switch {
+			case !network.Overlaps(bound):
+			case network.Bits() >= bound.Bits():
+				add(network)
+			default:
+				add(bound)
+			}
+		}
+	}
+	return all
 }
 
 // over returns p, the changes, over the configuration. The result must not be changed.

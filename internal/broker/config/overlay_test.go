@@ -148,7 +148,12 @@ func TestACallCannotLiftABoundOfTheConfiguration(t *testing.T) {
 		{users, "eva", `{"deactivated":true,"expires":"2031-01-01","allowed-ips":["10.0.0.0/8"]}`, "expires"},
 		{users, "eva", `{"deactivated":true,"allowed-ips":["10.0.0.0/8"]}`, "expires"},
 		{users, "eva", `{"deactivated":true,"expires":"2030-01-01"}`, "allowed-ips"},
+		{users, "eva", `{"deactivated":true,"expires":"2030-01-01","allowed-ips":["0.0.0.0/0"]}`, "allowed-ips"},
+		{users, "eva", `{"deactivated":true,"expires":"2030-01-01","allowed-ips":["10.1.0.0/16","11.0.0.0/8"]}`,
+			"allowed-ips"},
+		{users, "eva", `{"deactivated":true,"expires":"2030-01-01","allowed-ips":["::/0"]}`, "allowed-ips"},
 		{roles, "operator", `{"access":[]}`, "allowed-ips"},
+		{roles, "operator", `{"access":[],"allowed-ips":["0.0.0.0/0"]}`, "allowed-ips"},
 	} {
 		err := f.set(step.table, step.name, step.value)
 		if err == nil || !strings.Contains(err.Error(), "the configuration says "+step.want) ||
@@ -162,6 +167,53 @@ func TestACallCannotLiftABoundOfTheConfiguration(t *testing.T) {
 	const more = `{"deactivated":true,"expires":"2029-01-01","allowed-ips":["10.1.0.0/16"]}`
 	if err := f.set(users, "eva", more); err != nil {
 		t.Errorf("what binds more: %v", err)
+	}
+}
+
+// Addresses that the configuration takes away later, no call keeps.
+func TestACallKeepsNoAddressThatTheConfigurationTakesAway(t *testing.T) {
+	f := newFixtureOf(t, strings.Replace(overlaid, evaLine,
+		"    eva: {password: !Plain hush-eva, roles: [operator], allowed-ips: [10.0.0.0/8]}\n", 1))
+	if err := f.set(users, "eva", `{"roles":["operator"],"allowed-ips":["10.1.0.0/16","10.2.0.0/16"]}`); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct{ old, next, want string }{
+		{"[10.0.0.0/8]", "[10.2.3.0/24]", `"10.2.3.0/24"`},
+		{"[10.2.3.0/24]", "[192.168.0.0/16]", `"192.168.0.0/16"`}, // never a list of nothing, which is everything
+		{"[192.168.0.0/16]", "[0.0.0.0/0]", `"10.1.0.0/16","10.2.0.0/16"`},
+	} {
+		f.rewrite(step.old, step.next)
+		if got := f.value(users, "eva"); got != `{"allowed-ips":[`+step.want+`],"roles":["operator"]}` {
+			t.Errorf("%s: %s", step.next, got)
+		}
+	}
+}
+
+func TestAConfigurationWithoutUsersIsWarnedOf(t *testing.T) {
+	for text, want := range map[string]bool{
+		"access: {}\n": true, "access: {users: {}, roles: {}}\n": true, overlaid: false,
+	} {
+		c := load(t, config.Sources{File: write(t, "shvbroker.yaml", text)})
+		if got := strings.Contains(strings.Join(c.Warnings, "\n"), "nobody can log in"); got != want {
+			t.Errorf("%q: %q", text, c.Warnings)
+		}
+	}
+}
+
+// A right that only a field of a role gives can be taken away by a call, and stays away.
+func TestEachFieldOfARoleCanBeTakenAwayByACall(t *testing.T) {
+	const full = "    full: {access: [{shvRI: '**:*', grant: cmd}], roles: [viewer], mount-points: [site/*], " +
+		"mount-by-device-id: true, mount-inside: true, share: 7}\n"
+	f := newFixtureOf(t, strings.Replace(overlaid, "    viewer:", full+"    viewer:", 1))
+	if err := f.set(roles, "full", `{"access":[]}`); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.value(roles, "full"); got != `{"access":[],"roles":[]}` {
+		t.Errorf("at once: %s", got)
+	}
+	got := f.kept().Access.Roles["full"]
+	if got.MountInside || got.ByDeviceID || got.Share > 1 || len(got.Mounts)+len(got.Roles)+len(got.Rules) > 0 {
+		t.Errorf("after a start: %+v", got)
 	}
 }
 

@@ -42,12 +42,12 @@ func (b *Broker) Apply(d *auth.Directory) []Affected {
 }
 
 // Rejudge ends the sessions of clients whose certificates are no longer valid by what
-// their listeners have read last. It returns and logs what was lost.
+// their listeners have read last, or who lack one. It returns and logs what was lost.
 func (b *Broker) Rejudge() []Affected {
 	var certified []*session
 	b.mu.RLock()
 	for _, s := range b.sessions {
-		if s.certificate() != nil {
+		if s.secure != nil {
 			certified = append(certified, s)
 		}
 	}

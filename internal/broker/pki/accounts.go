@@ -43,8 +43,15 @@ func (all accounts) with(r Request) (account, error) {
 			return old, err
 		}
 		for _, name := range slices.Sorted(maps.Keys(all)) {
-			if name != r.Name && slices.Contains(all[name].mounts, next.mounts[0]) {
-				return old, fmt.Errorf("%s is the place of the device %q already", next.mounts[0], name)
+			if name == r.Name {
+				continue
+			}
+			switch theirs := all[name].mount(); {
+			case theirs == next.mounts[0]:
+				return old, fmt.Errorf("%s is the place of the device %q already", theirs, name)
+			case isInside(theirs, next.mounts[0]), isInside(next.mounts[0], theirs):
+				return old, fmt.Errorf("%s and %s, the place of the device %q, are one inside the other; the broker lets in "+
+					"only one of them", next.mounts[0], theirs, name)
 			}
 		}
 		if !known {
@@ -59,6 +66,8 @@ func (all accounts) with(r Request) (account, error) {
 	all[r.Name] = next
 	return next, nil
 }
+
+func isInside(place, of string) bool { return of != "" && strings.HasPrefix(place, of+"/") }
 
 const accountsHead = conf.BeginMark + `
 # Accounts of devices and people who have a certificate. shvbroker --issue and --revoke replace

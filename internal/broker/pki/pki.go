@@ -116,7 +116,22 @@ func Open(ctx context.Context, dir string) (a *Authority, err error) {
 		return nil, fmt.Errorf("the clock of this machine is behind the revocation list %s: it is %s; set the clock",
 			filepath.Join(ca, crlFile), now.Format(time.RFC3339))
 	}
+	if err := a.checkLatest(); err != nil {
+		return nil, err
+	}
 	return a, nil
+}
+
+// checkLatest returns an error if the broker's copy of the list is newer than the list, as after that was
+// taken from a backup: copying it to the broker would let in again whom it does not know.
+func (a *Authority) checkLatest() error {
+	path := a.path(brokerDir, crlFile)
+	theirs, err := readList(path, a.cert)
+	if err != nil || theirs.Number.Cmp(a.crl.Number) <= 0 {
+		return nil // what is wrong with a copy is mended by the next one
+	}
+	return fmt.Errorf("%s is older than the broker's copy %s and forgets what was revoked since; copy that there",
+		a.path(caDir, crlFile), path)
 }
 
 // Close lets other programs use the authority.
@@ -173,6 +188,9 @@ func (a *Authority) Issue(r Request) (Issued, error) {
 	if err != nil {
 		return Issued{}, err
 	}
+	if err := a.checkOther(r); err != nil {
+		return Issued{}, err
+	}
 	host, err := a.brokerHost()
 	if err != nil {
 		return Issued{}, err
@@ -200,6 +218,22 @@ func (a *Authority) Issue(r Request) (Issued, error) {
 		return Issued{}, err
 	}
 	return issued, handOver(issued.Dir, append(pair, a.caCopy(), config))
+}
+
+// checkOther returns an error if a certificate of another kind with the name of r is valid: the account of
+// r would be that certificate's too, since both have its name.
+func (a *Authority) checkOther(r Request) error {
+	all, err := a.Certificates()
+	if err != nil {
+		return err
+	}
+	for _, c := range all {
+		if c.Name == r.Name && c.Kind != r.Kind && c.Kind != Broker && c.valid(a.now()) {
+			return fmt.Errorf("%q has a valid certificate as a %s (%s); revoke it, or choose another name",
+				r.Name, c.Kind, c.Serial)
+		}
+	}
+	return nil
 }
 
 func (a *Authority) issueBroker(r Request) (Issued, error) {

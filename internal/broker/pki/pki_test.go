@@ -326,6 +326,8 @@ func TestEachDeviceIsOneUserWithOnePlace(t *testing.T) {
 	defer a.Close()
 	for want, r := range map[string]pki.Request{
 		"site/pump7 is the place of the device \"pump7\"": {Kind: pki.Device, Name: "thief", Mount: "site/pump7"},
+		"site/pump7/x and site/pump7, the place of":       {Kind: pki.Device, Name: "in", Mount: "site/pump7/x"},
+		"plant/hall and plant/hall/8, the place of":       {Kind: pki.Device, Name: "out", Mount: "plant/hall"},
 		"\"pump7\" is a device already":                   {Kind: pki.User, Name: "pump7"},
 		"\"eva\" is a user already":                       {Kind: pki.Device, Name: "eva"},
 		"invalid role \"a b\"":                            {Kind: pki.User, Name: "bob", Role: "a b"},
@@ -428,6 +430,52 @@ func TestRevokingAnOldCertificateSparesTheAccountOfAnother(t *testing.T) {
 	if load(t, dir).Directory.User("x") == nil {
 		t.Error("the account of the user ended")
 	}
+}
+
+// A device whose account was removed by hand keeps its certificate. A user of its name must not be it.
+func TestTheCertificateOfADeviceNeverBecomesThatOfAUser(t *testing.T) {
+	dir := made(t)
+	fresh := read(t, dir, "broker", "accounts.yaml")
+	device := issue(t, dir, pki.Request{Kind: pki.Device, Name: "x"})
+	if err := os.WriteFile(filepath.Join(dir, "broker", "accounts.yaml"), []byte(fresh), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a := open(t, dir)
+	_, err := a.Issue(pki.Request{Kind: pki.User, Name: "x", Role: "admin"})
+	a.Close()
+	if err == nil || !strings.Contains(err.Error(), device.Serial) {
+		t.Errorf("the user has the certificate of the device: %v", err)
+	}
+	issue(t, dir, pki.Request{Kind: pki.Device, Name: "x"}) // its account comes back
+	revoke(t, dir, "x")
+	issue(t, dir, pki.Request{Kind: pki.User, Name: "x", Role: "admin"})
+}
+
+// A list from a backup must not replace the broker's: what was revoked since would be let in.
+func TestAListFromABackupDoesNotReplaceTheBrokers(t *testing.T) {
+	dir := made(t)
+	issue(t, dir, pki.Request{Kind: pki.Device, Name: "lost"})
+	old := read(t, dir, "ca", "crl.pem")
+	revoke(t, dir, "lost")
+	latest := read(t, dir, "ca", "crl.pem")
+	if err := os.WriteFile(filepath.Join(dir, "ca", "crl.pem"), []byte(old), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a, err := pki.Open(t.Context(), dir)
+	if err == nil {
+		_, err = a.Issue(pki.Request{Kind: pki.Device, Name: "other"})
+		a.Close()
+	}
+	if err == nil || !strings.Contains(err.Error(), "is older than the broker's copy") {
+		t.Errorf("the older list was taken: %v", err)
+	}
+	if read(t, dir, "broker", "crl.pem") != latest {
+		t.Error("the broker's list was replaced")
+	}
+	if err := os.WriteFile(filepath.Join(dir, "ca", "crl.pem"), []byte(latest), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	issue(t, dir, pki.Request{Kind: pki.Device, Name: "other"}) // and the authority is not locked
 }
 
 // What is damaged must never lead to a list that forgets, or to accounts that are lost.

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
+	"time"
 )
 
 // maxSize is far above what anyone writes, and keeps us from reading a device for ever.
@@ -26,12 +28,16 @@ func ReadFile(path string) ([]byte, error) {
 	return data, nil
 }
 
+// readWait bounds the wait for a pipe: a reload that waited for ever would be the last one.
+const readWait = 10 * time.Second
+
 func readFile(path string) ([]byte, error) {
-	file, err := os.Open(path)
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe without a writer says nothing
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
+	_ = file.SetReadDeadline(time.Now().Add(readWait)) // other files have none, and need none
 	data, err := io.ReadAll(io.LimitReader(file, maxSize+1))
 	if err == nil && len(data) > maxSize {
 		return nil, fmt.Errorf("longer than %d bytes", maxSize)

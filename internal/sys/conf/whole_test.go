@@ -1,7 +1,12 @@
 package conf_test
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
 	"testing"
+	"time"
 
 	"shvtools/internal/sys/conf"
 )
@@ -64,6 +69,39 @@ func TestAFileThatWasCutOffIsNotTakenForAWholeOne(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A reload that waits for a pipe is the last one.
+func TestAPipeIsNotWaitedForForEver(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan string, 1)
+	go func() {
+		data, err := conf.ReadFile(pipe)
+		done <- fmt.Sprint(len(data), err)
+	}()
+	select {
+	case got := <-done:
+		if got != "0 <nil>" {
+			t.Error(got)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("it waits for a writer")
+	}
+	r, w, err := os.Pipe() // as <(…) of a shell makes one
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	go func() {
+		_, _ = w.WriteString("name: x\n")
+		_ = w.Close()
+	}()
+	if data, err := conf.ReadFile(fmt.Sprintf("/proc/self/fd/%d", r.Fd())); string(data) != "name: x\n" || err != nil {
+		t.Errorf("%q, %v", data, err)
 	}
 }
 

@@ -20,6 +20,7 @@ type Authority struct {
 	dir  string
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
+	last int64 // number of a revocation list
 }
 
 // NewAuthority returns an authority with a new key. Its files are in dir.
@@ -75,10 +76,12 @@ func (a *Authority) Issue(t testing.TB, name string, serial int64, ends time.Tim
 	return own
 }
 
-// Revoke writes to file a revocation list of serial numbers, valid until a time.
+// Revoke writes to file a revocation list of serial numbers, valid until a time. It is newer than all
+// before.
 func (a *Authority) Revoke(t testing.TB, file string, until time.Time, serials ...int64) {
 	t.Helper()
-	list := &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: time.Now().Add(-2 * time.Hour), NextUpdate: until}
+	a.last++
+	list := &x509.RevocationList{Number: big.NewInt(a.last), ThisUpdate: time.Now().Add(-2 * time.Hour), NextUpdate: until}
 	for _, n := range serials {
 		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries,
 			x509.RevocationListEntry{SerialNumber: big.NewInt(n), RevocationTime: time.Now().Add(-time.Hour)})

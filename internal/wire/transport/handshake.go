@@ -63,10 +63,11 @@ func (c *TLSConn) Handshake(slots Slots) error {
 		return clientCertError(err)
 	}
 	state := c.ConnectionState()
-	if len(state.VerifiedChains) == 0 {
-		return nil
+	shown := &proof{}
+	if len(state.VerifiedChains) > 0 {
+		shown = &proof{state.PeerCertificates, validUntil(state.VerifiedChains)}
 	}
-	c.shown.Store(&proof{state.PeerCertificates, validUntil(state.VerifiedChains)})
+	c.shown.Store(shown)
 	// A reload during the handshake has not seen this certificate.
 	if err := c.Verify(); err != nil {
 		return &CertificateError{err, "it was valid until the last reload"}
@@ -77,7 +78,7 @@ func (c *TLSConn) Handshake(slots Slots) error {
 // Certificate returns the verified certificate of the client. It is nil if the client showed none,
 // and before the handshake is done. It does not wait.
 func (c *TLSConn) Certificate() *x509.Certificate {
-	if s := c.shown.Load(); s != nil {
+	if s := c.shown.Load(); s != nil && len(s.certificates) > 0 {
 		return s.certificates[0]
 	}
 	return nil
@@ -86,11 +87,12 @@ func (c *TLSConn) Certificate() *x509.Certificate {
 // Expired reports whether the certificate of the client has expired. It does not wait.
 func (c *TLSConn) Expired(now time.Time) bool {
 	s := c.shown.Load()
-	return s != nil && now.After(s.ends)
+	return s != nil && len(s.certificates) > 0 && now.After(s.ends)
 }
 
-// Verify verifies the client's certificate again, by the files that the listener has read last. A
-// client without a certificate passes. Verify computes for a moment, but does not wait.
+// Verify verifies the client's certificate again, by the options and files that the listener has read
+// last. A client without a certificate passes unless they require one, and so does each before its
+// handshake is done. Verify computes for a moment, but does not wait.
 func (c *TLSConn) Verify() error {
 	s := c.shown.Load()
 	if s == nil {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"sync/atomic"
 	"time"
 )
@@ -80,7 +82,13 @@ func Listen(ctx context.Context, u URL, o ListenOptions) (*Listener, error) {
 // where an option is at fault.
 func CheckListen(u URL, o ListenOptions, now time.Time) (notices []error, err error) {
 	if !u.IsEncrypted() {
-		return nil, checkPlain(u)
+		if dir := filepath.Dir(u.Path); u.Scheme == Unix && u.Socket == "" {
+			if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+				notices = append(notices, ofOption("url",
+					fmt.Errorf("cannot listen on %s: %s is not a directory that exists", u, dir)))
+			}
+		}
+		return notices, checkPlain(u)
 	}
 	t, err := readTrust(u, o)
 	if err == nil {
@@ -164,7 +172,8 @@ func (l *Listener) Accept() (net.Conn, error) {
 
 // Reload reads all files again, those that the options of u and o name now: the certificate with
 // its key, the authorities of clients, and the revocation list. None may seem to be cut off, and
-// none may be outdated while the one in force is not. use puts them in force for TLSConn.Verify and
+// none may be outdated while the one in force is not. A revocation list may be no older than the one
+// in force, nor missing beside others. use puts them in force for TLSConn.Verify and
 // for handshakes from then on. An error names the file; use is then nil. All else of u and o is
 // ignored.
 func (l *Listener) Reload(u URL, o ListenOptions) (use func(), err error) {
@@ -176,8 +185,8 @@ func (l *Listener) Reload(u URL, o ListenOptions) (use func(), err error) {
 	if err == nil {
 		err = errors.Join(t.unended...)
 	}
-	if now := time.Now(); err == nil && old.outdated(now) == nil {
-		err = t.outdated(now)
+	if err == nil {
+		err = t.replaces(old, time.Now())
 	}
 	if err != nil {
 		return nil, err

@@ -5,7 +5,10 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"syscall"
+	"time"
 )
 
 // Errors of files that are not whole. A file in PEM form shows a cut within a block, and by its
@@ -23,7 +26,7 @@ type pemReader struct {
 
 // read reads a file that an option names, and returns all blocks of it. what is for errors.
 func (r *pemReader) read(option, what, file string) (data []byte, blocks []*pem.Block, err error) {
-	data, err = os.ReadFile(file)
+	data, err = readBounded(file)
 	if err != nil {
 		return nil, nil, fmt.Errorf("cannot read %s: %w", what, err)
 	}
@@ -46,4 +49,25 @@ func (r *pemReader) read(option, what, file string) (data []byte, blocks []*pem.
 		r.unended = append(r.unended, ofOption(option, fmt.Errorf("%s %s %w", what, file, errNoEnd)))
 	}
 	return data, blocks, nil
+}
+
+// Bounds of a file: a reload that waited for a pipe for ever, or read a device, would be the last one.
+const (
+	maxFile  = 16 << 20
+	readWait = 10 * time.Second
+)
+
+// readBounded reads a file. A pipe without a writer is empty.
+func readBounded(path string) ([]byte, error) {
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	_ = file.SetReadDeadline(time.Now().Add(readWait)) // other files have none, and need none
+	data, err := io.ReadAll(io.LimitReader(file, maxFile+1))
+	if err == nil && len(data) > maxFile {
+		return nil, fmt.Errorf("%s is longer than %d bytes", path, maxFile)
+	}
+	return data, err
 }

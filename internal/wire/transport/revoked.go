@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -53,6 +54,45 @@ func (r *revoked) current(now time.Time) error {
 		}
 	}
 	return nil
+}
+
+// has reports whether there is a list of an authority.
+func (r *revoked) has(ca *x509.Certificate) bool {
+	return slices.ContainsFunc(r.lists, func(l *x509.RevocationList) bool {
+		return bytes.Equal(l.RawIssuer, ca.RawSubject) && l.CheckSignatureFrom(ca) == nil
+	})
+}
+
+// follows returns an error if certificates that are revoked by old, which is in force, would not be so
+// by r: a list is older than the one of the same authority in old, or there is none. The list of an
+// authority that is not trusted, or no more, may go; that of one between it and a client must stay.
+func (r *revoked) follows(old *revoked, trusted, next []*x509.Certificate) error {
+	for _, was := range old.lists {
+		same := func(l *x509.RevocationList) bool {
+			return bytes.Equal(l.RawIssuer, was.RawIssuer) && bytes.Equal(l.AuthorityKeyId, was.AuthorityKeyId)
+		}
+		named := func(ca *x509.Certificate) bool { return bytes.Equal(ca.RawSubject, was.RawIssuer) }
+		signer := func(ca *x509.Certificate) bool { return named(ca) && was.CheckSignatureFrom(ca) == nil }
+		switch {
+		case slices.ContainsFunc(r.lists, func(l *x509.RevocationList) bool { return same(l) && !isOlder(l, was) }):
+		case slices.ContainsFunc(r.lists, same):
+			return fmt.Errorf("revocation list %s of %s is older than the one in force; put the authority's latest list there",
+				r.file, was.Issuer)
+		case slices.ContainsFunc(trusted, named) && !slices.ContainsFunc(next, signer):
+		default:
+			return fmt.Errorf("revocation list %s: the list of %s is missing, and was there before; add it, or restart if "+
+				"that authority has ended", r.file, was.Issuer)
+		}
+	}
+	return nil
+}
+
+// isOlder reports whether a list comes before another one of the same authority (RFC 5280 5.2.3).
+func isOlder(l, than *x509.RevocationList) bool {
+	if l.Number != nil && than.Number != nil {
+		return l.Number.Cmp(than.Number) < 0
+	}
+	return l.ThisUpdate.Before(than.ThisUpdate)
 }
 
 func (r *revoked) outdated(list *x509.RevocationList, now time.Time) error {

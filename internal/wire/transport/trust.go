@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -71,11 +72,22 @@ func readTrust(u URL, o ListenOptions) (*trust, error) {
 
 var errNoClientCA = errors.New("the listener options require-client-cert and crl need client-ca")
 
+// Errors of clients that came before a reload.
+var (
+	errNotShown = errors.New("the listener requires a certificate now, and the client has shown none")
+	errNoTrust  = errors.New("the listener has no client-ca any more")
+)
+
 // verify verifies the chain that a client has shown, its own certificate first, at a later time. It
 // accepts a revocation list that has become outdated, which is not the client's fault.
 func (t *trust) verify(shown []*x509.Certificate) error {
-	if t.config.ClientCAs == nil {
-		return nil // the listener asks for no certificate
+	switch {
+	case len(shown) == 0 && t.config.ClientAuth == tls.RequireAndVerifyClientCert:
+		return errNotShown
+	case len(shown) == 0:
+		return nil
+	case t.config.ClientCAs == nil:
+		return errNoTrust
 	}
 	between := x509.NewCertPool()
 	for _, cert := range shown[1:] {
@@ -115,6 +127,35 @@ func (t *trust) outdated(now time.Time) error {
 	return errors.Join(faults...)
 }
 
+// replaces returns an error, an OptionError in each line, for what t would lose of old, which is in
+// force: something that is not outdated at time now, or what a revocation list knows.
+func (t *trust) replaces(old *trust, now time.Time) error {
+	was := make(map[string]bool) // options
+	for _, each := range faultsOf(old.outdated(now)) {
+		was[each.Option] = true
+	}
+	var faults []error
+	for _, each := range faultsOf(t.outdated(now)) {
+		if !was[each.Option] {
+			faults = append(faults, each)
+		}
+	}
+	if t.revoked != nil && old.revoked != nil {
+		faults = append(faults, ofOption("crl", t.revoked.follows(old.revoked, old.authorities, t.authorities)))
+	}
+	return errors.Join(faults...)
+}
+
+// faultsOf are the lines of an error of outdated.
+func faultsOf(err error) (all []*OptionError) {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, each := range joined.Unwrap() {
+			all = append(all, each.(*OptionError))
+		}
+	}
+	return all
+}
+
 // ended returns an OptionError for each authority of clients that is not valid at time now.
 func (t *trust) ended(now time.Time) (all []error) {
 	for _, ca := range t.authorities {
@@ -138,13 +179,12 @@ func (t *trust) notices(now time.Time) (all []error) {
 		all = append(all, ofOption("cert", fmt.Errorf(
 			"certificate %s expires on %s; replace it and reload", t.certFile, date(own.NotAfter))))
 	}
-	switch err := t.outdated(now).(type) {
-	case nil:
-	case interface{ Unwrap() []error }:
-		for _, each := range err.Unwrap() {
-			option := each.(*OptionError)
-			all = append(all, ofOption(option.Option, fmt.Errorf("%w, and reload", option.Err)))
-		}
+	for _, option := range faultsOf(t.outdated(now)) {
+		all = append(all, ofOption(option.Option, fmt.Errorf("%w, and reload", option.Err)))
+	}
+	if t.revoked != nil && !slices.ContainsFunc(t.authorities, t.revoked.has) {
+		all = append(all, ofOption("crl", fmt.Errorf("revocation list %s: no list of an authority in %s, so none of their "+
+			"certificates counts as revoked", t.revoked.file, t.caFile)))
 	}
 	if ended := t.ended(now); len(ended) < len(t.authorities) {
 		all = append(all, ended...)

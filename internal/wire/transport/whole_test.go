@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"shvtools/internal/test/certtest"
 )
 
@@ -104,6 +106,11 @@ func TestNothingOutdatedReplacesWhatIsValid(t *testing.T) {
 			t.Errorf("%s: a start takes it", name)
 		}
 	}
+	// One outdated file does not let another one replace what is valid.
+	half := listenLater(t, "ssl://127.0.0.1:0?client-ca="+a.CA+"&crl="+oldCRL, good)
+	if _, err := half.Reload(half.URL(), bad); err == nil || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("a certificate beside an expired list in force: reloaded: %v", err)
+	}
 	// Once what is in force is outdated too, a reload must not be held up: it may revoke rights.
 	late := listenLater(t, "ssl://127.0.0.1:0?client-ca="+a.CA+"&crl="+crl, bad)
 	if _, err := late.Reload(late.URL(), bad); err != nil {
@@ -141,6 +148,160 @@ func TestAReloadTakesOtherFilesOfTrust(t *testing.T) {
 	change(func(u *URL) { u.ClientCA = next.CA })
 	wantMet(t, "of the authority before", try(eva), "unknown certificate authority")
 	wantMet(t, "of the next authority", try(ida), "")
+}
+
+// A reload that waits for a pipe, or reads a device, is the last one.
+func TestPipesAndDevicesAreNoCertificates(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]string{pipe: "is empty", "/dev/zero": "is longer than", "/dev/null": "is empty"} {
+		done := make(chan error, 1)
+		go func() {
+			_, err := CheckListen(URL{Scheme: SSL, Host: "h", Cert: file, Key: file}, ListenOptions{}, time.Now())
+			done <- err
+		}()
+		select {
+		case err := <-done:
+			wantMet(t, file, err, want)
+		case <-time.After(patience):
+			t.Errorf("%s: it waits", file)
+		}
+	}
+}
+
+// The check finds it before a start fails; a service may make the directory only then.
+func TestTheDirectoryOfASocketIsChecked(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]int{
+		dir + "/s": 0, dir + "/none/s": 1, file + "/s": 1, dir + "/none/s?socket=shv": 0,
+	} {
+		u, err := ParseListenURL("unix:" + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if notices, err := CheckListen(u, ListenOptions{}, time.Now()); err != nil || len(notices) != want {
+			t.Errorf("%s: %v, %v, want %d", path, notices, err, want)
+		}
+	}
+}
+
+// A list from a backup, or of somebody else, would let revoked devices in again.
+func TestNoReloadForgetsWhatWasRevoked(t *testing.T) {
+	dir, later := t.TempDir(), time.Now().Add(time.Hour)
+	a, b := certtest.NewAuthority(t, dir, "a"), certtest.NewAuthority(t, dir, "b")
+	strange := certtest.NewAuthority(t, dir, "c")
+	own := a.Issue(t, "broker", 2, later)
+	path := func(name string) string { return filepath.Join(dir, name) }
+	join := func(name string, files ...string) string {
+		var all []byte
+		for _, file := range files {
+			all = append(all, read(t, file)...)
+		}
+		if err := os.WriteFile(path(name), all, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path(name)
+	}
+	a.Revoke(t, path("a1"), later)
+	a.Revoke(t, path("a2"), later, 3)
+	a.Revoke(t, path("a3"), later, 3, 4)
+	b.Revoke(t, path("b1"), later, 5)
+	strange.Revoke(t, path("c1"), later)
+	both := join("both", a.CA, b.CA)
+	o := ListenOptions{CertFile: own.Cert, KeyFile: own.Key}
+	u, err := ParseURL("ssl://127.0.0.1:0?client-ca=" + both + "&crl=" + join("in-force", path("a2"), path("b1")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := Listen(t.Context(), u, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for name, tt := range map[string]struct{ ca, crl, want string }{
+		"the same":                          {both, path("in-force"), ""},
+		"newer":                             {both, join("newer", path("b1"), path("a3")), ""},
+		"older":                             {both, join("older", path("a1"), path("b1")), "is older than the one in force"},
+		"older and newer":                   {both, join("on", path("a1"), path("a3"), path("b1")), ""},
+		"without one":                       {both, path("a2"), "is missing, and was there before"},
+		"of a stranger":                     {both, path("c1"), "is missing, and was there before"},
+		"without an authority that ends":    {a.CA, path("a2"), ""},
+		"no list any more, as the key says": {both, "", ""},
+	} {
+		next := u
+		next.ClientCA, next.CRL = tt.ca, tt.crl
+		_, err := l.Reload(next, o)
+		wantMet(t, name, err, tt.want)
+	}
+	// At a start nothing was in force, but nobody is to think that the list is good for all.
+	u.CRL = path("c1")
+	notices, err := CheckListen(u, o, time.Now())
+	if err != nil || len(notices) != 1 || !strings.Contains(notices[0].Error(), "no list of an authority in") {
+		t.Errorf("the check: %v, %v", notices, err)
+	}
+}
+
+// A reload that takes trust away ends what came by it.
+func TestAReloadVerifiesThoseWhoCameBefore(t *testing.T) {
+	dir, later := t.TempDir(), time.Now().Add(time.Hour)
+	a := certtest.NewAuthority(t, dir, "ca")
+	own, eva := a.Issue(t, "broker", 2, later), a.Issue(t, "eva", 3, later)
+	o := ListenOptions{CertFile: own.Cert, KeyFile: own.Key}
+	for _, tt := range []struct {
+		name  string
+		shown certtest.Files
+		edit  func(u *URL)
+		want  string
+	}{
+		{"nothing", certtest.Files{}, func(*URL) {}, ""},
+		{"nothing, with a certificate", eva, func(*URL) {}, ""},
+		{"a certificate is required", certtest.Files{}, func(u *URL) { u.RequireClientCert = true },
+			"requires a certificate now"},
+		{"one is required, and shown", eva, func(u *URL) { u.RequireClientCert = true }, ""},
+		{"no authority", eva, func(u *URL) { u.ClientCA = "" }, "no client-ca any more"},
+		{"no authority, and none shown", certtest.Files{}, func(u *URL) { u.ClientCA = "" }, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			l := listen(t, "ssl://127.0.0.1:0?client-ca="+a.CA, o)
+			came := make(chan *TLSConn, 1)
+			go func() {
+				conn, err := l.Accept()
+				if err != nil {
+					close(came)
+					return
+				}
+				c := conn.(*TLSConn)
+				_ = c.Handshake(NewSlots(1))
+				came <- c
+			}()
+			to := l.URL()
+			to.ClientCA, to.CA, to.Cert, to.Key = "", a.CA, tt.shown.Cert, tt.shown.Key
+			conn, err := Dial(t.Context(), to, time.Minute)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			c := <-came
+			if c == nil {
+				t.Fatal("nobody came")
+			}
+			defer c.Close()
+			u := l.URL()
+			tt.edit(&u)
+			use, err := l.Reload(u, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			use()
+			wantMet(t, tt.name, c.Verify(), tt.want)
+		})
+	}
 }
 
 func TestSuitesWithoutAuthenticatedEncryptionAreRefused(t *testing.T) {

@@ -1,11 +1,14 @@
 package mounts_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
 
 	"shvtools/internal/broker/auth"
+	"shvtools/internal/broker/internal/mounts"
+	"shvtools/internal/shv/shvpath"
 )
 
 // Of two users, the one whose pattern names the place without a wildcard, or by {user}, has
@@ -86,7 +89,7 @@ func TestEvictEndsWhatIsNestedWithoutTheRight(t *testing.T) {
 	table.as(3, "weak", "site/x/y/z")
 	table.as(4, "weak", "else/x")
 	table.as(5, "weak", "else/x/y")
-	if lost := table.Evict(rights(t)); len(lost) > 1 || len(lost) == 1 && lost[0] != 3 {
+	if lost := table.Evict(rights(t)); len(lost) != 0 {
 		t.Errorf("lost %v by the same rights", lost)
 	}
 	role := auth.RoleEntry{Mounts: rights(t).User("weak").Mounts}
@@ -99,6 +102,72 @@ func TestEvictEndsWhatIsNestedWithoutTheRight(t *testing.T) {
 	}
 	if lost := table.Evict(d); len(lost) != 0 {
 		t.Errorf("lost %v again", lost)
+	}
+}
+
+// Whoever was there first keeps the place, be it the inner or the outer one.
+func TestEvictSparesWhoCameFirst(t *testing.T) {
+	any := auth.RoleEntry{Mounts: rights(t).User("weak").Mounts}
+	d, _ := auth.Build(auth.Access{
+		Users: map[string]auth.UserEntry{"weak": {Roles: []string{"any"}}, "guest": {Roles: []string{"any"}}},
+		Roles: map[string]auth.RoleEntry{"any": any},
+	})
+	for _, guestFirst := range []bool{true, false} {
+		table, want := newTable(t), 1
+		if guestFirst {
+			table.as(1, "guest", "site/x/y")
+			want = 2
+		}
+		table.as(2, "weak", "site/x")
+		if !guestFirst {
+			table.as(1, "guest", "site/x/y")
+		}
+		if lost := table.Evict(d); !slices.Equal(lost, []int{want}) {
+			t.Errorf("guest first %v: lost %v, want %d", guestFirst, lost, want)
+		}
+	}
+}
+
+// Two users whose patterns name one place are equals: the holder keeps it.
+func TestOfTwoWhomPatternsNameTheHolderKeepsThePlace(t *testing.T) {
+	named := func() auth.UserEntry {
+		return auth.UserEntry{Mounts: []shvpath.Pattern{shvpath.MustPattern("plant/a")}}
+	}
+	d, faults := auth.Build(auth.Access{Users: map[string]auth.UserEntry{"one": named(), "two": named()}})
+	if len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	table := newTable(t)
+	table.rights = d
+	table.as(1, "one", "plant/a")
+	for range 2 {
+		if o := table.as(2, "two", "plant/a"); o.Holder == nil || o.Holder.User != "one" {
+			t.Errorf("the second one: %+v", o)
+		}
+		table.Unmount(1, "plant/a", time.Now(), false)
+	}
+}
+
+// One user who comes and goes at many places must not make the broker forget whose others are.
+func TestPlacesOfOneUserDoNotDisplaceThoseOfOthers(t *testing.T) {
+	table, now := newTable(t), time.Now()
+	table.as(1, "weak", "site/pump7")
+	table.Unmount(1, "site/pump7", now, false)
+	fill := mounts.MaxOffline / (2 << 8)
+	for i := range fill + fill/10 {
+		path := fmt.Sprintf("site/m/%d", i)
+		table.as(2, "rival", path)
+		table.Unmount(2, path, now, false)
+	}
+	for i := range 3 { // what is too much is not taken from the small one either when that one comes last
+		path := fmt.Sprintf("site/w%d", i)
+		table.as(3, "weak", path)
+		table.Unmount(3, path, now, false)
+	}
+	for _, path := range []string{"site/pump7", "site/w0", "site/w2"} {
+		if o := table.as(4, "rival", path); o.Holder == nil {
+			t.Errorf("%s was forgotten, and taken", path)
+		}
 	}
 }
 

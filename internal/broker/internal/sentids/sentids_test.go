@@ -39,6 +39,34 @@ func TestIDThatGoesEverywhereCanBeAnsweredByAll(t *testing.T) {
 	}
 }
 
+// Links that take over from each other many times must not come to places of another device.
+func TestTakeoversNeverReachThePlacesOfAnotherDevice(t *testing.T) {
+	ids := sentids.New(10_000, 1)
+	stack := ids.Stack(nil)
+	link := device()
+	var others []*sentids.Places
+	for id := int64(1); id <= 2000; id += 2 {
+		ids.Sent(stack, id, link)
+		heir := link.HandOver()
+		link = &heir
+		other := device()
+		ids.Sent(stack, id+1, other)
+		others = append(others, other)
+	}
+	for i, other := range others {
+		id := int64(2 * (i + 1))
+		if ids.MayAnswer(stack, id, link) {
+			t.Fatalf("the link answers call %d to another device", id)
+		}
+		if ids.MayAnswer(stack, id-1, other) {
+			t.Fatalf("device %d answers a call to the link", i)
+		}
+	}
+	if !ids.MayAnswer(stack, 1999, link) {
+		t.Error("the link may not answer what the one before it was asked")
+	}
+}
+
 // The number of stacks is bounded. What is forgotten of them makes no answer one that nobody
 // can have been asked for.
 func TestHighestIDOfForgottenStacks(t *testing.T) {

@@ -198,7 +198,7 @@ func (o *Owner) May(k Kind) bool {
 	if used <= busyAbove[k] {
 		weights += o.weight // as if it were busy
 	}
-	return all < 2*total && used < total*o.weight/weights
+	return all < 2*total && used < max(1, total*o.weight/weights) // who has nothing may begin
 }
 
 // Fits reports whether o may take one more of a total of which each one lasts, such as

@@ -51,6 +51,21 @@ func TestTheLastQuarterIsForThoseBelowAnEvenPart(t *testing.T) {
 	}
 }
 
+// A total of few units, such as connections, must not be divided down to none.
+func TestWhoHasNothingMayBeginBesideManyOfALargeWeight(t *testing.T) {
+	table := newTable(0)
+	for i := range 80 {
+		table.Enter(shares.Name{User: "devices", Mount: fmt.Sprint(i)}, 10).Add(shares.Connections, 1)
+	}
+	eva := table.Enter(shares.Name{User: "eva"}, 1)
+	if !eva.Take(shares.Connections, 1) {
+		t.Error("the first one is refused")
+	}
+	if eva.Take(shares.Connections, 1) {
+		t.Error("the second one is not")
+	}
+}
+
 func TestAWeightIsALargerPart(t *testing.T) {
 	table := newTable(256 * mib)
 	mal := table.Enter(shares.Name{User: "mal"}, 1)
