@@ -135,14 +135,14 @@ func run(c *cli.Context) error {
 	if cliapp.ShowsConfig(c) {
 		return show(c, config)
 	}
+	if err := refused(config); err != nil {
+		return cliapp.ConfigError(c, err)
+	}
 	for _, text := range config.Warnings {
 		log.Warn().Str("warning", text).Msg("configuration: warning")
 	}
 	if text := passwordFileUnused(config); text != "" {
 		log.Warn().Str("warning", text).Msg("configuration: warning")
-	}
-	if err := refused(config); err != nil {
-		return cliapp.ConfigError(c, err)
 	}
 	for _, text := range cautions(config, false) {
 		log.Warn().Str("warning", text).Msg("connection: warning")

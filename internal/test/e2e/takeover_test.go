@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -27,7 +26,7 @@ access:
 func (w *world) agentOf(user, mount string) (p *process, socket string) {
 	w.t.Helper()
 	socket = filepath.Join(w.t.TempDir(), "agent.sock")
-	cmd := exec.Command(program("shvagent"), "--config", os.DevNull, "--url", w.url, "--user", user,
+	cmd := exec.Command(program("shvagent"), "--url", w.url, "--user", user,
 		"--mount", mount, "--socket", socket)
 	cmd.Env = append(environment(), "SHV_PASSWORD=pw-"+user)
 	return w.launch(cmd), socket
