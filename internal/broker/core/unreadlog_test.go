@@ -23,7 +23,7 @@ func (u unread) Write(p []byte) (int, error) {
 // login.
 func TestUnreadLogStopsNobodyElse(t *testing.T) {
 	log := unread{make(chan struct{})}
-	o := core.Options{Log: zerolog.New(log).Level(zerolog.InfoLevel), Limits: core.Limits{Connections: 5}}
+	o := core.Options{Log: zerolog.New(log).Level(zerolog.InfoLevel), Limits: core.Limits{UnauthenticatedPerSource: 1}}
 	world.Run(t, o, func(t *testing.T, w *world.World) {
 		defer close(log.done)
 		for range 2 {
@@ -31,8 +31,8 @@ func TestUnreadLogStopsNobodyElse(t *testing.T) {
 			w.Connect().Login("iot", world.Password, `{"device":{"mountPoint":"test/a"}}`)
 		}
 		w.Connect().Nonce()
-		refusedAtOnce(w.Connect(), link.TooManyConnections)
-		refusedAtOnce(w.Connect(), link.TooManyConnections)
+		refusedAtOnce(w.Connect(), link.TooManyFromSource)
+		refusedAtOnce(w.Connect(), link.TooManyFromSource)
 		if !w.Healthy(t.Context()) {
 			t.Error("the broker is not healthy")
 		}
