@@ -280,7 +280,7 @@ func (s *session) tooLong(m *rpc.Message, n int, of string) {
 // opener returns the peer as it opens reply routes.
 func (s *session) opener() *replyroutes.Opener {
 	if s.opens == nil || s.opens.IsBroker() != s.isBroker() {
-		s.opens = replyroutes.NewOpener(s.isBroker())
+		s.opens = replyroutes.NewOpener(s.isBroker(), s.owner.Load())
 	}
 	return s.opens
 }

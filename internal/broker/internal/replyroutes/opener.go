@@ -38,12 +38,13 @@ type Opener struct {
 }
 
 // NewOpener returns the Opener of a client, or of a broker, which has larger
-// bounds since it stands for all behind it.
-func NewOpener(broker bool) *Opener {
+// bounds since it stands for all behind it. memory pays for the ids that are remembered; nil:
+// nobody does.
+func NewOpener(broker bool, memory sentids.Memory) *Opener {
 	if broker {
-		return &Opener{limit: MaxRoutesOfBroker, sent: sentids.New(MaxIDsOfBroker, MaxRoutesOfBroker)}
+		return &Opener{limit: MaxRoutesOfBroker, sent: sentids.New(MaxIDsOfBroker, MaxRoutesOfBroker, memory)}
 	}
-	return &Opener{limit: MaxRoutes, sent: sentids.New(MaxIDs, MaxRoutes)}
+	return &Opener{limit: MaxRoutes, sent: sentids.New(MaxIDs, MaxRoutes, memory)}
 }
 
 // IsBroker reports which of both NewOpener made.

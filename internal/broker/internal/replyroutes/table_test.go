@@ -29,7 +29,7 @@ func TestRouteIsForItsStackAlone(t *testing.T) {
 	if table.Has(stack()) || table.Has(nil) {
 		t.Error("an empty table has a route")
 	}
-	if !table.Open(stack(1, 2), response, replyroutes.NewOpener(false)) {
+	if !table.Open(stack(1, 2), response, replyroutes.NewOpener(false, nil)) {
 		t.Fatal("the first route is refused")
 	}
 	for range 3 { // use does not close it
@@ -47,7 +47,7 @@ func TestRouteIsForItsStackAlone(t *testing.T) {
 func TestUnusedRoutesExpire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var table replyroutes.Table
-		by := replyroutes.NewOpener(false)
+		by := replyroutes.NewOpener(false, nil)
 		for id := range int64(2) {
 			table.Open(stack(id), response, by)
 		}
@@ -70,7 +70,7 @@ func TestUnusedRoutesExpire(t *testing.T) {
 func TestPinnedRoutesStay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var table replyroutes.Table
-		by := replyroutes.NewOpener(false)
+		by := replyroutes.NewOpener(false, nil)
 		table.Open(stack(), response, by)
 		table.Pin(stack())
 		table.Pin(stack())
@@ -95,7 +95,7 @@ func TestPinnedRoutesStay(t *testing.T) {
 func TestInheritedRoutesAreLive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var before, after replyroutes.Table
-		here, gone := replyroutes.NewOpener(false), replyroutes.NewOpener(false)
+		here, gone := replyroutes.NewOpener(false, nil), replyroutes.NewOpener(false, nil)
 		call := replyroutes.Call{ID: 5, Path: []byte("test/a"), Method: []byte("get"), Level: rpc.AccessRead}
 		before.Open(stack(), call, here)
 		before.Open(rpc.CallerIDs{8}, call, gone)
@@ -130,7 +130,7 @@ func TestInheritedRoutesAreLive(t *testing.T) {
 
 func TestLatestCallsAreRemembered(t *testing.T) {
 	var table replyroutes.Table
-	by := replyroutes.NewOpener(false)
+	by := replyroutes.NewOpener(false, nil)
 	if _, ok := table.WasAsked(stack(), 1); ok {
 		t.Error("an empty table was asked")
 	}
@@ -163,7 +163,7 @@ func TestLatestCallsAreRemembered(t *testing.T) {
 
 func TestRight(t *testing.T) {
 	var table replyroutes.Table
-	by := replyroutes.NewOpener(false)
+	by := replyroutes.NewOpener(false, nil)
 	with := func(c replyroutes.Call) replyroutes.Right {
 		table.Open(stack(), c, by)
 		right, ok := table.WasAsked(stack(), c.ID)
@@ -196,7 +196,7 @@ func TestRoutesOntoOneLinkAreBounded(t *testing.T) {
 		if broker {
 			limit = replyroutes.MaxRoutesOfBroker
 		}
-		by := replyroutes.NewOpener(broker)
+		by := replyroutes.NewOpener(broker, nil)
 		if by.IsBroker() != broker {
 			t.Errorf("broker: %v", !broker)
 		}
@@ -211,7 +211,7 @@ func TestRoutesOntoOneLinkAreBounded(t *testing.T) {
 		if !table.Open(stack(1), response, by) {
 			t.Errorf("broker: %v: an open route is refused", broker)
 		}
-		if !table.Open(rpc.CallerIDs{8}, response, replyroutes.NewOpener(false)) {
+		if !table.Open(rpc.CallerIDs{8}, response, replyroutes.NewOpener(false, nil)) {
 			t.Errorf("broker: %v: another session is refused", broker)
 		}
 	}
@@ -219,7 +219,7 @@ func TestRoutesOntoOneLinkAreBounded(t *testing.T) {
 
 func TestMadeUpCallerIDsAreBoundedOverAllLinks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		by := replyroutes.NewOpener(false)
+		by := replyroutes.NewOpener(false, nil)
 		const links = 2 * replyroutes.MaxFurther / replyroutes.MaxRoutes
 		fill := func() (opened int) {
 			for range links {
@@ -249,7 +249,7 @@ func TestMadeUpCallerIDsAreBoundedOverAllLinks(t *testing.T) {
 // first ones have their space.
 func TestTextOfCallsIsBounded(t *testing.T) {
 	var table replyroutes.Table
-	by, user := replyroutes.NewOpener(false), root()
+	by, user := replyroutes.NewOpener(false, nil), root()
 	call := replyroutes.Call{ID: 1, Path: make([]byte, replyroutes.MaxCallText)}
 	kept := 0
 	for id := range int64(replyroutes.MaxRoutes) {
@@ -273,9 +273,9 @@ func TestTextOfCallsIsBounded(t *testing.T) {
 // which it is swept.
 func TestRoutesOfDepartedSessionsAreSwept(t *testing.T) {
 	var table replyroutes.Table
-	table.Open(stack(), response, replyroutes.NewOpener(false))
+	table.Open(stack(), response, replyroutes.NewOpener(false, nil))
 	for session := int64(100); session < 200; session++ {
-		by := replyroutes.NewOpener(false)
+		by := replyroutes.NewOpener(false, nil)
 		for id := range int64(300) {
 			if !table.Open(rpc.CallerIDs{id, session}, response, by) {
 				t.Fatal("a route is refused")
@@ -361,7 +361,7 @@ func TestAnswersBelongToCalls(t *testing.T) {
 			ask(w, &w.b, 6)
 		}, 7, false, false, false},
 	} {
-		w := &world{by: replyroutes.NewOpener(false)}
+		w := &world{by: replyroutes.NewOpener(false, nil)}
 		ask(w, &w.c, 1)
 		tt.do(w)
 		for name, link := range map[string]struct {
@@ -381,7 +381,7 @@ func TestAnswersBelongToCalls(t *testing.T) {
 func TestEachConnectionHasItsOwnIDs(t *testing.T) {
 	var a, b replyroutes.Table
 	for session, by := range map[int64]*replyroutes.Opener{
-		7: replyroutes.NewOpener(false), 8: replyroutes.NewOpener(true),
+		7: replyroutes.NewOpener(false, nil), 8: replyroutes.NewOpener(true, nil),
 	} {
 		first, second := &a, &b
 		if session == 8 {
@@ -406,7 +406,7 @@ func TestEachConnectionHasItsOwnIDs(t *testing.T) {
 func TestLatestIDsAreRemembered(t *testing.T) {
 	for broker, limit := range map[bool]int64{false: 65_536, true: 20 * 65_536} {
 		var polled, busy, liar replyroutes.Table
-		by := replyroutes.NewOpener(broker)
+		by := replyroutes.NewOpener(broker, nil)
 		liar.Open(stack(), request(1), by)
 		misplaced := func(from *replyroutes.Table, id int64) bool {
 			_, misplaced := from.MayAnswer(stack(), id)
@@ -441,7 +441,7 @@ func TestLatestIDsAreRemembered(t *testing.T) {
 func TestDeviceThatComesBackAnswersWhatItWasAsked(t *testing.T) {
 	var before, again, other, stranger replyroutes.Table
 	var left replyroutes.Left
-	by := replyroutes.NewOpener(false)
+	by := replyroutes.NewOpener(false, nil)
 	before.Open(stack(), request(5), by)
 	left.Leave("test/a", "iot", &before)
 	left.Return("test/a", "eva", &stranger)
@@ -474,7 +474,7 @@ func TestDeviceThatComesBackAnswersWhatItWasAsked(t *testing.T) {
 
 func TestDevicesThatHaveLeftAreBounded(t *testing.T) {
 	var left replyroutes.Left
-	by := replyroutes.NewOpener(true)
+	by := replyroutes.NewOpener(true, nil)
 	tables := make([]replyroutes.Table, 3*replyroutes.MaxLeft)
 	for i := range tables {
 		tables[i].Open(stack(), request(int64(i+1)), by)
@@ -503,7 +503,7 @@ func TestDepartedSessionsTakeNoMemoryForTheirIDs(t *testing.T) {
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	for session := range int64(50) {
-		by := replyroutes.NewOpener(false)
+		by := replyroutes.NewOpener(false, nil)
 		for id := range int64(10_000) {
 			table.Open(rpc.CallerIDs{session}, request(id+1), by)
 		}
@@ -521,7 +521,7 @@ func TestDepartedSessionsTakeNoMemoryForTheirIDs(t *testing.T) {
 
 // Many links answer and ask at once.
 func TestTablesOfOneCallerAreUsedAtOnce(t *testing.T) {
-	by := replyroutes.NewOpener(false)
+	by := replyroutes.NewOpener(false, nil)
 	tables := make([]replyroutes.Table, 4)
 	asked := make([]chan int64, len(tables))
 	var devices sync.WaitGroup
@@ -559,7 +559,7 @@ func TestTablesOfOneCallerAreUsedAtOnce(t *testing.T) {
 
 func BenchmarkCall(b *testing.B) {
 	var table replyroutes.Table
-	by := replyroutes.NewOpener(false)
+	by := replyroutes.NewOpener(false, nil)
 	call := request(0)
 	for b.Loop() {
 		call.ID++

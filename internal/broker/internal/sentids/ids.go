@@ -4,6 +4,7 @@ import (
 	"hash/maphash"
 	"math/bits"
 	"sync"
+	"unsafe"
 )
 
 const (
@@ -17,6 +18,8 @@ const (
 	lists    = 2
 
 	firstIDs = 8 // for which there is space at first
+	// freeIDs are not charged: so many are remembered of each connection, whatever others take.
+	freeIDs = 128*(lists+firstIDs) - lists
 
 	// Tables consist of chunks, so that no call copies one or makes a large one: that took 44 ms
 	// of the processor for the last doubling of a broker's table.
@@ -27,11 +30,19 @@ const (
 // seed keeps peers from choosing stacks with the same hash.
 var seed = maphash.MakeSeed()
 
+// Memory is an account that pays for what is remembered. Its method may be called
+// concurrently and does not wait.
+type Memory interface {
+	// Remember charges for n bytes more, unless that is refused; a negative n gives back.
+	Remember(n int) bool
+}
+
 // IDs are the latest request ids that one connection has sent. Only its read loop may call
 // Sent and TakeBack; all methods may be called concurrently. Its lock is a leaf.
 type IDs struct {
 	limit     int // of ids
 	maxStacks int
+	memory    Memory // may be nil
 
 	mu      sync.Mutex
 	gone    bool
@@ -41,6 +52,8 @@ type IDs struct {
 	heads   [][]uint32        // chunks: a hash table of chains of entries; it has as many chains as entries
 	size    uint32            // how many entries are used, with lists; 0: none
 	last    uint32            // the entry that the latest Sent made; 0: none
+	space   int               // of all chunks, in entries
+	charged int               // bytes
 }
 
 // Stack is a stack of caller ids with which the connection has sent requests.
@@ -60,9 +73,12 @@ type entry struct {
 // entry returns an entry that is used.
 func (s *IDs) entry(i uint32) *entry { return &s.entries[i>>chunkBits][i&(chunkSize-1)] }
 
-// New returns the IDs of a connection. The highest id is known for the latest maxStacks
-// stacks at least.
-func New(limit, maxStacks int) *IDs { return &IDs{limit: limit, maxStacks: maxStacks} }
+// New returns the IDs of a connection, which remember limit of them, or as many as memory
+// has space for, but freeIDs at least. The highest id is known for the latest maxStacks
+// stacks at least. A nil memory has space for all.
+func New(limit, maxStacks int, memory Memory) *IDs {
+	return &IDs{limit: limit, maxStacks: maxStacks, memory: memory}
+}
 
 // Stack returns the Stack with a key. It allocates, so its caller keeps it.
 func (s *IDs) Stack(key []byte) *Stack {
@@ -167,7 +183,11 @@ func (s *IDs) MayAnswer(stack *Stack, id int64, link *Places) bool {
 func (s *IDs) Forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.gone, s.stacks, s.entries, s.heads, s.size = true, nil, nil, nil, 0
+	s.gone, s.stacks, s.entries, s.heads, s.size, s.space = true, nil, nil, nil, 0, 0
+	if s.charged > 0 {
+		s.memory.Remember(-s.charged)
+		s.charged = 0
+	}
 }
 
 // Len returns how many ids are remembered, each once for each device.
@@ -204,11 +224,12 @@ func (k *Stack) key(id int64) uint64 {
 // slot returns an entry for a new id, which is in no list and no chain.
 func (s *IDs) slot() uint32 {
 	if s.size == 0 {
+		s.grow()
 		s.add() // open
 		s.add() // answered
 		s.entry(answered).newer, s.entry(answered).older = answered, answered
 	}
-	if s.size == uint32(lists+s.limit) {
+	if s.size == uint32(lists+s.limit) || !s.grow() {
 		oldest := s.entry(answered).newer
 		if oldest == answered {
 			oldest = s.entry(open).newer
@@ -224,7 +245,6 @@ func (s *IDs) slot() uint32 {
 // chain (linear hashing, Litwin 1980), so the table grows without being made anew.
 func (s *IDs) add() uint32 {
 	i := s.size
-	s.grow()
 	s.size++
 	if i == 0 {
 		return i
@@ -243,8 +263,8 @@ func (s *IDs) add() uint32 {
 	return i
 }
 
-// grow makes space for one more entry. The first chunk begins small and doubles.
-func (s *IDs) grow() {
+// grow makes space for one more entry, if it may. The first chunk begins small and doubles.
+func (s *IDs) grow() bool {
 	at := int(s.size >> chunkBits)
 	used := int(s.size & (chunkSize - 1))
 	most := min(chunkSize, lists+s.limit-at*chunkSize)
@@ -254,13 +274,33 @@ func (s *IDs) grow() {
 		if at == 0 {
 			space = min(most, lists+firstIDs)
 		}
+		if !s.charge(space) {
+			return false
+		}
 		s.entries = append(s.entries, make([]entry, space))
 		s.heads = append(s.heads, make([]uint32, space))
 	case used == len(s.entries[at]):
 		space := min(most, 2*used)
+		if !s.charge(space - used) {
+			return false
+		}
 		s.entries[at] = grown(s.entries[at], space)
 		s.heads[at] = grown(s.heads[at], space)
 	}
+	return true
+}
+
+// charge reports whether there may be space for more entries.
+func (s *IDs) charge(more int) bool {
+	if s.memory != nil && s.space+more > lists+freeIDs {
+		n := more * int(unsafe.Sizeof(entry{})+unsafe.Sizeof(uint32(0)))
+		if !s.memory.Remember(n) {
+			return false
+		}
+		s.charged += n
+	}
+	s.space += more
+	return true
 }
 
 func grown[T any](old []T, size int) []T {

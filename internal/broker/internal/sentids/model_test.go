@@ -119,7 +119,7 @@ type both struct {
 
 func newBoth(limit int) *both {
 	const links, stacks = 4, 3
-	b := &both{m: model{limit: limit, highest: make(map[int]int64)}, ids: sentids.New(limit, stacks)}
+	b := &both{m: model{limit: limit, highest: make(map[int]int64)}, ids: sentids.New(limit, stacks, nil)}
 	for i := range stacks {
 		b.stacks = append(b.stacks, b.ids.Stack([]byte{byte(i)}))
 	}

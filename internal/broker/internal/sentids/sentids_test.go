@@ -18,7 +18,7 @@ func device() *sentids.Places { return new(sentids.Places) }
 // neither lose an answer nor cost more with each device.
 func TestIDThatGoesEverywhereCanBeAnsweredByAll(t *testing.T) {
 	const devices = 40 * sentids.MaxPlaces
-	ids := sentids.New(2*devices, 1)
+	ids := sentids.New(2*devices, 1, nil)
 	stack := ids.Stack(nil)
 	var all []*sentids.Places
 	for range devices {
@@ -41,7 +41,7 @@ func TestIDThatGoesEverywhereCanBeAnsweredByAll(t *testing.T) {
 
 // Links that take over from each other many times must not come to places of another device.
 func TestTakeoversNeverReachThePlacesOfAnotherDevice(t *testing.T) {
-	ids := sentids.New(10_000, 1)
+	ids := sentids.New(10_000, 1, nil)
 	stack := ids.Stack(nil)
 	link := device()
 	var others []*sentids.Places
@@ -70,7 +70,7 @@ func TestTakeoversNeverReachThePlacesOfAnotherDevice(t *testing.T) {
 // The number of stacks is bounded. What is forgotten of them makes no answer one that nobody
 // can have been asked for.
 func TestHighestIDOfForgottenStacks(t *testing.T) {
-	ids := sentids.New(1, 4)
+	ids := sentids.New(1, 4, nil)
 	first := ids.Stack([]byte("first"))
 	ids.Sent(first, 1000, device())
 	for i := range byte(20) {
@@ -88,7 +88,7 @@ func TestHighestIDOfForgottenStacks(t *testing.T) {
 }
 
 func TestHighestIDOfEachStack(t *testing.T) {
-	ids := sentids.New(10, 10)
+	ids := sentids.New(10, 10, nil)
 	low, high := ids.Stack([]byte("low")), ids.Stack([]byte("high"))
 	ids.Sent(low, 5, device())
 	ids.Sent(high, math.MaxInt64, device())
@@ -110,7 +110,7 @@ func TestHighestIDOfEachStack(t *testing.T) {
 // A device that reconnects all day answers what it was asked in the morning.
 func TestLinksThatTakeOverAgainAndAgain(t *testing.T) {
 	const times = 10_000
-	ids := sentids.New(2*times, 1)
+	ids := sentids.New(2*times, 1, nil)
 	stack := ids.Stack(nil)
 	now := device()
 	for id := range int64(times) {
@@ -133,7 +133,7 @@ func TestLinksThatTakeOverAgainAndAgain(t *testing.T) {
 // Both links answer what was asked before one took over from the other; each alone what it
 // is asked then.
 func TestBothLinksAnswerWhatWasAskedBefore(t *testing.T) {
-	ids := sentids.New(10, 1)
+	ids := sentids.New(10, 1, nil)
 	stack := ids.Stack(nil)
 	before, after := device(), device()
 	ids.Sent(stack, 1, before)
@@ -161,7 +161,7 @@ func TestBothLinksAnswerWhatWasAskedBefore(t *testing.T) {
 }
 
 func TestSpansAreBounded(t *testing.T) {
-	ids := sentids.New(10_000, 1)
+	ids := sentids.New(10_000, 1, nil)
 	stack := ids.Stack(nil)
 	stays := device()
 	for id := range int64(5 * sentids.MaxSpans) { // two devices that want the same mount point
@@ -178,7 +178,7 @@ func TestSpansAreBounded(t *testing.T) {
 }
 
 func TestNobodyAnswersARefusedRequest(t *testing.T) {
-	ids := sentids.New(10, 1)
+	ids := sentids.New(10, 1, nil)
 	stack := ids.Stack(nil)
 	full, other := device(), device()
 	ids.Sent(stack, 1, full)
@@ -196,7 +196,7 @@ func TestNobodyAnswersARefusedRequest(t *testing.T) {
 }
 
 func TestBrokersOwnAnswersAreItsOwn(t *testing.T) {
-	ids := sentids.New(10, 1)
+	ids := sentids.New(10, 1, nil)
 	stack := ids.Stack(nil)
 	asked := device()
 	ids.Sent(stack, 1, asked)
@@ -208,7 +208,7 @@ func TestBrokersOwnAnswersAreItsOwn(t *testing.T) {
 }
 
 func TestConnectionThatHasEndedTakesNoMemory(t *testing.T) {
-	ids := sentids.New(10, 1)
+	ids := sentids.New(10, 1, nil)
 	stack := ids.Stack(nil)
 	ids.Sent(stack, 1, device())
 	ids.Forget()
@@ -227,7 +227,7 @@ func TestMemoryOfIDs(t *testing.T) {
 		var before, after runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&before)
-		ids := sentids.New(n, 1)
+		ids := sentids.New(n, 1, nil)
 		stack, to := ids.Stack(nil), device()
 		for id := range int64(2 * n) {
 			ids.Sent(stack, id+1, to)
@@ -244,8 +244,52 @@ func TestMemoryOfIDs(t *testing.T) {
 	}
 }
 
+// purse pays for so many bytes.
+type purse struct{ left, paid int }
+
+func (p *purse) Remember(n int) bool {
+	if n > p.left {
+		return false
+	}
+	p.left, p.paid = p.left-n, p.paid+n
+	return true
+}
+
+// Many connections of one user would take all memory of the broker. Where that is refused,
+// the oldest calls are forgotten sooner, and no honest answer is lost.
+func TestRefusedMemoryForgetsTheOldestCallsSooner(t *testing.T) {
+	for _, test := range []struct{ space, least, most int }{
+		{0, 1000, 2000}, {256 << 10, 7000, 10_000}, {1 << 30, 65_536, 65_536},
+	} {
+		p := &purse{left: test.space}
+		ids := sentids.New(65_536, 1, p)
+		stack, a, b := ids.Stack(nil), device(), device()
+		const calls = 100_000
+		for id := range int64(calls) {
+			ids.Sent(stack, id, a)
+		}
+		if n := ids.Len(); n < test.least || n > test.most {
+			t.Errorf("%d bytes: %d ids are remembered, want %d to %d", test.space, n, test.least, test.most)
+		}
+		for _, id := range []int64{0, calls - int64(test.least)/2, calls - 1} {
+			if !ids.MayAnswer(stack, id, a) {
+				t.Errorf("%d bytes: the honest answer to %d is lost", test.space, id)
+			}
+		}
+		for id := int64(calls - test.least/2); id < calls; id++ {
+			if ids.MayAnswer(stack, id, b) {
+				t.Fatalf("%d bytes: another device answers call %d", test.space, id)
+			}
+		}
+		ids.Forget()
+		if p.paid != 0 {
+			t.Errorf("%d bytes are paid for at the end", p.paid)
+		}
+	}
+}
+
 func TestFullTablesDoNotAllocate(t *testing.T) {
-	ids := sentids.New(1000, 1)
+	ids := sentids.New(1000, 1, nil)
 	stack, a, b := ids.Stack(nil), device(), device()
 	id := int64(0)
 	call := func() {
@@ -267,7 +311,7 @@ func TestFullTablesDoNotAllocate(t *testing.T) {
 func BenchmarkCall(b *testing.B) {
 	for name, limit := range map[string]int{"client": 65_536, "broker": 20 * 65_536} {
 		b.Run(name, func(b *testing.B) {
-			ids := sentids.New(limit, 1)
+			ids := sentids.New(limit, 1, nil)
 			stack, to := ids.Stack(nil), device()
 			for id := range int64(limit) {
 				ids.Sent(stack, id, to)
@@ -286,7 +330,7 @@ func BenchmarkCall(b *testing.B) {
 // A call that makes or copies a whole table of a broker stalls its read loop.
 func TestNoCallMakesALargeTable(t *testing.T) {
 	const calls, most = 64, 256 << 10 // bytes in so many calls
-	ids := sentids.New(100_000, 1)
+	ids := sentids.New(100_000, 1, nil)
 	stack, to := ids.Stack(nil), device()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -317,7 +361,7 @@ func BenchmarkSlowestCallOfAFillingTable(b *testing.B) {
 	const limit = 20 * 65_536
 	var slowest time.Duration
 	for b.Loop() {
-		ids := sentids.New(limit, 1)
+		ids := sentids.New(limit, 1, nil)
 		stack, to := ids.Stack(nil), device()
 		for id := range int64(limit) {
 			began := now()

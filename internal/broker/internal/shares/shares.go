@@ -14,13 +14,14 @@ const (
 	Queued      Kind = iota // bytes that wait for peers
 	Begun                   // bytes of frames that are not complete yet
 	Connections             // connections that are logged in
+	Remembered              // bytes that remember which device each call went to
 	kinds       = int(iota)
 )
 
 // busyAbove is the use above which an owner counts in the even part. It keeps the many
 // that have next to nothing from making that part small, as the devices of a fleet with one
 // connection each, and their messages from changing a number that all share.
-var busyAbove = [kinds]int64{Queued: 16 << 10, Begun: 16 << 10, Connections: 4}
+var busyAbove = [kinds]int64{Queued: 16 << 10, Begun: 16 << 10, Connections: 4, Remembered: 64 << 10}
 
 // brokerWeight is how many times a broker counts: it stands for all behind it, as with
 // other limits of the connections of brokers.
@@ -58,9 +59,13 @@ type Bounds struct {
 	Work, WorkEach int64
 }
 
+// maxRemembered is the total of Remembered: some 7 million calls, as many as a hundred busy
+// clients remember at the most. A client that gets no more forgets its oldest calls sooner.
+const maxRemembered = 256 << 20
+
 // Totals returns bounds for the given totals.
 func Totals(queued, begun, connections int64) [kinds]int64 {
-	return [kinds]int64{Queued: queued, Begun: begun, Connections: connections}
+	return [kinds]int64{Queued: queued, Begun: begun, Connections: connections, Remembered: maxRemembered}
 }
 
 // Table holds the owners. All methods may be called concurrently.
@@ -174,12 +179,14 @@ func (o *Owner) Add(k Kind, n int64) {
 	}
 	used, total := p.used.Add(n), o.table.bounds.Totals[k]
 	switch {
+	case k == Remembered: // nobody loses a link for it
 	case n > 0 && total > 0 && used > total:
 		select {
 		case o.table.over <- k:
 		default: // it is known already
 		}
-	case n < 0 && now == 0 && o.refs.Load() == 0:
+	}
+	if n < 0 && now == 0 && o.refs.Load() == 0 {
 		o.table.forget(o)
 	}
 }
@@ -265,5 +272,15 @@ func (o *Owner) Begin(n int) bool {
 		return o.Take(Begun, int64(n))
 	}
 	o.Add(Begun, int64(n))
+	return true
+}
+
+// Remember charges o for memory of which device each call went to, if it may take more; a
+// negative n gives back.
+func (o *Owner) Remember(n int) bool {
+	if n > 0 {
+		return o.Take(Remembered, int64(n))
+	}
+	o.Add(Remembered, int64(n))
 	return true
 }

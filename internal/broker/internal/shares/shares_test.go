@@ -234,3 +234,27 @@ func TestWorkIsBoundedForOneAndInAll(t *testing.T) {
 		}
 	})
 }
+
+// What is remembered has a bound of its own, at which nobody loses a connection.
+func TestRememberedCallsHaveABoundAndEndNoLink(t *testing.T) {
+	table := newTable(1000)
+	many, one := table.Enter(shares.Name{User: "low"}, 1), table.Enter(shares.Name{User: "eva"}, 1)
+	taken := 0
+	for many.Remember(64 << 10) {
+		if taken += 64 << 10; taken > 1<<30 {
+			t.Fatal("no bound")
+		}
+	}
+	if !one.Remember(64 << 10) {
+		t.Error("nothing is left for another user")
+	}
+	select {
+	case k := <-table.Over():
+		t.Errorf("somebody has to lose for kind %d", k)
+	default:
+	}
+	many.Remember(-taken)
+	if many.Used(shares.Remembered) != 0 || !many.Remember(64<<10) {
+		t.Error("what was given back is still taken")
+	}
+}
