@@ -236,7 +236,7 @@ func TestCheckOfConfigurationsWarnsOfNames(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	agent, rsh, broker := w.newFile("agent.yaml"), w.newFile("rsh.yaml"), w.newFile("broker.yaml")
-	w.configure(agent, "connection: {url: [ssl://u:p@h, tcp://broker.test]}\nrules: [{}]\n")
+	w.configure(agent, "connection: {url: [ssl://u:p@h, tcp://broker.test]}\nrules: [{level: su}]\n")
 	w.configure(rsh, "hosts: {a: {url: 'tcp://broker.test'}, b: {url: 'ssl://h'}}\n")
 	w.configure(broker, configured+"connections:\n- {enabled: true, client: {url: 'tcp://u:p@broker.test', mount: m}}\n")
 	for _, args := range [][]string{
