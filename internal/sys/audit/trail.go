@@ -441,8 +441,9 @@ func (t *Trail) log(r Record) {
 	r, _ = r.bounded(t.opts.Command)
 	e := t.opts.Log.Info()
 	for _, field := range []struct{ name, text string }{
-		{"session", r.Session}, {"user", r.User}, {"peer", r.Peer}, {"path", r.Path}, {"device", r.Device},
-		{"method", r.Method}, {"use", r.Use}, {"command", r.Command}, {"rule", r.Rule}, {"runAs", r.RunAs}, {"cause", r.Cause},
+		{"session", r.Session}, {"user", r.User}, {"peer", r.Peer}, {"path", r.Path},
+		{"device", r.Device}, {"method", r.Method}, {"use", r.Use}, {"command", r.Command},
+		{"rule", r.Rule}, {"runAs", r.RunAs}, {"cause", r.Cause},
 	} {
 		if field.text != "" {
 			e = e.Str(field.name, string(escape(nil, []byte(field.text))))

@@ -67,8 +67,8 @@ func (b *book) records() string {
 			b.t.Fatal(err)
 		}
 		short := fmt.Sprint(r["event"])
-		for _, key := range []string{"user", "path", "device", "method", "entry", "change", "session", "use", "command", "exit",
-			"signal", "bytesIn",
+		for _, key := range []string{"user", "path", "device", "method", "entry", "change", "session", "use", "command",
+			"exit", "signal", "bytesIn",
 			"bytesOut", "cause"} {
 			if v, ok := r[key]; ok {
 				short += fmt.Sprintf(" %s=%v", key, v)
