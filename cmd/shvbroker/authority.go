@@ -164,7 +164,8 @@ func requests(c *cli.Context) (all []pki.Request, err error) {
 			kind pki.Kind
 		}{{"name", pki.Broker}, {"mount", pki.Device}, {"role", pki.User}} {
 			if c.IsSet(of.flag) && r.Kind != of.kind {
-				return nil, cliapp.Usagef("--%s goes with --issue %s", of.flag, of.kind)
+				return nil, cliapp.Usagef("--%s goes with --issue %s, and not with --issue %s in the same command", of.flag,
+					of.kind, r.Kind)
 			}
 		}
 		if r.Mount, r.Role = c.String("mount"), c.String("role"); c.IsSet("mount") && len(texts) > 1 {
@@ -198,8 +199,8 @@ func sayIssued(c *cli.Context, i pki.Issued) error {
 		i.Until.Format(time.DateOnly))
 	for _, old := range i.Before {
 		if err == nil {
-			_, err = fmt.Fprintf(w, "the one before stays valid; when the new one is in use: shvbroker --revoke %s\n",
-				old.Serial)
+			_, err = fmt.Fprintf(w, "the one before stays valid; when the new one is in use: shvbroker --dir %s --revoke %s\n",
+				c.String("dir"), old.Serial)
 		}
 	}
 	if err != nil {
@@ -209,9 +210,12 @@ func sayIssued(c *cli.Context, i pki.Issued) error {
 	case pki.Broker:
 		_, err = fmt.Fprintf(w, "for the broker: it is in %s; reload it\n", i.Dir)
 	case pki.Device:
-		_, err = fmt.Fprintf(w, "for the device: copy %s to its /etc/shv; it is mounted at %s\n", files(i), i.Mount)
+		_, err = fmt.Fprintf(w, "for the device: copy %s to its /etc/shv; it may mount at %s\n", files(i, "device"), i.Mount)
+		if err == nil && i.Kept != "" {
+			_, err = fmt.Fprintf(w, "for the device: its shvagent.yaml is kept; connection.mount there must be %s\n", i.Mount)
+		}
 	case pki.User:
-		_, err = fmt.Fprintf(w, "for the user: copy %s to their ~/.config/shvrsh; the role is %s\n", files(i), i.Role)
+		_, err = fmt.Fprintf(w, "for the user: copy %s to their ~/.config/shvrsh; the role is %s\n", files(i, "user"), i.Role)
 	}
 	if err == nil && i.Kind != pki.Broker {
 		_, err = fmt.Fprintf(w, "for the broker: %s has changed; reload it\n", i.Accounts)
@@ -219,12 +223,13 @@ func sayIssued(c *cli.Context, i pki.Issued) error {
 	return err
 }
 
-// files names what goes to a device or user.
-func files(i pki.Issued) string {
+// files names what goes to a device or user. Of a renewal these are certificate and key alone:
+// the configuration that they have meanwhile, with its rules, must not be replaced.
+func files(i pki.Issued, name string) string {
 	if i.Kept == "" {
 		return i.Dir
 	}
-	return fmt.Sprintf("%s (with %s as it was)", i.Dir, filepath.Base(i.Kept))
+	return filepath.Join(i.Dir, name) + ".pem and " + name + ".key beside it"
 }
 
 // revoke revokes certificates.

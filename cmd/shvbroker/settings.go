@@ -17,6 +17,7 @@ import (
 	"shvtools/internal/broker/config"
 	"shvtools/internal/broker/core"
 	"shvtools/internal/broker/daemon"
+	"shvtools/internal/shv/login"
 	"shvtools/internal/sys/cliapp"
 	"shvtools/internal/sys/tty"
 	"shvtools/internal/wire/transport"
@@ -204,9 +205,18 @@ func hashPassword(c *cli.Context) error {
 		read = func() (string, error) { return bufio.NewReader(io.LimitReader(os.Stdin, maxPassword)).ReadString('\n') }
 	}
 	password, err := read()
-	password = strings.TrimRight(password, "\r\n")
-	if password == "" {
-		return errors.Join(errors.New("no password was given"), err)
+	if password = strings.TrimRight(password, "\r\n"); password == "" {
+		if err == nil || err == io.EOF {
+			err = errors.New("it is empty")
+		}
+		return fmt.Errorf("no password was given: %w", err)
+	}
+	if len(password) >= maxPassword {
+		return fmt.Errorf("the password is too long (want less than %d bytes)", maxPassword)
+	}
+	if auth.WellKnownLogin("", password, login.Plain, "") {
+		_, _ = fmt.Fprintf(c.App.ErrWriter, "%s: warning: everybody knows this password, so off loopback the broker refuses "+
+			"it; choose another one\n", c.App.Name)
 	}
 	_, err = fmt.Fprintln(c.App.Writer, auth.HashPassword(password))
 	return err

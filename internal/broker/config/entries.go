@@ -97,7 +97,7 @@ func (in *reader) user(n *conf.Node, before auth.UserEntry) auth.UserEntry {
 	}
 	if n.Kind() == conf.Map && u.Password == (auth.Password{}) && u.Tokens == nil && u.Certificates == nil && !given &&
 		!in.overlay {
-		in.Fail(n, "no password (want password: %s)", passwordForms)
+		in.Fail(n, "no password (want password: %s; or certificates)", passwordForms)
 	}
 	return u
 }

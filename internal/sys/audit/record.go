@@ -46,6 +46,7 @@ type Record struct {
 	Peer    string // the address that the user comes from; at a device the broker's
 	Client  int64  // the number of the connection at the broker
 	Path    string
+	Device  string // its place in the tree where Path does not say it
 	Method  string
 	Session string // the name of the session, which is the same at the broker and the device
 	Use     string // shell, commands, scripts, files or sftp
@@ -88,6 +89,7 @@ type line struct {
 	Peer     string   `json:"peer,omitempty"`
 	Client   int64    `json:"client,omitempty"`
 	Path     string   `json:"path,omitempty"`
+	Device   string   `json:"device,omitempty"`
 	Method   string   `json:"method,omitempty"`
 	Session  string   `json:"session,omitempty"`
 	Use      string   `json:"use,omitempty"`
@@ -137,6 +139,7 @@ func (r Record) bounded(form CommandForm) (Record, []string) {
 	}
 	head(&r.Command, "command", maxCommand)
 	head(&r.Path, "path", maxPath)
+	head(&r.Device, "device", maxPath)
 	for _, each := range []struct {
 		key  string
 		text *string
@@ -173,8 +176,8 @@ func cutAt(text string, most int) int {
 func appendLine(dst []byte, program string, at time.Time, r Record, cut []string) []byte {
 	l := line{
 		Time: at.UTC().Format(timeForm), Program: program, Event: r.Event, User: r.User, Peer: r.Peer, Client: r.Client,
-		Path: r.Path, Method: r.Method, Session: r.Session, Use: r.Use, Command: r.Command, Rule: r.Rule, RunAs: r.RunAs,
-		Entry: r.Entry, Change: r.Change, Cause: r.Cause, Count: r.Count, Cut: cut,
+		Path: r.Path, Device: r.Device, Method: r.Method, Session: r.Session, Use: r.Use, Command: r.Command,
+		Rule: r.Rule, RunAs: r.RunAs, Entry: r.Entry, Change: r.Change, Cause: r.Cause, Count: r.Count, Cut: cut,
 	}
 	if r.End != nil {
 		seconds := float64(r.End.Took.Round(time.Millisecond)) / float64(time.Second)

@@ -253,8 +253,8 @@ func (t *Trail) wakeLocked() {
 
 // size is what a record takes while it waits.
 func (r *Record) size() int {
-	return overhead + len(r.User) + len(r.Peer) + len(r.Path) + len(r.Method) + len(r.Command) + len(r.Rule) +
-		len(r.Cause) + len(r.Entry) + len(r.Change)
+	return overhead + len(r.User) + len(r.Peer) + len(r.Path) + len(r.Device) + len(r.Method) + len(r.Command) +
+		len(r.Rule) + len(r.Cause) + len(r.Entry) + len(r.Change)
 }
 
 // drain writes until nothing waits.
@@ -441,8 +441,9 @@ func (t *Trail) log(r Record) {
 	r, _ = r.bounded(t.opts.Command)
 	e := t.opts.Log.Info()
 	for _, field := range []struct{ name, text string }{
-		{"session", r.Session}, {"user", r.User}, {"peer", r.Peer}, {"path", r.Path}, {"method", r.Method}, {"use", r.Use},
-		{"command", r.Command}, {"rule", r.Rule}, {"runAs", r.RunAs}, {"cause", r.Cause},
+		{"session", r.Session}, {"user", r.User}, {"peer", r.Peer}, {"path", r.Path},
+		{"device", r.Device}, {"method", r.Method}, {"use", r.Use}, {"command", r.Command},
+		{"rule", r.Rule}, {"runAs", r.RunAs}, {"cause", r.Cause},
 	} {
 		if field.text != "" {
 			e = e.Str(field.name, string(escape(nil, []byte(field.text))))

@@ -125,6 +125,11 @@ func TestEachDeviceIsItselfAndCanBeShutOut(t *testing.T) {
 	if old == nil {
 		t.Fatalf("the one before is not named:\n%s", out)
 	}
+	// What replaced the device's configuration would take its rules away.
+	if !strings.Contains(out, "copy "+filepath.Join(s.dir, "devices", "a", "device.pem")+" and device.key beside it") ||
+		!strings.Contains(out, "connection.mount there must be site/a\n") {
+		t.Errorf("a renewal says:\n%s", out)
+	}
 	s.command("--revoke", old[1])
 	s.reload()
 	s.broker.says(t, "certificate revoked")
@@ -183,7 +188,7 @@ func TestMistakesWithTheAuthorityAreToldInOneLine(t *testing.T) {
 		{[]string{"--issue", "device:a/b", "--dir", dir}, 2, `invalid name "a/b"`},
 		{[]string{"--issue", "user:admin", "--dir", dir}, 1, `shvbroker.yaml:15:5: the user "admin" exists already`},
 		{[]string{"--issue", "user:pump7", "--dir", dir}, 1, `--issue user:pump7: "pump7" is a device already`},
-		{[]string{"--issue", "device:x", "--role", "admin", "--dir", dir}, 2, "--role goes with --issue user"},
+		{[]string{"--issue", "device:x", "--role", "admin", "--dir", dir}, 2, "--role goes with --issue user, and not with"},
 		{[]string{"--issue", "user:x", "--name", "h", "--dir", dir}, 2, "--name goes with --issue broker"},
 		{[]string{"--issue", "device:x", "--issue", "device:y", "--mount", "a", "--dir", dir}, 2, "--mount goes with one"},
 		{[]string{"--issue", "device:x", "--mount", "a/*", "--dir", dir}, 1, `invalid mount point "a/*"`},

@@ -262,6 +262,23 @@ connections:
 		filepath.Join(w.dir, "none")+": no such file or directory\n" {
 		t.Errorf("without certificate: %d, %s", r.code, r.stderr)
 	}
+	for _, tt := range []struct {
+		password string
+		code     int
+		says     string
+	}{
+		{"admin\n", 0, "warning: everybody knows this password"},
+		{"\n", 1, "no password was given: it is empty"},
+		{strings.Repeat("x", 5000), 1, "the password is too long"}, // a hash of its beginning would be another password's
+	} {
+		cmd := exec.Command(program("shvbroker"), "--hash-password")
+		cmd.Stdin = strings.NewReader(tt.password)
+		cmd.Env = environment()
+		r := w.finish(cmd)
+		if r.code != tt.code || !r.stderrHas(tt.says) || (len(r.stdout) > 0) != (tt.code == 0) {
+			t.Errorf("%.8q: %d, %s%s; want %d, %s", tt.password, r.code, r.stdout, r.stderr, tt.code, tt.says)
+		}
+	}
 	hash := exec.Command(program("shvbroker"), "--hash-password")
 	hash.Stdin = strings.NewReader("pw-hashed\n")
 	hash.Env = environment()

@@ -191,6 +191,7 @@ func (l *Listener) Reload(u URL, o ListenOptions) (use func(), err error) {
 	if err != nil {
 		return nil, err
 	}
+	t.forgot = len(t.authorities) > 0 && t.revoked == nil && (old.revoked != nil || old.forgot)
 	return func() { l.trust.Store(t) }, nil
 }
 

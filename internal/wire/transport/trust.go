@@ -19,6 +19,7 @@ type trust struct {
 	authorities []*x509.Certificate
 	revoked     *revoked // nil without a list
 	unended     []error  // files that seem to be cut off
+	forgot      bool     // a reload took the lists away
 }
 
 // readTrust reads the files of a listener at u, whose scheme has TLS. The error has a line for each
@@ -181,6 +182,10 @@ func (t *trust) notices(now time.Time) (all []error) {
 	}
 	for _, option := range faultsOf(t.outdated(now)) {
 		all = append(all, ofOption(option.Option, fmt.Errorf("%w, and reload", option.Err)))
+	}
+	if t.forgot {
+		all = append(all, ofOption("crl", errors.New("no revocation list any more: the certificates that it had revoked are "+
+			"accepted again; name a list and reload, or restart to do without")))
 	}
 	if t.revoked != nil && !slices.ContainsFunc(t.authorities, t.revoked.has) {
 		all = append(all, ofOption("crl", fmt.Errorf("revocation list %s: no list of an authority in %s, so none of their "+

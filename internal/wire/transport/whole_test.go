@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -238,6 +239,26 @@ func TestNoReloadForgetsWhatWasRevoked(t *testing.T) {
 		next.ClientCA, next.CRL = tt.ca, tt.crl
 		_, err := l.Reload(next, o)
 		wantMet(t, name, err, tt.want)
+	}
+	// Whoever takes the key away is told what that means, for as long as it is so.
+	said := func() bool {
+		return slices.ContainsFunc(l.Notices(time.Now()), func(text string) bool {
+			return strings.Contains(text, "no revocation list any more")
+		})
+	}
+	for _, tt := range []struct {
+		ca, crl string
+		want    bool
+	}{{both, "", true}, {both, "", true}, {both, path("in-force"), false}, {"", "", false}} {
+		next := u
+		next.ClientCA, next.CRL = tt.ca, tt.crl
+		use, err := l.Reload(next, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if use(); said() != tt.want {
+			t.Errorf("%q, %q: it is said: %v", tt.ca, tt.crl, !tt.want)
+		}
 	}
 	// At a start nothing was in force, but nobody is to think that the list is good for all.
 	u.CRL = path("c1")

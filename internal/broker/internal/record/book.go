@@ -48,6 +48,7 @@ type Book struct {
 	calls   map[tunnels.Key]*call
 	clients map[int64]*client
 	devices map[int64]map[*call]struct{} // the calls that a device has not answered
+	mounts  map[int64]string             // where the devices are mounted
 }
 
 // client is a client with calls in the book.
@@ -80,7 +81,7 @@ func (c *call) repeats(o *call) bool {
 func New(trail *audit.Trail) *Book {
 	return &Book{
 		trail: trail, calls: make(map[tunnels.Key]*call), clients: make(map[int64]*client),
-		devices: make(map[int64]map[*call]struct{}), seed: maphash.MakeSeed(),
+		devices: make(map[int64]map[*call]struct{}), mounts: make(map[int64]string), seed: maphash.MakeSeed(),
 	}
 }
 
@@ -122,6 +123,9 @@ func (b *Book) LoginRefused(c Client, user, why string) {
 
 // Mounted records that a device was mounted, and whose mount point it has taken, if it has.
 func (b *Book) Mounted(c Client, path string, taken bool, before Client) {
+	b.mu.Lock()
+	b.mounts[c.Who().ID] = path
+	b.mu.Unlock()
 	b.Write(c, audit.Record{Event: audit.Mount, Path: path})
 	if !taken {
 		return
@@ -135,7 +139,11 @@ func (b *Book) Mounted(c Client, path string, taken bool, before Client) {
 // LoggedOut records the end of a client that was logged in, and of its mount point; "": it
 // had none.
 func (b *Book) LoggedOut(c Client, unmounted, cause string, took time.Duration, t link.Traffic) {
-	if !c.Who().LoggedIn {
+	w := c.Who()
+	b.mu.Lock()
+	delete(b.mounts, w.ID)
+	b.mu.Unlock()
+	if !w.LoggedIn {
 		return
 	}
 	if unmounted != "" {
@@ -171,6 +179,21 @@ func (b *Book) Called(c Client, m *rpc.Message, path []byte, device int64) *rpc.
 	return b.called(c, m, path, device, kind)
 }
 
+// placeOf returns the place in the tree of what a user has called by the number of a device's
+// connection, such as .broker/client/7; "": path says it. rest is the path at the device.
+func (b *Book) placeOf(device int64, path, rest string) string {
+	b.mu.Lock()
+	place := b.mounts[device]
+	b.mu.Unlock()
+	if place != "" && rest != "" {
+		place += "/" + rest
+	}
+	if place == path {
+		return ""
+	}
+	return place
+}
+
 // called is Called for a call that is a session, or belongs to one. It has a stack of its own: that of
 // a read loop is small, and most calls are no sessions.
 func (b *Book) called(c Client, m *rpc.Message, path []byte, device int64, kind kind) (refused *rpc.Error) {
@@ -194,6 +217,7 @@ func (b *Book) take(c Client, m *rpc.Message, path []byte, device int64, kind ki
 	}
 	s := &Session{trail: b.trail, start: of(w, audit.Record{
 		Event: audit.SessionStart, User: chain(m, w.User), Path: string(path), Method: string(m.Method()),
+		Device: b.placeOf(device, string(path), string(m.Path())),
 	})}
 	s.in.Store(int64(len(m.Body())))
 	if kind == launch {
@@ -305,6 +329,8 @@ func (b *Book) attach(w Who, m *rpc.Message, node string, device int64) *rpc.Err
 		of = &call{client: w.ID, open: w.Open, device: device, node: node}
 		of.key = tunnels.Key{To: w.ID, ID: -m.ID()} // no response has it
 		of.session = &Session{trail: b.trail, start: ofNode(w, m, path, id)}
+		rest, _ := cutNode(string(m.Path()))
+		of.session.start.Device = b.placeOf(device, path, rest)
 		if !b.add(of) {
 			return nil
 		}

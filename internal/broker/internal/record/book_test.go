@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -66,8 +67,8 @@ func (b *book) records() string {
 			b.t.Fatal(err)
 		}
 		short := fmt.Sprint(r["event"])
-		for _, key := range []string{"user", "path", "method", "entry", "change", "session", "use", "command", "exit",
-			"signal", "bytesIn",
+		for _, key := range []string{"user", "path", "device", "method", "entry", "change", "session", "use", "command",
+			"exit", "signal", "bytesIn",
 			"bytesOut", "cause"} {
 			if v, ok := r[key]; ok {
 				short += fmt.Sprintf(" %s=%v", key, v)
@@ -144,6 +145,43 @@ func TestCallsThatAreSessions(t *testing.T) {
 			of := fmt.Sprintf(" user=eva path=%s method=%s session=c7-3 use=%s", tt.path, tt.method, tt.use)
 			b.expect("session.start"+of, "session.end"+of+" bytesIn=6 bytesOut=4")
 		})
+	}
+}
+
+// Somebody who calls a device by the number of its connection is found by the name of the device.
+func TestCallByNumberSaysWhichDevice(t *testing.T) {
+	b, c := newBook(t, audit.Settings{}), eva()
+	pump, person := &someone{who: record.Who{ID: 9, User: "pump", LoggedIn: true}}, eva()
+	b.Mounted(pump, "site/pump", false, nil)
+	const id = `<1:1,8:3,9:"%s",10:"%s">i{}`
+	for _, tt := range []struct{ path, rest, method string }{
+		{"site/pump", "", "runCmd"},
+		{".broker/client/9", "", "runCmd"},
+		{".broker/clients/9/app/sys/fs/a", "sys/fs/a", "write"},
+		{"site/pump/sys/fs/a", "sys/fs/a", "write"},
+	} {
+		_ = b.call(c, 9, tt.path, id, tt.rest, tt.method)
+		b.answer(c, `<1:1,8:3>i{2:null}`)
+	}
+	_ = b.call(c, person.who.ID, ".broker/client/7", id, "", "runCmd")
+	b.LoggedOut(pump, "site/pump", "idle", 0, link.Traffic{})
+	_ = b.call(c, 9, ".broker/client/9", `<1:1,8:4,10:"runCmd">i{}`)
+	var devices []string
+	for _, line := range strings.Split(b.records(), "\n") {
+		if rest, found := strings.CutPrefix(line, "session.start "); found {
+			devices = append(devices, rest[:strings.Index(rest, " method=")])
+		}
+	}
+	want := []string{
+		"user=eva path=site/pump",
+		"user=eva path=.broker/client/9 device=site/pump",
+		"user=eva path=.broker/clients/9/app/sys/fs/a device=site/pump/sys/fs/a",
+		"user=eva path=site/pump/sys/fs/a",
+		"user=eva path=.broker/client/7",
+		"user=eva path=.broker/client/9",
+	}
+	if !slices.Equal(devices, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(devices, "\n"), strings.Join(want, "\n"))
 	}
 }
 
