@@ -59,8 +59,9 @@ type Record struct {
 	End     *End   // of session.end and logout
 	Count   int    // how many records this one stands for, if it is more than one
 
-	// Source is what refusals are limited by, beside the user.
-	Source string
+	// By and Source are what refusals are limited by, and By alone what lines of the log are; "":
+	// User and Peer. Where User is a chain, its beginning is whatever the caller likes.
+	By, Source string
 }
 
 // End says how a session ended.

@@ -377,7 +377,7 @@ func TestWaitingRecordsAreBoundedAndTheGapIsRecorded(t *testing.T) {
 		d := &disk{hang: make(chan struct{})}
 		trail, _ := onDisk(t, d, Settings{})
 		command := strings.Repeat("x", maxCommand)
-		for range 2000 {
+		for range 4000 {
 			trail.Write(Record{Event: SessionStart, Command: command})
 		}
 		if trail.size > maxWaiting || trail.Lost() < 300 {
@@ -386,7 +386,7 @@ func TestWaitingRecordsAreBoundedAndTheGapIsRecorded(t *testing.T) {
 		lost := trail.Lost()
 		close(d.hang)
 		synctest.Wait()
-		if got := strings.Count(d.text(), `"session.start"`); got != 2000-int(lost) {
+		if got := strings.Count(d.text(), `"session.start"`); got != 4000-int(lost) {
 			t.Errorf("%d records, %d lost", got, lost)
 		}
 		told := 0
@@ -432,6 +432,33 @@ func TestRefusalsAreCountedAndSessionsAreNot(t *testing.T) {
 		}
 		if !strings.Contains(log.String(), `"times":940,"message":"session begun, again and again"`) {
 			t.Error("the log does not say how many")
+		}
+		trail.Close()
+	})
+}
+
+// Callers write the beginning of a chain of users: it must not free them of a limit, nor use up the
+// keys that others have.
+func TestMadeUpChainsAreLimitedAsOneUser(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := new(disk)
+		trail, log := onDisk(t, d, Settings{})
+		for n := range 5000 {
+			chain := fmt.Sprintf("x%d;mal", n)
+			trail.Write(Record{Event: CallDenied, User: chain, By: "mal", Source: "10.0.0.1"})
+			trail.Write(Record{Event: SessionStart, User: chain, By: "mal"})
+		}
+		trail.Write(Record{Event: CallDenied, User: "eva", By: "eva", Source: "10.0.0.2"})
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		text := d.text()
+		for part, want := range map[string]int{`"call.denied"`: fewRefusals + 2, `"count":4990`: 1, `"user":"eva"`: 1} {
+			if got := strings.Count(text, part); got != want {
+				t.Errorf("%d times %s, want %d", got, part, want)
+			}
+		}
+		if n := strings.Count(log.String(), `"session begun"`); n != fewLines {
+			t.Errorf("%d lines in the log", n)
 		}
 		trail.Close()
 	})
