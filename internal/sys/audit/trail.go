@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"shvtools/internal/sys/visible"
 )
 
 const (
@@ -446,7 +448,7 @@ func (t *Trail) log(r Record) {
 		{"command", r.Command}, {"rule", r.Rule}, {"runAs", r.RunAs}, {"cause", r.Cause},
 	} {
 		if field.text != "" {
-			e = e.Str(field.name, string(escape(nil, []byte(field.text))))
+			e = e.Str(field.name, string(visible.AppendJSON(nil, []byte(field.text))))
 		}
 	}
 	if end := r.End; end != nil {
