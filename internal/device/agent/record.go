@@ -24,8 +24,9 @@ type account struct {
 	start audit.Record
 	since time.Time
 
-	mu  sync.Mutex
-	end audit.End
+	mu    sync.Mutex
+	end   audit.End
+	ended bool
 }
 
 // commandOf returns the command that somebody wants to run, for records.
@@ -98,7 +99,18 @@ func (a *account) reported(e *helperline.Ended, cause error) {
 	a.write(audit.End{Exit: e.Exit, Signal: e.Signal, BytesIn: e.In, BytesOut: e.Out}, cause)
 }
 
+// lost records the end of a call that panicked.
+func (a *account) lost() { a.over(0, node.ErrInternal) }
+
+// write records the end, once.
 func (a *account) write(end audit.End, cause error) {
+	a.mu.Lock()
+	before := a.ended
+	a.ended = true
+	a.mu.Unlock()
+	if before {
+		return
+	}
 	end.Took = time.Since(a.since)
 	record := a.start
 	record.Event, record.Command, record.End = audit.SessionEnd, "", &end
@@ -125,6 +137,7 @@ func (c *connection) recorded(files *fsnode.FS, g *policy.Grant) *fsnode.FS {
 		if err != nil {
 			return chainpack.Value{}, err
 		}
+		defer a.lost()
 		result, err := change()
 		a.over(int64(r.Size), err)
 		return result, err

@@ -207,19 +207,28 @@ func TestFilesThatOthersCouldChooseAreRefused(t *testing.T) {
 	must(os.WriteFile(filepath.Join(dir, "twice"), nil, 0o600))
 	must(os.Link(filepath.Join(dir, "twice"), filepath.Join(dir, "again")))
 	must(os.Mkdir(filepath.Join(dir, "dir"), 0o700))
+	must(os.Mkdir(filepath.Join(dir, "everybody"), 0o700))
+	must(os.Chmod(filepath.Join(dir, "everybody"), 0o777))
 	l, err := net.Listen("unix", filepath.Join(dir, "socket"))
 	must(err)
 	defer l.Close()
 	names := map[string]string{
 		"link": "symbolic link", "open": "written by others", "twice": "hard links", "dir": "director", "socket": "",
-		"none/x": "no such",
+		"everybody/x": "by everybody",
+		"none/x":      "no such",
 	}
 	if os.Geteuid() == 0 {
 		must(os.WriteFile(filepath.Join(dir, "theirs"), nil, 0o600))
 		must(os.Chown(filepath.Join(dir, "theirs"), 54321, 54321))
 		must(os.Symlink(dir, filepath.Join(dir, "way")))
 		must(os.Lchown(filepath.Join(dir, "way"), 54321, 54321))
-		names["theirs"], names["way/x"] = "another user", "another user"
+		must(os.Mkdir(filepath.Join(dir, "yours"), 0o755))
+		must(os.Mkdir(filepath.Join(dir, "yours", "mine"), 0o755))
+		must(os.Chown(filepath.Join(dir, "yours"), 54321, 54321))
+		must(os.Symlink(filepath.Join(dir, "yours"), filepath.Join(dir, "ours")))
+		for _, name := range []string{"theirs", "way/x", "yours/x", "yours/mine/x", "ours/x"} {
+			names[name] = "another user"
+		}
 	}
 	for name, want := range names {
 		name = filepath.Join(dir, name)
