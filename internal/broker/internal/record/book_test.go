@@ -185,6 +185,7 @@ func TestLaunchBecomesTheSessionOfItsTunnel(t *testing.T) {
 		"base argv": {`{"method":"runCmd","params":["ls",5]}`, " command=ls"},
 		"void ext":  {`{` + params + `,"ext":{"version":0,"run":{"exec":"ls"}}}`, " command=true"},
 		"nothing":   {`null`, ""}, "a list": {`[1,2]`, ""},
+		"too much": {`{` + params + `,"x":[` + strings.Repeat("0,", 5000) + `0]}`, " command=***"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b, c := newBook(t, audit.Settings{Command: audit.FirstWord}), eva()
