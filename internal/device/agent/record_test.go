@@ -97,6 +97,21 @@ func TestRefusedCommandsAreRecordedAsFarAsAllowed(t *testing.T) {
 	}
 }
 
+// Callers write the beginning of a chain of users, which must not free them of a limit.
+func TestMadeUpChainsOfUsersAreLimitedAsOneUser(t *testing.T) {
+	w, trail, file, _ := audited(t, func(*audit.Settings) {})
+	const calls = 40
+	for n := range calls {
+		w.Send(`<1:1,8:%d,10:"runCmd",11:33,14:"cmd",16:"x%d;mal",17:24>i{1:"ls"}`, n+3, n)
+		w.answer()
+	}
+	trail.Close()
+	text, _ := os.ReadFile(file)
+	if n := strings.Count(string(text), "call.denied"); n >= calls/2 || !strings.Contains(string(text), `"count":`) {
+		t.Errorf("%d records of %d refusals", n, calls)
+	}
+}
+
 // A session that cannot be recorded must not begin, whatever its use is.
 func TestNothingRunsWithoutItsRecord(t *testing.T) {
 	w, trail, _, served := audited(t, func(s *audit.Settings) { s.Refuse = true })

@@ -240,6 +240,10 @@ func TestWaysATunnelEnds(t *testing.T) {
 		of := " user=eva path=dev method=launchRexec session=s-1"
 		b.expect("session.start"+of, "session.end"+of+want)
 	}
+	lie := record.Closed(message(t, `<1:1,8:3,15:i{1:5}>i{3:i{1:8,2:"closed by boss"}}`), false)
+	if lie.Cause != "told by the user's end: closed by boss" {
+		t.Errorf("a user says who ended the session: %+v", lie)
+	}
 	if how := record.Closed(message(t, `<1:1,8:3,15:i{1:5}>i{2:{"exit":0}}`), false); how.Exit != nil ||
 		how.Cause != "closed by the user" {
 		t.Errorf("the user's end: %+v", how)
