@@ -40,7 +40,8 @@ func commandOf(w policy.Wanted) string {
 // recordOf returns the record of what a user, who is the last of a chain, does on this connection.
 func (c *connection) recordOf(event audit.Event, chain, user, method string) audit.Record {
 	return audit.Record{
-		Event: event, User: chain, By: cmp.Or(user, "(unknown)"), Peer: c.broker.URL.String(), Path: c.broker.MountPoint, Method: method,
+		Event: event, User: chain, By: cmp.Or(user, "(unknown)"), Method: method,
+		Peer: c.broker.URL.String(), Path: c.broker.MountPoint,
 	}
 }
 
