@@ -48,7 +48,7 @@ func status(c *cli.Context) error {
 		if err != nil {
 			return err
 		}
-		text = string(line) + "\n"
+		text = string(visible.AppendJSON(nil, line)) + "\n"
 	}
 	if _, err := fmt.Fprint(c.App.Writer, text); err != nil {
 		return err

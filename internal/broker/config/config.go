@@ -157,6 +157,9 @@ func load(s Sources, data []byte) (*Config, error) {
 			in.FailAt(conf.FilePlace(file), "the file is missing, and was there before")
 		}
 	}
+	if fault := c.Audit.Fault(); fault != "" {
+		in.FailAt(c.sources["audit.unwritable"], "audit.unwritable: %s", fault)
+	}
 	if err := in.Err(); err != nil {
 		return nil, err
 	}

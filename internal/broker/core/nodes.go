@@ -126,7 +126,7 @@ func (s *session) ID() int64 { return s.id }
 // Who is the method of record.Client.
 func (s *session) Who() record.Who {
 	return record.Who{ID: s.id, User: s.Name(), Peer: s.from.String(), Source: s.from.Source(),
-		LoggedIn: s.user.Load() != nil, Open: &s.recorded}
+		LoggedIn: s.user.Load() != nil, Broker: s.isBroker(), Open: &s.recorded}
 }
 
 // Owner tells topics whose subscriptions the peer's are.

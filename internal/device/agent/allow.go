@@ -33,7 +33,7 @@ func (c *connection) allow(r *node.Request, w policy.Wanted) (permit, error) {
 		if told := (*rpc.Error)(nil); errors.As(err, &told) && told.Code == rpc.CodeUserIDRequired {
 			level, message = zerolog.InfoLevel, userIDAsked
 		} else {
-			c.denied(r, w.Use.String(), err)
+			c.denied(r, w.Use.String(), commandOf(w), err)
 		}
 		if user := policy.UserChain(r.UserID); a.often.Pass(provoked(message, user, err)) {
 			a.opts.Log.WithLevel(level).Err(err).Str("user", user).Stringer("access", r.Access).Stringer("use", w.Use).

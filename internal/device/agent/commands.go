@@ -74,6 +74,7 @@ func (c *connection) run(r *node.Request, use policy.Use, run runner) (chainpack
 		if err != nil {
 			return chainpack.Value{}, err
 		}
+		defer recorded.lost()
 		host.Ended = recorded.exited
 		ctx, cancel := limitTime(ctx, permit.grant)
 		defer cancel()

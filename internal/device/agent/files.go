@@ -21,6 +21,10 @@ func (c *connection) fileNodes(tree *node.Tree) func(*node.Request, string) (cha
 			return chainpack.Value{}, err
 		}
 		serve := func(ctx context.Context, progress func(float64)) (chainpack.Value, error) {
+			permit, err := c.agent.opts.InForce.renew(permit) // it may have waited
+			if err != nil {
+				return chainpack.Value{}, err
+			}
 			ctx, over, err := c.agent.opts.InForce.during(ctx, permit)
 			if err != nil {
 				return chainpack.Value{}, err

@@ -88,7 +88,12 @@ type job struct {
 }
 
 // start starts a helper and waits for its end in the background. An error is for the caller.
-func (h *helpers) start(j job) error {
+func (h *helpers) start(j job) (err error) {
+	// The search may have taken long enough for a reload.
+	if j.permit, err = h.opts.InForce.renew(j.permit); err != nil {
+		return err
+	}
+	j.line.Policy = *j.permit.grant
 	text := j.line.Append(nil)
 	if len(text) > helperline.MaxLine {
 		return rpc.Errorf(rpc.CodeInvalidParam,
@@ -162,10 +167,7 @@ func (j *job) started() audit.Record {
 	r := j.record
 	r.Session, r.Use = j.line.Session, j.permit.ask.Use.String()
 	if wanted, err := j.line.Call.Wanted(); err == nil {
-		r.Command = wanted.Line
-		if wanted.Line == "" && len(wanted.Argv) > 0 {
-			r.Command = audit.CommandText(wanted.Argv)
-		}
+		r.Command = commandOf(wanted)
 	}
 	return r
 }

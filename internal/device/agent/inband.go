@@ -39,7 +39,7 @@ func (c *connection) carry(s *search) {
 	if err == nil {
 		err = c.agent.helpers.start(job{
 			line: s.inBandLine(), owner: s.owner, permit: s.permit, socket: theirs, failed: s.session.Refuse,
-			record: c.recordOf(audit.SessionStart, s.user, "launchRexec"),
+			record: c.recordOf(audit.SessionStart, s.user, s.owner, "launchRexec"),
 		})
 		_ = theirs.Close()
 		if err != nil {

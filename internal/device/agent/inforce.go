@@ -7,6 +7,7 @@ import (
 
 	"shvtools/internal/device/config"
 	"shvtools/internal/device/policy"
+	"shvtools/internal/shv/rpc"
 )
 
 // Terms are what an agent may be given while it runs.
@@ -83,6 +84,17 @@ func (f *InForce) replace(t Terms) map[*permit]func(error) {
 		}
 	}
 	return over
+}
+
+// renew returns the permit of what is about to begin, some time after it was asked for: its limits are
+// those of now. The error, for the user, says that the terms no longer allow it.
+func (f *InForce) renew(p permit) (permit, error) {
+	rules := f.now().Policy
+	if err := rules.Still(p.ask, p.grant); err != nil {
+		return permit{}, rpc.Errorf(rpc.CodeException, "%v", err)
+	}
+	grant, err := rules.Judge(p.ask)
+	return permit{p.ask, grant}, err
 }
 
 // begin registers what begins under p until leave is called. It is ended by end, once, when the

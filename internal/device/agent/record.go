@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -23,20 +24,30 @@ type account struct {
 	start audit.Record
 	since time.Time
 
-	mu  sync.Mutex
-	end audit.End
+	mu    sync.Mutex
+	end   audit.End
+	ended bool
 }
 
-// recordOf returns the record of what a user does on this connection.
-func (c *connection) recordOf(event audit.Event, user, method string) audit.Record {
+// commandOf returns the command that somebody wants to run, for records.
+func commandOf(w policy.Wanted) string {
+	if w.Line != "" || len(w.Argv) == 0 {
+		return w.Line
+	}
+	return audit.CommandText(w.Argv)
+}
+
+// recordOf returns the record of what a user, who is the last of a chain, does on this connection.
+func (c *connection) recordOf(event audit.Event, chain, user, method string) audit.Record {
 	return audit.Record{
-		Event: event, User: user, Peer: c.broker.URL.String(), Path: c.broker.MountPoint, Method: method,
+		Event: event, User: chain, By: cmp.Or(user, "(unknown)"), Method: method,
+		Peer: c.broker.URL.String(), Path: c.broker.MountPoint,
 	}
 }
 
 // begin records the start of a call that is a session by itself. An error is for the caller.
 func (c *connection) begin(r *node.Request, use policy.Use, g *policy.Grant, command string) (*account, error) {
-	record := c.recordOf(audit.SessionStart, policy.UserChain(r.UserID), r.Method)
+	record := c.recordOf(audit.SessionStart, policy.UserChain(r.UserID), rpc.UserOf(r.UserID), r.Method)
 	record.Session, record.Use, record.Command = r.From.CallName(), use.String(), command
 	if r.Path != "" {
 		record.Path += "/" + r.Path
@@ -89,7 +100,18 @@ func (a *account) reported(e *helperline.Ended, cause error) {
 	a.write(audit.End{Exit: e.Exit, Signal: e.Signal, BytesIn: e.In, BytesOut: e.Out}, cause)
 }
 
+// lost records the end of a call that panicked.
+func (a *account) lost() { a.over(0, node.ErrInternal) }
+
+// write records the end, once.
 func (a *account) write(end audit.End, cause error) {
+	a.mu.Lock()
+	before := a.ended
+	a.ended = true
+	a.mu.Unlock()
+	if before {
+		return
+	}
 	end.Took = time.Since(a.since)
 	record := a.start
 	record.Event, record.Command, record.End = audit.SessionEnd, "", &end
@@ -99,10 +121,10 @@ func (a *account) write(end audit.End, cause error) {
 	a.trail.Write(record)
 }
 
-// denied records a call that the policy, or the level of the caller, does not allow.
-func (c *connection) denied(r *node.Request, use string, why error) {
-	record := c.recordOf(audit.CallDenied, policy.UserChain(r.UserID), r.Method)
-	record.Use, record.Cause = use, why.Error()
+// denied records a call of something that the policy, or the level of the caller, does not allow.
+func (c *connection) denied(r *node.Request, use, command string, why error) {
+	record := c.recordOf(audit.CallDenied, policy.UserChain(r.UserID), rpc.UserOf(r.UserID), r.Method)
+	record.Use, record.Command, record.Cause = use, command, why.Error()
 	if r.Path != "" {
 		record.Path += "/" + r.Path
 	}
@@ -116,6 +138,7 @@ func (c *connection) recorded(files *fsnode.FS, g *policy.Grant) *fsnode.FS {
 		if err != nil {
 			return chainpack.Value{}, err
 		}
+		defer a.lost()
 		result, err := change()
 		a.over(int64(r.Size), err)
 		return result, err

@@ -22,6 +22,7 @@ func audited(t *testing.T, change func(*audit.Settings)) (w *brokerSide, trail *
 	o.Files = fsnode.Options{Dir: served}
 	o.Policy = &policy.Policy{Rules: []policy.Rule{
 		{Name: "no", Users: []string{"mal"}, Uses: policy.Uses(), Deny: true},
+		{Name: "few", Users: []string{"low"}, Uses: []policy.Use{policy.Commands}, Commands: []policy.Command{{"uptime"}}},
 		{Name: "all", Uses: policy.Uses(), Limits: policy.DefaultLimits()},
 	}}
 	s := audit.Settings{File: filepath.Join(t.TempDir(), "audit")}
@@ -74,9 +75,41 @@ func TestWhatThePolicyOrTheLevelDeniesIsRecorded(t *testing.T) {
 	w.answer()
 	shows(t, file,
 		`"event":"call.denied","user":"mal","peer":"tcp://127.0.0.1:`,
-		`"path":"test/agent","method":"runCmd","use":"commands","cause":"refused: rule`,
+		`"path":"test/agent","method":"runCmd","use":"commands","command":"ls","cause":"refused: rule`,
 		`"user":"eva"`, `"path":"test/agent","method":"runScript","cause":"`,
 	)
+}
+
+// A command may hold a secret: of what is refused no more is recorded than of what runs.
+func TestRefusedCommandsAreRecordedAsFarAsAllowed(t *testing.T) {
+	for form, want := range map[audit.CommandForm]string{
+		audit.WholeCommand: `"command":"mysql -phush x"`, audit.FirstWord: `"command":"mysql"`,
+		audit.HashedText: `"command":"sha256:`, audit.NoCommand: `"use":"commands","cause":"`,
+	} {
+		w, _, file, _ := audited(t, func(s *audit.Settings) { s.Command = form })
+		w.Send(`<1:1,8:3,10:"runCmd",11:33,14:"cmd",16:"low",17:24>i{1:["mysql",["-phush","x"]]}`)
+		w.answer()
+		shows(t, file, `"event":"call.denied","user":"low"`, want, "does not allow this command")
+		text, _ := os.ReadFile(file)
+		if strings.Contains(string(text), "hush") != (form == audit.WholeCommand) {
+			t.Errorf("%s: %s", form, text)
+		}
+	}
+}
+
+// Callers write the beginning of a chain of users, which must not free them of a limit.
+func TestMadeUpChainsOfUsersAreLimitedAsOneUser(t *testing.T) {
+	w, trail, file, _ := audited(t, func(*audit.Settings) {})
+	const calls = 40
+	for n := range calls {
+		w.Send(`<1:1,8:%d,10:"runCmd",11:33,14:"cmd",16:"x%d;mal",17:24>i{1:"ls"}`, n+3, n)
+		w.answer()
+	}
+	trail.Close()
+	text, _ := os.ReadFile(file)
+	if n := strings.Count(string(text), "call.denied"); n >= calls/2 || !strings.Contains(string(text), `"count":`) {
+		t.Errorf("%d records of %d refusals", n, calls)
+	}
 }
 
 // A session that cannot be recorded must not begin, whatever its use is.

@@ -88,7 +88,7 @@ func (c *connection) search(cl *client.Client, s *search) {
 			line:   s.line(trust(c.broker.URL), rpc.SessionName(s.find.Secret)),
 			owner:  s.owner,
 			permit: s.permit,
-			record: c.recordOf(audit.SessionStart, s.user, "launchRexec"),
+			record: c.recordOf(audit.SessionStart, s.user, s.owner, "launchRexec"),
 			failed: func(why error) { _ = cl.Send(rpc.AppendError(nil, s.from, rpc.AsError(why))) },
 		})
 	}

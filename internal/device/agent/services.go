@@ -124,7 +124,7 @@ func pathOf(environ []string) (path string) {
 func (c *connection) tree() *node.Tree {
 	o := c.agent.opts
 	tree := &node.Tree{Running: c.calls, Calling: c.logCall, MaxItems: maxParamItems, Panicked: c.agent.panicked}
-	tree.Denied = func(r *node.Request, why *rpc.Error) { c.denied(r, "", why) }
+	tree.Denied = func(r *node.Request, why *rpc.Error) { c.denied(r, "", "", why) }
 	constant := func(name string, access rpc.Access, text string) node.Method {
 		return node.Constant(name, "s", access, chainpack.String(text))
 	}

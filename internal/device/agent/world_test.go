@@ -67,6 +67,9 @@ func started(t *testing.T, o agent.Options) *brokerSide {
 	}
 	w := &brokerSide{t: t, dir: t.TempDir(), listener: l.(*net.TCPListener)}
 	o.Brokers = []agent.Broker{{URL: transport.ListenURL(l)}}
+	if o.InForce != nil {
+		o.InForce.Replace(agent.Terms{Policy: o.Policy, Brokers: o.Brokers})
+	}
 	w.stop = runAgent(t, o)
 	t.Cleanup(func() {
 		w.stop()

@@ -141,6 +141,9 @@ func load(r *conf.Reader, s Sources, old *Config) (*Config, error) {
 	if err := r.Err(); err != nil {
 		return nil, err
 	}
+	if fault := c.Audit.Fault(); fault != "" {
+		return nil, c.Fault("audit.unwritable", errors.New(fault))
+	}
 	c.settlePlaintext()
 	if _, set := c.sources[perUser]; !set {
 		c.PerUser = max(c.Total-reserve, 1)

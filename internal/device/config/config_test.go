@@ -316,6 +316,8 @@ func TestFaultsHaveTheirPlace(t *testing.T) {
 		{"rules: [{commands: a}]", "1:20", "not a list"},
 		{"rules:\n- commands:\n  - a\n  - 'b *'\n  - '* c'", "5:5", "any program"},
 		{"rules: [{umask: 999}]", "1:17", `invalid umask "999" (want octal digits such as 022)`},
+		{"rules: [{run-as: ''}]", "1:18", `rules[1].run-as: invalid user "" (want the name of a user of this device;`},
+		{"defaults: {run-as: ' '}", "1:20", `defaults.run-as: invalid user " " (want the name`},
 		{"rules: [{dir: work}]", "1:15", `invalid directory "work" (want a path that begins with / or ~/)`},
 		{"rules: [{idle: -1s}]", "1:16", `rules[1].idle: invalid duration "-1s"`},
 		{"rules: [{resources: {files: 1}}]", "1:22", "rules[1].resources.files: unknown key (want as, core,"},
@@ -363,6 +365,34 @@ func FuzzLoad(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Where records go nowhere, each session would begin without one.
+func TestSessionsAreNotRefusedForRecordsThatAreKeptNowhere(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"audit: {unwritable: refuse}\n":                "audit.unwritable: refuse: ",
+		"audit: {unwritable: refuse, file: ''}\n":      "audit.unwritable: refuse: ",
+		"audit: {unwritable: refuse, file: /a}\n":      "",
+		"audit: {unwritable: refuse, syslog: true}\n":  "",
+		"audit: {unwritable: warn, syslog: false}\n":   "",
+		"audit: {unwritable: refuse, syslog: false}\n": "audit.unwritable: refuse: ",
+	} {
+		_, err := config.Load(sources(write(t, text), nil, nil))
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+}
+
+func TestUsesThatAListOfCommandsDoesNotLimitAreWarnedOf(t *testing.T) {
+	t.Parallel()
+	for use, warned := range map[string]bool{"commands": false, "commands, sftp": true, "files, commands": true} {
+		c, err := config.Load(sources(write(t, "rules: [{commands: [uptime], use: ["+use+"]}]\n"), nil, nil))
+		if err != nil || (len(c.Warnings) > 0) != warned {
+			t.Errorf("%s: %v, %v", use, c, err)
+		}
+	}
 }
 
 // A directory with a configuration and its certificates can be anywhere, in it no name changes.

@@ -77,6 +77,12 @@ func complete(r *conf.Reader, n *conf.Node, rule *policy.Rule) {
 			r.FailKey(n.Child("commands"), "the list limits nothing in a rule that allows %s too", use)
 		}
 	}
+	for _, use := range []policy.Use{policy.SFTP, policy.Files} {
+		if rule.Commands != nil && rule.Force == "" && slices.Contains(rule.Uses, use) {
+			r.Warn(n.Child("commands"), "the list does not limit %s, which the rule allows too: who writes files may get "+
+				"other commands to run (want a rule of its own for %s)", use, use)
+		}
+	}
 	if n.Child("pty") != nil && rule.Commands == nil {
 		r.FailKey(n.Child("pty"), "only a rule with commands has it: what others allow gets a terminal if it wants one")
 	}
@@ -132,7 +138,7 @@ var limitFields = []field[policy.Limits]{
 		}),
 	newField("run-as", "the user that everything runs as; needs an agent that runs as root. Exported files, which the "+
 		"agent serves itself, are then refused",
-		func(r *conf.Reader, n *conf.Node, l *policy.Limits) { l.User, _ = conf.Text.Read(r, n) }),
+		func(r *conf.Reader, n *conf.Node, l *policy.Limits) { l.User, _ = account.Read(r, n) }),
 	newField("groups", "the only supplementary groups of what runs; default: those of the user",
 		func(r *conf.Reader, n *conf.Node, l *policy.Limits) { l.Group = conf.Text.ReadSome(r, n, "[dialout]") }),
 	newField("shell", "the only shell that users of the rule get; whoever may run commands can start others from it",
@@ -162,6 +168,16 @@ var (
 		Name: "user", Want: "a name or a pattern of names", Show: asIs,
 		Parse: func(text string) (string, error) {
 			if _, err := path.Match(text, ""); err != nil || text == "" {
+				return "", conf.ErrInvalid
+			}
+			return text, nil
+		},
+	}
+	// account is a user of the device. An empty name would mean the agent's own, mostly root.
+	account = conf.Type[string]{
+		Name: "user", Want: "the name of a user of this device; remove the key for the agent's own", Show: asIs,
+		Parse: func(text string) (string, error) {
+			if strings.TrimSpace(text) == "" {
 				return "", conf.ErrInvalid
 			}
 			return text, nil

@@ -56,11 +56,11 @@ func TestJudge(t *testing.T) {
 		{"ops-1", rpc.AccessCommand, line("uptime"), `rule "few"`, true},
 		{"ops-1", rpc.AccessCommand, line(" systemctl  'status' \"ssh\" "), `rule "few"`, true},
 		{"ops-1", rpc.AccessCommand, line("systemctl status"),
-			`rule "few" (f:2) does not allow the command "systemctl status"`, false},
+			`rule "few" (f:2) does not allow this command`, false},
 		{"ops-1", rpc.AccessCommand, argv("systemctl", "status", "a", "b"), "does not allow", false},
 		{"ops-1", rpc.AccessCommand, argv("log"), `rule "few"`, true},
 		{"ops-1", rpc.AccessCommand, argv("log", "f", "x"), `rule "few"`, true},
-		{"ops-1", rpc.AccessCommand, argv("log", "-f", "x"), `does not allow the command "log -f x"`, false},
+		{"ops-1", rpc.AccessCommand, argv("log", "-f", "x"), `does not allow this command`, false},
 		{"ops-1", rpc.AccessCommand, argv("uptime -x"), "does not allow", false},
 		{"ops-1", rpc.AccessSuper, argv("reboot"), `rule "few"`, false}, // the first that fits decides
 		{"ops-1", rpc.AccessCommand, shell, `rule "all" (f:4) requires access level srv`, false},

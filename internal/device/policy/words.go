@@ -25,7 +25,8 @@ const (
 //	"**"   at the end: any number of words
 //	"-**"  at the end: any number of words, whatever they begin with
 //
-// Only a pattern that begins with - itself matches words that do.
+// Only a pattern that begins with - itself matches words that do, and of those with * or ? in a
+// longer word only one with .. matches paths that lead up.
 type Command []string
 
 // ParseCommand reads a pattern as Words reads a line.
@@ -96,8 +97,11 @@ func fitsWord(pattern, word string) bool {
 		return isOption(word)
 	}
 	ok, err := path.Match(pattern, word)
-	return ok && err == nil
+	return ok && err == nil && (!leadsUp(word) || leadsUp(pattern))
 }
+
+// leadsUp reports whether a name in a path is .., which leads out of the directory that a pattern is about.
+func leadsUp(word string) bool { return slices.Contains(strings.Split(word, "/"), "..") }
 
 // starters are programs that can start others or write files, as their users ask: by a key,
 // an option, an argument or a file that they read. sudoers(5) warns of them too.

@@ -127,6 +127,36 @@ func TestCommandsThatAreRefused(t *testing.T) {
 	}
 }
 
+// The agent has judged the call; a helper that is given more than its grant must not do it all the same.
+func TestTheHelperHoldsTheGrantItself(t *testing.T) {
+	t.Parallel()
+	few := policy.Grant{Uses: []policy.Use{policy.Commands}, Commands: []policy.Command{{"top"}},
+		Limits: policy.Limits{Umask: -1}}
+	for _, tt := range []struct {
+		name    string
+		params  chainpack.Value
+		run     tunnel.Run
+		allowed bool
+	}{
+		{"what is listed", list("top"), tunnel.Run{}, true},
+		{"another program", list("id"), tunnel.Run{}, false},
+		{"an argument", list("top", "-b"), tunnel.Run{}, false},
+		{"another line", list("top"), tunnel.Run{Kind: tunnel.RunExec, Text: "id"}, false},
+		{"a line for a shell", list("top"), tunnel.Run{Kind: tunnel.RunExec, Text: "top; id"}, false},
+		{"a shell", list("top"), tunnel.Run{Kind: tunnel.RunShell}, false},
+		{"sftp", list("top"), tunnel.Run{Kind: tunnel.RunSubsystem, Text: "sftp"}, false},
+	} {
+		call := helperline.Call{Method: "runCmd", Params: tt.params, Ext: tunnel.Ext{Version: 1, Run: tt.run}, Extended: true}
+		spec, _, err := command(helperline.Line{Call: call, Policy: few}, []string{"PAGER=less"}, self)
+		if (err == nil) != tt.allowed {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+		if err == nil && (!slices.Contains(spec.Env, "LESSSECURE=1") || slices.Contains(spec.Env, "PAGER=less")) {
+			t.Errorf("%s: the environment %q", tt.name, spec.Env)
+		}
+	}
+}
+
 func TestEnvironmentOfASession(t *testing.T) {
 	t.Parallel()
 	offered := []tunnel.EnvVar{{Name: "LC_X", Value: "x"}, {Name: "LD_PRELOAD", Value: "evil"},

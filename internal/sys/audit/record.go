@@ -5,11 +5,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"shvtools/internal/sys/visible"
 )
 
 // Event is what a record is about.
@@ -60,8 +61,9 @@ type Record struct {
 	End     *End   // of session.end and logout
 	Count   int    // how many records this one stands for, if it is more than one
 
-	// Source is what refusals are limited by, beside the user.
-	Source string
+	// By and Source are what refusals are limited by, and By alone what lines of the log are; "":
+	// User and Peer. Where User is a chain, its beginning is whatever the caller likes.
+	By, Source string
 }
 
 // End says how a session ended.
@@ -188,30 +190,7 @@ func appendLine(dst []byte, program string, at time.Time, r Record, cut []string
 	e := json.NewEncoder(&text)
 	e.SetEscapeHTML(false)
 	_ = e.Encode(l) // cannot fail: texts and finite numbers
-	return escape(dst, text.Bytes())
-}
-
-// escape appends JSON with everything escaped that a terminal or an editor could obey or
-// hide: JSON itself allows C1 controls, DEL, and marks that turn the direction of writing.
-func escape(dst, text []byte) []byte {
-	for len(text) > 0 {
-		c, n := utf8.DecodeRune(text)
-		switch {
-		case c == '\n' || c >= ' ' && c < 0x7f:
-			dst = append(dst, byte(c))
-		case unicode.IsControl(c) || unicode.In(c, unicode.Cf, unicode.Zl, unicode.Zp):
-			if c > 0xffff { // a pair of surrogates
-				c -= 0x10000
-				dst = fmt.Appendf(dst, `\u%04x\u%04x`, 0xd800+c>>10, 0xdc00+c&0x3ff)
-			} else {
-				dst = fmt.Appendf(dst, `\u%04x`, c)
-			}
-		default:
-			dst = append(dst, text[:n]...)
-		}
-		text = text[n:]
-	}
-	return dst
+	return visible.AppendJSON(dst, text.Bytes())
 }
 
 // CommandForm says how much of a command is recorded.

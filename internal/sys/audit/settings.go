@@ -37,3 +37,11 @@ var commandForm = conf.Type[CommandForm]{
 	},
 	Show: func(f CommandForm) string { return string(f) },
 }
+
+// Fault returns in words for operators what does not go together; "" if all does.
+func (s Settings) Fault() string {
+	if s.Refuse && !s.On() {
+		return "refuse: sessions cannot be refused for what is recorded nowhere (want audit.file or audit.syslog too)"
+	}
+	return ""
+}

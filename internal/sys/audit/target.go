@@ -71,22 +71,51 @@ func checkFile(name string, info fs.FileInfo) error {
 
 func trusted(uid uint32) bool { return uid == 0 || int(uid) == os.Geteuid() }
 
-// checkWay returns an error if a directory on the way to a file is a link that another
-// user made.
+// checkWay returns an error if a directory on the way to a file is a link that another user
+// made, or lets another user take the file away or put one in its place.
 func checkWay(name string) error {
-	for dir := filepath.Dir(name); ; dir = filepath.Dir(dir) {
-		info, err := os.Lstat(dir)
-		if err != nil {
-			return err
-		}
-		stat, ok := info.Sys().(*syscall.Stat_t)
-		if info.Mode()&fs.ModeSymlink != 0 && ok && !trusted(stat.Uid) {
-			return fmt.Errorf("%s is a symbolic link of another user (uid %d)", dir, stat.Uid)
-		}
-		if dir == filepath.Dir(dir) {
-			return nil
+	way := []string{filepath.Dir(name)}
+	if real, err := filepath.EvalSymlinks(way[0]); err != nil {
+		return err
+	} else if real != way[0] {
+		way = append(way, real)
+	}
+	for _, dir := range way {
+		for holds := true; ; holds, dir = false, filepath.Dir(dir) {
+			info, err := os.Lstat(dir)
+			if err != nil {
+				return err
+			}
+			if err := checkDir(dir, info, holds); err != nil {
+				return err
+			}
+			if dir == filepath.Dir(dir) {
+				break
+			}
 		}
 	}
+	return nil
+}
+
+// unmapped is the owner of whatever belongs to nobody inside of a container.
+const unmapped = 65534
+
+// checkDir is checkWay for one directory; holds says that the file is in it.
+func checkDir(dir string, info fs.FileInfo, holds bool) error {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	mode := info.Mode()
+	switch {
+	case !ok:
+	case mode&fs.ModeSymlink != 0:
+		if !trusted(stat.Uid) {
+			return fmt.Errorf("%s is a symbolic link of another user (uid %d)", dir, stat.Uid)
+		}
+	case !trusted(stat.Uid) && (holds || stat.Uid != unmapped):
+		return fmt.Errorf("the directory %s belongs to another user (uid %d)", dir, stat.Uid)
+	case mode.Perm()&0o002 != 0 && mode&fs.ModeSticky == 0:
+		return fmt.Errorf("the directory %s can be written by everybody (mode %04o)", dir, mode.Perm())
+	}
+	return nil
 }
 
 // reopen opens the file again, since logrotate has moved it away. If that fails, the one

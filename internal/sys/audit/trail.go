@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"shvtools/internal/sys/visible"
 )
 
 const (
@@ -134,7 +136,7 @@ func (t *Trail) Write(r Record) {
 	if t == nil || len(t.targets) == 0 && !r.Event.isSession() {
 		return
 	}
-	if r.Event.isRefusal() && !t.refusals.pass(key{r.Event, r.User, cmp.Or(r.Source, r.Peer)}, r) {
+	if r.Event.isRefusal() && !t.refusals.pass(key{r.Event, cmp.Or(r.By, r.User), cmp.Or(r.Source, r.Peer)}, r) {
 		return
 	}
 	t.put(item{record: r, at: time.Now()})
@@ -435,7 +437,8 @@ func lineOf(e Event) string {
 
 // log writes the line of the log about a session that begins or ends.
 func (t *Trail) log(r Record) {
-	if !r.Event.isSession() || !t.lines.pass(key{event: r.Event, user: r.User}, Record{Event: r.Event, User: r.User}) {
+	by := cmp.Or(r.By, r.User)
+	if !r.Event.isSession() || !t.lines.pass(key{event: r.Event, user: by}, Record{Event: r.Event, User: by}) {
 		return
 	}
 	r, _ = r.bounded(t.opts.Command)
@@ -446,7 +449,7 @@ func (t *Trail) log(r Record) {
 		{"rule", r.Rule}, {"runAs", r.RunAs}, {"cause", r.Cause},
 	} {
 		if field.text != "" {
-			e = e.Str(field.name, string(escape(nil, []byte(field.text))))
+			e = e.Str(field.name, string(visible.AppendJSON(nil, []byte(field.text))))
 		}
 	}
 	if end := r.End; end != nil {

@@ -207,19 +207,28 @@ func TestFilesThatOthersCouldChooseAreRefused(t *testing.T) {
 	must(os.WriteFile(filepath.Join(dir, "twice"), nil, 0o600))
 	must(os.Link(filepath.Join(dir, "twice"), filepath.Join(dir, "again")))
 	must(os.Mkdir(filepath.Join(dir, "dir"), 0o700))
+	must(os.Mkdir(filepath.Join(dir, "everybody"), 0o700))
+	must(os.Chmod(filepath.Join(dir, "everybody"), 0o777))
 	l, err := net.Listen("unix", filepath.Join(dir, "socket"))
 	must(err)
 	defer l.Close()
 	names := map[string]string{
 		"link": "symbolic link", "open": "written by others", "twice": "hard links", "dir": "director", "socket": "",
-		"none/x": "no such",
+		"everybody/x": "by everybody",
+		"none/x":      "no such",
 	}
 	if os.Geteuid() == 0 {
 		must(os.WriteFile(filepath.Join(dir, "theirs"), nil, 0o600))
 		must(os.Chown(filepath.Join(dir, "theirs"), 54321, 54321))
 		must(os.Symlink(dir, filepath.Join(dir, "way")))
 		must(os.Lchown(filepath.Join(dir, "way"), 54321, 54321))
-		names["theirs"], names["way/x"] = "another user", "another user"
+		must(os.Mkdir(filepath.Join(dir, "yours"), 0o755))
+		must(os.Mkdir(filepath.Join(dir, "yours", "mine"), 0o755))
+		must(os.Chown(filepath.Join(dir, "yours"), 54321, 54321))
+		must(os.Symlink(filepath.Join(dir, "yours"), filepath.Join(dir, "ours")))
+		for _, name := range []string{"theirs", "way/x", "yours/x", "yours/mine/x", "ours/x"} {
+			names[name] = "another user"
+		}
 	}
 	for name, want := range names {
 		name = filepath.Join(dir, name)
@@ -432,6 +441,33 @@ func TestRefusalsAreCountedAndSessionsAreNot(t *testing.T) {
 		}
 		if !strings.Contains(log.String(), `"times":940,"message":"session begun, again and again"`) {
 			t.Error("the log does not say how many")
+		}
+		trail.Close()
+	})
+}
+
+// Callers write the beginning of a chain of users: it must not free them of a limit, nor use up the
+// keys that others have.
+func TestMadeUpChainsAreLimitedAsOneUser(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := new(disk)
+		trail, log := onDisk(t, d, Settings{})
+		for n := range 5000 {
+			chain := fmt.Sprintf("x%d;mal", n)
+			trail.Write(Record{Event: CallDenied, User: chain, By: "mal", Source: "10.0.0.1"})
+			trail.Write(Record{Event: SessionStart, User: chain, By: "mal"})
+		}
+		trail.Write(Record{Event: CallDenied, User: "eva", By: "eva", Source: "10.0.0.2"})
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		text := d.text()
+		for part, want := range map[string]int{`"call.denied"`: fewRefusals + 2, `"count":4990`: 1, `"user":"eva"`: 1} {
+			if got := strings.Count(text, part); got != want {
+				t.Errorf("%d times %s, want %d", got, part, want)
+			}
+		}
+		if n := strings.Count(log.String(), `"session begun"`); n != fewLines {
+			t.Errorf("%d lines in the log", n)
 		}
 		trail.Close()
 	})

@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"shvtools/internal/sys/tty"
+	"shvtools/internal/sys/visible"
 )
 
 // Formats of the log.
@@ -77,10 +78,22 @@ func loggerTo(w io.Writer, level, format string) (zerolog.Logger, error) {
 }
 
 func newLogger(w io.Writer, threshold zerolog.Level, format string, colour bool) zerolog.Logger {
-	if format == formatText {
+	if format == formatJSON {
+		w = jsonLines{w}
+	} else {
 		w = zerolog.ConsoleWriter{Out: w, NoColor: !colour, TimeFormat: logTime, FormatMessage: consoleMessage}
 	}
 	return zerolog.New(w).Level(threshold).Hook(zerolog.HookFunc(stamp))
+}
+
+// jsonLines writes lines of JSON, and lets none of their texts control a terminal.
+type jsonLines struct{ io.Writer }
+
+func (w jsonLines) Write(line []byte) (int, error) {
+	if _, err := w.Writer.Write(visible.AppendJSON(make([]byte, 0, len(line)), line)); err != nil {
+		return 0, err
+	}
+	return len(line), nil
 }
 
 // LoggerFromFlags returns a logger as the flags of LogFlags describe it, on the

@@ -181,7 +181,7 @@ func TestEachRuleHoldsAtEachEntryPoint(t *testing.T) {
 		{"few", []string{"echo", "a;b"}, map[string]string{any: `rule "rest" (shvagent.yaml:5) denies `, "commands": "a;b"}},
 		{"few", []string{"id"}, map[string]string{
 			any:        `rule "rest" (shvagent.yaml:5) denies `,
-			"commands": `rule "few" (shvagent.yaml:4) does not allow the command`,
+			"commands": `rule "few" (shvagent.yaml:4) does not allow this command`,
 		}},
 		{"menu", []string{"id", "-u"}, map[string]string{
 			any:         "menu ",

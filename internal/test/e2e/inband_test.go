@@ -289,7 +289,7 @@ func TestPolicyInBand(t *testing.T) {
 		w.agent.Stop(t)
 		w.setup.agentOptions = []string{"--config", config}
 		w.startAgent()
-		w.rsh("id").wantsFailure(t, device, `rule "few" (shvagent.yaml:2) does not allow the command "id"`)
+		w.rsh("id").wantsFailure(t, device, `rule "few" (shvagent.yaml:2) does not allow this command`)
 		w.rsh("echo yes").wants(t, 0, "yes\n", "")
 		eventually(t, patience, "the first session has gone", func() bool {
 			return w.status().stdoutHas("sessions: 0\n")

@@ -24,6 +24,7 @@ type Who struct {
 	User         string // the name of the user, or what the client is that has none
 	Peer, Source string
 	LoggedIn     bool
+	Broker       bool // it calls for others, whom it names
 	// Open counts the calls of the client that are in the book.
 	Open *atomic.Int32
 }
@@ -36,6 +37,8 @@ const (
 	// call more takes the place of the oldest one, whose end is not seen then.
 	maxCalls     = 4096
 	maxCallBytes = 1 << 20
+	// maxOffer bounds the answer that may hold an offer in band, in bytes.
+	maxOffer = 256
 )
 
 // Book holds the calls of clients that are sessions, or become one. All methods may be
@@ -65,6 +68,7 @@ type call struct {
 	device  int64
 	session *Session
 	launch  bool   // it asks for a session, which has not begun
+	offered string // the id of the in-band session that the device offers; "": none yet
 	node    string // of an in-band session; "": it is none
 	at      *list.Element
 	body    uint64 // a hash of the body: a repeated request has the same
@@ -94,7 +98,19 @@ func of(w Who, r audit.Record) audit.Record {
 		r.User = w.User
 	}
 	r.Client, r.Peer, r.Source = w.ID, w.Peer, w.Source
+	switch {
+	case w.Broker:
+		r.By = nearest(r.User)
+	case w.LoggedIn:
+		r.By = w.User
+	}
 	return r
+}
+
+// nearest returns the last two of a chain of users: a broker, and the user whom it names.
+func nearest(chain string) string {
+	at := strings.LastIndexByte(chain, ';')
+	return chain[strings.LastIndexByte(chain[:max(at, 0)], ';')+1:]
 }
 
 // Denied records a call that the user of a client may not make.
@@ -210,10 +226,10 @@ func (b *Book) take(c Client, m *rpc.Message, path []byte, device int64, kind ki
 	key := tunnels.NewKey(w.ID, m.ID(), rest)
 	switch kind {
 	case inBandInput, inBandEnd:
-		b.inBand(w.ID, string(path), kind, len(m.Body()))
+		b.inBand(w.ID, key.Stack, string(path), kind, len(m.Body()))
 		return nil
 	case attach:
-		return b.attach(w, m, string(path), device)
+		return b.attach(w, m, key.Stack, string(path), device)
 	}
 	s := &Session{trail: b.trail, start: of(w, audit.Record{
 		Event: audit.SessionStart, User: chain(m, w.User), Path: string(path), Method: string(m.Method()),
@@ -263,6 +279,9 @@ func (b *Book) Answered(to int64, m *rpc.Message) {
 		return
 	}
 	state, answer := m.Tunnel().State, keyOf(m.Body())
+	if of.launch && answer == rpc.KeyResult {
+		b.offer(of, m)
+	}
 	switch {
 	case state == rpc.CloseTunnel: // of an in-band session
 		b.end(key, howOf(m))
@@ -283,6 +302,26 @@ func (b *Book) Answered(to int64, m *rpc.Message) {
 		}
 		b.end(key, how)
 	}
+}
+
+// offer notes which session in band the device offers for a launch, so that whoever launches two
+// cannot attach to one under the record of the other.
+func (b *Book) offer(of *call, m *rpc.Message) {
+	b.mu.Lock()
+	known := of.node != "" || of.offered != ""
+	b.mu.Unlock()
+	if known || len(m.Body()) > maxOffer {
+		return
+	}
+	content, err := m.ContentWithin(maxEndItems)
+	if err != nil {
+		return
+	}
+	ext, _ := content.Value.Get("ext")
+	id, _ := ext.Get("inband")
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	of.offered, _ = id.AsString()
 }
 
 // end ends the session of a call; one that has not begun is forgotten.
@@ -306,17 +345,18 @@ func (b *Book) Opened(key tunnels.Key, name string, c Client, path, method strin
 	})}
 }
 
-// attach begins an in-band session.
-func (b *Book) attach(w Who, m *rpc.Message, node string, device int64) *rpc.Error {
+// attach begins an in-band session, which is of one stack of caller ids alone.
+func (b *Book) attach(w Who, m *rpc.Message, stack, node string, device int64) *rpc.Error {
 	path, id := cutNode(node)
 	b.mu.Lock()
 	var of *call
 	for _, each := range b.callsLocked(w.ID) {
 		switch {
+		case each.key.Stack != stack || each.device != device:
 		case each.node == node:
 			b.mu.Unlock()
 			return nil // repeated
-		case each.launch && each.node == "" && each.session.start.Path == path:
+		case each.launch && each.node == "" && (each.offered == id || each.offered == "" && of == nil):
 			of = each
 		}
 	}
@@ -327,7 +367,7 @@ func (b *Book) attach(w Who, m *rpc.Message, node string, device int64) *rpc.Err
 	b.mu.Unlock()
 	if of == nil {
 		of = &call{client: w.ID, open: w.Open, device: device, node: node}
-		of.key = tunnels.Key{To: w.ID, ID: -m.ID()} // no response has it
+		of.key = tunnels.Key{To: w.ID, ID: -m.ID(), Stack: stack} // no response has it
 		of.session = &Session{trail: b.trail, start: ofNode(w, m, path, id)}
 		rest, _ := cutNode(string(m.Path()))
 		of.session.start.Device = b.placeOf(device, path, rest)
@@ -350,13 +390,13 @@ func ofNode(w Who, m *rpc.Message, path, id string) audit.Record {
 }
 
 // inBand takes a call of an in-band session: input, or its end by the user.
-func (b *Book) inBand(client int64, node string, kind kind, size int) {
+func (b *Book) inBand(client int64, stack, node string, kind kind, size int) {
 	b.mu.Lock()
 	calls := b.callsLocked(client)
 	b.mu.Unlock()
 	for _, each := range calls {
-		if each.node != node {
-			continue
+		if each.node != node || each.key.Stack != stack {
+			continue // the device takes it from the caller of the session alone
 		}
 		if kind == inBandEnd {
 			b.end(each.key, How{})
@@ -443,7 +483,7 @@ func (b *Book) add(c *call) bool {
 // size is what a call takes in the book, in bytes.
 func (c *call) size() int {
 	r := &c.session.start
-	return 256 + len(r.Command) + len(r.Path) + len(r.User) + len(c.key.Stack)
+	return 256 + maxOffer + len(r.Command) + len(r.Path) + len(r.User) + len(c.key.Stack)
 }
 
 // drop takes a call out of the book; nil: it is not in it.

@@ -223,6 +223,7 @@ func TestLaunchBecomesTheSessionOfItsTunnel(t *testing.T) {
 		"base argv": {`{"method":"runCmd","params":["ls",5]}`, " command=ls"},
 		"void ext":  {`{` + params + `,"ext":{"version":0,"run":{"exec":"ls"}}}`, " command=true"},
 		"nothing":   {`null`, ""}, "a list": {`[1,2]`, ""},
+		"too much": {`{` + params + `,"x":[` + strings.Repeat("0,", 5000) + `0]}`, " command=***"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b, c := newBook(t, audit.Settings{Command: audit.FirstWord}), eva()
@@ -277,6 +278,10 @@ func TestWaysATunnelEnds(t *testing.T) {
 		of := " user=eva path=dev method=launchRexec session=s-1"
 		b.expect("session.start"+of, "session.end"+of+want)
 	}
+	lie := record.Closed(message(t, `<1:1,8:3,15:i{1:5}>i{3:i{1:8,2:"closed by boss"}}`), false)
+	if lie.Cause != "told by the user's end: closed by boss" {
+		t.Errorf("a user says who ended the session: %+v", lie)
+	}
 	if how := record.Closed(message(t, `<1:1,8:3,15:i{1:5}>i{2:{"exit":0}}`), false); how.Exit != nil ||
 		how.Cause != "closed by the user" {
 		t.Errorf("the user's end: %+v", how)
@@ -315,6 +320,57 @@ func TestSessionInBand(t *testing.T) {
 	b.call(c, 9, node, `<1:1,8:13,10:"close">i{}`)
 	if all := b.records(); strings.Count(all, "session.") != 2 || c.open.Load() != 0 {
 		t.Errorf("got %s", all)
+	}
+}
+
+// The command of a record must be that of its session, however the user launches and attaches.
+func TestSessionInBandIsNotRecordedAsAnother(t *testing.T) {
+	const bad, good = "00112233445566778899aabbccddeeff", "ff112233445566778899aabbccddeeff"
+	b, c := newBook(t, audit.Settings{}), eva()
+	for n, id := range []string{bad, good} {
+		b.call(c, 9, "dev", `<1:1,8:%d,10:"launchRexec">i{1:{"method":"runCmd","params":["%s"]}}`, 3+n, id[:2])
+		b.answer(c, `<1:1,8:%d>i{2:{"ext":{"version":1,"inband":"%s"}}}`, 3+n, id)
+	}
+	// By another path to the same device.
+	b.call(c, 9, ".broker/client/9/.rexec/"+bad, `<1:1,8:10,10:"attach">i{1:{}}`)
+	b.answer(c, `<1:1,8:3,15:i{1:5}>i{2:{"exit":2}}`)
+	name := rpc.SessionName(bad)
+	b.expect("session.start user=eva path=dev method=launchRexec session="+name+" command=00",
+		"session.end user=eva path=dev method=launchRexec session="+name+" exit=2 bytesIn=35 bytesOut=64")
+}
+
+// The device takes input and the end of a session from its caller alone: calls with other caller ids
+// must not end the record of a session that goes on.
+func TestOtherCallersDoNotEndTheRecordOfASessionInBand(t *testing.T) {
+	const id = "00112233445566778899aabbccddeeff"
+	b, c := newBook(t, audit.Settings{}), eva()
+	node := "dev/.rexec/" + id
+	b.call(c, 9, "dev", `<1:1,8:3,10:"launchRexec">i{1:{"method":"runCmd","params":["ls"]}}`)
+	b.answer(c, `<1:1,8:3>i{2:{"ext":{"version":1,"inband":"%s"}}}`, id)
+	b.call(c, 9, node, `<1:1,8:10,10:"attach">i{1:{}}`)
+	b.call(c, 9, node, `<1:1,8:11,10:"close",11:99>i{}`)
+	b.call(c, 9, node, `<1:1,8:12,10:"write",11:99>i{1:[0,0,"abc"]}`)
+	if n := c.open.Load(); n != 1 {
+		t.Errorf("%d are open", n)
+	}
+	b.call(c, 9, node, `<1:1,8:13,10:"close">i{}`)
+	if all := b.records(); strings.Count(all, "session.") != 2 || c.open.Load() != 0 {
+		t.Errorf("got %s", all)
+	}
+}
+
+// Of a broker's users each has a limit of its own, whatever their clients write before the names.
+func TestMadeUpChainsDoNotFreeOfLimits(t *testing.T) {
+	for broker, want := range map[bool]int{false: 10, true: 20} {
+		b, c := newBook(t, audit.Settings{}), eva()
+		c.who.Broker = broker
+		for n := range 100 {
+			m := message(t, `<1:1,8:3,10:"get",16:"x%d;%s">i{}`, n, []string{"mal", "ida"}[n%2])
+			b.Denied(c, m, []byte("p"), "no")
+		}
+		if got := strings.Count(b.records(), "call.denied") - want/10; got != want {
+			t.Errorf("broker %v: %d records, want %d", broker, got, want)
+		}
 	}
 }
 

@@ -123,20 +123,21 @@ func keyOf(body []byte) int64 {
 
 const (
 	// maxRunBytes and maxRunItems bound the param of a launchRexec that is decoded. A longer
-	// one is passed on, and its record has no command.
+	// one is passed on, and its record has unread instead of the command.
 	maxRunBytes = 1 << 20
 	maxRunItems = 4 << 10
+	unread      = "(not read)"
 )
 
 // runOf returns the use and the command that a launchRexec asks for (protocol.md 1,
 // spec.md 8.3).
 func runOf(m *rpc.Message) (use, run string) {
 	if len(m.Body()) > maxRunBytes {
-		return "", ""
+		return "", unread
 	}
 	content, err := m.ContentWithin(maxRunItems)
 	if err != nil {
-		return "", ""
+		return "", unread
 	}
 	ext, _ := content.Value.Get("ext")
 	version, _ := ext.Get("version")

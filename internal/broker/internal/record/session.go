@@ -113,6 +113,8 @@ func Closed(m *rpc.Message, byDevice bool) How {
 		how.Exit, how.Signal = nil, ""
 		if how.Cause == "" {
 			how.Cause = "closed by the user"
+		} else { // whatever the user, or a broker on the way, likes
+			how.Cause = "told by the user's end: " + how.Cause
 		}
 	}
 	return how
