@@ -49,12 +49,22 @@ func uptime() chainpack.Value {
 	return chainpack.UInt(uint64(max(int64(info.Uptime), 0)))
 }
 
-// reset runs the configured command, and answers when it has ended.
+// reset runs the configured command, if the policy lets the caller run it, and answers when it
+// has ended. It runs as the agent, whatever the policy says of other commands.
 func (c *connection) reset(r *node.Request) (chainpack.Value, error) {
+	permit, err := c.allow(r, policy.Wanted{Use: policy.Commands, Line: c.agent.opts.Device.Reset})
+	if err != nil {
+		return chainpack.Value{}, err
+	}
 	reset := runcmd.Call{Text: "/bin/sh", Args: []string{"-c", c.agent.opts.Device.Reset}}
 	s := c.agent.services
 	run := func(ctx context.Context, _ func(float64)) (chainpack.Value, error) {
-		recorded, err := c.begin(r, policy.Commands, nil, c.agent.opts.Device.Reset)
+		ctx, over, err := c.agent.opts.InForce.during(ctx, permit)
+		if err != nil {
+			return chainpack.Value{}, err
+		}
+		defer over()
+		recorded, err := c.begin(r, policy.Commands, permit.grant, c.agent.opts.Device.Reset)
 		if err != nil {
 			return chainpack.Value{}, err
 		}

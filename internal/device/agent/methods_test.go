@@ -10,6 +10,7 @@ import (
 
 	"shvtools/internal/device/agent"
 	"shvtools/internal/device/fsnode"
+	"shvtools/internal/device/policy"
 	"shvtools/internal/shv/cpon"
 	"shvtools/internal/shv/rpc"
 	"shvtools/internal/test/world"
@@ -129,6 +130,28 @@ func TestResetThatFailsSaysSo(t *testing.T) {
 	o.Device.Reset = "exit 5"
 	w := loggedIn(t, o)
 	w.check(1, ".device", "reset", "null", `i{3:i{1:8,2:"the command that resets this device failed with exit code 5"}}`)
+}
+
+// The command is the operator's, but who may run it is the policy's decision.
+func TestResetIsJudgedByThePolicy(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		rules []policy.Rule
+		runs  bool
+	}{
+		{"no rules", []policy.Rule{}, false},
+		{"denied", []policy.Rule{{Uses: policy.Uses(), Deny: true}}, false},
+		{"another use", []policy.Rule{{Uses: []policy.Use{policy.Files}}}, false},
+		{"commands", []policy.Rule{{Uses: []policy.Use{policy.Commands}}}, true},
+	} {
+		o := options(t)
+		o.Device.Reset, o.Policy = "true", &policy.Policy{Rules: test.rules}
+		w := loggedIn(t, o)
+		w.request(1, ".device", "reset", "null")
+		if got := w.answer(); strings.Contains(got, "2:null") != test.runs || strings.Contains(got, "refused") == test.runs {
+			t.Errorf("%s: %s", test.name, got)
+		}
+	}
 }
 
 // Levels and flags as spec.md 9.1 lists them.

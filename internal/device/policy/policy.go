@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strings"
 
 	"shvtools/internal/shv/rpc"
 )
@@ -102,9 +103,12 @@ func (r *Rule) eased(o *Rule) bool {
 		r.Limits.eased(&o.Limits)
 }
 
+// isFor reports whether the rule is for a user. A name is no path: a slash in it must not lead
+// past a rule that denies.
 func (r *Rule) isFor(user string) bool {
+	noPath := strings.NewReplacer("/", "\x00")
 	return r.Users == nil || slices.ContainsFunc(r.Users, func(pattern string) bool {
-		ok, err := path.Match(pattern, user)
+		ok, err := path.Match(noPath.Replace(pattern), noPath.Replace(user))
 		return ok && err == nil
 	})
 }

@@ -327,3 +327,16 @@ func FuzzWords(f *testing.F) {
 		}
 	})
 }
+
+// A name of a user is no path: whoever has a slash in it must not get past a deny.
+func TestPatternOfUsersMatchesNamesWithSlashes(t *testing.T) {
+	for _, pattern := range []string{"*", "e*", "eva*", "eva/ops", "eva?ops", "*/ops"} {
+		p := policy.Policy{Rules: []policy.Rule{
+			{Users: []string{pattern}, Uses: policy.Uses(), Deny: true}, {Uses: policy.Uses()},
+		}}
+		ask := policy.Ask{User: "eva/ops", Level: rpc.AccessSuper, Wanted: policy.Wanted{Use: policy.Shell}}
+		if _, err := p.Judge(ask); err == nil {
+			t.Errorf("%s does not deny eva/ops", pattern)
+		}
+	}
+}
