@@ -113,3 +113,43 @@ func TestAccountsThatCannotBeTrustedAreFaults(t *testing.T) {
 		t.Fatal("reloaded without the file")
 	}
 }
+
+// An editor that drops a key at a reload must not drop everybody whom it lets in, nor bring
+// back what it limits.
+func TestAReloadTakesNoKeyAwayThatLetsSomebodyIn(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "shvbroker.yaml")
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	keys := map[string]string{
+		"access":   "access: {users: {eva: {password: !Plain secret12}}}\n",
+		"accounts": "accounts: accounts.yaml\n",
+		"policies": "policies: {}\n",
+	}
+	write("accounts.yaml", someAccounts)
+	all := keys["access"] + keys["accounts"] + keys["policies"]
+	for key := range keys {
+		write("shvbroker.yaml", all)
+		sources := config.Sources{File: file}
+		c, err := config.Load(sources)
+		if err != nil {
+			t.Fatal(err)
+		}
+		applied := false
+		nothing := func(*config.Config) error { return nil }
+		rights := config.NewRights(sources, c, nothing, func(*auth.Directory) { applied = true })
+		write("shvbroker.yaml", strings.Replace(all, keys[key], "", 1))
+		lost := file + ": " + key + ": the key was there"
+		if _, err = rights.Reload(nothing); err == nil || applied || !strings.Contains(err.Error(), lost) {
+			t.Errorf("%s is gone: %v, in force %v", key, err, applied)
+		}
+		write("shvbroker.yaml", all)
+		if _, err = rights.Reload(nothing); err != nil || !applied {
+			t.Errorf("with %s again: %v", key, err)
+		}
+	}
+}

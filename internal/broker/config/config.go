@@ -74,9 +74,10 @@ type Config struct {
 	listening        []listening // as Listen
 	connectionLines  []conf.Line
 	advertiseSources []string
-	hasAccess        bool // the file is about rights
-	dir              bool // a directory is
-	size             int  // of all files, in bytes
+	hasAccess        bool     // the file is about rights
+	guarding         []string // those of guards that the file has
+	dir              bool     // a directory is
+	size             int      // of all files, in bytes
 
 	// While the file is read:
 	in       *reader
@@ -203,6 +204,11 @@ func (in *reader) file(file string, data []byte, c *Config) {
 		in.Fail(root.Child("limits"), "queue is above queue-total: %s and %s",
 			conf.Size.Show(int64(c.Limits.QueueBytes)), conf.Size.Show(int64(c.Limits.QueueTotal)))
 	}
+	for _, key := range guards {
+		if root.Child(key) != nil {
+			c.guarding = append(c.guarding, key)
+		}
+	}
 	if root.Kind() == conf.Map && !c.dir {
 		in.wantAccess(file, root)
 	}
@@ -220,6 +226,22 @@ func (in *reader) file(file string, data []byte, c *Config) {
 	} else if root.Kind() == conf.Map {
 		defaultPolicies(c.base)
 	}
+}
+
+// guards are the keys that say who is let in. A reload takes none of them away.
+var guards = []string{"access", "accounts", "policies"}
+
+// keepsGuards returns a fault for each of guards that old had and c lacks: it was lost rather
+// than taken away on purpose, and the old rights are better than what is left.
+func (c *Config) keepsGuards(old *Config, file string) error {
+	var faults []error
+	for _, key := range old.guarding {
+		if !slices.Contains(c.guarding, key) {
+			faults = append(faults, &conf.Fault{Place: conf.FilePlace(file), Key: key, Err: errors.New(
+				"the key was there and is gone; write it, or restart to go on without it")})
+		}
+	}
+	return errors.Join(faults...)
 }
 
 // wantAccess wants a file to say who may log in.

@@ -76,7 +76,8 @@ func (r *Rights) Reload(ready func(*Config) error) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.check(c); err != nil {
+	old := r.held()
+	if err := errors.Join(c.keepsGuards(&old, sources.File), r.check(c)); err != nil {
 		return nil, err
 	}
 	if err := ready(c); err != nil {

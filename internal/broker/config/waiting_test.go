@@ -51,7 +51,7 @@ func TestEachKeyIsInForceAfterAReloadOrIsSaidToWait(t *testing.T) {
 		"audit.file":       {"/a", "/b", true},
 		"audit.syslog":     {"false", "true", true},
 		"audit.fsync":      {"false", "true", true},
-		"audit.unwritable": {"warn", "refuse", true},
+		"audit.unwritable": {"warn, syslog: true", "refuse, syslog: true", true},
 		"audit.command":    {"whole", "none", true},
 		"access-file":      {"/nowhere/a", "/nowhere/b", true},
 		"access":           {"{users: {u: {password: !Plain x}}}", "{users: {u: {password: !Plain y}}}", false},

@@ -234,7 +234,8 @@ func TestExampleConfiguration(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := filepath.Join(w.dir, "shvbroker.yaml")
-	w.configure(file, strings.Replace(string(text), "/var/lib/shvbroker/", w.dir+"/", 1))
+	w.configure(file, strings.NewReplacer("/var/lib/shvbroker/", w.dir+"/", "/run/shvbroker/", w.dir+"/").
+		Replace(string(text)))
 	check := func() result { return call(w, "shvbroker", "--config", file, "--check-config") }
 	missing := "shvbroker: " + file + ":11:11: listen[2].cert: cannot read certificate: open " +
 		filepath.Join(w.dir, "plant.pem")

@@ -91,7 +91,7 @@ func TestSlowScrapersDoNotHurtTheBroker(t *testing.T) {
 		_, _ = c.Write([]byte(request))
 	}
 	w.rsh("echo alive").wants(t, 0, "alive\n", "")
-	if open := count(); open > before+40 {
+	if open := count(); open > before+70 { // the service holds 64 at once
 		t.Errorf("%d descriptors, %d before", open, before)
 	}
 	for _, c := range slow {

@@ -136,7 +136,7 @@ func checkLine(t *testing.T, line []byte, call, found chainpack.Value) {
 	}
 	for _, e := range got.Entries() {
 		switch e.Key.Str() {
-		case "findTunnelResponse", "onConnectedCall", "policy", "caller", "trust":
+		case "findTunnelResponse", "onConnectedCall", "policy", "caller", "session", "trust":
 		default:
 			t.Errorf("key %s in the line", e.Key.Str())
 		}

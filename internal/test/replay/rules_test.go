@@ -24,10 +24,11 @@ const (
 	tunnelLost = "design.md 6, The broker's part: when a link is lost, the other side gets State 5 with an error"
 	lingers    = "design.md 6, The broker's part: the helper's link is closed 1 s after its tunnel"
 
-	noSuchNode  = "spec.md 7.9: nodes of the C++ broker that are not served"
-	rightsOfIot = "design.md 9: iot has rd on .broker/**"
-	nodesOfV3   = "spec.md 7.9: nodes and methods of the standard"
-	dirForm     = "spec.md 7.10: dir has the keys 1 to 6, with the type names of the standard"
+	noSuchNode   = "spec.md 7.9: nodes of the C++ broker that are not served"
+	rightsOfIot  = "design.md 9: iot has rd on .broker/**"
+	nodesOfV3    = "spec.md 7.9: nodes and methods of the standard"
+	idsOfClients = "protocol.md 10: who is connected is for administrators to list"
+	dirForm      = "spec.md 7.10: dir has the keys 1 to 6, with the type names of the standard"
 
 	accessText   = "spec.md 7.1b, step 3: the text without its typing error"
 	cleanPath    = "spec.md 3.10: the path is normalised before the access rules are asked"
@@ -36,6 +37,9 @@ const (
 	orderOfKeys  = "spec.md 1.7: keys may stand in any order; those that came keep theirs"
 	largeID      = "spec.md 3.1: a request id that C++ cannot hold is answered too"
 )
+
+// denied is the answer to a call above the level of iot.
+const denied = `<1:1,8:3>i{3:i{1:8,2:"*"}}`
 
 // penalty is the delay of the answer to the first refused login.
 const penalty = time.Second
