@@ -133,7 +133,7 @@ func TestShvcliBrowsesOurBroker(t *testing.T) {
 	c := startShvcli(t, b.login())
 	c.shows("ls", ".app .broker test")
 	c.shows(".app:dir", "dir ls", "shvVersionMajor 3", "shvVersionMinor 0", `name "shvbroker"`, "ls:lsmod")
-	c.shows(".broker:ls", "app client currentClient")
+	c.shows(".broker:ls", "app currentClient") // clients are for administrators
 	c.shows(".broker/currentClient:info", `"userName":"iot"`, `"mountPoint":null,`)
 	c.shows("test:ls", "agent")
 	c.shows("test/agent:dir", `appName "shvagent"`, `deviceId "interop"`, "launchRexec")
