@@ -141,6 +141,24 @@ func TestCloseTellsTheRest(t *testing.T) {
 	})
 }
 
+// summaries are those that were told, from the goroutines of timers.
+type summaries struct {
+	mu  sync.Mutex
+	all []Summary
+}
+
+func (s *summaries) add(one Summary) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all = append(s.all, one)
+}
+
+func (s *summaries) get() []Summary {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.all)
+}
+
 // One broken device that retries for ever, or one that makes names up, hides nobody.
 func TestOnePeerHidesNoOther(t *testing.T) {
 	for name, user := range map[string]func(int) string{
@@ -148,8 +166,8 @@ func TestOnePeerHidesNoOther(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var told []Summary
-				l := New(Limits{Each: few, Group: 20, All: 200}, func(s Summary) { told = append(told, s) })
+				var told summaries
+				l := New(Limits{Each: few, Group: 20, All: 200}, told.add)
 				flood := func(n int) bool {
 					return l.Pass(Line{Cause: "refused", Key: Key{Peer: "far", User: user(n)}, Latest: "old", Error: "no"})
 				}
@@ -172,8 +190,9 @@ func TestOnePeerHidesNoOther(t *testing.T) {
 				l.Pass(mistyped)
 				time.Sleep(window)
 				synctest.Wait()
-				if len(told) != 2 || told[1].Peers != 2 || told[1].Users < 2 || told[1].Error == "" || told[1].Latest == "" {
-					t.Errorf("told %+v", told)
+				all := told.get()
+				if len(all) != 2 || all[1].Peers != 2 || all[1].Users < 2 || all[1].Error == "" || all[1].Latest == "" {
+					t.Errorf("told %+v", all)
 				}
 				l.Close()
 			})
@@ -185,8 +204,8 @@ func TestOnePeerHidesNoOther(t *testing.T) {
 // and are remembered in bounded memory.
 func TestManyPeersAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var told []Summary
-		l := New(Limits{Each: few, Group: 20, All: 200}, func(s Summary) { told = append(told, s) })
+		var told summaries
+		l := New(Limits{Each: few, Group: 20, All: 200}, told.add)
 		passed := 0
 		for n := range 5 * maxKeys {
 			key := Key{Peer: fmt.Sprint("peer", n), User: fmt.Sprint("user", n)}
@@ -197,13 +216,17 @@ func TestManyPeersAreBounded(t *testing.T) {
 		if passed != 200 {
 			t.Errorf("%d passed", passed)
 		}
-		if n := len(l.causes["refused"].keys); n > maxKeys+1 {
+		l.mu.Lock()
+		n := len(l.causes["refused"].keys)
+		l.mu.Unlock()
+		if n > maxKeys+1 {
 			t.Errorf("%d keys are remembered", n)
 		}
 		time.Sleep(window)
 		synctest.Wait()
-		if len(told) != 1 || told[0].Peers != MaxCounted || told[0].Users != MaxCounted || told[0].Times != 5*maxKeys-200 {
-			t.Errorf("told %+v", told)
+		all := told.get()
+		if len(all) != 1 || all[0].Peers != MaxCounted || all[0].Users != MaxCounted || all[0].Times != 5*maxKeys-200 {
+			t.Errorf("told %+v", all)
 		}
 		if !l.Pass(Line{Cause: "refused", Key: Key{Peer: "one more"}}) {
 			t.Error("nothing passes in the next minute")

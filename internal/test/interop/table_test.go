@@ -54,8 +54,8 @@ func (t *table) text(when time.Time, versions string) string {
 		}
 		fmt.Fprintf(&out, "| %s | %s | %s | %s | `%s` |\n", r.theirs, r.ours, r.what, result, r.test)
 	}
-	return fmt.Sprintf("%sRun on %s with %s: %d passed, %d failed.\n\n%s%s",
-		intro, when.UTC().Format(time.DateOnly), versions, len(rows)-failed, failed, tableHead, out.String())
+	return fmt.Sprintf("%sRun on %s: %d passed, %d failed.\nWith %s.\n\n%s%s",
+		intro, when.UTC().Format(time.DateOnly), len(rows)-failed, failed, versions, tableHead, out.String())
 }
 
 // findVersions returns the versions of all programs, as a text for the page.
@@ -74,7 +74,7 @@ func TestTableShowsWhatFailed(t *testing.T) {
 	results.add(row{theirs: "pyshv client", ours: "shvbroker", what: "signals", test: "TestB", failed: true})
 	results.add(row{theirs: "pyshv client", ours: "shvbroker", what: "login", test: "TestA"})
 	text := results.text(time.Date(2026, 11, 25, 23, 0, 0, 0, time.FixedZone("", -7200)), "pyshv 1")
-	want := "Run on 2026-11-26 with pyshv 1: 1 passed, 1 failed.\n\n" +
+	want := "Run on 2026-11-26: 1 passed, 1 failed.\nWith pyshv 1.\n\n" +
 		"| theirs | ours | what | result | test |\n|---|---|---|---|---|\n" +
 		"| pyshv client | shvbroker | login | passed | `TestA` |\n" +
 		"| pyshv client | shvbroker | signals | **failed** | `TestB` |\n"
