@@ -14,6 +14,7 @@ import (
 
 	"shvtools/internal/broker/auth"
 	"shvtools/internal/sys/conf"
+	"shvtools/internal/sys/durable"
 )
 
 // changes reads the file of rights that were changed at run time into p, and reports whether there
@@ -62,8 +63,8 @@ func noteWritten(file string) error {
 	if wasWritten(file) {
 		return nil
 	}
-	return replace(file+writtenSuffix, []byte("shvbroker has kept rights in "+filepath.Base(file)+
-		". Without that file it does not start while this one is here.\n"))
+	return durable.Replace(file+writtenSuffix, []byte("shvbroker has kept rights in "+filepath.Base(file)+
+		". Without that file it does not start while this one is here.\n"), 0o600)
 }
 
 const changesHead = conf.BeginMark + `
@@ -232,48 +233,3 @@ func shown(p *part, entry entryName) map[string]any {
 }
 
 func sortedKeys[T any](m map[string]T) []string { return slices.Sorted(maps.Keys(m)) }
-
-// replace replaces a file by data: at any moment, and after any crash, it is the old one
-// or the new one.
-func replace(file string, data []byte) (err error) {
-	dir := filepath.Dir(file)
-	// One name, so that leftovers of a crash are overwritten and do not pile up. There
-	// is one writer.
-	temporary := file + ".new"
-	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(temporary)
-		}
-	}()
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if closing := f.Close(); err == nil {
-		err = closing
-	}
-	if err != nil {
-		return err
-	}
-	if err := os.Rename(temporary, file); err != nil {
-		return err
-	}
-	return syncDir(dir)
-}
-
-// syncDir makes a rename in dir durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
-}

@@ -10,6 +10,7 @@ import (
 	"shvtools/internal/broker/auth"
 	"shvtools/internal/shv/chainpack"
 	"shvtools/internal/sys/conf"
+	"shvtools/internal/sys/durable"
 )
 
 // ErrReadOnly is the answer to a change if no file is named for changed rights.
@@ -125,7 +126,7 @@ func write(file string, changes *part) error {
 	if err := again.Err(); err != nil {
 		return fmt.Errorf("the change cannot be kept: %w", err)
 	}
-	if err := replace(file, data); err != nil {
+	if err := durable.Replace(file, data, 0o600); err != nil {
 		return fmt.Errorf("the change cannot be kept, and is not in force: %w", err)
 	}
 	_ = noteWritten(file) // the change is on disk; Keep tries again and reports it

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"shvtools/internal/sys/conf"
+	"shvtools/internal/sys/durable"
 )
 
 // account is an entry of the file of accounts, which package config reads as one of users.
@@ -156,7 +157,7 @@ func (a *Authority) readAccounts() (accounts, error) {
 }
 
 func (a *Authority) writeAccounts(all accounts) error {
-	if err := write(a.path(brokerDir, accountsFile), all.text(), openMode); err != nil {
+	if err := durable.Replace(a.path(brokerDir, accountsFile), all.text(), openMode); err != nil {
 		return err
 	}
 	a.all = all

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"math/big"
 	"net/netip"
+	"shvtools/internal/sys/durable"
 	"slices"
 	"strings"
 	"time"
@@ -132,7 +133,7 @@ func (a *Authority) sign(kind Kind, name string, hosts []string) (Issued, []file
 	}
 	text := pemOf(pemCert, cert.Raw)
 	issued.Name, issued.Serial, issued.Until = cert.Subject.CommonName, serialText(cert.SerialNumber), cert.NotAfter
-	if err := write(a.path(caDir, issuedDir, issued.Serial+".pem"), text, openMode); err != nil {
+	if err := durable.Replace(a.path(caDir, issuedDir, issued.Serial+".pem"), text, openMode); err != nil {
 		return Issued{}, nil, err
 	}
 	a.issued = append(a.issued, cert)

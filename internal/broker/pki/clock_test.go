@@ -2,6 +2,7 @@ package pki
 
 import (
 	"path/filepath"
+	"shvtools/internal/sys/durable"
 	"strings"
 	"testing"
 	"time"
@@ -25,7 +26,7 @@ func TestAClockThatIsBehindIssuesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := write(a.path(caDir, crlFile), text, openMode); err != nil {
+	if err := durable.Replace(a.path(caDir, crlFile), text, openMode); err != nil {
 		t.Fatal(err)
 	}
 	a.Close()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"shvtools/internal/broker/auth"
+	"shvtools/internal/sys/durable"
 )
 
 // Made is what Init has made.
@@ -97,5 +98,5 @@ func fill(dir string, names []string, hash string, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	return syncDir(dir)
+	return durable.SyncDir(dir)
 }

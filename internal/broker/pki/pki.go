@@ -31,6 +31,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"shvtools/internal/sys/durable"
 	"slices"
 	"strings"
 	"time"
@@ -377,7 +378,7 @@ func (a *Authority) revoke(more []x509.RevocationListEntry) error {
 	if err != nil {
 		return err
 	}
-	if err := write(a.path(caDir, crlFile), text, openMode); err != nil {
+	if err := durable.Replace(a.path(caDir, crlFile), text, openMode); err != nil {
 		return err
 	}
 	a.crl = list
@@ -392,7 +393,7 @@ func (a *Authority) copyTrust() error {
 		if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, f.data) {
 			continue
 		}
-		if err := write(path, f.data, f.mode); err != nil {
+		if err := durable.Replace(path, f.data, f.mode); err != nil {
 			return err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"shvtools/internal/sys/durable"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -64,7 +65,7 @@ func handOver(dir string, files []file) error {
 			if f.keep && exists(path) {
 				continue
 			}
-			if err := write(path, f.data, f.mode); err != nil {
+			if err := durable.Replace(path, f.data, f.mode); err != nil {
 				return err
 			}
 		}
@@ -97,63 +98,17 @@ func build(dir string, fill func(temporary string) error) (err error) {
 	if err := unix.Rename(temporary, dir); err != nil {
 		return &os.LinkError{Op: "rename", Old: temporary, New: dir, Err: err}
 	}
-	return syncDir(parent)
+	return durable.SyncDir(parent)
 }
 
 // writeAll writes files into a directory, which is durable then.
 func writeAll(dir string, files []file) error {
 	for _, f := range files {
-		if err := write(filepath.Join(dir, f.name), f.data, f.mode); err != nil {
+		if err := durable.Replace(filepath.Join(dir, f.name), f.data, f.mode); err != nil {
 			return err
 		}
 	}
-	return syncDir(dir)
-}
-
-// write replaces a file: at any moment, and after any crash, it is the old one or the new
-// one.
-func write(path string, data []byte, mode fs.FileMode) (err error) {
-	// One name, so that leftovers of a crash are overwritten; the lock lets one program write.
-	temporary := path + ".new"
-	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, secretMode)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(temporary)
-		}
-	}()
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Chmod(mode) // whatever the umask is
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if closing := f.Close(); err == nil {
-		err = closing
-	}
-	if err != nil {
-		return err
-	}
-	if err := os.Rename(temporary, path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-// syncDir makes what happened to the names in a directory durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
+	return durable.SyncDir(dir)
 }
 
 // exists reports whether there is something at a path, or that cannot be told.
